@@ -1,0 +1,171 @@
+"""Bars into larger bars: 1 minute into 5, 30, 60 or a session, streaming and without a look into the future.
+
+Buckets are counted from the open of each session and cut at its close, so that no bar spans a daily halt or
+a week-end. A bar is stamped with the end of its bucket. It is known at the first source row that closes at or
+after that end: if the bar of the last minute is missing, only the next row tells that the bucket is over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.blocks import BarBlock, Ints
+from engine.calendar import Sessions
+from engine.errors import DataError, UsageError
+from engine.kernels import CLOCK, PARTIAL, aggregate_rows, write_partial
+from engine.records import Bars, Records
+
+BEFORE_ALL_TIME = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aggregated:
+    """Completed bars and when they became known.
+
+    Attributes:
+        bars: Larger bars, their `seq` counted from 0 over the whole stream; none where no symbol traded.
+        known_at: Number (`seq`) of the source row at which each bar became known, shape (rows,). It does not
+            decrease: one row may complete two bars, the one that a missing minute left open and its own.
+    """
+
+    bars: BarBlock
+    known_at: Ints
+
+    def __len__(self) -> int:
+        return len(self.bars)
+
+
+class Aggregator:
+    """Streaming aggregation with carried state; any blocking of the same rows gives the same bars.
+
+    Open is the first, high the largest, low the smallest and close the last of the source bars; volume is
+    their sum in order of time, without those unknown (NaN only if all are). A source bar outside every
+    session falls into a bucket counted backwards from the next open.
+
+    Args:
+        timeframe_ns: Length of the bars, nanoseconds; a whole multiple of the source's.
+        sessions: Sessions that reach at least to the last bar that will come.
+
+    Raises:
+        UsageError: If the timeframe is not positive or there is no session.
+    """
+
+    def __init__(self, timeframe_ns: int, sessions: Sessions) -> None:
+        if timeframe_ns <= 0:
+            raise UsageError("the timeframe must be positive", found=f"{timeframe_ns} ns")
+        if len(sessions.closes) == 0:
+            raise UsageError("aggregation needs at least one session", found="none")
+        self.timeframe_ns = timeframe_ns
+        self._opens = np.ascontiguousarray(sessions.opens)
+        self._closes = np.ascontiguousarray(sessions.closes)
+        self._symbols: tuple[str, ...] = ()
+        self._clock: Records = np.zeros(1, CLOCK)
+        self._clock["end"] = self._clock["last_ts"] = BEFORE_ALL_TIME
+        self._partial: Records = np.zeros(0, PARTIAL)
+
+    def push(self, block: BarBlock) -> Aggregated:
+        """Take the next rows of the stream; give the bars that they complete.
+
+        Raises:
+            DataError: If symbols change, time runs backwards or the rows lie beyond the last session.
+        """
+        self._admit(block)
+        first = int(self._clock["bars"][0])
+        out = _empty(len(block) + 1, len(self._symbols))
+        known_at = np.empty(len(block) + 1, np.int64)
+        rows = Bars(
+            block.ts_event, block.open, block.high, block.low, block.close, block.volume, block.present
+        )
+        count = 0
+        if len(block):
+            sessions = (self._opens, self._closes)
+            state = (self._clock, self._partial)
+            count = aggregate_rows(self.timeframe_ns, *sessions, *state, block.seq, rows, known_at, out)
+        return Aggregated(_block(self._symbols, first, out, count), known_at[:count].copy())
+
+    def flush(self) -> Aggregated:
+        """The unfinished bar as it stands, stamped with the end of its bucket; nothing if there is none.
+
+        For the end of a stream only: the bar holds what the last source row knew, and it may still grow. The
+        state stays as it is, so asking changes no later bar.
+        """
+        count = int(self._clock["held"][0])
+        out = _empty(count, len(self._symbols))
+        if count:
+            write_partial(self._partial, int(self._clock["end"][0]), out, 0)
+        known_at = np.full(count, self._clock["last_seq"][0], np.int64)
+        return Aggregated(_block(self._symbols, int(self._clock["bars"][0]), out, count), known_at)
+
+    def snapshot(self) -> bytes:
+        """The carried state; `restore` of an aggregator made alike continues from here with the same bars."""
+        return self._clock.tobytes() + self._partial.tobytes()
+
+    def restore(self, state: bytes, symbols: tuple[str, ...]) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If the snapshot is not one of an aggregator of that many symbols.
+        """
+        body = len(state) - CLOCK.itemsize
+        if body not in {0, len(symbols) * PARTIAL.itemsize}:
+            expected = CLOCK.itemsize + len(symbols) * PARTIAL.itemsize
+            raise DataError(
+                "the snapshot is not that of an aggregator of these symbols",
+                expected=f"{expected} bytes for {len(symbols)} symbols",
+                found=f"{len(state)} bytes",
+            )
+        self._clock = np.frombuffer(state[: CLOCK.itemsize], CLOCK).copy()
+        self._partial = np.frombuffer(state[CLOCK.itemsize :], PARTIAL).copy()
+        self._symbols = symbols if body else ()
+
+    def _admit(self, block: BarBlock) -> None:
+        if not self._symbols:
+            self._symbols = block.symbols
+            self._partial = np.zeros(len(block.symbols), PARTIAL)
+        if block.symbols != self._symbols:
+            raise DataError(
+                "the symbols of a stream cannot change",
+                where=f"row {block.seq}",
+                expected=", ".join(self._symbols),
+                found=", ".join(block.symbols),
+            )
+        if not len(block):
+            return
+        if block.ts_event[0] <= self._clock["last_ts"][0]:
+            raise DataError(
+                "bar times must increase strictly",
+                where=f"row {block.seq}",
+                expected=f"a time after {int(self._clock['last_ts'][0])}",
+                found=str(int(block.ts_event[0])),
+            )
+        if block.ts_event[-1] > self._closes[-1]:
+            raise DataError(
+                "bars lie beyond the last known session",
+                where=f"row {block.seq + len(block) - 1}",
+                expected=f"times up to {int(self._closes[-1])}",
+                found=str(int(block.ts_event[-1])),
+                hint="build the sessions (`sessions_between`) up to the last bar that will come",
+            )
+
+
+def _empty(rows: int, symbols: int) -> Bars:
+    shape = (rows, symbols)
+    open_, high, low, close, volume = (np.empty(shape) for _ in range(5))
+    return Bars(np.empty(rows, np.int64), open_, high, low, close, volume, np.empty(shape, np.bool_))
+
+
+def _block(symbols: tuple[str, ...], seq: int, bars: Bars, count: int) -> BarBlock:
+    """The first `count` rows, copied so that they do not hold the memory of the whole source block."""
+    return BarBlock(
+        symbols,
+        seq,
+        bars.ts_event[:count].copy(),
+        open=bars.open[:count].copy(),
+        high=bars.high[:count].copy(),
+        low=bars.low[:count].copy(),
+        close=bars.close[:count].copy(),
+        volume=bars.volume[:count].copy(),
+        present=bars.present[:count].copy(),
+    )

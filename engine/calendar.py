@@ -1,0 +1,91 @@
+"""Trading sessions: when the day of a market starts and ends.
+
+Bars are labelled by their close, so a session is the half-open interval (open, close]: the bar stamped exactly at
+the close still belongs to it. Source of session times: exchange_calendars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from engine.blocks import Ints
+from engine.errors import ConfigError
+from engine.instruments import DailyHalt, Instrument
+
+DAY_NS = 86_400_000_000_000
+MARGIN_DAYS = 10
+HORIZON_DAYS = 400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sessions:
+    """Sessions in order of time.
+
+    Attributes:
+        opens: Exclusive starts, nanoseconds UTC, shape (n,).
+        closes: Inclusive ends, nanoseconds UTC, shape (n,).
+    """
+
+    opens: Ints
+    closes: Ints
+
+    def index(self, ts_event: Ints) -> Ints:
+        """Number of the session of each close time; a time between sessions belongs to the next one."""
+        return np.searchsorted(self.closes, ts_event, side="left").astype(np.int64)
+
+    def is_open(self, ts_event: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Whether a bar closing at each time lies inside a session."""
+        at = np.minimum(self.index(ts_event), len(self.closes) - 1)
+        return (ts_event > self.opens[at]) & (ts_event <= self.closes[at])
+
+
+def sessions_between(instrument: Instrument, first_ns: int, last_ns: int) -> Sessions:
+    """All sessions that cover the times from first to last, with a margin on both sides.
+
+    Args:
+        instrument: Its `calendar` and `daily_halt` decide.
+        first_ns: First close time, nanoseconds UTC.
+        last_ns: Last close time, nanoseconds UTC.
+
+    Raises:
+        ConfigError: If no calendar has that name.
+    """
+    first_day = (first_ns - 1) // DAY_NS - MARGIN_DAYS
+    last_day = (last_ns - 1) // DAY_NS + MARGIN_DAYS
+    if instrument.calendar == "24/7":
+        opens = np.arange(first_day, last_day + 1, dtype=np.int64) * DAY_NS
+        return Sessions(opens, opens + DAY_NS)
+    return _exchange_sessions(instrument.calendar, instrument.daily_halt, first_day, last_day)
+
+
+@cache
+def _exchange_sessions(name: str, halt: DailyHalt | None, first_day: int, last_day: int) -> Sessions:
+    # exchange_calendars brings pandas along, which a market that never closes need not wait for
+    import exchange_calendars  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+
+    start, end = pd.Timestamp(first_day * DAY_NS), pd.Timestamp(last_day * DAY_NS)
+    try:
+        schedule = exchange_calendars.get_calendar(name, start=start, end=end).schedule
+    except exchange_calendars.errors.InvalidCalendarName as error:
+        raise ConfigError(
+            f"no exchange calendar is called {name!r}",
+            expected="a name known to exchange_calendars, such as CMES, XNYS or 24/7",
+        ) from error
+    opens = schedule["open"].astype("datetime64[ns, UTC]").astype("int64").to_numpy(dtype=np.int64)
+    closes = schedule["close"].astype("datetime64[ns, UTC]").astype("int64").to_numpy(dtype=np.int64)
+    return Sessions(opens, _before_halt(closes, halt) if halt else closes)
+
+
+def _before_halt(closes: Ints, halt: DailyHalt) -> Ints:
+    """Move a session's end to the start of the halt where the session ends with the halt."""
+    import pandas as pd  # noqa: PLC0415
+
+    local = pd.DatetimeIndex(pd.to_datetime(closes, utc=True)).tz_convert(halt.timezone)
+    length = pd.Timedelta(f"{halt.end}:00") - pd.Timedelta(f"{halt.start}:00")
+    ends_with_halt = np.asarray(local.strftime("%H:%M") == halt.end)
+    return np.where(ends_with_halt, closes - int(length.value), closes)

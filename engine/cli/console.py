@@ -1,0 +1,34 @@
+"""What the commands share when they speak to a person: consoles and error messages."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from rich.console import Console
+from rich.text import Text
+
+from engine.errors import GrandModelError
+
+
+@cache
+def out() -> Console:
+    """Standard output, for results."""
+    return Console()
+
+
+@cache
+def err() -> Console:
+    """Standard error, for progress, notes and errors, so that `--json` keeps standard output clean."""
+    return Console(stderr=True)
+
+
+def print_error(error: GrandModelError) -> None:
+    """Print an error's parts, a line each, with nothing interpreted as markup."""
+    for label, text in error.parts():
+        line = Text("error: ", style="bold red") if not label else Text(f"  {label}: ", style="bold")
+        err().print(line + Text(text), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print a line of information on standard error."""
+    err().print(Text(text, style="dim"), soft_wrap=True)

@@ -1,0 +1,68 @@
+"""The one decorator for compiled kernels, and a cache that cannot go stale.
+
+Numba's own cache looks only at the file that holds a kernel, so a kernel that calls another file's kernel keeps
+old code after an edit there. Here the cache folder is named after a hash of every kernel source, the Numba version
+and the processor: any change of any of them compiles anew, into a new folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite.binding as llvm
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+KERNEL_PACKAGES = ("engine", "agents", "portfolio", "feeds", "training")
+
+
+def _kernel_sources() -> list[Path]:
+    root = Path(__file__).resolve().parent.parent
+    found = [Path(__file__).resolve(), root / "engine" / "records.py"]
+    for package in KERNEL_PACKAGES:
+        found += (root / package).rglob("kernels.py")
+        found += (root / package).rglob("kernels/*.py")
+    return sorted(found)
+
+
+@cache
+def cache_dir() -> Path:
+    """Folder of compiled code for exactly these sources on this processor."""
+    digest = hashlib.sha256()
+    for path in _kernel_sources():
+        digest.update(path.read_bytes())
+    digest.update(f"{numba.__version__} {llvm.get_host_cpu_name()}".encode())
+    home = os.environ.get("GRANDMODEL_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "grandmodel" / "kernels" / digest.hexdigest()[:16]
+
+
+def is_warm() -> bool:
+    """Whether kernels were compiled before, so that no compilation has to be announced."""
+    return any(cache_dir().rglob("*.nbi"))
+
+
+def _compile(function: F, *, forceinline: bool) -> F:
+    numba.config.CACHE_DIR = str(cache_dir())
+    # Kernels allocate nothing, so reference counts (an atomic pair for every array they touch) are switched off.
+    compiled: F = numba.njit(
+        cache=True, nogil=True, error_model="numpy", fastmath=False, forceinline=forceinline, _nrt=False
+    )(function)
+    return compiled
+
+
+def kernel(function: F) -> F:
+    """Compile a function that only loops: cached, without the GIL, IEEE arithmetic in program order.
+
+    A kernel may not allocate: no array creation, no slicing into new objects that outlive the call.
+    """
+    return _compile(function, forceinline=False)
+
+
+def inlined(function: F) -> F:
+    """Compile a kernel that is laid into its callers; for small or hot functions with few call sites."""
+    return _compile(function, forceinline=True)

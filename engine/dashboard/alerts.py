@@ -1,0 +1,123 @@
+"""What a person watching a run should be told: limits tripped, rejections, liquidations, bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+
+from engine.dashboard.text import clean
+from engine.records import OrderEventKind, Reason, Records, Role
+from engine.step import StepBlock
+
+ALERTS_KEPT = 50
+
+
+class Severity(IntEnum):
+    """How much an alert matters."""
+
+    INFO = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing to know; `count` times until `ts_event` (nanoseconds UTC of the data)."""
+
+    ts_event: int
+    severity: Severity
+    text: str
+    count: int = 1
+
+
+class Alerts:
+    """The last alerts, newest first; the same text again raises the count of its line."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Alert] = {}
+        self.total = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Alert]:
+        return reversed(self._kept.values())
+
+    def add(self, alert: Alert) -> None:
+        """Take in an alert; the oldest is forgotten where there are too many."""
+        self.total += alert.count
+        before = self._kept.pop(alert.text, None)
+        self._kept[alert.text] = replace(alert, count=alert.count + before.count) if before else alert
+        if len(self._kept) > ALERTS_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    def warn(self, ts_event: int, text: str, count: int = 1) -> None:
+        """Take in a warning."""
+        self.add(Alert(ts_event, Severity.WARNING, text, count))
+
+
+def reason_name(reason: int) -> str:
+    """The words for a reason code; its number where it has none."""
+    return _words(Reason, reason)
+
+
+def alerts_of(step: StepBlock, before: np.void | None, symbols: Sequence[str]) -> list[Alert]:
+    """What a step has to tell.
+
+    Args:
+        step: The step.
+        before: The ACCOUNT record of the last step seen, None at first.
+        symbols: Names of the symbols.
+    """
+    events, fills = step.events, step.fills
+    closing = (events["kind"] == OrderEventKind.SUBMITTED) & (events["role"] == Role.LIQUIDATION)
+    return [
+        *_grouped(events[events["kind"] == OrderEventKind.REJECTED], "rejected", symbols, Severity.WARNING),
+        *_grouped(fills[fills["reason"] != Reason.NONE], "fill cut", symbols, Severity.INFO),
+        *_grouped(events[closing], "liquidation order", symbols, Severity.CRITICAL),
+        *_account_alerts(step.account[0], before, int(step.bars.ts_event[-1])),
+    ]
+
+
+def _grouped(records: Records, verb: str, symbols: Sequence[str], severity: Severity) -> list[Alert]:
+    """One alert for each symbol and reason, in order of the last time."""
+    if not len(records):
+        return []
+    pairs = np.stack([records["symbol"], records["reason"]], axis=1)
+    kinds, group, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    last = np.zeros(len(kinds), dtype=np.int64)
+    np.maximum.at(last, group.reshape(-1), records["ts_event"])
+    alerts = []
+    for at in np.argsort(last, kind="stable")[-ALERTS_KEPT:]:
+        symbol, reason = (int(value) for value in kinds[at])
+        name = clean(symbols[symbol]) if 0 <= symbol < len(symbols) else f"symbol {symbol}"
+        why = f": {reason_name(reason)}" if reason else ""
+        alerts.append(Alert(int(last[at]), severity, f"{verb} {name}{why}", int(counts[at])))
+    return alerts
+
+
+def _account_alerts(account: np.void, before: np.void | None, ts_event: int) -> list[Alert]:
+    found = []
+    halted, was_halted = int(account["halted"]), int(before["halted"]) if before is not None else 0
+    if halted and halted != was_halted:
+        text = f"limit tripped: {reason_name(halted)}; trading is halted until it is reset"
+        found.append(Alert(ts_event, Severity.CRITICAL, text))
+    if was_halted and not halted:
+        found.append(Alert(ts_event, Severity.INFO, "halt was reset; trading goes on"))
+    liquidating = bool(account["liquidating"])
+    was_liquidating = before is not None and bool(before["liquidating"])
+    if liquidating and not was_liquidating:
+        found.append(Alert(ts_event, Severity.CRITICAL, "margin call: all positions are being closed"))
+    if was_liquidating and not liquidating:
+        found.append(Alert(ts_event, Severity.INFO, "margin call is over: all positions are closed"))
+    return found
+
+
+def _words(kind: type[IntEnum], value: int) -> str:
+    try:
+        return kind(value).name.lower().replace("_", " ")
+    except ValueError:
+        return str(value)

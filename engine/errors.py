@@ -1,0 +1,70 @@
+"""The errors that a user can meet, and the exit code each one ends a command with.
+
+    GrandModelError            something went wrong that the message explains          (exit code 1)
+    ├── UsageError             the command line or a call asked for what cannot be     (exit code 2)
+    │   └── ConfigError        a configuration file or an override is wrong            (exit code 2)
+    ├── DataError              a file or message does not hold what it should          (exit code 2)
+    └── CheckFailed            a verification ran and did not pass                     (exit code 1)
+
+Every message says what is wrong and where, what was expected, what was found, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class GrandModelError(Exception):
+    """Base of every error raised on purpose.
+
+    Args:
+        what: One sentence: what is wrong.
+        where: File, row, key or offset.
+        expected: What would have been right.
+        found: What was there instead.
+        hint: What the person can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = where
+        self.expected = expected
+        self.found = found
+        self.hint = hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label}: {text}" if label else text for label, text in self.parts())
+
+    def parts(self) -> list[tuple[str, str]]:
+        """The message as (label, text) pairs; the first label is empty."""
+        labelled = [("where", self.where), ("expected", self.expected), ("found", self.found), ("to do", self.hint)]
+        return [("", self.what)] + [(label, text) for label, text in labelled if text]
+
+
+class UsageError(GrandModelError):
+    """The command line or a call asked for what cannot be."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration file or an override is wrong."""
+
+
+class DataError(GrandModelError):
+    """A file or message does not hold what it should."""
+
+    exit_code = 2
+
+
+class CheckFailed(GrandModelError):  # noqa: N818 - reads as the outcome it is
+    """A verification ran and did not pass."""

@@ -1,0 +1,259 @@
+"""The recorder: a lossless tap that writes a run to its folder, or keeps it in memory.
+
+A run folder holds `ledger`, `fills`, `orders`, `decisions`, `trades`, `sessions` and `chart`, each a Parquet file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from engine.blocks import PRICE_COLUMNS
+from engine.calendar import Sessions
+from engine.errors import UsageError
+from engine.records import COMMAND, FILL, LEDGER_COLUMNS, Records
+from engine.recording.records import CLOSED_ORDER, SESSION_END, TRADE
+from engine.recording.tables import (
+    DECISION_COLUMNS,
+    FILL_COLUMNS,
+    ORDER_COLUMNS,
+    SESSION_COLUMNS,
+    TRADE_COLUMNS,
+    ParquetFile,
+    RecordTable,
+    chart_table,
+    ledger_table,
+)
+from engine.recording.tallies import OrderFolder, Rows, RowTallies, Tallies
+from engine.step import StepBlock
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+TABLES = ("ledger", "fills", "orders", "decisions", "trades", "sessions", "chart")
+MOST_ROWS = 131_072
+LEAST_ROWS = 4_096
+BUFFER_VALUES = 1 << 22
+WASTE = 4
+
+
+class TradeFolder(Protocol):
+    """Folds fills into round trips; portfolio.trades.TradeBook is the one."""
+
+    def update(self, fills: Records) -> Records:
+        """TRADE records of the trades that ended with these fills."""
+        ...
+
+    def open_trades(self, positions: Records, ts_event: int, seq: int) -> Records:
+        """TRADE records of the trades that last, valued at the last close."""
+        ...
+
+
+class RunRecorder:
+    """Records every step of a run.
+
+    With a folder, rows stream to Parquet in constant memory. Without, blocks are kept as they come and nothing is
+    copied or computed until `close`. Steps handed to `write` must not change afterwards.
+
+    Args:
+        folder: Where to write, created if need be; None keeps everything in memory.
+        symbols: S names.
+        initial_capital: Account currency.
+        trades: Folds fills into round trips.
+        sessions: Where trading days end, for daily returns; None for UTC days.
+
+    Raises:
+        UsageError: If the folder cannot be created.
+        GrandModelError: If the disk refuses, from any method.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        symbols: Sequence[str],
+        initial_capital: float,
+        trades: TradeFolder,
+        sessions: Sessions | None = None,
+    ) -> None:
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"cannot create the run folder: {error}", where=str(folder)) from error
+        self._folder = folder
+        self._symbols = tuple(symbols)
+        self._initial = initial_capital
+        self._trade_folder = trades
+        self._order_folder = OrderFolder()
+        self._row_tallies = RowTallies(len(symbols), initial_capital, sessions)
+        self._buffer = _RowBuffer(len(symbols))
+        self._ledger = ParquetFile(folder / "ledger.parquet") if folder else None
+        self._fills = self._table("fills", FILL)
+        self._decisions = self._table("decisions", COMMAND)
+        self._orders = self._table("orders", CLOSED_ORDER)
+        self._trades = self._table("trades", TRADE)
+        self._sessions = self._table("sessions", SESSION_END)
+        self._steps: list[StepBlock] = []
+        self._pending: list[tuple[Records, Records]] = []
+        self._last: StepBlock | None = None
+        self._closed = False
+
+    def _table(self, name: str, dtype: np.dtype[np.void]) -> RecordTable:
+        columns = {
+            "fills": FILL_COLUMNS,
+            "decisions": DECISION_COLUMNS,
+            "orders": ORDER_COLUMNS,
+            "trades": TRADE_COLUMNS,
+            "sessions": SESSION_COLUMNS,
+        }[name]
+        path = self._folder / f"{name}.parquet" if self._folder else None
+        return RecordTable(path, dtype, columns, self._symbols)
+
+    def write(self, step: StepBlock) -> None:
+        """Record one step."""
+        if self._folder is None:
+            self._steps.append(step)
+        else:
+            self._take(step)
+
+    def close(self) -> None:
+        """Record what is still held and end the files; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for step in self._steps:
+            self._take(step)
+        self._flush()
+        self._orders.add(self._order_folder.working())
+        self._sessions.add(self._row_tallies.session_ends())
+        if self._last is not None and len(self._last):
+            rows = int(self._last.account["seq"][0])
+            ts_event = int(self._last.bars.ts_event[-1])
+            self._trades.add(self._trade_folder.open_trades(self._last.position_records, ts_event, rows - 1))
+        if self._folder is not None:
+            for table in (self._fills, self._decisions, self._orders, self._trades, self._sessions):
+                table.close()
+            chart = ParquetFile(self._folder / "chart.parquet")
+            chart.write(self._chart())
+            chart.close()
+        if self._ledger is not None:
+            self._ledger.close()
+
+    @property
+    def tallies(self) -> Tallies:
+        """What the run came to; complete once closed."""
+        return Tallies(
+            self._initial,
+            self._symbols,
+            self._row_tallies.session_ends(),
+            self._row_tallies.tally.copy(),
+            self._row_tallies.finished_drawdowns(),
+            self._order_folder.counts.copy(),
+            None if self._last is None else self._last.account,
+            len(self._order_folder.working()),
+        )
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """The tables of a closed recorder as polars frames, by the names in TABLES."""
+        # polars is wanted by interactive use only
+        import polars as pl  # noqa: PLC0415
+
+        if self._folder is not None:
+            return {name: pl.read_parquet(self._folder / f"{name}.parquet") for name in TABLES}
+        tables: dict[str, pa.Table] = {
+            "ledger": self._ledger_in_memory(),
+            "fills": self._fills.table(),
+            "orders": self._orders.table(),
+            "decisions": self._decisions.table(),
+            "trades": self._trades.table(),
+            "sessions": self._sessions.table(),
+            "chart": self._chart(),
+        }
+        return {name: pl.DataFrame(table) for name, table in tables.items()}
+
+    def _take(self, step: StepBlock) -> None:
+        self._last = step
+        if len(step.fills) or len(step.events) or len(step.decisions):
+            self._fills.add(_compact(step.fills))
+            self._decisions.add(_compact(step.decisions))
+            self._trades.add(self._trade_folder.update(step.fills))
+            self._orders.add(self._order_folder.update(step.events))
+        start = 0
+        while start < len(step):
+            start += self._buffer.take(step, start)
+            if self._buffer.full:
+                self._flush()
+
+    def _flush(self) -> None:
+        rows = self._buffer.rows()
+        self._row_tallies.update(rows)
+        if self._ledger is not None:
+            self._ledger.write(ledger_table(rows.ts_event, rows.ledger, rows.positions, self._symbols))
+        self._buffer.clear()
+
+    def _chart(self) -> pa.Table:
+        return chart_table(*self._row_tallies.chart(), self._symbols)
+
+    def _ledger_in_memory(self) -> pa.Table:
+        steps = self._steps
+        ts_event = np.concatenate([np.empty(0, np.int64), *(step.bars.ts_event for step in steps)])
+        ledger = np.concatenate([np.empty((0, len(LEDGER_COLUMNS))), *(step.ledger for step in steps)])
+        positions = np.concatenate([np.empty((0, len(self._symbols))), *(step.positions for step in steps)])
+        return ledger_table(ts_event, ledger, positions, self._symbols)
+
+
+def _compact(records: Records) -> Records:
+    """The records themselves, or a copy where they are a small view that keeps a large buffer alive."""
+    base = records.base
+    return (
+        records.copy() if isinstance(base, np.ndarray) and base.nbytes > WASTE * records.nbytes else records
+    )
+
+
+class _RowBuffer:
+    """Rows gathered from blocks of any size, so that blocks of one row cost little."""
+
+    def __init__(self, symbols: int) -> None:
+        width = 1 + len(LEDGER_COLUMNS) + symbols * (2 + len(PRICE_COLUMNS))
+        self._capacity = max(LEAST_ROWS, min(MOST_ROWS, BUFFER_VALUES // width))
+        self._ts_event = np.empty(self._capacity, np.int64)
+        self._ledger = np.empty((self._capacity, len(LEDGER_COLUMNS)))
+        self._positions = np.empty((self._capacity, symbols))
+        self._bars = np.empty((self._capacity, symbols, len(PRICE_COLUMNS)))
+        self._present = np.empty((self._capacity, symbols), np.bool_)
+        self._used = 0
+
+    @property
+    def full(self) -> bool:
+        return self._used == self._capacity
+
+    def take(self, step: StepBlock, start: int) -> int:
+        """Copy rows of a step from `start` on, as many as fit; returns how many."""
+        count = min(len(step) - start, self._capacity - self._used)
+        here, there = slice(self._used, self._used + count), slice(start, start + count)
+        bars = step.bars
+        self._ts_event[here] = bars.ts_event[there]
+        self._ledger[here] = step.ledger[there]
+        self._positions[here] = step.positions[there]
+        self._present[here] = bars.present[there]
+        for p, name in enumerate(PRICE_COLUMNS):
+            self._bars[here, :, p] = getattr(bars, name)[there]
+        self._used += count
+        return count
+
+    def rows(self) -> Rows:
+        used = slice(0, self._used)
+        return Rows(
+            self._ts_event[used],
+            self._ledger[used],
+            self._positions[used],
+            self._bars[used],
+            self._present[used],
+        )
+
+    def clear(self) -> None:
+        self._used = 0

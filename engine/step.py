@@ -1,0 +1,42 @@
+"""What the simulator hands on for every block of bars it has processed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.blocks import BarBlock, Floats
+from engine.records import LEDGER_COLUMNS, Records
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepBlock:
+    """Everything that happened in the rows of one bar block.
+
+    Attributes:
+        bars: The rows themselves.
+        ledger: One row per bar row, columns LEDGER_COLUMNS, shape (rows, 8), C-contiguous.
+        positions: Signed contracts after each row, shape (rows, S), C-contiguous.
+        fills: FILL records in order of happening.
+        events: ORDER_EVENT records in order of happening.
+        decisions: COMMAND records in order of happening.
+        account: The ACCOUNT record after the last row, shape (1,), a copy.
+        position_records: POSITION records after the last row, shape (S,), a copy.
+        orders: Working ORDER records after the last row, a copy.
+    """
+
+    bars: BarBlock
+    ledger: Floats
+    positions: Floats
+    fills: Records
+    events: Records
+    decisions: Records
+    account: Records
+    position_records: Records
+    orders: Records
+
+    def __len__(self) -> int:
+        return len(self.bars)
+
+    def column(self, name: str) -> Floats:
+        """One ledger column as a view, shape (rows,)."""
+        return self.ledger[:, LEDGER_COLUMNS.index(name)]

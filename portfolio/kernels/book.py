@@ -1,0 +1,183 @@
+"""The arrays that the simulator's kernels work on, and the order table."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from engine.compiled import inlined, kernel
+from engine.records import OrderEventKind, OrderType, Reason, Role
+
+MARKET = int(OrderType.MARKET)
+LIMIT = int(OrderType.LIMIT)
+STOP = int(OrderType.STOP)
+STOP_LIMIT = int(OrderType.STOP_LIMIT)
+TRAILING_STOP = int(OrderType.TRAILING_STOP)
+SUBMITTED = int(OrderEventKind.SUBMITTED)
+CANCELLED = int(OrderEventKind.CANCELLED)
+ENTRY = int(Role.ENTRY)
+STOP_LOSS = int(Role.STOP_LOSS)
+TAKE_PROFIT = int(Role.TAKE_PROFIT)
+NONE = int(Reason.NONE)
+
+DONE, WORKING, TRIGGERED_STATE = 0, 1, 2
+FILLS, EVENTS, DECISIONS = 0, 1, 2
+
+
+class Book(NamedTuple):
+    """State and outputs of one simulator.
+
+    Attributes:
+        account: ACCOUNT, shape (1,); state.
+        positions: POSITION, shape (S,); state.
+        orders: ORDER, shape (capacity,), the first `account.orders` in use, sorted by id; state.
+        instruments: INSTRUMENT, shape (S,).
+        rules: RULES, shape (1,).
+        session_ends: Inclusive ends of sessions, nanoseconds UTC, ascending.
+        fills, events, decisions: FILL, ORDER_EVENT and COMMAND buffers; outputs.
+        counts: Records written to each buffer, int64, shape (3,); state.
+    """
+
+    account: Any
+    positions: Any
+    orders: Any
+    instruments: Any
+    rules: Any
+    session_ends: Any
+    fills: Any
+    events: Any
+    decisions: Any
+    counts: Any
+
+
+@inlined
+def floor_step(quantity, step):
+    """Largest whole multiple of the step not above the quantity (with a tolerance for decimal steps)."""
+    if not math.isfinite(quantity):
+        return quantity
+    return math.floor(quantity / step + 1e-9) * step
+
+
+@inlined
+def snap(quantity, step):
+    """Nearest whole multiple of the step, so that sums of decimal sizes return to exactly zero."""
+    return math.floor(quantity / step + 0.5) * step
+
+
+@inlined
+def initial_margin(instrument, quantity, price):
+    """Initial margin of an unsigned quantity at a price, account currency."""
+    per_contract = instrument.initial_per_contract + instrument.initial_rate * price * instrument.multiplier
+    return quantity * per_contract
+
+
+@inlined
+def emit(book, ts, k, kind, reason, quantity, price):
+    """Report an event of order k."""
+    order = book.orders[k]
+    event = book.events[book.counts[EVENTS]]
+    book.counts[EVENTS] += 1
+    event.quantity = quantity
+    event.price = price
+    event.remaining = order.quantity - order.filled
+    event.ts_event = ts
+    event.order_id = order.id
+    event.symbol = order.symbol
+    event.kind = kind
+    event.reason = reason
+    event.side = order.side
+    event.type = order.type
+    event.role = order.role
+    event.parent = order.parent
+    event.tag = order.tag
+
+
+@inlined
+def working_price(order):
+    """The price an order waits at; 0 for a market order."""
+    if order.type in (LIMIT, STOP_LIMIT):
+        return order.limit
+    if order.type in (STOP, TRAILING_STOP):
+        return order.stop
+    return 0.0
+
+
+@inlined
+def finish(book, ts, k, kind, reason):
+    """End order k with an event."""
+    order = book.orders[k]
+    emit(book, ts, k, kind, reason, order.quantity, working_price(order))
+    order.state = DONE
+
+
+@inlined
+def new_order(book, ts, symbol, side, order_type, quantity, role):
+    """Append a blank working order with the next id; returns its place in the table."""
+    account = book.account[0]
+    k = account.orders
+    account.orders += 1
+    account.next_order_id += 1
+    order = book.orders[k]
+    order.quantity = quantity
+    order.filled = 0.0
+    order.limit = 0.0
+    order.stop = 0.0
+    order.trail = 0.0
+    order.stop_loss = 0.0
+    order.take_profit = 0.0
+    order.stop_distance = 0.0
+    order.target_distance = 0.0
+    order.trail_distance = 0.0
+    order.id = account.next_order_id
+    order.symbol = symbol
+    order.side = side
+    order.type = order_type
+    order.tif = 0
+    order.expire_ts = 0
+    order.reduce_only = 0
+    order.role = role
+    order.parent = 0
+    order.state = WORKING
+    order.rows = 0
+    order.submitted_ts = ts
+    order.tag = 0
+    order.intrabar = 0
+    order.clip = 0
+    order.legs = 0
+    return k
+
+
+@kernel
+def close_at_market(book, ts, symbol, role, tag):
+    """Submit a reduce-only market order for the whole position, if there is one; returns its id or 0."""
+    quantity = book.positions[symbol].quantity
+    if quantity == 0.0:
+        return 0
+    k = new_order(book, ts, symbol, -1 if quantity > 0 else 1, MARKET, abs(quantity), role)
+    order = book.orders[k]
+    order.reduce_only = 1
+    order.tag = tag
+    emit(book, ts, k, SUBMITTED, NONE, order.quantity, 0.0)
+    return order.id
+
+
+@kernel
+def cancel_orders(book, ts, symbol, reason):
+    """Cancel every working order of a symbol, or of all symbols if it is negative."""
+    for k in range(book.account[0].orders):
+        order = book.orders[k]
+        if order.state != DONE and (symbol < 0 or order.symbol == symbol):
+            finish(book, ts, k, CANCELLED, reason)
+
+
+@kernel
+def compact(book):
+    """Remove finished orders, keeping the order of ids."""
+    account = book.account[0]
+    kept = 0
+    for k in range(account.orders):
+        if book.orders[k].state != DONE:
+            if kept != k:
+                book.orders[kept] = book.orders[k]
+            kept += 1
+    account.orders = kept

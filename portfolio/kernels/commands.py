@@ -1,0 +1,267 @@
+"""What an agent's commands do to the book: submission, targets, cancels."""
+
+from __future__ import annotations
+
+import math
+
+from engine.compiled import inlined, kernel
+from engine.records import CommandKind, OrderEventKind, Reason, Sizing
+from portfolio.kernels.book import (
+    CANCELLED,
+    DECISIONS,
+    DONE,
+    ENTRY,
+    LIMIT,
+    MARKET,
+    NONE,
+    STOP,
+    STOP_LIMIT,
+    SUBMITTED,
+    TRAILING_STOP,
+    cancel_orders,
+    close_at_market,
+    compact,
+    emit,
+    finish,
+    floor_step,
+    new_order,
+    working_price,
+)
+
+ORDER = int(CommandKind.ORDER)
+TARGET = int(CommandKind.TARGET)
+CANCEL = int(CommandKind.CANCEL)
+CANCEL_ALL = int(CommandKind.CANCEL_ALL)
+CLOSE = int(CommandKind.CLOSE)
+REJECTED = int(OrderEventKind.REJECTED)
+BY_AGENT = int(Reason.BY_AGENT)
+REPLACED = int(Reason.REPLACED)
+NO_MARKET = int(Reason.NO_MARKET)
+BELOW_MIN_SIZE = int(Reason.BELOW_MIN_SIZE)
+BAD_PRICE = int(Reason.BAD_PRICE)
+TOO_MANY_ORDERS = int(Reason.TOO_MANY_ORDERS)
+NO_SUCH_ORDER = int(Reason.NO_SUCH_ORDER)
+MARGIN_CALL = int(Reason.MARGIN_CALL)
+HALTED = int(Reason.HALTED)
+EQUITY_FRACTION = int(Sizing.EQUITY_FRACTION)
+VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
+
+
+@inlined
+def valid_price(price):
+    """Whether a price can be worked at."""
+    return math.isfinite(price) and price > 0.0
+
+
+@inlined
+def valid_bracket(command):
+    """Whether every bracket price and distance is finite and not negative."""
+    total = 0.0
+    for value in (
+        command.stop_loss,
+        command.take_profit,
+        command.stop_distance,
+        command.target_distance,
+        command.trail_distance,
+    ):
+        if value < 0.0:
+            return False
+        total += value
+    return math.isfinite(total)
+
+
+@inlined
+def valid_prices(command):
+    """Whether the command has the prices its order type needs."""
+    if not valid_bracket(command):
+        return False
+    kind = command.type
+    if kind == MARKET:
+        return True
+    if kind == LIMIT:
+        return valid_price(command.limit)
+    if kind == STOP:
+        return valid_price(command.stop)
+    if kind == STOP_LIMIT:
+        return valid_price(command.limit) and valid_price(command.stop)
+    if kind == TRAILING_STOP:
+        return valid_price(command.trail)
+    return False
+
+
+@inlined
+def unit_size(book, symbol):
+    """Contracts that one unit of a target is worth, after the configured sizing."""
+    rules = book.rules[0]
+    position = book.positions[symbol]
+    if rules.sizing == EQUITY_FRACTION:
+        value = position.mark * book.instruments[symbol].multiplier
+    elif rules.sizing == VOLATILITY_TARGET:
+        deviation = math.sqrt(position.variance * rules.bars_per_year)
+        value = position.mark * book.instruments[symbol].multiplier * deviation
+    else:
+        return rules.sizing_value
+    if value <= 0.0:
+        return 0.0
+    return max(rules.sizing_value * book.account[0].equity / value, 0.0)
+
+
+@inlined
+def target_contracts(book, symbol, units):
+    """Signed contracts of a target in units, within the hard limits on position and leverage."""
+    rules = book.rules[0]
+    instrument = book.instruments[symbol]
+    size = floor_step(abs(units) * unit_size(book, symbol), instrument.size_step)
+    if size > rules.max_position:
+        size = floor_step(rules.max_position, instrument.size_step)
+    if rules.max_leverage != math.inf:
+        gross = 0.0
+        for s in range(book.positions.shape[0]):
+            if s != symbol:
+                position = book.positions[s]
+                gross += abs(position.quantity) * position.mark * book.instruments[s].multiplier
+        value = book.positions[symbol].mark * instrument.multiplier
+        room = (rules.max_leverage * book.account[0].equity - gross) / value
+        if size > room + 1e-9:
+            size = max(floor_step(room, instrument.size_step), 0.0)
+    return size if units >= 0.0 else -size
+
+
+@kernel
+def place(book, command, ts, side, quantity, clip):
+    """Put a command's order on the table, working or not yet judged; returns its place."""
+    k = new_order(book, ts, command.symbol, side, command.type, quantity, ENTRY)
+    order = book.orders[k]
+    order.limit = command.limit
+    order.stop = command.stop
+    order.trail = command.trail
+    order.stop_loss = command.stop_loss
+    order.take_profit = command.take_profit
+    order.stop_distance = command.stop_distance
+    order.target_distance = command.target_distance
+    order.trail_distance = command.trail_distance
+    order.tif = command.tif
+    order.expire_ts = command.expire_ts
+    order.reduce_only = command.reduce_only
+    order.tag = command.tag
+    order.clip = clip
+    if order.type == TRAILING_STOP:
+        order.stop = book.positions[command.symbol].mark + side * command.trail
+    return k
+
+
+@inlined
+def judge(book, command, quantity, reduces):
+    """The Reason for which an order of this size is rejected, or NONE."""
+    instrument = book.instruments[command.symbol]
+    if not quantity > 0.0 or not math.isfinite(quantity) or (quantity < instrument.min_size and not reduces):
+        return BELOW_MIN_SIZE
+    if not valid_prices(command):
+        return BAD_PRICE
+    working = 0
+    for k in range(book.account[0].orders):
+        working += book.orders[k].state != DONE
+    if working >= book.rules[0].max_open_orders:
+        return TOO_MANY_ORDERS
+    return NONE
+
+
+@inlined
+def submit(book, command, ts, side, quantity, clip, reduces):
+    """Judge an order and let it work, or reject it; returns its id."""
+    reason = judge(book, command, quantity, reduces)
+    k = place(book, command, ts, side, quantity, clip)
+    order = book.orders[k]
+    if reason != NONE:
+        finish(book, ts, k, REJECTED, reason)
+    else:
+        emit(book, ts, k, SUBMITTED, NONE, order.quantity, working_price(order))
+    return order.id
+
+
+@kernel
+def reject(book, command, ts, reason):
+    """Reject a command that never became an order."""
+    k = place(book, command, ts, 1 if command.quantity >= 0.0 else -1, abs(command.quantity), 0)
+    book.account[0].next_order_id -= 1
+    order = book.orders[k]
+    order.id = command.order_id
+    finish(book, ts, k, REJECTED, reason)
+
+
+@inlined
+def apply_order(book, command, ts):
+    """ORDER: an explicit order of signed contracts."""
+    if book.positions[command.symbol].seen == 0:
+        k = place(book, command, ts, 1 if command.quantity >= 0.0 else -1, abs(command.quantity), 0)
+        finish(book, ts, k, REJECTED, NO_MARKET)
+        return book.orders[k].id
+    quantity = floor_step(abs(command.quantity), book.instruments[command.symbol].size_step)
+    side = 1 if command.quantity >= 0.0 else -1
+    return submit(book, command, ts, side, quantity, 0, command.reduce_only != 0)
+
+
+@inlined
+def apply_target(book, command, ts):
+    """TARGET: replace the symbol's entry orders by one that leads to the wanted position."""
+    position = book.positions[command.symbol]
+    if not math.isfinite(command.quantity):
+        reject(book, command, ts, BAD_PRICE)
+        return 0
+    position.target = command.quantity
+    if position.seen == 0:
+        reject(book, command, ts, NO_MARKET)
+        return 0
+    for k in range(book.account[0].orders):
+        order = book.orders[k]
+        if order.state != DONE and order.symbol == command.symbol and order.role == ENTRY:
+            finish(book, ts, k, CANCELLED, REPLACED)
+    target = target_contracts(book, command.symbol, command.quantity)
+    step = book.instruments[command.symbol].size_step
+    difference = target - position.quantity
+    if abs(difference) < 0.5 * step:
+        return 0
+    quantity = math.floor(abs(difference) / step + 0.5) * step
+    reduces = target * position.quantity >= 0.0 and abs(target) < abs(position.quantity)
+    return submit(book, command, ts, 1 if difference > 0.0 else -1, quantity, 1, reduces)
+
+
+@inlined
+def apply_cancel(book, command, ts):
+    """CANCEL: end one order."""
+    for k in range(book.account[0].orders):
+        order = book.orders[k]
+        if order.state != DONE and order.id == command.order_id:
+            finish(book, ts, k, CANCELLED, BY_AGENT)
+            return
+    reject(book, command, ts, NO_SUCH_ORDER)
+
+
+@kernel
+def apply_command(book, command, ts):
+    """Apply one command after the mark of the row at hand, and record it as a decision."""
+    account = book.account[0]
+    if account.orders > book.orders.shape[0] - book.positions.shape[0] - 4:
+        compact(book)
+    kind = command.kind
+    acts = kind in (ORDER, TARGET, CLOSE)
+    if account.halted or account.liquidating:
+        if acts:
+            command.order_id = 0
+            reject(book, command, ts, HALTED if account.halted else MARGIN_CALL)
+            if kind == TARGET and math.isfinite(command.quantity):
+                book.positions[command.symbol].target = command.quantity
+    elif kind == ORDER:
+        command.order_id = apply_order(book, command, ts)
+    elif kind == TARGET:
+        command.order_id = 0
+        command.order_id = apply_target(book, command, ts)
+    elif kind == CANCEL:
+        apply_cancel(book, command, ts)
+    elif kind in (CANCEL_ALL, CLOSE):
+        cancel_orders(book, ts, command.symbol, BY_AGENT)
+        if kind == CLOSE:
+            command.order_id = close_at_market(book, ts, command.symbol, ENTRY, command.tag)
+    command.ts_event = ts
+    book.decisions[book.counts[DECISIONS]] = command
+    book.counts[DECISIONS] += 1

@@ -1,0 +1,418 @@
+"""How the working orders of one symbol meet one bar: the fill rules of docs/simulator.md."""
+
+from __future__ import annotations
+
+import math
+
+from engine.compiled import inlined, kernel
+from engine.records import OrderEventKind, Reason, Role, TimeInForce
+from portfolio.kernels.book import (
+    CANCELLED,
+    DONE,
+    ENTRY,
+    FILLS,
+    LIMIT,
+    MARKET,
+    NONE,
+    STOP,
+    STOP_LIMIT,
+    STOP_LOSS,
+    SUBMITTED,
+    TAKE_PROFIT,
+    TRAILING_STOP,
+    TRIGGERED_STATE,
+    WORKING,
+    emit,
+    finish,
+    floor_step,
+    initial_margin,
+    new_order,
+    snap,
+)
+
+FILLED = int(OrderEventKind.FILLED)
+TRIGGERED = int(OrderEventKind.TRIGGERED)
+REJECTED = int(OrderEventKind.REJECTED)
+KILL_SWITCH = int(Role.KILL_SWITCH)
+LIQUIDATION = int(Role.LIQUIDATION)
+IOC = int(TimeInForce.IOC)
+FOK = int(TimeInForce.FOK)
+REDUCE_ONLY = int(Reason.REDUCE_ONLY)
+TIME_IN_FORCE = int(Reason.TIME_IN_FORCE)
+POSITION_CLOSED = int(Reason.POSITION_CLOSED)
+OCO = int(Reason.OCO)
+MAX_POSITION = int(Reason.MAX_POSITION)
+MAX_LEVERAGE = int(Reason.MAX_LEVERAGE)
+INSUFFICIENT_MARGIN = int(Reason.INSUFFICIENT_MARGIN)
+EXCESS = 1e-9
+
+
+@inlined
+def slipped(rules, tick, side, price, bar_range):
+    """Price of a market or stop fill after slippage, rounded against the trader to the tick."""
+    if rules.slippage_ticks == 0.0 and rules.slippage_bps == 0.0 and rules.slippage_range == 0.0:
+        return price
+    offset = rules.slippage_ticks * tick + rules.slippage_bps * 1e-4 * price + rules.slippage_range * bar_range
+    moved = max(price + side * offset, 0.0)
+    if tick > 0.0:
+        if side > 0:
+            return math.ceil(moved / tick - 1e-6) * tick
+        return math.floor(moved / tick + 1e-6) * tick
+    return moved
+
+
+@inlined
+def limited_opening(book, symbol, clip, closing, kept, opening, price):
+    """Apply the hard limits and margin to the opening part of a fill.
+
+    Args:
+        clip: Whether margin shortens (else: removes) the opening part.
+        closing: Closing part of the same fill, contracts.
+        kept: Size of the position after the closing part, contracts.
+        opening: Wanted opening part, contracts.
+        price: Fill price.
+
+    Returns:
+        The opening part allowed, and the Reason that limited it last (NONE if nothing did).
+    """
+    rules = book.rules[0]
+    instrument = book.instruments[symbol]
+    step, multiplier = instrument.size_step, instrument.multiplier
+    reason = NONE
+    room = floor_step(rules.max_position - kept, step)
+    if opening > room + EXCESS:
+        opening, reason = max(room, 0.0), MAX_POSITION
+    equity, gross, margin = book.account[0].cash, 0.0, 0.0
+    for s in range(book.positions.shape[0]):
+        position = book.positions[s]
+        if position.quantity == 0.0:
+            continue
+        mark = price if s == symbol else position.mark
+        other = book.instruments[s]
+        equity += position.quantity * (mark - position.avg_price) * other.multiplier
+        if s != symbol:
+            size = abs(position.quantity)
+            gross += size * mark * other.multiplier
+            margin += initial_margin(other, size, mark)
+    if rules.max_leverage != math.inf:
+        room = (rules.max_leverage * equity - gross) / (price * multiplier) - kept
+        if opening > room + EXCESS:
+            opening, reason = max(floor_step(room, step), 0.0), MAX_LEVERAGE
+    fee = instrument.fee_per_contract + instrument.fee_rate * price * multiplier
+    budget = equity - margin - initial_margin(instrument, kept, price) - closing * fee
+    unit = initial_margin(instrument, 1.0, price) + fee
+    if unit > 0.0:
+        room = budget / unit
+    else:
+        room = math.inf if budget >= 0.0 else 0.0
+    if opening > room + EXCESS:
+        opening, reason = (max(floor_step(room, step), 0.0) if clip else 0.0), INSUFFICIENT_MARGIN
+    return opening, reason
+
+
+@inlined
+def book_fill(book, ts, k, closing, opening, price, reason):
+    """Enter a fill into cash, position and order, and report it."""
+    account = book.account[0]
+    order = book.orders[k]
+    position = book.positions[order.symbol]
+    instrument = book.instruments[order.symbol]
+    quantity = closing + opening
+    fee = instrument.fee_per_contract * quantity + instrument.fee_rate * price * instrument.multiplier * quantity
+    realized = 0.0
+    if closing > 0.0:
+        sign = 1.0 if position.quantity > 0.0 else -1.0
+        realized = closing * (price - position.avg_price) * sign * instrument.multiplier
+    kept = abs(position.quantity) - closing
+    position.quantity = snap(position.quantity + order.side * quantity, instrument.size_step)
+    if opening > 0.0:
+        if closing == 0.0 and kept > 0.0:
+            position.avg_price = (kept * position.avg_price + opening * price) / (kept + opening)
+        else:
+            position.avg_price = price
+    elif position.quantity == 0.0:
+        position.avg_price = 0.0
+    position.realized += realized
+    account.cash += realized - fee
+    account.realized += realized
+    account.fees += fee
+    order.filled += quantity
+    fill = book.fills[book.counts[FILLS]]
+    book.counts[FILLS] += 1
+    fill.quantity = quantity
+    fill.price = price
+    fill.fee = fee
+    fill.realized = realized
+    fill.position = position.quantity
+    fill.avg_price = position.avg_price
+    fill.ts_event = ts
+    fill.seq = account.seq
+    fill.order_id = order.id
+    fill.symbol = order.symbol
+    fill.side = order.side
+    fill.role = order.role
+    fill.reason = reason
+    fill.tag = order.tag
+    emit(book, ts, k, FILLED, reason, quantity, price)
+
+
+@inlined
+def nearest_tick(price, tick):
+    """The price rounded to the tick grid; unchanged on a continuous market."""
+    if tick > 0.0:
+        return math.floor(price / tick + 0.5 + 1e-9) * tick
+    return price
+
+
+@kernel
+def attach_stop(book, ts, k, opening, price, inside):
+    """Create the stop-loss leg of entry order k, filled at a price."""
+    order = book.orders[k]
+    tick = book.instruments[order.symbol].tick_size
+    stop = 0.0
+    if order.stop_loss > 0.0:
+        stop = order.stop_loss
+    elif order.stop_distance > 0.0:
+        stop = price * (1.0 - order.side * order.stop_distance)
+    trail = order.trail_distance * price
+    if trail > 0.0:
+        start = price - order.side * trail
+        if stop == 0.0 or abs(price - start) < abs(price - stop):
+            stop = start
+    if stop == 0.0:
+        return
+    leg = book.orders[new_order(book, ts, order.symbol, -order.side, STOP, opening, STOP_LOSS)]
+    leg.stop = nearest_tick(stop, tick)
+    if trail > 0.0:
+        leg.type = TRAILING_STOP
+        leg.trail = trail
+    leg.reduce_only = 1
+    leg.parent = order.id
+    leg.tag = order.tag
+    leg.intrabar = inside
+    leg.limit = price if inside else 0.0
+    emit(book, ts, book.account[0].orders - 1, SUBMITTED, NONE, leg.quantity, leg.stop)
+
+
+@kernel
+def attach_target(book, ts, k, opening, price, inside):
+    """Create the take-profit leg of entry order k, filled at a price."""
+    order = book.orders[k]
+    target = 0.0
+    if order.take_profit > 0.0:
+        target = order.take_profit
+    elif order.target_distance > 0.0:
+        target = price * (1.0 + order.side * order.target_distance)
+    if target == 0.0:
+        return
+    leg = book.orders[new_order(book, ts, order.symbol, -order.side, LIMIT, opening, TAKE_PROFIT)]
+    leg.limit = nearest_tick(target, book.instruments[order.symbol].tick_size)
+    leg.reduce_only = 1
+    leg.parent = order.id
+    leg.tag = order.tag
+    leg.intrabar = inside
+    emit(book, ts, book.account[0].orders - 1, SUBMITTED, NONE, leg.quantity, leg.limit)
+
+
+@kernel
+def attach_legs(book, ts, k, opening, price, inside):
+    """Give entry order k its bracket for a newly opened part, or grow the bracket it has."""
+    order = book.orders[k]
+    if order.legs:
+        for j in range(book.account[0].orders):
+            if book.orders[j].state != DONE and book.orders[j].parent == order.id:
+                book.orders[j].quantity += opening
+        return
+    order.legs = 1
+    attach_stop(book, ts, k, opening, price, inside)
+    attach_target(book, ts, k, opening, price, inside)
+
+
+@inlined
+def settle_legs(book, ts, k, quantity, closed):
+    """After a fill of order k: shrink its sibling leg, and end legs whose position is gone."""
+    order = book.orders[k]
+    for j in range(book.account[0].orders):
+        leg = book.orders[j]
+        if leg.state == DONE or leg.parent == 0 or leg.symbol != order.symbol:
+            continue
+        if j != k and leg.parent == order.parent:
+            leg.quantity -= quantity
+            if leg.quantity - leg.filled < 0.5 * book.instruments[leg.symbol].size_step:
+                finish(book, ts, j, CANCELLED, OCO)
+                continue
+        if closed:
+            finish(book, ts, j, CANCELLED, POSITION_CLOSED)
+
+
+@kernel
+def try_fill(book, ts, k, price, slips, bar_range, available, inside):
+    """Fill order k at a price as far as size, limits and margin allow.
+
+    Args:
+        slips: Whether slippage applies (market and stop fills).
+        bar_range: High minus low of the bar.
+        available: Contracts that the participation cap leaves in this bar.
+        inside: 1 if the fill happens inside the bar, 0 at its open.
+
+    Returns:
+        What is left of `available`.
+    """
+    order = book.orders[k]
+    position = book.positions[order.symbol]
+    instrument = book.instruments[order.symbol]
+    remaining = order.quantity - order.filled
+    size = remaining
+    opposite = max(-position.quantity * order.side, 0.0)
+    if order.reduce_only:
+        if opposite <= 0.0:
+            finish(book, ts, k, CANCELLED, REDUCE_ONLY)
+            return available
+        size = min(size, opposite)
+    if order.role not in (KILL_SWITCH, LIQUIDATION):
+        size = min(size, floor_step(available, instrument.size_step))
+    if order.tif == FOK and size < remaining:
+        finish(book, ts, k, CANCELLED, TIME_IN_FORCE)
+        return available
+    if size <= 0.0:
+        return available
+    if slips:
+        price = slipped(book.rules[0], instrument.tick_size, order.side, price, bar_range)
+    closing = min(size, opposite)
+    wanted = size - closing
+    opening, reason = wanted, NONE
+    if wanted > 0.0:
+        opening, reason = limited_opening(
+            book, order.symbol, order.clip, closing, abs(position.quantity) - closing, wanted, price
+        )
+        if opening < wanted and opening < instrument.min_size:
+            opening = 0.0
+    size = closing + opening
+    if size <= 0.0:
+        finish(book, ts, k, REJECTED, reason)
+        return available
+    before = position.quantity
+    book_fill(book, ts, k, closing, opening, price, reason)
+    if opening < wanted:
+        finish(book, ts, k, CANCELLED, reason)
+    elif order.quantity - order.filled < 0.5 * instrument.size_step:
+        order.state = DONE
+    if closing > 0.0:
+        settle_legs(book, ts, k, size, position.quantity * before <= 0.0)
+    if opening > 0.0 and order.role == ENTRY:
+        attach_legs(book, ts, k, opening, price, inside)
+    return available - size
+
+
+@inlined
+def stop_reached(order, price):
+    """Whether a price is at or beyond the order's stop."""
+    return price >= order.stop if order.side > 0 else price <= order.stop
+
+
+@inlined
+def marketable(order, price, through):
+    """Whether a limit order would trade at a price."""
+    if price == order.limit:
+        return not through
+    return price < order.limit if order.side > 0 else price > order.limit
+
+
+@inlined
+def fill_stop(book, ts, k, open_, high, low, available, inside):
+    """Try stop order k against the bar's range; inside is 0 only at the open."""
+    order = book.orders[k]
+    base = open_
+    if order.intrabar and order.role == STOP_LOSS:
+        base = order.limit
+    if stop_reached(order, base):
+        price = base
+    elif inside and stop_reached(order, high if order.side > 0 else low):
+        price = order.stop
+    else:
+        return available
+    available = try_fill(book, ts, k, price, True, high - low, available, inside)
+    if order.state != DONE:
+        order.type = MARKET
+    return available
+
+
+@kernel
+def phase_open(book, ts, symbol, open_, high, low, available):
+    """Phase 1: orders that trade at the open."""
+    through = book.rules[0].limit_through
+    for k in range(book.account[0].orders):
+        order = book.orders[k]
+        if order.state == DONE or order.symbol != symbol:
+            continue
+        if order.type == MARKET:
+            available = try_fill(book, ts, k, open_, True, high - low, available, 0)
+            continue
+        if order.type in (STOP, TRAILING_STOP):
+            available = fill_stop(book, ts, k, open_, high, low, available, 0)
+            continue
+        if order.type == STOP_LIMIT and order.state == WORKING:
+            if not stop_reached(order, open_):
+                continue
+            emit(book, ts, k, TRIGGERED, NONE, order.quantity, order.stop)
+            order.state = TRIGGERED_STATE
+        if marketable(order, open_, through):
+            available = try_fill(book, ts, k, open_, False, high - low, available, 0)
+    return available
+
+
+@kernel
+def phase_stops(book, ts, symbol, first, open_, high, low, available):
+    """Phases 2 and 4: stops inside the bar, from a place in the table on, legs attached on the way included."""
+    k = first
+    while k < book.account[0].orders:
+        order = book.orders[k]
+        if order.state != DONE and order.symbol == symbol:
+            if order.type in (STOP, TRAILING_STOP):
+                available = fill_stop(book, ts, k, open_, high, low, available, 1)
+            elif order.type == STOP_LIMIT and order.state == WORKING:
+                if stop_reached(order, high if order.side > 0 else low):
+                    emit(book, ts, k, TRIGGERED, NONE, order.quantity, order.stop)
+                    order.state = TRIGGERED_STATE
+                    order.intrabar = 1
+                    if order.limit == order.stop or stop_reached(order, order.limit):
+                        available = try_fill(book, ts, k, order.stop, False, high - low, available, 1)
+        k += 1
+    return available
+
+
+@kernel
+def phase_limits(book, ts, symbol, open_, high, low, available):
+    """Phase 3: limit orders that the bar touches."""
+    through = book.rules[0].limit_through
+    k = 0
+    while k < book.account[0].orders:
+        order = book.orders[k]
+        is_limit = order.type == LIMIT or (order.type == STOP_LIMIT and order.state == TRIGGERED_STATE)
+        if order.state != DONE and order.symbol == symbol and is_limit and not order.intrabar:
+            if marketable(order, open_, through):
+                available = try_fill(book, ts, k, open_, False, high - low, available, 1)
+            elif marketable(order, low if order.side > 0 else high, through):
+                available = try_fill(book, ts, k, order.limit, False, high - low, available, 1)
+        k += 1
+    return available
+
+
+@kernel
+def meet_bar(book, ts, symbol, open_, high, low, volume):
+    """Let every working order of a symbol meet its bar."""
+    participation = book.rules[0].participation
+    available = math.inf
+    if participation != math.inf:
+        available = 0.0 if math.isnan(volume) else participation * volume
+    available = phase_open(book, ts, symbol, open_, high, low, available)
+    available = phase_stops(book, ts, symbol, 0, open_, high, low, available)
+    before_limits = book.account[0].orders
+    available = phase_limits(book, ts, symbol, open_, high, low, available)
+    phase_stops(book, ts, symbol, before_limits, open_, high, low, available)
+    for k in range(book.account[0].orders):
+        order = book.orders[k]
+        if order.state != DONE and order.symbol == symbol:
+            order.rows += 1
+            if order.tif in (IOC, FOK):
+                finish(book, ts, k, CANCELLED, TIME_IN_FORCE)

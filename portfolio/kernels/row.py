@@ -1,0 +1,201 @@
+"""One row of the simulator: session, expiry, fills, mark, limits. The order is that of docs/simulator.md."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from engine.compiled import inlined, kernel
+from engine.records import OrderEventKind, Reason, Role, Sizing, TimeInForce
+from portfolio.kernels.book import (
+    DONE,
+    STOP_LOSS,
+    TRAILING_STOP,
+    cancel_orders,
+    close_at_market,
+    compact,
+    finish,
+    initial_margin,
+)
+from portfolio.kernels.fills import meet_bar
+
+EXPIRED = int(OrderEventKind.EXPIRED)
+SESSION_END = int(Reason.SESSION_END)
+TIME_IN_FORCE = int(Reason.TIME_IN_FORCE)
+MAX_DAILY_LOSS = int(Reason.MAX_DAILY_LOSS)
+MAX_DRAWDOWN = int(Reason.MAX_DRAWDOWN)
+MARGIN_CALL = int(Reason.MARGIN_CALL)
+BANKRUPT = int(Reason.BANKRUPT)
+KILL_SWITCH = int(Role.KILL_SWITCH)
+LIQUIDATION = int(Role.LIQUIDATION)
+VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
+DAY = int(TimeInForce.DAY)
+GTD = int(TimeInForce.GTD)
+LAST = np.iinfo(np.int64).max
+
+
+@kernel
+def roll_session(book, ts):
+    """Begin the session that contains a time: DAY orders expire, the daily loss counts anew."""
+    account = book.account[0]
+    at = np.searchsorted(book.session_ends, ts)
+    account.session_end = book.session_ends[at] if at < book.session_ends.shape[0] else LAST
+    account.session_equity = account.equity
+    for k in range(account.orders):
+        order = book.orders[k]
+        if order.state != DONE and order.tif == DAY:
+            finish(book, ts, k, EXPIRED, SESSION_END)
+
+
+@inlined
+def expire(book, ts):
+    """End the orders whose time has passed."""
+    for k in range(book.account[0].orders):
+        order = book.orders[k]
+        if order.state != DONE and order.tif == GTD and order.expire_ts < ts:
+            finish(book, ts, k, EXPIRED, TIME_IN_FORCE)
+
+
+@kernel
+def move_trailing_stops(book, bars, i):
+    """Ratchet trailing stops by the bar just seen; what was attached inside the bar is free from the next on."""
+    for k in range(book.account[0].orders):
+        order = book.orders[k]
+        if order.state == DONE or not bars.present[i, order.symbol]:
+            continue
+        if order.type == TRAILING_STOP:
+            s = order.symbol
+            if order.side < 0:
+                best = bars.close[i, s] if order.intrabar else bars.high[i, s]
+                order.stop = max(order.stop, best - order.trail)
+            else:
+                best = bars.close[i, s] if order.intrabar else bars.low[i, s]
+                order.stop = min(order.stop, best + order.trail)
+        if order.intrabar:
+            order.intrabar = 0
+            if order.role == STOP_LOSS:
+                order.limit = 0.0
+
+
+@inlined
+def update_variance(position, close, decay):
+    """Exponentially weighted variance of log returns (RiskMetrics, 1996)."""
+    if position.seen > 0:
+        change = math.log(close / position.mark)
+        if position.seen == 1:
+            position.variance = change * change
+        else:
+            position.variance = decay * position.variance + (1.0 - decay) * change * change
+
+
+@inlined
+def mark(book, bars, i):
+    """Mark every position at its last close; returns the maintenance margin."""
+    account = book.account[0]
+    rules = book.rules[0]
+    unrealized, gross, net, margin, maintenance = 0.0, 0.0, 0.0, 0.0, 0.0
+    for s in range(book.positions.shape[0]):
+        position = book.positions[s]
+        if bars.present[i, s]:
+            close = bars.close[i, s]
+            if rules.sizing == VOLATILITY_TARGET:
+                update_variance(position, close, rules.variance_decay)
+            position.mark = close
+            position.seen += 1
+        quantity = position.quantity
+        if quantity != 0.0:
+            instrument = book.instruments[s]
+            value = quantity * position.mark * instrument.multiplier
+            unrealized += quantity * (position.mark - position.avg_price) * instrument.multiplier
+            gross += abs(value)
+            net += value
+            margin += initial_margin(instrument, abs(quantity), position.mark)
+            maintenance += abs(quantity) * instrument.maintenance_per_contract
+            maintenance += instrument.maintenance_rate * abs(value)
+    account.unrealized = unrealized
+    account.equity = account.cash + unrealized
+    account.gross_exposure = gross
+    account.net_exposure = net
+    account.margin = margin
+    return maintenance
+
+
+@kernel
+def close_book(book, ts, reason, role):
+    """Cancel everything and submit market orders that close every position."""
+    cancel_orders(book, ts, -1, reason)
+    compact(book)
+    for s in range(book.positions.shape[0]):
+        close_at_market(book, ts, s, role, 0)
+
+
+@kernel
+def halt(book, ts, reason):
+    """Trip the kill switch; only a person resets it."""
+    book.account[0].halted = reason
+    close_book(book, ts, reason, KILL_SWITCH)
+
+
+@inlined
+def check_limits(book, ts, maintenance):
+    """Trip the kill switch or call margin where equity demands it."""
+    account = book.account[0]
+    rules = book.rules[0]
+    equity = account.equity
+    if equity > account.peak_equity:
+        account.peak_equity = equity
+    if account.liquidating and account.gross_exposure == 0.0:
+        account.liquidating = 0
+    if account.halted:
+        return
+    if equity <= 0.0:
+        account.bankrupt = 1
+        halt(book, ts, BANKRUPT)
+    elif equity <= account.peak_equity * (1.0 - rules.max_drawdown):
+        halt(book, ts, MAX_DRAWDOWN)
+    elif equity <= account.session_equity * (1.0 - rules.max_daily_loss):
+        halt(book, ts, MAX_DAILY_LOSS)
+    elif equity < maintenance and not account.liquidating:
+        account.liquidating = 1
+        close_book(book, ts, MARGIN_CALL, LIQUIDATION)
+
+
+@inlined
+def advance_row(book, bars, i, ledger, positions):
+    """Steps 1 to 6 of a row: everything before the agent decides.
+
+    Args:
+        book: The Book.
+        bars: The Bars of the block.
+        i: Row within the block.
+        ledger: Output, shape (rows, 8), columns LEDGER_COLUMNS.
+        positions: Output, signed contracts, shape (rows, S).
+    """
+    account = book.account[0]
+    ts = bars.ts_event[i]
+    if ts > account.session_end:
+        roll_session(book, ts)
+    if account.orders > 0:
+        expire(book, ts)
+        for s in range(book.positions.shape[0]):
+            if bars.present[i, s] and account.orders > 0:
+                meet_bar(
+                    book, ts, s, bars.open[i, s], bars.high[i, s], bars.low[i, s], bars.volume[i, s]
+                )
+        move_trailing_stops(book, bars, i)
+        compact(book)
+    maintenance = mark(book, bars, i)
+    check_limits(book, ts, maintenance)
+    account.ts_event = ts
+    account.seq += 1
+    ledger[i, 0] = account.cash
+    ledger[i, 1] = account.equity
+    ledger[i, 2] = account.realized
+    ledger[i, 3] = account.unrealized
+    ledger[i, 4] = account.fees
+    ledger[i, 5] = account.margin
+    ledger[i, 6] = account.gross_exposure
+    ledger[i, 7] = account.net_exposure
+    for s in range(book.positions.shape[0]):
+        positions[i, s] = book.positions[s].quantity

@@ -1,0 +1,121 @@
+"""The scan over the rows of a block: the simulator and the agent's decisions, row by row."""
+
+from __future__ import annotations
+
+from engine.compiled import inlined, kernel
+from engine.records import CommandKind, OrderType, Sizing
+from portfolio.kernels.book import DECISIONS, EVENTS, FILLS
+from portfolio.kernels.commands import apply_command
+from portfolio.kernels.row import advance_row
+
+TARGET = int(CommandKind.TARGET)
+MARKET = int(OrderType.MARKET)
+VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
+
+
+@inlined
+def has_room(book, commands):
+    """Whether the output buffers can take whatever one more row may bring."""
+    reserve = 6 * book.orders.shape[0] + 4 * commands.shape[0]
+    return (
+        book.counts[FILLS] + reserve < book.fills.shape[0]
+        and book.counts[EVENTS] + reserve < book.events.shape[0]
+        and book.counts[DECISIONS] + reserve < book.decisions.shape[0]
+    )
+
+
+@inlined
+def clear(command):
+    """Reset a command to nothing."""
+    command.quantity = 0.0
+    command.limit = 0.0
+    command.stop = 0.0
+    command.trail = 0.0
+    command.stop_loss = 0.0
+    command.take_profit = 0.0
+    command.stop_distance = 0.0
+    command.target_distance = 0.0
+    command.trail_distance = 0.0
+    command.ts_event = 0
+    command.kind = 0
+    command.symbol = 0
+    command.type = MARKET
+    command.tif = 0
+    command.expire_ts = 0
+    command.reduce_only = 0
+    command.order_id = 0
+    command.tag = 0
+
+
+@inlined
+def follow_targets(book, bars, i, targets, commands):
+    """Command the wanted positions wherever they changed; returns the number of commands."""
+    n = 0
+    for s in range(book.positions.shape[0]):
+        wanted = targets[i, s]
+        position = book.positions[s]
+        if wanted == position.target or wanted != wanted or not bars.present[i, s]:
+            continue
+        if book.rules[0].sizing == VOLATILITY_TARGET and position.variance == 0.0 and wanted != 0.0:
+            continue  # no volatility is known yet: wait for it
+        command = commands[n]
+        clear(command)
+        command.kind = TARGET
+        command.symbol = s
+        command.quantity = wanted
+        n += 1
+    return n
+
+
+@inlined
+def apply_commands(book, commands, n, ts):
+    """Apply the first n commands."""
+    for c in range(n):
+        apply_command(book, commands[c], ts)
+
+
+@kernel
+def scan_targets(book, bars, targets, start, stop, ledger, positions, commands):
+    """Rows start to stop for an agent that depends on the market alone.
+
+    Args:
+        targets: Wanted positions in units, shape (rows, S); NaN keeps the last one.
+        commands: Scratch, COMMAND, shape (at least S,).
+
+    Returns:
+        The row reached; below `stop` if the output buffers must be emptied first.
+    """
+    for i in range(start, stop):
+        if not has_room(book, commands):
+            return i
+        advance_row(book, bars, i, ledger, positions)
+        n = follow_targets(book, bars, i, targets, commands)
+        if n > 0:
+            apply_commands(book, commands, n, bars.ts_event[i])
+    return stop
+
+
+@kernel
+def scan_decide(book, bars, signals, start, stop, ledger, positions, commands, decide, params, memory):
+    """Rows start to stop for a compiled strategy that sees the portfolio.
+
+    Args:
+        signals: What the agent computed from the market alone, shape (rows, S, K).
+        decide: Compiled function; see agents.compiled.
+        params: Its constants, float64.
+        memory: Its carried state, float64.
+
+    Returns:
+        The row reached; below `stop` if the output buffers must be emptied first.
+    """
+    for i in range(start, stop):
+        if not has_room(book, commands):
+            return i
+        advance_row(book, bars, i, ledger, positions)
+        for c in range(commands.shape[0]):
+            clear(commands[c])
+        working = book.orders[: book.account[0].orders]
+        n = decide(i, bars, signals, book.account, book.positions, working, params, memory, commands)
+        if n > 0:
+            apply_commands(book, commands, min(n, commands.shape[0]), bars.ts_event[i])
+    return stop

@@ -1,0 +1,195 @@
+"""The simulator: validates, allocates and calls the kernels. Rules: docs/simulator.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.blocks import BarBlock, Floats, Ints
+from engine.errors import ConfigError
+from engine.instruments import Instrument
+from engine.records import ACCOUNT, COMMAND, FILL, ORDER, ORDER_EVENT, POSITION, Bars, Records
+from engine.step import StepBlock
+from portfolio.config import PortfolioConfig, instrument_records, rules_record
+from portfolio.kernels.book import Book
+from portfolio.kernels.row import advance_row
+from portfolio.kernels.scan import apply_commands, has_room, scan_decide, scan_targets
+
+COMMANDS_PER_ROW = 64
+BUFFER_ROWS = 4096
+
+
+def bars_view(block: BarBlock) -> Bars:
+    """A block as the kernels take it."""
+    return Bars(block.ts_event, block.open, block.high, block.low, block.close, block.volume, block.present)
+
+
+class Simulator:
+    """One account, its positions and working orders, advanced by bars and commands.
+
+    Args:
+        config: Execution, sizing, limits, initial capital.
+        instruments: One per symbol, in symbol order.
+        session_ends: Inclusive ends of sessions, nanoseconds UTC, ascending.
+        bars_per_year: Bars a year holds, for the volatility target.
+
+    Raises:
+        ConfigError: If an instrument's currency is not the account's and no rate is given.
+    """
+
+    def __init__(
+        self,
+        config: PortfolioConfig,
+        instruments: Sequence[Instrument],
+        session_ends: Ints,
+        bars_per_year: float = 365.0 * 1440.0,
+    ) -> None:
+        for instrument in instruments:
+            if instrument.currency != config.currency and instrument.fx_rate == 1.0:
+                raise ConfigError(
+                    f"{instrument.name} is quoted in {instrument.currency}, the account is in {config.currency}",
+                    expected="an fx_rate (account currency per unit of the instrument's) in the instrument's file",
+                )
+        symbols = len(instruments)
+        self.config = config
+        capacity = 6 * config.execution.max_open_orders + 2 * symbols + 8
+        reserve = 6 * capacity + 4 * COMMANDS_PER_ROW
+        account = np.zeros(1, ACCOUNT)
+        for name in ("initial", "cash", "equity", "peak_equity", "session_equity"):
+            account[name] = config.initial_capital
+        self._commands = np.zeros(max(COMMANDS_PER_ROW, symbols), COMMAND)
+        self._book = Book(
+            account=account,
+            positions=np.zeros(symbols, POSITION),
+            orders=np.zeros(capacity, ORDER),
+            instruments=instrument_records(list(instruments)),
+            rules=rules_record(config, bars_per_year),
+            session_ends=np.ascontiguousarray(session_ends, dtype=np.int64),
+            fills=np.zeros(BUFFER_ROWS + reserve, FILL),
+            events=np.zeros(2 * BUFFER_ROWS + reserve, ORDER_EVENT),
+            decisions=np.zeros(BUFFER_ROWS + reserve, COMMAND),
+            counts=np.zeros(3, np.int64),
+        )
+        self._block: BarBlock | None = None
+        self._bars: Bars | None = None
+        self._ledger: Floats = np.empty((0, 8))
+        self._positions: Floats = np.empty((0, symbols))
+        self._taken: tuple[list[Records], list[Records], list[Records]] = ([], [], [])
+
+    @property
+    def account(self) -> Records:
+        """The ACCOUNT record, shape (1,), live."""
+        return self._book.account
+
+    @property
+    def positions(self) -> Records:
+        """The POSITION records, shape (S,), live."""
+        return self._book.positions
+
+    @property
+    def orders(self) -> Records:
+        """The working ORDER records, live."""
+        return self._book.orders[: int(self._book.account["orders"][0])]
+
+    def begin(self, block: BarBlock) -> None:
+        """Make a block the one whose rows are advanced next."""
+        self._block = block
+        self._bars = bars_view(block)
+        self._ledger = np.empty((len(block), 8))
+        self._positions = np.empty((len(block), len(block.symbols)))
+
+    def advance(self, block: BarBlock, row: int) -> None:
+        """Fill, mark and check limits in one row; the caller decides next."""
+        if block is not self._block:
+            self.begin(block)
+        if not has_room(self._book, self._commands):
+            self._flush()
+        advance_row(self._book, self._bars, row, self._ledger, self._positions)
+
+    def submit(self, commands: Records) -> None:
+        """Apply commands after the row that was advanced last; their `order_id` is filled in."""
+        ts = int(self._book.account["ts_event"][0])
+        for start in range(0, len(commands), COMMANDS_PER_ROW):
+            part = commands[start : start + COMMANDS_PER_ROW]
+            if not has_room(self._book, self._commands):
+                self._flush()
+            apply_commands(self._book, part, len(part), ts)
+
+    def run_targets(self, block: BarBlock, targets: Floats) -> StepBlock:
+        """Process a whole block for wanted positions in units, shape (rows, S); NaN keeps the last."""
+        return self._scan(block, scan_targets, targets, ())
+
+    def run_compiled(
+        self, block: BarBlock, signals: Floats, decide: Any, params: Floats, memory: Floats
+    ) -> StepBlock:
+        """Process a whole block with a compiled strategy inside the scan.
+
+        Args:
+            block: The bars.
+            signals: What the strategy computed from the market alone, shape (rows, S, K).
+            decide: A compiled function with the signature of agents.compiled.
+            params: Its constants.
+            memory: Its carried state; changed.
+        """
+        return self._scan(block, scan_decide, signals, (decide, params, memory))
+
+    def _scan(self, block: BarBlock, scan: Callable[..., int], signals: Floats, tail: tuple[Any, ...]) -> StepBlock:
+        self.begin(block)
+        row = 0
+        while row < len(block):
+            reached = scan(
+                self._book, self._bars, signals, row, len(block), self._ledger, self._positions, self._commands, *tail
+            )
+            if reached < len(block):
+                self._flush()
+            row = reached
+        return self.take()
+
+    def take(self) -> StepBlock:
+        """Everything that happened in the block at hand, as arrays of its own."""
+        if self._block is None:
+            raise ConfigError("no block has been processed yet")
+        self._flush()
+        fills, events, decisions = (_joined(parts) for parts in self._taken)
+        self._taken = ([], [], [])
+        step = StepBlock(
+            self._block,
+            self._ledger,
+            self._positions,
+            fills,
+            events,
+            decisions,
+            account=self._book.account.copy(),
+            position_records=self._book.positions.copy(),
+            orders=self.orders.copy(),
+        )
+        self._block = None
+        return step
+
+    def _flush(self) -> None:
+        counts = self._book.counts
+        buffers = (self._book.fills, self._book.events, self._book.decisions)
+        for parts, buffer, count in zip(self._taken, buffers, counts, strict=True):
+            parts.append(buffer[:count].copy())
+        counts[:] = 0
+
+    def snapshot(self) -> bytes:
+        """The whole state as bytes; equal states give equal bytes."""
+        book = self._book
+        return b"".join(np.ascontiguousarray(a).tobytes() for a in (book.account, book.positions, self.orders))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Return to a state that `snapshot` gave, for the same instruments and rules."""
+        book = self._book
+        sizes = (book.account.nbytes, book.positions.nbytes)
+        book.account[:] = np.frombuffer(snapshot[: sizes[0]], ACCOUNT)
+        book.positions[:] = np.frombuffer(snapshot[sizes[0] : sum(sizes)], POSITION)
+        orders = np.frombuffer(snapshot[sum(sizes) :], ORDER)
+        book.orders[:] = np.zeros(1, ORDER)
+        book.orders[: len(orders)] = orders
+
+
+def _joined(parts: list[Records]) -> Records:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
