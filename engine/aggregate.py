@@ -7,16 +7,20 @@ after that end: if the bar of the last minute is missing, only the next row tell
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.blocks import BarBlock, Ints
-from engine.calendar import Sessions
+from engine.calendar import Sessions, sessions_between
 from engine.errors import DataError, UsageError
+from engine.instruments import Instrument
 from engine.kernels import CLOCK, PARTIAL, aggregate_rows, write_partial
 from engine.records import Bars, Records
+from engine.timeframe import DAY_NS
 
+AHEAD_NS = 366 * DAY_NS  # sessions are looked up a year at a time
 BEFORE_ALL_TIME = np.iinfo(np.int64).min
 
 
@@ -55,11 +59,8 @@ class Aggregator:
     def __init__(self, timeframe_ns: int, sessions: Sessions) -> None:
         if timeframe_ns <= 0:
             raise UsageError("the timeframe must be positive", found=f"{timeframe_ns} ns")
-        if len(sessions.closes) == 0:
-            raise UsageError("aggregation needs at least one session", found="none")
         self.timeframe_ns = timeframe_ns
-        self._opens = np.ascontiguousarray(sessions.opens)
-        self._closes = np.ascontiguousarray(sessions.closes)
+        self.extend(sessions)
         self._symbols: tuple[str, ...] = ()
         self._clock: Records = np.zeros(1, CLOCK)
         self._clock["end"] = self._clock["last_ts"] = BEFORE_ALL_TIME
@@ -75,9 +76,7 @@ class Aggregator:
         first = int(self._clock["bars"][0])
         out = _empty(len(block) + 1, len(self._symbols))
         known_at = np.empty(len(block) + 1, np.int64)
-        rows = Bars(
-            block.ts_event, block.open, block.high, block.low, block.close, block.volume, block.present
-        )
+        rows = Bars(block.ts_event, block.open, block.high, block.low, block.close, block.volume, block.present)
         count = 0
         if len(block):
             sessions = (self._opens, self._closes)
@@ -97,6 +96,22 @@ class Aggregator:
             write_partial(self._partial, int(self._clock["end"][0]), out, 0)
         known_at = np.full(count, self._clock["last_seq"][0], np.int64)
         return Aggregated(_block(self._symbols, int(self._clock["bars"][0]), out, count), known_at)
+
+    def extend(self, sessions: Sessions) -> None:
+        """Go on with sessions that reach further; those of the bars seen so far must be the same.
+
+        Raises:
+            UsageError: If there is no session.
+        """
+        if len(sessions.closes) == 0:
+            raise UsageError("aggregation needs at least one session", found="none")
+        self._opens = np.ascontiguousarray(sessions.opens)
+        self._closes = np.ascontiguousarray(sessions.closes)
+
+    @property
+    def horizon_ns(self) -> int:
+        """Close of the last known session, nanoseconds UTC; later bars are refused until `extend`."""
+        return int(self._closes[-1])
 
     def snapshot(self) -> bytes:
         """The carried state; `restore` of an aggregator made alike continues from here with the same bars."""
@@ -148,6 +163,36 @@ class Aggregator:
                 found=str(int(block.ts_event[-1])),
                 hint="build the sessions (`sessions_between`) up to the last bar that will come",
             )
+
+
+def aggregated(
+    blocks: Iterable[BarBlock], timeframe_ns: int, instrument: Instrument, *, keep_partial: bool = False
+) -> Iterator[BarBlock]:
+    """A stream of bars as a stream of larger bars, of any length, on the sessions of an instrument.
+
+    Args:
+        blocks: Consecutive blocks of one stream.
+        timeframe_ns: Length of the larger bars, nanoseconds.
+        instrument: Its calendar and daily halt decide the sessions.
+        keep_partial: Whether the last bar is given even if the stream ends before it is complete.
+
+    Raises:
+        DataError: As `Aggregator.push` does.
+    """
+    aggregator: Aggregator | None = None
+    for block in blocks:
+        if not len(block):
+            continue
+        first, last = int(block.ts_event[0]), int(block.ts_event[-1])
+        if aggregator is None:
+            aggregator = Aggregator(timeframe_ns, sessions_between(instrument, first, last + AHEAD_NS))
+        elif last > aggregator.horizon_ns:
+            aggregator.extend(sessions_between(instrument, first, last + AHEAD_NS))
+        done = aggregator.push(block)
+        if len(done):
+            yield done.bars
+    if aggregator is not None and keep_partial and len(rest := aggregator.flush()):
+        yield rest.bars
 
 
 def _empty(rows: int, symbols: int) -> Bars:

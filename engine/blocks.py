@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import DataError
+from engine.records import Bars
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,7 +48,7 @@ class BarBlock:
     present: Bools
 
     def __len__(self) -> int:
-        return self.ts_event.shape[0]
+        return len(self.ts_event)
 
     def slice(self, start: int, stop: int) -> BarBlock:
         """Rows start to stop as views; `seq` moves along."""
@@ -71,6 +73,13 @@ class BarBlock:
                 start = cut
         if start < len(self):
             yield self.slice(start, len(self))
+
+    def kernel_view(self) -> Bars:
+        """The arrays as kernels take them: read-only, whether they own their memory or lie in an Arrow buffer.
+
+        One type for both keeps kernels from being compiled twice, and from writing into their input.
+        """
+        return Bars(*(_read_only(getattr(self, name)) for name in Bars._fields))
 
     @staticmethod
     def from_columns(
@@ -106,6 +115,12 @@ class BarBlock:
         arrays = {name: _column(name, columns, shape) for name in BAR_COLUMNS}
         mask = ~np.isnan(arrays["close"]) if present is None else np.ascontiguousarray(present).reshape(shape)
         return BarBlock(tuple(symbols), seq, ts, present=mask, **arrays)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _column(name: str, columns: dict[str, Floats], shape: tuple[int, int]) -> Floats:

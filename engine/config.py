@@ -72,7 +72,9 @@ def override(tree: Mapping[str, Any], settings: Iterable[str]) -> Tree:
         key, separator, text = setting.partition("=")
         if not separator or not key.strip():
             raise ConfigError(
-                "cannot read a --set override", where=setting, expected="key=value, for example limits.max_leverage=2"
+                "cannot read a --set override",
+                where=setting,
+                expected="key=value, for example limits.max_leverage=2",
             )
         try:
             value = yaml.safe_load(text)

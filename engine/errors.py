@@ -46,7 +46,12 @@ class GrandModelError(Exception):
 
     def parts(self) -> list[tuple[str, str]]:
         """The message as (label, text) pairs; the first label is empty."""
-        labelled = [("where", self.where), ("expected", self.expected), ("found", self.found), ("to do", self.hint)]
+        labelled = [
+            ("where", self.where),
+            ("expected", self.expected),
+            ("found", self.found),
+            ("to do", self.hint),
+        ]
         return [("", self.what)] + [(label, text) for label, text in labelled if text]
 
 

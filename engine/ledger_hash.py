@@ -15,8 +15,8 @@ STREAMS = ("ts_event", "ledger", "positions", "fills")
 class LedgerHash:
     """SHA-256 of the ledger, the positions and the fills of a run.
 
-    Each stream is hashed on its own, so that how rows were cut into blocks does not show; the digests are then
-    hashed together with the symbols. Floats count by their bits: 0.0 and -0.0 differ, as do two kinds of NaN.
+    Each stream is hashed on its own, so that how rows were cut into blocks does not show; the digests are
+    then hashed together with the symbols. Floats count by their bits: 0.0 and -0.0 differ, as do two NaNs.
     """
 
     def __init__(self) -> None:

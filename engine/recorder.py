@@ -1,6 +1,7 @@
 """The recorder: a lossless tap that writes a run to its folder, or keeps it in memory.
 
-A run folder holds `ledger`, `fills`, `orders`, `decisions`, `trades`, `sessions` and `chart`, each a Parquet file.
+A run folder holds `ledger`, `fills`, `orders`, `decisions`, `trades`, `sessions` and `chart`, as Parquet
+files.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 from engine.blocks import PRICE_COLUMNS
 from engine.calendar import Sessions
 from engine.errors import UsageError
-from engine.records import COMMAND, FILL, LEDGER_COLUMNS, Records
 from engine.recording.records import CLOSED_ORDER, SESSION_END, TRADE
 from engine.recording.tables import (
     DECISION_COLUMNS,
@@ -28,6 +28,7 @@ from engine.recording.tables import (
     ledger_table,
 )
 from engine.recording.tallies import OrderFolder, Rows, RowTallies, Tallies
+from engine.records import COMMAND, FILL, LEDGER_COLUMNS, Records
 from engine.step import StepBlock
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class TradeFolder(Protocol):
 class RunRecorder:
     """Records every step of a run.
 
-    With a folder, rows stream to Parquet in constant memory. Without, blocks are kept as they come and nothing is
-    copied or computed until `close`. Steps handed to `write` must not change afterwards.
+    With a folder, rows stream to Parquet in constant memory. Without, blocks are kept as they come and
+    nothing is copied or computed until `close`. Steps handed to `write` must not change afterwards.
 
     Args:
         folder: Where to write, created if need be; None keeps everything in memory.
@@ -146,6 +147,7 @@ class RunRecorder:
     @property
     def tallies(self) -> Tallies:
         """What the run came to; complete once closed."""
+        held = 0 if self._last is None else np.count_nonzero(self._last.position_records["quantity"])
         return Tallies(
             self._initial,
             self._symbols,
@@ -155,6 +157,7 @@ class RunRecorder:
             self._order_folder.counts.copy(),
             None if self._last is None else self._last.account,
             len(self._order_folder.working()),
+            int(held),
         )
 
     def frames(self) -> dict[str, pl.DataFrame]:
@@ -209,9 +212,7 @@ class RunRecorder:
 def _compact(records: Records) -> Records:
     """The records themselves, or a copy where they are a small view that keeps a large buffer alive."""
     base = records.base
-    return (
-        records.copy() if isinstance(base, np.ndarray) and base.nbytes > WASTE * records.nbytes else records
-    )
+    return records.copy() if isinstance(base, np.ndarray) and base.nbytes > WASTE * records.nbytes else records
 
 
 class _RowBuffer:

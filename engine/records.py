@@ -126,9 +126,7 @@ attached inside a bar holds that bar's base price."""
 ORDER_EVENT = _dtype("quantity price remaining", "ts_event order_id symbol kind reason side type role parent tag")
 """One event in an order's life. `price` is the working limit or stop price, or the fill price."""
 
-FILL = _dtype(
-    "quantity price fee realized position avg_price", "ts_event seq order_id symbol side role reason tag"
-)
+FILL = _dtype("quantity price fee realized position avg_price", "ts_event seq order_id symbol side role reason tag")
 """One fill. `quantity` is unsigned, `side` +1 or -1; `fee` and `realized` (before fees) in account currency;
 `position` and `avg_price` hold after the fill; `seq` is the row; `reason` is the limit that clipped it, if any."""
 

@@ -38,9 +38,7 @@ def parse_timeframe(text: str) -> int:
     match = _PATTERN.fullmatch(text.strip())
     unit = match[2] if match else ""
     if match is None or unit == "M" or unit.lower() not in _UNITS:
-        raise UsageError(
-            "cannot read the timeframe", expected=_EXAMPLES, found=repr(text), hint=_hint(text.strip())
-        )
+        raise UsageError("cannot read the timeframe", expected=_EXAMPLES, found=repr(text), hint=_hint(text.strip()))
     length = int(match[1]) * _UNITS[unit.lower()]
     if length == 0:
         raise UsageError("a timeframe cannot be zero", expected=_EXAMPLES, found=repr(text))

@@ -53,8 +53,8 @@ async def paced(
     """Yield bars when they are due.
 
     At `max` blocks pass as they are, with a pause of zero before each so that other tasks run. Otherwise each
-    row comes alone, as a live feed would send it: the first at once, a later one when the time since the first
-    bar, divided by the speed, has gone by. A late consumer gets what is due at once, without drift.
+    row comes alone, as a live feed would send it: the first at once, a later one when the time since the
+    first bar, divided by the speed, has gone by. A late consumer gets what is due at once, without drift.
 
     Args:
         blocks: Consecutive blocks of one stream.

@@ -3,8 +3,8 @@
 The log price is a random walk whose volatility is the product of a regime (a Markov chain of calm, normal
 and turbulent spells), an autoregressive clustering term, the time of day and a heavy-tailed mixture (the t
 distribution). High and low are drawn from the exact law of the extremes of a Brownian bridge between open and
-close. Volume follows volatility. Minutes lie on the sessions of the instrument's calendar, prices on its ticks.
-A few minutes are missing, rather in quiet times.
+close. Volume follows volatility. Minutes lie on the sessions of the instrument's calendar, prices on its
+ticks. A few minutes are missing, rather in quiet times.
 
 Random numbers are drawn for chunks of fixed length, so neither the block size nor the number of bars asked
 for changes a bar: a longer series begins with the shorter one.

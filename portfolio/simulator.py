@@ -21,11 +21,6 @@ COMMANDS_PER_ROW = 64
 BUFFER_ROWS = 4096
 
 
-def bars_view(block: BarBlock) -> Bars:
-    """A block as the kernels take it."""
-    return Bars(block.ts_event, block.open, block.high, block.low, block.close, block.volume, block.present)
-
-
 class Simulator:
     """One account, its positions and working orders, advanced by bars and commands.
 
@@ -49,8 +44,8 @@ class Simulator:
         for instrument in instruments:
             if instrument.currency != config.currency and instrument.fx_rate == 1.0:
                 raise ConfigError(
-                    f"{instrument.name} is quoted in {instrument.currency}, the account is in {config.currency}",
-                    expected="an fx_rate (account currency per unit of the instrument's) in the instrument's file",
+                    f"{instrument.name} is quoted in {instrument.currency}, not in the account's currency",
+                    expected=f"an fx_rate ({config.currency} per {instrument.currency}) in the instrument's file",
                 )
         symbols = len(instruments)
         self.config = config
@@ -73,7 +68,7 @@ class Simulator:
             counts=np.zeros(3, np.int64),
         )
         self._block: BarBlock | None = None
-        self._bars: Bars | None = None
+        self._bars: Bars
         self._ledger: Floats = np.empty((0, 8))
         self._positions: Floats = np.empty((0, symbols))
         self._taken: tuple[list[Records], list[Records], list[Records]] = ([], [], [])
@@ -81,22 +76,25 @@ class Simulator:
     @property
     def account(self) -> Records:
         """The ACCOUNT record, shape (1,), live."""
-        return self._book.account
+        account: Records = self._book.account
+        return account
 
     @property
     def positions(self) -> Records:
         """The POSITION records, shape (S,), live."""
-        return self._book.positions
+        positions: Records = self._book.positions
+        return positions
 
     @property
     def orders(self) -> Records:
         """The working ORDER records, live."""
-        return self._book.orders[: int(self._book.account["orders"][0])]
+        working: Records = self._book.orders[: int(self._book.account["orders"][0])]
+        return working
 
     def begin(self, block: BarBlock) -> None:
         """Make a block the one whose rows are advanced next."""
         self._block = block
-        self._bars = bars_view(block)
+        self._bars = block.kernel_view()
         self._ledger = np.empty((len(block), 8))
         self._positions = np.empty((len(block), len(block.symbols)))
 
@@ -121,9 +119,7 @@ class Simulator:
         """Process a whole block for wanted positions in units, shape (rows, S); NaN keeps the last."""
         return self._scan(block, scan_targets, targets, ())
 
-    def run_compiled(
-        self, block: BarBlock, signals: Floats, decide: Any, params: Floats, memory: Floats
-    ) -> StepBlock:
+    def run_compiled(self, block: BarBlock, signals: Floats, decide: Any, params: Floats, memory: Floats) -> StepBlock:
         """Process a whole block with a compiled strategy inside the scan.
 
         Args:
@@ -140,7 +136,15 @@ class Simulator:
         row = 0
         while row < len(block):
             reached = scan(
-                self._book, self._bars, signals, row, len(block), self._ledger, self._positions, self._commands, *tail
+                self._book,
+                self._bars,
+                signals,
+                row,
+                len(block),
+                self._ledger,
+                self._positions,
+                self._commands,
+                *tail,
             )
             if reached < len(block):
                 self._flush()
@@ -152,7 +156,8 @@ class Simulator:
         if self._block is None:
             raise ConfigError("no block has been processed yet")
         self._flush()
-        fills, events, decisions = (_joined(parts) for parts in self._taken)
+        dtypes = (FILL, ORDER_EVENT, COMMAND)
+        fills, events, decisions = (_joined(parts, d) for parts, d in zip(self._taken, dtypes, strict=True))
         self._taken = ([], [], [])
         step = StepBlock(
             self._block,
@@ -161,9 +166,9 @@ class Simulator:
             fills,
             events,
             decisions,
-            account=self._book.account.copy(),
-            position_records=self._book.positions.copy(),
-            orders=self.orders.copy(),
+            account=copied(self._book.account, 1),
+            position_records=copied(self._book.positions, len(self._book.positions)),
+            orders=copied(self._book.orders, int(self._book.account["orders"][0])),
         )
         self._block = None
         return step
@@ -172,7 +177,8 @@ class Simulator:
         counts = self._book.counts
         buffers = (self._book.fills, self._book.events, self._book.decisions)
         for parts, buffer, count in zip(self._taken, buffers, counts, strict=True):
-            parts.append(buffer[:count].copy())
+            if count:
+                parts.append(copied(buffer, int(count)))
         counts[:] = 0
 
     def snapshot(self) -> bytes:
@@ -191,5 +197,14 @@ class Simulator:
         book.orders[: len(orders)] = orders
 
 
-def _joined(parts: list[Records]) -> Records:
+def copied(records: Records, count: int) -> Records:
+    """The first records as an array of their own; by bytes, since NumPy copies structured arrays field by field."""
+    if count == 0:
+        return np.empty(0, records.dtype)
+    return records.view(np.uint8)[: count * records.itemsize].copy().view(records.dtype)
+
+
+def _joined(parts: list[Records], dtype: np.dtype[np.void]) -> Records:
+    if not parts:
+        return np.empty(0, dtype)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.blocks import Floats
-from engine.records import Records
 from engine.recording.records import TRADE, TRADE_STATS
-from portfolio.roundtrip.kernels import end_trade, fold_fills
+from engine.records import Records
+from portfolio.roundtrip.kernels import fold_fills, value_trades
 
 
 class TradeBook:
     """Folds FILL records into TRADE records, block by block.
 
-    A trade starts when the position of a symbol leaves zero and ends when it returns there; a fill that turns the
-    position round ends one and starts the next, its fee split by quantity. Prices are averages over the entering
-    and the leaving fills. How fills are cut into blocks does not show in the result.
+    A trade starts when the position of a symbol leaves zero and ends when it returns there; a fill that turns
+    the position round ends one and starts the next, its fee split by quantity. Prices are averages over the
+    entering and the leaving fills. How fills are cut into blocks does not show in the result.
 
     Args:
         multipliers: Account value of one contract per unit of price, one per symbol.
@@ -50,12 +50,10 @@ class TradeBook:
         for trade, symbol in zip(trades, lasting, strict=True):
             position, multiplier = positions[symbol], self._multipliers[symbol]
             size = abs(position["quantity"])
-            trade["realized"] += (
-                position["quantity"] * (position["mark"] - position["avg_price"]) * multiplier
-            )
+            trade["realized"] += position["quantity"] * (position["mark"] - position["avg_price"]) * multiplier
             trade["exit_quantity"] += size
             trade["exit_value"] += size * position["mark"]
             trade["exit_ts"], trade["exit_seq"] = ts_event, seq
             trade["exit_role"] = trade["exit_reason"] = trade["exit_tag"] = 0
-            end_trade.py_func(trade, multiplier)
+        value_trades(trades, self._multipliers)
         return trades

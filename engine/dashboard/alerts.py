@@ -38,7 +38,6 @@ class Alerts:
 
     def __init__(self) -> None:
         self._kept: dict[str, Alert] = {}
-        self.total = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -48,7 +47,6 @@ class Alerts:
 
     def add(self, alert: Alert) -> None:
         """Take in an alert; the oldest is forgotten where there are too many."""
-        self.total += alert.count
         before = self._kept.pop(alert.text, None)
         self._kept[alert.text] = replace(alert, count=alert.count + before.count) if before else alert
         if len(self._kept) > ALERTS_KEPT:
@@ -72,14 +70,16 @@ def alerts_of(step: StepBlock, before: np.void | None, symbols: Sequence[str]) -
         before: The ACCOUNT record of the last step seen, None at first.
         symbols: Names of the symbols.
     """
-    events, fills = step.events, step.fills
-    closing = (events["kind"] == OrderEventKind.SUBMITTED) & (events["role"] == Role.LIQUIDATION)
-    return [
-        *_grouped(events[events["kind"] == OrderEventKind.REJECTED], "rejected", symbols, Severity.WARNING),
-        *_grouped(fills[fills["reason"] != Reason.NONE], "fill cut", symbols, Severity.INFO),
-        *_grouped(events[closing], "liquidation order", symbols, Severity.CRITICAL),
-        *_account_alerts(step.account[0], before, int(step.bars.ts_event[-1])),
-    ]
+    alerts = []
+    if len(step.events):
+        kind, role = step.events["kind"], step.events["role"]
+        closing = step.events[(kind == OrderEventKind.SUBMITTED) & (role == Role.LIQUIDATION)]
+        rejected = step.events[kind == OrderEventKind.REJECTED]
+        alerts += _grouped(rejected, "rejected", symbols, Severity.WARNING)
+        alerts += _grouped(closing, "liquidation order", symbols, Severity.CRITICAL)
+    if len(step.fills):
+        alerts += _grouped(step.fills[step.fills["reason"] != Reason.NONE], "fill cut", symbols, Severity.INFO)
+    return alerts + _account_alerts(step.account[0], before, int(step.bars.ts_event[-1]))
 
 
 def _grouped(records: Records, verb: str, symbols: Sequence[str], severity: Severity) -> list[Alert]:

@@ -8,7 +8,7 @@ from engine.blocks import Floats
 
 
 class EquityHistory:
-    """Lowest, highest and last equity of equal stretches of rows; a stretch doubles when the buckets are full.
+    """Lowest, highest and last equity of equal stretches of rows, which double when the buckets are full.
 
     What it holds depends only on the rows added, not on how they were cut into blocks.
 
@@ -26,7 +26,7 @@ class EquityHistory:
         self.stride = 1
 
     def __len__(self) -> int:
-        return -(-self._end // self.stride)
+        return (self._end + self.stride - 1) // self.stride
 
     @property
     def low(self) -> Floats:

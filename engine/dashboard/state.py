@@ -1,8 +1,8 @@
 """What the dashboard knows of a run: a plain view model, updated by steps, read by the view.
 
-It keeps a bounded amount however long the run is, and never a reference to memory that the simulator reuses. Steps
-may be missing (a screen sees the latest state and may skip): whatever the account carries stays exact, whatever is
-counted from rows covers the rows that were seen, and `rows_missed` says how many were not.
+It keeps a bounded amount however long the run is, and never a reference to memory that the simulator reuses.
+Steps may be missing (a screen sees the latest state and may skip): whatever the account carries stays exact,
+whatever is counted from rows covers the rows that were seen, and `rows_missed` says how many were not.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.blocks import Floats
 from engine.dashboard.alerts import Alerts, alerts_of
 from engine.dashboard.history import EquityHistory
 from engine.errors import UsageError
@@ -203,7 +204,7 @@ class DashboardState:
         self.version += 1
 
     def set_feed(self, status: str) -> None:
-        """Show what the feed says of itself, in a few words; an empty text shows what is known from the bars."""
+        """Show what the feed says of itself in a few words; an empty text shows what the bars tell."""
         self.feed = status
         self.version += 1
 
@@ -213,7 +214,7 @@ class DashboardState:
         self.version += 1
 
     def feed_status(self, now: float) -> str:
-        """What the feed says of itself, or else what follows from the bars: waiting, receiving, quiet, ended."""
+        """What the feed says of itself, or what the bars tell: waiting, receiving, quiet, ended."""
         if self.ended:
             return "ended"
         if self.feed or self._updated is None:
@@ -249,7 +250,7 @@ class DashboardState:
         ]
         return lines, len(is_open)
 
-    def _follow_drawdown(self, equity: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
+    def _follow_drawdown(self, equity: Floats) -> None:
         peak = max(self._peak, float(self.account["initial"]))
         peaks = np.maximum(np.maximum.accumulate(equity), peak)
         if peak > 0:
@@ -290,5 +291,3 @@ class DashboardState:
             behind = now - self.last_ts / 1e9 / self.info.pace
             self._schedule = min(self._schedule, behind)
             self.lag = behind - self._schedule
-
-

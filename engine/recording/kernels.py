@@ -32,7 +32,7 @@ def update_drawdown(d: np.void, value: float, ts: int) -> float:
         d["peak_ts"] = ts
         return 0.0
     d["under"] = 1
-    down = 1.0 - value / d["peak"]
+    down: float = 1.0 - value / d["peak"]
     if down > d["depth"]:
         d["depth"] = down
         d["top_ts"] = d["peak_ts"]
@@ -51,7 +51,8 @@ def held_value(close: Floats, present: Bools, i: int, first: Floats, mark: Float
             if first[s] == 0.0:
                 first[s] = close[i, s]
         total += mark[s] / first[s] if first[s] != 0.0 else 1.0
-    return total / first.shape[0]
+    value: float = total / first.shape[0]
+    return value
 
 
 @kernel
@@ -91,12 +92,17 @@ def tally_rows(
     """Fold rows into the running tallies.
 
     Args:
-        ts_event, ledger, positions, close, present: The rows.
+        ts_event: Close times of the rows, shape (rows,).
+        ledger: Shape (rows, 8).
+        positions: Shape (rows, S).
+        close: Shape (rows, S).
+        present: Shape (rows, S).
         session: Number of the session of each row.
         initial: Capital of buy-and-hold.
         tally: TALLY, shape (1,); state.
         drawdowns: DRAWDOWN of equity and of buy-and-hold, shape (2,); state.
-        first, mark: First and last close of each symbol, 0 before; state.
+        first: First close of each symbol, 0 before; state.
+        mark: Last close of each symbol, 0 before; state.
         lines: Chart lines of each row, shape (rows, 4); output.
         ended: SESSION_END records, at least one per row; output.
 
@@ -127,21 +133,32 @@ def tally_rows(
 
 
 @kernel
-def merge_point(lines: Floats, prices: Floats, into: int, from_lines: Floats, from_prices: Floats) -> None:
-    """Add later chart values to point `into`: last equity, worst drawdown, and bars of bars."""
-    lines[into, 0] = from_lines[0]
-    lines[into, 1] = from_lines[1]
-    lines[into, 2] = min(lines[into, 2], from_lines[2])
-    lines[into, 3] = from_lines[3]
+def copy_point(lines: Floats, prices: Floats, into: int, from_lines: Floats, from_prices: Floats, at: int) -> None:
+    """Make chart point `into` that at place `at` of other values."""
+    for c in range(lines.shape[1]):
+        lines[into, c] = from_lines[at, c]
     for s in range(prices.shape[1]):
-        if from_prices[s, 0] != from_prices[s, 0]:
+        for p in range(4):
+            prices[into, s, p] = from_prices[at, s, p]
+
+
+@kernel
+def merge_point(lines: Floats, prices: Floats, into: int, from_lines: Floats, from_prices: Floats, at: int) -> None:
+    """Add later values to chart point `into`: last equity, worst drawdown, and bars of bars."""
+    lines[into, 0] = from_lines[at, 0]
+    lines[into, 1] = from_lines[at, 1]
+    lines[into, 2] = min(lines[into, 2], from_lines[at, 2])
+    lines[into, 3] = from_lines[at, 3]
+    for s in range(prices.shape[1]):
+        if np.isnan(from_prices[at, s, 0]):
             continue
-        if prices[into, s, 0] != prices[into, s, 0]:
-            prices[into, s, :] = from_prices[s]
-            continue
-        prices[into, s, 1] = max(prices[into, s, 1], from_prices[s, 1])
-        prices[into, s, 2] = min(prices[into, s, 2], from_prices[s, 2])
-        prices[into, s, 3] = from_prices[s, 3]
+        if np.isnan(prices[into, s, 0]):
+            prices[into, s, 0] = from_prices[at, s, 0]
+            prices[into, s, 1] = from_prices[at, s, 1]
+            prices[into, s, 2] = from_prices[at, s, 2]
+        prices[into, s, 1] = max(prices[into, s, 1], from_prices[at, s, 1])
+        prices[into, s, 2] = min(prices[into, s, 2], from_prices[at, s, 2])
+        prices[into, s, 3] = from_prices[at, s, 3]
 
 
 @kernel
@@ -149,22 +166,24 @@ def halve(times: Ints, lines: Floats, prices: Floats) -> None:
     """Merge neighbouring chart points pair by pair into the first half."""
     for point in range(times.shape[0] // 2):
         times[point] = times[2 * point + 1]
-        lines[point, :] = lines[2 * point]
-        prices[point, :, :] = prices[2 * point]
-        merge_point(lines, prices, point, lines[2 * point + 1], prices[2 * point + 1])
+        copy_point(lines, prices, point, lines, prices, 2 * point)
+        merge_point(lines, prices, point, lines, prices, 2 * point + 1)
 
 
 @kernel
 def chart_rows(
     ts_event: Ints, new_lines: Floats, bars: Floats, state: Ints, times: Ints, lines: Floats, prices: Floats
 ) -> None:
-    """Add rows to a chart of bounded length; each point stands for `stride` rows, which doubles when it is full.
+    """Add rows to a chart of bounded length; when full, points merge in pairs.
 
     Args:
-        ts_event, new_lines: Times and line values of the rows.
+        ts_event: Close times of the rows.
+        new_lines: Line values of the rows.
         bars: Open, high, low, close of the rows, shape (rows, S, 4); NaN where absent.
         state: Rows per point, rows in the point at hand, points completed; state.
-        times, lines, prices: The points (an even number); state.
+        times: Of the points (an even number); state.
+        lines: Of the points; state.
+        prices: Of the points; state.
     """
     for i in range(ts_event.shape[0]):
         if state[1] == 0:
@@ -172,10 +191,9 @@ def chart_rows(
                 halve(times, lines, prices)
                 state[0] *= 2
                 state[2] //= 2
-            lines[state[2], :] = new_lines[i]
-            prices[state[2], :, :] = bars[i]
+            copy_point(lines, prices, state[2], new_lines, bars, i)
         else:
-            merge_point(lines, prices, state[2], new_lines[i], bars[i])
+            merge_point(lines, prices, state[2], new_lines, bars, i)
         times[state[2]] = ts_event[i]
         state[1] += 1
         if state[1] == state[0]:
@@ -213,14 +231,13 @@ def start_order(order: np.void, event: np.void) -> None:
 
 
 @kernel
-def fold_orders(
-    events: Records, working: Records, count: int, done: Records, counts: Ints
-) -> tuple[int, int]:
+def fold_orders(events: Records, working: Records, count: int, done: Records, counts: Ints) -> tuple[int, int]:
     """Fold ORDER_EVENT records into one record per order.
 
     Args:
         events: In order of happening.
-        working: CLOSED_ORDER records of orders not yet ended, `count` of them, with room for one per event; state.
+        working: CLOSED_ORDER records of orders not yet ended, with room for one more per event; state.
+        count: How many of them there are.
         done: Orders that ended, in order of their ends, room for one per event; output.
         counts: Events by kind and reason; state.
 
@@ -249,7 +266,7 @@ def fold_orders(
                 continue
         else:
             order["quantity"] = max(order["quantity"], event["quantity"])
-        if kind == SUBMITTED or kind == TRIGGERED:
+        if kind in (SUBMITTED, TRIGGERED):
             continue
         order["closed"] = event["ts_event"]
         done[ended] = order

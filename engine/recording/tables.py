@@ -1,18 +1,19 @@
-"""The tables of a run folder: which columns each has, and how records become Arrow tables and Parquet files."""
+"""The tables of a run folder: which columns each has, and how records become Arrow tables and files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from engine.blocks import Floats, Ints
 from engine.errors import GrandModelError
+from engine.recording.records import CHART_LINES
 from engine.records import (
     LEDGER_COLUMNS,
     CommandKind,
@@ -23,15 +24,14 @@ from engine.records import (
     Role,
     TimeInForce,
 )
-from engine.recording.records import CHART_LINES
 
 Kind = Literal["time", "symbol", "number", "price", "word", "flag"]
 TIME = pa.timestamp("ns", tz="UTC")
 BATCH = 65_536
+NO_WORDS: Mapping[int, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column: its name, the record field behind it and how to show it.
 
     A `price` of 0 and a `time` of 0 become null; a `word` is looked up in `words`.
@@ -40,7 +40,7 @@ class Column:
     name: str
     field: str
     kind: Kind = "number"
-    words: Mapping[int, str] = field(default_factory=dict)
+    words: Mapping[int, str] = NO_WORDS
 
 
 def _words(enum: type[IntEnum]) -> dict[int, str]:
@@ -140,17 +140,13 @@ def _array(records: Records, column: Column, symbols: Sequence[str]) -> pa.Array
         case "flag":
             return pa.array(values != 0)
         case "symbol":
-            return pa.DictionaryArray.from_arrays(
-                values.astype(np.int32), pa.array(list(symbols), pa.string())
-            )
+            return pa.DictionaryArray.from_arrays(values.astype(np.int32), pa.array(list(symbols), pa.string()))
         case "word":
             low, high = min(column.words), max(column.words)
             names = pa.array([column.words.get(value, "") for value in range(low, high + 1)])
             # a command that names no order type leaves the field 0, which no word stands for
             known = (values >= low) & (values <= high)
-            return pa.DictionaryArray.from_arrays(
-                pa.array((values - low).astype(np.int8), mask=~known), names
-            )
+            return pa.DictionaryArray.from_arrays(pa.array((values - low).astype(np.int8), mask=~known), names)
         case _:
             return pa.array(values)
 
@@ -164,14 +160,12 @@ def ledger_table(ts_event: Ints, ledger: Floats, positions: Floats, symbols: Seq
     """Ledger rows as an Arrow table: ts_event, LEDGER_COLUMNS and `position.SYMBOL`."""
     arrays = {"ts_event": _times(ts_event)}
     arrays |= {name: pa.array(np.ascontiguousarray(ledger[:, c])) for c, name in enumerate(LEDGER_COLUMNS)}
-    arrays |= {
-        f"position.{name}": pa.array(np.ascontiguousarray(positions[:, s])) for s, name in enumerate(symbols)
-    }
+    arrays |= {f"position.{name}": pa.array(np.ascontiguousarray(positions[:, s])) for s, name in enumerate(symbols)}
     return pa.table(arrays)
 
 
 def chart_table(times: Ints, lines: Floats, prices: Floats, symbols: Sequence[str]) -> pa.Table:
-    """Chart points as an Arrow table: ts_event, CHART_LINES and `open.SYMBOL` to `close.SYMBOL` (null: no bar)."""
+    """Chart points as an Arrow table: ts_event, CHART_LINES, `open.SYMBOL` and so on (null: no bar)."""
     arrays = {"ts_event": _times(times)}
     arrays |= {name: pa.array(np.ascontiguousarray(lines[:, c])) for c, name in enumerate(CHART_LINES)}
     for s, symbol in enumerate(symbols):

@@ -8,9 +8,9 @@ import numpy as np
 
 from engine.blocks import Bools, Floats, Ints
 from engine.calendar import DAY_NS, Sessions
-from engine.records import Reason, Records
 from engine.recording.kernels import chart_rows, fold_orders, tally_rows
 from engine.recording.records import CHART_LINES, CLOSED_ORDER, DRAWDOWN, SESSION_END, TALLY
+from engine.records import Reason, Records
 
 CHART_POINTS = 50_000
 EVENT_KINDS = 16
@@ -49,6 +49,7 @@ class Tallies:
         events: Number of order events by OrderEventKind and Reason, shape (16, reasons).
         account: The ACCOUNT record after the last row, shape (1,); None for a run without rows.
         orders_working: Orders that had not ended.
+        open_positions: Symbols with a position after the last row.
     """
 
     initial_capital: float
@@ -59,13 +60,14 @@ class Tallies:
     events: Ints
     account: Records | None
     orders_working: int
+    open_positions: int
 
 
 class RowTallies:
     """Folds rows into tallies and a chart; how they are cut does not show in the result.
 
-    Buy-and-hold spreads the initial capital equally over the symbols, buys each at its first close (cash until
-    then) and holds it without leverage, fees or slippage. Drawdowns start from the initial capital.
+    Buy-and-hold spreads the initial capital equally over the symbols, buys each at its first close (cash
+    until then) and holds it without leverage, fees or slippage. Drawdowns start from the initial capital.
 
     Args:
         symbols: Number of symbols.
@@ -158,7 +160,7 @@ class OrderFolder:
         self._count = 0
 
     def update(self, events: Records) -> Records:
-        """CLOSED_ORDER records of the orders that ended with these ORDER_EVENT records, in order of their ends."""
+        """CLOSED_ORDER records of the orders that ended with these ORDER_EVENT records, in that order."""
         if not len(events):
             return np.empty(0, CLOSED_ORDER)
         room = self._count + len(events) + 1

@@ -51,7 +51,7 @@ class Book(NamedTuple):
 
 
 @inlined
-def floor_step(quantity, step):
+def floor_step(quantity: float, step: float) -> float:
     """Largest whole multiple of the step not above the quantity (with a tolerance for decimal steps)."""
     if not math.isfinite(quantity):
         return quantity
@@ -59,20 +59,20 @@ def floor_step(quantity, step):
 
 
 @inlined
-def snap(quantity, step):
+def snap(quantity: float, step: float) -> float:
     """Nearest whole multiple of the step, so that sums of decimal sizes return to exactly zero."""
     return math.floor(quantity / step + 0.5) * step
 
 
 @inlined
-def initial_margin(instrument, quantity, price):
+def initial_margin(instrument: Any, quantity: float, price: float) -> float:
     """Initial margin of an unsigned quantity at a price, account currency."""
     per_contract = instrument.initial_per_contract + instrument.initial_rate * price * instrument.multiplier
     return quantity * per_contract
 
 
 @inlined
-def emit(book, ts, k, kind, reason, quantity, price):
+def emit(book: Book, ts: int, k: int, kind: int, reason: int, quantity: float, price: float) -> None:
     """Report an event of order k."""
     order = book.orders[k]
     event = book.events[book.counts[EVENTS]]
@@ -93,7 +93,7 @@ def emit(book, ts, k, kind, reason, quantity, price):
 
 
 @inlined
-def working_price(order):
+def working_price(order: Any) -> float:
     """The price an order waits at; 0 for a market order."""
     if order.type in (LIMIT, STOP_LIMIT):
         return order.limit
@@ -103,7 +103,7 @@ def working_price(order):
 
 
 @inlined
-def finish(book, ts, k, kind, reason):
+def finish(book: Book, ts: int, k: int, kind: int, reason: int) -> None:
     """End order k with an event."""
     order = book.orders[k]
     emit(book, ts, k, kind, reason, order.quantity, working_price(order))
@@ -111,7 +111,7 @@ def finish(book, ts, k, kind, reason):
 
 
 @inlined
-def new_order(book, ts, symbol, side, order_type, quantity, role):
+def new_order(book: Book, ts: int, symbol: int, side: int, order_type: int, quantity: float, role: int) -> int:
     """Append a blank working order with the next id; returns its place in the table."""
     account = book.account[0]
     k = account.orders
@@ -148,7 +148,7 @@ def new_order(book, ts, symbol, side, order_type, quantity, role):
 
 
 @kernel
-def close_at_market(book, ts, symbol, role, tag):
+def close_at_market(book: Book, ts: int, symbol: int, role: int, tag: int) -> int:
     """Submit a reduce-only market order for the whole position, if there is one; returns its id or 0."""
     quantity = book.positions[symbol].quantity
     if quantity == 0.0:
@@ -162,7 +162,7 @@ def close_at_market(book, ts, symbol, role, tag):
 
 
 @kernel
-def cancel_orders(book, ts, symbol, reason):
+def cancel_orders(book: Book, ts: int, symbol: int, reason: int) -> None:
     """Cancel every working order of a symbol, or of all symbols if it is negative."""
     for k in range(book.account[0].orders):
         order = book.orders[k]
@@ -171,7 +171,7 @@ def cancel_orders(book, ts, symbol, reason):
 
 
 @kernel
-def compact(book):
+def compact(book: Book) -> None:
     """Remove finished orders, keeping the order of ids."""
     account = book.account[0]
     kept = 0

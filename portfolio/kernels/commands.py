@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from engine.compiled import inlined, kernel
 from engine.records import CommandKind, OrderEventKind, Reason, Sizing
@@ -18,6 +19,7 @@ from portfolio.kernels.book import (
     STOP_LIMIT,
     SUBMITTED,
     TRAILING_STOP,
+    Book,
     cancel_orders,
     close_at_market,
     compact,
@@ -48,13 +50,13 @@ VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
 
 
 @inlined
-def valid_price(price):
+def valid_price(price: float) -> bool:
     """Whether a price can be worked at."""
     return math.isfinite(price) and price > 0.0
 
 
 @inlined
-def valid_bracket(command):
+def valid_bracket(command: Any) -> bool:
     """Whether every bracket price and distance is finite and not negative."""
     total = 0.0
     for value in (
@@ -71,7 +73,7 @@ def valid_bracket(command):
 
 
 @inlined
-def valid_prices(command):
+def valid_prices(command: Any) -> bool:
     """Whether the command has the prices its order type needs."""
     if not valid_bracket(command):
         return False
@@ -90,7 +92,7 @@ def valid_prices(command):
 
 
 @inlined
-def unit_size(book, symbol):
+def unit_size(book: Book, symbol: int) -> float:
     """Contracts that one unit of a target is worth, after the configured sizing."""
     rules = book.rules[0]
     position = book.positions[symbol]
@@ -107,7 +109,7 @@ def unit_size(book, symbol):
 
 
 @inlined
-def target_contracts(book, symbol, units):
+def target_contracts(book: Book, symbol: int, units: float) -> float:
     """Signed contracts of a target in units, within the hard limits on position and leverage."""
     rules = book.rules[0]
     instrument = book.instruments[symbol]
@@ -128,7 +130,7 @@ def target_contracts(book, symbol, units):
 
 
 @kernel
-def place(book, command, ts, side, quantity, clip):
+def place(book: Book, command: Any, ts: int, side: int, quantity: float, clip: int) -> int:
     """Put a command's order on the table, working or not yet judged; returns its place."""
     k = new_order(book, ts, command.symbol, side, command.type, quantity, ENTRY)
     order = book.orders[k]
@@ -151,7 +153,7 @@ def place(book, command, ts, side, quantity, clip):
 
 
 @inlined
-def judge(book, command, quantity, reduces):
+def judge(book: Book, command: Any, quantity: float, reduces: bool) -> int:
     """The Reason for which an order of this size is rejected, or NONE."""
     instrument = book.instruments[command.symbol]
     if not quantity > 0.0 or not math.isfinite(quantity) or (quantity < instrument.min_size and not reduces):
@@ -167,7 +169,7 @@ def judge(book, command, quantity, reduces):
 
 
 @inlined
-def submit(book, command, ts, side, quantity, clip, reduces):
+def submit(book: Book, command: Any, ts: int, side: int, quantity: float, clip: int, reduces: bool) -> int:
     """Judge an order and let it work, or reject it; returns its id."""
     reason = judge(book, command, quantity, reduces)
     k = place(book, command, ts, side, quantity, clip)
@@ -180,7 +182,7 @@ def submit(book, command, ts, side, quantity, clip, reduces):
 
 
 @kernel
-def reject(book, command, ts, reason):
+def reject(book: Book, command: Any, ts: int, reason: int) -> None:
     """Reject a command that never became an order."""
     k = place(book, command, ts, 1 if command.quantity >= 0.0 else -1, abs(command.quantity), 0)
     book.account[0].next_order_id -= 1
@@ -190,7 +192,7 @@ def reject(book, command, ts, reason):
 
 
 @inlined
-def apply_order(book, command, ts):
+def apply_order(book: Book, command: Any, ts: int) -> int:
     """ORDER: an explicit order of signed contracts."""
     if book.positions[command.symbol].seen == 0:
         k = place(book, command, ts, 1 if command.quantity >= 0.0 else -1, abs(command.quantity), 0)
@@ -202,7 +204,7 @@ def apply_order(book, command, ts):
 
 
 @inlined
-def apply_target(book, command, ts):
+def apply_target(book: Book, command: Any, ts: int) -> int:
     """TARGET: replace the symbol's entry orders by one that leads to the wanted position."""
     position = book.positions[command.symbol]
     if not math.isfinite(command.quantity):
@@ -227,7 +229,7 @@ def apply_target(book, command, ts):
 
 
 @inlined
-def apply_cancel(book, command, ts):
+def apply_cancel(book: Book, command: Any, ts: int) -> None:
     """CANCEL: end one order."""
     for k in range(book.account[0].orders):
         order = book.orders[k]
@@ -238,7 +240,7 @@ def apply_cancel(book, command, ts):
 
 
 @kernel
-def apply_command(book, command, ts):
+def apply_command(book: Book, command: Any, ts: int) -> None:
     """Apply one command after the mark of the row at hand, and record it as a decision."""
     account = book.account[0]
     if account.orders > book.orders.shape[0] - book.positions.shape[0] - 4:

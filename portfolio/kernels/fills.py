@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from engine.compiled import inlined, kernel
 from engine.records import OrderEventKind, Reason, Role, TimeInForce
@@ -22,6 +23,7 @@ from portfolio.kernels.book import (
     TRAILING_STOP,
     TRIGGERED_STATE,
     WORKING,
+    Book,
     emit,
     finish,
     floor_step,
@@ -48,7 +50,7 @@ EXCESS = 1e-9
 
 
 @inlined
-def slipped(rules, tick, side, price, bar_range):
+def slipped(rules: Any, tick: float, side: int, price: float, bar_range: float) -> float:
     """Price of a market or stop fill after slippage, rounded against the trader to the tick."""
     if rules.slippage_ticks == 0.0 and rules.slippage_bps == 0.0 and rules.slippage_range == 0.0:
         return price
@@ -62,7 +64,9 @@ def slipped(rules, tick, side, price, bar_range):
 
 
 @inlined
-def limited_opening(book, symbol, clip, closing, kept, opening, price):
+def limited_opening(
+    book: Book, symbol: int, clip: int, closing: float, kept: float, opening: float, price: float
+) -> tuple[float, int]:
     """Apply the hard limits and margin to the opening part of a fill.
 
     Args:
@@ -111,7 +115,7 @@ def limited_opening(book, symbol, clip, closing, kept, opening, price):
 
 
 @inlined
-def book_fill(book, ts, k, closing, opening, price, reason):
+def book_fill(book: Book, ts: int, k: int, closing: float, opening: float, price: float, reason: int) -> None:
     """Enter a fill into cash, position and order, and report it."""
     account = book.account[0]
     order = book.orders[k]
@@ -157,7 +161,7 @@ def book_fill(book, ts, k, closing, opening, price, reason):
 
 
 @inlined
-def nearest_tick(price, tick):
+def nearest_tick(price: float, tick: float) -> float:
     """The price rounded to the tick grid; unchanged on a continuous market."""
     if tick > 0.0:
         return math.floor(price / tick + 0.5 + 1e-9) * tick
@@ -165,7 +169,7 @@ def nearest_tick(price, tick):
 
 
 @kernel
-def attach_stop(book, ts, k, opening, price, inside):
+def attach_stop(book: Book, ts: int, k: int, opening: float, price: float, inside: int) -> None:
     """Create the stop-loss leg of entry order k, filled at a price."""
     order = book.orders[k]
     tick = book.instruments[order.symbol].tick_size
@@ -195,7 +199,7 @@ def attach_stop(book, ts, k, opening, price, inside):
 
 
 @kernel
-def attach_target(book, ts, k, opening, price, inside):
+def attach_target(book: Book, ts: int, k: int, opening: float, price: float, inside: int) -> None:
     """Create the take-profit leg of entry order k, filled at a price."""
     order = book.orders[k]
     target = 0.0
@@ -215,7 +219,7 @@ def attach_target(book, ts, k, opening, price, inside):
 
 
 @kernel
-def attach_legs(book, ts, k, opening, price, inside):
+def attach_legs(book: Book, ts: int, k: int, opening: float, price: float, inside: int) -> None:
     """Give entry order k its bracket for a newly opened part, or grow the bracket it has."""
     order = book.orders[k]
     if order.legs:
@@ -229,7 +233,7 @@ def attach_legs(book, ts, k, opening, price, inside):
 
 
 @inlined
-def settle_legs(book, ts, k, quantity, closed):
+def settle_legs(book: Book, ts: int, k: int, quantity: float, closed: bool) -> None:
     """After a fill of order k: shrink its sibling leg, and end legs whose position is gone."""
     order = book.orders[k]
     for j in range(book.account[0].orders):
@@ -246,7 +250,9 @@ def settle_legs(book, ts, k, quantity, closed):
 
 
 @kernel
-def try_fill(book, ts, k, price, slips, bar_range, available, inside):
+def try_fill(
+    book: Book, ts: int, k: int, price: float, slips: bool, bar_range: float, available: float, inside: int
+) -> float:
     """Fill order k at a price as far as size, limits and margin allow.
 
     Args:
@@ -305,13 +311,13 @@ def try_fill(book, ts, k, price, slips, bar_range, available, inside):
 
 
 @inlined
-def stop_reached(order, price):
+def stop_reached(order: Any, price: float) -> bool:
     """Whether a price is at or beyond the order's stop."""
     return price >= order.stop if order.side > 0 else price <= order.stop
 
 
 @inlined
-def marketable(order, price, through):
+def marketable(order: Any, price: float, through: int) -> bool:
     """Whether a limit order would trade at a price."""
     if price == order.limit:
         return not through
@@ -319,7 +325,9 @@ def marketable(order, price, through):
 
 
 @inlined
-def fill_stop(book, ts, k, open_, high, low, available, inside):
+def fill_stop(
+    book: Book, ts: int, k: int, open_: float, high: float, low: float, available: float, inside: int
+) -> float:
     """Try stop order k against the bar's range; inside is 0 only at the open."""
     order = book.orders[k]
     base = open_
@@ -338,7 +346,7 @@ def fill_stop(book, ts, k, open_, high, low, available, inside):
 
 
 @kernel
-def phase_open(book, ts, symbol, open_, high, low, available):
+def phase_open(book: Book, ts: int, symbol: int, open_: float, high: float, low: float, available: float) -> float:
     """Phase 1: orders that trade at the open."""
     through = book.rules[0].limit_through
     for k in range(book.account[0].orders):
@@ -362,7 +370,9 @@ def phase_open(book, ts, symbol, open_, high, low, available):
 
 
 @kernel
-def phase_stops(book, ts, symbol, first, open_, high, low, available):
+def phase_stops(
+    book: Book, ts: int, symbol: int, first: int, open_: float, high: float, low: float, available: float
+) -> float:
     """Phases 2 and 4: stops inside the bar, from a place in the table on, legs attached on the way included."""
     k = first
     while k < book.account[0].orders:
@@ -382,7 +392,7 @@ def phase_stops(book, ts, symbol, first, open_, high, low, available):
 
 
 @kernel
-def phase_limits(book, ts, symbol, open_, high, low, available):
+def phase_limits(book: Book, ts: int, symbol: int, open_: float, high: float, low: float, available: float) -> float:
     """Phase 3: limit orders that the bar touches."""
     through = book.rules[0].limit_through
     k = 0
@@ -399,7 +409,7 @@ def phase_limits(book, ts, symbol, open_, high, low, available):
 
 
 @kernel
-def meet_bar(book, ts, symbol, open_, high, low, volume):
+def meet_bar(book: Book, ts: int, symbol: int, open_: float, high: float, low: float, volume: float) -> None:
     """Let every working order of a symbol meet its bar."""
     participation = book.rules[0].participation
     available = math.inf

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from engine.compiled import inlined, kernel
-from engine.records import OrderEventKind, Reason, Role, Sizing, TimeInForce
+from engine.records import Bars, OrderEventKind, Reason, Role, Sizing, TimeInForce
 from portfolio.kernels.book import (
     DONE,
     STOP_LOSS,
     TRAILING_STOP,
+    Book,
     cancel_orders,
     close_at_market,
     compact,
@@ -36,7 +38,7 @@ LAST = np.iinfo(np.int64).max
 
 
 @kernel
-def roll_session(book, ts):
+def roll_session(book: Book, ts: int) -> None:
     """Begin the session that contains a time: DAY orders expire, the daily loss counts anew."""
     account = book.account[0]
     at = np.searchsorted(book.session_ends, ts)
@@ -49,7 +51,7 @@ def roll_session(book, ts):
 
 
 @inlined
-def expire(book, ts):
+def expire(book: Book, ts: int) -> None:
     """End the orders whose time has passed."""
     for k in range(book.account[0].orders):
         order = book.orders[k]
@@ -58,8 +60,8 @@ def expire(book, ts):
 
 
 @kernel
-def move_trailing_stops(book, bars, i):
-    """Ratchet trailing stops by the bar just seen; what was attached inside the bar is free from the next on."""
+def move_trailing_stops(book: Book, bars: Bars, i: int) -> None:
+    """Ratchet trailing stops by the bar just seen, and free what was attached inside it."""
     for k in range(book.account[0].orders):
         order = book.orders[k]
         if order.state == DONE or not bars.present[i, order.symbol]:
@@ -79,7 +81,7 @@ def move_trailing_stops(book, bars, i):
 
 
 @inlined
-def update_variance(position, close, decay):
+def update_variance(position: Any, close: float, decay: float) -> None:
     """Exponentially weighted variance of log returns (RiskMetrics, 1996)."""
     if position.seen > 0:
         change = math.log(close / position.mark)
@@ -90,7 +92,7 @@ def update_variance(position, close, decay):
 
 
 @inlined
-def mark(book, bars, i):
+def mark(book: Book, bars: Bars, i: int) -> float:
     """Mark every position at its last close; returns the maintenance margin."""
     account = book.account[0]
     rules = book.rules[0]
@@ -122,7 +124,7 @@ def mark(book, bars, i):
 
 
 @kernel
-def close_book(book, ts, reason, role):
+def close_book(book: Book, ts: int, reason: int, role: int) -> None:
     """Cancel everything and submit market orders that close every position."""
     cancel_orders(book, ts, -1, reason)
     compact(book)
@@ -131,20 +133,19 @@ def close_book(book, ts, reason, role):
 
 
 @kernel
-def halt(book, ts, reason):
+def halt(book: Book, ts: int, reason: int) -> None:
     """Trip the kill switch; only a person resets it."""
     book.account[0].halted = reason
     close_book(book, ts, reason, KILL_SWITCH)
 
 
 @inlined
-def check_limits(book, ts, maintenance):
+def check_limits(book: Book, ts: int, maintenance: float) -> None:
     """Trip the kill switch or call margin where equity demands it."""
     account = book.account[0]
     rules = book.rules[0]
     equity = account.equity
-    if equity > account.peak_equity:
-        account.peak_equity = equity
+    account.peak_equity = max(account.peak_equity, equity)
     if account.liquidating and account.gross_exposure == 0.0:
         account.liquidating = 0
     if account.halted:
@@ -162,7 +163,7 @@ def check_limits(book, ts, maintenance):
 
 
 @inlined
-def advance_row(book, bars, i, ledger, positions):
+def advance_row(book: Book, bars: Bars, i: int, ledger: Any, positions: Any) -> None:
     """Steps 1 to 6 of a row: everything before the agent decides.
 
     Args:
@@ -180,9 +181,7 @@ def advance_row(book, bars, i, ledger, positions):
         expire(book, ts)
         for s in range(book.positions.shape[0]):
             if bars.present[i, s] and account.orders > 0:
-                meet_bar(
-                    book, ts, s, bars.open[i, s], bars.high[i, s], bars.low[i, s], bars.volume[i, s]
-                )
+                meet_bar(book, ts, s, bars.open[i, s], bars.high[i, s], bars.low[i, s], bars.volume[i, s])
         move_trailing_stops(book, bars, i)
         compact(book)
     maintenance = mark(book, bars, i)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from engine.compiled import inlined, kernel
-from engine.records import CommandKind, OrderType, Sizing
-from portfolio.kernels.book import DECISIONS, EVENTS, FILLS
+from engine.records import Bars, CommandKind, OrderType, Sizing
+from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
 from portfolio.kernels.commands import apply_command
 from portfolio.kernels.row import advance_row
 
@@ -14,7 +17,7 @@ VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
 
 
 @inlined
-def has_room(book, commands):
+def has_room(book: Book, commands: Any) -> bool:
     """Whether the output buffers can take whatever one more row may bring."""
     reserve = 6 * book.orders.shape[0] + 4 * commands.shape[0]
     return (
@@ -25,7 +28,7 @@ def has_room(book, commands):
 
 
 @inlined
-def clear(command):
+def clear(command: Any) -> None:
     """Reset a command to nothing."""
     command.quantity = 0.0
     command.limit = 0.0
@@ -48,13 +51,13 @@ def clear(command):
 
 
 @inlined
-def follow_targets(book, bars, i, targets, commands):
+def follow_targets(book: Book, bars: Bars, i: int, targets: Any, commands: Any) -> int:
     """Command the wanted positions wherever they changed; returns the number of commands."""
     n = 0
     for s in range(book.positions.shape[0]):
         wanted = targets[i, s]
         position = book.positions[s]
-        if wanted == position.target or wanted != wanted or not bars.present[i, s]:
+        if wanted == position.target or math.isnan(wanted) or not bars.present[i, s]:
             continue
         if book.rules[0].sizing == VOLATILITY_TARGET and position.variance == 0.0 and wanted != 0.0:
             continue  # no volatility is known yet: wait for it
@@ -68,14 +71,16 @@ def follow_targets(book, bars, i, targets, commands):
 
 
 @inlined
-def apply_commands(book, commands, n, ts):
+def apply_commands(book: Book, commands: Any, n: int, ts: int) -> None:
     """Apply the first n commands."""
     for c in range(n):
         apply_command(book, commands[c], ts)
 
 
 @kernel
-def scan_targets(book, bars, targets, start, stop, ledger, positions, commands):
+def scan_targets(
+    book: Book, bars: Bars, targets: Any, start: int, stop: int, ledger: Any, positions: Any, commands: Any
+) -> int:
     """Rows start to stop for an agent that depends on the market alone.
 
     Args:
@@ -96,7 +101,19 @@ def scan_targets(book, bars, targets, start, stop, ledger, positions, commands):
 
 
 @kernel
-def scan_decide(book, bars, signals, start, stop, ledger, positions, commands, decide, params, memory):
+def scan_decide(
+    book: Book,
+    bars: Bars,
+    signals: Any,
+    start: int,
+    stop: int,
+    ledger: Any,
+    positions: Any,
+    commands: Any,
+    decide: Any,
+    params: Any,
+    memory: Any,
+) -> int:
     """Rows start to stop for a compiled strategy that sees the portfolio.
 
     Args:

@@ -33,12 +33,17 @@ def begin_trade(trade: np.void, fill: np.void) -> None:
 def end_trade(trade: np.void, multiplier: float) -> None:
     """Work out averages, profit and return of a round trip."""
     trade["entry_price"] = trade["entry_value"] / trade["entry_quantity"]
-    trade["exit_price"] = (
-        trade["exit_value"] / trade["exit_quantity"] if trade["exit_quantity"] > 0.0 else 0.0
-    )
+    trade["exit_price"] = trade["exit_value"] / trade["exit_quantity"] if trade["exit_quantity"] > 0.0 else 0.0
     trade["profit"] = trade["realized"] - trade["fees"]
     notional = abs(trade["entry_value"]) * multiplier
     trade["return"] = trade["profit"] / notional if notional > 0.0 else 0.0
+
+
+@kernel
+def value_trades(trades: Records, multipliers: Floats) -> None:
+    """Work out averages, profit and return of round trips that were marked at the last close."""
+    for k in range(trades.shape[0]):
+        end_trade(trades[k], multipliers[trades[k]["symbol"]])
 
 
 @kernel

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.aggregate import Aggregated, Aggregator
+from engine.aggregate import Aggregated, Aggregator, aggregated
 from engine.blocks import BarBlock, concat, reblock
 from engine.calendar import Sessions, sessions_between
 from engine.errors import DataError, UsageError
@@ -275,3 +275,22 @@ def test_an_empty_block_completes_nothing() -> None:
     assert len(aggregator.push(block.slice(0, 0))) == 0
     assert len(aggregator.flush()) == 0
     assert len(aggregator.push(block)) == 2
+
+
+def test_a_stream_of_any_length_finds_its_sessions() -> None:
+    instrument = load_instrument("6E")
+    start = 1704150000 * 1_000_000_000  # 2024-01-01 23:00 UTC, a session's open
+    # three years in a few rows: far beyond the sessions that are looked up at first
+    ts = start + np.array([1, 5, 6, 700 * 1440, 1100 * 1440 + 1], np.int64) * MINUTE_NS
+    prices = np.arange(5, dtype=np.float64)
+    block = BarBlock.from_columns(("6E",), ts, dict.fromkeys(("open", "high", "low", "close"), prices))
+    sessions = sessions_between(instrument, int(ts[0]), int(ts[-1]))
+    expected, _ = run(Aggregator(5 * MINUTE_NS, sessions), block, [5])
+    for size in (1, 2, 5):
+        found = concat(list(aggregated(reblock([block], [size]), 5 * MINUTE_NS, instrument)))
+        assert as_bytes(found) == as_bytes(expected)
+    whole = concat(list(aggregated([block], 5 * MINUTE_NS, instrument, keep_partial=True)))
+    assert len(whole) == len(expected) + 1
+    assert int(whole.ts_event[-1]) >= int(ts[-1])
+    assert [int(t - start) // MINUTE_NS for t in expected.ts_event] == [5, 10, 700 * 1440]
+    assert list(aggregated([], MINUTE_NS, instrument, keep_partial=True)) == []

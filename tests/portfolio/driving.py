@@ -17,18 +17,20 @@ from tests.portfolio.strategies_bars import Candle, Scenario
 
 Row = Mapping[str, float]
 COMMAND_FIELDS = tuple(field.name for field in fields(Command))
-CENT = 0.005
+HUNDREDTH_OF_A_CENT = 1e-4
+MONEY = {*LEDGER_COLUMNS, "fee", "realized"}
+EXACT = {name for kind in (COMMAND, FILL, ORDER_EVENT) for name in kind.names or () if kind[name].kind == "i"}
 
 
 @dataclass
 class Outcome:
     """What a simulator reported, in plain numbers."""
 
-    fills: list[Row]
-    events: list[Row]
-    ledger: list[Row]
-    positions: list[list[float]]
-    decisions: list[Row]
+    fills: Sequence[Row]
+    events: Sequence[Row]
+    ledger: Sequence[Row]
+    positions: Sequence[Sequence[float]]
+    decisions: Sequence[Row]
 
 
 def plain(records: Iterable[Fill | Event | Ledger | Command], kind: type) -> list[Row]:
@@ -42,13 +44,14 @@ def named(records: Records) -> list[Row]:
 
 
 def bar(candle: Candle | None) -> Bar | None:
-    return None if candle is None else Bar(*map(dec, candle[:4]), volume=candle[4])
+    if candle is None:
+        return None
+    opened, high, low, closed, volume = candle
+    return Bar(dec(opened), dec(high), dec(low), dec(closed), volume)
 
 
 def oracle_of(scenario: Scenario) -> OracleSimulator:
-    return OracleSimulator(
-        scenario.config, scenario.instruments, scenario.session_ends, scenario.bars_per_year
-    )
+    return OracleSimulator(scenario.config, scenario.instruments, scenario.session_ends, scenario.bars_per_year)
 
 
 def kernel_of(scenario: Scenario) -> Simulator:
@@ -97,14 +100,27 @@ def run_kernel(scenario: Scenario) -> Outcome:
     step = simulator.take()
     assert step.fills.dtype == FILL and step.events.dtype == ORDER_EVENT
     ledger = [dict(zip(LEDGER_COLUMNS, row, strict=True)) for row in step.ledger.tolist()]
-    return Outcome(
-        named(step.fills), named(step.events), ledger, step.positions.tolist(), named(step.decisions)
-    )
+    return Outcome(named(step.fills), named(step.events), ledger, step.positions.tolist(), named(step.decisions))
 
 
-def close(mine: float, theirs: float) -> bool:
-    """Equal to a billionth; identifiers and times are far below the digits that a float keeps of them."""
-    return math.isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-7) or (math.isnan(mine) and math.isnan(theirs))
+def close(mine: float, theirs: float, allowed: float = 1e-9) -> bool:
+    """Equal to a billionth, or to what is allowed; identifiers and times are integers, so equal is equal."""
+    if mine == theirs or (math.isnan(mine) and math.isnan(theirs)):
+        return True
+    return math.isclose(mine, theirs, rel_tol=1e-9, abs_tol=allowed)
+
+
+def parted(left: Row, right: Row) -> list[str]:
+    """Names of the fields that differ."""
+    return [
+        name
+        for name in left
+        if not (
+            left[name] == right[name]
+            if name in EXACT
+            else close(left[name], right[name], HUNDREDTH_OF_A_CENT if name in MONEY else 1e-9)
+        )
+    ]
 
 
 def difference(oracle: Outcome, kernel: Outcome) -> str:
@@ -113,7 +129,7 @@ def difference(oracle: Outcome, kernel: Outcome) -> str:
     for stream in streams:
         mine, theirs = getattr(oracle, stream), getattr(kernel, stream)
         for index, (left, right) in enumerate(zip(mine, theirs, strict=False)):
-            wrong = [name for name in left if not close(left[name], right[name])]
+            wrong = parted(left, right)
             if wrong:
                 return f"{stream}[{index}] {wrong}:\n  oracle {dict(left)}\n  kernel {dict(right)}"
         if len(mine) != len(theirs):

@@ -40,9 +40,7 @@ class OracleSimulator(OracleMarket):
     def _session(self) -> None:
         if self.session_end is None or self.ts > self.session_end:
             self.session_end = next((end for end in self.session_ends if end >= self.ts), math.inf)
-            self._end_orders(
-                lambda order: order.tif == TimeInForce.DAY, OrderEventKind.EXPIRED, Reason.SESSION_END
-            )
+            self._end_orders(lambda order: order.tif == TimeInForce.DAY, OrderEventKind.EXPIRED, Reason.SESSION_END)
             self.session_equity = self.equity
 
     def _expire(self) -> None:
@@ -56,9 +54,7 @@ class OracleSimulator(OracleMarket):
         if position.seen:
             square = (bar.close / position.mark).ln() ** 2
             decay = self.rules.decay
-            position.variance = (
-                square if position.seen == 1 else decay * position.variance + (1 - decay) * square
-            )
+            position.variance = square if position.seen == 1 else decay * position.variance + (1 - decay) * square
         position.mark = bar.close
         position.seen += 1
         for order in self._working(symbol):
@@ -120,6 +116,8 @@ class OracleSimulator(OracleMarket):
             command.ts_event = self.ts
             self.decisions.append(command)
             kind = CommandKind(command.kind)
+            if kind in (CommandKind.ORDER, CommandKind.TARGET, CommandKind.CLOSE):
+                command.order_id = 0
             if self.halted or self.liquidating:
                 if kind in (CommandKind.ORDER, CommandKind.TARGET, CommandKind.CLOSE):
                     self._refuse(command, Reason.HALTED if self.halted else Reason.MARGIN_CALL)
@@ -137,7 +135,7 @@ class OracleSimulator(OracleMarket):
     def _order(self, command: Command) -> None:
         contract = self.contracts[command.symbol]
         size = contract.floor_step(abs(dec(command.quantity)))
-        small = size.is_nan() or size <= 0 or (size < contract.min_size and not command.reduce_only)
+        small = not size.is_finite() or size <= 0 or (size < contract.min_size and not command.reduce_only)
         reason = Reason.NONE
         if not self.positions[command.symbol].seen:
             reason = Reason.NO_MARKET
@@ -165,7 +163,6 @@ class OracleSimulator(OracleMarket):
     def _submit(self, command: Command, size: Decimal, side: int, reason: Reason, *, clip: bool) -> None:
         order = self._draft(command, size, side, self._new_id())
         command.order_id, order.clip = order.id, clip
-        order.reduce_only = bool(command.reduce_only) and not clip
         if reason:
             self._report(order, OrderEventKind.REJECTED, reason)
         else:
@@ -174,6 +171,7 @@ class OracleSimulator(OracleMarket):
     def _draft(self, command: Command, size: Decimal, side: int, order_id: int) -> Order:
         order = Order(order_id, command.symbol, side, size, command.type, tag=command.tag)
         order.tif, order.expire_ts = command.tif, command.expire_ts
+        order.reduce_only = bool(command.reduce_only)
         if command.type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
             order.limit = dec(command.limit)
         if command.type in (OrderType.STOP, OrderType.STOP_LIMIT):
@@ -232,9 +230,7 @@ class OracleSimulator(OracleMarket):
             size = min(size, contract.floor_step(rules.max_position))
         if rules.max_leverage < INFINITY:
             room = rules.max_leverage * self.equity - self._gross(but=symbol)
-            size = min(
-                size, max(contract.floor_step(room / contract.value(self.positions[symbol].mark)), ZERO)
-            )
+            size = min(size, max(contract.floor_step(room / contract.value(self.positions[symbol].mark)), ZERO))
         return size
 
     def _cancel(self, command: Command) -> None:
@@ -245,6 +241,4 @@ class OracleSimulator(OracleMarket):
             self._end(order, OrderEventKind.CANCELLED, Reason.BY_AGENT)
 
     def _cancel_all(self, command: Command) -> None:
-        self._end_orders(
-            lambda order: order.symbol == command.symbol, OrderEventKind.CANCELLED, Reason.BY_AGENT
-        )
+        self._end_orders(lambda order: order.symbol == command.symbol, OrderEventKind.CANCELLED, Reason.BY_AGENT)

@@ -134,9 +134,7 @@ class OracleMarket:
 
     def _slip(self, order: Order, price: Decimal, bar: Bar) -> Decimal:
         rules, tick = self.rules, self.contracts[order.symbol].tick
-        if order.type not in SLIPPING or not (
-            rules.slippage_ticks or rules.slippage_bps or rules.slippage_range
-        ):
+        if order.type not in SLIPPING or not (rules.slippage_ticks or rules.slippage_bps or rules.slippage_range):
             return price
         away = rules.slippage_ticks * tick + rules.slippage_bps * BASIS_POINT * price
         away += rules.slippage_range * (bar.high - bar.low)
@@ -173,9 +171,7 @@ class OracleMarket:
             return
         self._book(order, price, closing, opening, reason)
 
-    def _limit_opening(
-        self, order: Order, price: Decimal, closing: Decimal, wanted: Decimal
-    ) -> tuple[Decimal, Reason]:
+    def _limit_opening(self, order: Order, price: Decimal, closing: Decimal, wanted: Decimal) -> tuple[Decimal, Reason]:
         opening, reason = wanted, Reason.NONE
         if opening == 0:
             return opening, reason
@@ -189,21 +185,25 @@ class OracleMarket:
                 opening, reason = room, Reason.MAX_POSITION
         if rules.max_leverage < INFINITY:
             value = contract.value(price)
-            excess = self._gross(but=symbol) + (after_closing + opening) * value - rules.max_leverage * equity
-            if opening and excess > NANO * value:
-                opening, reason = self._shorten(contract, opening, excess, value), Reason.MAX_LEVERAGE
+            fits = self._fits(rules.max_leverage * equity - self._gross(but=symbol) - after_closing * value, value)
+            if opening > fits + NANO:
+                opening, reason = max(contract.floor_step(fits), ZERO), Reason.MAX_LEVERAGE
         margin, fee = contract.initial(price), contract.fee(price)
-        needed = self._margin(but=symbol) + (after_closing + opening) * margin + (closing + opening) * fee
-        if opening and needed - equity > NANO * (margin + fee):
-            shortened = self._shorten(contract, opening, needed - equity, margin + fee)
+        left = equity - self._margin(but=symbol) - after_closing * margin - closing * fee
+        fits = self._fits(left, margin + fee)
+        if opening > fits + NANO:
+            shortened = max(contract.floor_step(fits), ZERO)
             opening, reason = shortened if order.clip else ZERO, Reason.INSUFFICIENT_MARGIN
         if opening < wanted and opening < contract.min_size:
             opening = ZERO
         return opening, reason
 
     @staticmethod
-    def _shorten(contract: Contract, opening: Decimal, excess: Decimal, per_contract: Decimal) -> Decimal:
-        return max(contract.floor_step(opening - excess / per_contract), ZERO) if per_contract else ZERO
+    def _fits(left: Decimal, per_contract: Decimal) -> Decimal:
+        """Contracts that an amount of money allows."""
+        if per_contract:
+            return left / per_contract
+        return INFINITY if left >= 0 else ZERO
 
     # Books
 
@@ -232,9 +232,7 @@ class OracleMarket:
 
     # Afterwards
 
-    def _afterwards(
-        self, order: Order, price: Decimal, size: Decimal, opening: Decimal, sign_before: int
-    ) -> None:
+    def _afterwards(self, order: Order, price: Decimal, size: Decimal, opening: Decimal, sign_before: int) -> None:
         if order.is_leg:
             other = Role.TAKE_PROFIT if order.role == Role.STOP_LOSS else Role.STOP_LOSS
             sibling = self.legs.get((order.parent, other))
@@ -251,9 +249,7 @@ class OracleMarket:
             self._protect(order, price, opening)
 
     def _protect(self, order: Order, price: Decimal, opening: Decimal) -> None:
-        made = [
-            leg for role in (Role.STOP_LOSS, Role.TAKE_PROFIT) if (leg := self.legs.get((order.id, role)))
-        ]
+        made = [leg for role in (Role.STOP_LOSS, Role.TAKE_PROFIT) if (leg := self.legs.get((order.id, role)))]
         for leg in made:
             if leg.id in self.working:
                 leg.quantity += opening
@@ -268,7 +264,7 @@ class OracleMarket:
             loss = price * (1 - order.side * order.stop_distance)
         if order.trail_distance:
             trail = order.trail_distance * price
-            starts = [price - order.side * trail] + ([loss] if order.stop_loss or order.stop_distance else [])
+            starts = ([loss] if order.stop_loss or order.stop_distance else []) + [price - order.side * trail]
             start = min(starts, key=lambda stop: abs(stop - price))
             leg = self._leg(order, opening, Role.STOP_LOSS, OrderType.TRAILING_STOP, price)
             leg.trail, leg.stop = trail, nearest_tick(start)
@@ -287,9 +283,7 @@ class OracleMarket:
             self._work(leg)
 
     def _leg(self, order: Order, size: Decimal, role: Role, kind: OrderType, price: Decimal) -> Order:
-        leg = Order(
-            self._new_id(), order.symbol, -order.side, size, kind, reduce_only=True, role=role, tag=order.tag
-        )
+        leg = Order(self._new_id(), order.symbol, -order.side, size, kind, reduce_only=True, role=role, tag=order.tag)
         leg.parent, leg.attached_in, leg.parent_fill = order.id, self.phase, price
         self.legs[order.id, role] = leg
         return leg
@@ -347,9 +341,7 @@ class OracleMarket:
         quantity, price = (fill.quantity, fill.price) if fill else (order.quantity, order.working_price)
         price = order.stop if kind == OrderEventKind.TRIGGERED else price
         who = (order.side, order.type, order.role, order.parent, order.tag)
-        self.events.append(
-            Event(quantity, price, order.left, self.ts, order.id, order.symbol, kind, reason, *who)
-        )
+        self.events.append(Event(quantity, price, order.left, self.ts, order.id, order.symbol, kind, reason, *who))
 
     def _report_fill(
         self, order: Order, size: Decimal, price: Decimal, fee: Decimal, realized: Decimal, reason: Reason
@@ -364,8 +356,6 @@ class OracleMarket:
 
     def _submit_closing(self, symbol: int, role: Role, tag: int) -> int:
         quantity = self.positions[symbol].quantity
-        order = Order(
-            self._new_id(), symbol, -sign(quantity), abs(quantity), reduce_only=True, role=role, tag=tag
-        )
+        order = Order(self._new_id(), symbol, -sign(quantity), abs(quantity), reduce_only=True, role=role, tag=tag)
         self._work(order)
         return order.id

@@ -1,8 +1,8 @@
 """Random markets, accounts and commands for the simulator, drawn from any `random.Random`.
 
 Hypothesis hands in a Random that it can shrink; fixed seeds hand in a plain one. Prices, sizes and rates of
-the *exact* markets are multiples of powers of two, so that floats carry them without rounding and a touch, a tie
-or a limit means the same to a float as to a Decimal; the others have prices of many digits and meet no ties.
+the *exact* markets are multiples of powers of two, so that floats carry them without rounding and a touch, a
+tie or a limit means the same to a float as to a Decimal; the others have prices of many digits and no ties.
 """
 
 from __future__ import annotations
@@ -60,9 +60,8 @@ def maybe(rng: Random, chance: float) -> bool:
 
 
 def instrument(rng: Random, flavour: Flavour, index: int) -> Instrument:
-    ticks, steps = (
-        ((0.25, 0.5, 0.03125), (1.0, 0.5, 0.125)) if flavour.exact else ((0.0, 0.25), (1.0, 0.1, 0.001))
-    )
+    ticks: tuple[float, ...] = (0.25, 0.5, 0.03125) if flavour.exact else (0.0, 0.25)
+    steps: tuple[float, ...] = (1.0, 0.5, 0.125) if flavour.exact else (1.0, 0.1, 0.001)
     if flavour.decimal:
         ticks, steps = (0.01, 0.05, 0.1, 0.0005), (0.1, 0.01, 0.001)
     step = rng.choice(steps)
@@ -133,11 +132,7 @@ class Market:
 
     def tidy(self, price: float) -> float:
         price = max(price, 4 * self.grid)
-        return (
-            round(price / self.grid) * self.grid
-            if self.tenth == 0 and self.flavour.exact
-            else self._short(price)
-        )
+        return round(price / self.grid) * self.grid if self.tenth == 0 and self.flavour.exact else self._short(price)
 
     def _short(self, price: float) -> float:
         return float(f"{round(price / self.grid) * self.grid:.6f}") if self.tenth else price
@@ -160,9 +155,7 @@ class Market:
 class Trader:
     """Commands of every kind, most of them sensible."""
 
-    def __init__(
-        self, rng: Random, flavour: Flavour, instruments: list[Instrument], markets: list[Market]
-    ) -> None:
+    def __init__(self, rng: Random, flavour: Flavour, instruments: list[Instrument], markets: list[Market]) -> None:
         self.rng, self.flavour, self.instruments, self.markets = rng, flavour, instruments, markets
         self.orders = 1  # about as many ids as were given out
 
@@ -181,6 +174,7 @@ class Trader:
             command.order_id = max(self.orders - self.rng.randint(-2, 6), 0)
         elif kind in (order, target):
             self.orders += 1
+            command.order_id = self.rng.choice((0, 0, 7))
             self._size(command, self.instruments[symbol])
             self._prices(command, self.markets[symbol])
             self._bracket(command, self.markets[symbol])
@@ -196,7 +190,7 @@ class Trader:
         else:
             steps = self.rng.randint(0, 8) * self.rng.choice((1.0, 1.0, 1.5, 4.0))
             command.quantity = side * steps * traded.size_step
-            command.reduce_only = int(maybe(self.rng, 0.1))
+        command.reduce_only = int(maybe(self.rng, 0.1))
 
     def _prices(self, command: Command, market: Market) -> None:
         command.type = self.rng.choice(tuple(OrderType))
@@ -230,8 +224,6 @@ class Trader:
         names = ("limit", "stop", "trail", "stop_loss", "take_profit", "stop_distance", "target_distance")
         name = self.rng.choice((*names, "trail_distance", "quantity"))
         value = self.rng.choice(BAD_NUMBERS)
-        if name == "quantity" and math.isinf(value) and command.kind == CommandKind.ORDER:
-            value = math.nan
         setattr(command, name, value)
 
 

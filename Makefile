@@ -1,0 +1,50 @@
+# Everything a newcomer needs; `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
+SOURCES := engine agents feeds training portfolio benchmarks tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench format clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/base: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
+	touch $@
+
+# torch comes first and pinned, so that no other package picks a build for it.
+$(VENV)/dev: $(VENV)/base
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	$(PIP) -e '.[train,live,dev]'
+	touch $@
+
+run: $(VENV)/base ## Backtest the bundled recording, print the result, write the report
+	$(BIN)/grandmodel backtest --config configs/demo.yaml --out runs/demo
+
+test: $(VENV)/dev ## Install everything and run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev ## Lint, types, layers
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev ## Format the sources
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(VENV)/base ## Measure speed beside other backtesters (installs them)
+	$(PIP) -e '.[bench]'
+	test -x .venvs/nautilus/bin/python || $(PYTHON) -m venv .venvs/nautilus
+	.venvs/nautilus/bin/pip install --disable-pip-version-check -q 'nautilus_trader>=1.221'
+	$(BIN)/python benchmarks/replay.py
+
+clean: ## Remove environments, caches and runs
+	rm -rf $(VENV) .venvs runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

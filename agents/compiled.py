@@ -1,0 +1,65 @@
+"""Compiling a strategy's `decide` to a function pointer that the simulator's scan can call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+from numba import types
+from numba.core.errors import NumbaError
+
+from engine.compiled import cache_dir
+from engine.errors import UsageError
+from engine.records import ACCOUNT, COMMAND, ORDER, POSITION, Bars
+
+
+def _records(dtype: Any) -> Any:
+    return types.Array(numba.from_dtype(dtype), 1, "C", readonly=False, aligned=False)
+
+
+def _read_only(dtype: Any, ndim: int) -> Any:
+    return types.Array(dtype, ndim, "C", readonly=True)
+
+
+_MATRIX = _read_only(types.float64, 2)
+_BARS = types.NamedTuple(
+    (_read_only(types.int64, 1), _MATRIX, _MATRIX, _MATRIX, _MATRIX, _MATRIX, _read_only(types.boolean, 2)),
+    Bars,
+)
+DECIDE = types.int64(
+    types.int64,  # i: row within the block
+    _BARS,
+    types.float64[:, :, ::1],  # signals
+    _records(ACCOUNT),
+    _records(POSITION),
+    _records(ORDER),  # working orders
+    types.float64[::1],  # params
+    types.float64[::1],  # memory
+    _records(COMMAND),
+)
+"""Signature of `decide`."""
+
+
+@cache
+def compile_decide(function: Callable[..., int], name: str) -> Any:
+    """Compile the `decide` of a strategy class called `name`.
+
+    Raises:
+        UsageError: If Numba cannot compile it; the compiler's reason is passed on.
+    """
+    numba.config.CACHE_DIR = str(cache_dir())
+    try:
+        return numba.cfunc(DECIDE, cache=True, error_model="numpy", _nrt=False)(function)
+    except NumbaError as error:
+        raise UsageError(
+            f"{name}.decide does not compile: {_last_line(error)}",
+            where=f"{function.__code__.co_filename}, line {function.__code__.co_firstlineno}",
+            expected="a static method that uses numbers and the given arrays only and allocates nothing",
+        ) from error
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[1:4]) if len(lines) > 1 else str(error)

@@ -1,0 +1,120 @@
+"""From an agent's specification on the command line to the agent: `sma_cross:fast=10,slow=30`, `path/to/file.py:Class`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from agents.base import CompiledStrategy, MarketAgent
+from agents.rules import BuyAndHold, Flat, Random, SmaCross
+from agents.strategy import Strategy
+from engine.agent import Agent
+from engine.errors import GrandModelError, UsageError
+
+RULES: dict[str, type[MarketAgent]] = {
+    "flat": Flat,
+    "buy_and_hold": BuyAndHold,
+    "sma_cross": SmaCross,
+    "random": Random,
+}
+
+
+def make_agent(spec: str, seed: int | None = None) -> Agent:
+    """Build an agent from its specification.
+
+    Args:
+        spec: `NAME[:key=value,...]` for a rule agent, or `FILE.py:CLASS[:key=value,...]`.
+        seed: For agents that take a `seed` and are given none in their specification.
+
+    Raises:
+        UsageError: If the name, the file, the class or a parameter is not known.
+    """
+    head, _, tail = spec.partition(":")
+    if head.endswith(".py"):
+        class_name, _, arguments = tail.partition(":")
+        factory = _load_class(Path(head), class_name)
+    else:
+        arguments = tail
+        factory = _rule(head)
+    return _construct(spec, factory, _parameters(spec, arguments), seed)
+
+
+def _rule(name: str) -> type[Any]:
+    if name in RULES:
+        return RULES[name]
+    near = difflib.get_close_matches(name, list(RULES), n=1)
+    raise UsageError(
+        f"no agent is called {name!r}",
+        expected=f"one of {', '.join(RULES)}, or path/to/file.py:ClassName",
+        hint=f"did you mean {near[0]}?" if near else None,
+    )
+
+
+def _parameters(spec: str, text: str) -> dict[str, Any]:
+    parameters = {}
+    for part in filter(None, text.split(",")):
+        key, separator, value = part.partition("=")
+        if not separator:
+            raise UsageError(f"cannot read {part!r}", where=f"agent {spec}", expected="key=value")
+        parameters[key.strip()] = yaml.safe_load(value)
+    return parameters
+
+
+def _construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: int | None) -> Agent:
+    known = [p.name for p in inspect.signature(factory).parameters.values() if p.kind != p.VAR_POSITIONAL]
+    unknown = [name for name in parameters if name not in known]
+    if unknown:
+        raise UsageError(
+            f"agent {spec}: unknown parameter {unknown[0]!r}", expected=", ".join(known) or "no parameters"
+        )
+    if seed is not None and "seed" in known:
+        parameters = {"seed": seed, **parameters}
+    try:
+        agent: Agent = factory(**parameters)
+    except GrandModelError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"agent {spec} cannot be built: {error}") from error
+    return agent
+
+
+def _load_class(path: Path, class_name: str) -> type[Any]:
+    module = _load_module(path)
+    bases = (MarketAgent, CompiledStrategy, Strategy)
+    found = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, bases) and value not in bases
+    }
+    if class_name in found:
+        return found[class_name]
+    raise UsageError(
+        f"{path} has no strategy class {class_name!r}" if class_name else f"{path}: which class?",
+        expected=f"{path}:ClassName, a subclass of agents.strategy.Strategy, agents.base.CompiledStrategy or MarketAgent",
+        found=", ".join(found) or "no such class in the file",
+    )
+
+
+def _load_module(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError("the strategy file does not exist", where=str(path))
+    name = f"strategy_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError("the strategy file is not a Python module", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # so that its classes can be found by name, as Numba's cache does
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(
+            f"the strategy file fails to import: {type(error).__name__}: {error}", where=str(path)
+        ) from error
+    return module

@@ -1,0 +1,175 @@
+"""GrandModel from Python: `from engine.api import backtest`.
+
+>>> result = backtest("bars.csv.gz", instrument="ES", agent="sma_cross:fast=10,slow=30")  # doctest: +SKIP
+>>> result.metrics["sharpe"], result.pandas("trades")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.agent import Agent
+from engine.app.backtest import BacktestRun, Prepared, prepare, run_backtest
+from engine.app.config import BacktestConfig
+from engine.config import merge, parse, read_yaml
+from engine.errors import UsageError
+from engine.report.html import write_report
+from feeds.memory import MemorySource, source_from_frame
+from feeds.quarantine import Quarantine
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+class BacktestResult:
+    """What a backtest came to. Tables: ledger, fills, orders, trades, decisions, sessions, chart."""
+
+    def __init__(self, run: BacktestRun) -> None:
+        self._run = run
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder, if one was asked for."""
+        return self._run.folder
+
+    @property
+    def metrics(self) -> dict[str, float | int | str | None]:
+        """Every metric by name; None where it is not defined."""
+        return dict(self._run.metrics)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What decides the result, and the ledger's hash."""
+        return dict(self._run.manifest)
+
+    @property
+    def ledger_sha256(self) -> str:
+        """Hash of every fill and every ledger row."""
+        return str(self._run.manifest["ledger_sha256"])
+
+    @property
+    def seconds(self) -> float:
+        """Time of the loop, without reading and recording."""
+        return self._run.timings.loop
+
+    @cached_property
+    def _frames(self) -> dict[str, pl.DataFrame]:
+        return self._run.recorder.frames()
+
+    def polars(self, table: str) -> pl.DataFrame:
+        """One table as a polars frame.
+
+        Raises:
+            UsageError: If there is no such table.
+        """
+        if table not in self._frames:
+            raise UsageError(f"no table {table!r}", expected=", ".join(self._frames))
+        return self._frames[table]
+
+    def pandas(self, table: str) -> pd.DataFrame:
+        """One table as a pandas frame, indexed by time where it has one row a time."""
+        frame = self.polars(table).to_pandas()
+        return frame.set_index("ts_event") if table in {"ledger", "chart"} else frame
+
+    @property
+    def equity(self) -> pd.Series[float]:
+        """Equity after each row, account currency, indexed by close time UTC."""
+        return self.pandas("ledger")["equity"]
+
+    def plot(self) -> Any:
+        """Equity and drawdown as a plotly Figure."""
+        import plotly.graph_objects as go
+        from plotly.subplots import make_subplots
+
+        equity = self.equity
+        figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.04)
+        figure.add_trace(go.Scatter(x=equity.index, y=equity, name="equity"), row=1, col=1)
+        drawdown = equity / equity.cummax() - 1.0
+        figure.add_trace(go.Scatter(x=equity.index, y=drawdown, name="drawdown", fill="tozeroy"), row=2, col=1)
+        return figure.update_layout(title=str(self.manifest["agent"]), hovermode="x unified")
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write report.html for a run with a folder, and copy it to `path` if one is given.
+
+        Raises:
+            UsageError: If the run kept no folder; pass `out=` to `backtest`.
+        """
+        if self.folder is None:
+            raise UsageError("this run kept no folder", hint="call backtest(..., out='runs/name')")
+        written = write_report(self.folder)
+        if path is None:
+            return written
+        copied = Path(path)
+        copied.write_bytes(written.read_bytes())
+        return copied
+
+    def __repr__(self) -> str:
+        shown = ("total_return", "sharpe", "max_drawdown", "trades", "final_equity")
+        return "BacktestResult(" + ", ".join(f"{name}={self.metrics.get(name)}" for name in shown) + ")"
+
+
+def backtest(
+    data: Any,
+    instrument: str | Mapping[str, str] = "GENERIC",
+    agent: str | Agent = "sma_cross:fast=10,slow=30",
+    *,
+    config: str | Path | Sequence[str | Path] = (),
+    out: str | Path | None = None,
+    **settings: Any,
+) -> BacktestResult:
+    """Backtest an agent on bars.
+
+    Args:
+        data: A file, several files, a pandas or polars frame (close times), or a BarSource.
+        instrument: Name, YAML file, or a mapping from symbol to either.
+        agent: A specification as on the command line, or an agent object.
+        config: YAML files, later ones over earlier ones.
+        out: Run folder; by default everything stays in memory.
+        **settings: Keys of BacktestConfig, for example `initial_capital=50_000`, `limits={"max_drawdown": 0.2}`,
+            `replay={"labels": "close"}`.
+
+    Raises:
+        GrandModelError: Whatever is wrong with data or configuration.
+    """
+    files = [config] if isinstance(config, str | Path) else list(config)
+    tree: dict[str, Any] = {}
+    for file in files:
+        tree = merge(tree, read_yaml(Path(file)))
+    spec = agent if isinstance(agent, str) else type(agent).__name__
+    names = [str(name) for name in _paths(data)]
+    chosen = instrument if isinstance(instrument, str) else dict(instrument)
+    tree = merge(tree, {**settings, "instrument": chosen, "agent": spec, "data": names})
+    validated = parse(BacktestConfig, tree, where="backtest()")
+    folder = Path(out) if out is not None else None
+    quarantine = Quarantine(folder / "quarantine.jsonl" if folder else None, validated.replay.strict)
+    prepared = prepare(validated, quarantine) if names else _in_memory(validated, data, quarantine)
+    given = None if isinstance(agent, str) else agent
+    return BacktestResult(run_backtest(validated, folder, prepared=prepared, agent=given))
+
+
+def _paths(data: Any) -> list[str | Path]:
+    if isinstance(data, str | Path):
+        return [data]
+    if isinstance(data, list | tuple) and all(isinstance(item, str | Path) for item in data):
+        return list(data)
+    return []
+
+
+def _in_memory(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Prepared:
+    source = data if hasattr(data, "blocks") else source_from_frame(data, config.instrument_for().name)
+    instruments = {symbol: config.instrument_for(symbol) for symbol in source.symbols}
+    timeframe = source.timeframe_ns if isinstance(source, MemorySource) else 60_000_000_000
+    return Prepared(
+        config,
+        source,
+        quarantine,
+        instruments,
+        timeframe,
+        "close",
+        "bars in memory are labelled by close",
+        (),
+    )

@@ -1,0 +1,276 @@
+"""A backtest from configuration to run folder: the one place that wires feed, agent, simulator and recorder."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from feeds.replay import HistoricalReplay
+
+from agents.registry import make_agent
+from engine.agent import Agent
+from engine.app.config import BacktestConfig
+from engine.app.loop import Clock, Screen, Timings, run_loop, timed
+from engine.app.manifest import build_manifest, data_entries, write_json
+from engine.blocks import BarBlock, Ints
+from engine.calendar import DAY_NS, Sessions, sessions_between
+from engine.cuts import Cuts, EveryBars, NoCuts
+from engine.errors import DataError, UsageError
+from engine.instruments import Instrument
+from engine.ledger_hash import LedgerHash
+from engine.pipeline import Pipeline
+from engine.recorder import RunRecorder
+from engine.source import BarSource
+from engine.step import StepBlock
+from feeds.pacing import paced, parse_speed
+from feeds.quarantine import Quarantine
+from portfolio.metrics import Metrics, compute_metrics, sessions_per_year
+from portfolio.simulator import Simulator
+from portfolio.trades import TradeBook
+
+LAST_NS = 2**63 - 1
+HORIZON_YEARS = {"24/7": 300}
+DEFAULT_HORIZON_YEARS = 25
+YEAR_NS = 365 * DAY_NS + DAY_NS // 4
+
+ScreenFactory = Callable[["Prepared"], Screen]
+Watch = Callable[[StepBlock], None]
+
+
+@dataclass
+class Prepared:
+    """A run that is wired but has not begun; what a screen may want to know of it."""
+
+    config: BacktestConfig
+    source: BarSource
+    quarantine: Quarantine
+    instruments: dict[str, Instrument]
+    timeframe_ns: int
+    labels: str
+    labels_reason: str
+    paths: tuple[Path, ...]
+
+
+@dataclass
+class BacktestRun:
+    """What a backtest leaves behind.
+
+    Attributes:
+        folder: The run folder, or None if everything stayed in memory.
+        manifest: What decides the result, and its hash.
+        metrics: By name; None where not defined.
+        recorder: Closed; its `frames()` are the tables.
+        timings: Where the time went, seconds.
+        quarantined: Rows that were put aside.
+    """
+
+    folder: Path | None
+    manifest: dict[str, Any]
+    metrics: Metrics
+    recorder: RunRecorder
+    timings: Timings
+    quarantined: int
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def prepare(config: BacktestConfig, quarantine: Quarantine) -> Prepared:
+    """Open the data and find the instruments.
+
+    Raises:
+        UsageError: If no data are named.
+        DataError: If they cannot be read.
+    """
+    if not config.data:
+        raise UsageError("no data", expected="at least one file of bars", hint="grandmodel backtest --data FILE")
+    paths = tuple(Path(name) for name in config.data)
+    by_symbol = {name: config.instrument_for(name) for name in _named_symbols(config)}
+    source = HistoricalReplay(
+        list(paths),
+        by_symbol or config.instrument_for(),
+        config.replay,
+        quarantine,
+        symbol=_single_symbol(config, paths),
+    )
+    instruments = {symbol: config.instrument_for(symbol) for symbol in source.symbols}
+    return Prepared(
+        config,
+        source,
+        quarantine,
+        instruments,
+        source.timeframe_ns,
+        source.labels,
+        source.labels_reason,
+        paths,
+    )
+
+
+def _named_symbols(config: BacktestConfig) -> list[str]:
+    return list(config.instrument) if isinstance(config.instrument, dict) else []
+
+
+def _single_symbol(config: BacktestConfig, paths: Sequence[Path]) -> str | None:
+    """One file and one instrument with a name of its own: the symbol is called like the instrument."""
+    if len(paths) != 1 or not isinstance(config.instrument, str):
+        return None
+    name = config.instrument_for().name
+    return None if name == "GENERIC" else name
+
+
+def sessions_for(instruments: Sequence[Instrument], first_ns: int) -> Sessions:
+    """Sessions from the first bar on, of the first instrument that has a calendar with breaks (else 24/7)."""
+    chosen = next((item for item in instruments if item.calendar != "24/7"), instruments[0])
+    years = HORIZON_YEARS.get(chosen.calendar, DEFAULT_HORIZON_YEARS)
+    return sessions_between(chosen, first_ns, min(first_ns + years * YEAR_NS, LAST_NS - 30 * DAY_NS))
+
+
+def bars_per_year(sessions: Sessions, timeframe_ns: int, years: int = 4) -> float:
+    """Bars that a year of sessions holds, averaged over the first years."""
+    until = sessions.opens[0] + years * YEAR_NS
+    inside = sessions.opens < until
+    open_ns: Ints = (sessions.closes - sessions.opens)[inside]
+    span = min(until, int(sessions.closes[inside][-1])) - int(sessions.opens[0])
+    return float(int(open_ns.sum()) / timeframe_ns * YEAR_NS / span)
+
+
+def _cuts(config: BacktestConfig) -> Cuts:
+    return EveryBars(config.cuts.every_bars) if config.cuts.every_bars else NoCuts()
+
+
+class _Hashing:
+    """Hashes the data files beside the run: hashing releases the GIL and would only make a person wait."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._entries: list[dict[str, Any]] = []
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        self._entries = data_entries(self._paths)
+
+    def result(self) -> list[dict[str, Any]]:
+        self._thread.join()
+        return self._entries
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, also from inside a notebook, whose event loop is running already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(coroutine)
+        return
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            asyncio.run(coroutine)
+        except BaseException as error:  # handed over to the caller's thread below
+            failure.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+
+
+def run_backtest(
+    config: BacktestConfig,
+    folder: Path | None = None,
+    *,
+    screens: Sequence[ScreenFactory] = (),
+    watch: Watch | None = None,
+    clock: Clock = time.perf_counter,
+    prepared: Prepared | None = None,
+    agent: Agent | None = None,
+) -> BacktestRun:
+    """Replay history through the loop.
+
+    Args:
+        config: What to run.
+        folder: Where to write the run; None keeps it in memory.
+        screens: Taps that see the latest state and may skip.
+        watch: Called with every step after it was recorded (a progress bar).
+        clock: Seconds, for the timings only.
+        prepared: From `prepare`, if the caller has done that.
+        agent: An agent object in place of the configured specification.
+
+    Raises:
+        GrandModelError: Whatever a person can mend.
+    """
+    quarantine = prepared.quarantine if prepared else Quarantine(_quarantine_path(folder), config.replay.strict)
+    prepared = prepared or prepare(config, quarantine)
+    hashing = _Hashing(prepared.paths)
+    timings = Timings()
+    stream = timed(prepared.source.blocks(config.block), timings, clock)
+    first = next(stream, None)
+    if first is None or not len(first):
+        raise DataError(
+            "no bars to trade on",
+            where=", ".join(map(str, prepared.paths)),
+            found=f"{quarantine.total} rows, all quarantined" if quarantine.total else "no rows in the chosen range",
+            hint="`grandmodel data validate FILE` lists what is wrong; check --start and --end",
+        )
+    instruments = list(prepared.instruments.values())
+    sessions = sessions_for(instruments, int(first.ts_event[0]))
+    agent = agent or make_agent(config.agent, seed=config.seed)
+    agent.bind(prepared.source.symbols, instruments)
+    simulator = Simulator(config, instruments, sessions.closes, bars_per_year(sessions, prepared.timeframe_ns))
+    trades = TradeBook([item.multiplier * item.fx_rate for item in instruments])
+    recorder = RunRecorder(folder, prepared.source.symbols, config.initial_capital, trades, sessions)
+    ledger_hash = LedgerHash()
+
+    def record(step: StepBlock) -> None:
+        recorder.write(step)
+        ledger_hash.update(step)
+        if watch is not None:
+            watch(step)
+
+    run_coroutine(
+        run_loop(
+            paced(_chain(first, stream), parse_speed(config.speed)),
+            Pipeline(agent, simulator, _cuts(config)),
+            record,
+            timings=timings,
+            screens=tuple(screen(prepared) for screen in screens),
+            clock=clock,
+        )
+    )
+    before = clock()
+    recorder.close()
+    quarantine.close()
+    timings.recording += clock() - before
+    metrics = compute_metrics(recorder.tallies, trades.stats, sessions_per_year(instruments))
+    manifest = build_manifest(
+        config,
+        prepared.instruments,
+        hashing.result(),
+        agent=config.agent,
+        seed=config.seed,
+        timeframe_ns=prepared.timeframe_ns,
+        labels=prepared.labels,
+        labels_reason=prepared.labels_reason,
+        rows=timings.bars,
+        quarantined=dict(quarantine.counts),
+        gaps=quarantine.gaps,
+        ledger_sha256=ledger_hash.hexdigest(),
+    )
+    if folder is not None:
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "manifest.json", manifest)
+    return BacktestRun(folder, manifest, metrics, recorder, timings, quarantine.total, dict(quarantine.counts))
+
+
+def _quarantine_path(folder: Path | None) -> Path | None:
+    return folder / "quarantine.jsonl" if folder else None
+
+
+def _chain(first: BarBlock, rest: Iterator[BarBlock]) -> Iterator[BarBlock]:
+    yield first
+    yield from rest

@@ -1,0 +1,74 @@
+"""Configuration of a backtest: the portfolio's keys, and what is run on which bars."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from feeds.replay import ReplayConfig
+from pydantic import Field, field_validator, model_validator
+
+from engine.config import Config
+from engine.instruments import Instrument, load_instrument
+from feeds.pacing import parse_speed
+from portfolio.config import PortfolioConfig
+
+DEFAULT_BLOCK = 8192
+
+
+class CutsConfig(Config):
+    """Where models and weights may change.
+
+    Attributes:
+        every_bars: A cut before every row whose number is a multiple of this; null is no such cut.
+    """
+
+    every_bars: Annotated[int, Field(ge=1)] | None = None
+
+
+class BacktestConfig(PortfolioConfig):
+    """Everything that decides what a backtest does.
+
+    Attributes:
+        data: Files of bars.
+        instrument: One name or YAML file for every symbol, or a mapping from symbol to name or file.
+        agent: Specification of the agent, see `agents.registry`.
+        replay: How the files are read.
+        fee: Commission as a fraction of notional, in place of the instrument's fees; null keeps those.
+        seed: For agents that draw random numbers and name no seed of their own.
+        block: Rows of a block; any number gives the same result.
+        speed: `max`, `realtime` or a factor.
+        cuts: Where models and weights may change.
+    """
+
+    data: tuple[str, ...] = ()
+    instrument: str | dict[str, str] = "GENERIC"
+    agent: str = "sma_cross:fast=10,slow=30"
+    replay: ReplayConfig = ReplayConfig()
+    fee: Annotated[float, Field(ge=0, lt=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 42
+    block: Annotated[int, Field(ge=1, le=1 << 20)] = DEFAULT_BLOCK
+    speed: str = "max"
+    cuts: CutsConfig = CutsConfig()
+
+    @field_validator("speed", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) else value
+
+    @model_validator(mode="after")
+    def _speed_reads(self) -> Self:
+        parse_speed(self.speed)
+        return self
+
+    def instrument_for(self, symbol: str | None = None) -> Instrument:
+        """The instrument of a symbol, with the configured fee in place of its own."""
+        if isinstance(self.instrument, str):
+            name = self.instrument
+        else:
+            name = self.instrument.get(symbol or "", self.instrument.get("default", "GENERIC"))
+        instrument = load_instrument(name)
+        if self.fee is None:
+            return instrument
+        return instrument.model_copy(
+            update={"fees": instrument.fees.model_copy(update={"rate": self.fee, "per_contract": 0.0})}
+        )

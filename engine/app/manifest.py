@@ -1,0 +1,77 @@
+"""The manifest of a run: what decides its result, so that the same manifest gives the same ledger hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from engine.config import Config
+from engine.instruments import Instrument
+
+PACKAGES = ("grandmodel", "numpy", "numba", "llvmlite", "onnxruntime", "polars", "pyarrow")
+# These change how a run is driven, never what comes out of it.
+NEUTRAL_KEYS = ("block", "speed")
+
+
+def sha256_file(path: Path) -> str:
+    """Hash of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def config_sha256(config: Config) -> str:
+    """Hash of what in a configuration decides the result."""
+    tree = config.model_dump(mode="json", exclude=set(NEUTRAL_KEYS))
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that compute."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def data_entries(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Name, size and hash of every data file."""
+    return [{"path": str(path), "bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths]
+
+
+def build_manifest(
+    config: Config, instruments: Mapping[str, Instrument], data: list[dict[str, Any]], **facts: Any
+) -> dict[str, Any]:
+    """Assemble the manifest of a run.
+
+    Args:
+        config: What was run.
+        instruments: By symbol, as used (fees replaced where configured).
+        data: From `data_entries`.
+        **facts: Further entries, among them `ledger_sha256`.
+    """
+    return {
+        "kind": "backtest",
+        "created_by": f"grandmodel {versions().get('grandmodel', 'from source')}",
+        "symbols": list(instruments),
+        "instruments": {symbol: item.model_dump(mode="json") for symbol, item in instruments.items()},
+        "data": data,
+        "config": config.model_dump(mode="json"),
+        "config_sha256": config_sha256(config),
+        "versions": versions(),
+        **facts,
+    }
+
+
+def write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    part.replace(path)

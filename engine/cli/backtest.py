@@ -1,0 +1,258 @@
+"""`grandmodel backtest`: options to configuration, progress while it runs, summary and report after."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from engine.app.backtest import BacktestRun, Prepared
+    from engine.app.config import BacktestConfig
+
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data", help="File of bars: CSV (plain, .gz, .zst), Parquet or Feather. Repeat for several symbols."
+    ),
+]
+InstrumentName = Annotated[
+    list[str] | None,
+    typer.Option("--instrument", help="Name or YAML file; SYMBOL=NAME (repeatable) where symbols differ."),
+]
+AgentSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--agent",
+        help="flat, buy_and_hold, sma_cross:fast=10,slow=30,size=1, random:seed=1 or file.py:Class.",
+    ),
+]
+ConfigFiles = Annotated[
+    list[Path] | None, typer.Option("--config", "-c", help="YAML file; later ones override earlier ones.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Override one key: limits.max_drawdown=0.2 (repeatable).")
+]
+Start = Annotated[str | None, typer.Option("--start", help="First date or time (inclusive).")]
+End = Annotated[str | None, typer.Option("--end", help="Last date (to its end) or time.")]
+Capital = Annotated[float | None, typer.Option("--initial-capital", help="Account currency.  [default: 100000]")]
+Fee = Annotated[
+    float | None,
+    typer.Option("--fee", help="Fraction of notional per fill, in place of the instrument's fees (GENERIC: 0.001)."),
+]
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="What bar times mean: open, close or auto.  [default: auto]")
+]
+Timezone = Annotated[str | None, typer.Option("--timezone", help="Of times without an offset.  [default: UTC]")]
+Timeframe = Annotated[str | None, typer.Option("--timeframe", help="Aggregate the bars first: 5min, 1h, ...")]
+Block = Annotated[int | None, typer.Option("--block", help="Rows per block; changes nothing but speed.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="For agents that draw random numbers.  [default: 42]")]
+Speed = Annotated[str | None, typer.Option("--speed", help="max, realtime or a factor such as 60.  [default: max]")]
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: runs/<time>-<agent>]", file_okay=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
+WithDashboard = Annotated[bool, typer.Option("--dashboard", help="Show the terminal dashboard while it runs.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row instead of putting it aside.")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")]
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more; -vv logs every block.")]
+
+
+def backtest(
+    data: Files = None,
+    instrument: InstrumentName = None,
+    agent: AgentSpec = None,
+    config: ConfigFiles = None,
+    set_: Settings = None,
+    start: Start = None,
+    end: End = None,
+    initial_capital: Capital = None,
+    fee: Fee = None,
+    labels: Labels = None,
+    timezone: Timezone = None,
+    timeframe: Timeframe = None,
+    block: Block = None,
+    seed: Seed = None,
+    speed: Speed = None,
+    out: Out = None,
+    as_json: Json = False,
+    dashboard: WithDashboard = False,
+    strict: Strict = False,
+    no_report: NoReport = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Replay a file of bars through an agent and the simulator.
+
+    Example: grandmodel backtest --data bars.csv.gz --instrument ES --agent sma_cross:fast=10,slow=30
+    """
+    began = time.perf_counter()
+    from engine.log import configure_logging
+
+    configure_logging(verbose)
+    flags: dict[str, Any] = {
+        "data": data,
+        "instrument": _instruments(instrument),
+        "agent": agent,
+        "initial_capital": initial_capital,
+        "fee": fee,
+        "block": block,
+        "seed": seed,
+        "speed": speed,
+        "replay": {
+            "labels": labels,
+            "timezone": timezone,
+            "timeframe": timeframe,
+            "start": start,
+            "end": end,
+            "strict": strict or None,
+        },
+    }
+    settings = _load(config or [], flags, set_ or [])
+    folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_slug(settings.agent)}"
+    _check_folder(folder)
+    run = _run(settings, folder, dashboard, quiet=as_json)
+    seconds = {"report": 0.0}
+    if not no_report:
+        from engine.report.html import write_report
+
+        before = time.perf_counter()
+        write_report(folder)
+        seconds["report"] = time.perf_counter() - before
+    seconds["total"] = time.perf_counter() - began
+    if as_json:
+        typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
+        return
+    _show(run, seconds, report=not no_report)
+
+
+def _load(files: list[Path], flags: dict[str, Any], settings: list[str]) -> BacktestConfig:
+    """Defaults, then files, then options, then --set."""
+    from engine.app.config import BacktestConfig
+    from engine.config import merge, override, parse, read_yaml
+
+    tree: dict[str, Any] = {}
+    for file in files:
+        tree = merge(tree, read_yaml(file))
+    tree = override(merge(tree, _given(flags)), settings)
+    return parse(BacktestConfig, tree, where=", ".join(map(str, files)) or "command line")
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    nested = {key: _given(value) if key == "replay" else value for key, value in flags.items()}
+    return {key: value for key, value in nested.items() if value not in (None, {})}
+
+
+def _instruments(given: list[str] | None) -> str | dict[str, str] | None:
+    from engine.errors import UsageError
+
+    if not given:
+        return None
+    if len(given) == 1 and "=" not in given[0]:
+        return given[0]
+    pairs = [text.partition("=") for text in given]
+    if not all(separator for _, separator, _ in pairs):
+        raise UsageError(
+            "several instruments need their symbols",
+            expected="--instrument SYMBOL=NAME for each",
+            found=" ".join(given),
+        )
+    return {symbol: name for symbol, _, name in pairs}
+
+
+def _slug(agent: str) -> str:
+    name = Path(agent.partition(":")[0]).stem if ".py" in agent else agent.partition(":")[0]
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse to mix a run with files that are not a run's."""
+    from engine.errors import UsageError
+
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").exists():
+        raise UsageError(
+            "the run folder holds other files",
+            where=str(folder),
+            expected="a new or empty folder, or that of an earlier run, which is overwritten",
+            hint="choose another --out",
+        )
+
+
+def _run(config: BacktestConfig, folder: Path, dashboard: bool, quiet: bool) -> BacktestRun:
+    from engine.app.backtest import prepare, run_backtest
+    from engine.cli.progress import compiled, progress
+    from feeds.quarantine import Quarantine
+
+    quarantine = Quarantine(folder / "quarantine.jsonl", config.replay.strict)
+    prepared = prepare(config, quarantine)
+    compiled()
+    if dashboard and not quiet:
+        return run_backtest(config, folder, prepared=prepared, screens=[_dashboard_screen])
+    with progress(prepared, quiet) as watch:
+        return run_backtest(config, folder, prepared=prepared, watch=watch)
+
+
+def _dashboard_screen(prepared: Prepared) -> Any:
+    from engine.cli.console import out
+    from engine.cli.progress import total_rows
+    from engine.dashboard.live import Dashboard
+    from engine.dashboard.state import RunInfo
+    from feeds.pacing import parse_speed
+
+    pace = parse_speed(prepared.config.speed)
+    info = RunInfo(
+        mode="backtest",
+        agent=prepared.config.agent,
+        symbols=prepared.source.symbols,
+        source=", ".join(path.name for path in prepared.paths),
+        currency=prepared.config.currency,
+        total_rows=total_rows(prepared),
+        pace=None if pace == float("inf") else pace,
+        multipliers=tuple(item.multiplier * item.fx_rate for item in prepared.instruments.values()),
+        tick_sizes=tuple(item.tick_size for item in prepared.instruments.values()),
+    )
+    return Dashboard(info, out()).run
+
+
+def result_object(run: BacktestRun, seconds: dict[str, float]) -> dict[str, Any]:
+    """What `--json` prints."""
+    metrics, timings = run.metrics, run.timings
+    loop = timings.loop
+    return {
+        "run_dir": str(run.folder) if run.folder else None,
+        "bars": timings.bars,
+        "fills": metrics["fills"],
+        "trades": metrics["trades"],
+        "final_equity": metrics["final_equity"],
+        "total_return": metrics["total_return"],
+        "sharpe": metrics["sharpe"],
+        "max_drawdown": metrics["max_drawdown"],
+        "fees": metrics["fees"],
+        "quarantined": run.quarantined,
+        "gaps": run.manifest["gaps"],
+        "seconds": round(loop, 6),
+        "bars_per_second": round(timings.bars / loop) if loop > 0 else None,
+        "ledger_sha256": run.manifest["ledger_sha256"],
+        "config_sha256": run.manifest["config_sha256"],
+        "reading_seconds": round(timings.reading, 6),
+        "recording_seconds": round(timings.recording, 6),
+        "report_seconds": round(seconds["report"], 6),
+        "total_seconds": round(seconds["total"], 6),
+    }
+
+
+def _show(run: BacktestRun, seconds: dict[str, float], report: bool) -> None:
+    from engine.cli.console import note, out
+    from engine.report.summary import render_summary
+
+    out().print(render_summary(run.metrics, run.manifest))
+    timings = run.timings
+    rate = timings.bars / timings.loop if timings.loop > 0 else 0.0
+    note(
+        f"{timings.bars:,} bars in {timings.loop:.3f} s ({rate / 1e6:.2f} M bars/s); reading {timings.reading:.3f} s, "
+        f"recording {timings.recording:.3f} s, report {seconds['report']:.2f} s, everything {seconds['total']:.2f} s"
+    )
+    note(f"ledger {run.manifest['ledger_sha256']}")
+    if run.folder is not None:
+        note(f"run    {run.folder}" + (f", report {run.folder / 'report.html'}" if report else ""))

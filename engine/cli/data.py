@@ -1,0 +1,274 @@
+"""`grandmodel data`: look at market data, check it, convert it, make some up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from feeds.replay import HistoricalReplay
+
+    from engine.instruments import Instrument
+    from feeds.quarantine import Quarantine
+    from feeds.summary import BarSummary
+
+app = typer.Typer(help="Inspect, validate, convert and synthesize market data.", no_args_is_help=True)
+
+BLOCK_ROWS = 65_536
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="File of bars, CSV or Parquet.", show_default=False)
+]
+InstrumentName = Annotated[
+    str, typer.Option("--instrument", metavar="NAME", help="An instrument such as 6E or ES, or a YAML file.")
+]
+Symbol = Annotated[
+    str | None, typer.Option("--symbol", metavar="NAME", help="Read only this symbol of the file.")
+]
+Labels = Annotated[
+    str,
+    typer.Option(
+        "--labels", metavar="auto|open|close", help="What the file's times mark: a bar's open or close."
+    ),
+]
+Timezone = Annotated[
+    str | None, typer.Option("--timezone", metavar="ZONE", help="Zone of times that name none, if not UTC.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+KeepBad = Annotated[
+    Path | None, typer.Option("--quarantine", metavar="FILE", help="Keep bad rows here, as JSON lines.")
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="FILE", help="File to write: .parquet, .csv or .csv.gz.", show_default=False
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")]
+
+
+@app.command(epilog="Example: grandmodel data inspect bars.csv --instrument 6E")
+def inspect(
+    file: File,
+    instrument: InstrumentName = "GENERIC",
+    symbol: Symbol = None,
+    labels: Labels = "auto",
+    timezone: Timezone = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a file of market data holds and how it is read."""
+    from engine.cli import data_view
+    from engine.instruments import load_instrument
+    from feeds.quarantine import Quarantine
+
+    market, quarantine = load_instrument(instrument), Quarantine()
+    replay = _replay(file, market, quarantine, symbol, {"labels": labels, "timezone": timezone})
+    summary = _summarise(replay, market)
+    facts = data_view.inspection(file, replay, summary, quarantine)
+    data_view.show(facts, data_view.print_inspection, as_json)
+
+
+@app.command(epilog="Example: grandmodel data validate bars.csv --instrument ES --quarantine bad.jsonl")
+def validate(
+    file: File,
+    instrument: InstrumentName = "GENERIC",
+    symbol: Symbol = None,
+    labels: Labels = "auto",
+    timezone: Timezone = None,
+    strict: Strict = False,
+    quarantine_file: KeepBad = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every row of a file.
+
+    Exit code 0: clean. 1: some rows are bad. 2: the file cannot be read.
+    """
+    from engine.cli import data_view
+    from engine.errors import DataError
+    from engine.instruments import load_instrument
+    from feeds.quarantine import Quarantine
+
+    market, quarantine = load_instrument(instrument), Quarantine(quarantine_file)
+    summary: BarSummary | None = None
+    try:
+        replay = _replay(file, market, quarantine, symbol, {"labels": labels, "timezone": timezone})
+        summary = _summarise(replay, market, stop=quarantine if strict else None)
+    except DataError:
+        # with every row bad there are no bars, but the file was read: the reasons say more than that error
+        if not quarantine.total:
+            raise
+    facts = data_view.validation(file, summary, quarantine, strict)
+    data_view.show(facts, data_view.print_validation, as_json)
+    if quarantine.total:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Example: grandmodel data convert bars.csv --out bars.parquet --timeframe 5min --instrument 6E"
+)
+def convert(
+    file: File,
+    out: Out,
+    timeframe: Annotated[
+        str | None, typer.Option(metavar="5min", help="Aggregate to this timeframe.")
+    ] = None,
+    instrument: InstrumentName = "GENERIC",
+    symbol: Symbol = None,
+    labels: Labels = "auto",
+    timezone: Timezone = None,
+    start: Annotated[str | None, typer.Option(metavar="DATE", help="First date or time to keep.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="DATE", help="Last date or time to keep.")] = None,
+    keep_partial: Annotated[
+        bool, typer.Option("--keep-partial", help="Also write a last bar that is not complete.")
+    ] = False,
+    strict: Strict = False,
+    quarantine_file: KeepBad = None,
+) -> None:
+    """Write bars to a Parquet or CSV file, labelled by their close in UTC.
+
+    Bad rows are left out and kept in OUT.quarantine.jsonl, or where --quarantine says.
+    """
+    from engine.instruments import load_instrument
+    from feeds.export import check_suffix, write_bars
+    from feeds.quarantine import Quarantine
+
+    check_suffix(out)
+    _refuse_same(file, out)
+    market = load_instrument(instrument)
+    quarantine = Quarantine(quarantine_file or out.with_name(f"{out.name}.quarantine.jsonl"), strict=strict)
+    settings = {"labels": labels, "timezone": timezone, "start": start, "end": end, "strict": strict}
+    replay = _replay(file, market, quarantine, symbol, settings)
+    blocks = replay.blocks(BLOCK_ROWS)
+    if timeframe is not None:
+        from engine.aggregate import aggregated
+
+        blocks = aggregated(
+            blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial
+        )
+    lines = write_bars(out, blocks, volume="volume" in replay.column_map)
+    _report_written(out, lines)
+    _report_bad(quarantine)
+
+
+@app.command(
+    epilog="Example: grandmodel data synthesize --bars 50000 --seed 7 --instrument ES --out es.parquet"
+)
+def synthesize(
+    out: Out,
+    bars: Annotated[int, typer.Option(metavar="N", help="Number of 1-minute bars.")] = 30_000,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same bars.")] = 0,
+    instrument: InstrumentName = "GENERIC",
+    start: Annotated[
+        str, typer.Option(metavar="DATE", help="Date or time (UTC) from which on.")
+    ] = "2024-01-02",
+    price: Annotated[
+        float | None, typer.Option(metavar="P", help="First price, if not 20,000 ticks.")
+    ] = None,
+    volatility: Annotated[float, typer.Option(metavar="V", help="Yearly, as a fraction.")] = 0.2,
+    missing: Annotated[float, typer.Option(metavar="F", help="Share of minutes without a bar.")] = 0.005,
+) -> None:
+    """Make up realistic 1-minute bars on the sessions and ticks of an instrument.
+
+    Volatility changes by regime and time of day, volume follows it, and a few minutes are missing.
+    """
+    from engine.config import parse
+    from engine.instruments import load_instrument
+    from feeds.export import check_suffix, write_bars
+    from feeds.synthetic import SyntheticBars, SyntheticConfig
+
+    check_suffix(out)
+    settings = {"price": price, "volatility": volatility, "missing": missing}
+    config = parse(SyntheticConfig, settings, where="command line")
+    source = SyntheticBars(load_instrument(instrument), bars, _moment(start), seed, config)
+    _report_written(out, write_bars(out, source.blocks(BLOCK_ROWS)))
+
+
+def _replay(
+    file: Path, market: Instrument, quarantine: Quarantine, symbol: str | None, settings: dict[str, object]
+) -> HistoricalReplay:
+    from feeds.replay import HistoricalReplay, ReplayConfig
+
+    from engine.config import parse
+
+    given = {key: value for key, value in settings.items() if value is not None}
+    config = parse(ReplayConfig, given, where="command line")
+    return HistoricalReplay([file], market, config, quarantine, symbol=symbol)
+
+
+def _summarise(replay: HistoricalReplay, market: Instrument, stop: Quarantine | None = None) -> BarSummary:
+    from feeds.summary import BarSummary
+
+    summary = BarSummary(market, replay.timeframe_ns)
+    for block in replay.blocks(BLOCK_ROWS):
+        summary.add(block)
+        if stop is not None and stop.total:
+            break
+    return summary
+
+
+def _larger(text: str, source_ns: int) -> int:
+    """The timeframe asked for, which must be made of whole source bars.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    from engine.errors import UsageError
+    from engine.timeframe import format_timeframe, parse_timeframe
+
+    wanted = parse_timeframe(text)
+    if wanted < source_ns or wanted % source_ns:
+        raise UsageError(
+            "these bars cannot be put together into that timeframe",
+            expected=f"a whole multiple of {format_timeframe(source_ns)}",
+            found=text,
+        )
+    return wanted
+
+
+def _moment(text: str) -> int:
+    """A date or time in ISO 8601, UTC if it names no zone, in nanoseconds.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    from datetime import UTC, datetime
+
+    from engine.errors import UsageError
+
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            "cannot read the date", expected="2024-01-02 or 2024-01-02T14:30", found=repr(text)
+        ) from None
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 10**9
+
+
+def _refuse_same(file: Path, out: Path) -> None:
+    from engine.errors import UsageError
+
+    if out.exists() and file.exists() and out.samefile(file):
+        raise UsageError(
+            "the output would replace the input", where=str(out), hint="name another file with --out"
+        )
+
+
+def _report_written(out: Path, lines: int) -> None:
+    from hashlib import file_digest
+
+    from engine.cli.console import note
+
+    with out.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    note(f"wrote {lines:,} bars to {out} (sha256 {digest[:16]})")
+
+
+def _report_bad(quarantine: Quarantine) -> None:
+    from engine.cli.console import note
+
+    if quarantine.total:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in quarantine.counts.items())
+        note(f"left out {quarantine.total:,} bad rows ({reasons}); they are kept in {quarantine.path}")

@@ -1,0 +1,210 @@
+"""What `grandmodel data` prints: facts as plain values first, which `--json` prints and the tables draw."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from engine.cli.console import out
+from engine.timeframe import format_timeframe
+
+if TYPE_CHECKING:
+    from feeds.replay import HistoricalReplay
+
+    from feeds.quarantine import BadRow, Quarantine
+    from feeds.summary import BarSummary, Gap
+
+Facts = dict[str, Any]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def inspection(file: Path, replay: HistoricalReplay, summary: BarSummary, quarantine: Quarantine) -> Facts:
+    """Everything that `inspect` tells."""
+    return {
+        "file": str(file),
+        "format": replay.format,
+        "columns": dict(replay.column_map),
+        "timeframe": format_timeframe(replay.timeframe_ns),
+        "labels": replay.labels,
+        "labels_reason": replay.labels_reason,
+        **_stream(summary),
+        "prices": {name: _finite(asdict(symbol)) for name, symbol in summary.symbols.items()},
+        **_problems(quarantine.counts, quarantine.first),
+    }
+
+
+def validation(file: Path, summary: BarSummary | None, quarantine: Quarantine, strict: bool) -> Facts:
+    """Everything that `validate` tells; in strict mode the first bad row only."""
+    counts, first = quarantine.counts, quarantine.first
+    if strict and first:
+        reason = next(iter(first))
+        counts, first = {reason: 1}, {reason: first[reason]}
+    stream = {"rows": 0} if summary is None else _stream(summary)
+    clean = quarantine.total == 0
+    return {
+        "file": str(file),
+        "clean": clean,
+        "stopped": strict and not clean,
+        **stream,
+        **_problems(counts, first),
+    }
+
+
+def show(facts: Facts, draw: Callable[[Facts], None], as_json: bool) -> None:
+    """Print facts as JSON, or drawn."""
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        draw(facts)
+
+
+def print_inspection(facts: Facts) -> None:
+    """Draw what `inspection` gave."""
+    lines = {
+        "File": facts["file"],
+        "Format": facts["format"],
+        "Columns": ", ".join(
+            name if name == source else f"{name} from {source}" for name, source in facts["columns"].items()
+        ),
+        "Bars": f"{facts['rows']:,} of {facts['timeframe']}",
+        "First close": _readable(facts["first"]),
+        "Last close": _readable(facts["last"]),
+        "Labels": f"{facts['labels']} ({facts['labels_reason']})",
+        **_session_lines(facts),
+    }
+    _print_lines(lines)
+    out().print(_price_table(facts["prices"]))
+    _print_problems(facts)
+
+
+def print_validation(facts: Facts) -> None:
+    """Draw what `validation` gave."""
+    lines = {"File": facts["file"], "Good bars": f"{facts['rows']:,}"}
+    if facts["rows"]:
+        lines |= {"First close": _readable(facts["first"]), "Last close": _readable(facts["last"])}
+        lines |= _session_lines(facts)
+    _print_lines(lines)
+    _print_problems(facts)
+
+
+def _stream(summary: BarSummary) -> Facts:
+    return {
+        "symbols": list(summary.symbols),
+        "rows": summary.rows,
+        "first": _iso(summary.first_ns),
+        "last": _iso(summary.last_ns),
+        "instrument": summary.instrument.name,
+        "calendar": summary.instrument.calendar,
+        "sessions": summary.sessions,
+        "outside_sessions": summary.outside,
+        "missing_bars": summary.missing,
+        "gaps": summary.gaps,
+        "longest_gaps": [_gap(gap) for gap in summary.longest],
+    }
+
+
+def _gap(gap: Gap) -> Facts:
+    return {"bars": gap.bars, "after": _iso(gap.after_ns), "before": _iso(gap.before_ns)}
+
+
+def _problems(counts: Mapping[str, int], first: Mapping[str, BadRow]) -> Facts:
+    return {
+        "bad_rows": sum(counts.values()),
+        "reasons": {
+            reason: {"count": count, "first": asdict(first[reason])} for reason, count in counts.items()
+        },
+    }
+
+
+def _finite(values: Facts) -> Facts:
+    return {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in values.items()}
+
+
+def _iso(ns: int | None) -> str | None:
+    """ISO time in UTC; microseconds are as fine as bars are labelled."""
+    if ns is None:
+        return None
+    return (EPOCH + timedelta(microseconds=ns // 1000)).isoformat().replace("+00:00", "Z")
+
+
+def _readable(iso: str | None) -> str:
+    if iso is None:
+        return "none"
+    moment = datetime.fromisoformat(iso)
+    return f"{moment:%a} {iso.replace('T', ' ').removesuffix('Z').removesuffix(':00')} UTC"
+
+
+def _session_lines(facts: Facts) -> dict[str, str]:
+    expected = facts["rows"] - facts["outside_sessions"] + facts["missing_bars"]
+    share = facts["missing_bars"] / expected if expected else 0.0
+    missing = f"{facts['missing_bars']:,} bars in {facts['gaps']:,} gaps inside sessions ({share:.2%})"
+    lines = {
+        "Sessions": f"{facts['sessions']:,} of {facts['calendar']} (instrument {facts['instrument']})",
+        "Missing": missing if facts["missing_bars"] else "none inside sessions",
+    }
+    if facts["longest_gaps"]:
+        gap = facts["longest_gaps"][0]
+        lines["Longest gap"] = f"{gap['bars']:,} bars after {_readable(gap['after'])}"
+    if facts["outside_sessions"]:
+        advice = "is it the right instrument, label and time zone?"
+        lines["Outside"] = f"{facts['outside_sessions']:,} bars outside every session: {advice}"
+    return lines
+
+
+def _print_lines(lines: Mapping[str, str]) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in lines.items():
+        table.add_row(label, Text(text))
+    out().print(table)
+
+
+def _price_table(prices: Mapping[str, Facts]) -> Table:
+    table = Table(title_justify="left")
+    for heading in ("symbol", "bars", "open", "high", "low", "close", "volume"):
+        table.add_column(heading, justify="left" if heading == "symbol" else "right", overflow="fold")
+    for name, symbol in prices.items():
+        known = symbol["without_volume"] < symbol["bars"]
+        values = [_number(symbol[key]) for key in ("first_open", "high", "low", "last_close")]
+        volume = f"{symbol['volume']:,.0f}" if known else "unknown"
+        table.add_row(Text(name), f"{symbol['bars']:,}", *values, volume)
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"
+
+
+def _print_problems(facts: Facts) -> None:
+    if not facts["reasons"]:
+        out().print(Text("No bad rows.", style="green"))
+        return
+    table = Table()
+    table.add_column("bad rows", overflow="fold")
+    table.add_column("count", justify="right")
+    table.add_column("first at", justify="right")
+    for heading in ("expected", "found"):
+        table.add_column(heading, overflow="fold")
+    for reason, problem in facts["reasons"].items():
+        first = problem["first"]
+        cells: Iterable[str] = (
+            reason,
+            f"{problem['count']:,}",
+            f"line {first['line']:,}",
+            first["expected"],
+            first["found"],
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    out().print(table)
+    if facts.get("stopped"):
+        out().print(Text("Stopped at the first bad row (--strict).", style="bold red"))

@@ -1,0 +1,62 @@
+"""What a person sees while a run goes on: a spinner while kernels compile, a progress bar after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from engine.cli.console import err
+
+if TYPE_CHECKING:
+    from engine.app.backtest import Prepared
+    from engine.step import StepBlock
+
+
+def compiled() -> None:
+    """Compile the kernels, announced, unless that was done before."""
+    from engine.app.warmup import is_warm, warm_up
+
+    if is_warm():
+        return
+    message = "Compiling the simulator for this processor (once; about half a minute)"
+    if err().is_terminal:
+        with err().status(message):
+            warm_up()
+    else:
+        err().print(message, style="dim")
+        warm_up()
+
+
+def total_rows(prepared: Prepared) -> int | None:
+    """Rows the source will give, if it can tell."""
+    total: int | None = getattr(prepared.source, "total_rows", None)
+    return total
+
+
+@contextmanager
+def progress(prepared: Prepared, quiet: bool) -> Iterator[Callable[[StepBlock], None] | None]:
+    """A progress bar on standard error while the body runs; nothing if it is not a terminal or not wanted."""
+    if quiet or not err().is_terminal:
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("bars"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err(), transient=True) as bar:
+        task = bar.add_task("backtest", total=total_rows(prepared))
+        yield lambda step: bar.advance(task, len(step))

@@ -1,0 +1,217 @@
+"""The parts of the screen: each takes the state and a size, and returns that many lines of that width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+from rich.segment import Segment
+from rich.style import Style
+
+from engine.dashboard import text
+from engine.dashboard.alerts import Severity
+from engine.dashboard.cells import (
+    ALARM,
+    BAD,
+    BOLD,
+    DIM,
+    GOOD,
+    PLAIN,
+    WARN,
+    Column,
+    Line,
+    fill_up,
+    rule,
+    table,
+)
+from engine.dashboard.chart import equity_chart
+from engine.dashboard.state import DashboardState
+from engine.records import OrderType, Role
+
+SEVERITY_STYLES = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.CRITICAL: ALARM}
+SEVERITY_MARKS = {Severity.INFO: "·", Severity.WARNING: "!", Severity.CRITICAL: "✖"}
+
+POSITION_COLUMNS = (
+    Column("symbol", least=8),
+    Column("side", rank=7),
+    Column("quantity", right=True),
+    Column("entry", right=True, rank=2, least=9),
+    Column("mark", right=True, rank=3, least=9),
+    Column("exposure", right=True, rank=5, least=10),
+    Column("open profit", right=True, rank=1),
+    Column("realized", right=True, rank=6, least=10),
+)
+ORDER_COLUMNS = (
+    Column("id", least=4),
+    Column("symbol", rank=1, least=8),
+    Column("side", rank=2),
+    Column("quantity", right=True, rank=3),
+    Column("type", rank=4, least=6),
+    Column("price", right=True, rank=5, least=9),
+    Column("for", rank=6),
+    Column("rows", right=True, rank=8),
+    Column("since (UTC)", rank=7),
+)
+FILL_COLUMNS = (
+    Column("time (UTC)"),
+    Column("symbol", rank=1, least=8),
+    Column("side", rank=2),
+    Column("quantity", right=True, rank=3),
+    Column("price", right=True, rank=4, least=9),
+    Column("realized", right=True, rank=5, least=10),
+    Column("fee", right=True, rank=7),
+    Column("position", right=True, rank=6),
+    Column("for", rank=8),
+)
+
+
+def signed(value: float) -> Style:
+    """Green for a profit, red for a loss, plain for neither."""
+    return GOOD if value > 0 else BAD if value < 0 else PLAIN
+
+
+def name(kind: type[IntEnum], value: int) -> str:
+    """The word for a code of an order, its number where there is none."""
+    try:
+        return kind(value).name.lower().replace("_", " ")
+    except ValueError:
+        return str(value)
+
+
+def symbol_name(state: DashboardState, symbol: int) -> str:
+    """Name of a symbol as it can stand on a screen."""
+    names = state.info.symbols
+    return text.clean(names[symbol]) if 0 <= symbol < len(names) else f"symbol {symbol}"
+
+
+def equity_panel(state: DashboardState, width: int, height: int) -> list[Line]:
+    """The equity curve over the rows seen."""
+    span = f"{text.clock(state.first_ts)} to {text.clock(state.last_ts)} UTC" if state.ready else ""
+    lines = [rule(f"Equity {text.clean(state.info.currency)}", span, width)]
+    if not state.ready:
+        return fill_up([*lines, [Segment("no bars yet", DIM)]], width, height)
+    return fill_up(
+        [*lines, *equity_chart(state.history, float(state.account["initial"]), width, height - 1)],
+        width,
+        height,
+    )
+
+
+def positions_panel(state: DashboardState, width: int, height: int) -> list[Line]:
+    """Open positions, the largest exposure first."""
+    shown, total = state.open_positions(max(0, height - 2))
+    rows = []
+    for line in shown:
+        tick = state.info.tick(line.symbol)
+        rows.append(
+            [
+                Segment(symbol_name(state, line.symbol), BOLD),
+                _side(line.quantity, "long", "short"),
+                Segment(text.quantity(line.quantity, sign=True)),
+                Segment(text.price(line.avg_price, tick)),
+                Segment(text.price(line.mark, tick)),
+                Segment(text.money(line.exposure)),
+                Segment(text.money(line.unrealized, sign=True), signed(line.unrealized)),
+                Segment(text.money(line.realized, sign=True), signed(line.realized)),
+            ]
+        )
+    return _panel("Positions", f"{text.count(total)} open", total, POSITION_COLUMNS, rows, "flat", width, height)
+
+
+def orders_panel(state: DashboardState, width: int, height: int) -> list[Line]:
+    """Working orders, the newest first."""
+    total = len(state.orders)
+    rows = []
+    for order in state.orders[np.argsort(-state.orders["id"], kind="stable")[: max(0, height - 2)]]:
+        symbol = int(order["symbol"])
+        rows.append(
+            [
+                Segment(str(order["id"])),
+                Segment(symbol_name(state, symbol), BOLD),
+                _side(float(order["side"]), "buy", "sell"),
+                Segment(text.quantity(float(order["quantity"] - order["filled"]))),
+                Segment(name(OrderType, int(order["type"]))),
+                Segment(_working_price(order, state.info.tick(symbol))),
+                Segment(name(Role, int(order["role"])), DIM),
+                Segment(text.count(int(order["rows"])), DIM),
+                Segment(text.stamp(int(order["submitted_ts"])), DIM),
+            ]
+        )
+    return _panel("Orders", f"{text.count(total)} working", total, ORDER_COLUMNS, rows, "none", width, height)
+
+
+def fills_panel(state: DashboardState, width: int, height: int) -> list[Line]:
+    """The last fills, the newest first."""
+    rows = []
+    for fill in list(state.fills)[: max(0, height - 2)]:
+        symbol, realized = int(fill["symbol"]), float(fill["realized"])
+        rows.append(
+            [
+                Segment(text.stamp(int(fill["ts_event"])), DIM),
+                Segment(symbol_name(state, symbol), BOLD),
+                _side(float(fill["side"]), "buy", "sell"),
+                Segment(text.quantity(float(fill["quantity"]))),
+                Segment(text.price(float(fill["price"]), state.info.tick(symbol))),
+                Segment(text.money(realized, sign=True), signed(realized)),
+                Segment(text.money(float(fill["fee"]))),
+                Segment(text.quantity(float(fill["position"]), sign=True)),
+                Segment(name(Role, int(fill["role"])), DIM),
+            ]
+        )
+    note = f"{text.count(state.fills_seen)} seen"
+    return _panel("Fills", note, len(rows), FILL_COLUMNS, rows, "none yet", width, height)
+
+
+def alerts_panel(state: DashboardState, width: int, height: int) -> list[Line]:
+    """What a person should know, the newest first."""
+    alerts = list(state.alerts)
+    if state.account["halted"] or state.account["liquidating"]:
+        # why nothing trades stays in sight
+        alerts.sort(key=lambda alert: alert.severity != Severity.CRITICAL)
+    room = max(0, height - 1)
+    lines = [rule("Alerts", _more("", len(alerts), room), width)]
+    for alert in alerts[:room]:
+        times = f" (x{text.count(alert.count)})" if alert.count > 1 else ""
+        style = SEVERITY_STYLES[alert.severity]
+        lines.append(
+            [
+                Segment(f"{SEVERITY_MARKS[alert.severity]} ", style),
+                Segment(f"{text.stamp(alert.ts_event)}  ", DIM),
+                Segment(f"{text.clean(alert.text)}{times}", style),
+            ]
+        )
+    if not alerts:
+        lines.append([Segment("none", DIM)])
+    return fill_up(lines, width, height)
+
+
+def _panel(
+    title: str,
+    note: str,
+    total: int,
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Segment]],
+    empty: str,
+    width: int,
+    height: int,
+) -> list[Line]:
+    head = rule(title, _more(note if total else "", total, len(rows)), width)
+    body = table(columns, rows, width) if rows else [[Segment(empty, DIM)]]
+    return fill_up([head, *body], width, height)
+
+
+def _more(note: str, total: int, shown: int) -> str:
+    more = f"+{text.count(total - shown)} more" if total > shown else ""
+    return ", ".join(part for part in (note, more) if part)
+
+
+def _side(value: float, positive: str, negative: str) -> Segment:
+    return Segment(positive, GOOD) if value > 0 else Segment(negative, BAD)
+
+
+def _working_price(order: np.void, tick: float) -> str:
+    limit, stop = (text.price(float(order[field]), tick) for field in ("limit", "stop"))
+    if order["limit"] and order["stop"]:
+        return f"{stop} / {limit}"
+    return limit if order["limit"] else stop

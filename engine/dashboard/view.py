@@ -1,0 +1,146 @@
+"""The whole screen, for any size: which parts it has and where they stand.
+
+Where things stand depends on the size of the terminal and on the number of symbols alone, so that nothing
+jumps while the run goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+
+from engine.dashboard import text
+from engine.dashboard.cells import GAP, Line, beside, fill_up
+from engine.dashboard.head import card_lines, header, key_help, progress_line
+from engine.dashboard.panels import alerts_panel, equity_panel, fills_panel, orders_panel, positions_panel
+from engine.dashboard.state import DashboardState
+
+WIDE = 120
+WIDE_ROOM = 16
+MIN_ROWS = {"positions": 3, "chart": 4, "alerts": 2, "fills": 3, "orders": 3}
+"""Lines that each panel needs at least, the most important first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardView:
+    """The screen as something that rich can print, in the size of the console.
+
+    Args:
+        state: What to show.
+        now: Wall time, seconds since 1970.
+        note: What stands at the right of the last line.
+    """
+
+    state: DashboardState
+    now: float
+    note: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        height = options.height or options.size.height
+        for number, line in enumerate(frame(self.state, options.max_width, height, self.now, self.note)):
+            if number:
+                yield Segment.line()
+            yield from line
+
+
+def frame(
+    state: DashboardState, width: int, height: int, now: float, note: str = "", *, keys: bool = True
+) -> list[Line]:
+    """The screen: exactly `height` lines of exactly `width` cells.
+
+    Args:
+        state: What to show.
+        width: Columns of the terminal.
+        height: Rows of the terminal.
+        now: Wall time, seconds since 1970.
+        note: What stands at the right of the last line.
+        keys: Whether keys can be read.
+    """
+    head = [header(state, width), progress_line(state, width, now), *card_lines(state, width)]
+    foot = [key_help(width, note, keys=keys)] if height > len(head) + 1 else []
+    room = max(0, height - len(head) - len(foot))
+    body = _wide(state, width, room) if width >= WIDE and room >= WIDE_ROOM else _narrow(state, width, room)
+    return fill_up([*fill_up([*head, *body], width, height - len(foot)), *foot], width, height)
+
+
+def status_line(state: DashboardState, width: int | None = None) -> str:
+    """The state in one line of plain text, for a log or a pipe.
+
+    Args:
+        state: What to tell.
+        width: Characters at hand; facts at the end are left out where they do not fit. None for no limit.
+    """
+    if not state.ready:
+        return "no bars yet"
+    rows = f"{text.count(state.rows)} rows"
+    if state.progress is not None:
+        total = text.count(state.info.total_rows or 0)
+        rows = f"{text.count(state.rows)} / {total} rows ({int(100 * state.progress)} %)"
+    lag = [f"lag {text.duration(state.lag)}"] if state.lag is not None else []
+    facts = [
+        f"{text.clock(state.last_ts)} UTC",
+        f"equity {text.money(state.equity)} {text.clean(state.info.currency)}",
+        f"total {text.money(state.total_profit, sign=True)}",
+        rows,
+        f"drawdown {text.percent(-state.drawdown)}",
+        text.rate(state.rate),
+        *lag,
+        f"today {text.money(state.day_profit, sign=True)}",
+        f"{text.count(state.open_positions(0)[1])} open",
+        f"{text.count(int(state.account['orders']))} orders",
+        f"{text.count(state.fills_seen)} fills",
+    ]
+    while width is not None and len(facts) > 2 and len("  ".join(facts)) > width:
+        facts.pop()
+    return "  ".join(facts)
+
+
+def _narrow(state: DashboardState, width: int, room: int) -> list[Line]:
+    """Panels one below the other."""
+    rows = _shares(room, len(state.info.symbols))
+    lines: list[Line] = []
+    for name, panel in (
+        ("chart", equity_panel),
+        ("positions", positions_panel),
+        ("orders", orders_panel),
+        ("fills", fills_panel),
+        ("alerts", alerts_panel),
+    ):
+        if name in rows:
+            lines += panel(state, width, rows[name])
+    return lines
+
+
+def _shares(room: int, symbols: int) -> dict[str, int]:
+    """Lines for each panel that has a place."""
+    rows: dict[str, int] = {}
+    for name, least in MIN_ROWS.items():
+        if least <= room - sum(rows.values()):
+            rows[name] = least
+    wanted = {"positions": 2 + min(symbols, 8), "fills": 12, "orders": 7, "alerts": 6}
+    spare = room - sum(rows.values())
+    # the chart takes every second line that is left, the others share the rest in turn
+    turn = 0
+    names = [name for name in ("fills", "positions", "alerts", "orders") if name in rows]
+    while spare and "chart" in rows:
+        needy = [name for name in names if rows[name] < wanted[name]]
+        name = needy[(turn // 2) % len(needy)] if needy and turn % 2 else "chart"
+        rows[name] += 1
+        turn, spare = turn + 1, spare - 1
+    return rows
+
+
+def _wide(state: DashboardState, width: int, room: int) -> list[Line]:
+    """The chart across, positions beside orders, fills beside alerts."""
+    left = (width - GAP) * 11 // 20
+    right = width - GAP - left
+    positions = min(2 + max(4, len(state.info.symbols)), room * 3 // 10)
+    fills = max(4, room * 3 // 10)
+    chart = room - positions - fills
+    return [
+        *equity_panel(state, width, chart),
+        *beside(positions_panel(state, left, positions), orders_panel(state, right, positions)),
+        *beside(fills_panel(state, left, fills), alerts_panel(state, right, fills)),
+    ]

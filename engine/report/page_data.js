@@ -1,0 +1,76 @@
+"use strict";
+// What the page holds: typed columns decoded once, and small helpers that all charts share.
+
+const TYPES = { f8: Float64Array, f4: Float32Array, i4: Int32Array };
+
+function decode(column) {
+  const bytes = Uint8Array.from(atob(column.bytes), (c) => c.charCodeAt(0));
+  return new TYPES[column.type](bytes.buffer);
+}
+
+function decodeAll(tree) {
+  if (tree === null || typeof tree !== "object") return tree;
+  if ("bytes" in tree && "type" in tree) return decode(tree);
+  if (Array.isArray(tree)) return tree.map(decodeAll);
+  return Object.fromEntries(Object.entries(tree).map(([key, value]) => [key, decodeAll(value)]));
+}
+
+const DATA = decodeAll(JSON.parse(document.getElementById("data").textContent));
+
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+const escapeText = (text) => String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+
+const money = (value) => value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const percent = (value, digits = 2) => (100 * value).toFixed(digits) + " %";
+const price = (value) => String(Number(value.toPrecision(9)));
+const moment = (ms) => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+const day = (ms) => new Date(ms).toISOString().slice(0, 10);
+
+// Plotly hands ranges back as numbers or as "2024-01-02 03:04:05.678", which is UTC here.
+function toMs(value) {
+  if (typeof value === "number") return value;
+  const text = String(value);
+  return text.length === 10 ? Date.parse(text + "T00:00Z") : Date.parse(text.replace(" ", "T") + "Z");
+}
+
+// First index whose time is not before `value`.
+function lowerBound(times, value) {
+  let low = 0;
+  let high = times.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+// Indices that keep the extremes of a curve when there are more points than pixels.
+function thin(values, from, to, most) {
+  const count = to - from;
+  if (count <= most) return Array.from({ length: count }, (_, i) => from + i);
+  const size = Math.ceil((2 * count) / most);
+  const kept = [];
+  for (let start = from; start < to; start += size) {
+    const end = Math.min(start + size, to);
+    let low = start;
+    let high = start;
+    for (let i = start; i < end; i++) {
+      if (values[i] < values[low]) low = i;
+      if (values[i] > values[high]) high = i;
+    }
+    kept.push(Math.min(low, high));
+    if (low !== high) kept.push(Math.max(low, high));
+  }
+  if (kept[kept.length - 1] !== to - 1) kept.push(to - 1);
+  return kept;
+}
+
+// Session returns: value at a session's end over that of the session before.
+function sessionReturns(values, initial) {
+  return Array.from(values, (value, i) => {
+    const before = i ? values[i - 1] : initial;
+    return before > 0 ? value / before - 1 : 0;
+  });
+}

@@ -1,0 +1,234 @@
+"""How metrics are named, grouped and written, for the terminal and for the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["percent", "money", "ratio", "count", "days", "hours", "text"]
+UNDEFINED = "n/a"
+
+
+class Row(NamedTuple):
+    """One metric: its key in metrics.json, its label and how it is written."""
+
+    key: str
+    label: str
+    kind: Kind
+    short: bool = False
+
+
+GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
+    (
+        "Return",
+        (
+            Row("total_return", "Total return", "percent", True),
+            Row("buy_and_hold_return", "Buy and hold", "percent", True),
+            Row("excess_return", "Difference", "percent"),
+            Row("cagr", "CAGR", "percent", True),
+            Row("net_profit", "Net profit", "money", True),
+            Row("initial_capital", "Initial capital", "money"),
+            Row("final_equity", "Final equity", "money", True),
+            Row("fees", "Fees paid", "money", True),
+            Row("best_day", "Best day", "percent"),
+            Row("worst_day", "Worst day", "percent"),
+            Row("positive_days", "Days with a gain", "percent"),
+        ),
+    ),
+    (
+        "Risk",
+        (
+            Row("sharpe", "Sharpe", "ratio", True),
+            Row("sortino", "Sortino", "ratio", True),
+            Row("calmar", "Calmar", "ratio", True),
+            Row("omega", "Omega", "ratio"),
+            Row("tail_ratio", "Tail ratio", "ratio"),
+            Row("annual_volatility", "Volatility p.a.", "percent", True),
+            Row("max_drawdown", "Max drawdown", "percent", True),
+            Row("max_drawdown_days", "Max drawdown lasted", "days"),
+            Row("longest_drawdown_days", "Longest drawdown", "days", True),
+            Row("buy_and_hold_max_drawdown", "Buy and hold drawdown", "percent"),
+            Row("var_95", "VaR 95 % (day)", "percent"),
+            Row("cvar_95", "CVaR 95 % (day)", "percent", True),
+            Row("skew", "Skew (days)", "ratio"),
+            Row("kurtosis", "Excess kurtosis (days)", "ratio"),
+        ),
+    ),
+    (
+        "Trades",
+        (
+            Row("trades", "Closed trades", "count", True),
+            Row("long_trades", "Long", "count"),
+            Row("short_trades", "Short", "count"),
+            Row("win_rate", "Win rate", "percent", True),
+            Row("profit_factor", "Profit factor", "ratio", True),
+            Row("expectancy", "Expectancy", "money", True),
+            Row("average_trade_return", "Average return", "percent"),
+            Row("average_win", "Average win", "money"),
+            Row("average_loss", "Average loss", "money"),
+            Row("largest_win", "Largest win", "money"),
+            Row("largest_loss", "Largest loss", "money"),
+            Row("longest_win_streak", "Wins in a row", "count"),
+            Row("longest_loss_streak", "Losses in a row", "count"),
+            Row("average_bars_held", "Average bars held", "ratio"),
+            Row("average_holding_hours", "Average holding", "hours", True),
+            Row("open_positions", "Positions open at the end", "count"),
+        ),
+    ),
+    (
+        "Exposure and orders",
+        (
+            Row("exposure", "In the market", "percent", True),
+            Row("mean_leverage", "Mean leverage", "ratio", True),
+            Row("max_leverage", "Max leverage", "ratio"),
+            Row("turnover", "Turnover (x)", "ratio", True),
+            Row("traded_notional", "Traded notional", "money"),
+            Row("fills", "Fills", "count", True),
+            Row("orders_submitted", "Orders submitted", "count"),
+            Row("orders_cancelled", "Orders cancelled", "count"),
+            Row("orders_expired", "Orders expired", "count"),
+            Row("orders_rejected", "Orders rejected", "count", True),
+        ),
+    ),
+)
+
+SIGNED = {"total_return", "excess_return", "net_profit", "cagr", "expectancy", "sharpe", "sortino", "calmar"}
+
+
+def write(value: Any, kind: Kind) -> str:
+    """A metric as text; None is n/a."""
+    if value is None:
+        return UNDEFINED
+    if not isinstance(value, int | float) or kind == "text":
+        return str(value)
+    match kind:
+        case "percent":
+            return f"{100 * value:,.2f} %"
+        case "money":
+            return f"{value:,.2f}"
+        case "count":
+            return f"{value:,.0f}"
+        case "days":
+            return f"{value:,.1f} d"
+        case "hours":
+            return f"{60 * value:,.0f} min" if value < 2 else f"{value:,.1f} h"
+        case _:
+            return f"{value:,.2f}"
+
+
+def tone(key: str, value: Any) -> Literal["good", "bad", ""]:
+    """Whether a metric is good news, bad news or neither."""
+    if key not in SIGNED or not isinstance(value, int | float) or value == 0:
+        return ""
+    return "good" if value > 0 else "bad"
+
+
+def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str] | None:
+    """Whether the run earns money and more than buy-and-hold, and a sentence that says so; None if unknown."""
+    own, held = metrics.get("total_return"), metrics.get("buy_and_hold_return")
+    if not isinstance(own, int | float) or not isinstance(held, int | float):
+        return None
+    figures = f"{100 * own:+,.2f} % against {100 * held:+,.2f} %"
+    if own > held and own > 0:
+        return True, f"Beats buy and hold: {figures}"
+    if own > held:
+        return False, f"Loses less than buy and hold: {figures}"
+    return False, f"Does not beat buy and hold: {figures}"
+
+
+def rejections(metrics: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Rejected orders by reason, most frequent first."""
+    found = [(k.removeprefix("rejected."), int(v)) for k, v in metrics.items() if k.startswith("rejected.")]
+    return sorted(found, key=lambda item: (-item[1], item[0]))
+
+
+def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    """What a reader should know before trusting the figures, a sentence each."""
+    lines: list[str] = []
+    if metrics.get("halted"):
+        lines.append(f"Trading was halted by a hard limit: {spaced(metrics['halted'])}")
+    refused = rejections(metrics)
+    if refused:
+        listed = ", ".join(f"{count:,} {spaced(reason)}" for reason, count in refused)
+        lines.append(f"Rejected orders: {listed}")
+    for key, text in (("quarantined", "quarantined rows (left out)"), ("gaps", "gaps in the data")):
+        count = _counted(manifest, key)
+        if count:
+            lines.append(f"Data: {count:,} {text}")
+    if metrics.get("trades") == 0:
+        lines.append("No trade was closed, so trade statistics are not defined")
+    if metrics.get("open_positions"):
+        lines.append("A position was still open at the end; it is valued at the last close")
+    if metrics.get("short_span"):
+        lines.append(f"Short run: {metrics['short_span']}")
+    return lines
+
+
+def _counted(manifest: Mapping[str, Any], key: str) -> int:
+    """A count that the manifest gives as a number or a list, for the run or for each data file."""
+    places = [manifest, *(entry for entry in manifest.get("data") or () if isinstance(entry, Mapping))]
+    total = 0
+    for place in places:
+        value = place.get(key)
+        total += len(value) if isinstance(value, list | tuple) else int(value or 0)
+    return total
+
+
+def assumptions(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The assumptions behind the figures, as (name, value)."""
+    found: list[tuple[str, str]] = []
+    for name, instrument in (manifest.get("instruments") or {}).items():
+        if isinstance(instrument, Mapping) and isinstance(instrument.get("fees"), Mapping):
+            found.append((f"fees {name}", _listed(instrument["fees"]) or "none"))
+    execution: Any = next(_find(manifest.get("config"), "execution"), {})
+    if isinstance(execution, Mapping):
+        slippage = execution.get("slippage")
+        if isinstance(slippage, Mapping):
+            found.append(("slippage", _listed(slippage) or "none"))
+        if execution.get("limit_fill"):
+            found.append(("limit orders fill on", str(execution["limit_fill"])))
+    if manifest.get("labels"):
+        found.append(("bars labelled by", str(manifest["labels"])))
+    if metrics.get("periods_per_year"):
+        found.append(("annualised by", f"{metrics['periods_per_year']} sessions"))
+    return found
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{value:g} {spaced(name)}" for name, value in values.items() if isinstance(value, int | float) and value
+    )
+
+
+def _find(tree: Any, key: str) -> Iterator[Any]:
+    if isinstance(tree, Mapping):
+        if key in tree:
+            yield tree[key]
+        for value in tree.values():
+            yield from _find(value, key)
+
+
+def spaced(word: Any) -> str:
+    """A snake-case word for reading."""
+    return str(word).replace("_", " ")
+
+
+def title(manifest: Mapping[str, Any]) -> str:
+    """One line that names the run: kind, agent and symbols."""
+    symbols = [str(symbol) for symbol in manifest.get("symbols") or ()]
+    shown = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
+    parts = [str(manifest.get("kind") or "run").capitalize(), str(manifest.get("agent") or ""), shown]
+    return " · ".join(part for part in parts if part)
+
+
+def _minute(moment: Any) -> str:
+    return str(moment)[:16].replace("T", " ")
+
+
+def span(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """One line that says which bars the run saw."""
+    first, last = metrics.get("start"), metrics.get("end")
+    dates = f"{_minute(first)} to {_minute(last)} UTC" if first and last else ""
+    rows = f"{metrics['rows']:,} rows" if isinstance(metrics.get("rows"), int) else ""
+    timeframe = f"{manifest['timeframe']} bars" if manifest.get("timeframe") else ""
+    return " · ".join(part for part in (dates, timeframe, rows) if part)

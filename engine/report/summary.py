@@ -1,0 +1,107 @@
+"""The summary of a run in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from engine.report.presentation import (
+    GROUPS,
+    Row,
+    assumptions,
+    span,
+    title,
+    tone,
+    verdict,
+    warnings,
+    write,
+)
+
+STYLES = {"good": "green", "bad": "red", "": "default"}
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 60
+WIDE = 120
+
+
+def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
+    """A curve as one line of block characters, at most `width` of them; empty if there is nothing to show."""
+    if len(values) < 2:
+        return ""
+    count = min(width, len(values))
+    picked = [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
+    low, high = min(picked), max(picked)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((value - low) * scale)] for value in picked)
+
+
+class Summary:
+    """The run on one screen; a rich renderable for consoles of any width from 80 columns on.
+
+    Args:
+        manifest: Of the run; missing keys are left out.
+        metrics: Of portfolio.metrics.compute_metrics.
+        curve: Equity over time, of any length, for a small curve.
+    """
+
+    def __init__(self, manifest: Mapping[str, Any], metrics: Mapping[str, Any], curve: Sequence[float] = ()) -> None:
+        self._manifest, self._metrics, self._curve = manifest, metrics, curve
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = options.max_width >= WIDE
+        yield Panel(
+            Group(*self._parts(wide)),
+            title=Text(title(self._manifest), style="bold"),
+            title_align="left",
+            subtitle=Text(span(self._manifest, self._metrics), style="dim"),
+            subtitle_align="left",
+            border_style="dim",
+            padding=(1, 2),
+            width=WIDE if wide else None,
+        )
+
+    def _parts(self, wide: bool) -> Iterator[RenderableType]:
+        judged = verdict(self._metrics)
+        if judged:
+            yield Text(judged[1], style="bold green" if judged[0] else "bold yellow")
+        line = sparkline(self._curve, 110 if wide else 68)
+        if line:
+            yield Text(line, style="cyan")
+        yield Text()
+        shown = GROUPS if wide else GROUPS[:3]
+        tables = [_table(name, [row for row in rows if row.short], self._metrics) for name, rows in shown]
+        # side by side as far as they fit, so that no figure is ever cut short
+        yield Columns(tables, padding=(0, 3 if wide else 2))
+        if not wide:
+            yield _inline([row for row in GROUPS[3][1] if row.short], self._metrics)
+        for sentence in warnings(self._manifest, self._metrics):
+            yield Text.assemble(("! ", "bold yellow"), (sentence, "yellow"))
+        facts = assumptions(self._manifest, self._metrics)
+        if facts:
+            yield Text("; ".join(f"{name}: {value}" for name, value in facts), style="dim")
+
+
+def _table(name: str, rows: Sequence[Row], metrics: Mapping[str, Any]) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_row(Text(name, style="bold not dim"), "")
+    for row in rows:
+        value = metrics.get(row.key)
+        table.add_row(row.label, Text(write(value, row.kind), style=STYLES[tone(row.key, value)]))
+    return Padding(table, (0, 0, 1, 0))
+
+
+def _inline(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Text:
+    pieces = Text()
+    for row in rows:
+        if len(pieces):
+            pieces.append(" · ", "dim")
+        pieces.append(f"{row.label.lower()} ", "dim").append(write(metrics.get(row.key), row.kind))
+    return pieces

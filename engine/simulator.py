@@ -1,0 +1,52 @@
+"""What agents and the pipeline need of a simulator; portfolio.simulator provides it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from engine.blocks import BarBlock, Floats
+from engine.records import Records
+from engine.step import StepBlock
+
+
+class Simulator(Protocol):
+    """One account, advanced by bars and commands. Rules: docs/simulator.md."""
+
+    @property
+    def account(self) -> Records:
+        """The ACCOUNT record, shape (1,), live."""
+        ...
+
+    @property
+    def positions(self) -> Records:
+        """The POSITION records, shape (S,), live."""
+        ...
+
+    @property
+    def orders(self) -> Records:
+        """The working ORDER records, live."""
+        ...
+
+    def begin(self, block: BarBlock) -> None:
+        """Make a block the one whose rows are advanced next."""
+        ...
+
+    def advance(self, block: BarBlock, row: int) -> None:
+        """Fill, mark and check limits in one row; the caller decides next."""
+        ...
+
+    def submit(self, commands: Records) -> None:
+        """Apply commands after the row advanced last; their `order_id` is filled in."""
+        ...
+
+    def run_targets(self, block: BarBlock, targets: Floats) -> StepBlock:
+        """Process a block for wanted positions in units, shape (rows, S); NaN keeps the last."""
+        ...
+
+    def run_compiled(self, block: BarBlock, signals: Floats, decide: Any, params: Floats, memory: Floats) -> StepBlock:
+        """Process a block with a compiled strategy inside the scan."""
+        ...
+
+    def take(self) -> StepBlock:
+        """Everything that happened in the block at hand."""
+        ...

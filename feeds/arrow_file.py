@@ -1,0 +1,116 @@
+"""Parquet, Feather and Arrow IPC as batches of typed columns, with the row number of every row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.errors import DataError
+from feeds.files import Batch, unreadable
+
+ROWS = 1 << 16
+_BUFFER_BYTES = 1 << 20
+
+
+class ParquetFile:
+    """A Parquet file; read by pages, so that a row group may be of any size.
+
+    Raises:
+        DataError: If it is damaged or holds no column.
+    """
+
+    format = "Parquet"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._open() as file:
+            self.names = tuple(str(name) for name in file.schema_arrow.names)
+
+    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+        """Read the columns at these positions from the start."""
+        names = [self.names[at] for at in columns]
+        first = 1
+        with self._open() as file:
+            batches = file.iter_batches(batch_size=ROWS, columns=names, use_threads=True)
+            while (rows := self._next(batches)) is not None:
+                if rows.num_rows:
+                    yield _batch({at: rows.column(self.names[at]) for at in columns}, self.names, first)
+                first += rows.num_rows
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        try:
+            return next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(self.path, self.format, error) from error
+
+    def _open(self) -> Any:
+        try:
+            return pq.ParquetFile(self.path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(self.path, self.format, error) from error
+
+
+class ArrowFile:
+    """A Feather (version 2) or Arrow IPC file, in the file or the stream layout.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+
+    format = "Arrow IPC"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with pa.memory_map(str(path)) as source:
+            self.names = tuple(str(name) for name in self._reader(source).schema.names)
+
+    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+        """Read the columns at these positions from the start."""
+        first = 1
+        with pa.memory_map(str(self.path)) as source:
+            for whole in self._batches(self._reader(source)):
+                for start in range(0, whole.num_rows, ROWS):
+                    rows = whole.slice(start, ROWS)
+                    yield _batch({at: rows.column(at) for at in columns}, self.names, first)
+                    first += rows.num_rows
+
+    def _batches(self, reader: Any) -> Iterator[Any]:
+        try:
+            if isinstance(reader, pa.ipc.RecordBatchFileReader):
+                yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+            else:
+                yield from reader
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(self.path, self.format, error) from error
+
+    def _reader(self, source: Any) -> Any:
+        magic = source.read(6)
+        source.seek(0)
+        if magic[:4] == b"FEA1":
+            raise DataError(
+                "Feather version 1 is not supported",
+                where=str(self.path),
+                expected="Feather version 2",
+                hint="read and write it again with a current library",
+            )
+        opener = pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream
+        try:
+            return opener(source)
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(self.path, self.format, error) from error
+
+
+def _batch(columns: dict[int, Any], names: tuple[str, ...], first: int) -> Batch:
+    count = len(next(iter(columns.values())))
+
+    def raw(row: int) -> str:
+        cells = {names[at]: column[row].as_py() for at, column in columns.items()}
+        return json.dumps(cells, default=str, ensure_ascii=False)
+
+    return Batch(columns, np.arange(first, first + count, dtype=np.int64), through=first + count - 1, raw=raw)

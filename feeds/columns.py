@@ -1,0 +1,181 @@
+"""Which column of a file is what, by name and never by position.
+
+The names are those that freqtrade, backtesting.py, FinRL, NautilusTrader, backtrader, jesse, the Binance archive,
+MetaTrader and Dukascopy write. Case, surrounding blanks and the separators between words do not matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.blocks import BAR_COLUMNS
+from engine.errors import DataError
+
+Labels = Literal["open", "close"]
+
+_OPENING = (
+    "open_time",
+    "opentime",
+    "time_open",
+    "timestamp_open",
+    "open_timestamp",
+    "start_time",
+    "time_start",
+    "time_period_start",
+    "period_start",
+    "bar_start",
+    "start",
+)
+_CLOSING = (
+    "close_time",
+    "closetime",
+    "time_close",
+    "timestamp_close",
+    "close_timestamp",
+    "end_time",
+    "time_end",
+    "time_period_end",
+    "period_end",
+    "bar_end",
+    "end",
+)
+_UTC = ("timestamp_utc", "datetime_utc", "date_utc", "time_utc", "utc", "gmt_time", "utc_time")
+_STAMPS = ("ts_event", "timestamp", "datetime", "date_time", "ts", "local_time", "unix", "epoch")
+_DATES = ("date", "day_date", "dt")
+_CLOCKS = ("time", "hour_minute")
+_INDEX = ("index", "", "__index_level_0__")
+
+_NAMES = {
+    "open": ("open", "o", "open_price", "first"),
+    "high": ("high", "h", "high_price", "max"),
+    "low": ("low", "l", "low_price", "min"),
+    "close": ("close", "c", "close_price", "last"),
+    "volume": ("volume", "vol", "v", "tick_volume", "tickvol"),
+}
+_SYMBOLS = (
+    "symbol",
+    "tic",
+    "ticker",
+    "instrument_id",
+    "instrument",
+    "pair",
+    "contract",
+    "asset",
+    "coin",
+    "security",
+    "sym",
+)
+_ACCEPTED_TIMES = "timestamp, datetime, date (alone or with time), ts_event, open_time, close_time, timestamp_utc"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMap:
+    """Positions of the columns of a file.
+
+    Attributes:
+        names: All columns as the file names them.
+        time: The time column; or the date column and the time-of-day column.
+        values: open, high, low, close and perhaps volume.
+        symbol: The symbol column, if there is one.
+        labels: What the name of the time column says about the moment that it stamps.
+        utc: Whether its name says that times without an offset are UTC.
+    """
+
+    names: tuple[str, ...]
+    time: tuple[int, ...]
+    values: dict[str, int]
+    symbol: int | None
+    labels: Labels | None
+    utc: bool
+
+    @property
+    def by_role(self) -> dict[str, str]:
+        """Our name of each column in use to the file's."""
+        found = {"timestamp": " + ".join(self.names[at] for at in self.time)}
+        found |= {role: self.names[at] for role, at in self.values.items()}
+        return found if self.symbol is None else found | {"symbol": self.names[self.symbol]}
+
+
+def match_columns(names: Sequence[str], where: str) -> ColumnMap:
+    """Find the columns that bars need.
+
+    Args:
+        names: Column names in file order.
+        where: The file, for the message.
+
+    Raises:
+        DataError: If one is missing or stands there twice; what was found and what is accepted is listed.
+    """
+    finder = _Finder(names, where)
+    values = {role: at for role in BAR_COLUMNS if (at := finder.first(_NAMES[role])) is not None}
+    missing = [role for role in BAR_COLUMNS if role not in values and role != "volume"]
+    time = _time_columns(finder)
+    if missing or not time:
+        raise _missing(names, where, missing, has_time=bool(time))
+    stamp = _normalise(names[time[0]])
+    labels: Labels | None = "open" if stamp in _OPENING else "close" if stamp in _CLOSING else None
+    return ColumnMap(tuple(names), time, values, finder.first(_SYMBOLS), labels, stamp in _UTC)
+
+
+class _Finder:
+    def __init__(self, names: Sequence[str], where: str) -> None:
+        self._names = names
+        self._where = where
+        self._at: dict[str, list[int]] = {}
+        for position, name in enumerate(names):
+            self._at.setdefault(_normalise(name), []).append(position)
+
+    def first(self, accepted: Sequence[str]) -> int | None:
+        """Position of the first accepted name that the file has."""
+        name = next((name for name in accepted if name in self._at), None)
+        if name is None:
+            return None
+        if len(self._at[name]) > 1:
+            twice = ", ".join(repr(self._names[at]) for at in self._at[name])
+            raise DataError(
+                f"the column {name!r} is there {len(self._at[name])} times",
+                where=self._where,
+                expected="one column of that name, whatever its case",
+                found=twice,
+                hint="rename or remove all but one",
+            )
+        return self._at[name][0]
+
+
+def _time_columns(finder: _Finder) -> tuple[int, ...]:
+    stamp = finder.first((*_OPENING, *_CLOSING, *_UTC, *_STAMPS))
+    if stamp is not None:
+        return (stamp,)
+    date, clock = finder.first(_DATES), finder.first(_CLOCKS)
+    found = tuple(at for at in (date, clock) if at is not None)
+    if found:
+        return found
+    index = finder.first(_INDEX)
+    return () if index is None else (index,)
+
+
+def _normalise(name: str) -> str:
+    plain = re.sub(r"[\s\-./]+", "_", name.strip().strip("<>").strip().casefold())
+    return "" if plain.startswith("unnamed:") else plain
+
+
+def _missing(names: Sequence[str], where: str, missing: Sequence[str], has_time: bool) -> DataError:
+    accepted = [f"{role} ({', '.join(_NAMES[role])})" for role in missing]
+    accepted += [] if has_time else [f"a time ({_ACCEPTED_TIMES})"]
+    lacking = [*missing, *([] if has_time else ["time"])]
+    header = not any(_is_value(name) for name in names)
+    what = f"there is no column for {', '.join(lacking)}" if header else "the file has no header line"
+    return DataError(
+        what,
+        where=where,
+        expected="; ".join(accepted),
+        found="columns " + ", ".join(repr(name) for name in names),
+        hint="rename the columns" if header else "put the names of the columns into the first line",
+    )
+
+
+def _is_value(name: str) -> bool:
+    return bool(re.match(r"\s*[-+]?\d", name)) and not re.search(r"[A-Za-df-z]{2}", name)

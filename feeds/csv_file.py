@@ -1,0 +1,177 @@
+"""CSV as batches of text columns, with the line number of every row."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from engine.errors import DataError
+from feeds.casting import MISSING, Array, valid_mask
+from feeds.files import Batch, Malformed, unreadable
+
+CHUNK_BYTES = 1 << 20
+LONGEST_LINE = 1 << 24
+_DELIMITERS = ",;\t|"
+
+
+class CsvFile:
+    """A CSV file, plain or compressed, with its column names in the first line.
+
+    The delimiter (comma, semicolon, tab or bar) is the one that the first line holds most of. A quoted cell may
+    hold the delimiter but no line end. Blank lines are skipped.
+
+    Raises:
+        DataError: If the first line cannot be read.
+    """
+
+    def __init__(self, path: Path, compression: str | None) -> None:
+        self.path = path
+        self._compression = compression
+        self.format = f"CSV ({compression})" if compression else "CSV"
+        header = next(self._chunks(), b"").split(b"\n", 1)[0]
+        self._delimiter = _delimiter(header)
+        self.names = self._names(header)
+
+    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+        """Read the columns at these positions from the start."""
+        line = 1
+        for number, chunk in enumerate(self._chunks()):
+            body = chunk.split(b"\n", 1)[1] if number == 0 else chunk
+            line += number == 0
+            if body:
+                yield self._parse(body, line, columns)
+            line += body.count(b"\n")
+
+    def _names(self, header: bytes) -> tuple[str, ...]:
+        if header[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in header:
+            raise DataError(
+                "the file is not text in UTF-8",
+                where=str(self.path),
+                expected="CSV",
+                found="UTF-16 or binary data",
+                hint="save it as CSV in UTF-8",
+            )
+        text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="replace")
+        names = next(csv.reader([text], delimiter=self._delimiter), [])
+        if not names:
+            raise DataError("the first line is blank", where=f"{self.path}, line 1", expected="the names of the columns")
+        return tuple(names)
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Whole lines, each ended by a line feed, about a mebibyte at a time."""
+        held = b""
+        for block in self._blocks():
+            held += block
+            cut = held.rfind(b"\n") + 1
+            if cut:
+                yield _one_row_a_line(held[:cut])
+                held = held[cut:]
+            elif len(held) > LONGEST_LINE:
+                raise DataError(
+                    "a line has no end",
+                    where=str(self.path),
+                    expected="lines that end with a line feed",
+                    found=f"{len(held)} bytes without one",
+                    hint="this does not look like CSV; old line ends (carriage return alone) must be converted",
+                )
+        if held:
+            yield _one_row_a_line(held) + b"\n"
+
+    def _blocks(self) -> Iterator[bytes]:
+        try:
+            with pa.input_stream(str(self.path), compression=self._compression) as stream:
+                while block := stream.read(CHUNK_BYTES):
+                    yield block
+        except OSError as error:
+            raise unreadable(self.path, self.format, error) from error
+
+    def _parse(self, body: bytes, first_line: int, columns: Sequence[int]) -> Batch:
+        invalid: list[Any] = []
+
+        def skip(row: Any) -> str:
+            invalid.append(row)
+            return "skip"
+
+        table = pa_csv.read_csv(
+            pa.BufferReader(body),
+            read_options=pa_csv.ReadOptions(
+                column_names=[str(at) for at in range(len(self.names))], use_threads=False, block_size=len(body) + 1
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self._delimiter, ignore_empty_lines=False, invalid_row_handler=skip
+            ),
+            convert_options=_convert(tuple(columns)),
+        )
+        raw = _raw_lines(body)
+        cells = {at: table.column(str(at)).combine_chunks() for at in columns}
+        lines = np.arange(first_line, first_line + len(table) + len(invalid), dtype=np.int64)
+        places = np.delete(np.arange(len(lines)), [row.number - 1 for row in invalid])
+        filled = _not_blank(cells, places, raw)
+        if filled is not None:
+            cells = {at: cell.filter(pa.array(filled)) for at, cell in cells.items()}
+            places = places[filled]
+        return Batch(
+            columns=cells,
+            lines=lines[places],
+            through=int(lines[-1]),
+            raw=lambda row: raw(int(places[row])),
+            malformed=[
+                Malformed(
+                    first_line + row.number - 1,
+                    row.text,
+                    expected=f"{row.expected_columns} fields",
+                    found=f"{row.actual_columns} fields",
+                )
+                for row in invalid
+            ],
+        )
+
+
+@cache
+def _convert(columns: tuple[int, ...]) -> Any:
+    return pa_csv.ConvertOptions(
+        column_types={str(at): pa.string() for at in columns},
+        include_columns=[str(at) for at in columns],
+        null_values=list(MISSING),
+        strings_can_be_null=True,
+        check_utf8=False,
+    )
+
+
+def _delimiter(header: bytes) -> str:
+    return max(_DELIMITERS, key=lambda mark: header.count(mark.encode()))
+
+
+def _one_row_a_line(chunk: bytes) -> bytes:
+    """Take out carriage returns inside lines, which Arrow would take for line ends."""
+    if chunk.count(b"\r") != chunk.count(b"\r\n"):
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+    return chunk
+
+
+def _raw_lines(body: bytes) -> Callable[[int], str]:
+    @cache
+    def split() -> list[bytes]:
+        return body.split(b"\n")
+
+    return lambda place: split()[place].rstrip(b"\r").decode("utf-8", errors="replace")
+
+
+def _not_blank(cells: dict[int, Array], places: Any, raw: Callable[[int], str]) -> Any:
+    """Which rows are not blank lines; None if no line is blank. A blank line has no value in any column."""
+    candidates = np.ones(len(places), np.bool_)
+    for cell in cells.values():
+        candidates &= ~valid_mask(cell)
+    if not candidates.any():
+        return None
+    filled = np.ones(len(places), np.bool_)
+    for row in np.flatnonzero(candidates):
+        filled[row] = bool(raw(int(places[row])).strip())
+    return filled

@@ -1,0 +1,156 @@
+"""Bars into a file: Parquet or CSV, labelled by their close, the same bytes for the same bars."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, BarBlock, reblock
+from engine.errors import DataError, UsageError
+
+# rows per row group and write: fixed, so that the blocks a stream comes in leave no trace in the file
+ROWS = 65_536
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+
+
+class _Sink(Protocol):
+    def write(self, frame: pl.DataFrame) -> None: ...
+
+
+class _Bytes(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
+def check_suffix(path: Path) -> str:
+    """The format that a file name asks for.
+
+    Raises:
+        UsageError: If it asks for none that can be written.
+    """
+    name = path.name.lower()
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if name.endswith(suffix):
+            return suffix
+    raise UsageError(
+        "cannot tell the format to write from the file name",
+        where=str(path),
+        expected=f"a name that ends with {', '.join(SUFFIXES)}",
+        found=path.suffix or "no suffix",
+    )
+
+
+def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True) -> int:
+    """Write a stream of bars; the file appears under its name only when it is complete.
+
+    Columns are `timestamp` (UTC, the close of the bar), `symbol` if the stream has several, then open, high,
+    low, close and volume. A symbol without a bar in a row has no line; an unknown volume is empty.
+
+    Args:
+        path: Where to; the suffix decides the format.
+        blocks: Consecutive blocks of one stream.
+        volume: Whether to write the volume column.
+
+    Returns:
+        Number of lines written.
+
+    Raises:
+        UsageError: If the format is unknown or the file cannot be written.
+        DataError: If there is no bar.
+    """
+    suffix = check_suffix(path)
+    partial = path.with_name(f"{path.name}.part")
+    lines = 0
+    try:
+        with _open_sink(partial, suffix) as sink:
+            for block in reblock(blocks, [ROWS]):
+                frame = _frame(block, volume)
+                sink.write(frame)
+                lines += frame.height
+        if not lines:
+            raise DataError("there are no bars to write", where=str(path))
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write the file: {error.strerror or error}", where=str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return lines
+
+
+def _frame(block: BarBlock, volume: bool) -> pl.DataFrame:
+    rows, columns = np.nonzero(block.present)
+    data = {"timestamp": pl.Series(block.ts_event[rows]).cast(pl.Datetime("ns", "UTC"))}
+    if len(block.symbols) > 1:
+        data["symbol"] = pl.Series([block.symbols[s] for s in columns.tolist()], dtype=pl.String)
+    for name in BAR_COLUMNS if volume else PRICE_COLUMNS:
+        data[name] = pl.Series(getattr(block, name)[rows, columns])
+    return pl.DataFrame(data).with_columns(pl.selectors.float().fill_nan(None))
+
+
+def _open_sink(path: Path, suffix: str) -> AbstractContextManager[_Sink]:
+    return _parquet(path) if suffix == ".parquet" else _csv(path, compressed=suffix == ".csv.gz")
+
+
+class _ParquetSink:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, frame: pl.DataFrame) -> None:
+        table: pa.Table = frame.to_arrow()
+        if "symbol" in frame.columns:  # polars says large_string, which other readers know less well
+            at = frame.columns.index("symbol")
+            table = table.set_column(at, "symbol", table.column(at).cast(pa.string()))
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._path,
+                table.schema,
+                version="2.6",
+                compression="zstd",
+                compression_level=3,
+                use_dictionary=["symbol"] if "symbol" in frame.columns else False,
+            )
+        self._writer.write_table(table, row_group_size=ROWS)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[_Sink]:
+    sink = _ParquetSink(path)
+    try:
+        yield sink
+    finally:
+        sink.close()
+
+
+class _CsvSink:
+    def __init__(self, file: _Bytes) -> None:
+        self._file = file
+        self._header = True
+
+    def write(self, frame: pl.DataFrame) -> None:
+        # fractions of a second only where there are any
+        text = pl.col("timestamp").dt.to_string("%Y-%m-%dT%H:%M:%S%.fZ")
+        self._file.write(frame.with_columns(text).write_csv(include_header=self._header).encode())
+        self._header = False
+
+
+@contextmanager
+def _csv(path: Path, compressed: bool) -> Iterator[_Sink]:
+    with path.open("wb") as file:
+        if not compressed:
+            yield _CsvSink(file)
+            return
+        # neither time nor name in the header, so that the same bars give the same bytes
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed:
+            yield _CsvSink(packed)

@@ -1,0 +1,101 @@
+"""What a file's times mean: how long its bars are, and whether they are labelled by their open or their close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from engine.blocks import Ints
+from engine.calendar import DAY_NS
+from engine.errors import DataError
+from engine.instruments import Instrument
+from feeds.columns import ColumnMap, Labels
+from feeds.gaps import joined_sessions
+
+_NEAR_NS = 30 * DAY_NS
+_CLEAR = 5  # times as many labels on one end of the sessions as on the other
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDecision:
+    """How bars are labelled.
+
+    Attributes:
+        labels: By the open or the close.
+        reason: How that was found, a sentence.
+        assumed: Nothing told.
+    """
+
+    labels: Labels
+    reason: str
+    assumed: bool = False
+
+
+def bar_width(times: Ints, codes: Ints, where: str) -> int:
+    """The most common distance between two times of a symbol, nanoseconds; the shorter of two as common.
+
+    Args:
+        times: Labels in file order, nanoseconds UTC, shape (n,).
+        codes: Number of each row's symbol, shape (n,).
+        where: The file, for the message.
+
+    Raises:
+        DataError: If no symbol has two different times.
+    """
+    by_symbol = np.argsort(codes, kind="stable")
+    steps = np.diff(times[by_symbol])
+    steps = steps[(np.diff(codes[by_symbol]) == 0) & (steps > 0)]
+    if not len(steps):
+        raise DataError(
+            "cannot tell how long the bars are",
+            where=where,
+            expected="at least two bars of a symbol, in order of time",
+            found=f"{len(times)} rows with a readable time",
+            hint="say how long they are: bar_width=1min",
+        )
+    widths, counts = np.unique(steps, return_counts=True)
+    return int(widths[np.argmax(counts)])
+
+
+def decide(told: Literal["open", "close", "auto"], columns: ColumnMap, times: Ints, instrument: Instrument) -> LabelDecision:
+    """Find out whether labels are open or close times.
+
+    What the person says comes first, then the name of the column, then the calendar: bars labelled by their open
+    have a label at the open of a session and none at its close. Where nothing tells, open is assumed, because a
+    wrong guess then makes bars known late and never early.
+
+    Args:
+        told: The setting.
+        columns: The columns of the file.
+        times: Labels, nanoseconds UTC, shape (n,).
+        instrument: Its calendar knows the sessions.
+    """
+    if told != "auto":
+        return LabelDecision(told, f"{told} times, as the settings say")
+    name = columns.by_role["timestamp"]
+    if columns.labels is not None:
+        return LabelDecision(columns.labels, f"{columns.labels} times, by the column name {name!r}")
+    assumed = f"open times, assumed: neither the column name {name!r} nor the calendar {instrument.calendar} tells"
+    unknown = LabelDecision("open", assumed, assumed=True)
+    if instrument.calendar == "24/7" or not len(times):
+        return unknown
+    middle = int(np.sort(times)[len(times) // 2])
+    near = times[np.abs(times - middle) < _NEAR_NS]
+    sessions = joined_sessions(instrument, middle)
+    at_open = near[np.isin(near, sessions.opens)]
+    at_close = near[np.isin(near, sessions.closes)]
+    if len(at_close) > _CLEAR * len(at_open):
+        return LabelDecision("close", _by_sessions("close", "open", at_close, at_open, instrument))
+    if len(at_open) > _CLEAR * len(at_close):
+        return LabelDecision("open", _by_sessions("open", "close", at_open, at_close, instrument))
+    return unknown
+
+
+def _by_sessions(end: Labels, other: Labels, hits: Ints, misses: Ints, instrument: Instrument) -> str:
+    clock = np.datetime_as_string(hits[:1].view("datetime64[ns]"), unit="m")[0][-5:]
+    return (
+        f"{end} times, by the calendar {instrument.calendar}: {len(hits)} labels fall on the {end} of a session "
+        f"(such as {clock} UTC), {len(misses) or 'none'} on an {other}".replace("an close", "a close")
+    )

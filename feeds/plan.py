@@ -1,0 +1,195 @@
+"""What one file holds, found by a look at its head: its columns, the form of its times and its symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from engine.blocks import Bools, Ints
+from engine.errors import DataError, UsageError
+from feeds.casting import Array, is_number, is_text, plain, to_ints, trimmed, valid_mask
+from feeds.columns import ColumnMap, match_columns
+from feeds.files import BarFile, Batch, open_file, symbol_from
+from feeds.ordering import NEVER
+from feeds.times import TimeReader, settle
+from feeds.zones import LocalClock
+
+HEAD_ROWS = 20_000
+MOST_SYMBOLS = 10_000
+STRAY = 100  # one row of so many may be out of order before a file counts as sorted otherwise than by time
+NO_SYMBOL = -1
+OTHER_SYMBOL = -2
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """How to read one file.
+
+    Attributes:
+        file: The open file.
+        columns: Which column is what.
+        times: How to read its time column.
+        zone: IANA name of the zone of times without an offset.
+        head_times: Labels of the readable rows of its head, nanoseconds UTC, shape (n,).
+        head_codes: Number of each such row's symbol, in order of appearance, shape (n,).
+    """
+
+    file: BarFile
+    columns: ColumnMap
+    times: TimeReader
+    zone: str
+    head_times: Ints
+    head_codes: Ints
+
+    @property
+    def source(self) -> str:
+        """The file, for messages."""
+        return str(self.file.path)
+
+    @property
+    def name(self) -> str:
+        """What its bars are called if no column says."""
+        return symbol_from(self.file.path)
+
+    def stamps(self, batch: Batch, clock: LocalClock, codes: Ints | None) -> tuple[Ints, Bools]:
+        """Labels of a batch, nanoseconds UTC, and which are good, both of shape (n,)."""
+        return self.times.read([batch.columns[at] for at in self.columns.time], clock, codes)
+
+
+def plan_file(path: Path, zone: str) -> FilePlan:
+    """Open a file and look at its head.
+
+    Args:
+        path: Where it is.
+        zone: IANA name of the zone of times without an offset, unless the name of the column says UTC.
+
+    Raises:
+        UsageError: If there is no such file or its format is unknown.
+        DataError: If it is damaged, lacks a column, or none of its times can be read.
+    """
+    file = open_file(path)
+    columns = match_columns(file.names, str(path))
+    zone = "UTC" if columns.utc else zone
+    used = [*columns.time, *columns.values.values(), *([] if columns.symbol is None else [columns.symbol])]
+    head = _head(file, used)
+    _check_types(head[0], columns, str(path))
+    labels = [pa.concat_arrays([_text_or_plain(batch.columns[at]) for batch in head]) for at in columns.time]
+    name = columns.by_role["timestamp"]
+    times = settle(labels, f"{path}, column {name!r}")
+    codes = np.zeros(len(labels[0]), np.int64)
+    if columns.symbol is not None:
+        known: dict[str, int] = {}
+        codes = np.concatenate([symbol_codes(batch.columns[columns.symbol], known, grow=True) for batch in head])
+    stamps, good = times.read(labels, LocalClock(zone), codes)
+    good &= codes != NO_SYMBOL
+    return FilePlan(file, columns, times, zone, stamps[good], codes[good])
+
+
+def symbol_codes(column: Array, known: dict[str, int], *, grow: bool = False) -> Ints:
+    """Number of each row's symbol, shape (n,).
+
+    Args:
+        column: The symbol column.
+        known: Number of each symbol; new ones are added where `grow` is true.
+        grow: Otherwise an unknown symbol is `OTHER_SYMBOL`. An empty cell always is `NO_SYMBOL`.
+    """
+    cells = trimmed(plain(column)).dictionary_encode()
+    numbers = np.empty(len(cells.dictionary) + 1, np.int64)
+    numbers[-1] = NO_SYMBOL
+    for at, value in enumerate(cells.dictionary.cast(pa.binary()).to_pylist()):
+        symbol = value.decode("utf-8", errors="replace")
+        numbers[at] = known.setdefault(symbol, len(known)) if grow else known.get(symbol, OTHER_SYMBOL)
+    rows = to_ints(cells.indices.cast(pa.int64()))
+    rows[~valid_mask(cells.indices)] = -1
+    return numbers[rows]
+
+
+def scan_symbols(plan: FilePlan) -> tuple[tuple[str, ...], bool]:
+    """Read the symbol and time columns of a whole file.
+
+    Returns:
+        Symbols in order of appearance, and whether the rows come by time rather than symbol by symbol.
+
+    Raises:
+        DataError: If there are too many symbols for the column to be one, or none.
+    """
+    symbol_at = plan.columns.symbol
+    assert symbol_at is not None  # noqa: S101 - only files with such a column are scanned
+    known: dict[str, int] = {}
+    clock, latest, rows, behind = LocalClock(plan.zone), NEVER, 0, 0
+    for batch in plan.file.batches([*plan.columns.time, symbol_at]):
+        codes = symbol_codes(batch.columns[symbol_at], known, grow=True)
+        stamps, good = plan.stamps(batch, clock, codes)
+        stamps = stamps[good & (codes != NO_SYMBOL)]
+        if len(stamps):
+            reached = np.maximum.accumulate(np.maximum(stamps, latest))
+            behind += int(np.count_nonzero(stamps < reached))
+            rows, latest = rows + len(stamps), int(reached[-1])
+        if len(known) > MOST_SYMBOLS:
+            break
+    if not 0 < len(known) <= MOST_SYMBOLS:
+        raise DataError(
+            "the symbol column does not hold symbols",
+            where=f"{plan.source}, column {plan.columns.names[symbol_at]!r}",
+            expected=f"1 to {MOST_SYMBOLS} different names",
+            found=f"more than {MOST_SYMBOLS}" if known else "nothing but empty cells",
+            hint="rename or remove the column, and name the symbol instead",
+        )
+    return tuple(known), behind * STRAY <= rows
+
+
+def require_symbol(plan: FilePlan, symbol: str) -> None:
+    """Make sure that a file with a symbol column has this one.
+
+    Raises:
+        UsageError: If it has not; the first ones that it has are listed.
+    """
+    symbols, _ = scan_symbols(plan)
+    if symbol not in symbols:
+        raise UsageError(
+            f"the file has no symbol {symbol!r}",
+            where=plan.source,
+            expected=f"one of {', '.join(symbols[:20])}{', ...' if len(symbols) > 20 else ''}",
+            found=repr(symbol),
+        )
+
+
+def _head(file: BarFile, used: Sequence[int]) -> list[Batch]:
+    head: list[Batch] = []
+    batches: Iterator[Batch] = file.batches(used)
+    malformed = 0
+    for batch in batches:
+        malformed += len(batch.malformed)
+        if len(batch.lines):
+            head.append(batch)
+        if sum(len(batch.lines) for batch in head) >= HEAD_ROWS:
+            break
+    if not head:
+        raise DataError(
+            "the file holds no rows",
+            where=str(file.path),
+            expected="rows of as many fields as there are columns" if malformed else "rows below the column names",
+            found=f"{malformed} lines with another number of fields" if malformed else "column names only",
+        )
+    return head
+
+
+def _text_or_plain(column: Array) -> Array:
+    cells = plain(column)
+    return cells.cast(pa.string()) if is_text(cells.type) else cells
+
+
+def _check_types(batch: Batch, columns: ColumnMap, where: str) -> None:
+    for name, at in columns.values.items():
+        kind = plain(batch.columns[at]).type
+        if not (is_number(kind) or is_text(kind) or pa.types.is_null(kind)):
+            raise DataError(
+                f"the column {columns.names[at]!r} cannot be the {name}",
+                where=where,
+                expected="numbers, or text that holds numbers",
+                found=f"type {kind}",
+            )

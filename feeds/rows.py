@@ -1,0 +1,63 @@
+"""Rows of a file that passed every check, before they are arranged by time across symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.blocks import BAR_COLUMNS, BarBlock, Ints
+from feeds.checks import Columns
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Accepted rows.
+
+    Attributes:
+        ts_event: Close times, nanoseconds UTC, shape (n,).
+        codes: Number of each row's symbol, shape (n,); None if there is but one.
+        columns: open, high, low, close and volume, each of shape (n,).
+    """
+
+    ts_event: Ints
+    codes: Ints | None
+    columns: Columns
+
+    def __len__(self) -> int:
+        return len(self.ts_event)
+
+    def take(self, rows: Ints | slice) -> Rows:
+        """The rows at these places."""
+        codes = None if self.codes is None else self.codes[rows]
+        return Rows(self.ts_event[rows], codes, {name: values[rows] for name, values in self.columns.items()})
+
+    def block(self, symbols: tuple[str, ...]) -> BarBlock:
+        """One row a time across the symbols; times must not go back, nor a symbol repeat one."""
+        if self.codes is None:
+            shape = (len(self), 1)
+            columns = {name: values.reshape(shape) for name, values in self.columns.items()}
+            return BarBlock(symbols, 0, self.ts_event, present=np.ones(shape, np.bool_), **columns)
+        new = np.ones(len(self), np.bool_)
+        new[1:] = self.ts_event[1:] > self.ts_event[:-1]
+        at = (np.cumsum(new) - 1, self.codes)
+        times = self.ts_event[new]
+        present = np.zeros((len(times), len(symbols)), np.bool_)
+        present[at] = True
+        columns = {name: np.full(present.shape, np.nan) for name in BAR_COLUMNS}
+        for name, values in columns.items():
+            values[at] = self.columns[name]
+        return BarBlock(symbols, 0, times, present=present, **columns)
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """All rows in one; at least one part."""
+    if len(parts) == 1:
+        return parts[0]
+    some_codes = [part.codes for part in parts if part.codes is not None]
+    return Rows(
+        np.concatenate([part.ts_event for part in parts]),
+        np.concatenate(some_codes) if some_codes else None,
+        {name: np.concatenate([part.columns[name] for part in parts]) for name in BAR_COLUMNS},
+    )

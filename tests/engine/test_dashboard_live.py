@@ -1,0 +1,323 @@
+"""The dashboard at work: on terminals and elsewhere, and whatever happens to either."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import re
+import termios
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from engine.dashboard.live import Dashboard, pause_after
+from engine.dashboard.state import DashboardState, RunInfo
+from engine.dashboard.terminal import Outbox, Screen, can_draw, reading_keys
+from engine.dashboard.view import frame, status_line
+from engine.records import Reason
+from tests.engine.dashboard_steps import Latest, make_step
+
+INFO = RunInfo("backtest", "ensemble", ("EURUSD",), total_rows=10)
+OPEN, CLOSE = "\x1b[?1049h", "\x1b[?1049l"
+SHOW_CURSOR = "\x1b[?25h"
+
+
+class Terminal(io.StringIO):
+    """A file that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Stalled(Terminal):
+    """A terminal that takes nothing until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
+
+    def write(self, text: str) -> int:
+        assert self.released.wait(60)
+        return super().write(text)
+
+
+class Gone(Terminal):
+    """A terminal whose line is cut."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+def console(file, width=100, height=30, **more):
+    more = {"force_terminal": file.isatty(), "color_system": "standard", **more}
+    return Console(file=file, width=width, height=height, _environ={"TERM": "xterm"}, **more)
+
+
+class Clock:
+    """Wall time that moves by a second with every look."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+async def until(condition, limit_s=20.0):
+    """Wait until something holds."""
+    async with asyncio.timeout(limit_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def feed(steps, dashboard, latest, first=0):
+    """Put steps one by one, each after the one before was seen."""
+    for number, step in enumerate(steps):
+        latest.put(step)
+        await until(lambda expected=first + number + 1: dashboard.state.rows >= expected)
+
+
+@contextlib.asynccontextmanager
+async def running(file, **options):
+    """A dashboard at work, its subscription and its task."""
+    dashboard = Dashboard(INFO, console(file), Clock(), **options)
+    latest = Latest()
+    task = asyncio.create_task(dashboard.run(latest))
+    try:
+        yield dashboard, latest, task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def steps(count, first=0, **account):
+    return [make_step([1000.0 + at], seq=at, **account) for at in range(first, first + count)]
+
+
+async def test_without_a_terminal_it_prints_lines_and_the_last_state():
+    file = io.StringIO()
+    async with running(file, status_every_s=0.02) as (dashboard, latest, task):
+        await feed(steps(2), dashboard, latest)
+        await until(lambda: "1,001.00" in file.getvalue())
+        await feed(steps(1, 2, halted=Reason.MAX_DRAWDOWN), dashboard, latest, 2)
+        latest.close()
+        await task
+    lines = file.getvalue().splitlines()
+    assert lines[-1] == f"ended: {status_line(dashboard.state)}"
+    assert "equity 1,002.00 USD" in lines[-1]
+    assert sum("critical" in line and "max drawdown" in line for line in lines) == 1
+    assert "\x1b" not in file.getvalue()
+
+
+async def test_nothing_new_prints_nothing():
+    file = io.StringIO()
+    async with running(file, status_every_s=0.01) as (dashboard, latest, _):
+        await feed(steps(1), dashboard, latest)
+        await until(lambda: "1,000.00" in file.getvalue())
+        before = file.getvalue()
+        await asyncio.sleep(0.1)
+        assert file.getvalue() == before
+
+
+async def test_on_a_terminal_it_draws_and_gives_the_screen_back():
+    file = Terminal()
+    async with running(file) as (dashboard, latest, task):
+        await feed(steps(3), dashboard, latest)
+        await until(lambda: "1,002.00" in file.getvalue())
+        latest.close()
+        await task
+    output = file.getvalue()
+    assert output.startswith(OPEN)
+    assert output.count(OPEN) == output.count(CLOSE) == 1
+    after = output.split(CLOSE)[1]
+    assert SHOW_CURSOR in output
+    assert after.startswith("ended: 2024-01-01 00:03 UTC  equity 1,002.00 USD")
+    assert len(after.splitlines()) == 1
+    assert len(after.rstrip("\n")) <= 100
+
+
+async def test_a_subscription_may_skip_steps():
+    async with running(io.StringIO()) as (dashboard, latest, task):
+        for step in steps(50):
+            latest.put(step)
+        latest.close()
+        await task
+    assert (dashboard.state.rows, dashboard.state.equity) == (50, 1049.0)
+    assert dashboard.state.rows_missed == 49
+
+
+async def test_cancelling_restores_the_terminal():
+    file = Terminal()
+    async with running(file) as (dashboard, latest, task):
+        await feed(steps(1), dashboard, latest)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert file.getvalue().count(CLOSE) == 1
+    assert file.getvalue().split(CLOSE)[1].startswith("stopped: ")
+
+
+async def test_a_failing_screen_is_reported_and_does_not_raise():
+    file = Terminal()
+
+    async def broken():
+        yield steps(1)[0]
+        raise RuntimeError("no such step [red]")
+
+    await Dashboard(INFO, console(file), Clock()).run(broken())
+    after = file.getvalue().split(CLOSE)[1]
+    assert "the dashboard failed, the run goes on: RuntimeError: no such step [red]" in after
+
+
+async def test_a_stalled_terminal_holds_up_nothing():
+    file = Stalled()
+    async with running(file) as (dashboard, latest, task):
+        await feed(steps(30), dashboard, latest)
+        assert dashboard.state.rows == 30
+        assert file.getvalue() == ""
+        file.released.set()
+        latest.close()
+        await task
+    # what was left out while the terminal stalled does not come afterwards
+    assert file.getvalue().count("\x1b[?2026h") <= 2
+    assert file.getvalue().count(CLOSE) == 1
+
+
+async def test_a_terminal_that_has_gone_holds_up_nothing():
+    async with running(Gone()) as (dashboard, latest, task):
+        await feed(steps(5), dashboard, latest)
+        latest.close()
+        await task
+    assert dashboard.state.rows == 5
+
+
+async def test_q_leaves_the_screen_and_the_run_goes_on():
+    file = Terminal()
+    master, slave = os.openpty()
+    before = termios.tcgetattr(slave)
+    with os.fdopen(slave) as stdin:
+        async with running(file, stdin=stdin, status_every_s=0.02) as (dashboard, latest, task):
+            await feed(steps(1), dashboard, latest)
+            await until(lambda: "1,000.00" in file.getvalue())
+            os.write(master, b"\x1b[Bp")
+            await asyncio.sleep(0.05)
+            assert CLOSE not in file.getvalue()
+            os.write(master, b"q")
+            await until(lambda: CLOSE in file.getvalue())
+            assert termios.tcgetattr(stdin.fileno()) == before
+            assert not task.done()
+            await feed(steps(1, 1), dashboard, latest, 1)
+            await until(lambda: "1,001.00" in file.getvalue().split(CLOSE)[1])
+            latest.close()
+            await task
+    os.close(master)
+    assert file.getvalue().splitlines()[-1].startswith("ended: ")
+
+
+async def test_keys_are_not_read_where_there_is_no_terminal(tmp_path):
+    (tmp_path / "keys").write_text("qqq")
+    with (tmp_path / "keys").open() as file, reading_keys(file, lambda _: None) as can_read:
+        assert not can_read
+    with reading_keys(None, lambda _: None) as can_read:
+        assert not can_read
+    with reading_keys(file, lambda _: None) as can_read:  # closed
+        assert not can_read
+
+
+async def test_a_keyboard_that_goes_away_is_let_go():
+    master, slave = os.openpty()
+    pressed: list[str] = []
+    with os.fdopen(slave) as file, reading_keys(file, pressed.append) as can_read:
+        assert can_read
+        os.write(master, b"ab")
+        await until(lambda: pressed == ["a", "b"])
+        os.close(master)
+        await asyncio.sleep(0.05)
+        assert not asyncio.get_running_loop().remove_reader(file.fileno())
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "expected"),
+    [
+        (Terminal(), {}, True),
+        (io.StringIO(), {}, False),
+        (io.StringIO(), {"force_terminal": True}, False),  # FORCE_COLOR on a pipe
+    ],
+)
+def test_screens_are_drawn_on_terminals_only(file, options, expected):
+    assert can_draw(console(file, **options)) is expected
+
+
+def test_dumb_terminals_get_lines():
+    assert not can_draw(Console(file=Terminal(), force_terminal=True, _environ={"TERM": "dumb"}))
+
+
+@given(st.floats(0, 0.2), st.floats(0.001, 0.5))
+def test_pauses_keep_work_to_its_share(cost, share):
+    pause = pause_after(cost, share)
+    assert cost <= share * (cost + pause) * (1 + 1e-9) or pause == 5.0
+    assert pause_after(cost, share, 0.125) >= 0.125
+
+
+async def test_costly_frames_come_seldom():
+    file = Terminal()
+    ticks = iter(range(10**6))
+    # every look at the timer is a tenth of a second later, so a frame costs 0.1 s and must wait for 3.2 s
+    async with running(file, timer=lambda: 0.1 * next(ticks)) as (dashboard, latest, _):
+        latest.put(steps(1)[0])
+        await asyncio.sleep(0.6)
+        assert file.getvalue().count("\x1b[?2026h") == 1
+
+
+class Emulator:
+    """As much of a terminal as the screen needs."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.cells = [["#"] * width for _ in range(height)]
+        self._row = self._column = 0
+
+    def feed(self, output: str) -> None:
+        for move, clear, ignored, char in re.findall(
+            r"\x1b\[(\d+;\d+)H|(\x1b\[2J)|(\x1b\[[?\d;]*[a-zA-Z])|(.)", output
+        ):
+            if move:
+                self._row, self._column = (int(number) - 1 for number in move.split(";"))
+            elif clear:
+                self.cells = [[" "] * len(line) for line in self.cells]
+            elif not ignored:
+                self.cells[self._row][self._column] = char
+                self._column += 1
+
+    @property
+    def lines(self) -> list[str]:
+        return ["".join(line) for line in self.cells]
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 45)])
+def test_writing_changed_lines_only_shows_the_same_screen(size):
+    file = Terminal()
+    outbox = Outbox(file)
+    screen = Screen(console(file, *size), outbox)
+    state, emulator = DashboardState(INFO), Emulator(*size)
+    for number in range(8):
+        state.update(make_step([1000.0 + number], seq=number, fills=number % 2, events=number % 3, orders=2), 1.0)
+        lines = frame(state, *size, 1.0)
+        screen.draw(lines, size, whole=number == 5)
+        while outbox.busy:
+            pass
+        emulator.feed(file.getvalue())
+        written = file.getvalue()
+        file.seek(0)
+        file.truncate()
+        assert emulator.lines == ["".join(part.text for part in line) for line in lines]
+        if number in {0, 5}:
+            assert len(re.findall(r"\x1b\[\d+;\d+H", written)) == size[1]
+    screen.draw(lines, size, whole=False)
+    outbox.close(5.0)
+    assert file.getvalue() == ""
