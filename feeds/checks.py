@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def check_bars(columns: Columns, unreadable: Mapping[str, Bools]) -> Faults | No
 def _explain(columns: Columns, unreadable: list[Bools]) -> Faults:
     open_, high, low, close = (columns[name] for name in PRICE_COLUMNS)
     prices = np.stack([open_, high, low, close])
-    rules: list[tuple[Fault, Bools]] = [
+    rules: list[tuple[Fault, Any]] = [
         (Fault.NOT_FINITE, ~np.isfinite(prices).all(axis=0)),
         (Fault.NOT_POSITIVE, (prices <= 0).any(axis=0)),
         (Fault.HIGH_BELOW_LOW, high < low),

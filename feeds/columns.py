@@ -173,8 +173,14 @@ def _missing(names: Sequence[str], where: str, missing: Sequence[str], has_time:
         where=where,
         expected="; ".join(accepted),
         found="columns " + ", ".join(repr(name) for name in names),
-        hint="rename the columns" if header else "put the names of the columns into the first line",
+        hint=_hint(names) if header else "put the names of the columns into the first line",
     )
+
+
+def _hint(names: Sequence[str]) -> str:
+    if {"price", "bid", "ask"} & {_normalise(name) for name in names}:
+        return "these look like trades or quotes; make bars of them first"
+    return "rename the columns"
 
 
 def _is_value(name: str) -> bool:

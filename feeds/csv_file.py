@@ -61,7 +61,9 @@ class CsvFile:
         text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="replace")
         names = next(csv.reader([text], delimiter=self._delimiter), [])
         if not names:
-            raise DataError("the first line is blank", where=f"{self.path}, line 1", expected="the names of the columns")
+            raise DataError(
+                "the first line is blank", where=f"{self.path}, line 1", expected="the names of the columns"
+            )
         return tuple(names)
 
     def _chunks(self) -> Iterator[bytes]:

@@ -20,9 +20,7 @@ def joined_sessions(instrument: Instrument, around_ns: int) -> Sessions:
     sessions = sessions_between(instrument, start + 1, start + _BLOCK_NS)
     breaks = sessions.opens[1:] > sessions.closes[:-1]
     ends = np.ones(1, np.bool_)
-    return Sessions(
-        sessions.opens[np.concatenate([ends, breaks])], sessions.closes[np.concatenate([breaks, ends])]
-    )
+    return Sessions(sessions.opens[np.concatenate([ends, breaks])], sessions.closes[np.concatenate([breaks, ends])])
 
 
 class GapFinder:

@@ -59,7 +59,9 @@ def bar_width(times: Ints, codes: Ints, where: str) -> int:
     return int(widths[np.argmax(counts)])
 
 
-def decide(told: Literal["open", "close", "auto"], columns: ColumnMap, times: Ints, instrument: Instrument) -> LabelDecision:
+def decide(
+    told: Literal["open", "close", "auto"], columns: ColumnMap, times: Ints, instrument: Instrument
+) -> LabelDecision:
     """Find out whether labels are open or close times.
 
     What the person says comes first, then the name of the column, then the calendar: bars labelled by their open

@@ -55,7 +55,9 @@ def merge(streams: Sequence[Iterator[BarBlock]], symbols: tuple[str, ...]) -> It
         # up to here no stream can bring anything more
         frontier = min(int(head.ts_event[-1]) for head in live)
         cuts = [0 if head is None else int(np.searchsorted(head.ts_event, frontier, side="right")) for head in heads]
-        yield _side_by_side([None if h is None else h.slice(0, cut) for h, cut in zip(heads, cuts, strict=True)], symbols)
+        yield _side_by_side(
+            [None if h is None else h.slice(0, cut) for h, cut in zip(heads, cuts, strict=True)], symbols
+        )
         for number, (head, cut) in enumerate(zip(heads, cuts, strict=True)):
             if head is not None:
                 heads[number] = head.slice(cut, len(head)) if cut < len(head) else next(streams[number], None)

@@ -105,7 +105,8 @@ def symbol_codes(column: Array, known: dict[str, int], *, grow: bool = False) ->
         numbers[at] = known.setdefault(symbol, len(known)) if grow else known.get(symbol, OTHER_SYMBOL)
     rows = to_ints(cells.indices.cast(pa.int64()))
     rows[~valid_mask(cells.indices)] = -1
-    return numbers[rows]
+    found: Ints = numbers[rows]
+    return found
 
 
 def scan_symbols(plan: FilePlan) -> tuple[tuple[str, ...], bool]:

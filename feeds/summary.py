@@ -56,6 +56,7 @@ class BarSummary:
         last_ns: Last close.
         sessions: Sessions that have a bar.
         outside: Rows outside every session.
+        first_outside_ns: Close of the first of them, nanoseconds UTC.
         missing: Bars expected between the first and the last, and not there.
         gaps: Runs of missing bars.
         longest: The longest of them, longest first.
@@ -69,6 +70,7 @@ class BarSummary:
     last_ns: int | None = None
     sessions: int = 0
     outside: int = 0
+    first_outside_ns: int | None = None
     missing: int = 0
     gaps: int = 0
     longest: list[Gap] = field(default_factory=list)
@@ -92,6 +94,8 @@ class BarSummary:
     def _add_times(self, ts: Ints) -> None:
         known = self._sessions_up_to(int(ts[0]), int(ts[-1]))
         inside = known.is_open(ts)
+        if self.first_outside_ns is None and not inside.all():
+            self.first_outside_ns = int(ts[np.argmin(inside)])
         self.outside += int((~inside).sum())
         closes = np.unique(known.closes[known.index(ts[inside])])
         self.sessions += len(closes) - int(len(closes) > 0 and closes[0] == self._last_session_close)

@@ -113,13 +113,9 @@ class SyntheticBars:
         config: SyntheticConfig | None = None,
     ) -> None:
         if bars < 1:
-            raise UsageError(
-                "a synthetic series needs bars", expected="a number of bars from 1 up", found=str(bars)
-            )
+            raise UsageError("a synthetic series needs bars", expected="a number of bars from 1 up", found=str(bars))
         if not 0 <= start_ns < HORIZON_NS:
-            raise UsageError(
-                "the start is out of range", expected="a time from 1970 to 2189", found=f"{start_ns} ns"
-            )
+            raise UsageError("the start is out of range", expected="a time from 1970 to 2189", found=f"{start_ns} ns")
         if isinstance(seed, int) and seed < 0:
             raise UsageError("a seed cannot be negative", found=str(seed))
         self._instrument = instrument
@@ -215,10 +211,7 @@ def _chunked(minutes: Iterator[_Minutes]) -> Iterator[_Minutes]:
         held.append(part)
         size += len(part.ts_event)
         while size >= CHUNK:
-            joined = [
-                np.concatenate([getattr(h, name) for h in held])
-                for name in ("ts_event", "activity", "closed")
-            ]
+            joined = [np.concatenate([getattr(h, name) for h in held]) for name in ("ts_event", "activity", "closed")]
             yield _Minutes(*(column[:CHUNK] for column in joined))
             held = [_Minutes(*(column[CHUNK:] for column in joined))]
             size -= CHUNK
@@ -227,9 +220,7 @@ def _chunked(minutes: Iterator[_Minutes]) -> Iterator[_Minutes]:
 class _Walk:
     """The random walk with its carried state."""
 
-    def __init__(
-        self, instrument: Instrument, config: SyntheticConfig, seed: int, minutes_a_year: float
-    ) -> None:
+    def __init__(self, instrument: Instrument, config: SyntheticConfig, seed: int, minutes_a_year: float) -> None:
         self._config = config
         self._instrument = instrument
         numbers, spells = np.random.SeedSequence(seed).spawn(2)
@@ -294,9 +285,7 @@ class _Walk:
     def _spell_length(self) -> int:
         return int(self._spells.geometric(1 / self._config.regimes[self._regime].duration))
 
-    def _prices(
-        self, gap: Floats, change: Floats, width: Floats, up: Floats, down: Floats
-    ) -> dict[str, Floats]:
+    def _prices(self, gap: Floats, change: Floats, width: Floats, up: Floats, down: Floats) -> dict[str, Floats]:
         """Open, high, low and close from log steps before and inside each minute."""
         close = self._log_return + np.cumsum(gap + change)
         open_ = close - change
@@ -308,10 +297,7 @@ class _Walk:
         tick = self._instrument.tick_size
         # continuous prices keep eight significant figures, which is readable and finer than any use
         step = tick or 10.0 ** (math.floor(math.log10(self._price)) - 7)
-        return {
-            name: np.maximum(_to_grid(self._price * np.exp(values), step), step)
-            for name, values in logs.items()
-        }
+        return {name: np.maximum(_to_grid(self._price * np.exp(values), step), step) for name, values in logs.items()}
 
 
 def _minutes_a_year(sessions: Sessions) -> float:

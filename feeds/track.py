@@ -133,13 +133,27 @@ class _Reader:
             floor[places] = previous
             kept = late == 0
             places, rows, previous = places[kept], rows.take(np.flatnonzero(kept)), previous[kept]
-        bad = [] if places is None else [
-            part.bad_row(int(at), Fault(int(faults[at])), columns, unreadable, floor) for at in np.flatnonzero(faults)
-        ]
-        self._report(part, bad, [
-            part.gap(int(place if places is None else places[place]), self._name(rows, place), int(previous[place]), missing)
-            for place, missing in self._gaps.find(rows.ts_event, previous, rows.codes)
-        ])
+        bad = (
+            []
+            if places is None
+            else [
+                part.bad_row(int(at), Fault(int(faults[at])), columns, unreadable, floor)
+                for at in np.flatnonzero(faults)
+            ]
+        )
+        self._report(
+            part,
+            bad,
+            [
+                part.gap(
+                    int(place if places is None else places[place]),
+                    self._name(rows, place),
+                    int(previous[place]),
+                    missing,
+                )
+                for place, missing in self._gaps.find(rows.ts_event, previous, rows.codes)
+            ],
+        )
         return rows if len(rows) else None
 
     def _name(self, rows: Rows, place: int) -> str:
@@ -199,9 +213,7 @@ class _Part:
         return BadRow(self.plan.source, int(batch.lines[at]), REASONS[fault], expected, found, batch.raw(at))
 
     def gap(self, at: int, symbol: str, previous: int, missing: int) -> Gap:
-        return Gap(
-            self.plan.source, int(self.batch.lines[at]), symbol, previous, int(self.ts_event[at]), missing
-        )
+        return Gap(self.plan.source, int(self.batch.lines[at]), symbol, previous, int(self.ts_event[at]), missing)
 
     def _cells(self, at: int, positions: tuple[int, ...]) -> str:
         return " ".join(_text(self.batch.columns[position], at) for position in positions) or "an empty cell"
@@ -210,7 +222,7 @@ class _Part:
 def iso(time_ns: int) -> str:
     """A time as people read it, in UTC."""
     unit: Literal["s", "ns"] = "ns" if time_ns % 1_000_000_000 else "s"
-    return f"{np.datetime_as_string(np.datetime64(time_ns, 'ns'), unit=unit)}Z".replace("T", " ")
+    return f"{np.datetime_as_string(np.datetime64(int(time_ns), 'ns'), unit=unit)}Z".replace("T", " ")
 
 
 def _text(column: Array, at: int) -> str:

@@ -244,7 +244,6 @@ def run_backtest(
     )
     before = clock()
     recorder.close()
-    quarantine.close()
     timings.recording += clock() - before
     metrics = compute_metrics(recorder.tallies, trades.stats, sessions_per_year(instruments))
     manifest = build_manifest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -212,7 +213,7 @@ def _dashboard_screen(prepared: Prepared) -> Any:
         multipliers=tuple(item.multiplier * item.fx_rate for item in prepared.instruments.values()),
         tick_sizes=tuple(item.tick_size for item in prepared.instruments.values()),
     )
-    return Dashboard(info, out()).run
+    return Dashboard(info, out(), time.time, stdin=sys.stdin).run
 
 
 def result_object(run: BacktestRun, seconds: dict[str, float]) -> dict[str, Any]:

@@ -8,30 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from feeds.replay import HistoricalReplay
-
     from engine.instruments import Instrument
     from feeds.quarantine import Quarantine
+    from feeds.replay import HistoricalReplay
     from feeds.summary import BarSummary
 
 app = typer.Typer(help="Inspect, validate, convert and synthesize market data.", no_args_is_help=True)
 
 BLOCK_ROWS = 65_536
 
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="File of bars, CSV or Parquet.", show_default=False)
-]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="File of bars, CSV or Parquet.", show_default=False)]
 InstrumentName = Annotated[
     str, typer.Option("--instrument", metavar="NAME", help="An instrument such as 6E or ES, or a YAML file.")
 ]
 Symbol = Annotated[
-    str | None, typer.Option("--symbol", metavar="NAME", help="Read only this symbol of the file.")
+    str | None, typer.Option("--symbol", metavar="NAME", help="Symbol to read, or what to call the bars.")
 ]
 Labels = Annotated[
     str,
-    typer.Option(
-        "--labels", metavar="auto|open|close", help="What the file's times mark: a bar's open or close."
-    ),
+    typer.Option("--labels", metavar="auto|open|close", help="What the file's times mark: a bar's open or close."),
 ]
 Timezone = Annotated[
     str | None, typer.Option("--timezone", metavar="ZONE", help="Zone of times that name none, if not UTC.")
@@ -42,9 +37,7 @@ KeepBad = Annotated[
 ]
 Out = Annotated[
     Path,
-    typer.Option(
-        "--out", metavar="FILE", help="File to write: .parquet, .csv or .csv.gz.", show_default=False
-    ),
+    typer.Option("--out", metavar="FILE", help="File to write: .parquet, .csv or .csv.gz.", show_default=False),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")]
 
@@ -105,15 +98,11 @@ def validate(
         raise typer.Exit(1)
 
 
-@app.command(
-    epilog="Example: grandmodel data convert bars.csv --out bars.parquet --timeframe 5min --instrument 6E"
-)
+@app.command(epilog="Example: grandmodel data convert bars.csv --out bars.parquet --timeframe 5min --instrument 6E")
 def convert(
     file: File,
     out: Out,
-    timeframe: Annotated[
-        str | None, typer.Option(metavar="5min", help="Aggregate to this timeframe.")
-    ] = None,
+    timeframe: Annotated[str | None, typer.Option(metavar="5min", help="Aggregate to this timeframe.")] = None,
     instrument: InstrumentName = "GENERIC",
     symbol: Symbol = None,
     labels: Labels = "auto",
@@ -144,28 +133,20 @@ def convert(
     if timeframe is not None:
         from engine.aggregate import aggregated
 
-        blocks = aggregated(
-            blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial
-        )
+        blocks = aggregated(blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial)
     lines = write_bars(out, blocks, volume="volume" in replay.column_map)
     _report_written(out, lines)
     _report_bad(quarantine)
 
 
-@app.command(
-    epilog="Example: grandmodel data synthesize --bars 50000 --seed 7 --instrument ES --out es.parquet"
-)
+@app.command(epilog="Example: grandmodel data synthesize --bars 50000 --seed 7 --instrument ES --out es.parquet")
 def synthesize(
     out: Out,
     bars: Annotated[int, typer.Option(metavar="N", help="Number of 1-minute bars.")] = 30_000,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same bars.")] = 0,
     instrument: InstrumentName = "GENERIC",
-    start: Annotated[
-        str, typer.Option(metavar="DATE", help="Date or time (UTC) from which on.")
-    ] = "2024-01-02",
-    price: Annotated[
-        float | None, typer.Option(metavar="P", help="First price, if not 20,000 ticks.")
-    ] = None,
+    start: Annotated[str, typer.Option(metavar="DATE", help="Date or time (UTC) from which on.")] = "2024-01-02",
+    price: Annotated[float | None, typer.Option(metavar="P", help="First price, if not 20,000 ticks.")] = None,
     volatility: Annotated[float, typer.Option(metavar="V", help="Yearly, as a fraction.")] = 0.2,
     missing: Annotated[float, typer.Option(metavar="F", help="Share of minutes without a bar.")] = 0.005,
 ) -> None:
@@ -188,9 +169,8 @@ def synthesize(
 def _replay(
     file: Path, market: Instrument, quarantine: Quarantine, symbol: str | None, settings: dict[str, object]
 ) -> HistoricalReplay:
-    from feeds.replay import HistoricalReplay, ReplayConfig
-
     from engine.config import parse
+    from feeds.replay import HistoricalReplay, ReplayConfig
 
     given = {key: value for key, value in settings.items() if value is not None}
     config = parse(ReplayConfig, given, where="command line")
@@ -240,9 +220,7 @@ def _moment(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise UsageError(
-            "cannot read the date", expected="2024-01-02 or 2024-01-02T14:30", found=repr(text)
-        ) from None
+        raise UsageError("cannot read the date", expected="2024-01-02 or 2024-01-02T14:30", found=repr(text)) from None
     moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 10**9
 
@@ -251,9 +229,7 @@ def _refuse_same(file: Path, out: Path) -> None:
     from engine.errors import UsageError
 
     if out.exists() and file.exists() and out.samefile(file):
-        raise UsageError(
-            "the output would replace the input", where=str(out), hint="name another file with --out"
-        )
+        raise UsageError("the output would replace the input", where=str(out), hint="name another file with --out")
 
 
 def _report_written(out: Path, lines: int) -> None:

@@ -18,12 +18,12 @@ from engine.cli.console import out
 from engine.timeframe import format_timeframe
 
 if TYPE_CHECKING:
-    from feeds.replay import HistoricalReplay
-
     from feeds.quarantine import BadRow, Quarantine
+    from feeds.replay import HistoricalReplay
     from feeds.summary import BarSummary, Gap
 
 Facts = dict[str, Any]
+MANY = 0.05  # share of missing bars that suggests a market with closing times
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -106,6 +106,7 @@ def _stream(summary: BarSummary) -> Facts:
         "calendar": summary.instrument.calendar,
         "sessions": summary.sessions,
         "outside_sessions": summary.outside,
+        "first_outside": _iso(summary.first_outside_ns),
         "missing_bars": summary.missing,
         "gaps": summary.gaps,
         "longest_gaps": [_gap(gap) for gap in summary.longest],
@@ -119,9 +120,7 @@ def _gap(gap: Gap) -> Facts:
 def _problems(counts: Mapping[str, int], first: Mapping[str, BadRow]) -> Facts:
     return {
         "bad_rows": sum(counts.values()),
-        "reasons": {
-            reason: {"count": count, "first": asdict(first[reason])} for reason, count in counts.items()
-        },
+        "reasons": {reason: {"count": count, "first": asdict(first[reason])} for reason, count in counts.items()},
     }
 
 
@@ -154,9 +153,13 @@ def _session_lines(facts: Facts) -> dict[str, str]:
     if facts["longest_gaps"]:
         gap = facts["longest_gaps"][0]
         lines["Longest gap"] = f"{gap['bars']:,} bars after {_readable(gap['after'])}"
+    if share > MANY and facts["calendar"] == "24/7":
+        lines["Missing"] += "; if this market closes, say which it is with --instrument"
     if facts["outside_sessions"]:
-        advice = "is it the right instrument, label and time zone?"
-        lines["Outside"] = f"{facts['outside_sessions']:,} bars outside every session: {advice}"
+        lines["Outside"] = (
+            f"{facts['outside_sessions']:,} bars outside every session, the first at "
+            f"{_readable(facts['first_outside'])}: check --instrument, --labels and --timezone"
+        )
     return lines
 
 
@@ -171,7 +174,7 @@ def _print_lines(lines: Mapping[str, str]) -> None:
 
 def _price_table(prices: Mapping[str, Facts]) -> Table:
     table = Table(title_justify="left")
-    for heading in ("symbol", "bars", "open", "high", "low", "close", "volume"):
+    for heading in ("symbol", "bars", "first", "high", "low", "last", "volume"):
         table.add_column(heading, justify="left" if heading == "symbol" else "right", overflow="fold")
     for name, symbol in prices.items():
         known = symbol["without_volume"] < symbol["bars"]

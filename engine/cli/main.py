@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
-from engine.cli import data
+from engine.cli import config, data
+from engine.cli.backtest import backtest
+from engine.cli.doctor import doctor
+from engine.cli.report import report
 
 app = typer.Typer(
     name="grandmodel",
@@ -14,8 +18,30 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(backtest)
+app.command()(report)
+app.command()(doctor)
 app.add_typer(data.app, name="data")
+app.add_typer(config.app, name="config")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"grandmodel {version('grandmodel')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Backtest, train and paper-trade an ensemble of reinforcement-learning agents."""
 
 
 def main() -> None:
@@ -31,6 +57,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)  # the reader of a pipe (head, less) has left
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

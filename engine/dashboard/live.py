@@ -13,7 +13,7 @@ from rich.segment import Segment
 from engine.dashboard import text
 from engine.dashboard.alerts import Severity
 from engine.dashboard.state import DashboardState, RunInfo
-from engine.dashboard.terminal import Outbox, Screen, can_draw, reading_keys, rendered
+from engine.dashboard.terminal import Ink, Outbox, Screen, can_draw, reading_keys
 from engine.dashboard.view import frame, status_line
 from engine.step import StepBlock
 
@@ -75,6 +75,7 @@ class Dashboard:
         self._stdin = stdin
         self._status_every_s = status_every_s
         self._timer = timer
+        self._ink = Ink(console)
         self._told: dict[str, int] = {}
         self._told_version = -1
 
@@ -112,7 +113,7 @@ class Dashboard:
 
     async def _show(self, consumer: asyncio.Task[None], outbox: Outbox) -> None:
         """Draw until the steps end, the person leaves, or the terminal is gone."""
-        screen = Screen(self._console, outbox)
+        screen = Screen(self._ink, outbox)
         left = asyncio.Event()
 
         def on_key(key: str) -> None:
@@ -171,4 +172,4 @@ class Dashboard:
         return status_line(self.state, self._console.width - taken if self._console.is_terminal else None)
 
     def _say(self, outbox: Outbox, line: str) -> None:
-        outbox.send(rendered(self._console, [Segment(f"{text.clean(line)}\n")]))
+        outbox.send(self._ink.rendered([Segment(f"{text.clean(line)}\n")]))

@@ -8,13 +8,14 @@ still busy is left out.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import queue
 import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, Literal, cast
 
 from rich.console import Console
 from rich.control import Control
@@ -72,16 +73,44 @@ class Outbox:
                 self._waiting -= 1
 
 
+class Ink:
+    """Renders as a console would, without ever touching its file.
+
+    A console's own capture writes an empty text to the file at its end, and waits where the file is held up.
+
+    Args:
+        console: Says how colours are written.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._buffer = io.StringIO()
+        self._console = Console(
+            file=self._buffer,
+            force_terminal=console.is_terminal,
+            color_system=cast("Literal['standard', '256', 'truecolor'] | None", console.color_system),
+            no_color=console.no_color,
+            legacy_windows=False,
+        )
+
+    def rendered(self, segments: Sequence[Segment]) -> str:
+        """What the console would write for the segments."""
+        self._console.print(Segments(segments), end="", crop=False)
+        output = self._buffer.getvalue()
+        self._buffer.seek(0)
+        self._buffer.truncate()
+        return output
+
+
 class Screen:
     """The alternate screen of a terminal; only lines that changed are written.
 
     Args:
-        console: Says how colours are written, and how large the terminal is.
+        ink: Renders the lines.
         outbox: Takes what is to be written.
     """
 
-    def __init__(self, console: Console, outbox: Outbox) -> None:
-        self._console = console
+    def __init__(self, ink: Ink, outbox: Outbox) -> None:
+        self._ink = ink
         self._outbox = outbox
         self._drawn: list[Line] = []
         self._size = (0, 0)
@@ -112,14 +141,7 @@ class Screen:
                 output += [Control.move_to(0, row).segment, *line]
         self._drawn = list(lines)
         if output:
-            self._outbox.send(f"{SYNC_BEGIN}{rendered(self._console, output)}{SYNC_END}")
-
-
-def rendered(console: Console, segments: Sequence[Segment]) -> str:
-    """What the console would write for the segments."""
-    with console.capture() as capture:
-        console.print(Segments(segments), end="", crop=False)
-    return capture.get()
+            self._outbox.send(f"{SYNC_BEGIN}{self._ink.rendered(output)}{SYNC_END}")
 
 
 def can_draw(console: Console) -> bool:

@@ -7,6 +7,13 @@ from typing import Any, Literal, NamedTuple
 
 Kind = Literal["percent", "money", "ratio", "count", "days", "hours", "text"]
 UNDEFINED = "n/a"
+UNITS = (
+    (86_400_000_000_000, "day"),
+    (3_600_000_000_000, "hour"),
+    (60_000_000_000, "minute"),
+    (1_000_000_000, "second"),
+    (1, "ns"),
+)
 
 
 class Row(NamedTuple):
@@ -151,10 +158,7 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
     if refused:
         listed = ", ".join(f"{count:,} {spaced(reason)}" for reason, count in refused)
         lines.append(f"Rejected orders: {listed}")
-    for key, text in (("quarantined", "quarantined rows (left out)"), ("gaps", "gaps in the data")):
-        count = _counted(manifest, key)
-        if count:
-            lines.append(f"Data: {count:,} {text}")
+    lines += _data_warnings(manifest)
     if metrics.get("trades") == 0:
         lines.append("No trade was closed, so trade statistics are not defined")
     if metrics.get("open_positions"):
@@ -164,14 +168,18 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
     return lines
 
 
-def _counted(manifest: Mapping[str, Any], key: str) -> int:
-    """A count that the manifest gives as a number or a list, for the run or for each data file."""
-    places = [manifest, *(entry for entry in manifest.get("data") or () if isinstance(entry, Mapping))]
-    total = 0
-    for place in places:
-        value = place.get(key)
-        total += len(value) if isinstance(value, list | tuple) else int(value or 0)
-    return total
+def _data_warnings(manifest: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    bad = manifest.get("quarantined")
+    if isinstance(bad, Mapping) and bad:
+        listed = ", ".join(f"{count:,} {spaced(reason)}" for reason, count in sorted(bad.items()))
+        lines.append(f"Quarantined rows, left out: {listed}")
+    elif isinstance(bad, int) and bad:
+        lines.append(f"Quarantined rows, left out: {bad:,}")
+    gaps = manifest.get("gaps")
+    if isinstance(gaps, int) and gaps:
+        lines.append(f"Gaps in the data: {gaps:,}")
+    return lines
 
 
 def assumptions(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -230,5 +238,12 @@ def span(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     first, last = metrics.get("start"), metrics.get("end")
     dates = f"{_minute(first)} to {_minute(last)} UTC" if first and last else ""
     rows = f"{metrics['rows']:,} rows" if isinstance(metrics.get("rows"), int) else ""
-    timeframe = f"{manifest['timeframe']} bars" if manifest.get("timeframe") else ""
-    return " · ".join(part for part in (dates, timeframe, rows) if part)
+    return " · ".join(part for part in (dates, _timeframe(manifest), rows) if part)
+
+
+def _timeframe(manifest: Mapping[str, Any]) -> str:
+    length = manifest.get("timeframe_ns")
+    if not isinstance(length, int) or length <= 0:
+        return ""
+    unit, name = next(item for item in UNITS if length % item[0] == 0)
+    return f"{length // unit:,} {name} bars"

@@ -41,16 +41,23 @@ def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
     return "".join(BLOCKS[round((value - low) * scale)] for value in picked)
 
 
-class Summary:
-    """The run on one screen; a rich renderable for consoles of any width from 80 columns on.
+def render_summary(
+    metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequence[float] = ()
+) -> RenderableType:
+    """The run on one screen, for consoles of any width from 80 columns on.
 
     Args:
-        manifest: Of the run; missing keys are left out.
         metrics: Of portfolio.metrics.compute_metrics.
+        manifest: Of the run; missing keys are left out.
         curve: Equity over time, of any length, for a small curve.
     """
+    return _Summary(metrics, manifest, curve)
 
-    def __init__(self, manifest: Mapping[str, Any], metrics: Mapping[str, Any], curve: Sequence[float] = ()) -> None:
+
+class _Summary:
+    """A rich renderable that chooses its layout by the width it is given."""
+
+    def __init__(self, metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequence[float]) -> None:
         self._manifest, self._metrics, self._curve = manifest, metrics, curve
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

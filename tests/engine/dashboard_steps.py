@@ -33,7 +33,7 @@ def make_step(
     rows, count = len(equity), len(symbols)
     ts = START + (seq + 1 + np.arange(rows, dtype=np.int64)) * MINUTE
     close = rng.uniform(1.0, 2.0, (rows, count))
-    bars = BarBlock.from_columns(symbols, ts, {name: close for name in ("open", "high", "low", "close")}, seq=seq)
+    bars = BarBlock.from_columns(symbols, ts, dict.fromkeys(("open", "high", "low", "close"), close), seq=seq)
     ledger = rng.normal(size=(rows, len(LEDGER_COLUMNS)))
     ledger[:, LEDGER_COLUMNS.index("equity")] = equity
     after = np.zeros(1, ACCOUNT)

@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
 import pytest
 
-from engine.blocks import BarBlock, concat
-from engine.calendar import sessions_between
+from engine.blocks import concat
 from engine.cli.main import main
 from engine.instruments import load_instrument
 from engine.timeframe import MINUTE_NS
@@ -96,7 +92,9 @@ def test_the_same_seed_writes_the_same_bytes(run: Run, tmp_path: Path) -> None:
 
 def test_the_file_holds_what_the_generator_makes(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "bars.parquet"
-    assert run("synthesize", "--bars", 500, "--seed", 5, "--instrument", "6E", "--start", "2024-01-03T10:00", "--out", path)
+    assert run(
+        "synthesize", "--bars", 500, "--seed", 5, "--instrument", "6E", "--start", "2024-01-03T10:00", "--out", path
+    )
     frame = pl.read_parquet(path)
     start = 1704276000 * 1_000_000_000
     bars = concat(list(SyntheticBars(load_instrument("6E"), 500, start, 5).blocks(100)))

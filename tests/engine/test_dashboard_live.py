@@ -17,13 +17,14 @@ from rich.console import Console
 
 from engine.dashboard.live import Dashboard, pause_after
 from engine.dashboard.state import DashboardState, RunInfo
-from engine.dashboard.terminal import Outbox, Screen, can_draw, reading_keys
+from engine.dashboard.terminal import Ink, Outbox, Screen, can_draw, reading_keys
 from engine.dashboard.view import frame, status_line
 from engine.records import Reason
 from tests.engine.dashboard_steps import Latest, make_step
 
 INFO = RunInfo("backtest", "ensemble", ("EURUSD",), total_rows=10)
 OPEN, CLOSE = "\x1b[?1049h", "\x1b[?1049l"
+FRAME = "\x1b[?2026h"
 SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -35,13 +36,15 @@ class Terminal(io.StringIO):
 
 
 class Stalled(Terminal):
-    """A terminal that takes nothing until it is released."""
+    """A terminal that can be held up; whoever writes waits."""
 
     def __init__(self) -> None:
         super().__init__()
         self.released = threading.Event()
+        self.released.set()
 
     def write(self, text: str) -> int:
+        assert threading.current_thread() is not threading.main_thread()
         assert self.released.wait(60)
         return super().write(text)
 
@@ -178,14 +181,19 @@ async def test_a_failing_screen_is_reported_and_does_not_raise():
 async def test_a_stalled_terminal_holds_up_nothing():
     file = Stalled()
     async with running(file) as (dashboard, latest, task):
-        await feed(steps(30), dashboard, latest)
-        assert dashboard.state.rows == 30
-        assert file.getvalue() == ""
+        await feed(steps(1), dashboard, latest)
+        await until(lambda: "1,000.00" in file.getvalue())
+        file.released.clear()
+        before = file.getvalue().count(FRAME)
+        for first in range(1, 9):
+            await feed(steps(1, first), dashboard, latest, first)
+            await asyncio.sleep(0.08)
+        assert file.getvalue().count(FRAME) == before
         file.released.set()
         latest.close()
         await task
-    # what was left out while the terminal stalled does not come afterwards
-    assert file.getvalue().count("\x1b[?2026h") <= 2
+    # of all that would have been drawn meanwhile only the frame that was stuck comes afterwards
+    assert before < file.getvalue().count(FRAME) <= before + 2
     assert file.getvalue().count(CLOSE) == 1
 
 
@@ -269,10 +277,10 @@ async def test_costly_frames_come_seldom():
     file = Terminal()
     ticks = iter(range(10**6))
     # every look at the timer is a tenth of a second later, so a frame costs 0.1 s and must wait for 3.2 s
-    async with running(file, timer=lambda: 0.1 * next(ticks)) as (dashboard, latest, _):
+    async with running(file, timer=lambda: 0.1 * next(ticks)) as (_, latest, _):
         latest.put(steps(1)[0])
         await asyncio.sleep(0.6)
-        assert file.getvalue().count("\x1b[?2026h") == 1
+        assert file.getvalue().count(FRAME) == 1
 
 
 class Emulator:
@@ -303,7 +311,7 @@ class Emulator:
 def test_writing_changed_lines_only_shows_the_same_screen(size):
     file = Terminal()
     outbox = Outbox(file)
-    screen = Screen(console(file, *size), outbox)
+    screen = Screen(Ink(console(file, *size)), outbox)
     state, emulator = DashboardState(INFO), Emulator(*size)
     for number in range(8):
         state.update(make_step([1000.0 + number], seq=number, fills=number % 2, events=number % 3, orders=2), 1.0)

@@ -51,6 +51,7 @@ def test_counts_gaps_inside_sessions_only() -> None:
 def test_bars_in_the_halt_are_counted_as_outside() -> None:
     summary = summarise(bars([1379, 1380, 1400, 1441]), [2])
     assert (summary.outside, summary.missing, summary.sessions) == (1, 0, 2)
+    assert summary.first_outside_ns == START + 1400 * MINUTE_NS
 
 
 def test_prices_by_symbol() -> None:

@@ -1,0 +1,133 @@
+"""`grandmodel doctor`: whether this machine has what the system needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Annotated, NamedTuple
+
+import typer
+
+NEEDED = ("numba", "numpy", "polars", "pandas", "pyarrow", "pydantic", "onnxruntime", "exchange_calendars", "empyrical")
+OPTIONAL = {
+    "torch": "train",
+    "pettingzoo": "train",
+    "gymnasium": "train",
+    "aiokafka": "live",
+    "aiomqtt": "live",
+    "msgspec": "live",
+}
+
+
+class Finding(NamedTuple):
+    """One line of the examination; `ok` is None for what is merely not installed."""
+
+    name: str
+    ok: bool | None
+    text: str
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Examine this installation; exit code 1 if something that is needed fails.
+
+    Example: grandmodel doctor
+    """
+    findings = list(examine())
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({finding.name: {"ok": finding.ok, "text": finding.text} for finding in findings}))
+    else:
+        _show(findings)
+    if any(finding.ok is False for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine() -> Iterator[Finding]:
+    """Everything that is looked at, in order."""
+    good = sys.version_info >= (3, 11)
+    yield Finding("python", good, f"{sys.version.split()[0]} at {sys.prefix}" + ("" if good else "; 3.11 is needed"))
+    yield Finding("processors", True, str(os.cpu_count()))
+    for package in NEEDED:
+        yield _import(package)
+    for package, extra in OPTIONAL.items():
+        yield _optional(package, extra)
+    for name, check in CHECKS.items():
+        yield _checked(name, check)
+
+
+def _import(package: str) -> Finding:
+    import importlib
+
+    try:
+        module = importlib.import_module(package)
+    except Exception as error:  # whatever a broken installation raises is the finding
+        return Finding(package, False, f"{type(error).__name__}: {error}")
+    return Finding(package, True, str(getattr(module, "__version__", "installed")))
+
+
+def _optional(package: str, extra: str) -> Finding:
+    import importlib.util
+    from importlib.metadata import PackageNotFoundError, version
+
+    if importlib.util.find_spec(package) is None:
+        return Finding(package, None, f"not installed (pip install 'grandmodel[{extra}]')")
+    try:
+        return Finding(package, True, version(package))
+    except PackageNotFoundError:
+        return Finding(package, True, "installed")
+
+
+def _checked(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except Exception as error:  # likewise
+        return Finding(name, False, f"{type(error).__name__}: {error}")
+
+
+def _cache() -> str:
+    from engine.app.warmup import is_warm
+    from engine.compiled import cache_dir
+
+    folder = cache_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / "probe"
+    probe.write_text("")
+    probe.unlink()
+    return f"{folder} ({'compiled' if is_warm() else 'empty: the first run compiles for half a minute'})"
+
+
+def _instruments() -> str:
+    from engine.instruments import load_instrument, shipped_instruments
+
+    return ", ".join(load_instrument(name).name for name in shipped_instruments())
+
+
+def _recordings() -> str:
+    from engine.paths import shipped
+
+    found = sorted(path.stem for path in shipped("replays").glob("*.parquet"))
+    if not found:
+        raise FileNotFoundError(f"no recording in {shipped('replays')}")
+    return ", ".join(found)
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "kernel cache": _cache,
+    "instruments": _instruments,
+    "recordings": _recordings,
+}
+
+
+def _show(findings: list[Finding]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from engine.cli.console import out
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    signs = {True: Text("ok", style="green"), False: Text("FAILS", style="bold red"), None: Text("-", style="dim")}
+    for finding in findings:
+        table.add_row(finding.name, signs[finding.ok], Text(finding.text))
+    out().print(table)
