@@ -161,7 +161,13 @@ class RunRecorder:
         )
 
     def frames(self) -> dict[str, pl.DataFrame]:
-        """The tables of a closed recorder as polars frames, by the names in TABLES."""
+        """The tables of a closed recorder as polars frames, by the names in TABLES.
+
+        Raises:
+            UsageError: If the recorder has not been closed.
+        """
+        if not self._closed:
+            raise UsageError("the run is still being recorded", hint="close the recorder first")
         # polars is wanted by interactive use only
         import polars as pl  # noqa: PLC0415
 

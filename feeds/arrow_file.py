@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from engine.errors import DataError
 from feeds.files import Batch, unreadable
 
-ROWS = 1 << 16
-_BUFFER_BYTES = 1 << 20
+ROWS = 1 << 14  # a batch with all that is computed from it stays in the cache of a core
+_BUFFER_BYTES = 1 << 18
 
 
 class ParquetFile:

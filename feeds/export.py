@@ -18,6 +18,7 @@ from engine.errors import DataError, UsageError
 
 # rows per row group and write: fixed, so that the blocks a stream comes in leave no trace in the file
 ROWS = 65_536
+METADATA = {"labels": "close", "timezone": "UTC"}
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
@@ -108,6 +109,7 @@ class _ParquetSink:
         if "symbol" in frame.columns:  # polars says large_string, which other readers know less well
             at = frame.columns.index("symbol")
             table = table.set_column(at, "symbol", table.column(at).cast(pa.string()))
+        table = table.replace_schema_metadata(METADATA)
         if self._writer is None:
             self._writer = pq.ParquetWriter(
                 self._path,

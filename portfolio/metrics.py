@@ -45,15 +45,16 @@ def compute_metrics(tallies: Tallies, stats: Records, periods_per_year: int = 25
         Metrics by name, in order of presentation.
     """
     metrics: Metrics = {}
-    metrics |= _span(tallies, periods_per_year)
-    metrics |= _returns(tallies, periods_per_year)
-    metrics |= _drawdowns(tallies)
-    cagr, depth = metrics["cagr"], float(tallies.drawdowns["depth"][0])
-    metrics["calmar"] = ratio(cagr, depth) if isinstance(cagr, float) else None
-    metrics |= _exposure(tallies, stats)
-    metrics |= _trades(stats[0])
-    metrics |= _orders(tallies)
-    return metrics
+    with np.errstate(all="ignore"):  # absurd equity may overflow; what is not finite becomes None below
+        metrics |= _span(tallies, periods_per_year)
+        metrics |= _returns(tallies, periods_per_year)
+        metrics |= _drawdowns(tallies)
+        cagr, depth = metrics["cagr"], float(tallies.drawdowns["depth"][0])
+        metrics["calmar"] = ratio(cagr, depth) if isinstance(cagr, float) else None
+        metrics |= _exposure(tallies, stats)
+        metrics |= _trades(stats[0])
+        metrics |= _orders(tallies)
+    return {name: finite(value) if isinstance(value, float) else value for name, value in metrics.items()}
 
 
 def finite(value: float) -> float | None:
@@ -139,8 +140,7 @@ def risk_adjusted(returns: Floats, periods_per_year: int) -> Metrics:
     falls = bool((returns < 0).any())
 
     def figure(defined: bool, function: Callable[..., float], **options: float) -> float | None:
-        with np.errstate(all="ignore"):
-            return finite(function(returns, **options)) if defined else None
+        return finite(function(returns, **options)) if defined else None
 
     return metrics | {
         "cagr": figure(bool((returns > -1).all()), empyrical.cagr, annualization=periods_per_year),
@@ -155,12 +155,13 @@ def risk_adjusted(returns: Floats, periods_per_year: int) -> Metrics:
 
 
 def _standardised_moment(returns: Floats, order: int) -> float | None:
-    deviations = returns - returns.mean()
-    variance = float((deviations**2).mean())
     # returns that differ by rounding alone have no shape
-    if np.ptp(returns) <= 1e-12 * np.abs(returns).max():
+    if not np.ptp(returns) > 1e-12 * np.abs(returns).max():
         return None
-    return ratio(float((deviations**order).mean()), variance ** (order / 2))
+    deviations = returns - returns.mean()
+    deviations /= np.abs(deviations).max()
+    variance = float((deviations**2).mean())
+    return finite(float((deviations**order).mean()) / variance ** (order / 2))
 
 
 def _excess_kurtosis(returns: Floats) -> float | None:

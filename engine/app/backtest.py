@@ -23,6 +23,7 @@ from engine.cuts import Cuts, EveryBars, NoCuts
 from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
 from engine.ledger_hash import LedgerHash
+from engine.paths import shipped
 from engine.pipeline import Pipeline
 from engine.recorder import RunRecorder
 from engine.source import BarSource
@@ -87,7 +88,7 @@ def prepare(config: BacktestConfig, quarantine: Quarantine) -> Prepared:
     """
     if not config.data:
         raise UsageError("no data", expected="at least one file of bars", hint="grandmodel backtest --data FILE")
-    paths = tuple(Path(name) for name in config.data)
+    paths = tuple(resolve_data(name) for name in config.data)
     by_symbol = {name: config.instrument_for(name) for name in _named_symbols(config)}
     source = HistoricalReplay(
         list(paths),
@@ -107,6 +108,13 @@ def prepare(config: BacktestConfig, quarantine: Quarantine) -> Prepared:
         source.labels_reason,
         paths,
     )
+
+
+def resolve_data(name: str) -> Path:
+    """A file by its path, or the bars of a recording that ships by its name."""
+    path = Path(name)
+    recording = shipped("replays") / name / "bars.parquet"
+    return recording if not path.exists() and recording.is_file() else path
 
 
 def _named_symbols(config: BacktestConfig) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from engine.instruments import Instrument
     from feeds.quarantine import Quarantine
     from feeds.replay import HistoricalReplay
-    from feeds.summary import BarSummary
 
 app = typer.Typer(help="Inspect, validate, convert and synthesize market data.", no_args_is_help=True)
 
@@ -31,6 +31,9 @@ Labels = Annotated[
 Timezone = Annotated[
     str | None, typer.Option("--timezone", metavar="ZONE", help="Zone of times that name none, if not UTC.")
 ]
+BarWidth = Annotated[
+    str | None, typer.Option("--bar-width", metavar="1min", help="Length of the file's bars, if it cannot be found.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 KeepBad = Annotated[
     Path | None, typer.Option("--quarantine", metavar="FILE", help="Keep bad rows here, as JSON lines.")
@@ -49,16 +52,21 @@ def inspect(
     symbol: Symbol = None,
     labels: Labels = "auto",
     timezone: Timezone = None,
+    bar_width: BarWidth = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a file of market data holds and how it is read."""
     from engine.cli import data_view
     from engine.instruments import load_instrument
     from feeds.quarantine import Quarantine
+    from feeds.summary import BarSummary
 
     market, quarantine = load_instrument(instrument), Quarantine()
-    replay = _replay(file, market, quarantine, symbol, {"labels": labels, "timezone": timezone})
-    summary = _summarise(replay, market)
+    how = {"labels": labels, "timezone": timezone, "bar_width": bar_width}
+    replay = _replay(file, market, quarantine, symbol, how)
+    summary = BarSummary(market, replay.timeframe_ns)
+    for block in replay.blocks(BLOCK_ROWS):
+        summary.add(block)
     facts = data_view.inspection(file, replay, summary, quarantine)
     data_view.show(facts, data_view.print_inspection, as_json)
 
@@ -70,6 +78,7 @@ def validate(
     symbol: Symbol = None,
     labels: Labels = "auto",
     timezone: Timezone = None,
+    bar_width: BarWidth = None,
     strict: Strict = False,
     quarantine_file: KeepBad = None,
     as_json: AsJson = False,
@@ -82,16 +91,23 @@ def validate(
     from engine.errors import DataError
     from engine.instruments import load_instrument
     from feeds.quarantine import Quarantine
+    from feeds.summary import BarSummary
 
     market, quarantine = load_instrument(instrument), Quarantine(quarantine_file)
-    summary: BarSummary | None = None
+    how = {"labels": labels, "timezone": timezone, "bar_width": bar_width}
+    replay = _replay(file, market, quarantine, symbol, how)
+    summary = BarSummary(market, replay.timeframe_ns)
+    broken: DataError | None = None
     try:
-        replay = _replay(file, market, quarantine, symbol, {"labels": labels, "timezone": timezone})
-        summary = _summarise(replay, market, stop=quarantine if strict else None)
-    except DataError:
-        # with every row bad there are no bars, but the file was read: the reasons say more than that error
-        if not quarantine.total:
-            raise
+        for block in replay.blocks(BLOCK_ROWS):
+            summary.add(block)
+            if strict and quarantine.total:
+                break
+    except DataError as error:
+        broken = error
+    # where every row is bad there are no bars either, but the file was read and the reasons say more
+    if broken is not None and (summary.rows or not quarantine.total):
+        raise broken
     facts = data_view.validation(file, summary, quarantine, strict)
     data_view.show(facts, data_view.print_validation, as_json)
     if quarantine.total:
@@ -107,6 +123,7 @@ def convert(
     symbol: Symbol = None,
     labels: Labels = "auto",
     timezone: Timezone = None,
+    bar_width: BarWidth = None,
     start: Annotated[str | None, typer.Option(metavar="DATE", help="First date or time to keep.")] = None,
     end: Annotated[str | None, typer.Option(metavar="DATE", help="Last date or time to keep.")] = None,
     keep_partial: Annotated[
@@ -126,9 +143,11 @@ def convert(
     check_suffix(out)
     _refuse_same(file, out)
     market = load_instrument(instrument)
-    quarantine = Quarantine(quarantine_file or out.with_name(f"{out.name}.quarantine.jsonl"), strict=strict)
-    settings = {"labels": labels, "timezone": timezone, "start": start, "end": end, "strict": strict}
-    replay = _replay(file, market, quarantine, symbol, settings)
+    kept = out.with_name(f"{out.name}.quarantine.jsonl")
+    kept.unlink(missing_ok=True)  # what an earlier run kept says nothing about this one
+    quarantine = Quarantine(quarantine_file or kept, strict=strict)
+    how = {"labels": labels, "timezone": timezone, "bar_width": bar_width, "start": start, "end": end}
+    replay = _replay(file, market, quarantine, symbol, how)
     blocks = replay.blocks(BLOCK_ROWS)
     if timeframe is not None:
         from engine.aggregate import aggregated
@@ -167,25 +186,14 @@ def synthesize(
 
 
 def _replay(
-    file: Path, market: Instrument, quarantine: Quarantine, symbol: str | None, settings: dict[str, object]
+    file: Path, market: Instrument, quarantine: Quarantine, symbol: str | None, how: Mapping[str, str | None]
 ) -> HistoricalReplay:
     from engine.config import parse
     from feeds.replay import HistoricalReplay, ReplayConfig
 
-    given = {key: value for key, value in settings.items() if value is not None}
+    given = {key: value for key, value in how.items() if value is not None}
     config = parse(ReplayConfig, given, where="command line")
     return HistoricalReplay([file], market, config, quarantine, symbol=symbol)
-
-
-def _summarise(replay: HistoricalReplay, market: Instrument, stop: Quarantine | None = None) -> BarSummary:
-    from feeds.summary import BarSummary
-
-    summary = BarSummary(market, replay.timeframe_ns)
-    for block in replay.blocks(BLOCK_ROWS):
-        summary.add(block)
-        if stop is not None and stop.total:
-            break
-    return summary
 
 
 def _larger(text: str, source_ns: int) -> int:
@@ -239,7 +247,7 @@ def _report_written(out: Path, lines: int) -> None:
 
     with out.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
-    note(f"wrote {lines:,} bars to {out} (sha256 {digest[:16]})")
+    note(f"wrote {lines:,} bars, labelled by their close, to {out} (sha256 {digest[:16]})")
 
 
 def _report_bad(quarantine: Quarantine) -> None:

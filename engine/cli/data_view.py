@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from feeds.summary import BarSummary, Gap
 
 Facts = dict[str, Any]
-MANY = 0.05  # share of missing bars that suggests a market with closing times
+NIGHT = timedelta(hours=12)  # a gap as long suggests a market with closing times
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -42,21 +42,15 @@ def inspection(file: Path, replay: HistoricalReplay, summary: BarSummary, quaran
     }
 
 
-def validation(file: Path, summary: BarSummary | None, quarantine: Quarantine, strict: bool) -> Facts:
+def validation(file: Path, summary: BarSummary, quarantine: Quarantine, strict: bool) -> Facts:
     """Everything that `validate` tells; in strict mode the first bad row only."""
     counts, first = quarantine.counts, quarantine.first
     if strict and first:
         reason = next(iter(first))
         counts, first = {reason: 1}, {reason: first[reason]}
-    stream = {"rows": 0} if summary is None else _stream(summary)
     clean = quarantine.total == 0
-    return {
-        "file": str(file),
-        "clean": clean,
-        "stopped": strict and not clean,
-        **stream,
-        **_problems(counts, first),
-    }
+    head = {"file": str(file), "clean": clean, "stopped": strict and not clean}
+    return {**head, **_stream(summary), **_problems(counts, first)}
 
 
 def show(facts: Facts, draw: Callable[[Facts], None], as_json: bool) -> None:
@@ -138,26 +132,33 @@ def _iso(ns: int | None) -> str | None:
 def _readable(iso: str | None) -> str:
     if iso is None:
         return "none"
-    moment = datetime.fromisoformat(iso)
-    return f"{moment:%a} {iso.replace('T', ' ').removesuffix('Z').removesuffix(':00')} UTC"
+    return f"{_moment(iso):%a} {iso.replace('T', ' ').removesuffix('Z').removesuffix(':00')} UTC"
+
+
+def _moment(iso: str) -> datetime:
+    return datetime.fromisoformat(iso)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _session_lines(facts: Facts) -> dict[str, str]:
     expected = facts["rows"] - facts["outside_sessions"] + facts["missing_bars"]
     share = facts["missing_bars"] / expected if expected else 0.0
-    missing = f"{facts['missing_bars']:,} bars in {facts['gaps']:,} gaps inside sessions ({share:.2%})"
+    missing = f"{_count(facts['missing_bars'], 'bar')} in {_count(facts['gaps'], 'gap')} inside sessions ({share:.2%})"
     lines = {
         "Sessions": f"{facts['sessions']:,} of {facts['calendar']} (instrument {facts['instrument']})",
         "Missing": missing if facts["missing_bars"] else "none inside sessions",
     }
     if facts["longest_gaps"]:
         gap = facts["longest_gaps"][0]
-        lines["Longest gap"] = f"{gap['bars']:,} bars after {_readable(gap['after'])}"
-    if share > MANY and facts["calendar"] == "24/7":
-        lines["Missing"] += "; if this market closes, say which it is with --instrument"
+        lines["Longest gap"] = f"{_count(gap['bars'], 'bar')} after {_readable(gap['after'])}"
+        if facts["calendar"] == "24/7" and _moment(gap["before"]) - _moment(gap["after"]) > NIGHT:
+            lines["Longest gap"] += "; if this market closes, say which it is with --instrument"
     if facts["outside_sessions"]:
         lines["Outside"] = (
-            f"{facts['outside_sessions']:,} bars outside every session, the first at "
+            f"{_count(facts['outside_sessions'], 'bar')} outside every session, the first at "
             f"{_readable(facts['first_outside'])}: check --instrument, --labels and --timezone"
         )
     return lines

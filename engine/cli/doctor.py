@@ -107,7 +107,7 @@ def _instruments() -> str:
 def _recordings() -> str:
     from engine.paths import shipped
 
-    found = sorted(path.stem for path in shipped("replays").glob("*.parquet"))
+    found = sorted(path.parent.name for path in shipped("replays").glob("*/manifest.json"))
     if not found:
         raise FileNotFoundError(f"no recording in {shipped('replays')}")
     return ", ".join(found)

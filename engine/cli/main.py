@@ -11,6 +11,7 @@ from engine.cli import config, data
 from engine.cli.backtest import backtest
 from engine.cli.doctor import doctor
 from engine.cli.report import report
+from engine.cli.verify import verify
 
 app = typer.Typer(
     name="grandmodel",
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(backtest)
 app.command()(report)
+app.command()(verify)
 app.command()(doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(config.app, name="config")

@@ -60,9 +60,11 @@ class EquityHistory:
         self._end = start + len(equity)
         while self._end > self._capacity * self.stride:
             self._fold()
-        bucket = np.arange(start, self._end) // self.stride
-        heads = np.flatnonzero(np.diff(bucket, prepend=-1))
-        at = bucket[heads]
+        bucket = start // self.stride
+        # where in these rows each bucket begins; the first may have begun before
+        heads = np.arange(bucket * self.stride - start, len(equity), self.stride)
+        heads[0] = 0
+        at = slice(bucket, bucket + len(heads))
         self._low[at] = np.fmin(self._low[at], np.fmin.reduceat(equity, heads))
         self._high[at] = np.fmax(self._high[at], np.fmax.reduceat(equity, heads))
         self._last[at] = equity[np.append(heads[1:], len(equity)) - 1]

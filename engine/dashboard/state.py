@@ -183,7 +183,7 @@ class DashboardState:
             return
         start, end = step.bars.seq, step.bars.seq + len(step)
         self.rows_missed += max(0, start - self.rows)
-        equity = step.column("equity")
+        equity = np.ascontiguousarray(step.column("equity"))
         before = self.account if self.ready else None
         self.account = step.account[0].copy()
         self._follow_drawdown(equity)
@@ -252,15 +252,18 @@ class DashboardState:
 
     def _follow_drawdown(self, equity: Floats) -> None:
         peak = max(self._peak, float(self.account["initial"]))
-        peaks = np.maximum(np.maximum.accumulate(equity), peak)
-        if peak > 0:
-            self.worst_drawdown = max(self.worst_drawdown, float((1.0 - equity / peaks).max()), self.drawdown)
-        self._peak = max(float(self.account["peak_equity"]), float(peaks[-1]))
+        top, low = max(peak, float(equity.max())), float(equity.min())
+        # the exact course matters only where the extremes leave room for a deeper drawdown
+        if peak > 0 and 1.0 - low / top > self.worst_drawdown:
+            peaks = np.maximum(np.maximum.accumulate(equity), peak)
+            self.worst_drawdown = max(self.worst_drawdown, float((1.0 - equity / peaks).max()))
+        self.worst_drawdown = max(self.worst_drawdown, self.drawdown)
+        self._peak = max(float(self.account["peak_equity"]), top)
 
     def _follow_time(self, step: StepBlock, now: float) -> None:
         ts = step.bars.ts_event
         if len(ts) > 1:
-            self._interval_s = float(np.diff(ts).min()) / 1e9
+            self._interval_s = float(ts[-1] - ts[-2]) / 1e9
         elif self.ready and ts[0] > self.last_ts:
             self._interval_s = float(ts[0] - self.last_ts) / 1e9
         self.first_ts = self.first_ts or int(ts[0])

@@ -187,6 +187,8 @@ class ParquetFile:
 
     def write(self, table: pa.Table) -> None:
         """Append a table as one row group; the first fixes the columns."""
+        if self._writer is not None and not table.num_rows:
+            return
         import pyarrow.parquet as pq  # noqa: PLC0415 - only a run that is written needs it
 
         words = [entry.name for entry in table.schema if pa.types.is_dictionary(entry.type)]

@@ -1,8 +1,8 @@
 """Random markets, accounts and commands for the simulator, drawn from any `random.Random`.
 
-Hypothesis hands in a Random that it can shrink; fixed seeds hand in a plain one. Prices, sizes and rates of
-the *exact* markets are multiples of powers of two, so that floats carry them without rounding and a touch, a
-tie or a limit means the same to a float as to a Decimal; the others have prices of many digits and no ties.
+Hypothesis hands in a Random that it can shrink; fixed seeds hand in a plain one. On the *exact* grid prices, sizes
+and rates are multiples of powers of two, which floats carry without rounding; on the *decimal* one they are
+tenths and hundredths, which floats do not; *rough* prices have many digits and meet no ties.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from random import Random
+from typing import Literal
 
 from hypothesis import strategies as st
 
@@ -21,6 +22,12 @@ from tests.portfolio.oracle_records import Command
 Candle = tuple[float, float, float, float, float]
 MINUTE = 60_000_000_000
 START = 1_704_067_200_000_000_000
+Grid = Literal["exact", "decimal", "rough"]
+GRIDS: dict[Grid, tuple[tuple[float, ...], tuple[float, ...]]] = {  # ticks and size steps
+    "exact": ((0.25, 0.5, 0.03125), (1.0, 0.5, 0.125)),
+    "decimal": ((0.01, 0.05, 0.1, 0.0005), (0.1, 0.01, 0.001)),
+    "rough": ((0.0, 0.25), (1.0, 0.1, 0.001)),
+}
 BAD_NUMBERS = (math.nan, math.inf, -math.inf, -1.0, 0.0)
 
 
@@ -46,24 +53,25 @@ class Flavour:
 
     rows: int
     symbols: int
-    exact: bool = True
+    grid: Grid = "exact"
     capital: tuple[float, ...] = (128.0, 512.0, 2048.0, 65536.0)
     busy: float = 0.6  # chance of commands in a row
     most: int = 3  # commands in one row
     bad: float = 0.03  # chance that a number of a command is none at all
     limits: float = 0.5  # chance that a limit is set
-    decimal: bool = False  # ticks and steps of tenths and hundredths
 
 
 def maybe(rng: Random, chance: float) -> bool:
     return rng.randint(0, 999) < chance * 1000
 
 
+def tidy(number: float) -> float:
+    """The number as somebody would have written it: 0.3 and not 0.30000000000000004."""
+    return round(number, 12)
+
+
 def instrument(rng: Random, flavour: Flavour, index: int) -> Instrument:
-    ticks: tuple[float, ...] = (0.25, 0.5, 0.03125) if flavour.exact else (0.0, 0.25)
-    steps: tuple[float, ...] = (1.0, 0.5, 0.125) if flavour.exact else (1.0, 0.1, 0.001)
-    if flavour.decimal:
-        ticks, steps = (0.01, 0.05, 0.1, 0.0005), (0.1, 0.01, 0.001)
+    ticks, steps = GRIDS[flavour.grid]
     step = rng.choice(steps)
     rate = rng.choice((0.0, 0.0625, 0.125, 0.5, 1.0))
     per_contract = rng.choice((0.0, 0.0, 4.0, 16.0))
@@ -122,31 +130,28 @@ class Market:
         self.grid = traded.tick_size or 0.25
         self.reach = max(int(1 / self.grid), 2)
         self.last = self.grid * round(rng.choice((40, 100)) / self.grid)
-        self.tenth = 10.0 ** math.ceil(-math.log10(self.grid)) if flavour.decimal else 0.0
 
     def step(self, most: int) -> float:
         """A random number of ticks, up to `most`, as a distance in price."""
         ticks = self.rng.randint(0, most)
-        rough = self.rng.random() if not (self.flavour.exact or self.flavour.decimal) and ticks else 0.0
-        return (ticks + rough) * self.grid
+        rough = self.rng.random() if self.flavour.grid == "rough" and ticks else 0.0
+        return tidy((ticks + rough) * self.grid)
 
-    def tidy(self, price: float) -> float:
+    def priced(self, price: float) -> float:
+        """The price on the grid (unless rough), away from zero."""
         price = max(price, 4 * self.grid)
-        return round(price / self.grid) * self.grid if self.tenth == 0 and self.flavour.exact else self._short(price)
-
-    def _short(self, price: float) -> float:
-        return float(f"{round(price / self.grid) * self.grid:.6f}") if self.tenth else price
+        return price if self.flavour.grid == "rough" else tidy(round(price / self.grid) * self.grid)
 
     def around(self, most: int) -> float:
         """A price near the last close."""
-        return self.tidy(self.last + self.rng.choice((-1, 1)) * self.step(most))
+        return self.priced(self.last + self.rng.choice((-1, 1)) * self.step(most))
 
     def candle(self) -> Candle:
         jump = self.reach * 12 if maybe(self.rng, 0.04) else self.reach
         opened = self.around(jump // 2) if maybe(self.rng, 0.5) else self.last
-        closed = self.tidy(opened + self.rng.choice((-1, 1)) * self.step(jump))
-        high = self.tidy(max(opened, closed) + self.step(self.reach))
-        low = self.tidy(min(opened, closed) - self.step(self.reach))
+        closed = self.priced(opened + self.rng.choice((-1, 1)) * self.step(jump))
+        high = self.priced(max(opened, closed) + self.step(self.reach))
+        low = self.priced(min(opened, closed) - self.step(self.reach))
         self.last = closed
         volume = self.rng.choice((math.nan, 0.0, 1.0, 7.0, 30.0, 64.0, 500.0))
         return opened, max(high, opened, closed), min(low, opened, closed), closed, volume
@@ -189,7 +194,7 @@ class Trader:
             command.quantity = side * self.rng.randint(0, 12) / 4
         else:
             steps = self.rng.randint(0, 8) * self.rng.choice((1.0, 1.0, 1.5, 4.0))
-            command.quantity = side * steps * traded.size_step
+            command.quantity = tidy(side * steps * traded.size_step)
         command.reduce_only = int(maybe(self.rng, 0.1))
 
     def _prices(self, command: Command, market: Market) -> None:
@@ -199,7 +204,7 @@ class Trader:
         if command.type in (OrderType.STOP, OrderType.STOP_LIMIT):
             command.stop = market.around(market.reach)
         if command.type == OrderType.TRAILING_STOP:
-            command.trail = market.grid + market.step(market.reach)
+            command.trail = tidy(market.grid + market.step(market.reach))
 
     def _bracket(self, command: Command, market: Market) -> None:
         if not maybe(self.rng, 0.4):
@@ -210,8 +215,8 @@ class Trader:
             command.target_distance = self.rng.choice(fractions)
         else:
             side = 1 if command.quantity > 0 else self.rng.choice((-1, -1, -1, 1))
-            command.stop_loss = market.tidy(market.last - side * (market.grid + market.step(market.reach)))
-            command.take_profit = market.tidy(market.last + side * (market.grid + market.step(market.reach)))
+            command.stop_loss = market.priced(market.last - side * (market.grid + market.step(market.reach)))
+            command.take_profit = market.priced(market.last + side * (market.grid + market.step(market.reach)))
         if maybe(self.rng, 0.3):
             command.trail_distance = self.rng.choice(fractions)
 
@@ -249,8 +254,8 @@ def scenario(rng: Random, flavour: Flavour) -> Scenario:
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, rows: int = 12, symbols: int = 3, exact: bool = True) -> Scenario:
+def scenarios(draw: st.DrawFn, rows: int = 12, symbols: int = 3, grid: Grid = "exact") -> Scenario:
     """Small random scenarios that Hypothesis shrinks."""
     rng = draw(st.randoms(use_true_random=False))
-    flavour = Flavour(draw(st.integers(1, rows)), draw(st.integers(1, symbols)), exact=exact)
+    flavour = Flavour(draw(st.integers(1, rows)), draw(st.integers(1, symbols)), grid=grid)
     return scenario(rng, flavour)

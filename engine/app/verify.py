@@ -1,0 +1,101 @@
+"""Does a manifest still give its ledger? Runs it again and compares the hashes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.app.backtest import resolve_data, run_backtest
+from engine.app.config import BacktestConfig
+from engine.app.manifest import sha256_file, versions
+from engine.config import parse
+from engine.errors import CheckFailed, DataError, UsageError
+from engine.paths import shipped
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a verification found; `expected` equals `found` if it passed."""
+
+    manifest: Path
+    expected: str
+    found: str
+    rows: int
+    other_versions: dict[str, tuple[str, str]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the ledger is the same, bit for bit."""
+        return self.expected == self.found
+
+
+def find_manifest(name: str) -> Path:
+    """The manifest of a run folder or of a recording that ships.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    candidates = (Path(name), Path(name) / "manifest.json", shipped("replays") / name / "manifest.json")
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        known = ", ".join(sorted(path.parent.name for path in shipped("replays").glob("*/manifest.json")))
+        raise UsageError(
+            "no manifest to verify", where=name, expected=f"a run folder, or a recording that ships: {known}"
+        )
+    return found
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read a manifest.
+
+    Raises:
+        DataError: If it is not one.
+    """
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"cannot read the manifest: {error}", where=str(path)) from error
+    wanted = {"config", "data", "ledger_sha256"}
+    if not isinstance(tree, dict) or not wanted <= tree.keys():
+        raise DataError("this is not the manifest of a run", where=str(path), expected=f"keys {sorted(wanted)}")
+    return tree
+
+
+def verify(name: str) -> Verification:
+    """Run a manifest again.
+
+    Args:
+        name: Run folder, manifest file, or name of a recording that ships.
+
+    Raises:
+        CheckFailed: If the data are not those that the manifest names.
+        GrandModelError: If they cannot be read.
+    """
+    path = find_manifest(name)
+    manifest = read_manifest(path)
+    files = [_data_file(path, entry) for entry in manifest["data"]]
+    config = parse(
+        BacktestConfig, {**manifest["config"], "data": [str(file) for file in files]}, where=f"{path}, config"
+    )
+    run = run_backtest(config)
+    then, now = manifest.get("versions", {}), versions()
+    changed = {key: (then[key], now[key]) for key in then.keys() & now.keys() if then[key] != now[key]}
+    return Verification(
+        path, manifest["ledger_sha256"], run.manifest["ledger_sha256"], run.timings.bars, changed
+    )
+
+
+def _data_file(manifest: Path, entry: dict[str, Any]) -> Path:
+    """The data file of a manifest, beside it or where it says, if its bytes are the same."""
+    beside = manifest.parent / Path(entry["path"]).name
+    file = beside if beside.is_file() else resolve_data(entry["path"])
+    if not file.is_file():
+        raise DataError("the data of this manifest are gone", where=str(file), expected=f"sha256 {entry['sha256']}")
+    found = sha256_file(file)
+    if found != entry["sha256"]:
+        raise CheckFailed(
+            "the data are not those of the manifest", where=str(file), expected=entry["sha256"], found=found
+        )
+    return file

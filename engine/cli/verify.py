@@ -1,0 +1,30 @@
+"""`grandmodel verify`: run a manifest again and compare the ledger's hash."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Name = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or the name of a recording that ships.")]
+
+
+def verify(run: Name = "es-synthetic") -> None:
+    """Run a manifest again; exit code 1 if its ledger is not the same, bit for bit.
+
+    Example: grandmodel verify runs/demo
+    """
+    from engine.app.verify import verify as verify_manifest
+    from engine.cli.console import note, out
+    from engine.cli.progress import compiled
+    from engine.errors import CheckFailed
+
+    compiled()
+    result = verify_manifest(run)
+    for package, (then, now) in sorted(result.other_versions.items()):
+        note(f"{package} was {then} then, is {now} now")
+    if not result.passed:
+        raise CheckFailed(
+            "the ledger differs", where=str(result.manifest), expected=result.expected, found=result.found
+        )
+    out().print(f"same ledger over {result.rows:,} rows: {result.found}", soft_wrap=True)
