@@ -153,7 +153,7 @@ def _delimiter(header: bytes) -> str:
 
 def _one_row_a_line(chunk: bytes) -> bytes:
     """Take out carriage returns inside lines, which Arrow would take for line ends."""
-    if chunk.count(b"\r") != chunk.count(b"\r\n"):
+    if b"\r" in chunk and chunk.count(b"\r") != chunk.count(b"\r\n"):
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b" ")
     return chunk
 

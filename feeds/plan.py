@@ -98,15 +98,13 @@ def symbol_codes(column: Array, known: dict[str, int], *, grow: bool = False) ->
         grow: Otherwise an unknown symbol is `OTHER_SYMBOL`. An empty cell always is `NO_SYMBOL`.
     """
     cells = trimmed(plain(column)).dictionary_encode()
-    numbers = np.empty(len(cells.dictionary) + 1, np.int64)
-    numbers[-1] = NO_SYMBOL
+    # one more, so that a column of nothing but empty cells has something to look up
+    numbers = np.full(len(cells.dictionary) + 1, NO_SYMBOL, np.int64)
     for at, value in enumerate(cells.dictionary.cast(pa.binary()).to_pylist()):
         symbol = value.decode("utf-8", errors="replace")
         numbers[at] = known.setdefault(symbol, len(known)) if grow else known.get(symbol, OTHER_SYMBOL)
     rows = to_ints(cells.indices.cast(pa.int64()))
-    rows[~valid_mask(cells.indices)] = -1
-    found: Ints = numbers[rows]
-    return found
+    return np.where(valid_mask(cells.indices), numbers[rows], NO_SYMBOL)
 
 
 def scan_symbols(plan: FilePlan) -> tuple[tuple[str, ...], bool]:

@@ -1,14 +1,15 @@
 """What a run came to: the figures that backtests are judged by.
 
-Ratios rest on returns per session (a UTC day where the market never closes); drawdowns on the close of every
-row. Source of Sharpe, Sortino, volatility, CAGR, omega, tail ratio, VaR and CVaR: empyrical-reloaded. What
-is not defined (no trades, one session, no volatility) is None, never NaN or infinity.
+Ratios rest on returns per session (a UTC day where the market never closes); drawdowns on the close of every row.
+Source of the definitions of Sharpe, Sortino, volatility, CAGR, omega, tail ratio, VaR and CVaR: empyrical-reloaded,
+which the tests hold them against (importing it takes longer than a backtest, so it is not used here). What is not
+defined (no trades, one session, no volatility) is None, never NaN or infinity.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -127,36 +128,43 @@ def _returns(tallies: Tallies, periods_per_year: int) -> Metrics:
 
 
 def risk_adjusted(returns: Floats, periods_per_year: int) -> Metrics:
-    """Annualised and risk-adjusted figures of returns per session, by empyrical."""
+    """Annualised and risk-adjusted figures of returns per session, by the definitions of empyrical.
+
+    Args:
+        returns: Simple returns, shape (sessions,).
+        periods_per_year: Sessions in a year.
+    """
     names = ("cagr", "annual_volatility", "sharpe", "sortino", "omega", "tail_ratio", "var_95", "cvar_95")
     metrics: Metrics = dict.fromkeys(names)
     if not len(returns):
         return metrics
-    # brings pandas and scipy along: imported when a run is over
-    import empyrical  # noqa: PLC0415
-
-    several = len(returns) > 1
-    moves = several and float(np.ptp(returns)) > 0
-    falls = bool((returns < 0).any())
-
-    def figure(defined: bool, function: Callable[..., float], **options: float) -> float | None:
-        return finite(function(returns, **options)) if defined else None
-
+    if (returns > -1).all():
+        metrics["cagr"] = finite(np.prod(1 + returns) ** (periods_per_year / len(returns)) - 1)
+    if len(returns) == 1:
+        return metrics
+    mean, root = float(returns.mean()), math.sqrt(periods_per_year)
+    low, high = (float(np.percentile(returns, share)) for share in (5, 95))
+    tail = np.sort(returns)[: int((len(returns) - 1) * 0.05) + 1]
+    deviation = float(returns.std(ddof=1)) if _disperse(returns) else 0.0
+    downside = math.sqrt(float((np.minimum(returns, 0) ** 2).mean()))
     return metrics | {
-        "cagr": figure(bool((returns > -1).all()), empyrical.cagr, annualization=periods_per_year),
-        "annual_volatility": figure(several, empyrical.annual_volatility, annualization=periods_per_year),
-        "sharpe": figure(moves, empyrical.sharpe_ratio, annualization=periods_per_year),
-        "sortino": figure(moves and falls, empyrical.sortino_ratio, annualization=periods_per_year),
-        "omega": figure(moves and falls, empyrical.omega_ratio, annualization=periods_per_year),
-        "tail_ratio": figure(moves and bool(np.percentile(returns, 5)), empyrical.tail_ratio),
-        "var_95": figure(several, empyrical.value_at_risk),
-        "cvar_95": figure(several, empyrical.conditional_value_at_risk),
+        "annual_volatility": finite(deviation * root),
+        "sharpe": ratio(mean * root, deviation),
+        "sortino": ratio(mean * root, downside) if deviation else None,
+        "omega": ratio(float(returns[returns > 0].sum()), -float(returns[returns < 0].sum())),
+        "tail_ratio": ratio(abs(high), abs(low)),
+        "var_95": finite(low),
+        "cvar_95": finite(float(tail.mean())),
     }
 
 
+def _disperse(returns: Floats) -> bool:
+    """Whether returns differ by more than rounding."""
+    return bool(np.ptp(returns) > 1e-12 * np.abs(returns).max())
+
+
 def _standardised_moment(returns: Floats, order: int) -> float | None:
-    # returns that differ by rounding alone have no shape
-    if not np.ptp(returns) > 1e-12 * np.abs(returns).max():
+    if not _disperse(returns):
         return None
     deviations = returns - returns.mean()
     deviations /= np.abs(deviations).max()

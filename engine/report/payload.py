@@ -51,7 +51,9 @@ def read_table(path: Path) -> pa.Table:
         DataError: If it is no Parquet file, for example because the run was cut off.
     """
     try:
-        return pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table: pa.Table = file.read()
+        return table
     except OSError as error:
         raise UsageError(f"cannot read {path.name} of the run: {error}", where=str(path)) from error
     except pa.ArrowInvalid as error:

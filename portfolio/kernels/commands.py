@@ -194,12 +194,12 @@ def reject(book: Book, command: Any, ts: int, reason: int) -> None:
 @inlined
 def apply_order(book: Book, command: Any, ts: int) -> int:
     """ORDER: an explicit order of signed contracts."""
-    if book.positions[command.symbol].seen == 0:
-        k = place(book, command, ts, 1 if command.quantity >= 0.0 else -1, abs(command.quantity), 0)
-        finish(book, ts, k, REJECTED, NO_MARKET)
-        return book.orders[k].id
     quantity = floor_step(abs(command.quantity), book.instruments[command.symbol].size_step)
     side = 1 if command.quantity >= 0.0 else -1
+    if book.positions[command.symbol].seen == 0:
+        k = place(book, command, ts, side, quantity, 0)
+        finish(book, ts, k, REJECTED, NO_MARKET)
+        return book.orders[k].id
     return submit(book, command, ts, side, quantity, 0, command.reduce_only != 0)
 
 

@@ -47,6 +47,17 @@ MAX_POSITION = int(Reason.MAX_POSITION)
 MAX_LEVERAGE = int(Reason.MAX_LEVERAGE)
 INSUFFICIENT_MARGIN = int(Reason.INSUFFICIENT_MARGIN)
 EXCESS = 1e-9
+# A level that was computed (a trailing stop, a distance) may miss the price it stands for by a rounding error.
+NOISE = 1e-12
+
+
+@inlined
+def grid_price(ticks: float, tick: float) -> float:
+    """A whole number of ticks as a price: the double nearest to the decimal where the tick is 1/n, as most are."""
+    per_unit = math.floor(1.0 / tick + 0.5)
+    if per_unit >= 1.0 and abs(per_unit * tick - 1.0) < NOISE:
+        return ticks / per_unit
+    return ticks * tick
 
 
 @inlined
@@ -58,8 +69,8 @@ def slipped(rules: Any, tick: float, side: int, price: float, bar_range: float) 
     moved = max(price + side * offset, 0.0)
     if tick > 0.0:
         if side > 0:
-            return math.ceil(moved / tick - 1e-6) * tick
-        return math.floor(moved / tick + 1e-6) * tick
+            return grid_price(math.ceil(moved / tick - 1e-6), tick)
+        return grid_price(math.floor(moved / tick + 1e-6), tick)
     return moved
 
 
@@ -164,7 +175,7 @@ def book_fill(book: Book, ts: int, k: int, closing: float, opening: float, price
 def nearest_tick(price: float, tick: float) -> float:
     """The price rounded to the tick grid; unchanged on a continuous market."""
     if tick > 0.0:
-        return math.floor(price / tick + 0.5 + 1e-9) * tick
+        return grid_price(math.floor(price / tick + 0.5 + 1e-9), tick)
     return price
 
 
@@ -313,13 +324,14 @@ def try_fill(
 @inlined
 def stop_reached(order: Any, price: float) -> bool:
     """Whether a price is at or beyond the order's stop."""
-    return price >= order.stop if order.side > 0 else price <= order.stop
+    noise = NOISE * order.stop
+    return price >= order.stop - noise if order.side > 0 else price <= order.stop + noise
 
 
 @inlined
 def marketable(order: Any, price: float, through: int) -> bool:
     """Whether a limit order would trade at a price."""
-    if price == order.limit:
+    if abs(price - order.limit) <= NOISE * order.limit:
         return not through
     return price < order.limit if order.side > 0 else price > order.limit
 
@@ -385,7 +397,7 @@ def phase_stops(
                     emit(book, ts, k, TRIGGERED, NONE, order.quantity, order.stop)
                     order.state = TRIGGERED_STATE
                     order.intrabar = 1
-                    if order.limit == order.stop or stop_reached(order, order.limit):
+                    if stop_reached(order, order.limit):
                         available = try_fill(book, ts, k, order.stop, False, high - low, available, 1)
         k += 1
     return available

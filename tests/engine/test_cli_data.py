@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -305,7 +306,7 @@ def test_open_labels_move_to_the_close(run: Run, bars_csv: Path, tmp_path: Path)
 
 
 def test_convert_aggregates_on_sessions(run: Run, bars_csv: Path, tmp_path: Path) -> None:
-    target = tmp_path / "bars.csv"
+    target = tmp_path / "out.csv"
     what = ["--labels", "close", "--instrument", "6E", "--timeframe", "30min"]
     assert run("convert", bars_csv, "--out", target, *what).code == 0
     check_half_hours(bars_csv, target)
@@ -313,7 +314,7 @@ def test_convert_aggregates_on_sessions(run: Run, bars_csv: Path, tmp_path: Path
 
 @real_data
 def test_convert_aggregates_the_euro_future(run: Run, tmp_path: Path) -> None:
-    target = tmp_path / "bars.csv"
+    target = tmp_path / "out.csv"
     what = ["--instrument", "6E", "--timeframe", "30min"]
     assert run("convert", EURO, "--out", target, *what, "--end", "2024-01-12").code == 0
     check_half_hours(EURO, target)
@@ -346,7 +347,7 @@ def test_the_unfinished_last_bar_is_written_on_request(run: Run, bars_csv: Path,
     rewrite(bars_csv, lambda lines: lines[:104])  # 103 bars
     counts = []
     for extra in ([], ["--keep-partial"]):
-        target = tmp_path / "bars.csv"
+        target = tmp_path / "out.csv"
         what = ["--labels", "close", "--instrument", "6E", "--timeframe", "1h", *extra]
         assert run("convert", bars_csv, "--out", target, *what).code == 0
         counts.append(len(rows_of(target)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,3 +107,10 @@ def test_unwritable_places_and_unknown_formats_are_named(tmp_path: Path) -> None
         with pytest.raises(UsageError, match="format"):
             check_suffix(tmp_path / name)
     assert check_suffix(Path("A.CSV.GZ")) == ".csv.gz"
+
+
+def test_a_parquet_file_says_what_its_times_mark(tmp_path: Path) -> None:
+    write_bars(tmp_path / "bars.parquet", [bars(3)])
+    metadata = pq.read_schema(tmp_path / "bars.parquet").metadata
+    assert metadata[b"labels"] == b"close"
+    assert metadata[b"timezone"] == b"UTC"

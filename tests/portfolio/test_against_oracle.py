@@ -17,7 +17,9 @@ from tests.portfolio.oracle_records import Command
 from tests.portfolio.strategies_bars import MINUTE, Candle, Flavour, Market, Scenario, scenario, scenarios
 
 CENT = 0.01
-LOOSE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LOOSE = settings(
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 FLAVOURS = {
     "exact": Flavour(rows=40, symbols=3),
     "rough": Flavour(rows=40, symbols=2, grid="rough"),

@@ -88,6 +88,30 @@ def test_ratios_agree_with_pandas(moves: list[int], periods: int) -> None:
             assert found["sortino"] == pytest.approx(returns.mean() * periods / downside, rel=1e-6, abs=1e-9)
 
 
+@settings(max_examples=80, deadline=None)
+@given(MOVES, st.sampled_from([252, 365]))
+def test_definitions_are_those_of_empyrical(moves: list[int], periods: int) -> None:
+    empyrical = pytest.importorskip("empyrical")
+    returns = np.array(moves) / 10_000
+    expected = {
+        "cagr": empyrical.cagr(returns, annualization=periods),
+        "annual_volatility": empyrical.annual_volatility(returns, annualization=periods),
+        "sharpe": empyrical.sharpe_ratio(returns, annualization=periods),
+        "sortino": empyrical.sortino_ratio(returns, annualization=periods),
+        "omega": empyrical.omega_ratio(returns, annualization=periods),
+        "tail_ratio": empyrical.tail_ratio(returns) if np.percentile(returns, 5) else math.nan,
+        "var_95": empyrical.value_at_risk(returns),
+        "cvar_95": empyrical.conditional_value_at_risk(returns),
+    }
+    found = risk_adjusted(returns, periods)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        if math.isfinite(value) and (len(set(moves)) > 1 or name not in {"sharpe", "sortino"}):
+            assert found[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
+        else:
+            assert found[name] is None, name
+
+
 def test_figures_by_hand() -> None:
     found = metrics_of([1100, 990, 1089, 1200], close=[10, 20, 5, 30])
     assert found["total_return"] == pytest.approx(0.2)

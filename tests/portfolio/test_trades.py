@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def test_round_trips_agree_with_lots_in_fractions(orders: list[tuple[int, int, i
     fills, positions = fills_of(orders)
     book = TradeBook(MULTIPLIERS)
     edges = [0, *sorted(cut for cut in cuts if cut <= len(fills)), len(fills)]
-    parts = [book.update(fills[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [book.update(fills[a:b]) for a, b in pairwise(edges)]
     trades = np.concatenate(parts)
     ended, running = oracle(orders)
     assert len(trades) == len(ended)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from engine.errors import GrandModelError
+from engine.recording.records import CLOSED_ORDER
 from engine.recording.tables import (
     DECISION_COLUMNS,
     FILL_COLUMNS,
@@ -16,7 +17,6 @@ from engine.recording.tables import (
     RecordTable,
     records_table,
 )
-from engine.recording.records import CLOSED_ORDER
 from engine.records import COMMAND, FILL, CommandKind, OrderEventKind, OrderType, Reason, Role
 
 

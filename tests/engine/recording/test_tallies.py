@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_any_blocking_gives_the_same_bits(sizes: list[int], seed: int) -> None:
     whole, parts = (RowTallies(2, 1000.0, None, chart_points=16) for _ in range(2))
     whole.update(rows)
     edges = [0, *np.cumsum(sizes).clip(max=97).tolist(), 97]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         parts.update(cut(rows, start, stop))
     assert state(whole) == state(parts)
 
@@ -166,7 +167,7 @@ STORY = np.concatenate(
 def test_orders_fold_from_their_events_however_cut(cuts: list[int]) -> None:
     folder = OrderFolder()
     edges = [0, *sorted(cuts), len(STORY)]
-    done = np.concatenate([folder.update(STORY[a:b]) for a, b in zip(edges, edges[1:], strict=False)])
+    done = np.concatenate([folder.update(STORY[a:b]) for a, b in pairwise(edges)])
     assert done["id"].tolist() == [2, 3, 0, 1, 9]
     assert done["status"].tolist() == [E_.CANCELLED, E_.REJECTED, E_.REJECTED, E_.FILLED, E_.EXPIRED]
     assert done["submitted"].tolist() == [10, 20, 20, 10, 0]
