@@ -160,6 +160,8 @@ def _paths(data: Any) -> list[str | Path]:
 
 
 def _in_memory(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Prepared:
+    if not hasattr(data, "blocks") and not hasattr(data, "columns"):
+        raise UsageError("no data", expected="files, a pandas or polars frame, or a BarSource", found=repr(data)[:80])
     source = data if hasattr(data, "blocks") else source_from_frame(data, config.instrument_for().name)
     instruments = {symbol: config.instrument_for(symbol) for symbol in source.symbols}
     timeframe = source.timeframe_ns if isinstance(source, MemorySource) else 60_000_000_000

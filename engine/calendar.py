@@ -76,6 +76,8 @@ def _exchange_sessions(name: str, halt: DailyHalt | None, first_day: int, last_d
             f"no exchange calendar is called {name!r}",
             expected="a name known to exchange_calendars, such as CMES, XNYS or 24/7",
         ) from error
+    except ValueError as error:  # a calendar may know no sessions that far back or ahead
+        raise ConfigError(f"the exchange calendar {name} does not cover the data: {error}") from error
     opens = schedule["open"].astype("datetime64[ns, UTC]").astype("int64").to_numpy(dtype=np.int64)
     closes = schedule["close"].astype("datetime64[ns, UTC]").astype("int64").to_numpy(dtype=np.int64)
     return Sessions(opens, _before_halt(closes, halt) if halt else closes)

@@ -106,7 +106,7 @@ def load_instrument(name_or_file: str) -> Instrument:
         instrument = parse(Instrument, read_yaml(file), where=str(file))
         if wanted in {synonym.upper() for synonym in instrument.synonyms}:
             return instrument
-    near = difflib.get_close_matches(wanted, list(known), n=1)
+    near = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.5)
     raise UsageError(
         f"no instrument is called {name_or_file!r}",
         expected=f"one of {', '.join(known)}, or a YAML file",

@@ -72,7 +72,7 @@ def source_from_frame(frame: Any, symbol: str = "X") -> MemorySource:
         raise DataError(
             "no time column", expected=f"one of {', '.join(TIME_NAMES)}", found=", ".join(map(str, by_name))
         )
-    ts_event = np.asarray(frame[time_name].to_numpy()).astype("datetime64[ns]").astype(np.int64)
+    ts_event = _nanoseconds(frame[time_name])
     columns = {
         name: np.asarray(frame[by_name[name]].to_numpy(), dtype=np.float64) for name in BAR_COLUMNS if name in by_name
     }
@@ -86,9 +86,14 @@ def source_from_frame(frame: Any, symbol: str = "X") -> MemorySource:
     return source
 
 
+def _nanoseconds(times: Any) -> Ints:
+    """Close times as nanoseconds UTC; a zone in pandas is converted, one in polars is UTC inside already."""
+    if getattr(getattr(times, "dt", None), "tz", None) is not None:
+        times = times.dt.tz_convert(None)
+    elif getattr(times.dtype, "time_zone", None) is not None:
+        times = times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return np.asarray(times.to_numpy()).astype("datetime64[ns]").astype(np.int64)
+
+
 def _is_time(index: Any) -> bool:
-    return bool(np.issubdtype(getattr(index, "dtype", np.dtype(object)), np.datetime64)) if _plain(index) else True
-
-
-def _plain(index: Any) -> bool:
-    return isinstance(getattr(index, "dtype", None), np.dtype)
+    return getattr(index.dtype, "kind", "") == "M"

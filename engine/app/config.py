@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from feeds.replay import ReplayConfig
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from engine.config import Config
+from engine.errors import UsageError
 from engine.instruments import Instrument, load_instrument
 from feeds.pacing import parse_speed
 from portfolio.config import PortfolioConfig
@@ -55,10 +56,14 @@ class BacktestConfig(PortfolioConfig):
     def _as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int | float) else value
 
-    @model_validator(mode="after")
-    def _speed_reads(self) -> Self:
-        parse_speed(self.speed)
-        return self
+    @field_validator("speed")
+    @classmethod
+    def _speed_reads(cls, value: str) -> str:
+        try:
+            parse_speed(value)
+        except UsageError as error:
+            raise ValueError(f"expected {error.expected}") from error
+        return value
 
     def instrument_for(self, symbol: str | None = None) -> Instrument:
         """The instrument of a symbol, with the configured fee in place of its own."""

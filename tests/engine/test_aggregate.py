@@ -50,9 +50,7 @@ def as_bytes(bars: BarBlock) -> tuple[Any, ...]:
 def bucket_of(minute: int, sessions: Sessions, length: int) -> int:
     """The end of a minute's bucket, found by walking there."""
     spans = zip(sessions.opens.tolist(), sessions.closes.tolist(), strict=True)
-    start, stop = next(
-        (int(o // MINUTE_NS), int(c // MINUTE_NS)) for o, c in spans if c // MINUTE_NS >= minute
-    )
+    start, stop = next((int(o // MINUTE_NS), int(c // MINUTE_NS)) for o, c in spans if c // MINUTE_NS >= minute)
     while start >= minute:
         start -= length
     while start + length < minute:
@@ -69,8 +67,7 @@ def oracle(block: BarBlock, sessions: Sessions, length: int) -> tuple[list[Bar],
     for end in sorted(set(ends)):
         members = [row for row, other in enumerate(ends) if other == end]
         cells = [
-            _combine(block, [row for row in members if block.present[row, s]], s)
-            for s in range(len(block.symbols))
+            _combine(block, [row for row in members if block.present[row, s]], s) for s in range(len(block.symbols))
         ]
         if all(cell is None for cell in cells):
             continue
@@ -157,9 +154,7 @@ def test_blocking_means_nothing(stream: tuple[BarBlock, Sessions, int], sizes: l
 
 @STEADY
 @given(streams(), st.data())
-def test_the_future_changes_nothing_known_before(
-    stream: tuple[BarBlock, Sessions, int], data: st.DataObject
-) -> None:
+def test_the_future_changes_nothing_known_before(stream: tuple[BarBlock, Sessions, int], data: st.DataObject) -> None:
     block, sessions, length = stream
     cut = data.draw(st.integers(0, len(block)))
     columns = {name: getattr(block, name).copy() for name in FIELDS}
@@ -175,9 +170,7 @@ def test_the_future_changes_nothing_known_before(
 
 @STEADY
 @given(streams(), st.data())
-def test_a_snapshot_continues_with_the_same_bars(
-    stream: tuple[BarBlock, Sessions, int], data: st.DataObject
-) -> None:
+def test_a_snapshot_continues_with_the_same_bars(stream: tuple[BarBlock, Sessions, int], data: st.DataObject) -> None:
     block, sessions, length = stream
     cut = data.draw(st.integers(0, len(block)))
     first = Aggregator(length * MINUTE_NS, sessions)

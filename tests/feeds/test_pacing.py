@@ -35,9 +35,7 @@ def bars(minutes: list[int]) -> BarBlock:
     return BarBlock.from_columns(("A",), ts, dict.fromkeys(("open", "high", "low", "close"), prices))
 
 
-async def arrivals(
-    stream: AsyncIterator[BarBlock], clock: FakeClock, work: float = 0.0
-) -> list[tuple[int, float]]:
+async def arrivals(stream: AsyncIterator[BarBlock], clock: FakeClock, work: float = 0.0) -> list[tuple[int, float]]:
     seen = []
     async for block in stream:
         seen += [(int(ts) // MINUTE_NS, clock.time - 1000.0) for ts in block.ts_event]
@@ -105,9 +103,7 @@ async def test_closed_markets_can_be_skipped() -> None:
     st.floats(0.1, 1e4),
     st.floats(0, 3),
 )
-async def test_never_early_and_the_same_bars(
-    minutes: set[int], sizes: list[int], speed: float, work: float
-) -> None:
+async def test_never_early_and_the_same_bars(minutes: set[int], sizes: list[int], speed: float, work: float) -> None:
     block = bars(sorted(minutes))
     clock = FakeClock()
     rows = []

@@ -43,7 +43,9 @@ def good_lines(count: int, first: int = 0) -> list[str]:
     return [f"{minute(first + i)},{10 + i % 3},{13 + i % 3},{9 + i % 2},{11 + i % 2},{i}" for i in range(count)]
 
 
-def replay(path: Any, quarantine: Quarantine | None = None, symbol: str | None = None, **config: Any) -> HistoricalReplay:
+def replay(
+    path: Any, quarantine: Quarantine | None = None, symbol: str | None = None, **config: Any
+) -> HistoricalReplay:
     return HistoricalReplay(path, ALWAYS, ReplayConfig(**config), quarantine or Quarantine(), symbol)
 
 
@@ -204,6 +206,22 @@ def test_files_are_merged_by_time(
     assert block.present.any(axis=1).all()
     assert np.isnan(block.open[~block.present]).all()
     assert_same(bars_of(block), sorted(expected, key=lambda bar: bar[:2]))
+
+
+def test_a_stray_row_of_a_file_sorted_by_time_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{minute(i // 2)},{'AB'[i % 2]},10,12,9,11,1" for i in range(400)]
+    lines.insert(300, f"{minute(3)},A,10,12,9,11,1")  # long past
+    lines.insert(251, lines[250])  # the same once more
+    path = write(tmp_path / "many.csv", lines, "date,symbol,open,high,low,close,volume")
+    expected = oracle.read(lines, shift=0, symbols=True)
+    assert [reason for _, reason in expected.bad] == ["duplicate time", "time goes back"]
+    for chunk in (90, 1 << 20):
+        monkeypatch.setattr(csv_file, "CHUNK_BYTES", chunk)
+        record = tmp_path / f"{chunk}.jsonl"
+        block = everything(replay(path, Quarantine(record), **ONE_MINUTE))
+        assert block.present.all()
+        assert_same(bars_of(block), expected.bars)
+        assert [(row["line"], row["reason"]) for row in records(record)] == expected.bad
 
 
 def arrow_table(count: int = 50) -> pa.Table:
@@ -495,7 +513,9 @@ def test_no_volume_column(tmp_path: Path) -> None:
 def test_local_times_through_both_clock_changes(tmp_path: Path) -> None:
     utc = np.arange(np.datetime64("2024-11-03T04:00"), np.datetime64("2024-11-03T09:00"), np.timedelta64(5, "m"))
     offset = np.where(utc < np.datetime64("2024-11-03T07:00"), 5, 6)  # Chicago
-    lines = [f"{stamp - np.timedelta64(int(hours), 'h')},10,12,9,11,1" for stamp, hours in zip(utc, offset, strict=True)]
+    lines = [
+        f"{stamp - np.timedelta64(int(hours), 'h')},10,12,9,11,1" for stamp, hours in zip(utc, offset, strict=True)
+    ]
     path = write(tmp_path / "X.csv", lines)
     quarantine = Quarantine()
     for rows in (1, 7, 100):

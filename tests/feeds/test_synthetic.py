@@ -36,9 +36,7 @@ def same(a: BarBlock, b: BarBlock) -> bool:
 
 @settings(deadline=None, derandomize=True, max_examples=20)
 @given(st.integers(1, 3 * CHUNK), st.integers(1, 3 * CHUNK), st.integers(1, 5000), st.integers(0, 2**40))
-def test_a_longer_series_begins_with_the_shorter_whatever_the_blocks(
-    few: int, more: int, rows: int, seed: int
-) -> None:
+def test_a_longer_series_begins_with_the_shorter_whatever_the_blocks(few: int, more: int, rows: int, seed: int) -> None:
     few, more = sorted((few, more))
     instrument = load_instrument("6E")
     short = concat(list(SyntheticBars(instrument, few, START, seed).blocks(rows)))

@@ -1,0 +1,160 @@
+"""The whole loop: blocks mean nothing, the future is unknown, bad input is named, recordings keep their ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.api import backtest
+from engine.app.backtest import bars_per_year, sessions_for
+from engine.app.verify import read_manifest, verify
+from engine.blocks import BarBlock
+from engine.errors import CheckFailed, DataError, UsageError
+from engine.instruments import load_instrument
+from engine.paths import shipped
+from feeds.memory import MemorySource
+from tests.bars import random_bars
+from tests.real import BITCOIN, EURO_FX, needs_real_data
+
+STRATEGY = Path(__file__).parents[2] / "agents" / "strategies" / "breakout.py"
+RICH = {
+    "execution": {"slippage": {"ticks": 1, "bps": 0.5}, "participation": 0.2},
+    "sizing": {"mode": "volatility_target", "value": 0.5, "volatility_span": 50},
+    "limits": {"max_leverage": 3, "max_drawdown": 0.3},
+}
+
+
+def run_hash(block: BarBlock, agent: str, rows: int) -> str:
+    return backtest(MemorySource(block), "BTC-PERP", agent, block=rows, **RICH).ledger_sha256
+
+
+@given(rows=st.integers(1, 300), seed=st.integers(0, 3))
+@settings(max_examples=15, deadline=None)
+def test_any_blocking_gives_the_same_ledger(rows: int, seed: int) -> None:
+    block = random_bars(300, seed=seed, symbols=("A", "B"), absent=0.1, start=40_000, tick=0.5)
+    for agent in ("sma_cross:fast=3,slow=9", "random:hold=5", f"{STRATEGY}:CompiledBreakout:length=5"):
+        assert run_hash(block, agent, rows) == run_hash(block, agent, 300)
+
+
+@pytest.mark.parametrize("agent", ["sma_cross:fast=3,slow=9", "random:hold=5", f"{STRATEGY}:Breakout:length=5"])
+def test_poisoned_future_changes_nothing_before_it(agent: str) -> None:
+    block, cut = random_bars(400, seed=8, start=40_000, tick=0.5), 250
+    other = random_bars(400, seed=9, start=70_000, tick=0.5)
+    poisoned = replace(
+        block,
+        **{
+            name: np.concatenate([getattr(block, name)[:cut], getattr(other, name)[cut:]])
+            for name in ("open", "high", "low", "close", "volume")
+        },
+    )
+    ledgers = []
+    for bars in (block, poisoned):
+        result = backtest(MemorySource(bars), "BTC-PERP", agent, **RICH)
+        ledgers.append(result.polars("ledger")[:cut])
+        assert result.metrics["fills"] != 0
+    assert ledgers[0].equals(ledgers[1])
+
+
+def test_recording_keeps_its_ledger() -> None:
+    result = verify("es-synthetic")
+    assert result.passed, f"expected {result.expected}, found {result.found}"
+    assert read_manifest(shipped("replays") / "es-synthetic" / "manifest.json")["synthetic"] is True
+
+
+def test_verify_refuses_other_data(tmp_path: Path) -> None:
+    source = shipped("replays") / "es-synthetic"
+    (tmp_path / "manifest.json").write_bytes((source / "manifest.json").read_bytes())
+    damaged = bytearray((source / "bars.parquet").read_bytes())
+    damaged[1000] ^= 1
+    (tmp_path / "bars.parquet").write_bytes(damaged)
+    with pytest.raises(CheckFailed, match="not those of the manifest"):
+        verify(str(tmp_path))
+    with pytest.raises(UsageError, match="no manifest"):
+        verify("nowhere")
+
+
+def test_verify_notices_another_ledger(tmp_path: Path) -> None:
+    manifest = read_manifest(shipped("replays") / "es-synthetic" / "manifest.json")
+    manifest["config"]["execution"]["slippage"]["ticks"] = 2.0
+    manifest["data"][0]["path"] = "es-synthetic"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert not verify(str(tmp_path)).passed
+
+
+def test_run_folder_and_memory_hold_the_same(tmp_path: Path) -> None:
+    bars = MemorySource(random_bars(2000, seed=2))
+    kept, written = backtest(bars), backtest(bars, out=tmp_path / "run")
+    assert kept.ledger_sha256 == written.ledger_sha256
+    assert kept.metrics == written.metrics
+    for table in ("ledger", "fills", "orders", "trades", "decisions"):
+        assert kept.polars(table).equals(written.polars(table)), table
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"manifest.json", "metrics.json", "ledger.parquet", "fills.parquet", "trades.parquet"} <= names
+    assert written.report().read_text().startswith("<!")
+
+
+def test_frames_are_pandas_where_asked() -> None:
+    result = backtest(MemorySource(random_bars(500)), agent="buy_and_hold")
+    assert result.equity.iloc[-1] == result.metrics["final_equity"]
+    assert len(result.plot().data) == 2
+    with pytest.raises(UsageError, match="no table"):
+        result.polars("legder")
+
+
+def test_a_pandas_frame_is_a_source() -> None:
+    block = random_bars(300, seed=3)
+    frame = backtest(MemorySource(block)).pandas("chart")  # any frame with a time index will do
+    frame = frame.assign(
+        **{name.title(): getattr(block, name)[:, 0] for name in ("open", "high", "low", "close", "volume")}
+    )[["Open", "High", "Low", "Close", "Volume"]]
+    assert backtest(frame).metrics["fills"] == backtest(MemorySource(block)).metrics["fills"]
+    with pytest.raises(DataError, match="above 0"):
+        backtest(frame.assign(Close=-1.0))
+
+
+def test_no_data_is_explained() -> None:
+    with pytest.raises(UsageError, match="no data"):
+        backtest([])
+
+
+def test_kill_switch_empties_the_book_within_one_bar() -> None:
+    bars = random_bars(3000, seed=1, volatility=5e-3)
+    result = backtest(MemorySource(bars), agent="random:hold=10,size=400", limits={"max_drawdown": 0.05})
+    ledger, events = result.polars("ledger"), result.polars("orders")
+    halted = events.filter(events["role"] == "kill_switch")
+    assert len(halted) == 1
+    tripped = ledger.with_row_index().filter(ledger["ts_event"] == halted["submitted"][0])["index"][0]
+    gross = ledger["gross_exposure"].to_numpy()
+    assert gross[tripped] > 0
+    assert not gross[tripped + 1 :].any()
+
+
+def test_bars_per_year_follows_the_calendar() -> None:
+    first = 1_704_150_000_000_000_000  # 2024-01-01
+    around_the_clock = bars_per_year(sessions_for([load_instrument("BTC-PERP")], first), 60_000_000_000)
+    assert around_the_clock == pytest.approx(365.25 * 1440, rel=1e-3)
+    future = bars_per_year(sessions_for([load_instrument("ES")], first), 60_000_000_000)
+    assert future == pytest.approx(258 * 23 * 60, rel=0.02)
+
+
+@needs_real_data
+def test_real_month_gives_one_ledger_for_every_block() -> None:
+    hashes = {backtest(EURO_FX, "6E", "sma_cross", block=rows).ledger_sha256 for rows in (7, 512, 4096)}
+    assert len(hashes) == 1
+
+
+@needs_real_data
+def test_several_symbols_merge_by_time() -> None:
+    result = backtest(
+        [EURO_FX, BITCOIN],
+        {EURO_FX.name.removesuffix(".csv.gz"): "6E", BITCOIN.stem: "BTC-PERP"},
+        "sma_cross",
+        replay={"start": "2024-01-02", "end": "2024-01-03"},
+    )
+    assert result.metrics["fills"]

@@ -1,0 +1,125 @@
+"""`grandmodel backtest` as a person types it: what it prints, where, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def grandmodel(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "engine.cli.main", *arguments]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "COLUMNS": "100"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd or ROOT, env=environment, timeout=240)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("bars") / "bars.csv"
+    made = grandmodel("data", "synthesize", "--bars", "2000", "--seed", "3", "--instrument", "ES", "--out", str(file))
+    assert made.returncode == 0, made.stderr
+    return file
+
+
+def test_json_is_alone_on_standard_output(small: Path, tmp_path: Path) -> None:
+    done = grandmodel("backtest", "--data", str(small), "--instrument", "ES", "--out", str(tmp_path / "r"), "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    wanted = "run_dir bars fills trades final_equity total_return sharpe max_drawdown fees quarantined seconds"
+    assert set(wanted.split()) | {"bars_per_second", "ledger_sha256"} <= result.keys()
+    assert result["bars"] == 2000
+    names = {path.name for path in (tmp_path / "r").iterdir()}
+    tables = {f"{name}.parquet" for name in ("ledger", "fills", "orders", "trades", "decisions")}
+    assert tables | {"manifest.json", "metrics.json", "report.html"} <= names
+    assert json.loads((tmp_path / "r" / "manifest.json").read_text())["ledger_sha256"] == result["ledger_sha256"]
+    again = grandmodel(
+        "backtest", "--data", str(small), "--instrument", "ES", "--out", str(tmp_path / "r"), "--json", "--block", "1"
+    )
+    assert json.loads(again.stdout)["ledger_sha256"] == result["ledger_sha256"]
+    assert grandmodel("verify", str(tmp_path / "r")).returncode == 0
+
+
+def test_summary_is_printed_and_fits(small: Path, tmp_path: Path) -> None:
+    done = grandmodel("backtest", "--data", str(small), "--instrument", "ES", "--out", str(tmp_path / "r"))
+    assert done.returncode == 0
+    for words in ("Total return", "Sharpe", "Max drawdown", "Win rate", "Buy and hold"):
+        assert words in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_dashboard_without_a_terminal_prints_lines(small: Path, tmp_path: Path) -> None:
+    done = grandmodel(
+        "backtest", "--data", str(small), "--instrument", "ES", "--out", str(tmp_path / "r"), "--dashboard"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Total return" in done.stdout
+
+
+def broken(small: Path, tmp_path: Path) -> Path:
+    lines = small.read_text().splitlines()
+    cells = lines[10].split(",")
+    lines[10] = ",".join([cells[0], cells[1], "0.01", *cells[3:]])
+    file = tmp_path / "broken.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def test_bad_rows_are_put_aside_or_stop_a_strict_run(small: Path, tmp_path: Path) -> None:
+    file = broken(small, tmp_path)
+    base = ("backtest", "--data", str(file), "--instrument", "ES", "--json", "--no-report")
+    lenient = grandmodel(*base, "--out", str(tmp_path / "r"))
+    assert json.loads(lenient.stdout)["quarantined"] == 1
+    record = json.loads((tmp_path / "r" / "quarantine.jsonl").read_text())
+    assert record["line"] == 11
+    strict = grandmodel(*base, "--out", str(tmp_path / "s"), "--strict")
+    assert strict.returncode == 2
+    assert "11" in strict.stderr
+    assert strict.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "no data"),
+        (("--data", "nowhere.csv"), "nowhere.csv"),
+        (("--data", "README.md"), "README.md"),
+        (("--data", "es-synthetic", "--instrument", "EZ"), "did you mean ES"),
+        (("--data", "es-synthetic", "--agent", "sma_crosss"), "did you mean sma_cross"),
+        (("--data", "es-synthetic", "--set", "limits.max_leverag=2"), "did you mean 'max_leverage'"),
+        (("--data", "es-synthetic", "--set", "nonsense"), "key=value"),
+        (("--data", "es-synthetic", "--labels", "middle"), "labels"),
+        (("--data", "es-synthetic", "--start", "yesterday"), "yesterday"),
+        (("--data", "es-synthetic", "--start", "2030-01-01"), "2030-01-01"),
+        (("--data", "es-synthetic", "--fee", "7"), "fee"),
+        (("--data", "es-synthetic", "--speed", "warp"), "speed"),
+        (("--data", "es-synthetic", "--config", "nowhere.yaml"), "nowhere.yaml"),
+        (("--data", "es-synthetic", "--out", "engine"), "other files"),
+        (("--dataa", "x"), "No such option"),
+    ],
+)
+def test_mistakes_end_in_a_message_and_exit_code_2(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    out = () if "--out" in arguments else ("--out", str(tmp_path / "r"))
+    done = grandmodel("backtest", *arguments, *out)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_help_shows_an_example_and_config_is_shown() -> None:
+    assert "Example" in grandmodel("backtest", "--help").stdout
+    shown = grandmodel("config", "show", "--set", "limits.max_drawdown=0.25")
+    assert "max_drawdown: 0.25" in shown.stdout
+    assert json.loads(grandmodel("config", "schema").stdout)["additionalProperties"] is False
+
+
+def test_doctor_finds_this_installation_well() -> None:
+    done = grandmodel("doctor", "--json")
+    findings = json.loads(done.stdout)
+    assert findings["recordings"]["ok"] is True
+    assert findings["instruments"]["text"] == "6E, BTC-PERP, ES, GENERIC"
