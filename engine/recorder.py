@@ -155,6 +155,7 @@ class RunRecorder:
             self._row_tallies.tally.copy(),
             self._row_tallies.finished_drawdowns(),
             self._order_folder.counts.copy(),
+            self._order_folder.roles.copy(),
             None if self._last is None else self._last.account,
             len(self._order_folder.working()),
             int(held),

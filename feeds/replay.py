@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import field_validator, model_validator
 
-from engine.aggregate import Aggregator
+from engine.aggregate import aggregated
 from engine.blocks import BarBlock, reblock
-from engine.calendar import DAY_NS, sessions_between
 from engine.config import Config
 from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
@@ -24,8 +23,6 @@ from feeds.plan import FilePlan, plan_file, require_symbol, scan_symbols
 from feeds.quarantine import Quarantine
 from feeds.track import Layout, Pass, Track, iso, read_track
 from feeds.window import window
-
-_SESSIONS_AHEAD_NS = 400 * DAY_NS
 
 
 class ReplayConfig(Config):
@@ -157,7 +154,7 @@ class HistoricalReplay:
     def blocks(self, rows: int) -> Iterator[BarBlock]:
         """Yield consecutive blocks of `rows` rows (the last may be shorter), `seq` counted from 0.
 
-        With a timeframe, the last bar holds what the files had of it, and is stamped with its regular end.
+        With a timeframe, a last bar that the files do not complete is left out: live it would not be known yet.
 
         Raises:
             DataError: In strict mode at the first bad row; if a file is damaged; or if no bar is left.
@@ -176,7 +173,7 @@ class HistoricalReplay:
         )
         merged = numbered(merge([read_track(track, shared) for track in self._tracks], self._symbols))
         if self._output != self._width:
-            merged = _aggregate(merged, self._output, self._tracks[0].instruments[0], through)
+            merged = aggregated(merged, self._output, self._tracks[0].instruments[0])
         empty = True
         for block in reblock(merged, [rows]):
             empty = False
@@ -290,24 +287,3 @@ def _output_timeframe(timeframe: str | None, width: int, tracks: Sequence[Track]
             hint="leave the timeframe out, or replay them apart",
         )
     return output
-
-
-def _aggregate(
-    blocks: Iterator[BarBlock], timeframe_ns: int, instrument: Instrument, through: int
-) -> Iterator[BarBlock]:
-    aggregator: Aggregator | None = None
-    first = last = 0
-    for block in blocks:
-        reached = int(block.ts_event[-1])
-        if aggregator is None or reached > last:
-            first = first if aggregator else int(block.ts_event[0])
-            last = reached + _SESSIONS_AHEAD_NS
-            longer = Aggregator(timeframe_ns, sessions_between(instrument, first, last))
-            if aggregator is not None:
-                longer.restore(aggregator.snapshot(), block.symbols)
-            aggregator = longer
-        yield aggregator.push(block).bars
-    if aggregator is not None:
-        rest = aggregator.flush().bars
-        if len(rest) and rest.ts_event[-1] <= through:
-            yield rest

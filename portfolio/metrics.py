@@ -18,7 +18,7 @@ from engine.blocks import Floats
 from engine.calendar import DAY_NS
 from engine.instruments import Instrument
 from engine.recording.tallies import Tallies
-from engine.records import OrderEventKind, Reason, Records
+from engine.records import OrderEventKind, Reason, Records, Role
 
 Metrics = dict[str, float | int | str | None]
 SHORT_DAYS = 30
@@ -139,7 +139,7 @@ def risk_adjusted(returns: Floats, periods_per_year: int) -> Metrics:
     if not len(returns):
         return metrics
     if (returns > -1).all():
-        metrics["cagr"] = finite(np.prod(1 + returns) ** (periods_per_year / len(returns)) - 1)
+        metrics["cagr"] = finite(float(np.prod(1 + returns) ** (periods_per_year / len(returns))) - 1)
     if len(returns) == 1:
         return metrics
     mean, root = float(returns.mean()), math.sqrt(periods_per_year)
@@ -241,9 +241,13 @@ def _orders(tallies: Tallies) -> Metrics:
         "orders_cancelled": int(events[OrderEventKind.CANCELLED].sum()),
         "orders_expired": int(events[OrderEventKind.EXPIRED].sum()),
         "orders_rejected": int(rejected.sum()),
+        "margin_call_orders": int(tallies.roles[Role.LIQUIDATION]),
         "halted": Reason(halted).name.lower() if halted else None,
     }
+    cut_short = events[OrderEventKind.FILLED]
     for reason in Reason:
         if rejected[reason]:
             metrics[f"rejected.{reason.name.lower()}"] = int(rejected[reason])
+        if reason is not Reason.NONE and cut_short[reason]:
+            metrics[f"clipped.{reason.name.lower()}"] = int(cut_short[reason])
     return metrics

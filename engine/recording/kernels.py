@@ -231,7 +231,9 @@ def start_order(order: np.void, event: np.void) -> None:
 
 
 @kernel
-def fold_orders(events: Records, working: Records, count: int, done: Records, counts: Ints) -> tuple[int, int]:
+def fold_orders(
+    events: Records, working: Records, count: int, done: Records, counts: Ints, roles: Ints
+) -> tuple[int, int]:
     """Fold ORDER_EVENT records into one record per order.
 
     Args:
@@ -240,6 +242,7 @@ def fold_orders(events: Records, working: Records, count: int, done: Records, co
         count: How many of them there are.
         done: Orders that ended, in order of their ends, room for one per event; output.
         counts: Events by kind and reason; state.
+        roles: Submitted orders by role; state.
 
     Returns:
         Number of working orders, number of orders that ended.
@@ -249,6 +252,8 @@ def fold_orders(events: Records, working: Records, count: int, done: Records, co
         event = events[e]
         kind = event["kind"]
         counts[kind, event["reason"]] += 1
+        if kind == SUBMITTED:
+            roles[event["role"]] += 1
         if kind == REJECTED and event["reason"] == NO_SUCH_ORDER:
             continue  # a cancel that named no order is not an order
         k = find_order(working, count, event["order_id"]) if event["order_id"] > 0 else count

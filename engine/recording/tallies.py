@@ -10,9 +10,11 @@ from engine.blocks import Bools, Floats, Ints
 from engine.calendar import DAY_NS, Sessions
 from engine.recording.kernels import chart_rows, fold_orders, tally_rows
 from engine.recording.records import CHART_LINES, CLOSED_ORDER, DRAWDOWN, SESSION_END, TALLY
-from engine.records import Reason, Records
+from engine.records import Reason, Records, Role
 
 CHART_POINTS = 50_000
+FEWEST_POINTS = 2_000
+CHART_VALUES = 200_000
 EVENT_KINDS = 16
 REASONS = max(Reason) + 1
 
@@ -47,6 +49,7 @@ class Tallies:
         tally: The TALLY record, shape (1,).
         drawdowns: DRAWDOWN of equity and of buy-and-hold at the close of every row, shape (2,).
         events: Number of order events by OrderEventKind and Reason, shape (16, reasons).
+        roles: Number of submitted orders by Role, shape (roles,).
         account: The ACCOUNT record after the last row, shape (1,); None for a run without rows.
         orders_working: Orders that had not ended.
         open_positions: Symbols with a position after the last row.
@@ -58,6 +61,7 @@ class Tallies:
     tally: Records
     drawdowns: Records
     events: Ints
+    roles: Ints
     account: Records | None
     orders_working: int
     open_positions: int
@@ -73,7 +77,7 @@ class RowTallies:
         symbols: Number of symbols.
         initial_capital: Account currency.
         sessions: Where the trading days end; None for UTC days.
-        chart_points: Most points the chart may have, even.
+        chart_points: Most points the chart may have, even; by default fewer for many symbols.
     """
 
     def __init__(
@@ -81,8 +85,9 @@ class RowTallies:
         symbols: int,
         initial_capital: float,
         sessions: Sessions | None,
-        chart_points: int = CHART_POINTS,
+        chart_points: int | None = None,
     ) -> None:
+        points = chart_points or min(CHART_POINTS, max(FEWEST_POINTS, CHART_VALUES // max(symbols, 1) // 2 * 2))
         self.tally = np.zeros(1, TALLY)
         self.drawdowns = np.zeros(2, DRAWDOWN)
         self.drawdowns["peak"] = initial_capital
@@ -91,9 +96,9 @@ class RowTallies:
         self._first, self._mark = np.zeros(symbols), np.zeros(symbols)
         self._ended: list[Records] = []
         self._chart_state = np.array([1, 0, 0], dtype=np.int64)
-        self._chart_times = np.empty(chart_points, dtype=np.int64)
-        self._chart_lines = np.empty((chart_points, len(CHART_LINES)))
-        self._chart_prices = np.empty((chart_points, symbols, 4))
+        self._chart_times = np.empty(points, dtype=np.int64)
+        self._chart_lines = np.empty((points, len(CHART_LINES)))
+        self._chart_prices = np.empty((points, symbols, 4))
 
     def update(self, rows: Rows) -> None:
         """Fold further rows."""
@@ -156,6 +161,7 @@ class OrderFolder:
 
     def __init__(self) -> None:
         self.counts = np.zeros((EVENT_KINDS, REASONS), dtype=np.int64)
+        self.roles = np.zeros(len(Role), dtype=np.int64)
         self._working = np.zeros(64, CLOSED_ORDER)
         self._count = 0
 
@@ -169,7 +175,7 @@ class OrderFolder:
             grown[: self._count] = self._working[: self._count]
             self._working = grown
         done = np.empty(len(events), CLOSED_ORDER)
-        self._count, ended = fold_orders(events, self._working, self._count, done, self.counts)
+        self._count, ended = fold_orders(events, self._working, self._count, done, self.counts, self.roles)
         return done[:ended].copy()
 
     def working(self) -> Records:

@@ -18,7 +18,7 @@ function heatCell(growth, scale, extra = "") {
   const value = growth - 1;
   const share = scale ? Math.min(Math.abs(value) / scale, 1) : 0;
   const tint = `color-mix(in srgb, var(--${value < 0 ? "bad" : "good"}) ${Math.round(10 + 55 * share)}%, transparent)`;
-  return `<td class="${extra}" style="background:${value ? tint : "var(--page)"}" title="${percent(value, 3)}">${percent(value, 1).replace(" %", "")}</td>`;
+  return `<td class="${extra}" style="background:${value ? tint : "var(--page)"}" title="${percent(value, 3)}">${(100 * value).toFixed(1).replace("-0.0", "0.0")}</td>`;
 }
 
 function heatTable(rows, columns, headings, cells, total) {

@@ -143,9 +143,9 @@ def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str] | None:
     return False, f"Does not beat buy and hold: {figures}"
 
 
-def rejections(metrics: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Rejected orders by reason, most frequent first."""
-    found = [(k.removeprefix("rejected."), int(v)) for k, v in metrics.items() if k.startswith("rejected.")]
+def by_reason(metrics: Mapping[str, Any], prefix: str) -> list[tuple[str, int]]:
+    """Counts that metrics hold under `prefix` and a reason, largest first."""
+    found = [(key.removeprefix(prefix), int(value)) for key, value in metrics.items() if key.startswith(prefix)]
     return sorted(found, key=lambda item: (-item[1], item[0]))
 
 
@@ -154,10 +154,12 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
     lines: list[str] = []
     if metrics.get("halted"):
         lines.append(f"Trading was halted by a hard limit: {spaced(metrics['halted'])}")
-    refused = rejections(metrics)
-    if refused:
-        listed = ", ".join(f"{count:,} {spaced(reason)}" for reason, count in refused)
-        lines.append(f"Rejected orders: {listed}")
+    if metrics.get("margin_call_orders"):
+        lines.append(f"Margin calls closed positions: {metrics['margin_call_orders']:,} orders")
+    for prefix, text in (("rejected.", "Rejected orders"), ("clipped.", "Fills cut short by a limit")):
+        found = by_reason(metrics, prefix)
+        if found:
+            lines.append(f"{text}: " + ", ".join(f"{count:,} {spaced(reason)}" for reason, count in found))
     lines += _data_warnings(manifest)
     if metrics.get("trades") == 0:
         lines.append("No trade was closed, so trade statistics are not defined")

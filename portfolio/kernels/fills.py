@@ -116,10 +116,9 @@ def limited_opening(
     fee = instrument.fee_per_contract + instrument.fee_rate * price * multiplier
     budget = equity - margin - initial_margin(instrument, kept, price) - closing * fee
     unit = initial_margin(instrument, 1.0, price) + fee
+    room = math.inf if budget >= 0.0 else 0.0
     if unit > 0.0:
         room = budget / unit
-    else:
-        room = math.inf if budget >= 0.0 else 0.0
     if opening > room + EXCESS:
         opening, reason = (max(floor_step(room, step), 0.0) if clip else 0.0), INSUFFICIENT_MARGIN
     return opening, reason
@@ -357,6 +356,20 @@ def fill_stop(
     return available
 
 
+@inlined
+def trigger_inside(book: Book, ts: int, k: int, high: float, low: float, available: float) -> float:
+    """Turn stop-limit order k into a limit order if the bar reaches its stop, and fill it if it is marketable there."""
+    order = book.orders[k]
+    if not stop_reached(order, high if order.side > 0 else low):
+        return available
+    emit(book, ts, k, TRIGGERED, NONE, order.quantity, order.stop)
+    order.state = TRIGGERED_STATE
+    order.intrabar = 1
+    if not stop_reached(order, order.limit):
+        return available
+    return try_fill(book, ts, k, order.stop, False, high - low, available, 1)
+
+
 @kernel
 def phase_open(book: Book, ts: int, symbol: int, open_: float, high: float, low: float, available: float) -> float:
     """Phase 1: orders that trade at the open."""
@@ -393,12 +406,7 @@ def phase_stops(
             if order.type in (STOP, TRAILING_STOP):
                 available = fill_stop(book, ts, k, open_, high, low, available, 1)
             elif order.type == STOP_LIMIT and order.state == WORKING:
-                if stop_reached(order, high if order.side > 0 else low):
-                    emit(book, ts, k, TRIGGERED, NONE, order.quantity, order.stop)
-                    order.state = TRIGGERED_STATE
-                    order.intrabar = 1
-                    if stop_reached(order, order.limit):
-                        available = try_fill(book, ts, k, order.stop, False, high - low, available, 1)
+                available = trigger_inside(book, ts, k, high, low, available)
         k += 1
     return available
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def test_faults_are_those_of_a_row_by_row_check(
     check = OrderCheck(symbols, together)
     found: list[int] = []
     bounds = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         times = np.array([time for time, _ in rows[start:stop]], np.int64)
         codes = None if symbols == 1 else np.array([symbol for _, symbol in rows[start:stop]], np.int64)
         faults, previous = check.check(times, codes)

@@ -9,17 +9,20 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.errors import DataError
 from feeds.times import settle
 from feeds.zones import LocalClock
 
-MOMENTS = st.lists(
-    st.datetimes(datetime(1980, 1, 1), datetime(2099, 1, 1)).map(lambda t: t.replace(microsecond=0)), min_size=1
-)
-EPOCH = datetime(1970, 1, 1)
+
+def wall(*parts: int) -> datetime:
+    return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - what a clock on a wall shows has no zone
+
+
+MOMENTS = st.lists(st.datetimes(wall(1980, 1, 1), wall(2099, 1, 1)).map(lambda t: t.replace(microsecond=0)), min_size=1)
+EPOCH = wall(1970, 1, 1)
 
 
 def nanoseconds(moments: list[datetime]) -> list[int]:
@@ -71,7 +74,7 @@ def test_every_form_is_read(form: str, moments: list[datetime]) -> None:
 
 @pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("us", "Asia/Tokyo"), pa.date64()])
 def test_arrow_types(kind: Any) -> None:
-    days = [datetime(2024, 1, 2), datetime(1969, 12, 31), datetime(2200, 5, 6)]
+    days = [wall(2024, 1, 2), wall(1969, 12, 31), wall(2200, 5, 6)]
     stamps, good = read(pa.array(days, pa.timestamp("us")).cast(pa.int64()).cast(pa.timestamp("us")).cast(kind))
     assert all(good)
     assert stamps == nanoseconds(days)
@@ -99,7 +102,7 @@ def test_a_bad_cell_spoils_no_other(bad: str | None) -> None:
     cells[77] = bad
     stamps, good = read(cells)
     assert [row for row in range(200) if not good[row]] == [77]
-    assert stamps[78] == nanoseconds([datetime(2024, 1, 2, 0, 39)])[0]
+    assert stamps[78] == nanoseconds([wall(2024, 1, 2, 0, 39)])[0]
 
 
 def test_offsets_and_local_times_may_be_mixed() -> None:
@@ -118,16 +121,17 @@ def test_an_epoch_of_another_unit_is_bad() -> None:
 @pytest.mark.parametrize(
     "zone", ["America/Chicago", "Europe/London", "Europe/Dublin", "Australia/Lord_Howe", "Asia/Kolkata"]
 )
-@given(start=st.datetimes(datetime(2005, 1, 1), datetime(2030, 1, 1)), cut=st.integers(0, 400))
+@given(start=st.datetimes(wall(2005, 1, 1), wall(2030, 1, 1)), cut=st.integers(0, 2000))
 def test_local_times_come_back_whatever_the_cut(zone: str, start: datetime, cut: int) -> None:
     first = start.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
-    moments = [first + timedelta(hours=2 * step / 2) for step in range(400)]
+    assume(first.astimezone(ZoneInfo(zone)).fold == 0)  # nothing tells that a stream starts in a second pass
+    moments = [first + timedelta(minutes=15 * step) for step in range(2000)]
     utc = [(moment - EPOCH.replace(tzinfo=UTC)) // timedelta(microseconds=1) * 1000 for moment in moments]
     local = [moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for moment in moments]
     walls = np.array(nanoseconds(local), np.int64)
     clock = LocalClock(zone)
-    found = [clock.to_utc(part, None)[0].tolist() for part in (walls[:cut], walls[cut:]) if len(part)]
-    assert sum(found, []) == utc
+    parts = [clock.to_utc(part, None)[0] for part in (walls[:cut], walls[cut:]) if len(part)]
+    assert np.concatenate(parts).tolist() == utc
 
 
 def test_a_column_without_times_is_refused() -> None:

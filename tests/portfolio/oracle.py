@@ -1,7 +1,8 @@
 """The simulator again: slow, plain Python, money in Decimal, written from docs/simulator.md alone.
 
 Sections follow that page: the row and the commands here, the fills in `oracle_fills`. Nothing is shared with
-the kernels but the names of the enumerations and the configuration.
+the kernels but the names of the enumerations and the configuration. Prices are exact
+here and compare exactly: the page's tolerance is for floats.
 """
 
 from __future__ import annotations

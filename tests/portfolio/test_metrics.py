@@ -15,7 +15,7 @@ from engine.calendar import DAY_NS
 from engine.instruments import Instrument
 from engine.recording.records import TRADE_STATS
 from engine.recording.tallies import OrderFolder, Rows, RowTallies, Tallies
-from engine.records import ACCOUNT, ORDER_EVENT, OrderEventKind, Reason
+from engine.records import ACCOUNT, ORDER_EVENT, OrderEventKind, Reason, Role
 from portfolio.metrics import Metrics, compute_metrics, risk_adjusted, session_returns, sessions_per_year
 
 CAPITAL = 1000.0
@@ -42,6 +42,7 @@ def daily(equity: Any, close: Any = None, halted: Reason = Reason.NONE) -> Talli
         tallies.tally,
         tallies.finished_drawdowns(),
         OrderFolder().counts,
+        OrderFolder().roles,
         account,
         0,
         0,
@@ -144,17 +145,19 @@ def test_trade_statistics_by_hand() -> None:
 
 
 def test_orders_are_counted_by_reason() -> None:
-    events = np.zeros(4, ORDER_EVENT)
-    events["kind"] = [OrderEventKind.REJECTED] * 3 + [OrderEventKind.SUBMITTED]
-    events["reason"] = [Reason.HALTED, Reason.HALTED, Reason.BAD_PRICE, Reason.NONE]
+    events = np.zeros(6, ORDER_EVENT)
+    events["kind"] = [OrderEventKind.REJECTED] * 3 + [OrderEventKind.SUBMITTED] + [OrderEventKind.FILLED] * 2
+    events["reason"] = [Reason.HALTED, Reason.HALTED, Reason.BAD_PRICE, Reason.NONE, Reason.NONE, Reason.MAX_POSITION]
+    events["role"][3] = Role.LIQUIDATION
     tallies = daily([1000, 1000], halted=Reason.MAX_DRAWDOWN)
     folder = OrderFolder()
     folder.update(events)
-    tallies.events[:] = folder.counts
+    tallies.events[:], tallies.roles[:] = folder.counts, folder.roles
     found = compute_metrics(tallies, stats(), 252)
     assert (found["orders_rejected"], found["orders_submitted"]) == (3, 1)
     assert (found["rejected.halted"], found["rejected.bad_price"]) == (2, 1)
-    assert found["halted"] == "max_drawdown"
+    assert found["halted"] == "max_drawdown" and found["margin_call_orders"] == 1
+    assert [key for key in found if key.startswith("clipped.")] == ["clipped.max_position"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ ROOT = Path(__file__).resolve().parents[3]
 def grandmodel(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "engine.cli.main", *arguments]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "COLUMNS": "100"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd or ROOT, env=environment, timeout=240)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd or ROOT, env=environment, timeout=240, check=False
+    )
 
 
 @pytest.fixture(scope="module")
