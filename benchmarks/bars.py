@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,4 +77,5 @@ def opening_at_last_close(bars: Bars) -> Bars:
 
 def save(bars: Bars, path: Path) -> None:
     """Write bars where `benchmarks.peers.serve.load_bars` reads them."""
-    np.savez(path, ts_event=bars.ts_event, **bars.columns)
+    arrays: dict[str, Any] = {"ts_event": bars.ts_event, **bars.columns}
+    np.savez(path, **arrays)

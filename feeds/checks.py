@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import PRICE_COLUMNS, Bools, Floats
+from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, Bools, Floats
 from feeds.casting import Array, to_floats
 
 
@@ -70,7 +70,7 @@ def read_numbers(cells: Mapping[str, Array], count: int) -> tuple[Columns, dict[
             unreadable[name] = bad
     if "volume" not in columns:
         columns["volume"] = np.full(count, np.nan)
-    return columns, unreadable
+    return {name: columns[name] for name in BAR_COLUMNS}, unreadable
 
 
 def check_bars(columns: Columns, unreadable: Mapping[str, Bools]) -> Faults | None:

@@ -68,23 +68,29 @@ class CsvFile:
 
     def _chunks(self) -> Iterator[bytes]:
         """Whole lines, each ended by a line feed, about a mebibyte at a time."""
-        held = b""
+        held, some = b"", False
         for block in self._blocks():
             held += block
             cut = held.rfind(b"\n") + 1
             if cut:
+                some = True
                 yield _one_row_a_line(held[:cut])
                 held = held[cut:]
             elif len(held) > LONGEST_LINE:
-                raise DataError(
-                    "a line has no end",
-                    where=str(self.path),
-                    expected="lines that end with a line feed",
-                    found=f"{len(held)} bytes without one",
-                    hint="this does not look like CSV; old line ends (carriage return alone) must be converted",
-                )
+                raise self._endless(held)
+        if not some and b"\r" in held.rstrip(b"\r"):
+            raise self._endless(held)
         if held:
             yield _one_row_a_line(held) + b"\n"
+
+    def _endless(self, held: bytes) -> DataError:
+        return DataError(
+            "the lines have no end",
+            where=str(self.path),
+            expected="lines that end with a line feed",
+            found="carriage returns alone" if b"\r" in held else f"{len(held)} bytes without one",
+            hint="convert the line ends" if b"\r" in held else "this does not look like CSV",
+        )
 
     def _blocks(self) -> Iterator[bytes]:
         try:

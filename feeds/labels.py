@@ -52,7 +52,7 @@ def bar_width(times: Ints, codes: Ints, where: str) -> int:
             "cannot tell how long the bars are",
             where=where,
             expected="at least two bars of a symbol, in order of time",
-            found=f"{len(times)} rows with a readable time",
+            found=f"rows with a readable time: {len(times)}",
             hint="say how long they are: bar_width=1min",
         )
     widths, counts = np.unique(steps, return_counts=True)

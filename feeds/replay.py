@@ -19,9 +19,10 @@ from engine.timeframe import format_timeframe, parse_timeframe
 from feeds.columns import Labels
 from feeds.labels import LabelDecision, bar_width, decide
 from feeds.merging import merge, numbered
+from feeds.part import iso
 from feeds.plan import FilePlan, plan_file, require_symbol, scan_symbols
 from feeds.quarantine import Quarantine
-from feeds.track import Layout, Pass, Track, iso, read_track
+from feeds.track import Layout, Pass, Track, read_track
 from feeds.window import window
 
 

@@ -102,7 +102,13 @@ def settle(columns: Sequence[Array], where: str) -> TimeReader:
     unit = _epoch_unit(text)
     if unit is None:
         first = repr(text[0].as_py()) if len(text) else "nothing but empty cells"
-        raise DataError("the time column cannot be read", where=where, expected=READABLE, found=first)
+        raise DataError(
+            "the time column cannot be read",
+            where=where,
+            expected=READABLE,
+            found=first,
+            hint="write dates as year-month-day; 01/02/2024 may be January or February" if "/" in first else None,
+        )
     return TimeReader("epoch", unit)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.blocks import BarBlock, Floats, Ints
-from engine.errors import ConfigError
+from engine.errors import ConfigError, UsageError
 from engine.instruments import Instrument
 from engine.records import ACCOUNT, COMMAND, FILL, ORDER, ORDER_EVENT, POSITION, Bars, Records
 from engine.step import StepBlock
@@ -65,7 +65,7 @@ class Simulator:
             fills=np.zeros(BUFFER_ROWS + reserve, FILL),
             events=np.zeros(2 * BUFFER_ROWS + reserve, ORDER_EVENT),
             decisions=np.zeros(BUFFER_ROWS + reserve, COMMAND),
-            counts=np.zeros(3, np.int64),
+            counts=np.zeros(4, np.int64),
         )
         self._block: BarBlock | None = None
         self._bars: Bars
@@ -175,8 +175,14 @@ class Simulator:
 
     def _flush(self) -> None:
         counts = self._book.counts
+        if counts[3]:
+            raise UsageError(
+                "the agent gave a command that cannot be obeyed",
+                expected=f"symbol 0 to {len(self._book.positions) - 1}, and a kind of engine.records.CommandKind",
+                found=f"{counts[3]} other commands",
+            )
         buffers = (self._book.fills, self._book.events, self._book.decisions)
-        for parts, buffer, count in zip(self._taken, buffers, counts, strict=True):
+        for parts, buffer, count in zip(self._taken, buffers, counts[:3], strict=True):
             if count:
                 parts.append(copied(buffer, int(count)))
         counts[:] = 0

@@ -83,7 +83,7 @@ def connect() -> Peer:
     """Import it."""
     import backtesting
 
-    versions = {name: version(name) for name in ("backtesting", "numpy", "pandas")}
+    versions = {"backtesting": backtesting.__version__, **{name: version(name) for name in ("numpy", "pandas")}}
     return Peer(versions, {"backtesting.py": System(prepare, "its statistics taken off")})
 
 

@@ -161,12 +161,12 @@ def connect() -> Peer:
     import nautilus_trader
 
     versions = {"nautilus_trader": nautilus_trader.__version__, "pandas": version("pandas")}
-    note = "risk checks, logging and statistics off"
+    note = "risk checks, logging off"
     return Peer(
         versions,
         {
             "nautilus": System(lambda bars: prepare(bars, trading=True), f"with orders; {note}"),
-            "nautilus-indicators": System(lambda bars: prepare(bars, trading=False), f"no orders at all; {note}"),
+            "nautilus-indicators": System(lambda bars: prepare(bars, trading=False), f"no orders; {note}"),
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -63,10 +64,8 @@ def connect() -> Peer:
             if engine == "rust" and not is_rust_available():
                 absent[name] = "its Rust engine is not installed (vectorbt-rust)"
                 continue
-            systems[name] = System(
-                lambda bars, engine=engine, with_equity=with_equity: prepare(bars, engine, with_equity),
-                "orders and the equity curve" if with_equity else "orders only, no equity curve",
-            )
+            note = "orders and equity curve" if with_equity else "orders only, no equity curve"
+            systems[name] = System(partial(prepare, engine=engine, with_equity=with_equity), note)
     return Peer(versions, systems, absent)
 
 

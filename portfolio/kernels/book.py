@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from engine.compiled import inlined, kernel
 from engine.records import OrderEventKind, OrderType, Reason, Role
@@ -21,7 +22,7 @@ TAKE_PROFIT = int(Role.TAKE_PROFIT)
 NONE = int(Reason.NONE)
 
 DONE, WORKING, TRIGGERED_STATE = 0, 1, 2
-FILLS, EVENTS, DECISIONS = 0, 1, 2
+FILLS, EVENTS, DECISIONS, WRONG = 0, 1, 2, 3
 
 
 class Book(NamedTuple):
@@ -35,7 +36,8 @@ class Book(NamedTuple):
         rules: RULES, shape (1,).
         session_ends: Inclusive ends of sessions, nanoseconds UTC, ascending.
         fills, events, decisions: FILL, ORDER_EVENT and COMMAND buffers; outputs.
-        counts: Records written to each buffer, int64, shape (3,); state.
+        counts: Records written to each buffer, and commands that no simulator could obey (no such symbol or kind),
+            int64, shape (4,); state.
     """
 
     account: Any
@@ -53,15 +55,14 @@ class Book(NamedTuple):
 @inlined
 def floor_step(quantity: float, step: float) -> float:
     """Largest whole multiple of the step not above the quantity (with a tolerance for decimal steps)."""
-    if not math.isfinite(quantity):
-        return quantity
-    return math.floor(quantity / step + 1e-9) * step
+    steps = quantity / step
+    return np.floor(steps + 1e-9 + abs(steps) * 1e-15) * step
 
 
 @inlined
 def snap(quantity: float, step: float) -> float:
     """Nearest whole multiple of the step, so that sums of decimal sizes return to exactly zero."""
-    return math.floor(quantity / step + 0.5) * step
+    return np.floor(quantity / step + 0.5) * step
 
 
 @inlined

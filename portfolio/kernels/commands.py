@@ -19,6 +19,7 @@ from portfolio.kernels.book import (
     STOP_LIMIT,
     SUBMITTED,
     TRAILING_STOP,
+    WRONG,
     Book,
     cancel_orders,
     close_at_market,
@@ -243,6 +244,9 @@ def apply_cancel(book: Book, command: Any, ts: int) -> None:
 def apply_command(book: Book, command: Any, ts: int) -> None:
     """Apply one command after the mark of the row at hand, and record it as a decision."""
     account = book.account[0]
+    if not (0 <= command.symbol < book.positions.shape[0] and ORDER <= command.kind <= CLOSE):
+        book.counts[WRONG] += 1
+        return
     if account.orders > book.orders.shape[0] - book.positions.shape[0] - 4:
         compact(book)
     kind = command.kind

@@ -246,17 +246,18 @@ def attach_legs(book: Book, ts: int, k: int, opening: float, price: float, insid
 def settle_legs(book: Book, ts: int, k: int, quantity: float, closed: bool) -> None:
     """After a fill of order k: shrink its sibling leg, and end legs whose position is gone."""
     order = book.orders[k]
-    for j in range(book.account[0].orders):
-        leg = book.orders[j]
-        if leg.state == DONE or leg.parent == 0 or leg.symbol != order.symbol:
-            continue
-        if j != k and leg.parent == order.parent:
-            leg.quantity -= quantity
-            if leg.quantity - leg.filled < 0.5 * book.instruments[leg.symbol].size_step:
-                finish(book, ts, j, CANCELLED, OCO)
-                continue
-        if closed:
-            finish(book, ts, j, CANCELLED, POSITION_CLOSED)
+    if order.parent != 0:
+        for j in range(book.account[0].orders):
+            leg = book.orders[j]
+            if leg.state != DONE and j != k and leg.parent == order.parent:
+                leg.quantity -= quantity
+                if leg.quantity - leg.filled < 0.5 * book.instruments[leg.symbol].size_step:
+                    finish(book, ts, j, CANCELLED, OCO)
+    if closed:
+        for j in range(book.account[0].orders):
+            leg = book.orders[j]
+            if leg.state != DONE and leg.parent != 0 and leg.symbol == order.symbol:
+                finish(book, ts, j, CANCELLED, POSITION_CLOSED)
 
 
 @kernel
@@ -277,7 +278,7 @@ def try_fill(
     order = book.orders[k]
     position = book.positions[order.symbol]
     instrument = book.instruments[order.symbol]
-    remaining = order.quantity - order.filled
+    remaining = snap(order.quantity - order.filled, instrument.size_step)
     size = remaining
     opposite = max(-position.quantity * order.side, 0.0)
     if order.reduce_only:
@@ -287,7 +288,7 @@ def try_fill(
         size = min(size, opposite)
     if order.role not in (KILL_SWITCH, LIQUIDATION):
         size = min(size, floor_step(available, instrument.size_step))
-    if order.tif == FOK and size < remaining:
+    if order.tif == FOK and size < remaining - 0.5 * instrument.size_step:
         finish(book, ts, k, CANCELLED, TIME_IN_FORCE)
         return available
     if size <= 0.0:
@@ -296,6 +297,8 @@ def try_fill(
         price = slipped(book.rules[0], instrument.tick_size, order.side, price, bar_range)
     closing = min(size, opposite)
     wanted = size - closing
+    if wanted < 0.5 * instrument.size_step:
+        wanted = 0.0
     opening, reason = wanted, NONE
     if wanted > 0.0:
         opening, reason = limited_opening(

@@ -178,6 +178,7 @@ def advance_row(book: Book, bars: Bars, i: int, ledger: Any, positions: Any) -> 
     if ts > account.session_end:
         roll_session(book, ts)
     if account.orders > 0:
+        compact(book)
         expire(book, ts)
         for s in range(book.positions.shape[0]):
             if bars.present[i, s] and account.orders > 0:

@@ -428,6 +428,15 @@ def test_one_symbol_of_many(tmp_path: Path) -> None:
         replay(path, symbol="Z")
 
 
+def test_one_symbol_of_a_file_sorted_by_symbol_up_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_file, "CHUNK_BYTES", 300)
+    lines = [f"{minute(i)},{symbol},10,12,9,11,1" for symbol in "AB" for i in range(100)]
+    path = write(tmp_path / "many.csv", lines, "date,symbol,open,high,low,close,volume")
+    # whole batches of A lie past the end before B begins
+    block = everything(replay(path, symbol="B", labels="open", end="2024-01-02 00:10"))
+    assert len(block) == 10
+
+
 def test_instruments_by_symbol(tmp_path: Path) -> None:
     path = write(tmp_path / "X.csv", good_lines(5))
     assert HistoricalReplay(path, {"X": ALWAYS}).symbols == ("X",)
@@ -547,6 +556,9 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "one bar": ("X.csv", f"{HEADER}\n{good_lines(1)[0]}\n".encode(), "cannot tell how long the bars are"),
     "utf-16": ("X.csv", HEADER.encode("utf-16"), "the file is not text in UTF-8"),
     "only short lines": ("X.csv", f"{HEADER}\n1,2\n3,4\n".encode(), "the file holds no rows"),
+    "old line ends": ("X.csv", "\r".join([HEADER, *good_lines(5)]).encode(), "the lines have no end"),
+    "no line ends": ("X.csv", b"x" * (1 << 24) + b"xx", "the lines have no end"),
+    "month first": ("X.csv", b"Date,open,high,low,close\n01/31/2024,1,1,1,1\n", "the time column cannot be read"),
     "not gzip": ("X.csv.gz", b"timestamp,open\n", "the file is damaged"),
     "not parquet": ("X.parquet", b"PAR1 nothing of the kind", "the file is damaged"),
     "not arrow": ("X.feather", b"ARROW1 nothing of the kind", "the file is damaged"),
