@@ -51,7 +51,7 @@ def check_suffix(path: Path) -> str:
 def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True) -> int:
     """Write a stream of bars; the file appears under its name only when it is complete.
 
-    Columns are `timestamp` (UTC, the close of the bar), `symbol` if the stream has several, then open, high,
+    Columns are `close_time` (UTC), `symbol` if the stream has several, then open, high,
     low, close and volume. A symbol without a bar in a row has no line; an unknown volume is empty.
 
     Args:
@@ -87,7 +87,7 @@ def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True) -
 
 def _frame(block: BarBlock, volume: bool) -> pl.DataFrame:
     rows, columns = np.nonzero(block.present)
-    data = {"timestamp": pl.Series(block.ts_event[rows]).cast(pl.Datetime("ns", "UTC"))}
+    data = {"close_time": pl.Series(block.ts_event[rows]).cast(pl.Datetime("ns", "UTC"))}
     if len(block.symbols) > 1:
         data["symbol"] = pl.Series([block.symbols[s] for s in columns.tolist()], dtype=pl.String)
     for name in BAR_COLUMNS if volume else PRICE_COLUMNS:
@@ -142,7 +142,7 @@ class _CsvSink:
 
     def write(self, frame: pl.DataFrame) -> None:
         # fractions of a second only where there are any
-        text = pl.col("timestamp").dt.to_string("%Y-%m-%dT%H:%M:%S%.fZ")
+        text = pl.col("close_time").dt.to_string("%Y-%m-%dT%H:%M:%S%.fZ")
         self._file.write(frame.with_columns(text).write_csv(include_header=self._header).encode())
         self._header = False
 

@@ -115,7 +115,9 @@ def backtest(
     _check_folder(folder)
     run = _run(settings, folder, dashboard, quiet=as_json)
     seconds = {"report": 0.0}
-    if not no_report:
+    if no_report:
+        (folder / "report.html").unlink(missing_ok=True)  # of an earlier run in the same folder
+    else:
         from engine.report.html import write_report
 
         before = time.perf_counter()
@@ -247,7 +249,8 @@ def _show(run: BacktestRun, seconds: dict[str, float], report: bool) -> None:
     from engine.cli.console import note, out
     from engine.report.summary import render_summary
 
-    out().print(render_summary(run.metrics, run.manifest))
+    curve = run.recorder.tallies.sessions["equity"].tolist()
+    out().print(render_summary(run.metrics, run.manifest, curve))
     timings = run.timings
     rate = timings.bars / timings.loop if timings.loop > 0 else 0.0
     note(

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-NEEDED = ("numba", "numpy", "polars", "pandas", "pyarrow", "pydantic", "onnxruntime", "exchange_calendars", "empyrical")
+NEEDED = ("numba", "numpy", "polars", "pandas", "pyarrow", "pydantic", "onnxruntime", "exchange_calendars")
 OPTIONAL = {
     "torch": "train",
     "pettingzoo": "train",

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 def compiled() -> None:
-    """Compile the kernels, announced, unless that was done before."""
+    """Load the compiled kernels before the loop is timed; compile them, announced, the first time."""
     from engine.app.warmup import is_warm, warm_up
 
     if is_warm():
+        warm_up()
         return
     message = "Compiling the simulator for this processor (once; about half a minute)"
     if err().is_terminal:

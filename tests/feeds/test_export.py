@@ -41,13 +41,13 @@ def test_what_is_written_reads_back(tmp_path: Path, suffix: str, symbols: int) -
     path = tmp_path / f"bars{suffix}"
     assert write_bars(path, [block]) == int(block.present.sum())
     frame = READERS[suffix](path)
-    assert frame.columns == ["timestamp", *(["symbol"] if symbols > 1 else []), *BAR_COLUMNS]
+    assert frame.columns == ["close_time", *(["symbol"] if symbols > 1 else []), *BAR_COLUMNS]
     if suffix != ".parquet":
-        assert str(frame["timestamp"][0]) == "2024-01-01T23:00:00Z"
-        frame = frame.with_columns(pl.col("timestamp").str.to_datetime(time_unit="ns", time_zone="UTC"))
+        assert str(frame["close_time"][0]) == "2024-01-01T23:00:00Z"
+        frame = frame.with_columns(pl.col("close_time").str.to_datetime(time_unit="ns", time_zone="UTC"))
     rows, at = np.nonzero(block.present)
-    assert frame["timestamp"].dtype == pl.Datetime("ns", "UTC")
-    assert frame["timestamp"].to_physical().to_list() == block.ts_event[rows].tolist()
+    assert frame["close_time"].dtype == pl.Datetime("ns", "UTC")
+    assert frame["close_time"].to_physical().to_list() == block.ts_event[rows].tolist()
     if symbols > 1:
         assert frame["symbol"].to_list() == [block.symbols[s] for s in at]
     for name in BAR_COLUMNS:
@@ -80,7 +80,7 @@ def test_fractions_of_a_second_are_kept(tmp_path: Path) -> None:
 def test_volume_can_be_left_out(tmp_path: Path) -> None:
     write_bars(tmp_path / "bars.csv.gz", [bars(3)], volume=False)
     text = gzip.decompress((tmp_path / "bars.csv.gz").read_bytes()).decode()
-    assert text.splitlines()[0] == "timestamp,open,high,low,close"
+    assert text.splitlines()[0] == "close_time,open,high,low,close"
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
