@@ -31,6 +31,7 @@ class ParquetFile:
         self.path = path
         with self._open() as file:
             self.names = tuple(str(name) for name in file.schema_arrow.names)
+            self.rows_hint: int | None = file.metadata.num_rows
 
     def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
         """Read the columns at these positions from the start."""
@@ -64,6 +65,7 @@ class ArrowFile:
     """
 
     format = "Arrow IPC"
+    rows_hint: int | None = None  # only a reading tells
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -35,7 +35,9 @@ class CsvFile:
         self.path = path
         self._compression = compression
         self.format = f"CSV ({compression})" if compression else "CSV"
-        header = next(self._chunks(), b"").split(b"\n", 1)[0]
+        head = next(self._chunks(), b"")
+        header = head.split(b"\n", 1)[0]
+        self.rows_hint = self._estimate(head)
         self._delimiter = _delimiter(header)
         self.names = self._names(header)
 
@@ -48,6 +50,12 @@ class CsvFile:
             if body:
                 yield self._parse(body, line, columns)
             line += body.count(b"\n")
+
+    def _estimate(self, head: bytes) -> int | None:
+        rows = head.count(b"\n") - 1
+        if len(head) < CHUNK_BYTES // 2:  # that was all of it
+            return max(rows, 0)
+        return None if self._compression else round(self.path.stat().st_size / len(head) * rows)
 
     def _names(self, header: bytes) -> tuple[str, ...]:
         if header[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in header:

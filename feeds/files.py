@@ -69,6 +69,11 @@ class BarFile(Protocol):
         """What it is, for people."""
         ...
 
+    @property
+    def rows_hint(self) -> int | None:
+        """About how many rows it holds, if that can be told without reading it."""
+        ...
+
     def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
         """Read the columns at these positions from the start.
 

@@ -143,6 +143,15 @@ class HistoricalReplay:
         return self._decision.reason
 
     @property
+    def total_rows(self) -> int | None:
+        """About how many rows `blocks` will give, if the files tell and all of them are wanted."""
+        hints = [plan.file.rows_hint for plan in self._plans]
+        whole = self._output == self._width and not (self.config.start or self.config.end)
+        if not whole or len(self._symbols) > 1 or None in hints:
+            return None
+        return sum(hint for hint in hints if hint is not None)
+
+    @property
     def format(self) -> str:
         """Format of the first file and of its times, for people."""
         return f"{self._plans[0].file.format}, {self._plans[0].times.described}"

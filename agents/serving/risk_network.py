@@ -1,0 +1,146 @@
+"""The risk network as one flat array, so that it can run inside a compiled scan without ONNX Runtime."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.serving.checks import as_observations
+from agents.serving.kernels import risk_rows
+from agents.serving.seats import SEATS, Outputs
+from engine.blocks import Floats
+from engine.errors import DataError
+
+Array = NDArray[np.float32]
+
+ARRAYS: Mapping[str, str] = {
+    "mean": "N",
+    "std": "N",
+    "w1": "N H1",
+    "b1": "H1",
+    "w2": "H1 H2",
+    "b2": "H2",
+    "value_w": "H2",
+    "value_b": "1",
+    "advantage_w": "H2 A",
+    "advantage_b": "A",
+}
+"""Arrays of `risk_weights.npz`, all float32, and their shapes; matrices join inputs (rows) to outputs (columns)."""
+
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class RiskNetwork:
+    """A dueling network of two hidden layers, for plain calls and for compiled scans.
+
+    Attributes:
+        params: The flat array that `agents.serving.kernels.risk_q_values` reads, float64.
+        scratch_size: Elements of float64 scratch memory that it needs.
+
+    Args:
+        arrays: What `ARRAYS` lists, float32.
+        where: File name for messages.
+
+    Raises:
+        DataError: If an array is missing, has another shape or type, or holds a number that is not finite.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], where: str = "risk_weights.npz") -> None:
+        sizes = _check(arrays, where)
+        inputs, first, second, actions = (sizes[name] for name in ("N", "H1", "H2", "A"))
+        header = np.array([inputs, first, second, actions], dtype=np.float64)
+        self.params: Floats = np.concatenate([header, *(arrays[name].ravel().astype(np.float64) for name in ARRAYS)])
+        self.params.flags.writeable = False
+        self.scratch_size = inputs + first + second
+        self.inputs, self.actions = inputs, actions
+
+    @classmethod
+    def load(cls, source: Path | bytes, where: str | None = None) -> RiskNetwork:
+        """Read `risk_weights.npz`; nothing in it is ever unpickled.
+
+        Raises:
+            DataError: If it cannot be read or does not hold the network.
+        """
+        where = where or (str(source) if isinstance(source, Path) else "risk_weights.npz")
+        try:
+            content = source.read_bytes() if isinstance(source, Path) else source
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+            raise DataError(f"cannot read the risk network: {error}", where=where, expected="a NumPy .npz") from error
+        return cls(arrays, where)
+
+    def q_values(self, observations: NDArray[np.float32]) -> Floats:
+        """Action values, shape (B, A), of raw observations, shape (B, N) float32.
+
+        Raises:
+            DataError: If the observations have another shape or type, or one is not finite.
+        """
+        return self._compute(observations)[0]
+
+    def run(self, observations: NDArray[np.float32]) -> Outputs:
+        """`action` int64 (B,) and `q_values` float32 (B, A), as the ONNX model of this seat answers.
+
+        Raises:
+            DataError: As `q_values`.
+        """
+        values, actions = self._compute(observations)
+        return {"action": actions, "q_values": values.astype(np.float32)}
+
+    def _compute(self, observations: NDArray[np.float32]) -> tuple[Floats, NDArray[np.int64]]:
+        rows = as_observations(observations, SEATS["risk"])
+        values = np.empty((len(rows), self.actions))
+        actions = np.empty(len(rows), dtype=np.int64)
+        risk_rows(self.params, rows, np.empty(self.scratch_size), values, actions)
+        return values, actions
+
+
+def write_risk_weights(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write `risk_weights.npz`: same arrays, same bytes.
+
+    Raises:
+        DataError: If the arrays are not a risk network.
+    """
+    _check(arrays, str(path))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name in ARRAYS:
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), version=(1, 0), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH), buffer.getvalue())
+
+
+def _check(arrays: Mapping[str, NDArray[Any]], where: str) -> dict[str, int]:
+    if set(arrays) != set(ARRAYS):
+        raise DataError(
+            "the arrays are not those of a risk network",
+            where=where,
+            expected=", ".join(ARRAYS),
+            found=", ".join(sorted(arrays)) or "none",
+        )
+    seat = SEATS["risk"]
+    sizes = {"1": 1, "N": seat.observation[0], "A": seat.outputs["q_values"].shape[0]}
+    for name, letters in ARRAYS.items():
+        array = arrays[name]
+        axes = letters.split()
+        if array.ndim == len(axes):
+            for axis, length in zip(axes, array.shape, strict=True):
+                sizes.setdefault(axis, length)
+        shape = tuple(sizes.get(axis, -1) for axis in axes)
+        if array.shape != shape or array.dtype != np.float32:
+            raise DataError(
+                f"array {name} does not fit",
+                where=where,
+                expected=f"float32 of shape {shape}",
+                found=f"{array.dtype} of shape {array.shape}",
+            )
+        if not np.isfinite(array).all() or (name == "std" and not (array > 0).all()):
+            raise DataError(f"array {name} holds numbers that are not finite, or a deviation of 0", where=where)
+    return sizes
+
+
