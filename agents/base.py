@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,30 @@ from engine.errors import UsageError
 from engine.instruments import Instrument
 from engine.simulator import Simulator
 from engine.step import StepBlock
+from engine.timeframe import MINUTE_NS
 
 
-class MarketAgent(ABC):
+class Ready:
+    """Shared by agents without models and without a history to wait for."""
+
+    @property
+    def waiting(self) -> str | None:
+        """Nothing."""
+        return None
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """No models."""
+        return {}
+
+
+class MarketAgent(Ready, ABC):
     """An agent whose wanted position depends on the bars alone; mapped over a block before the scan."""
 
     symbols: tuple[str, ...] = ()
     instruments: tuple[Instrument, ...] = ()
 
-    def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument]) -> None:
+    def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
         """Learn what is traded; carried state starts anew."""
         self.symbols, self.instruments = tuple(symbols), tuple(instruments)
         self.reset()
@@ -40,7 +55,7 @@ class MarketAgent(ABC):
         return simulator.run_targets(block, self.targets(block))
 
 
-class CompiledStrategy:
+class CompiledStrategy(Ready):
     """A strategy compiled with Numba and called inside the scan, with position and open orders at hand.
 
     Subclasses set `params` and `memory` (float64 arrays) in `__init__` and define the static method
@@ -53,7 +68,7 @@ class CompiledStrategy:
     memory: Floats
     decide: Callable[..., int]
 
-    def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument]) -> None:
+    def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
         """Compile `decide` and start `memory` anew.
 
         Raises:

@@ -1,4 +1,4 @@
-"""From an agent's specification on the command line to the agent: `sma_cross:fast=10,slow=30`, `path/to/file.py:Class`."""
+"""From a specification on the command line to the agent: `sma_cross:fast=10,slow=30`, `path/to/file.py:Class`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,21 @@ def make_agent(spec: str, seed: int | None = None) -> Agent:
         arguments = tail
         factory = _rule(head)
     return _construct(spec, factory, _parameters(spec, arguments), seed)
+
+
+def make_market_agent(spec: str) -> MarketAgent:
+    """Build an agent that depends on the market alone, for a seat of the ensemble.
+
+    Raises:
+        UsageError: If the specification is wrong, or names another kind of agent.
+    """
+    agent = make_agent(spec)
+    if not isinstance(agent, MarketAgent):
+        raise UsageError(
+            f"agent {spec} cannot take a seat of the ensemble",
+            expected="one that depends on the market alone: a rule agent, or a subclass of agents.base.MarketAgent",
+        )
+    return agent
 
 
 def _rule(name: str) -> type[Any]:
@@ -97,7 +112,7 @@ def _load_class(path: Path, class_name: str) -> type[Any]:
         return found[class_name]
     raise UsageError(
         f"{path} has no strategy class {class_name!r}" if class_name else f"{path}: which class?",
-        expected=f"{path}:ClassName, a subclass of agents.strategy.Strategy, agents.base.CompiledStrategy or MarketAgent",
+        expected=f"{path}:ClassName, a subclass of Strategy, CompiledStrategy or MarketAgent (docs/strategies.md)",
         found=", ".join(found) or "no such class in the file",
     )
 

@@ -10,12 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from agents.base import Ready
 from engine.blocks import BarBlock
 from engine.errors import UsageError
 from engine.instruments import Instrument
 from engine.records import COMMAND, CommandKind, OrderType, Records, TimeInForce
 from engine.simulator import Simulator
 from engine.step import StepBlock
+from engine.timeframe import MINUTE_NS
 
 COMMAND_FIELDS = frozenset(COMMAND.names or ())
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -217,15 +219,15 @@ def _working(order: Any, symbols: Sequence[str]) -> WorkingOrder:
     )
 
 
-class Strategy(ABC):
+class Strategy(Ready, ABC):
     """Base class of a user's own strategy: override `on_bar`, and `on_start` if there is something to prepare."""
 
-    def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument]) -> None:
+    def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
         """Learn what is traded, and start."""
         self._context = Context(symbols, instruments)
         self.on_start(self._context)
 
-    def on_start(self, context: Context) -> None:  # noqa: B027 - overriding it is a choice
+    def on_start(self, context: Context) -> None:
         """Called once before the first bar."""
 
     @abstractmethod

@@ -13,6 +13,8 @@ from typing import Any
 from engine.errors import CheckFailed
 
 ROOT = Path(__file__).resolve().parents[1]
+# Worker threads of numeric libraries spin before they sleep, which would count as CPU time of whoever runs then.
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "NUMBA", "RAYON")}
 
 
 def interpreter(peer: str) -> str:
@@ -38,7 +40,7 @@ class Child:
         self._process = subprocess.Popen(
             [interpreter(peer), "-m", f"benchmarks.peers.{peer}"],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})},
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT), **(variables or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -8,20 +8,31 @@ run inside the scan (agents.base.CompiledStrategy); strategies in plain Python a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from engine.blocks import BarBlock
 from engine.instruments import Instrument
 from engine.simulator import Simulator
 from engine.step import StepBlock
+from engine.timeframe import MINUTE_NS
 
 
 class Agent(Protocol):
     """Anything that trades."""
 
-    def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument]) -> None:
-        """Learn what is traded, before the first block; carried state starts anew."""
+    def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
+        """Learn what is traded and the length of its bars, before the first block; carried state starts anew."""
+        ...
+
+    @property
+    def waiting(self) -> str | None:
+        """What it still needs before it can decide; None once it can."""
+        ...
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What it is made of, for the manifest: versions and hashes of models; empty where there are none."""
         ...
 
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:

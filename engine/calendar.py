@@ -6,6 +6,7 @@ the close still belongs to it. Source of session times: exchange_calendars.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,7 +19,10 @@ from engine.instruments import DailyHalt, Instrument
 
 DAY_NS = 86_400_000_000_000
 MARGIN_DAYS = 10
-HORIZON_DAYS = 400
+YEAR_NS = 365 * DAY_NS + DAY_NS // 4
+LAST_NS = 2**63 - 1
+HORIZON_YEARS = {"24/7": 300}  # cheap where sessions are a rule, looked up elsewhere
+DEFAULT_HORIZON_YEARS = 25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +64,20 @@ def sessions_between(instrument: Instrument, first_ns: int, last_ns: int) -> Ses
         opens = np.arange(first_day, last_day + 1, dtype=np.int64) * DAY_NS
         return Sessions(opens, opens + DAY_NS)
     return _exchange_sessions(instrument.calendar, instrument.daily_halt, first_day, last_day)
+
+
+def sessions_for(instruments: Sequence[Instrument], first_ns: int) -> Sessions:
+    """Sessions from the first bar on, of the first instrument whose market closes (else around the clock).
+
+    They reach so far ahead that no stream outlives them: 25 years, 300 where the market never closes.
+
+    Args:
+        instruments: At least one.
+        first_ns: Close of the first bar, nanoseconds UTC.
+    """
+    chosen = next((item for item in instruments if item.calendar != "24/7"), instruments[0])
+    years = HORIZON_YEARS.get(chosen.calendar, DEFAULT_HORIZON_YEARS)
+    return sessions_between(chosen, first_ns, min(first_ns + years * YEAR_NS, LAST_NS - 30 * DAY_NS))
 
 
 @cache

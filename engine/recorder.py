@@ -1,7 +1,7 @@
 """The recorder: a lossless tap that writes a run to its folder, or keeps it in memory.
 
-A run folder holds `ledger`, `fills`, `orders`, `decisions`, `trades`, `sessions` and `chart`, as Parquet
-files.
+A run folder holds `ledger`, `fills`, `orders`, `decisions`, `agents` (what each agent of an ensemble said), `trades`,
+`sessions` and `chart`, as Parquet files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from engine.calendar import Sessions
 from engine.errors import UsageError
 from engine.recording.records import CLOSED_ORDER, SESSION_END, TRADE
 from engine.recording.tables import (
+    AGENT_COLUMNS,
     DECISION_COLUMNS,
     FILL_COLUMNS,
     ORDER_COLUMNS,
@@ -28,14 +29,14 @@ from engine.recording.tables import (
     ledger_table,
 )
 from engine.recording.tallies import OrderFolder, Rows, RowTallies, Tallies
-from engine.records import COMMAND, FILL, LEDGER_COLUMNS, Records
+from engine.records import AGENT_OUTPUT, COMMAND, FILL, LEDGER_COLUMNS, Records
 from engine.step import StepBlock
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-TABLES = ("ledger", "fills", "orders", "decisions", "trades", "sessions", "chart")
+TABLES = ("ledger", "fills", "orders", "decisions", "agents", "trades", "sessions", "chart")
 MOST_ROWS = 131_072
 LEAST_ROWS = 4_096
 BUFFER_VALUES = 1 << 22
@@ -97,6 +98,7 @@ class RunRecorder:
         self._decisions = self._table("decisions", COMMAND)
         self._orders = self._table("orders", CLOSED_ORDER)
         self._trades = self._table("trades", TRADE)
+        self._agents = self._table("agents", AGENT_OUTPUT)
         self._sessions = self._table("sessions", SESSION_END)
         self._steps: list[StepBlock] = []
         self._pending: list[tuple[Records, Records]] = []
@@ -109,6 +111,7 @@ class RunRecorder:
             "decisions": DECISION_COLUMNS,
             "orders": ORDER_COLUMNS,
             "trades": TRADE_COLUMNS,
+            "agents": AGENT_COLUMNS,
             "sessions": SESSION_COLUMNS,
         }[name]
         path = self._folder / f"{name}.parquet" if self._folder else None
@@ -136,7 +139,7 @@ class RunRecorder:
             ts_event = int(self._last.bars.ts_event[-1])
             self._trades.add(self._trade_folder.open_trades(self._last.position_records, ts_event, rows - 1))
         if self._folder is not None:
-            for table in (self._fills, self._decisions, self._orders, self._trades, self._sessions):
+            for table in (self._fills, self._decisions, self._agents, self._orders, self._trades, self._sessions):
                 table.close()
             chart = ParquetFile(self._folder / "chart.parquet")
             chart.write(self._chart())
@@ -180,6 +183,7 @@ class RunRecorder:
             "orders": self._orders.table(),
             "decisions": self._decisions.table(),
             "trades": self._trades.table(),
+            "agents": self._agents.table(),
             "sessions": self._sessions.table(),
             "chart": self._chart(),
         }
@@ -192,6 +196,8 @@ class RunRecorder:
             self._decisions.add(_compact(step.decisions))
             self._trades.add(self._trade_folder.update(step.fills))
             self._orders.add(self._order_folder.update(step.events))
+        if len(step.outputs):
+            self._agents.add(_compact(step.outputs))
         start = 0
         while start < len(step):
             start += self._buffer.take(step, start)

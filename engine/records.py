@@ -92,6 +92,14 @@ class Reason(IntEnum):
     NO_MARKET = 20
 
 
+class SeatName(IntEnum):
+    """The seats of the ensemble."""
+
+    STRATEGIC = 1
+    TACTICAL = 2
+    RISK = 3
+
+
 class Sizing(IntEnum):
     """What one unit of a target position is worth in contracts."""
 
@@ -154,6 +162,11 @@ RULES = _dtype(
     "limit_through sizing max_open_orders",
 )
 """How orders fill and what stops them; limits of infinity are off, a participation of infinity is no cap."""
+
+AGENT_OUTPUT = _dtype("action_0 action_1 action_2 confidence", "ts_event seq seat symbol first_ts last_ts")
+"""What one agent of the ensemble said. Strategic: `action_0` is the side; tactical: entry timing, stop distance,
+position scale; risk: `action_0` is the level, 0 to 4, and `symbol` -1 (the whole book). `first_ts` and `last_ts` are
+the close times of the first and last bar observed."""
 
 LEDGER_COLUMNS = (
     "cash",

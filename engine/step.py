@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from engine.blocks import BarBlock, Floats
-from engine.records import LEDGER_COLUMNS, Records
+from engine.records import AGENT_OUTPUT, LEDGER_COLUMNS, Records
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +24,7 @@ class StepBlock:
         account: The ACCOUNT record after the last row, shape (1,), a copy.
         position_records: POSITION records after the last row, shape (S,), a copy.
         orders: Working ORDER records after the last row, a copy.
+        outputs: AGENT_OUTPUT records of an ensemble, in order of the rows; empty for other agents.
     """
 
     bars: BarBlock
@@ -33,6 +36,7 @@ class StepBlock:
     account: Records
     position_records: Records
     orders: Records
+    outputs: Records = field(default_factory=lambda: np.empty(0, AGENT_OUTPUT))
 
     def __len__(self) -> int:
         return len(self.bars)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.features.schema import find_seat
 from agents.serving.seats import Seat
 from engine.errors import DataError
 
@@ -34,10 +35,11 @@ def check_finite(rows: NDArray[np.float32], seat: Seat) -> None:
     if finite.all():
         return
     row, *place = (int(index) for index in np.argwhere(~finite)[0])
+    name = find_seat(seat.name).features[place[-1]].name
     bar = f", bar {place[0]} of its window" if len(place) > 1 else ""
     raise DataError(
         "an observation is not finite",
-        where=f"{seat.name} observation, row {row}{bar}, feature {place[-1]}",
+        where=f"{seat.name} observation, row {row}{bar}, feature {place[-1]} ({name})",
         expected="finite numbers",
         found=f"{rows[(row, *place)]}; {int((~finite).sum())} such numbers in {len(rows)} rows",
         hint="features may not be served before their warm-up is over, nor across an absent bar",

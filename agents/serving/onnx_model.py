@@ -30,19 +30,20 @@ class OnnxModel:
         source: The ONNX file, or its content.
         name: The seat: strategic, tactical or risk.
         tile: Rows of every call to the runtime; None for as many as there are.
+        where: What to call the file in messages.
 
     Raises:
         UsageError: If there is no such seat, or `tile` is not 1..4096.
         DataError: If the file cannot be read, is damaged, or its inputs and outputs are not those of the seat.
     """
 
-    def __init__(self, source: Path | bytes, name: str, tile: int | None = None) -> None:
+    def __init__(self, source: Path | bytes, name: str, tile: int | None = None, *, where: str | None = None) -> None:
         if tile is not None and not 1 <= tile <= MAX_BATCH:
             raise UsageError("the tile is out of range", expected=f"1 to {MAX_BATCH} rows", found=str(tile))
         self.seat = seat_named(name)
         self.name = name
         self.tile = tile
-        self.where = str(source) if isinstance(source, Path) else f"the {name} model"
+        self.where = where or (str(source) if isinstance(source, Path) else f"the {name} model")
         self._outputs = list(self.seat.outputs)
         self._session = _session(source, self.where)
         _check_signature(self._session, self.seat, self.where)

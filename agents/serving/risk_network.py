@@ -72,8 +72,10 @@ class RiskNetwork:
             content = source.read_bytes() if isinstance(source, Path) else source
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-            raise DataError(f"cannot read the risk network: {error}", where=where, expected="a NumPy .npz") from error
+        except Exception as error:  # a damaged archive can raise nearly anything
+            raise DataError(
+                f"cannot read the risk network: {error}", where=where, expected="an archive of NumPy arrays"
+            ) from error
         return cls(arrays, where)
 
     def q_values(self, observations: NDArray[np.float32]) -> Floats:
@@ -142,5 +144,3 @@ def _check(arrays: Mapping[str, NDArray[Any]], where: str) -> dict[str, int]:
         if not np.isfinite(array).all() or (name == "std" and not (array > 0).all()):
             raise DataError(f"array {name} holds numbers that are not finite, or a deviation of 0", where=where)
     return sizes
-
-

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from agents.rules import SmaCross
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Outcome, Peer, Run, System, serve
-from engine.app.backtest import sessions_for
 from engine.app.config import DEFAULT_BLOCK, BacktestConfig
 from engine.app.loop import Timings, run_loop
 from engine.app.warmup import warm_up
+from engine.calendar import sessions_for
 from engine.pipeline import Pipeline
 from engine.recorder import RunRecorder
 from engine.step import StepBlock

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from feeds.replay import HistoricalReplay
-
-from agents.registry import make_agent
 from engine.agent import Agent
+from engine.app.agents import Activations, build_agent
 from engine.app.config import BacktestConfig
 from engine.app.loop import Clock, Screen, Timings, run_loop, timed
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.blocks import BarBlock, Ints
-from engine.calendar import DAY_NS, Sessions, sessions_between
+from engine.calendar import YEAR_NS, Sessions, sessions_for
 from engine.cuts import Cuts, EveryBars, NoCuts
 from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
@@ -30,14 +28,10 @@ from engine.source import BarSource
 from engine.step import StepBlock
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
+from feeds.replay import HistoricalReplay
 from portfolio.metrics import Metrics, compute_metrics, sessions_per_year
 from portfolio.simulator import Simulator
 from portfolio.trades import TradeBook
-
-LAST_NS = 2**63 - 1
-HORIZON_YEARS = {"24/7": 300}
-DEFAULT_HORIZON_YEARS = 25
-YEAR_NS = 365 * DAY_NS + DAY_NS // 4
 
 ScreenFactory = Callable[["Prepared"], Screen]
 Watch = Callable[[StepBlock], None]
@@ -103,7 +97,7 @@ def prepare(config: BacktestConfig, quarantine: Quarantine) -> Prepared:
         source,
         quarantine,
         instruments,
-        source.timeframe_ns,
+        source.output_timeframe_ns,
         source.labels,
         source.labels_reason,
         paths,
@@ -127,13 +121,6 @@ def _single_symbol(config: BacktestConfig, paths: Sequence[Path]) -> str | None:
         return None
     name = config.instrument_for().name
     return None if name == "GENERIC" else name
-
-
-def sessions_for(instruments: Sequence[Instrument], first_ns: int) -> Sessions:
-    """Sessions from the first bar on, of the first instrument that has a calendar with breaks (else 24/7)."""
-    chosen = next((item for item in instruments if item.calendar != "24/7"), instruments[0])
-    years = HORIZON_YEARS.get(chosen.calendar, DEFAULT_HORIZON_YEARS)
-    return sessions_between(chosen, first_ns, min(first_ns + years * YEAR_NS, LAST_NS - 30 * DAY_NS))
 
 
 def bars_per_year(sessions: Sessions, timeframe_ns: int, years: int = 4) -> float:
@@ -227,12 +214,14 @@ def run_backtest(
         )
     instruments = list(prepared.instruments.values())
     sessions = sessions_for(instruments, int(first.ts_event[0]))
-    agent = agent or make_agent(config.agent, seed=config.seed)
-    agent.bind(prepared.source.symbols, instruments)
+    agent = agent or build_agent(config)
+    agent.bind(prepared.source.symbols, instruments, prepared.timeframe_ns)
     simulator = Simulator(config, instruments, sessions.closes, bars_per_year(sessions, prepared.timeframe_ns))
     trades = TradeBook([item.multiplier * item.fx_rate for item in instruments])
     recorder = RunRecorder(folder, prepared.source.symbols, config.initial_capital, trades, sessions)
     ledger_hash = LedgerHash()
+    activations = Activations(agent, follow_store=config.cuts.follow_store)
+    models_at_start = dict(agent.provenance)
 
     def record(step: StepBlock) -> None:
         recorder.write(step)
@@ -243,7 +232,7 @@ def run_backtest(
     run_coroutine(
         run_loop(
             paced(_chain(first, stream), parse_speed(config.speed)),
-            Pipeline(agent, simulator, _cuts(config)),
+            Pipeline(agent, simulator, _cuts(config), activations.on_cut),
             record,
             timings=timings,
             screens=tuple(screen(prepared) for screen in screens),
@@ -253,6 +242,12 @@ def run_backtest(
     before = clock()
     recorder.close()
     timings.recording += clock() - before
+    if agent.waiting:
+        raise DataError(
+            "the data are too short for this agent: it never decided",
+            found=agent.waiting,
+            hint="give it more bars, from further back",
+        )
     metrics = compute_metrics(recorder.tallies, trades.stats, sessions_per_year(instruments))
     manifest = build_manifest(
         config,
@@ -266,6 +261,8 @@ def run_backtest(
         rows=timings.bars,
         quarantined=dict(quarantine.counts),
         gaps=quarantine.gaps,
+        models=models_at_start,
+        activations=activations.made,
         ledger_sha256=ledger_hash.hexdigest(),
     )
     if folder is not None:

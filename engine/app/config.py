@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from feeds.replay import ReplayConfig
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from agents.ensemble.config import EnsembleConfig
 from engine.config import Config
 from engine.errors import UsageError
 from engine.instruments import Instrument, load_instrument
 from feeds.pacing import parse_speed
+from feeds.replay import ReplayConfig
 from portfolio.config import PortfolioConfig
 
 DEFAULT_BLOCK = 8192
@@ -21,9 +22,17 @@ class CutsConfig(Config):
 
     Attributes:
         every_bars: A cut before every row whose number is a multiple of this; null is no such cut.
+        follow_store: At every cut, an ensemble takes over the version that is active in the model store then.
     """
 
     every_bars: Annotated[int, Field(ge=1)] | None = None
+    follow_store: bool = False
+
+    @model_validator(mode="after")
+    def _follow_needs_cuts(self) -> Self:
+        if self.follow_store and self.every_bars is None:
+            raise ValueError("follow_store needs every_bars: models change only at cuts")
+        return self
 
 
 class BacktestConfig(PortfolioConfig):
@@ -39,6 +48,7 @@ class BacktestConfig(PortfolioConfig):
         block: Rows of a block; any number gives the same result.
         speed: `max`, `realtime` or a factor.
         cuts: Where models and weights may change.
+        ensemble: How three agents decide together, if the agent is an ensemble.
     """
 
     data: tuple[str, ...] = ()
@@ -50,6 +60,7 @@ class BacktestConfig(PortfolioConfig):
     block: Annotated[int, Field(ge=1, le=1 << 20)] = DEFAULT_BLOCK
     speed: str = "max"
     cuts: CutsConfig = CutsConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
 
     @field_validator("speed", mode="before")
     @classmethod

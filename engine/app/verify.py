@@ -82,9 +82,7 @@ def verify(name: str) -> Verification:
     run = run_backtest(config)
     then, now = manifest.get("versions", {}), versions()
     changed = {key: (then[key], now[key]) for key in then.keys() & now.keys() if then[key] != now[key]}
-    return Verification(
-        path, manifest["ledger_sha256"], run.manifest["ledger_sha256"], run.timings.bars, changed
-    )
+    return Verification(path, manifest["ledger_sha256"], run.manifest["ledger_sha256"], run.timings.bars, changed)
 
 
 def _data_file(manifest: Path, entry: dict[str, Any]) -> Path:

@@ -22,6 +22,7 @@ from engine.records import (
     Reason,
     Records,
     Role,
+    SeatName,
     TimeInForce,
 )
 
@@ -109,6 +110,15 @@ TRADE_COLUMNS = (
     Column("fills", "fills"),
     Column("open", "open", "flag"),
 )
+AGENT_COLUMNS = (
+    Column("ts_event", "ts_event", "time"),
+    Column("row", "seq"),
+    Column("seat", "seat", "word", _words(SeatName)),
+    Column("symbol", "symbol", "symbol"),
+    Column("first_bar", "first_ts", "time"),
+    Column("last_bar", "last_ts", "time"),
+    *(Column(name, name) for name in ("action_0", "action_1", "action_2", "confidence")),
+)
 SESSION_COLUMNS = (
     Column("ts_event", "ts_event", "time"),
     Column("equity", "equity"),
@@ -140,7 +150,8 @@ def _array(records: Records, column: Column, symbols: Sequence[str]) -> pa.Array
         case "flag":
             return pa.array(values != 0)
         case "symbol":
-            return pa.DictionaryArray.from_arrays(values.astype(np.int32), pa.array(list(symbols), pa.string()))
+            indices = pa.array(values.astype(np.int32), mask=values < 0)  # below 0: the whole book
+            return pa.DictionaryArray.from_arrays(indices, pa.array(list(symbols), pa.string()))
         case "word":
             low, high = min(column.words), max(column.words)
             names = pa.array([column.words.get(value, "") for value in range(low, high + 1)])

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.api import backtest
-from engine.app.backtest import bars_per_year, sessions_for
+from engine.app.backtest import bars_per_year
 from engine.app.verify import read_manifest, verify
 from engine.blocks import BarBlock
+from engine.calendar import sessions_for
 from engine.errors import CheckFailed, DataError, UsageError
 from engine.instruments import load_instrument
 from engine.paths import shipped

@@ -1,0 +1,196 @@
+"""The ensemble: a strategic, a tactical and a risk agent decide together inside the loop.
+
+Strategic and tactical decisions depend on the market alone and are mapped over the block; the risk agent sees the
+portfolio and is asked inside the scan, where the three become orders. The target position is direction x base size x
+position scale x risk level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from agents.compiled import compile_decide
+from agents.ensemble import kernels as layout
+from agents.ensemble.config import EnsembleConfig
+from agents.ensemble.outputs import collect_outputs
+from agents.ensemble.seats import TIMEFRAME_NS, Decisions, ModelSeat, RuleSeat, Seat
+from agents.registry import make_market_agent
+from agents.serving.onnx_model import OnnxModel
+from agents.serving.risk_network import RiskNetwork
+from engine.blocks import BarBlock, Floats
+from engine.calendar import sessions_for
+from engine.errors import UsageError
+from engine.instruments import Instrument
+from engine.simulator import Simulator
+from engine.step import StepBlock
+from engine.timeframe import MINUTE_NS, format_timeframe
+
+
+class Models(Protocol):
+    """Networks of the seats; `agents.models.loading.LoadedEnsemble` is one."""
+
+    @property
+    def version(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash that stands for every network."""
+        ...
+
+    @property
+    def strategic(self) -> OnnxModel | None:
+        """Network of the strategic seat."""
+        ...
+
+    @property
+    def tactical(self) -> OnnxModel | None:
+        """Network of the tactical seat."""
+        ...
+
+    @property
+    def risk(self) -> RiskNetwork | None:
+        """Network of the risk seat."""
+        ...
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Networks picked one by one."""
+
+    version: str
+    sha256: str
+    strategic: OnnxModel | None = None
+    tactical: OnnxModel | None = None
+    risk: RiskNetwork | None = None
+
+
+class Ensemble:
+    """Three seats, each a model or a rule agent.
+
+    Args:
+        models: The networks; None if every seat is taken by a rule agent.
+        config: Seats, cadence, threshold.
+
+    Raises:
+        UsageError: If a seat has neither a model nor a rule agent.
+    """
+
+    def __init__(self, models: Models | None, config: EnsembleConfig | None = None) -> None:
+        self.config = config or EnsembleConfig()
+        self._models = models
+        self._next: Models | None = None
+        for name in ("strategic", "tactical", "risk"):
+            if getattr(self.config.seats, name) is None and (models is None or getattr(models, name) is None):
+                raise UsageError(
+                    f"the {name} seat is empty",
+                    expected=f"a {name} model, or ensemble.seats.{name} in the configuration",
+                )
+
+    def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
+        """Learn what is traded; carried state starts anew.
+
+        Raises:
+            UsageError: If the bars are longer than those of the tactical agent, or do not divide them.
+        """
+        if TIMEFRAME_NS["tactical"] % timeframe_ns:
+            raise UsageError(
+                "the ensemble cannot use bars of this length",
+                expected="bars of which a whole number makes 5 minutes",
+                found=format_timeframe(timeframe_ns),
+                hint="use the 1-minute bars; the ensemble aggregates them itself",
+            )
+        self._symbols, self._instruments = tuple(symbols), tuple(instruments)
+        self._seats: dict[str, Seat] = {}
+        self._decide = compile_decide(layout.decide, "Ensemble")
+        self._params = self._make_params()
+        self._memory = self._make_memory()
+
+    def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
+        """Map the seats over the block, then scan it."""
+        if not self._seats:
+            self._seats = self._make_seats(int(block.ts_event[0]))
+        signals = np.zeros((len(block), len(block.symbols), layout.SIGNAL_COLUMNS))
+        decided = {name: seat.push(block) for name, seat in self._seats.items()}
+        self._fill(signals, block, decided)
+        step = simulator.run_compiled(block, signals, self._decide, self._params, self._memory)
+        return replace(step, outputs=collect_outputs(block, signals, decided))
+
+    def swap(self, models: Models) -> None:
+        """Take other models from the next cut on; positions and carried state stay."""
+        self._next = models
+
+    def on_cut(self) -> str | None:
+        """Called between blocks at a declared cut; returns the version that takes over here, if one does."""
+        if self._next is None:
+            return None
+        self._models, self._next = self._next, None
+        for name, seat in self._seats.items():
+            model = getattr(self._models, name)
+            if isinstance(seat, ModelSeat) and model is not None:
+                seat.model = model
+        self._params = self._make_params()
+        return self._models.version
+
+    @property
+    def waiting(self) -> str | None:
+        """Which seats have not decided yet, and why."""
+        if not self._seats:
+            return "no bar was seen"
+        reasons = [seat.waiting for seat in self._seats.values() if seat.waiting]
+        return "; ".join(reasons) or None
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Version and hash of the models, and the rule agents in seats."""
+        seats = {name: spec for name, spec in self.config.seats.model_dump().items() if spec}
+        if self._models is None:
+            return {"seats": seats}
+        return {"version": self._models.version, "sha256": self._models.sha256, "seats": seats}
+
+    def _make_seats(self, first_ns: int) -> dict[str, Seat]:
+        sessions = sessions_for(self._instruments, first_ns)
+        seats: dict[str, Seat] = {}
+        for name in ("strategic", "tactical"):
+            spec = getattr(self.config.seats, name)
+            if spec is not None:
+                agent = make_market_agent(spec)
+                stop = self.config.stop_distance
+                seats[name] = RuleSeat(name, agent, self._symbols, self._instruments, sessions, stop)
+            else:
+                seats[name] = ModelSeat(name, getattr(self._models, name), self._symbols, sessions)
+        return seats
+
+    def _make_params(self) -> Floats:
+        spec = self.config.seats.risk
+        level = float(spec.removeprefix("level:")) if spec else -1.0
+        ticks = [instrument.tick_size for instrument in self._instruments]
+        head = [float(TIMEFRAME_NS["tactical"]), self.config.rebalance, level, float(len(ticks))]
+        network = self._models.risk.params if self._models and self._models.risk else np.zeros(0)
+        return np.concatenate([np.array(head + ticks), network])
+
+    def _make_memory(self) -> Floats:
+        scratch = self._models.risk.scratch_size if self._models and self._models.risk else 0
+        slots = layout.MEMORY_HEAD + layout.SLOT * len(self._symbols)
+        memory = np.zeros(slots + layout.METRICS + layout.LEVELS + scratch)
+        memory[layout.LEVEL] = np.nan
+        return memory
+
+    def _fill(self, signals: Floats, block: BarBlock, decided: Mapping[str, Decisions]) -> None:
+        strategic, tactical = decided["strategic"], decided["tactical"]
+        at = strategic.known_at - block.seq
+        signals[at, strategic.symbol, layout.STRATEGIC_FRESH] = 1.0
+        signals[at, strategic.symbol, layout.DIRECTION] = strategic.action[:, 0]
+        at = tactical.known_at - block.seq
+        signals[at, tactical.symbol, layout.TACTICAL_FRESH] = 1.0
+        signals[at, tactical.symbol, layout.TIMING : layout.SCALE + 1] = tactical.action
+        ranges = self._seats["tactical"].ranges
+        rows = ranges.known_at - block.seq
+        signals[rows, :, layout.ATR] = np.nan_to_num(ranges.atr)
+        signals[:, 0, layout.RISK_CLOCK] = self.config.risk_cadence == "bar"
+        signals[rows, 0, layout.RISK_CLOCK] = 1.0

@@ -1,0 +1,222 @@
+"""The seats of the ensemble that depend on the market alone: strategic and tactical, by model or by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import MarketAgent
+from agents.features.stream import WARMUP, FeatureStream
+from agents.features.windows import Windows
+from agents.serving.onnx_model import OnnxModel
+from agents.serving.seats import confidence
+from engine.aggregate import Aggregator
+from engine.blocks import BarBlock, Floats, Ints
+from engine.calendar import Sessions
+from engine.errors import UsageError
+from engine.instruments import Instrument
+
+TIMEFRAME_NS = {"strategic": 30 * 60_000_000_000, "tactical": 5 * 60_000_000_000}
+WINDOW = {"strategic": (48, 13), "tactical": (60, 7)}
+COMPONENTS = {"strategic": 1, "tactical": 3}
+BOX_LOW, BOX_HIGH = np.array([0.0, 0.001, 0.1]), np.array([1.0, 0.05, 2.0])
+ATR_SPAN = 14
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """What one seat decided within a block, in order of the rows at which it became known.
+
+    Attributes:
+        known_at: Number of the source row at whose close the decision is made, shape (m,).
+        symbol: Index of the symbol, shape (m,).
+        action: Strategic: the side (-1, 0, 1). Tactical: timing, stop distance, scale. Shape (m, components).
+        confidence: From the policy's own distribution, 0..1, shape (m,).
+        first_ts, last_ts: Close times of the first and last bar observed, nanoseconds UTC, shape (m,).
+    """
+
+    known_at: Ints
+    symbol: Ints
+    action: Floats
+    confidence: Floats
+    first_ts: Ints
+    last_ts: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranges:
+    """Average true range of the tactical bars, price units, by the row at which it became known."""
+
+    known_at: Ints
+    atr: Floats
+
+
+class Seat(Protocol):
+    """A seat that maps bars to decisions."""
+
+    def push(self, block: BarBlock) -> Decisions:
+        """Decisions that the block's bars lead to."""
+        ...
+
+    @property
+    def ranges(self) -> Ranges:
+        """Average true ranges of the bars completed by the last push."""
+        ...
+
+    @property
+    def waiting(self) -> str | None:
+        """What is still missing before the first decision; None once one was made."""
+        ...
+
+
+class ModelSeat:
+    """An ONNX model over windows of features.
+
+    Args:
+        name: "strategic" or "tactical".
+        model: Its network; may be replaced between blocks.
+        symbols: S names.
+        sessions: For the aggregation.
+    """
+
+    def __init__(self, name: str, model: OnnxModel, symbols: Sequence[str], sessions: Sessions) -> None:
+        self.name, self.model = name, model
+        self._stream = FeatureStream(name, symbols, sessions)
+        self._windows = Windows(*WINDOW[name], len(symbols))
+        self.ranges = Ranges(np.empty(0, np.int64), np.empty((0, len(symbols))))
+        self._decided, self._rows = False, 0
+
+    def push(self, block: BarBlock) -> Decisions:
+        """Features, windows and one batched inference for all decisions of the block."""
+        rows = self._stream.push(block)
+        self._rows += len(rows.known_at)
+        self.ranges = Ranges(rows.known_at, rows.atr)
+        windows = self._windows.push(rows)
+        if not len(windows.known_at):
+            return _nothing(self.name)
+        self._decided = True
+        outputs = self.model.run(windows.observations)
+        return Decisions(
+            windows.known_at,
+            windows.symbol,
+            _action(self.name, outputs),
+            confidence(self.name, outputs),
+            windows.first_ts,
+            windows.last_ts,
+        )
+
+    @property
+    def waiting(self) -> str | None:
+        """How many bars the first decision needs, and how many there were."""
+        if self._decided:
+            return None
+        minutes = TIMEFRAME_NS[self.name] // 60_000_000_000
+        needed = WARMUP[self.name] + self._windows.length - 1
+        wanted = f"the {self.name} agent needs {needed} bars of {minutes} minutes before its first decision"
+        return f"{wanted}, and saw {self._rows}"
+
+
+class RuleSeat:
+    """A rule agent, or a class of the user's, on the seat's own bars.
+
+    The sign of its wanted position is the strategic direction; its size is the tactical scale, entered at the market,
+    unless the agent has a method `tactics(block)` that gives timing, stop distance and scale, shape (rows, S, 3).
+
+    Args:
+        name: "strategic" or "tactical".
+        agent: Not yet bound.
+        symbols: S names.
+        instruments: One a symbol.
+        sessions: For the aggregation.
+        stop_distance: For an agent without `tactics`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        agent: MarketAgent,
+        symbols: Sequence[str],
+        instruments: Sequence[Instrument],
+        sessions: Sessions,
+        stop_distance: float,
+    ) -> None:
+        if not isinstance(agent, MarketAgent):
+            raise UsageError(
+                f"the {name} seat takes an agent that depends on the market alone",
+                expected="a rule agent, or a subclass of agents.base.MarketAgent",
+                found=type(agent).__name__,
+            )
+        agent.bind(symbols, instruments)
+        self.name, self._agent, self._stop = name, agent, stop_distance
+        self._aggregator = Aggregator(TIMEFRAME_NS[name], sessions)
+        self._ranges = TrueRange(len(symbols))
+        self.ranges = Ranges(np.empty(0, np.int64), np.empty((0, len(symbols))))
+        self._decided = False
+
+    def push(self, block: BarBlock) -> Decisions:
+        """One decision for every completed bar of every symbol."""
+        aggregated = self._aggregator.push(block)
+        bars = aggregated.bars
+        if not len(bars):
+            self.ranges = Ranges(np.empty(0, np.int64), np.empty((0, len(block.symbols))))
+            return _nothing(self.name)
+        self.ranges = Ranges(aggregated.known_at, self._ranges.push(bars))
+        actions = self._actions(bars)
+        row, symbol = np.nonzero(bars.present & np.isfinite(actions).all(axis=2))
+        self._decided |= len(row) > 0
+        ts = bars.ts_event[row]
+        return Decisions(aggregated.known_at[row], symbol, actions[row, symbol], np.ones(len(row)), ts, ts)
+
+    def _actions(self, bars: BarBlock) -> Floats:
+        if self.name == "tactical" and hasattr(self._agent, "tactics"):
+            given = np.asarray(self._agent.tactics(bars), dtype=np.float64)
+            expected = (len(bars), len(bars.symbols), 3)
+            if given.shape != expected:
+                raise UsageError("tactics has the wrong shape", expected=str(expected), found=str(given.shape))
+            return np.clip(given, BOX_LOW, BOX_HIGH)
+        targets = self._agent.targets(bars)
+        if self.name == "strategic":
+            return np.sign(targets)[:, :, None]
+        scale = np.clip(np.abs(targets), BOX_LOW[2], BOX_HIGH[2])
+        return np.stack([np.ones_like(scale), np.full_like(scale, self._stop), scale], axis=2)
+
+    @property
+    def waiting(self) -> str | None:
+        """Whether a bar of the seat's timeframe was ever completed."""
+        return None if self._decided else f"the {self.name} agent never saw a whole bar of its own"
+
+
+class TrueRange:
+    """Average true range with carried state: Wilder's smoothing over 14 bars, from the first bar on."""
+
+    def __init__(self, symbols: int) -> None:
+        self._atr = np.full(symbols, np.nan)
+        self._close = np.full(symbols, np.nan)
+
+    def push(self, bars: BarBlock) -> Floats:
+        """Average after each bar, shape (rows, S); NaN before a symbol's first bar."""
+        out = np.empty(bars.close.shape)
+        for i in range(len(bars)):
+            low = np.fmin(bars.low[i], self._close)
+            high = np.fmax(bars.high[i], self._close)
+            span = high - low
+            fresh = np.where(np.isnan(self._atr), span, self._atr + (span - self._atr) / ATR_SPAN)
+            self._atr = np.where(bars.present[i], fresh, self._atr)
+            self._close = np.where(bars.present[i], bars.close[i], self._close)
+            out[i] = self._atr
+        return out
+
+
+def _action(name: str, outputs: dict[str, NDArray[Any]]) -> Floats:
+    if name == "strategic":
+        return (outputs["action"].astype(np.float64) - 1.0).reshape(-1, 1)
+    return outputs["action"].astype(np.float64).clip(BOX_LOW, BOX_HIGH)
+
+
+def _nothing(name: str) -> Decisions:
+    none, integers = np.empty(0), np.empty(0, np.int64)
+    return Decisions(integers, integers, np.empty((0, COMPONENTS[name])), none, integers, integers)

@@ -1,0 +1,157 @@
+"""Features of a stream of bars: aggregated to a seat's timeframe, then computed with carried state."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.features.kernels.strategic import STRATEGIC_STATE, STRATEGIC_WARMUP, strategic_rows
+from agents.features.kernels.tactical import TACTICAL_STATE, TACTICAL_WARMUP, tactical_rows
+from agents.features.schema import SEATS, schema_hash
+from engine.aggregate import Aggregated, Aggregator
+from engine.blocks import BarBlock, Bools, Floats, Ints
+from engine.calendar import Sessions
+from engine.errors import DataError, UsageError
+from engine.records import Records
+from engine.timeframe import parse_timeframe
+
+WARMUP = {"strategic": STRATEGIC_WARMUP, "tactical": TACTICAL_WARMUP}
+"""Bars of a symbol, in the seat's timeframe, of which the last has the first ready row."""
+
+_STATES = {"strategic": STRATEGIC_STATE, "tactical": TACTICAL_STATE}
+_MARK_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureRows:
+    """Features of n consecutive bars of a seat's timeframe.
+
+    Attributes:
+        features: float32, shape (n, S, F), C-contiguous; 0 where not ready.
+        ready: Whether the symbol has this bar and was warm, shape (n, S).
+        atr: Average true range of 14 bars in price units, shape (n, S); NaN without a bar and before it exists.
+        ts_event: Close times, nanoseconds UTC, shape (n,).
+        known_at: Number of the source row at which each became known, shape (n,).
+    """
+
+    features: NDArray[np.float32]
+    ready: Bools
+    atr: Floats
+    ts_event: Ints
+    known_at: Ints
+
+    def __len__(self) -> int:
+        return len(self.ts_event)
+
+
+class FeatureStream:
+    """Market features of one seat; any blocking of the same bars gives the same bits.
+
+    A symbol without a bar in a row, or with one whose prices are not positive, is not ready there, and its state
+    stays as it is.
+
+    Args:
+        seat: strategic or tactical.
+        symbols: S names, as in every block that will come.
+        sessions: Sessions that reach at least to the last bar that will come.
+
+    Raises:
+        UsageError: If the seat sees no market features, or there is no session.
+    """
+
+    def __init__(self, seat: str, symbols: Sequence[str], sessions: Sessions) -> None:
+        if seat not in WARMUP:
+            raise UsageError(f"no market features are defined for the seat {seat!r}", expected=", ".join(WARMUP))
+        self.seat = seat
+        self.symbols = tuple(symbols)
+        features = SEATS[seat].features
+        self._lowest = np.array([feature.low for feature in features], np.float64)
+        self._highest = np.array([feature.high for feature in features], np.float64)
+        self._aggregator = Aggregator(parse_timeframe(SEATS[seat].timeframe or ""), sessions)
+        self._sessions = sessions
+        self._state: Records = np.zeros(len(self.symbols), _STATES[seat])
+
+    @property
+    def horizon_ns(self) -> int:
+        """Close of the last known session, nanoseconds UTC; later bars are refused until `extend`."""
+        return self._aggregator.horizon_ns
+
+    def push(self, block: BarBlock) -> FeatureRows:
+        """Take the next rows of the stream; give the features of the bars that they complete.
+
+        Raises:
+            DataError: If symbols are not those of the stream, time runs backwards or the rows lie beyond the last
+                session.
+        """
+        if block.symbols != self.symbols:
+            raise DataError(
+                "these are not the symbols of the stream",
+                where=f"row {block.seq}",
+                expected=", ".join(self.symbols),
+                found=", ".join(block.symbols),
+            )
+        return self._rows(self._aggregator.push(block))
+
+    def extend(self, sessions: Sessions) -> None:
+        """Go on with sessions that reach further; those of the bars seen so far must be the same.
+
+        Raises:
+            UsageError: If there is no session.
+        """
+        self._aggregator.extend(sessions)
+        self._sessions = sessions
+
+    def snapshot(self) -> bytes:
+        """The carried state; `restore` of a stream made alike continues from here with the same features."""
+        return self._mark() + self._state.tobytes() + self._aggregator.snapshot()
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If the snapshot is not one of this seat, these symbols and these formulas.
+        """
+        start = _MARK_BYTES + self._state.nbytes
+        if len(state) < start or state[:_MARK_BYTES] != self._mark():
+            raise DataError(
+                "the snapshot is not that of this feature stream",
+                expected=f"seat {self.seat}, symbols {', '.join(self.symbols)}, the present formulas",
+                found="another seat, other symbols or other formulas",
+            )
+        self._aggregator.restore(state[start:], self.symbols)
+        self._state = np.frombuffer(state[_MARK_BYTES:start], self._state.dtype).copy()
+
+    def _mark(self) -> bytes:
+        return hashlib.sha256("\n".join((schema_hash(self.seat), *self.symbols)).encode()).digest()
+
+    def _rows(self, done: Aggregated) -> FeatureRows:
+        shape = (len(done), len(self.symbols))
+        ts_event = done.bars.ts_event
+        features = np.empty((*shape, len(self._lowest)), np.float32)
+        ready, atr = np.empty(shape, np.bool_), np.empty(shape)
+        # bars carry no quotes and no signed volume, so that both are estimated
+        not_known = np.full(shape, np.nan)
+        ranges, bars = (self._lowest, self._highest), done.bars.kernel_view()
+        if self.seat == "strategic":
+            elapsed = elapsed_fraction(self._sessions, ts_event)
+            strategic_rows(*ranges, self._state, bars, elapsed, not_known, features, ready, atr)
+        else:
+            tactical_rows(*ranges, self._state, bars, not_known, features, ready, atr)
+        return FeatureRows(features, ready, atr, ts_event, done.known_at)
+
+
+def elapsed_fraction(sessions: Sessions, ts_event: Ints) -> Floats:
+    """How much of its session has passed at each close time, 0 to 1; 0 for a time between sessions.
+
+    Args:
+        sessions: Sessions that reach at least to the last time.
+        ts_event: Close times, nanoseconds UTC, shape (n,).
+    """
+    at = np.minimum(sessions.index(ts_event), len(sessions.closes) - 1)
+    opens = sessions.opens[at]
+    elapsed: Floats = np.clip((ts_event - opens) / (sessions.closes[at] - opens), 0.0, 1.0)
+    return elapsed

@@ -1,0 +1,135 @@
+"""Windows over feature rows: what a network observes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from agents.features.stream import FeatureRows
+from engine.blocks import Bools, Ints
+from engine.errors import DataError, UsageError
+
+Observations = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowBatch:
+    """Complete windows, ordered by row and, within a row, by symbol.
+
+    Attributes:
+        observations: float32, shape (m, length, F), C-contiguous, oldest row first.
+        symbol: Number of the symbol of each, shape (m,).
+        known_at: Number of the source row at which each became known, shape (m,).
+        first_ts: Close time of the oldest row of each, nanoseconds UTC, shape (m,).
+        last_ts: Close time of the newest row, shape (m,).
+    """
+
+    observations: Observations
+    symbol: Ints
+    known_at: Ints
+    first_ts: Ints
+    last_ts: Ints
+
+    def __len__(self) -> int:
+        return len(self.symbol)
+
+
+class Windows:
+    """The last `length` ready rows of each symbol, at every ready row that has so many.
+
+    A row without the symbol is no row of the symbol: its window reaches further back over such rows. A symbol that was
+    ready once is ready at every later bar of its own, so these rows are consecutive bars of the symbol. Any
+    blocking of the same rows gives the same windows.
+
+    Args:
+        length: Rows in a window.
+        features: F, features in a row.
+        symbols: S, how many symbols.
+
+    Raises:
+        UsageError: If one of these is not positive.
+    """
+
+    def __init__(self, length: int, features: int, symbols: int) -> None:
+        if min(length, features, symbols) < 1:
+            raise UsageError(
+                "windows need a length, features and symbols",
+                expected="at least 1 of each",
+                found=f"length {length}, {features} features, {symbols} symbols",
+            )
+        self.length = length
+        # the newest rows lie at the end; what is not filled yet stays 0
+        self._history = np.zeros((symbols, length - 1, features), np.float32)
+        self._times = np.zeros((symbols, length - 1), np.int64)
+        self._held = np.zeros(symbols, np.int64)
+
+    def push(self, rows: FeatureRows) -> WindowBatch:
+        """Take the next rows; give the windows that end at one of them.
+
+        Raises:
+            DataError: If the rows are of other symbols or features.
+        """
+        symbols, _, features = self._history.shape
+        if rows.features.shape[1:] != (symbols, features):
+            raise DataError(
+                "the feature rows do not fit the windows",
+                expected=f"{symbols} symbols of {features} features",
+                found=f"{rows.features.shape[1]} symbols of {rows.features.shape[2]} features",
+            )
+        complete = self._complete(rows.ready)
+        row, symbol = np.nonzero(complete)
+        place = np.cumsum(complete.ravel()).reshape(complete.shape) - 1
+        observations = np.empty((len(row), self.length, features), np.float32)
+        first_ts = np.empty(len(row), np.int64)
+        for s in range(symbols):
+            self._push_symbol(rows, s, place[complete[:, s], s], observations, first_ts)
+        return WindowBatch(
+            observations, symbol.astype(np.int64), rows.known_at[row], first_ts, last_ts=rows.ts_event[row]
+        )
+
+    def snapshot(self) -> bytes:
+        """The carried state; `restore` of windows made alike continues from here with the same windows."""
+        return self._held.tobytes() + self._times.tobytes() + self._history.tobytes()
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If the snapshot is not one of windows of this shape.
+        """
+        arrays = (self._held, self._times, self._history)
+        if len(state) != sum(array.nbytes for array in arrays):
+            raise DataError(
+                "the snapshot is not that of windows of this shape",
+                expected=f"{sum(array.nbytes for array in arrays)} bytes",
+                found=f"{len(state)} bytes",
+            )
+        start = 0
+        for array in arrays:
+            part = state[start : start + array.nbytes]
+            array[:] = np.frombuffer(part, array.dtype).reshape(array.shape)
+            start += array.nbytes
+
+    def _complete(self, ready: Bools) -> Bools:
+        """Where a window ends, shape (n, S)."""
+        enough: Bools = np.cumsum(ready, axis=0) + self._held >= self.length
+        return ready & enough
+
+    def _push_symbol(self, rows: FeatureRows, s: int, place: Ints, observations: Observations, first_ts: Ints) -> None:
+        """Put the windows of one symbol into their places, and keep its last rows."""
+        ready = rows.ready[:, s]
+        old = self.length - 1 - int(self._held[s])
+        features = np.concatenate([self._history[s, old:], rows.features[ready, s]])
+        times = np.concatenate([self._times[s, old:], rows.ts_event[ready]])
+        if len(place):
+            flat = sliding_window_view(features.ravel(), self.length * features.shape[1])[:: features.shape[1]]
+            observations[place] = flat.reshape(len(place), self.length, features.shape[1])
+            first_ts[place] = times[: len(place)]
+        kept = min(len(features), self.length - 1)
+        if kept:
+            self._history[s, -kept:] = features[-kept:]
+            self._times[s, -kept:] = times[-kept:]
+        self._held[s] = kept

@@ -1,0 +1,99 @@
+"""Building the agent that a configuration names: rule agents, classes of one's own, and the ensemble."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agents.ensemble.config import EnsembleConfig, SeatsConfig
+from agents.ensemble.ensemble import Ensemble, Networks
+from agents.models.loading import LoadedEnsemble, load_ensemble
+from agents.models.production import load_production, load_seat
+from agents.models.store import resolve_ensemble
+from agents.registry import make_agent
+from engine.agent import Agent
+from engine.app.config import BacktestConfig
+from engine.app.manifest import sha256_file
+from engine.config import parse
+from engine.errors import GrandModelError
+from engine.log import logger
+
+STAND_ASIDE = {"strategic": None, "tactical": "buy_and_hold", "risk": "level:4"}
+
+
+def build_agent(config: BacktestConfig) -> Agent:
+    """The agent of a configuration.
+
+    `ensemble` is the active version of the model store, `ensemble:NAME` another version or a folder, and
+    `ensemble:FILE.yaml` a production configuration.
+
+    Raises:
+        GrandModelError: If there is no such agent, or its models are damaged or made for another schema.
+    """
+    head, _, tail = config.agent.partition(":")
+    if head != "ensemble":
+        return make_agent(config.agent, seed=config.seed)
+    if tail.endswith((".yaml", ".yml")):
+        return _from_production(Path(tail), config.ensemble)
+    return Ensemble(_models(tail, config.ensemble), config.ensemble)
+
+
+class Activations:
+    """Lets other models take over at cuts, and keeps the list of when which did.
+
+    Args:
+        agent: Only an ensemble can change its models.
+        follow_store: Whether to look for another active version in the model store at every cut.
+        find: Where the active version lies; the model store by default.
+
+    Attributes:
+        made: One entry for every take-over: the row from which it holds, version and hash.
+    """
+
+    def __init__(self, agent: Agent, follow_store: bool = False, find: Callable[[], Path] | None = None) -> None:
+        self._ensemble = agent if isinstance(agent, Ensemble) else None
+        self._find = (find or (lambda: resolve_ensemble(None))) if follow_store or find else None
+        self.made: list[dict[str, Any]] = []
+
+    def on_cut(self, seq: int) -> None:
+        """Called by the pipeline before the row `seq`; a damaged version is refused and the present one stays."""
+        if self._ensemble is None:
+            return
+        if self._find is not None:
+            self._look(self._ensemble, self._find)
+        if self._ensemble.on_cut() is not None:
+            self.made.append({"seq": seq, **self._ensemble.provenance})
+
+    def _look(self, ensemble: Ensemble, find: Callable[[], Path]) -> None:
+        try:
+            folder = find()
+            if folder.name != ensemble.provenance.get("version"):
+                ensemble.swap(load_ensemble(folder))
+        except GrandModelError as error:
+            logger("models").warning("the active version cannot be loaded, the present one stays", reason=str(error))
+
+
+def _models(spec: str, config: EnsembleConfig) -> LoadedEnsemble | None:
+    if all(config.seats.model_dump().values()):
+        return None
+    return load_ensemble(resolve_ensemble(spec))
+
+
+def _from_production(path: Path, config: EnsembleConfig) -> Ensemble:
+    """Seats by file: networks, rule agents, or empty ones that stand aside (scale 1 at the market; full exposure)."""
+    networks: dict[str, Any] = {}
+    seats: dict[str, str | None] = config.seats.model_dump()
+    for seat, entry in load_production(path).items():
+        if entry.enabled and entry.agent is None:
+            networks[seat] = load_seat(seat, entry)
+        elif seats[seat] is None:
+            seats[seat] = entry.agent if entry.enabled else STAND_ASIDE[seat]
+    digest = hashlib.sha256()
+    for _, entry in sorted(load_production(path).items()):
+        if entry.onnx_path is not None:
+            digest.update(sha256_file(entry.onnx_path).encode())
+    models = Networks(version=path.stem, sha256=digest.hexdigest(), **networks)
+    chosen = parse(SeatsConfig, seats, where=str(path))
+    return Ensemble(models, config.model_copy(update={"seats": chosen}))

@@ -1,0 +1,172 @@
+"""`grandmodel models`: versions of the ensemble, which one is active, and whether their files are whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from agents.models.store import ModelStore
+
+app = typer.Typer(help="List, verify, add and activate versions of the models.", no_args_is_help=True)
+
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Folder of the store; else what GRANDMODEL_MODELS names, else models/store.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="Name of a version.", show_default=False)]
+Spec = Annotated[
+    str | None,
+    typer.Argument(metavar="[VERSION|FOLDER]", help="Name of a version, or a folder; else the active one."),
+]
+Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; kept in the history.")]
+
+
+@app.command("list", epilog="Example: grandmodel models list")
+def list_(store: Store = None, as_json: AsJson = False) -> None:
+    """List all versions; the active one is marked."""
+    models = _store(store)
+    active = models.active()
+    rows = [_row(models, version, active) for version in models.versions()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    from engine.cli.console import out
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("", "version", "seats", "trained", "activated", "sha256"):
+        table.add_column(title)
+    for row in rows:
+        seats = Text(f"damaged: {row['error']}", style="red") if row["error"] else Text(", ".join(row["seats"]))
+        trained = "" if row["error"] else "no" if row["untrained"] else "yes"
+        mark = Text("*" if row["active"] else "", style="bold green")
+        digest = (row["sha256"] or "")[:12]
+        table.add_row(mark, Text(row["version"]), seats, trained, row["activated"] or "", digest)
+    out().print(table)
+
+
+@app.command(epilog="Example: grandmodel models show untrained-1")
+def show(version: Spec = None, store: Store = None, as_json: AsJson = False) -> None:
+    """Show what one version is: who made it, from what, and its files."""
+    from agents.models.metadata import read_ensemble
+    from agents.models.store import resolve_ensemble
+
+    folder = resolve_ensemble(version, _store(store))
+    metadata, digest = read_ensemble(folder)
+    if as_json:
+        facts = {"folder": str(folder), "sha256": digest, **metadata.model_dump(mode="json")}
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    from engine.cli.console import out
+
+    lines = {
+        "version": metadata.version + (" (untrained: its decisions mean nothing)" if metadata.untrained else ""),
+        "folder": str(folder),
+        "sha256": digest,
+        "created by": metadata.created_by,
+        "seed": "" if metadata.seed is None else str(metadata.seed),
+        "training data": "\n".join(metadata.training_data) or "none",
+        "metrics": _pairs({name: "-" if value is None else f"{value:g}" for name, value in metadata.metrics.items()}),
+        "versions": _pairs(metadata.versions),
+        "features": _pairs({seat: metadata.schemas[seat].sha256[:16] for seat in metadata.seats}),
+        "files": "\n".join(f"{sha[:16]}  {name}" for name, sha in metadata.files.items()),
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, text in lines.items():
+        if text:
+            table.add_row(label, Text(text))
+    out().print(table)
+
+
+@app.command(epilog="Example: grandmodel models verify")
+def verify(version: Spec = None, store: Store = None) -> None:
+    """Check every byte of a version, load its networks and try whether batches change their answers.
+
+    Exit code 0: whole. 1: something was changed or does not fit. 2: something is missing or cannot be read.
+    """
+    from agents.models.loading import load_ensemble
+    from agents.models.store import resolve_ensemble
+    from engine.cli.console import note, out
+
+    loaded = load_ensemble(resolve_ensemble(version, _store(store)), check_batches=True)
+    for model in (loaded.strategic, loaded.tactical):
+        if model is not None and model.tile is not None:
+            note(f"answers of the {model.name} network depend on the batch here: it is served in tiles of {model.tile}")
+    files = len(loaded.metadata.files) + 1
+    out().print(f"{loaded.version}: {files} files are whole, sha256 {loaded.sha256}", soft_wrap=True, highlight=False)
+
+
+@app.command(epilog="Example: grandmodel models activate 2026-05-nightly --note 'better on May'")
+def activate(version: Version, note: Note = "", store: Store = None) -> None:
+    """Make a version the active one, after verifying it."""
+    entry = _store(store).activate(version, _now(), note)
+    typer.echo(f"{entry.version} is active since {entry.activated}")
+
+
+@app.command(epilog="Example: grandmodel models rollback --note 'too many trades'")
+def rollback(note: Note = "", store: Store = None) -> None:
+    """Make the version active again that was so before the last activation."""
+    entry = _store(store).rollback(_now(), note)
+    typer.echo(f"{entry.version} is active since {entry.activated}")
+
+
+@app.command(epilog="Example: grandmodel models add models/production")
+def add(folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False)], store: Store = None) -> None:
+    """Verify a version and copy it into the store; it is not active before it is activated."""
+    models = _store(store)
+    version = models.add(folder)
+    typer.echo(f"{version} is in {models.root}; `grandmodel models activate {version}` makes it the active one")
+
+
+def _store(root: Path | None) -> ModelStore:
+    from agents.models.store import ModelStore
+
+    return ModelStore(root)
+
+
+def _now() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _row(models: ModelStore, version: str, active: str) -> dict[str, Any]:
+    from agents.models.metadata import read_ensemble
+    from engine.errors import GrandModelError
+
+    times = [entry.activated for entry in models.history() if entry.version == version]
+    row: dict[str, Any] = {
+        "version": version,
+        "active": version == active,
+        "activated": times[-1] if times else None,
+        "seats": [],
+        "untrained": None,
+        "sha256": None,
+        "error": None,
+    }
+    try:
+        metadata, digest = read_ensemble(models.path(version))
+    except GrandModelError as error:
+        return {**row, "error": error.what}
+    return {**row, "seats": list(metadata.seats), "untrained": metadata.untrained, "sha256": digest}
+
+
+def _pairs(values: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
