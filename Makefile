@@ -43,7 +43,7 @@ format: $(VENV)/dev ## Format the sources
 bench: $(VENV)/base ## Measure speed beside other backtesters (installs them)
 	$(PIP) -e '.[bench]'
 	test -x .venvs/nautilus/bin/python || $(PYTHON) -m venv .venvs/nautilus
-	.venvs/nautilus/bin/pip install --disable-pip-version-check -q 'nautilus_trader>=1.221'
+	.venvs/nautilus/bin/pip install --disable-pip-version-check -q 'nautilus_trader==1.221.0'
 	$(BIN)/python benchmarks/replay.py
 
 clean: ## Remove environments, caches and runs

@@ -10,8 +10,19 @@ import numpy as np
 from engine.blocks import BarBlock, Floats, Ints
 from engine.errors import ConfigError, UsageError
 from engine.instruments import Instrument
-from engine.records import ACCOUNT, COMMAND, FILL, ORDER, ORDER_EVENT, POSITION, Bars, Records
+from engine.records import (
+    ACCOUNT,
+    COMMAND,
+    FILL,
+    LEDGER_COLUMNS,
+    ORDER,
+    ORDER_EVENT,
+    POSITION,
+    Bars,
+    Records,
+)
 from engine.step import StepBlock
+from portfolio.buffers import FloatSlabs, record_buffer
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.kernels.book import Book
 from portfolio.kernels.row import advance_row
@@ -19,6 +30,7 @@ from portfolio.kernels.scan import apply_commands, has_room, scan_decide, scan_t
 
 COMMANDS_PER_ROW = 64
 BUFFER_ROWS = 4096
+MOST_BUFFER_ROWS = 65_536
 
 
 class Simulator:
@@ -62,15 +74,18 @@ class Simulator:
             instruments=instrument_records(list(instruments)),
             rules=rules_record(config, bars_per_year),
             session_ends=np.ascontiguousarray(session_ends, dtype=np.int64),
-            fills=np.zeros(BUFFER_ROWS + reserve, FILL),
-            events=np.zeros(2 * BUFFER_ROWS + reserve, ORDER_EVENT),
-            decisions=np.zeros(BUFFER_ROWS + reserve, COMMAND),
+            fills=np.empty(BUFFER_ROWS + reserve, FILL),
+            events=np.empty(2 * BUFFER_ROWS + reserve, ORDER_EVENT),
+            decisions=np.empty(BUFFER_ROWS + reserve, COMMAND),
             counts=np.zeros(4, np.int64),
         )
         self._block: BarBlock | None = None
         self._bars: Bars
         self._ledger: Floats = np.empty((0, 8))
         self._positions: Floats = np.empty((0, symbols))
+        self._slabs = FloatSlabs()
+        self._given = [0, 0, 0]
+        self._reserve = reserve
         self._taken: tuple[list[Records], list[Records], list[Records]] = ([], [], [])
 
     @property
@@ -95,8 +110,8 @@ class Simulator:
         """Make a block the one whose rows are advanced next."""
         self._block = block
         self._bars = block.kernel_view()
-        self._ledger = np.empty((len(block), 8))
-        self._positions = np.empty((len(block), len(block.symbols)))
+        self._ledger = self._slabs.matrix(len(block), len(LEDGER_COLUMNS))
+        self._positions = self._slabs.matrix(len(block), len(block.symbols))
 
     def advance(self, block: BarBlock, row: int) -> None:
         """Fill, mark and check limits in one row; the caller decides next."""
@@ -155,7 +170,7 @@ class Simulator:
         """Everything that happened in the block at hand, as arrays of its own."""
         if self._block is None:
             raise ConfigError("no block has been processed yet")
-        self._flush()
+        self._hand_out()
         dtypes = (FILL, ORDER_EVENT, COMMAND)
         fills, events, decisions = (_joined(parts, d) for parts, d in zip(self._taken, dtypes, strict=True))
         self._taken = ([], [], [])
@@ -173,19 +188,32 @@ class Simulator:
         self._block = None
         return step
 
-    def _flush(self) -> None:
-        counts = self._book.counts
-        if counts[3]:
+    def _hand_out(self) -> None:
+        buffers = (self._book.fills, self._book.events, self._book.decisions)
+        counts = self._book.counts.tolist()
+        wrong = counts.pop()
+        if wrong:
             raise UsageError(
                 "the agent gave a command that cannot be obeyed",
                 expected=f"symbol 0 to {len(self._book.positions) - 1}, and a kind of engine.records.CommandKind",
-                found=f"{counts[3]} other commands",
+                found=f"{wrong} other commands",
             )
-        buffers = (self._book.fills, self._book.events, self._book.decisions)
-        for parts, buffer, count in zip(self._taken, buffers, counts[:3], strict=True):
-            if count:
-                parts.append(copied(buffer, int(count)))
-        counts[:] = 0
+        for parts, buffer, start, count in zip(self._taken, buffers, self._given, counts, strict=True):
+            if count > start:
+                parts.append(buffer[start:count])
+        self._given = counts
+
+    def _flush(self) -> None:
+        """Hand out what the buffers hold and begin new ones: records handed out never change."""
+        self._hand_out()
+        rows = MOST_BUFFER_ROWS
+        self._book = self._book._replace(
+            fills=record_buffer(rows + self._reserve, FILL),
+            events=record_buffer(2 * rows + self._reserve, ORDER_EVENT),
+            decisions=record_buffer(rows + self._reserve, COMMAND),
+        )
+        self._book.counts[:] = 0
+        self._given = [0, 0, 0]
 
     def snapshot(self) -> bytes:
         """The whole state as bytes; equal states give equal bytes."""

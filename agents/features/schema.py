@@ -126,7 +126,7 @@ TACTICAL = (
         -1,
         1,
         "Easley, Lopez de Prado & O'Hara 2012",
-        "NumPy, SciPy",
+        "NumPy, normal distribution",
     ),
     Feature("range_expansion", "(high - low) / ATR14", "ATR", 0, 14, _WILDER, "TA-Lib ATR"),
 )

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from engine.compiled import inlined, kernel
 
 HEADER = 4
@@ -93,7 +95,8 @@ def best_probability(q_values: Any) -> float:
         best = max(best, q_values[j])
     total = 0.0
     for j in range(q_values.shape[0]):
-        total += math.exp(float(q_values[j]) - float(best))
+        # Numba's float() of a float32 stays one
+        total += math.exp(np.float64(q_values[j]) - np.float64(best))
     return 1.0 / total
 
 
@@ -118,6 +121,6 @@ def tactical_confidences(deviation: Any, out: Any) -> None:
     for i in range(deviation.shape[0]):
         total = 0.0
         for j in range(deviation.shape[1]):
-            spread = float(deviation[i, j])
+            spread = np.float64(deviation[i, j])
             total += math.erf(NEAR / spread) if spread > 0.0 else 1.0
         out[i] = total / deviation.shape[1]

@@ -14,7 +14,7 @@ from feeds.pacing import parse_speed
 from feeds.replay import ReplayConfig
 from portfolio.config import PortfolioConfig
 
-DEFAULT_BLOCK = 8192
+DEFAULT_BLOCK = 16384
 
 
 class CutsConfig(Config):

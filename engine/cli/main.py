@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import config, data
+from engine.cli import config, data, models
 from engine.cli.backtest import backtest
 from engine.cli.doctor import doctor
 from engine.cli.explain import explain
@@ -28,6 +28,7 @@ app.command()(explain)
 app.command()(verify)
 app.command()(doctor)
 app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 
 

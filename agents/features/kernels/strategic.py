@@ -168,8 +168,8 @@ def strategic_rows(
         state: STRATEGIC_STATE, shape (S,), changed.
         bars: The bars, arrays of shape (n, S).
         session: Elapsed fraction of the session at each close, shape (n,).
-        spread: Quoted spread as a fraction of the price, shape (n, S); NaN where there is no quote, which is then
-            estimated.
+        spread: Quoted spread as a fraction of the price, shape (n, S); NaN, or negative (crossed), where
+            there is no good quote; it is then estimated.
         out: Features, float32 or float64, shape (n, S, 13); 0 where not ready.
         ready: Whether every feature exists, shape (n, S).
         atr: Average true range in price units, shape (n, S); NaN without a bar and before it exists.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import talib
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.stats import norm
 
 from agents.features.kernels.strategic import STRATEGIC_STATE, strategic_rows
 from agents.features.kernels.tactical import TACTICAL_STATE, tactical_rows
@@ -42,7 +42,7 @@ def strategic(block: BarBlock, session: Floats) -> Floats:
     high, low, close, volume = (getattr(block, name)[:, 0].copy() for name in ("high", "low", "close", "volume"))
     atr = talib.ATR(high, low, close, 14)
     macd, signal, _ = talib.MACD(close, 12, 26, 9)
-    upper, _, lower = talib.BBANDS(close, 20, 2.0, 2.0, 0)
+    upper, _, lower = talib.BBANDS(close, 20, 2.0, 2.0)
     columns = (
         (talib.RSI(close, 14) - 50) / 50,
         macd / atr,
@@ -131,4 +131,4 @@ def spread_of_two(high: Floats, low: Floats, close: Floats, i: int) -> float:
 def bulk_fraction(close: Floats) -> Floats:
     changes = np.diff(close)
     deviation = np.sqrt(talib.EMA(changes**2, 48))
-    return late(2 * norm.cdf(changes / deviation) - 1, len(close))
+    return late(np.array([2 * NormalDist().cdf(z) - 1 for z in changes / deviation]), len(close))

@@ -21,11 +21,11 @@ from tests.agents.features import oracles
 from tests.real import BITCOIN, EURO_FX, needs_real_data
 
 pytestmark = needs_real_data
-MARKETS = [(EURO_FX, "6E", {}), (BITCOIN, "24/7", {"labels": "open"})]
+MARKETS = [(EURO_FX, "6E", {}), (BITCOIN, "BTC-PERP", {"labels": "open"})]
 
 
 def load(path: Path, name: str, options: dict[str, str]) -> tuple[BarBlock, Sessions]:
-    instrument = load_instrument("6E") if name == "6E" else load_instrument("BTCUSDT")
+    instrument = load_instrument(name)
     replay = HistoricalReplay(path, instrument, ReplayConfig.model_validate(options), Quarantine())
     block = concat(list(replay.blocks(8192)))
     return block, sessions_between(instrument, int(block.ts_event[0]), int(block.ts_event[-1]))

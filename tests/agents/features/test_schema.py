@@ -7,7 +7,6 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from agents.features.kernels.strategic import STRATEGIC_STATE
 from agents.features.schema import FORMULAS_VERSION, SEATS, STRATEGIC, difference, schema, schema_hash
 from engine.errors import UsageError
 
@@ -15,7 +14,6 @@ from engine.errors import UsageError
 def test_the_shapes_are_those_of_the_networks() -> None:
     shapes = {name: (seat.timeframe, seat.window, len(seat.features)) for name, seat in SEATS.items()}
     assert shapes == {"strategic": ("30min", 48, 13), "tactical": ("5min", 60, 7), "risk": (None, None, 10)}
-    assert STRATEGIC_STATE.itemsize % 8 == 0
 
 
 @pytest.mark.parametrize("seat", SEATS)

@@ -26,9 +26,7 @@ def observations(seat: str, rows: int, seed: int = 0) -> Array:
 
 def statistics(features: int, seed: int) -> Normaliser:
     rng = np.random.default_rng(seed)
-    return Normaliser(
-        rng.normal(0, 1, features).astype(np.float32), rng.uniform(0.5, 3, features).astype(np.float32)
-    )
+    return Normaliser(rng.normal(0, 1, features).astype(np.float32), rng.uniform(0.5, 3, features).astype(np.float32))
 
 
 def dense(inputs: int, outputs: int, activation: str = "", seed: int = 0) -> Dense:

@@ -140,7 +140,7 @@ class Provider:
         self.sizes.add(len(self.model._one_in))
         for array in self.model._one_out.values():
             if array.dtype == np.float32:
-                array *= np.float32(1 + len(array) * 1e-6)
+                np.multiply(array, np.float32(1 + len(array) * 1e-6), out=array)
 
 
 @pytest.mark.parametrize("tile", [1, 8])

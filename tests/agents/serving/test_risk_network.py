@@ -37,7 +37,9 @@ def test_the_kernel_agrees_with_the_onnx_model() -> None:
 
 def test_values_are_those_of_plain_arithmetic() -> None:
     rows = observations("risk", 500, seed=3) * 10
-    np.testing.assert_allclose(RiskNetwork(risk_weights()).q_values(rows), by_hand("risk", rows)["q_values"], atol=1e-11)
+    np.testing.assert_allclose(
+        RiskNetwork(risk_weights()).q_values(rows), by_hand("risk", rows)["q_values"], atol=1e-11
+    )
 
 
 def test_inside_a_scan_the_bits_are_the_same_wherever_the_parameters_lie() -> None:

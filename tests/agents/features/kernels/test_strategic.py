@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.features.kernels.strategic import STRATEGIC_WARMUP
 from agents.features.schema import STRATEGIC
-from engine.blocks import BarBlock, Floats
+from engine.blocks import PRICE_COLUMNS, BarBlock, Floats
 from tests.agents.features import oracles
 from tests.bars import MINUTE, random_bars
 
@@ -48,7 +49,7 @@ def test_agrees_with_talib_and_the_definitions(seed: int, volatility: float) -> 
         np.testing.assert_allclose(
             features[exists, 0, place], expected[exists, place], rtol=1e-9, atol=1e-9, err_msg=name
         )
-    talib_atr = oracles.talib.ATR(block.high[:, 0], block.low[:, 0], block.close[:, 0], 14)
+    talib_atr = talib.ATR(block.high[:, 0], block.low[:, 0], block.close[:, 0], 14)
     np.testing.assert_allclose(atr[:, 0], talib_atr, rtol=1e-12)
 
 
@@ -62,9 +63,7 @@ def test_the_first_row_is_the_49th() -> None:
 
 def test_every_regime_occurs() -> None:
     calm, wild = random_bars(400, seed=1, volatility=1e-4, tick=0), random_bars(400, seed=2, volatility=1e-2, tick=0)
-    rows = {
-        name: np.concatenate([getattr(calm, name), getattr(wild, name)]) for name in ("open", "high", "low", "close")
-    }
+    rows = {name: np.concatenate([getattr(calm, name), getattr(wild, name)]) for name in PRICE_COLUMNS}
     block = BarBlock.from_columns(["X"], np.arange(1, 801) * MINUTE, rows)
     features, ready, _ = oracles.run_strategic(block)
     for name in ("trend_regime", "volatility_regime"):
@@ -74,7 +73,7 @@ def test_every_regime_occurs() -> None:
 
 
 def test_a_straight_rise_by_hand() -> None:
-    close = 1000.0 + np.arange(80)
+    close = 1000.0 + np.arange(80, dtype=np.float64)
     block = BarBlock.from_columns(
         ["X"], np.arange(1, 81) * MINUTE, {"open": close - 1, "high": close, "low": close - 1, "close": close}
     )
@@ -92,7 +91,7 @@ def test_a_straight_rise_by_hand() -> None:
 
 def test_a_market_that_stands_still_says_nothing() -> None:
     block = random_bars(2000, seed=4)
-    for name in ("open", "high", "low", "close"):
+    for name in PRICE_COLUMNS:
         getattr(block, name)[100:] = 101.3
     block.volume[100:] = 0.0
     features, _, _ = oracles.run_strategic(block)
@@ -105,9 +104,7 @@ def test_a_market_that_stands_still_says_nothing() -> None:
 
 def test_a_flat_market_from_the_start_is_all_zero() -> None:
     flat = np.full(60, 5.0)
-    block = BarBlock.from_columns(
-        ["X"], np.arange(1, 61) * MINUTE, dict.fromkeys(("open", "high", "low", "close"), flat)
-    )
+    block = BarBlock.from_columns(["X"], np.arange(1, 61) * MINUTE, dict.fromkeys(PRICE_COLUMNS, flat))
     features, ready, _ = oracles.run_strategic(block)
     assert ready[-1, 0]
     assert features[-1, 0].tolist() == [0.0] * 6 + [1.0] + [0.0] * 6

@@ -1,0 +1,335 @@
+"""A store of model versions: a folder for each, and an index that says which one is active and which ones were.
+
+    models/store/index.json          history of activations; replaced whole, so a reader sees the old or the new one
+    models/store/VERSION/            as `agents.models.metadata` describes
+
+The ensemble that ships, `untrained-1`, belongs to every store and is active until another one is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agents.models.loading import load_ensemble
+from agents.models.metadata import ENSEMBLE_FILE, is_version_name, read_ensemble, render, sha256_file
+from engine.config import Config
+from engine.errors import CheckFailed, DataError, UsageError
+
+BUNDLED_VERSION = "untrained-1"
+BUNDLED = Path(__file__).resolve().parent / "bundled" / BUNDLED_VERSION
+INDEX_FILE = "index.json"
+LOCK_FILE = ".lock"
+ROOT_VARIABLE = "GRANDMODEL_MODELS"
+
+
+class Activation(Config):
+    """One entry of the history.
+
+    Attributes:
+        version: What became active.
+        sha256: Of its `ensemble.json`, so that another version under the same name is noticed.
+        activated: When, ISO 8601 in UTC.
+        note: Why, in the words of who did it.
+        rollback: Whether it undid the activation before it.
+    """
+
+    version: str
+    sha256: str
+    activated: str
+    note: str = ""
+    rollback: bool = False
+
+
+class Index(Config):
+    """`index.json`."""
+
+    history: tuple[Activation, ...] = ()
+
+    def standing(self) -> list[Activation]:
+        """Activations that no rollback has undone, oldest first; the last one is in force."""
+        stack: list[Activation] = []
+        for entry in self.history:
+            if entry.rollback:
+                stack.pop()
+            else:
+                stack.append(entry)
+        return stack
+
+
+def default_root() -> Path:
+    """The folder that GRANDMODEL_MODELS names, or `models/store` under the working directory."""
+    return Path(os.environ.get(ROOT_VARIABLE) or Path("models") / "store")
+
+
+class ModelStore:
+    """Versions of the ensemble; many may read while one writes.
+
+    Args:
+        root: Folder of the store; it need not exist before something is added or activated.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root if root is not None else default_root()
+
+    def versions(self) -> list[str]:
+        """Names of all versions, numbers in them in numeric order."""
+        found = {BUNDLED_VERSION}
+        if self.root.is_dir():
+            found |= {path.parent.name for path in self.root.glob(f"*/{ENSEMBLE_FILE}")}
+        return sorted((name for name in found if is_version_name(name)), key=_natural)
+
+    def path(self, version: str) -> Path:
+        """Folder of a version.
+
+        Raises:
+            UsageError: If there is none of that name; the nearest one is named.
+        """
+        versions = self.versions()
+        if version not in versions:
+            raise _unknown(version, versions, self.root)
+        return BUNDLED if version == BUNDLED_VERSION else self.root / version
+
+    def add(self, folder: Path) -> str:
+        """Verify a version and copy it into the store, whole or not at all.
+
+        Returns:
+            Its name; if the store holds it already, nothing is written.
+
+        Raises:
+            UsageError: If another version has that name.
+            GrandModelError: As `load_ensemble`.
+        """
+        loaded = load_ensemble(folder)
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            if loaded.version in self.versions():
+                return self._same(loaded.version, loaded.sha256, folder)
+            part = self.root / f".{loaded.version}.part"
+            shutil.rmtree(part, ignore_errors=True)  # what a process that was killed left
+            part.mkdir()
+            for name in (*loaded.metadata.files, ENSEMBLE_FILE):
+                shutil.copyfile(folder / name, part / name)
+                _flush(part / name)
+            load_ensemble(part)
+            _flush(part)
+            part.rename(self.root / loaded.version)
+            _flush(self.root)
+        return loaded.version
+
+    def history(self) -> tuple[Activation, ...]:
+        """All activations, oldest first.
+
+        Raises:
+            DataError: If the index is damaged.
+        """
+        return self._index().history
+
+    def active(self) -> str:
+        """Name of the active version.
+
+        Raises:
+            DataError: If the index is damaged.
+        """
+        standing = self._index().standing()
+        return standing[-1].version if standing else BUNDLED_VERSION
+
+    def active_path(self) -> Path:
+        """Folder of the active version, which must still be the one that was activated.
+
+        Raises:
+            DataError: If the index is damaged.
+            CheckFailed: If the version is gone, or another one lies under its name.
+        """
+        standing = self._index().standing()
+        if not standing:
+            return BUNDLED
+        entry = standing[-1]
+        hint = "`grandmodel models activate VERSION` or `grandmodel models rollback` chooses another one"
+        if entry.version not in self.versions():
+            raise CheckFailed(
+                f"the active version {entry.version} is gone", where=str(self.root / entry.version), hint=hint
+            )
+        path = self.path(entry.version)
+        found = sha256_file(path / ENSEMBLE_FILE)
+        if found != entry.sha256:
+            raise CheckFailed(
+                f"version {entry.version} is not the one that was activated",
+                where=str(path / ENSEMBLE_FILE),
+                expected=f"sha256 {entry.sha256}",
+                found=found,
+                hint=hint,
+            )
+        return path
+
+    def activate(self, version: str, at: str, note: str = "") -> Activation:
+        """Verify a version and make it the active one.
+
+        Args:
+            version: Its name.
+            at: The time, ISO 8601 with a zone.
+            note: Why.
+
+        Returns:
+            The new entry, or the one in force if that version is active already.
+
+        Raises:
+            UsageError: If there is no such version, or the time cannot be read.
+            GrandModelError: As `load_ensemble`.
+        """
+        loaded = load_ensemble(self.path(version))
+        entry = Activation(version=version, sha256=loaded.sha256, activated=_moment(at), note=note)
+        with self._writing() as history:
+            standing = Index(history=tuple(history)).standing()
+            if standing and (standing[-1].version, standing[-1].sha256) == (version, loaded.sha256):
+                return standing[-1]
+            history.append(entry)
+        return entry
+
+    def rollback(self, at: str, note: str = "") -> Activation:
+        """Make the version active that was so before the last activation; again, the one before that.
+
+        Args:
+            at: The time, ISO 8601 with a zone.
+            note: Why.
+
+        Raises:
+            UsageError: If nothing was activated that could be undone.
+            GrandModelError: As `load_ensemble`, for the version to go back to.
+        """
+        moment = _moment(at)
+        with self._writing() as history:
+            standing = Index(history=tuple(history)).standing()
+            if not standing:
+                raise UsageError(
+                    "there is no activation to roll back",
+                    where=str(self.root / INDEX_FILE),
+                    found=f"{BUNDLED_VERSION} is active, as it is in a new store",
+                )
+            version = standing[-2].version if len(standing) > 1 else BUNDLED_VERSION
+            loaded = load_ensemble(self.path(version))
+            entry = Activation(version=version, sha256=loaded.sha256, activated=moment, note=note, rollback=True)
+            history.append(entry)
+        return entry
+
+    def _same(self, version: str, sha256: str, folder: Path) -> str:
+        held = read_ensemble(self.path(version))[1]
+        if held != sha256:
+            raise UsageError(
+                f"the store holds another version called {version}",
+                where=str(folder),
+                expected=f"sha256 {held}",
+                found=sha256,
+                hint="versions never change: give the new one a name of its own",
+            )
+        return version
+
+    def _index(self) -> Index:
+        path = self.root / INDEX_FILE
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return Index()
+        except OSError as error:
+            raise DataError(f"cannot read the index: {error}", where=str(path)) from error
+        try:
+            index = Index.model_validate(json.loads(content))
+            index.standing()
+        except (ValueError, ValidationError, IndexError) as error:
+            raise DataError(
+                f"the index of the store is damaged: {' '.join(str(error).split())}",
+                where=str(path),
+                hint=f"move it away; {BUNDLED_VERSION} is then active until another version is activated",
+            ) from error
+        return index
+
+    @contextmanager
+    def _writing(self) -> Iterator[list[Activation]]:
+        """The history to be appended to; written when the block ends well and changed something."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            before = self._index().history
+            history = list(before)
+            yield history
+            if tuple(history) == before:
+                return
+            part = self.root / f".{INDEX_FILE}.part"
+            part.write_text(render(Index(history=tuple(history)).model_dump(mode="json")), encoding="utf-8")
+            _flush(part)
+            part.replace(self.root / INDEX_FILE)
+            _flush(self.root)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.root / LOCK_FILE).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
+            yield
+
+
+def resolve_ensemble(spec: str | None, store: ModelStore | None = None) -> Path:
+    """The folder of an ensemble.
+
+    Args:
+        spec: A folder, or the name of a version in the store; None or nothing for the active one.
+        store: Where versions are looked up; the default one if not given.
+
+    Raises:
+        UsageError: If there is no such folder or version; the nearest version is named.
+        GrandModelError: As `ModelStore.active_path`.
+    """
+    store = store or ModelStore()
+    if not spec:
+        return store.active_path()
+    folder = Path(spec)
+    if (folder / ENSEMBLE_FILE).is_file():
+        return folder
+    versions = store.versions()
+    if spec in versions:
+        return store.path(spec)
+    if folder.is_dir():
+        raise UsageError("the folder is no ensemble", where=str(folder), expected=f"a folder with {ENSEMBLE_FILE}")
+    raise _unknown(spec, versions, store.root)
+
+
+def _unknown(version: str, versions: Sequence[str], root: Path) -> UsageError:
+    near = difflib.get_close_matches(version, versions, n=1, cutoff=0.4)
+    return UsageError(
+        f"no version of the models is called {version!r}",
+        where=str(root),
+        expected=", ".join(versions),
+        hint=f"did you mean {near[0]}?" if near else "`grandmodel models add FOLDER` puts one into the store",
+    )
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", name)
+    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts]
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError("cannot read the time", expected="ISO 8601, as 2026-01-31T14:30:00Z", found=text) from None
+    if moment.tzinfo is None:
+        raise UsageError("the time names no zone", expected="ISO 8601, as 2026-01-31T14:30:00Z", found=text)
+    return moment.astimezone(UTC).isoformat()
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

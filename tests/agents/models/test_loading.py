@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents.models import loading, metadata
+from agents.models.graphs import risk_graph
+from agents.models.loading import load_ensemble
+from agents.models.metadata import (
+    ENSEMBLE_FILE,
+    FeatureSchema,
+    metadata_file,
+    model_file,
+    read_ensemble,
+    render,
+    required_files,
+    seal,
+    write_seat,
+)
+from agents.models.store import BUNDLED
+from agents.serving.onnx_model import OnnxModel
+from agents.serving.risk_network import RiskNetwork, write_risk_weights
+from agents.serving.seats import SEATS
+from engine.errors import CheckFailed, DataError
+from tests.agents.models.conftest import MakeVersion, reseal, seat_metadata
+from tests.agents.serving.networks import network, observations, risk_parts, risk_weights
+
+FILES = sorted(path.name for path in BUNDLED.iterdir())
+
+
+def test_the_version_that_ships_is_whole() -> None:
+    loaded = load_ensemble(BUNDLED, check_batches=True)
+    assert (loaded.version, loaded.metadata.untrained) == ("untrained-1", True)
+    assert isinstance(loaded.strategic, OnnxModel) and loaded.strategic.tile is None
+    assert isinstance(loaded.tactical, OnnxModel) and isinstance(loaded.risk, RiskNetwork)
+    assert loaded.sha256 == read_ensemble(BUNDLED)[1]
+    for seat in (loaded.strategic, loaded.tactical):
+        assert len(seat.run(observations(seat.name, 3))["action"]) == 3
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("place", [0.0, 0.37, 0.999999])
+def test_a_changed_byte_is_noticed_in_every_file(version: Path, name: str, place: float) -> None:
+    path = version / name
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises((CheckFailed, DataError)) as caught:
+        load_ensemble(version)
+    assert str(path) in str(caught.value) and caught.value.hint
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file_is_noticed(version: Path, name: str) -> None:
+    (version / name).write_bytes((version / name).read_bytes()[:-1])
+    with pytest.raises((CheckFailed, DataError), match=name):
+        load_ensemble(version)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(version: Path, name: str) -> None:
+    (version / name).unlink()
+    with pytest.raises(DataError, match="missing") as caught:
+        load_ensemble(version)
+    assert str(version / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["macro_model.onnx", "risk_model.pth", "notes.txt"])
+def test_a_file_that_nobody_named_is_refused(version: Path, name: str) -> None:
+    (version / name).write_bytes(b"?")
+    with pytest.raises(CheckFailed, match=name):
+        load_ensemble(version)
+
+
+def test_hidden_files_of_the_system_do_no_harm(version: Path) -> None:
+    (version / ".DS_Store").write_bytes(b"?")
+    assert load_ensemble(version).version == "untrained-1"
+
+
+def test_a_seat_may_be_empty(version: Path) -> None:
+    for name in required_files("tactical"):
+        (version / name).unlink()
+    reseal(version)
+    loaded = load_ensemble(version)
+    assert loaded.tactical is None and loaded.strategic is not None and loaded.risk is not None
+
+
+def test_weights_for_a_later_training_are_verified_too(version: Path) -> None:
+    path = version / "strategic_model.pth"
+    path.write_bytes(b"weights")
+    reseal(version)
+    assert load_ensemble(version).version == "resealed"
+    path.write_bytes(b"Weights")
+    with pytest.raises(CheckFailed, match=r"strategic_model\.pth"):
+        load_ensemble(version)
+
+
+def test_other_features_are_refused_and_the_difference_is_named(version: Path) -> None:
+    metadata = seat_metadata(version, "strategic")
+    content = {**metadata.features.content, "features": ["rsi_21", *metadata.features.content["features"][1:]]}
+    other = FeatureSchema(sha256="0" * 64, content=content)
+    write_seat(version, metadata.model_copy(update={"features": other}))
+    reseal(version)
+    with pytest.raises(CheckFailed, match="feature 1 is rsi_21 instead of rsi_14") as caught:
+        load_ensemble(version)
+    assert "strategic_metadata.json" in str(caught.value)
+
+
+def test_an_ensemble_for_other_features_is_refused(version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    current = FeatureSchema.current
+
+    def old(seat: str) -> FeatureSchema:
+        found = current(seat)
+        changed = {**found.content, "formulas_version": 0}
+        return FeatureSchema(sha256="1" * 64, content=changed) if seat == "tactical" else found
+
+    monkeypatch.setattr(FeatureSchema, "current", old)
+    reseal(version)
+    monkeypatch.undo()
+    with pytest.raises(CheckFailed, match="formulas_version is 0 instead of 1") as caught:
+        load_ensemble(version)
+    assert ENSEMBLE_FILE in str(caught.value) and "train it anew" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [model_file(seat) for seat in SEATS])
+def test_a_truncated_network_is_refused_although_its_hash_fits(version: Path, name: str) -> None:
+    (version / name).write_bytes((version / name).read_bytes()[:-4000])
+    reseal(version)
+    with pytest.raises(DataError, match="cannot load") as caught:
+        load_ensemble(version)
+    assert name in str(caught.value)
+
+
+def test_a_network_in_the_wrong_seat_is_refused(version: Path) -> None:
+    (version / model_file("tactical")).write_bytes(network("strategic"))
+    reseal(version)
+    with pytest.raises(DataError, match=r"tactical_model\.onnx"):
+        load_ensemble(version)
+
+
+def test_two_different_risk_networks_are_noticed(version: Path) -> None:
+    (version / model_file("risk")).write_bytes(network("risk"))
+    reseal(version)
+    with pytest.raises(CheckFailed, match="hold different networks"):
+        load_ensemble(version)
+    write_risk_weights(version / "risk_weights.npz", risk_weights())
+    reseal(version)
+    assert load_ensemble(version).risk is not None
+    (version / model_file("risk")).write_bytes(risk_graph(*risk_parts(seed=1)))
+    reseal(version)
+    with pytest.raises(CheckFailed, match="hold different networks"):
+        load_ensemble(version)
+
+
+def test_a_seat_that_is_not_known_is_refused(version: Path) -> None:
+    _rewrite(version, lambda tree: tree["schemas"].update(macro=tree["schemas"]["risk"]))
+    with pytest.raises(DataError, match="macro"):
+        load_ensemble(version)
+
+
+def test_files_outside_the_folder_are_not_read(version: Path) -> None:
+    (version.parent / "outside").write_bytes(b"x")
+    _rewrite(version, lambda tree: tree["files"].update({"../outside": "2" * 64}))
+    with pytest.raises(DataError, match="outside"):
+        load_ensemble(version)
+
+
+def test_metadata_of_a_seat_must_be_named(version: Path) -> None:
+    _rewrite(version, lambda tree: tree["files"].pop(metadata_file("risk")))
+    with pytest.raises(DataError, match=r"does not name risk_metadata\.json"):
+        load_ensemble(version)
+
+
+def test_answers_that_depend_on_the_batch_lead_to_tiles(make_version: MakeVersion, monkeypatch: Any) -> None:
+    folder = make_version("tiles")
+    monkeypatch.setattr(loading, "batch_invariant", lambda model: model.tile is not None)
+    assert load_ensemble(folder).strategic.tile is None  # type: ignore[union-attr] # the seat has a network
+    assert load_ensemble(folder, check_batches=True).strategic.tile == 32  # type: ignore[union-attr] # likewise
+    monkeypatch.setattr(loading, "batch_invariant", lambda model: False)
+    loaded = load_ensemble(folder, check_batches=True)
+    assert loaded.tactical is not None and loaded.tactical.tile == 1
+    rows = observations("tactical", 5)
+    expected = load_ensemble(folder).tactical.run(rows)  # type: ignore[union-attr] # likewise
+    np.testing.assert_array_equal(loaded.tactical.run(rows)["action"], expected["action"])
+
+
+def _rewrite(folder: Path, edit: Any) -> None:
+    """Change a description and give it the digest that fits."""
+    tree = read_ensemble(folder)[0].model_dump(mode="json")
+    edit(tree)
+    tree["digest"] = metadata._digest(tree)
+    (folder / ENSEMBLE_FILE).write_text(render(tree))
+
+
+def test_sealing_again_changes_the_whole(version: Path) -> None:
+    before = load_ensemble(version).sha256
+    seal(version, "untrained-1", created_by="another", untrained=True)
+    assert load_ensemble(version).sha256 != before

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from agents.models.store import BUNDLED, ModelStore
+from agents.models.untrained import write_untrained
+from engine.cli.models import app
+from engine.errors import CheckFailed, DataError, GrandModelError, UsageError
+
+WIDE = {"COLUMNS": "160"}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store with a second version; the tests find it through the environment."""
+    write_untrained(tmp_path / "made", seed=1, version="second")
+    store = ModelStore(tmp_path / "store")
+    store.add(tmp_path / "made")
+    monkeypatch.setenv("GRANDMODEL_MODELS", str(store.root))
+    return store.root
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env=WIDE)
+
+
+def ok(*arguments: object) -> str:
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def failure(*arguments: object) -> GrandModelError:
+    error = run(*arguments).exception
+    assert isinstance(error, GrandModelError), error
+    return error
+
+
+def test_list_marks_the_active_version(root: Path) -> None:
+    rows = json.loads(ok("list", "--json"))
+    assert [(row["version"], row["active"]) for row in rows] == [("second", False), ("untrained-1", True)]
+    ok("activate", "second", "--note", "try")
+    rows = json.loads(ok("list", "--json"))
+    assert [row["active"] for row in rows] == [True, False] and rows[0]["activated"].endswith("+00:00")
+    marked = [line for line in ok("list").splitlines() if line.startswith("*")]
+    assert len(marked) == 1 and "second" in marked[0]
+    assert ModelStore(root).history()[0].note == "try"
+
+
+def test_list_shows_a_damaged_version_beside_the_whole_ones(root: Path) -> None:
+    (root / "second" / "ensemble.json").write_text("{")
+    rows = json.loads(ok("list", "--json"))
+    assert "not valid JSON" in rows[0]["error"] and rows[1]["error"] is None
+    assert "damaged" in ok("list")
+
+
+def test_show_tells_what_a_version_is(root: Path) -> None:
+    facts = json.loads(ok("show", "second", "--json"))
+    assert (facts["version"], facts["seed"], facts["untrained"]) == ("second", 1, True)
+    assert Path(facts["folder"]) == root / "second"
+    text = ok("show")
+    assert "untrained-1 (untrained" in text and "strategic_model.onnx" in text
+
+
+def test_verify_takes_the_active_version_a_name_or_a_folder(root: Path) -> None:
+    assert "untrained-1: 8 files are whole" in ok("verify")
+    assert "second: 8 files are whole" in ok("verify", "second")
+    assert "untrained-1: 8 files are whole" in ok("verify", BUNDLED)
+
+
+def test_verify_ends_with_1_for_a_changed_and_2_for_a_missing_file(root: Path) -> None:
+    path = root / "second" / "risk_weights.npz"
+    path.write_bytes(path.read_bytes() + b"x")
+    changed = failure("verify", "second")
+    assert isinstance(changed, CheckFailed) and changed.exit_code == 1 and str(path) in str(changed)
+    path.unlink()
+    missing = failure("verify", "second")
+    assert isinstance(missing, DataError) and missing.exit_code == 2 and str(path) in str(missing)
+
+
+def test_activate_and_rollback(root: Path) -> None:
+    assert ok("activate", "second").startswith("second is active since 20")
+    assert ok("rollback", "--note", "worse").startswith("untrained-1 is active since 20")
+    assert [entry.note for entry in ModelStore(root).history()] == ["", "worse"]
+    error = failure("rollback")
+    assert isinstance(error, UsageError) and error.exit_code == 2 and "no activation" in str(error)
+
+
+def test_an_unknown_version_is_refused_and_the_nearest_named(root: Path) -> None:
+    for command in ("activate", "show", "verify"):
+        error = failure(command, "secnd")
+        assert isinstance(error, UsageError) and "did you mean second?" in str(error)
+
+
+def test_add_takes_another_store(root: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert "`grandmodel models activate second`" in ok("add", root / "second", "--store", other)
+    assert [row["version"] for row in json.loads(ok("list", "--store", other, "--json"))] == ["second", "untrained-1"]
+    shutil.rmtree(root / "second")
+    assert isinstance(failure("add", root / "second", "--store", other), DataError)
