@@ -21,12 +21,12 @@ class Ready:
     """Shared by agents without models and without a history to wait for."""
 
     @property
-    def waiting(self) -> str | None:
+    def unready_because(self) -> str | None:
         """Nothing."""
         return None
 
     @property
-    def provenance(self) -> Mapping[str, Any]:
+    def model_provenance(self) -> Mapping[str, Any]:
         """No models."""
         return {}
 

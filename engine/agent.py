@@ -26,12 +26,12 @@ class Agent(Protocol):
         ...
 
     @property
-    def waiting(self) -> str | None:
+    def unready_because(self) -> str | None:
         """What it still needs before it can decide; None once it can."""
         ...
 
     @property
-    def provenance(self) -> Mapping[str, Any]:
+    def model_provenance(self) -> Mapping[str, Any]:
         """What it is made of, for the manifest: versions and hashes of models; empty where there are none."""
         ...
 

@@ -182,6 +182,7 @@ class RunRecorder:
             "fills": self._fills.table(),
             "orders": self._orders.table(),
             "decisions": self._decisions.table(),
+            "agents": self._agents.table(),
             "trades": self._trades.table(),
             "agents": self._agents.table(),
             "sessions": self._sessions.table(),

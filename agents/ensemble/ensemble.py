@@ -138,15 +138,15 @@ class Ensemble:
         return self._models.version
 
     @property
-    def waiting(self) -> str | None:
+    def unready_because(self) -> str | None:
         """Which seats have not decided yet, and why."""
         if not self._seats:
             return "no bar was seen"
-        reasons = [seat.waiting for seat in self._seats.values() if seat.waiting]
+        reasons = [seat.unready_because for seat in self._seats.values() if seat.unready_because]
         return "; ".join(reasons) or None
 
     @property
-    def provenance(self) -> Mapping[str, Any]:
+    def model_provenance(self) -> Mapping[str, Any]:
         """Version and hash of the models, and the rule agents in seats."""
         seats = {name: spec for name, spec in self.config.seats.model_dump().items() if spec}
         if self._models is None:

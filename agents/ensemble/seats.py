@@ -68,7 +68,7 @@ class Seat(Protocol):
         ...
 
     @property
-    def waiting(self) -> str | None:
+    def unready_because(self) -> str | None:
         """What is still missing before the first decision; None once one was made."""
         ...
 
@@ -110,7 +110,7 @@ class ModelSeat:
         )
 
     @property
-    def waiting(self) -> str | None:
+    def unready_because(self) -> str | None:
         """How many bars the first decision needs, and how many there were."""
         if self._decided:
             return None
@@ -185,7 +185,7 @@ class RuleSeat:
         return np.stack([np.ones_like(scale), np.full_like(scale, self._stop), scale], axis=2)
 
     @property
-    def waiting(self) -> str | None:
+    def unready_because(self) -> str | None:
         """Whether a bar of the seat's timeframe was ever completed."""
         return None if self._decided else f"the {self.name} agent never saw a whole bar of its own"
 

@@ -64,12 +64,12 @@ class Activations:
         if self._find is not None:
             self._look(self._ensemble, self._find)
         if self._ensemble.on_cut() is not None:
-            self.made.append({"seq": seq, **self._ensemble.provenance})
+            self.made.append({"seq": seq, **self._ensemble.model_provenance})
 
     def _look(self, ensemble: Ensemble, find: Callable[[], Path]) -> None:
         try:
             folder = find()
-            if folder.name != ensemble.provenance.get("version"):
+            if folder.name != ensemble.model_provenance.get("version"):
                 ensemble.swap(load_ensemble(folder))
         except GrandModelError as error:
             logger("models").warning("the active version cannot be loaded, the present one stays", reason=str(error))

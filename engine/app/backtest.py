@@ -221,7 +221,7 @@ def run_backtest(
     recorder = RunRecorder(folder, prepared.source.symbols, config.initial_capital, trades, sessions)
     ledger_hash = LedgerHash()
     activations = Activations(agent, follow_store=config.cuts.follow_store)
-    models_at_start = dict(agent.provenance)
+    models_at_start = dict(agent.model_provenance)
 
     def record(step: StepBlock) -> None:
         recorder.write(step)
@@ -242,10 +242,10 @@ def run_backtest(
     before = clock()
     recorder.close()
     timings.recording += clock() - before
-    if agent.waiting:
+    if agent.unready_because:
         raise DataError(
             "the data are too short for this agent: it never decided",
-            found=agent.waiting,
+            found=agent.unready_because,
             hint="give it more bars, from further back",
         )
     metrics = compute_metrics(recorder.tallies, trades.stats, sessions_per_year(instruments))

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from rich.console import Console
 from rich.text import Text
 
 from engine.errors import GrandModelError
 
 
-@cache
 def out() -> Console:
     """Standard output, for results."""
     return Console()
 
 
-@cache
 def err() -> Console:
     """Standard error, for progress, notes and errors, so that `--json` keeps standard output clean."""
     return Console(stderr=True)
