@@ -120,6 +120,8 @@ def high_low_spread(high: float, low: float, close: float, next_high: float, nex
     gap = max(next_low - close, 0.0) + min(next_high - close, 0.0)
     next_high -= gap
     next_low -= gap
+    if next_low <= 0.0:
+        return 0.0  # a gap so large that taking it out leaves no digits of the price
     beta = math.log(high / low) ** 2 + math.log(next_high / next_low) ** 2
     gamma = math.log(max(high, next_high) / min(low, next_low)) ** 2
     scale = 3.0 - 2.0 * math.sqrt(2.0)
