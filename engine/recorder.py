@@ -184,7 +184,6 @@ class RunRecorder:
             "decisions": self._decisions.table(),
             "agents": self._agents.table(),
             "trades": self._trades.table(),
-            "agents": self._agents.table(),
             "sessions": self._sessions.table(),
             "chart": self._chart(),
         }

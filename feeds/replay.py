@@ -16,14 +16,14 @@ from engine.config import Config
 from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
 from engine.timeframe import format_timeframe, parse_timeframe
-from feeds.columns import Labels
-from feeds.labels import LabelDecision, bar_width, decide
-from feeds.merging import merge, numbered
-from feeds.part import iso
-from feeds.plan import FilePlan, plan_file, require_symbol, scan_symbols
 from feeds.quarantine import Quarantine
-from feeds.track import Layout, Pass, Track, read_track
-from feeds.window import window
+from feeds.reading.columns import Labels
+from feeds.reading.labels import LabelDecision, bar_width, decide
+from feeds.reading.merging import merge, numbered
+from feeds.reading.part import iso
+from feeds.reading.plan import FilePlan, plan_file, require_symbol, scan_symbols
+from feeds.reading.track import Layout, Pass, Track, read_track
+from feeds.reading.window import window
 
 
 class ReplayConfig(Config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,9 @@ ENTRY = int(Role.ENTRY)
 STOP_LOSS = int(Role.STOP_LOSS)
 TAKE_PROFIT = int(Role.TAKE_PROFIT)
 NONE = int(Reason.NONE)
+
+# A level that was computed (a trailing stop, a distance) may miss the price it stands for by a rounding error.
+NOISE = 1e-12
 
 DONE, WORKING, TRIGGERED_STATE = 0, 1, 2
 FILLS, EVENTS, DECISIONS, WRONG = 0, 1, 2, 3
@@ -63,6 +67,15 @@ def floor_step(quantity: float, step: float) -> float:
 def snap(quantity: float, step: float) -> float:
     """Nearest whole multiple of the step, so that sums of decimal sizes return to exactly zero."""
     return np.floor(quantity / step + 0.5) * step
+
+
+@inlined
+def grid_price(ticks: float, tick: float) -> float:
+    """A whole number of ticks as a price: the double nearest to the decimal where the tick is 1/n, as most are."""
+    per_unit = math.floor(1.0 / tick + 0.5)
+    if per_unit >= 1.0 and abs(per_unit * tick - 1.0) < NOISE:
+        return ticks / per_unit
+    return ticks * tick
 
 
 @inlined

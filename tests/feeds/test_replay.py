@@ -20,8 +20,8 @@ from engine.blocks import BAR_COLUMNS, BarBlock, concat
 from engine.config import parse
 from engine.errors import ConfigError, DataError, UsageError
 from engine.instruments import Instrument
-from feeds import arrow_file, csv_file
 from feeds.quarantine import Quarantine
+from feeds.reading import arrow_file, csv_file
 from feeds.replay import HistoricalReplay, ReplayConfig
 from tests.feeds import replay_oracle as oracle
 

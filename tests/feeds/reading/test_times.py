@@ -13,8 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.errors import DataError
-from feeds.times import settle
-from feeds.zones import LocalClock
+from feeds.reading.times import settle
+from feeds.reading.zones import LocalClock
 
 
 def wall(*parts: int) -> datetime:

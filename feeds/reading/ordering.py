@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.blocks import Ints
-from feeds.checks import Fault, Faults
+from feeds.reading.checks import Fault, Faults
 
 NEVER = int(np.iinfo(np.int64).min)
 

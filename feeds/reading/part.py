@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from engine.blocks import Bools, Ints
-from feeds.casting import Array
-from feeds.checks import REASONS, Columns, Fault, describe
-from feeds.files import Batch
-from feeds.plan import FilePlan
 from feeds.quarantine import BadRow, Gap
-from feeds.times import READABLE
+from feeds.reading.casting import Array
+from feeds.reading.checks import REASONS, Columns, Fault, describe
+from feeds.reading.files import Batch
+from feeds.reading.plan import FilePlan
+from feeds.reading.times import READABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import DataError
-from feeds.files import Batch, unreadable
+from feeds.reading.files import Batch, unreadable
 
 ROWS = 1 << 14  # a batch with all that is computed from it stays in the cache of a core
 _BUFFER_BYTES = 1 << 18

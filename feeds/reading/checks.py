@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, Bools, Floats
-from feeds.casting import Array, to_floats
+from feeds.reading.casting import Array, to_floats
 
 
 class Fault(IntEnum):

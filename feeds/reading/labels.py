@@ -11,8 +11,8 @@ from engine.blocks import Ints
 from engine.calendar import DAY_NS
 from engine.errors import DataError
 from engine.instruments import Instrument
-from feeds.columns import ColumnMap, Labels
-from feeds.gaps import joined_sessions
+from feeds.reading.columns import ColumnMap, Labels
+from feeds.reading.gaps import joined_sessions
 
 _NEAR_NS = 30 * DAY_NS
 _CLEAR = 5  # times as many labels on one end of the sessions as on the other

@@ -10,16 +10,16 @@ import numpy as np
 
 from engine.blocks import BarBlock, Bools, Ints
 from engine.instruments import Instrument
-from feeds.checks import REASONS, Columns, Fault, Faults, check_bars, read_numbers
-from feeds.files import Batch
-from feeds.gaps import GapFinder
-from feeds.merging import blocks_of, sorted_block
-from feeds.ordering import OrderCheck
-from feeds.part import Part
-from feeds.plan import NO_SYMBOL, OTHER_SYMBOL, FilePlan, symbol_codes
 from feeds.quarantine import BadRow, Gap, Quarantine, strict_error
-from feeds.rows import Rows
-from feeds.zones import LocalClock
+from feeds.reading.checks import REASONS, Columns, Fault, Faults, check_bars, read_numbers
+from feeds.reading.files import Batch
+from feeds.reading.gaps import GapFinder
+from feeds.reading.merging import blocks_of, sorted_block
+from feeds.reading.ordering import OrderCheck
+from feeds.reading.part import Part
+from feeds.reading.plan import NO_SYMBOL, OTHER_SYMBOL, FilePlan, symbol_codes
+from feeds.reading.rows import Rows
+from feeds.reading.zones import LocalClock
 
 Layout = Literal["by time", "by symbol"]
 

@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from engine.blocks import Bools, Ints
 from engine.errors import DataError, UsageError
-from feeds.casting import Array, is_number, is_text, plain, to_ints, trimmed, valid_mask
-from feeds.columns import ColumnMap, match_columns
-from feeds.files import BarFile, Batch, open_file, symbol_from
-from feeds.ordering import NEVER
-from feeds.times import TimeReader, settle
-from feeds.zones import LocalClock
+from feeds.reading.casting import Array, is_number, is_text, plain, to_ints, trimmed, valid_mask
+from feeds.reading.columns import ColumnMap, match_columns
+from feeds.reading.files import BarFile, Batch, symbol_from
+from feeds.reading.opening import open_file
+from feeds.reading.ordering import NEVER
+from feeds.reading.times import TimeReader, settle
+from feeds.reading.zones import LocalClock
 
 HEAD_ROWS = 20_000
 MOST_SYMBOLS = 10_000

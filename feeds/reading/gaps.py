@@ -7,7 +7,7 @@ import numpy as np
 from engine.blocks import Ints
 from engine.calendar import DAY_NS, Sessions, sessions_between
 from engine.instruments import Instrument
-from feeds.ordering import NEVER
+from feeds.reading.ordering import NEVER
 
 # no exchange is open longer without a break; sessions_between reaches as far beyond the days asked for
 _LONGEST_NS = 10 * DAY_NS

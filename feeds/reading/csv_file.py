@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from engine.errors import DataError
-from feeds.casting import MISSING, Array, valid_mask
-from feeds.files import Batch, Malformed, unreadable
+from feeds.reading.casting import MISSING, Array, valid_mask
+from feeds.reading.files import Batch, Malformed, unreadable
 
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 
 from engine.blocks import Bools, Ints
 from engine.errors import DataError
-from feeds.casting import Array, is_number, is_text, plain, to_floats, trimmed
-from feeds.stamps import STYLES, UNITS, plausible, read_epochs, read_texts, read_timestamps
-from feeds.zones import LocalClock
+from feeds.reading.casting import Array, is_number, is_text, plain, to_floats, trimmed
+from feeds.reading.stamps import STYLES, UNITS, plausible, read_epochs, read_texts, read_timestamps
+from feeds.reading.zones import LocalClock
 
 READABLE = "2024-01-31 23:59:00, with an offset or without, or an epoch in seconds, ms, us or ns"
 _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}

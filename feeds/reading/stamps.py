@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.blocks import Bools, Floats, Ints
-from feeds.casting import Array, cast_tolerant, is_text, to_floats, to_ints, trimmed, valid_mask
+from feeds.reading.casting import Array, cast_tolerant, is_text, to_floats, to_ints, trimmed, valid_mask
 
 # 1678 and 2261, with room for a bar width and a zone's offset
 EARLIEST_NS = -9_214_000_000_000_000_000

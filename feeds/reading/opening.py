@@ -1,0 +1,54 @@
+"""Opening a file of bars by its suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.errors import DataError, UsageError
+from feeds.reading.files import ARROW_SUFFIXES, COMPRESSED, CSV_SUFFIXES, PARQUET_SUFFIXES, BarFile
+
+_ACCEPTED = "CSV (.csv, .csv.gz, .csv.zst, .tsv, .txt), Parquet (.parquet) or Arrow (.feather, .arrow, .ipc)"
+
+
+def open_file(path: Path) -> BarFile:
+    """Open a file by its suffix.
+
+    Raises:
+        UsageError: If there is no such file, it is a folder or its suffix is unknown.
+        DataError: If it is empty or not what its suffix says.
+    """
+    # one reader needs not import the other's half of Arrow
+    from feeds.reading.arrow_file import ArrowFile, ParquetFile  # noqa: PLC0415
+    from feeds.reading.csv_file import CsvFile  # noqa: PLC0415
+
+    _check(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = COMPRESSED.get(suffixes[-1]) if suffixes else None
+    inner = suffixes[-2:-1] if compression else suffixes[-1:]
+    if inner and inner[0] in CSV_SUFFIXES:
+        return CsvFile(path, compression)
+    if not compression and inner and inner[0] in PARQUET_SUFFIXES:
+        return ParquetFile(path)
+    if not compression and inner and inner[0] in ARROW_SUFFIXES:
+        return ArrowFile(path)
+    raise UsageError(
+        "cannot tell the format of the file from its name",
+        where=str(path),
+        expected=_ACCEPTED,
+        found=f"suffix {''.join(suffixes[-2:])!r}" if suffixes else "no suffix",
+        hint="rename or convert the file",
+    )
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError("this is a folder, not a file", where=str(path), expected=_ACCEPTED, hint="name its files")
+    if not path.exists():
+        raise UsageError("there is no such file", where=str(path), expected=_ACCEPTED)
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise UsageError(f"cannot open the file: {error.strerror or error}", where=str(path)) from error
+    if empty:
+        raise DataError("the file is empty", where=str(path), expected=_ACCEPTED)
