@@ -65,6 +65,7 @@ class Aggregator:
         self._clock: Records = np.zeros(1, CLOCK)
         self._clock["end"] = self._clock["last_ts"] = BEFORE_ALL_TIME
         self._partial: Records = np.zeros(0, PARTIAL)
+        self._room_for(0)
 
     def push(self, block: BarBlock) -> Aggregated:
         """Take the next rows of the stream; give the bars that they complete.
@@ -73,16 +74,12 @@ class Aggregator:
             DataError: If symbols change, time runs backwards or the rows lie beyond the last session.
         """
         self._admit(block)
-        first = int(self._clock["bars"][0])
-        out = _empty(len(block) + 1, len(self._symbols))
-        known_at = np.empty(len(block) + 1, np.int64)
-        rows = Bars(block.ts_event, block.open, block.high, block.low, block.close, block.volume, block.present)
-        count = 0
-        if len(block):
-            sessions = (self._opens, self._closes)
-            state = (self._clock, self._partial)
-            count = aggregate_rows(self.timeframe_ns, *sessions, *state, block.seq, rows, known_at, out)
-        return Aggregated(_block(self._symbols, first, out, count), known_at[:count].copy())
+        count = self._fold(block) if len(block) else 0
+        if not count:
+            return self._no_bars()
+        self._nothing = None
+        first = int(self._clock["bars"][0]) - count
+        return Aggregated(_block(self._symbols, first, self._out, count), self._known_at[:count].copy())
 
     def flush(self) -> Aggregated:
         """The unfinished bar as it stands, stamped with the end of its bucket; nothing if there is none.
@@ -134,11 +131,32 @@ class Aggregator:
         self._clock = np.frombuffer(state[: CLOCK.itemsize], CLOCK).copy()
         self._partial = np.frombuffer(state[CLOCK.itemsize :], PARTIAL).copy()
         self._symbols = symbols if body else ()
+        self._room_for(0)
+
+    def _fold(self, block: BarBlock) -> int:
+        if len(self._known_at) < len(block) + 1:
+            self._room_for(len(block) + 1)
+        rows = Bars(block.ts_event, block.open, block.high, block.low, block.close, block.volume, block.present)
+        sessions, state = (self._opens, self._closes), (self._clock, self._partial)
+        known_at, out = self._known_at, self._out
+        return int(aggregate_rows(self.timeframe_ns, *sessions, *state, block.seq, rows, known_at, out))
+
+    def _room_for(self, rows: int) -> None:
+        # what the kernel writes into is kept, and so is the empty answer: most rows of a live stream complete no bar
+        self._out, self._known_at = _empty(rows, len(self._symbols)), np.empty(rows, np.int64)
+        self._nothing: Aggregated | None = None
+
+    def _no_bars(self) -> Aggregated:
+        if self._nothing is None:
+            first = int(self._clock["bars"][0])
+            self._nothing = Aggregated(_block(self._symbols, first, self._out, 0), np.empty(0, np.int64))
+        return self._nothing
 
     def _admit(self, block: BarBlock) -> None:
         if not self._symbols:
             self._symbols = block.symbols
             self._partial = np.zeros(len(block.symbols), PARTIAL)
+            self._room_for(0)
         if block.symbols != self._symbols:
             raise DataError(
                 "the symbols of a stream cannot change",

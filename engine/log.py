@@ -40,6 +40,8 @@ def configure_logging(verbosity: int = 0, json_lines: bool | None = None) -> Non
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger that names its part of the system."""
+    """A logger that names its part of the system; as a library it tells of warnings only, on standard error."""
+    if not structlog.is_configured():
+        configure_logging()
     bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(part=name)
     return bound

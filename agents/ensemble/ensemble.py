@@ -29,6 +29,8 @@ from engine.simulator import Simulator
 from engine.step import StepBlock
 from engine.timeframe import MINUTE_NS, format_timeframe
 
+SEAT_NAMES = ("strategic", "tactical", "risk")
+
 
 class Models(Protocol):
     """Networks of the seats; `agents.models.loading.LoadedEnsemble` is one."""
@@ -85,7 +87,7 @@ class Ensemble:
         self.config = config or EnsembleConfig()
         self._models = models
         self._next: Models | None = None
-        for name in ("strategic", "tactical", "risk"):
+        for name in SEAT_NAMES:
             if getattr(self.config.seats, name) is None and (models is None or getattr(models, name) is None):
                 raise UsageError(
                     f"the {name} seat is empty",
@@ -121,8 +123,25 @@ class Ensemble:
         step = simulator.run_compiled(block, signals, self._decide, self._params, self._memory)
         return replace(step, outputs=collect_outputs(block, signals, decided))
 
+    @property
+    def learned_seats(self) -> tuple[str, ...]:
+        """Seats that take a network."""
+        return tuple(name for name in SEAT_NAMES if getattr(self.config.seats, name) is None)
+
     def swap(self, models: Models) -> None:
-        """Take other models from the next cut on; positions and carried state stay."""
+        """Take other models from the next cut on; positions and carried state stay.
+
+        Raises:
+            UsageError: If they lack a network of a seat that takes one, or no seat does.
+        """
+        if not self.learned_seats:
+            raise UsageError("no seat takes a network", found="a rule agent in every seat")
+        missing = [name for name in self.learned_seats if getattr(models, name) is None]
+        if missing:
+            raise UsageError(
+                f"version {models.version} has no network for the {missing[0]} seat",
+                expected=f"networks for {', '.join(self.learned_seats)}",
+            )
         self._next = models
 
     def on_cut(self) -> str | None:
@@ -131,10 +150,13 @@ class Ensemble:
             return None
         self._models, self._next = self._next, None
         for name, seat in self._seats.items():
-            model = getattr(self._models, name)
-            if isinstance(seat, ModelSeat) and model is not None:
-                seat.model = model
+            if isinstance(seat, ModelSeat):
+                seat.model = getattr(self._models, name)
         self._params = self._make_params()
+        # the scratch memory at the end is as long as the network needs
+        before, self._memory = self._memory, self._make_memory()
+        carried = min(len(before), len(self._memory))
+        self._memory[:carried] = before[:carried]
         return self._models.version
 
     @property
@@ -191,6 +213,8 @@ class Ensemble:
         signals[at, tactical.symbol, layout.TIMING : layout.SCALE + 1] = tactical.action
         ranges = self._seats["tactical"].ranges
         rows = ranges.known_at - block.seq
-        signals[rows, :, layout.ATR] = np.nan_to_num(ranges.atr)
+        # one row may complete two bars: a symbol that the second lacks keeps the range of the first
+        bar, symbol = np.nonzero(np.isfinite(ranges.atr))
+        signals[rows[bar], symbol, layout.ATR] = ranges.atr[bar, symbol]
         signals[:, 0, layout.RISK_CLOCK] = self.config.risk_cadence == "bar"
         signals[rows, 0, layout.RISK_CLOCK] = 1.0

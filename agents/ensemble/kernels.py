@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from agents.features.kernels.risk import RISK_PLACES, RISK_STATE, risk_metrics, update_risk
 from agents.serving.kernels import best_action, best_probability, risk_q_values
 from engine.compiled import inlined
@@ -28,16 +30,23 @@ PARAMS_HEAD = 4
 LEVEL = RISK_PLACES
 MEMORY_HEAD = RISK_PLACES + 1
 METRICS = 10
-HAS_STRATEGIC, HAS_TACTICAL, SIDE, PATIENCE, STOP, SIZE, RANGE, WANTED, HELD, STOPPED, PENDING = range(11)
-SLOT = 11
+HAS_STRATEGIC, HAS_TACTICAL, SIDE, TIMING_GIVEN, STOP, SIZE, RANGE, WANTED, HELD, STOPPED, PENDING = range(11)
+# Units that the position stands for while its growth is under way, end and lapse of a patient entry, what the last
+# order does before it opens anything, nearest protective stop then, and the profit realized so far
+REACHED, EXPIRES, LAPSED, CLOSING, LEG, REALIZED = range(11, 17)
+SLOT = 17
 
+NOTHING, REDUCTION, FLIP = 0.0, 1.0, 2.0  # CLOSING
+GONE, OVER, WORKS = 0, 1, 2  # entry orders of a symbol: none, one whose time is over, one that can fill
 LEVELS = 5
 MARKET_NOW = 1.0 - 1e-9
 TARGET = int(CommandKind.TARGET)
-MARKET = int(OrderType.MARKET)
+CANCEL_ALL = int(CommandKind.CANCEL_ALL)
 LIMIT = int(OrderType.LIMIT)
 GTD = int(TimeInForce.GTD)
 ENTRY = int(Role.ENTRY)
+STOP_LOSS = int(Role.STOP_LOSS)
+NOISE = 1e-12  # as in the simulator: a computed level may miss the price that it stands for
 
 
 @inlined
@@ -51,6 +60,8 @@ def ask_risk(state: Any, account: Any, params: Any, memory: Any, symbols: int) -
     values = memory[at + METRICS : at + METRICS + LEVELS]
     scratch = memory[at + METRICS + LEVELS :]
     risk_metrics(state, account, metrics)
+    for k in range(METRICS):
+        metrics[k] = np.float64(np.float32(metrics[k]))  # the very numbers that training sees
     risk_q_values(params[PARAMS_HEAD + symbols :], metrics, values, scratch)
     action = best_action(values)
     memory[LEVEL] = action / (LEVELS - 1)
@@ -68,7 +79,7 @@ def absorb(signal: Any, memory: Any, slot: int) -> bool:
         fresh = True
     if signal[TACTICAL_FRESH] > 0.0:
         memory[slot + HAS_TACTICAL] = 1.0
-        memory[slot + PATIENCE] = signal[TIMING]
+        memory[slot + TIMING_GIVEN] = signal[TIMING]
         memory[slot + STOP] = signal[STOP_DISTANCE]
         memory[slot + SIZE] = signal[SCALE]
         memory[slot + RANGE] = signal[ATR]
@@ -77,12 +88,64 @@ def absorb(signal: Any, memory: Any, slot: int) -> bool:
 
 
 @inlined
-def entry_works(orders: Any, symbol: int) -> bool:
-    """Whether an entry order of the symbol still works."""
+def entry_state(orders: Any, symbol: int, ts: int) -> int:
+    """Whether an entry order of the symbol can still fill after `ts`: WORKS, OVER or GONE."""
+    found = GONE
     for k in range(orders.shape[0]):
-        if orders[k].symbol == symbol and orders[k].role == ENTRY:
-            return True
-    return False
+        order = orders[k]
+        if order.symbol == symbol and order.role == ENTRY:
+            if order.tif != GTD or order.expire_ts > ts:
+                return WORKS
+            found = OVER
+    return found
+
+
+@inlined
+def nearest_stop(orders: Any, symbol: int, position: float) -> float:
+    """The protective stop of a position that prices meet first; 0 if it has none."""
+    nearest = 0.0
+    for k in range(orders.shape[0]):
+        order = orders[k]
+        protects = order.symbol == symbol and order.role == STOP_LOSS
+        if protects and (nearest == 0.0 or (order.stop - nearest) * position > 0.0):
+            nearest = order.stop
+    return nearest
+
+
+@inlined
+def stopped_out(position: Any, low: float, high: float, entry: int, memory: Any, slot: int) -> bool:
+    """Whether something other than the agents' own wish has emptied the position in this row.
+
+    A position that came and went within the row shows in the profit realized. A reduction can round to nothing, so
+    that there the bar must have met the stop; a flip passes through nothing while it fills in parts.
+    """
+    if position.quantity != 0.0 or memory[slot + WANTED] == 0.0:
+        return False
+    if memory[slot + HELD] == 0.0 and position.realized == memory[slot + REALIZED]:
+        return False
+    if memory[slot + CLOSING] == REDUCTION:
+        leg = memory[slot + LEG]
+        if memory[slot + HELD] > 0.0:
+            return low <= leg * (1.0 + NOISE)
+        return leg > 0.0 and high >= leg * (1.0 - NOISE)
+    return memory[slot + CLOSING] != FLIP or entry != WORKS
+
+
+@inlined
+def look(position: Any, low: float, high: float, ts: int, entry: int, memory: Any, slot: int) -> bool:
+    """Notice what became of position and orders in this row; returns whether an entry must be called off."""
+    stopped = stopped_out(position, low, high, entry, memory, slot)
+    if memory[slot + EXPIRES] > 0.0 and entry != WORKS:
+        memory[slot + LAPSED] = 1.0 if entry == OVER or ts > memory[slot + EXPIRES] else 0.0
+        memory[slot + EXPIRES] = 0.0
+    if entry != WORKS:
+        memory[slot + CLOSING] = NOTHING
+    if stopped:
+        memory[slot + STOPPED] = 1.0
+        memory[slot + WANTED] = memory[slot + LAPSED] = 0.0
+    memory[slot + HELD] = position.quantity
+    memory[slot + REALIZED] = position.realized
+    return stopped and entry == WORKS
 
 
 @inlined
@@ -96,25 +159,37 @@ def passive_price(close: float, side: float, offset: float, tick: float) -> floa
 
 @inlined
 def command_target(
-    command: Any, symbol: int, units: float, memory: Any, slot: int, close: float, ts: int, params: Any
+    command: Any, s: int, units: float, close: float, ts: int, orders: Any, entry: int, params: Any, memory: Any
 ) -> None:
     """Ask for a position: patiently if it grows and the tactical agent says so, at the market otherwise."""
+    slot = MEMORY_HEAD + s * SLOT
+    held = memory[slot + HELD]
+    if held == 0.0:
+        memory[slot + REACHED] = 0.0
+    elif memory[slot + LAPSED] == 0.0 and entry != WORKS:
+        memory[slot + REACHED] = memory[slot + WANTED]
     command.kind = TARGET
-    command.symbol = symbol
+    command.symbol = s
     command.quantity = units
     command.stop_distance = memory[slot + STOP]
-    grows = abs(units) > abs(memory[slot + WANTED]) or memory[slot + HELD] == 0.0
-    patience = 1.0 - memory[slot + PATIENCE]
-    if units != 0.0 and grows and memory[slot + PATIENCE] < MARKET_NOW and memory[slot + RANGE] > 0.0:
+    grows = units != 0.0 and (held == 0.0 or abs(units) > abs(memory[slot + REACHED]))
+    flips = held * units < 0.0
+    # a stop that is met first must not turn what is left of an exit into a new position
+    command.reduce_only = 0 if grows or flips else 1
+    memory[slot + CLOSING] = FLIP if flips else (NOTHING if grows else REDUCTION)
+    memory[slot + LEG] = nearest_stop(orders, s, held)
+    memory[slot + WANTED] = units
+    memory[slot + EXPIRES] = memory[slot + LAPSED] = 0.0
+    timing = memory[slot + TIMING_GIVEN]
+    if grows and timing < MARKET_NOW and memory[slot + RANGE] > 0.0:
         side = 1.0 if units > 0.0 else -1.0
-        tick = params[PARAMS_HEAD + symbol]
-        price = passive_price(close, side, patience * memory[slot + RANGE], tick)
+        price = passive_price(close, side, (1.0 - timing) * memory[slot + RANGE], params[PARAMS_HEAD + s])
         if price > 0.0:
             command.type = LIMIT
             command.limit = price
             command.tif = GTD
             command.expire_ts = ts + int(params[TACTICAL_NS])
-    memory[slot + WANTED] = units
+            memory[slot + EXPIRES] = float(command.expire_ts)
 
 
 @inlined
@@ -128,36 +203,56 @@ def differs(desired: float, wanted: float, threshold: float) -> bool:
 
 
 @inlined
-def decide_symbol(
-    command: Any, s: int, close: float, ts: int, position: float, orders: Any, params: Any, memory: Any, fresh: bool
-) -> int:
-    """Orders of one symbol after its decisions are known; returns the number of commands (0 or 1)."""
+def wish(s: int, position: float, entry: int, params: Any, memory: Any, call_off: bool) -> tuple[float, bool]:
+    """The position that the decisions lead to, in units, and whether to ask for it."""
     slot = MEMORY_HEAD + s * SLOT
-    if memory[slot + HAS_STRATEGIC] == 0.0 or memory[slot + HAS_TACTICAL] == 0.0 or math.isnan(memory[LEVEL]):
-        return 0
     wanted = memory[slot + WANTED]
-    if memory[slot + HELD] != 0.0 and position == 0.0 and wanted != 0.0:
-        # a stop closed what was wanted: stay out until the strategic agent decides anew
-        memory[slot + STOPPED] = 1.0
-        memory[slot + WANTED] = wanted = 0.0
-    memory[slot + HELD] = position
-    if not fresh and memory[slot + PENDING] == 0.0:
-        return 0
-    memory[slot + PENDING] = 0.0
     desired = memory[slot + SIDE] * memory[slot + SIZE] * memory[LEVEL]
     if memory[slot + STOPPED] > 0.0:
         desired = 0.0
-    unfilled = wanted != 0.0 and position == 0.0 and not entry_works(orders, s)
-    if not differs(desired, wanted, params[REBALANCE]) and not unfilled:
-        return 0
-    if position * desired < 0.0 and memory[slot + PATIENCE] < MARKET_NOW:
+    unfilled = memory[slot + LAPSED] > 0.0 or (wanted != 0.0 and position == 0.0 and entry != WORKS)
+    if not differs(desired, wanted, params[REBALANCE]) and not unfilled and not call_off:
+        return desired, False
+    if position * desired < 0.0 and memory[slot + TIMING_GIVEN] < MARKET_NOW:
         # leave at the market first; the patient entry on the other side follows once flat
         memory[slot + PENDING] = 1.0
-        desired = 0.0
-        if wanted == 0.0:
-            return 0
-    command_target(command, s, desired, memory, slot, close, ts, params)
-    return 1
+        return 0.0, wanted != 0.0 or call_off
+    return desired, True
+
+
+@inlined
+def decide_symbol(
+    commands: Any,
+    n: int,
+    s: int,
+    bars: Any,
+    i: int,
+    position: Any,
+    orders: Any,
+    params: Any,
+    memory: Any,
+    fresh: bool,
+    entry: int,
+    call_off: bool,
+) -> int:
+    """Orders of one symbol that has a bar, after its decisions are known; returns the number of commands so far."""
+    slot = MEMORY_HEAD + s * SLOT
+    if memory[slot + HAS_STRATEGIC] == 0.0 or memory[slot + HAS_TACTICAL] == 0.0 or math.isnan(memory[LEVEL]):
+        return n
+    if not fresh and memory[slot + PENDING] == 0.0 and not call_off:
+        return n
+    memory[slot + PENDING] = 0.0
+    units, act = wish(s, position.quantity, entry, params, memory, call_off)
+    if not act:
+        return n
+    rest = int(params[SYMBOLS]) - s  # a command each is always left for this symbol and those after it
+    if position.quantity * units < 0.0 and n + rest < commands.shape[0]:
+        # a stop that is met before the flip fills would make the new position twice as large
+        commands[n].kind = CANCEL_ALL
+        commands[n].symbol = s
+        n += 1
+    command_target(commands[n], s, units, bars.close[i, s], bars.ts_event[i], orders, entry, params, memory)
+    return n + 1
 
 
 def decide(
@@ -182,20 +277,14 @@ def decide(
         signals[i, 0, RISK_CONFIDENCE] = confidence
     n = 0
     for s in range(symbols):
-        fresh = absorb(signals[i, s], memory, MEMORY_HEAD + s * SLOT) or asked
-        if not bars.present[i, s] or n >= commands.shape[0]:
-            if fresh:
-                memory[MEMORY_HEAD + s * SLOT + PENDING] = 1.0
-        else:
-            n += decide_symbol(
-                commands[n],
-                s,
-                bars.close[i, s],
-                bars.ts_event[i],
-                positions[s].quantity,
-                orders,
-                params,
-                memory,
-                fresh,
-            )
+        slot = MEMORY_HEAD + s * SLOT
+        if not bars.present[i, s]:
+            if absorb(signals[i, s], memory, slot) or asked:
+                memory[slot + PENDING] = 1.0
+            continue
+        # what happened within the row comes before what is decided at its close
+        entry = entry_state(orders, s, bars.ts_event[i])
+        call_off = look(positions[s], bars.low[i, s], bars.high[i, s], bars.ts_event[i], entry, memory, slot)
+        fresh = absorb(signals[i, s], memory, slot) or asked
+        n = decide_symbol(commands, n, s, bars, i, positions[s], orders, params, memory, fresh, entry, call_off)
     return n

@@ -150,7 +150,7 @@ class RuleSeat:
                 expected="a rule agent, or a subclass of agents.base.MarketAgent",
                 found=type(agent).__name__,
             )
-        agent.bind(symbols, instruments)
+        agent.bind(symbols, instruments, TIMEFRAME_NS[name])
         self.name, self._agent, self._stop = name, agent, stop_distance
         self._aggregator = Aggregator(TIMEFRAME_NS[name], sessions)
         self._ranges = TrueRange(len(symbols))
@@ -173,12 +173,9 @@ class RuleSeat:
 
     def _actions(self, bars: BarBlock) -> Floats:
         if self.name == "tactical" and hasattr(self._agent, "tactics"):
-            given = np.asarray(self._agent.tactics(bars), dtype=np.float64)
-            expected = (len(bars), len(bars.symbols), 3)
-            if given.shape != expected:
-                raise UsageError("tactics has the wrong shape", expected=str(expected), found=str(given.shape))
+            given = _shaped("tactics", self._agent.tactics(bars), (len(bars), len(bars.symbols), 3))
             return np.clip(given, BOX_LOW, BOX_HIGH)
-        targets = self._agent.targets(bars)
+        targets = _shaped("targets", self._agent.targets(bars), (len(bars), len(bars.symbols)))
         if self.name == "strategic":
             return np.sign(targets)[:, :, None]
         scale = np.clip(np.abs(targets), BOX_LOW[2], BOX_HIGH[2])
@@ -191,24 +188,46 @@ class RuleSeat:
 
 
 class TrueRange:
-    """Average true range with carried state: Wilder's smoothing over 14 bars, from the first bar on."""
+    """Average true range with carried state: Wilder's smoothing over 14 bars.
+
+    From bar 15 of a symbol on, it is what the feature stream computes; before that, the mean of the ranges so far,
+    since rule agents decide from the first bar on.
+    """
 
     def __init__(self, symbols: int) -> None:
         self._atr = np.full(symbols, np.nan)
         self._close = np.full(symbols, np.nan)
+        self._sum = np.zeros(symbols)
+        self._seen = np.zeros(symbols, np.int64)
 
     def push(self, bars: BarBlock) -> Floats:
         """Average after each bar, shape (rows, S); NaN before a symbol's first bar."""
         out = np.empty(bars.close.shape)
         for i in range(len(bars)):
+            present = bars.present[i]
             low = np.fmin(bars.low[i], self._close)
             high = np.fmax(bars.high[i], self._close)
             span = high - low
-            fresh = np.where(np.isnan(self._atr), span, self._atr + (span - self._atr) / ATR_SPAN)
-            self._atr = np.where(bars.present[i], fresh, self._atr)
-            self._close = np.where(bars.present[i], bars.close[i], self._close)
+            # the first bar has no close before it: its range stands in until there is a true one
+            self._sum += np.where(present & (self._seen > 0) & (self._seen <= ATR_SPAN), span, 0.0)
+            mean = np.where(self._seen > 0, self._sum / np.maximum(self._seen, 1), span)
+            fresh = np.where(self._seen > ATR_SPAN, self._atr + (span - self._atr) * (1.0 / ATR_SPAN), mean)
+            self._atr = np.where(present, fresh, self._atr)
+            self._close = np.where(present, bars.close[i], self._close)
+            self._seen += present
             out[i] = self._atr
         return out
+
+
+def _shaped(method: str, given: Any, expected: tuple[int, ...]) -> Floats:
+    """What a method of the user's gave, as numbers of that shape."""
+    try:
+        array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{method} gives no array of numbers: {error}", expected=f"shape {expected}") from error
+    if array.shape != expected:
+        raise UsageError(f"{method} has the wrong shape", expected=str(expected), found=str(array.shape))
+    return array
 
 
 def _action(name: str, outputs: dict[str, NDArray[Any]]) -> Floats:

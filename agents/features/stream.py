@@ -74,6 +74,7 @@ class FeatureStream:
         self._aggregator = Aggregator(parse_timeframe(SEATS[seat].timeframe or ""), sessions)
         self._sessions = sessions
         self._state: Records = np.zeros(len(self.symbols), _STATES[seat])
+        self._nothing = _no_rows(len(self.symbols), len(features))
 
     @property
     def horizon_ns(self) -> int:
@@ -129,6 +130,8 @@ class FeatureStream:
         return hashlib.sha256("\n".join((schema_hash(self.seat), *self.symbols)).encode()).digest()
 
     def _rows(self, done: Aggregated) -> FeatureRows:
+        if not len(done):
+            return self._nothing
         shape = (len(done), len(self.symbols))
         ts_event = done.bars.ts_event
         features = np.empty((*shape, len(self._lowest)), np.float32)
@@ -142,6 +145,12 @@ class FeatureStream:
         else:
             tactical_rows(*ranges, self._state, bars, not_known, features, ready, atr)
         return FeatureRows(features, ready, atr, ts_event, done.known_at)
+
+
+def _no_rows(symbols: int, features: int) -> FeatureRows:
+    none = np.empty(0, np.int64)
+    shape = (0, symbols)
+    return FeatureRows(np.empty((*shape, features), np.float32), np.empty(shape, np.bool_), np.empty(shape), none, none)
 
 
 def elapsed_fraction(sessions: Sessions, ts_event: Ints) -> Floats:

@@ -65,6 +65,8 @@ class Windows:
         self._history = np.zeros((symbols, length - 1, features), np.float32)
         self._times = np.zeros((symbols, length - 1), np.int64)
         self._held = np.zeros(symbols, np.int64)
+        none = np.empty(0, np.int64)
+        self._nothing = WindowBatch(np.empty((0, length, features), np.float32), none, none, none, none)
 
     def push(self, rows: FeatureRows) -> WindowBatch:
         """Take the next rows; give the windows that end at one of them.
@@ -79,6 +81,8 @@ class Windows:
                 expected=f"{symbols} symbols of {features} features",
                 found=f"{rows.features.shape[1]} symbols of {rows.features.shape[2]} features",
             )
+        if not len(rows):
+            return self._nothing
         complete = self._complete(rows.ready)
         row, symbol = np.nonzero(complete)
         place = np.cumsum(complete.ravel()).reshape(complete.shape) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from agents.serving.seats import Outputs, Seat, seat_named
 from engine.errors import DataError, UsageError
 
 MAX_BATCH = 4096
-"""Rows that go into one call; larger batches are cut."""
+"""Most rows of a tile."""
+BATCH = 512
+"""Rows that go into one call; larger batches are cut, so that what a call reads and writes stays in the cache."""
 INPUT = "observation"
 _TYPES = {"tensor(float)": np.dtype(np.float32), "tensor(int64)": np.dtype(np.int64)}
 
@@ -62,11 +65,18 @@ class OnnxModel:
         Raises:
             DataError: If the shape or type is another, or a number is not finite: row and feature are named.
         """
-        rows = as_observations(observations, self.seat)
+        if observations.dtype != np.float32 or observations.shape[1:] != self.seat.observation:
+            as_observations(observations, self.seat)  # says what is wrong
+        rows = np.ascontiguousarray(observations)
         if not len(rows):
             return {name: np.empty((0, *out.shape), out.dtype) for name, out in self.seat.outputs.items()}
-        step = self.tile or MAX_BATCH
-        parts = [self._call(rows[start : start + step]) for start in range(0, len(rows), step)]
+        parts = []
+        step = self.tile or BATCH
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            if not _surely_finite(part):
+                check_finite(rows, self.seat)
+            parts.append(self._call(part))
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
@@ -153,6 +163,12 @@ def batch_invariant(model: OnnxModel, rows: int = 130) -> bool:
         backward[name][::-1].tobytes() == whole[name].tobytes() and one[name].tobytes() == whole[name][:1].tobytes()
         for name in whole
     )
+
+
+def _surely_finite(rows: NDArray[np.float32]) -> bool:
+    """Whether the sum is finite: then all terms are, at a fraction of what it costs to ask each of them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(rows.sum())
 
 
 def _session(source: Path | bytes, where: str) -> Any:

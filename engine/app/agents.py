@@ -10,6 +10,7 @@ from typing import Any
 from agents.ensemble.config import EnsembleConfig, SeatsConfig
 from agents.ensemble.ensemble import Ensemble, Networks
 from agents.models.loading import LoadedEnsemble, load_ensemble
+from agents.models.metadata import RISK_WEIGHTS, read_ensemble
 from agents.models.production import load_production, load_seat
 from agents.models.store import resolve_ensemble
 from agents.registry import make_agent
@@ -56,6 +57,7 @@ class Activations:
         self._ensemble = agent if isinstance(agent, Ensemble) else None
         self._find = (find or (lambda: resolve_ensemble(None))) if follow_store or find else None
         self.made: list[dict[str, Any]] = []
+        self._refused = ""
 
     def on_cut(self, seq: int) -> None:
         """Called by the pipeline before the row `seq`; a damaged version is refused and the present one stays."""
@@ -67,12 +69,20 @@ class Activations:
             self.made.append({"seq": seq, **self._ensemble.model_provenance})
 
     def _look(self, ensemble: Ensemble, find: Callable[[], Path]) -> None:
+        if not ensemble.learned_seats:
+            return
         try:
             folder = find()
-            if folder.name != ensemble.model_provenance.get("version"):
+            # by content: another version may come under the same name
+            if read_ensemble(folder)[1] != ensemble.model_provenance.get("sha256"):
                 ensemble.swap(load_ensemble(folder))
+            self._refused = ""
         except GrandModelError as error:
-            logger("models").warning("the active version cannot be loaded, the present one stays", reason=str(error))
+            if str(error) != self._refused:  # said once, not at every cut
+                self._refused = str(error)
+                logger("models").warning(
+                    "the active version cannot be loaded, the present one stays", reason=str(error)
+                )
 
 
 def _models(spec: str, config: EnsembleConfig) -> LoadedEnsemble | None:
@@ -85,15 +95,15 @@ def _from_production(path: Path, config: EnsembleConfig) -> Ensemble:
     """Seats by file: networks, rule agents, or empty ones that stand aside (scale 1 at the market; full exposure)."""
     networks: dict[str, Any] = {}
     seats: dict[str, str | None] = config.seats.model_dump()
+    digest = hashlib.sha256()
     for seat, entry in load_production(path).items():
-        if entry.enabled and entry.agent is None:
+        if entry.enabled and entry.onnx_path is not None:
             networks[seat] = load_seat(seat, entry)
+            served = [entry.onnx_path] + [entry.onnx_path.with_name(RISK_WEIGHTS)] * (seat == "risk")
+            for file in served:
+                digest.update(f"{seat} {sha256_file(file)}\n".encode())
         elif seats[seat] is None:
             seats[seat] = entry.agent if entry.enabled else STAND_ASIDE[seat]
-    digest = hashlib.sha256()
-    for _, entry in sorted(load_production(path).items()):
-        if entry.onnx_path is not None:
-            digest.update(sha256_file(entry.onnx_path).encode())
     models = Networks(version=path.stem, sha256=digest.hexdigest(), **networks)
     chosen = parse(SeatsConfig, seats, where=str(path))
     return Ensemble(models, config.model_copy(update={"seats": chosen}))

@@ -21,6 +21,7 @@ from engine.cuts import Cuts, EveryBars, NoCuts
 from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
 from engine.ledger_hash import LedgerHash
+from engine.log import logger
 from engine.paths import shipped
 from engine.pipeline import Pipeline
 from engine.recorder import RunRecorder
@@ -33,6 +34,7 @@ from portfolio.metrics import Metrics, compute_metrics, sessions_per_year
 from portfolio.simulator import Simulator
 from portfolio.trades import TradeBook
 
+log = logger("backtest")
 ScreenFactory = Callable[["Prepared"], Screen]
 Watch = Callable[[StepBlock], None]
 
@@ -223,7 +225,17 @@ def run_backtest(
     activations = Activations(agent, follow_store=config.cuts.follow_store)
     models_at_start = dict(agent.model_provenance)
 
+    log.info(
+        "begin",
+        agent=config.agent,
+        symbols=prepared.source.symbols,
+        timeframe_seconds=prepared.timeframe_ns // 1_000_000_000,
+        labels=prepared.labels,
+        because=prepared.labels_reason,
+    )
+
     def record(step: StepBlock) -> None:
+        log.debug("step", seq=step.bars.seq, rows=len(step), fills=len(step.fills), events=len(step.events))
         recorder.write(step)
         ledger_hash.update(step)
         if watch is not None:
@@ -242,6 +254,7 @@ def run_backtest(
     before = clock()
     recorder.close()
     timings.recording += clock() - before
+    log.info("end", bars=timings.bars, blocks=timings.blocks, quarantined=quarantine.total, gaps=quarantine.gaps)
     if agent.unready_because:
         raise DataError(
             "the data are too short for this agent: it never decided",

@@ -22,12 +22,23 @@ def explain(run: Path, number: int) -> dict[str, Any]:
 
     Returns:
         `fill`, `order`, `entry` (the order that a bracket leg protects), `decision` (None where no agent asked for
-        the order), `agents` (by seat) and `models`.
+        the order), `agents` (by seat, what each had said last at that moment) and `models`, those active then.
 
     Raises:
         UsageError: If the run or the fill does not exist.
         DataError: If a file of the run is damaged.
     """
+    try:
+        return _explain(run, number)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"the tables of the run do not fit: {error}",
+            where=str(run),
+            hint="the run is damaged, or was made by another release: run it again",
+        ) from error
+
+
+def _explain(run: Path, number: int) -> dict[str, Any]:
     fills = _table(run, "fills")
     if not 1 <= number <= len(fills):
         raise UsageError(
@@ -48,16 +59,16 @@ def explain(run: Path, number: int) -> dict[str, Any]:
         "entry": entry,
         "decision": decision,
         "agents": _agents(_table(run, "agents"), fill["symbol"], moment),
-        "models": _models(run, fill["row"]),
+        "models": _models(run, moment),
     }
 
 
-def _table(run: Path, name: str) -> pl.DataFrame:
+def _table(run: Path, name: str, columns: list[str] | None = None) -> pl.DataFrame:
     path = run / f"{name}.parquet"
     if not path.is_file():
         raise UsageError("this is not a run folder", where=str(run), expected=f"a file {path.name}")
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, columns=columns)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"cannot read {path.name}: {error}", where=str(path)) from error
 
@@ -83,14 +94,20 @@ def _agents(agents: pl.DataFrame, symbol: str, moment: Any) -> dict[str, dict[st
     return found
 
 
-def _models(run: Path, row: int) -> dict[str, Any]:
-    """The models that were active at a row: those of the manifest, or of the last take-over before it."""
+def _models(run: Path, moment: Any) -> dict[str, Any]:
+    """The models that were active at a moment: those of the manifest, or of the last take-over before it.
+
+    A fill follows its decision by a row or more, and a take-over may lie between them.
+    """
+    path = run / "manifest.json"
     try:
-        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise DataError(f"cannot read the manifest: {error}", where=str(run / "manifest.json")) from error
-    active = dict(manifest.get("models") or {})
-    for activation in manifest.get("activations", []):
-        if activation["seq"] <= row:
-            active = {key: activation[key] for key in ("version", "sha256") if key in activation}
-    return {"agent": manifest.get("agent"), **active}
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        active, activations = dict(manifest.get("models") or {}), list(manifest.get("activations") or [])
+        if activations:
+            row = int((_table(run, "ledger", ["ts_event"])["ts_event"] < moment).sum())
+            for activation in activations:
+                if activation["seq"] <= row:
+                    active = {key: value for key, value in activation.items() if key != "seq"}
+        return {"agent": manifest.get("agent"), **active}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise DataError(f"cannot read the manifest: {error}", where=str(path)) from error

@@ -63,6 +63,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return tree
 
 
+def agent_of(name: str) -> str:
+    """The agent's specification in a manifest."""
+    return str(read_manifest(find_manifest(name))["config"].get("agent", ""))
+
+
 def verify(name: str) -> Verification:
     """Run a manifest again.
 

@@ -189,7 +189,7 @@ def _run(config: BacktestConfig, folder: Path, dashboard: bool, quiet: bool) -> 
 
     quarantine = Quarantine(folder / "quarantine.jsonl", config.replay.strict)
     prepared = prepare(config, quarantine)
-    compiled()
+    compiled(config.agent)
     if dashboard and not quiet:
         return run_backtest(config, folder, prepared=prepared, screens=[_dashboard_screen])
     with progress(prepared, quiet) as watch:
@@ -257,6 +257,7 @@ def _show(run: BacktestRun, seconds: dict[str, float], report: bool) -> None:
         f"{timings.bars:,} bars in {timings.loop:.3f} s ({rate / 1e6:.2f} M bars/s); reading {timings.reading:.3f} s, "
         f"recording {timings.recording:.3f} s, report {seconds['report']:.2f} s, everything {seconds['total']:.2f} s"
     )
+    note(f"labels {run.manifest['labels']}: {run.manifest['labels_reason']}")
     note(f"ledger {run.manifest['ledger_sha256']}")
     if run.folder is not None:
         note(f"run    {run.folder}" + (f", report {run.folder / 'report.html'}" if report else ""))

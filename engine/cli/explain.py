@@ -45,12 +45,7 @@ def _show(found: dict[str, Any]) -> None:
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     fill, order, entry, decision = found["fill"], found["order"], found["entry"], found["decision"]
-    lines = [
-        (
-            f"Fill {fill['number']}",
-            _fill(fill),
-        )
-    ]
+    lines = [(f"Fill {fill['number']}", _fill(fill))]
     if fill["reason"] != "none":
         lines.append(("Clipped by", _spaced(fill["reason"])))
     if order:
@@ -71,16 +66,17 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _fill(fill: dict[str, Any]) -> str:
     return (
-        f"{fill['side']} {fill['quantity']:g} {fill['symbol']} at {fill['price']:g}, {_time(fill['ts_event'])}; "
-        f"fee {fill['fee']:,.2f}, realized {fill['realized']:,.2f}, position after {fill['position']:g}"
+        f"{fill['side']} {_number(fill['quantity'])} {fill['symbol']} at {_number(fill['price'])}, "
+        f"{_time(fill['ts_event'])}; fee {fill['fee']:,.2f}, realized {fill['realized']:,.2f}, "
+        f"position after {_number(fill['position'])}"
     )
 
 
 def _order(order: dict[str, Any]) -> str:
-    price = f" at {order['limit_or_stop']:g}" if order["limit_or_stop"] else ""
+    price = f" at {_number(order['limit_or_stop'])}" if order["limit_or_stop"] else ""
     return (
-        f"{order['side']} {order['quantity']:g} {_spaced(order['type'])}{price}, {_spaced(order['role'])}, submitted "
-        f"{_time(order['submitted'])}, {order['status']}"
+        f"{order['side']} {_number(order['quantity'])} {_spaced(order['type'])}{price}, {_spaced(order['role'])}, "
+        f"submitted {_time(order['submitted'])}, {order['status']}"
         + ("" if order["reason"] == "none" else f" ({_spaced(order['reason'])})")
     )
 
@@ -89,10 +85,12 @@ def _decision(decision: dict[str, Any] | None, order: dict[str, Any] | None) -> 
     if decision is None:
         role = order["role"] if order else "unknown"
         return f"nobody: the simulator itself ({_spaced(role)})"
+    if decision["kind"] == "close":
+        return f"the position closed at {_time(decision['ts_event'])}, market"
     stop = f", stop {decision['stop_distance']:.4f} of the fill price" if decision["stop_distance"] else ""
     until = f", until {_time(decision['expires'])}" if decision["expires"] else ""
-    what = "a position of {:g} units" if decision["kind"] == "target" else "an order of {:g} contracts"
-    asked = what.format(decision["quantity"])
+    what = "a position of {} units" if decision["kind"] == "target" else "an order of {} contracts"
+    asked = what.format(_number(decision["quantity"]))
     return f"{asked} at {_time(decision['ts_event'])}, {_spaced(decision['type'])}{until}{stop}"
 
 
@@ -107,6 +105,11 @@ def _said(seat: str, said: dict[str, Any]) -> str:
     if seat == "risk":
         span = f"saw the account at {_time(said['last_bar'])}"
     return f"{answer}; confidence {said['confidence']:.2f}; decided {_time(said['ts_event'])}, {span}"
+
+
+def _number(value: float) -> str:
+    """All digits that prices and sizes have, without those that binary fractions add."""
+    return f"{value:.12g}"
 
 
 def _time(moment: Any) -> str:

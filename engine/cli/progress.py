@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     from engine.step import StepBlock
 
 
-def compiled() -> None:
+def compiled(agent: str = "flat") -> None:
     """Load the compiled kernels before the loop is timed; compile them, announced, the first time."""
-    from engine.app.warmup import is_warm, warm_up
+    from engine.app.warmup import is_warm, kind_of, warm_up
 
-    if is_warm():
-        warm_up()
+    kind = kind_of(agent)
+    if is_warm(kind):
+        warm_up(kind)
         return
     message = "Compiling the simulator for this processor (once; about half a minute)"
     if err().is_terminal:
         with err().status(message):
-            warm_up()
+            warm_up(kind)
     else:
         err().print(message, style="dim")
-        warm_up()
+        warm_up(kind)
 
 
 def total_rows(prepared: Prepared) -> int | None:

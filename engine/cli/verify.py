@@ -14,12 +14,13 @@ def verify(run: Name = "es-synthetic") -> None:
 
     Example: grandmodel verify runs/demo
     """
+    from engine.app.verify import agent_of
     from engine.app.verify import verify as verify_manifest
     from engine.cli.console import note, out
     from engine.cli.progress import compiled
     from engine.errors import CheckFailed
 
-    compiled()
+    compiled(agent_of(run))
     result = verify_manifest(run)
     for package, (then, now) in sorted(result.other_versions.items()):
         note(f"{package} was {then} then, is {now} now")
