@@ -75,6 +75,19 @@ class Context:
         self._simulator: Simulator
         self._row = 0
 
+    def enter(self, simulator: Simulator, block: BarBlock) -> None:
+        """Called by the strategy's base class before the rows of a block."""
+        self._simulator, self._block = simulator, block
+
+    def move_to(self, row: int) -> None:
+        """Called by the strategy's base class before each row."""
+        self._row = row
+        self._commands.clear()
+
+    def commands(self) -> Records:
+        """What was asked for in this row, COMMAND records."""
+        return np.concatenate(self._commands) if self._commands else np.empty(0, COMMAND)
+
     @property
     def seq(self) -> int:
         """Number of the row, counted from 0."""
@@ -237,13 +250,13 @@ class Strategy(Ready, ABC):
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
         """Advance row by row and let `on_bar` decide after each."""
         context = self._context
-        context._simulator, context._block = simulator, block  # noqa: SLF001 - the context is this module's own
+        context.enter(simulator, block)
         simulator.begin(block)
         for row in range(len(block)):
             simulator.advance(block, row)
-            context._row = row  # noqa: SLF001
-            context._commands.clear()  # noqa: SLF001
+            context.move_to(row)
             self.on_bar(context)
-            if context._commands:  # noqa: SLF001
-                simulator.submit(np.concatenate(context._commands))  # noqa: SLF001
+            commands = context.commands()
+            if len(commands):
+                simulator.submit(commands)
         return simulator.take()

@@ -177,6 +177,52 @@ def run_coroutine(coroutine: Coroutine[Any, Any, None]) -> None:
         raise failure[0]
 
 
+@dataclass
+class _Wired:
+    """The parts of one run, made for each other."""
+
+    agent: Agent
+    pipeline: Pipeline
+    trades: TradeBook
+    recorder: RunRecorder
+    ledger_hash: LedgerHash
+    activations: Activations
+    models_at_start: dict[str, Any]
+
+    def record(self, step: StepBlock) -> None:
+        """Take one step into the recording and the hash."""
+        log.debug("step", seq=step.bars.seq, rows=len(step), fills=len(step.fills), events=len(step.events))
+        self.recorder.write(step)
+        self.ledger_hash.update(step)
+
+
+def _wire(prepared: Prepared, folder: Path | None, first_ns: int, agent: Agent | None) -> _Wired:
+    config, instruments = prepared.config, list(prepared.instruments.values())
+    sessions = sessions_for(instruments, first_ns)
+    agent = agent or build_agent(config)
+    agent.bind(prepared.source.symbols, instruments, prepared.timeframe_ns)
+    simulator = Simulator(config, instruments, sessions.closes, bars_per_year(sessions, prepared.timeframe_ns))
+    trades = TradeBook([item.multiplier * item.fx_rate for item in instruments])
+    activations = Activations(agent, follow_store=config.cuts.follow_store)
+    log.info(
+        "begin",
+        agent=config.agent,
+        symbols=prepared.source.symbols,
+        timeframe_seconds=prepared.timeframe_ns // 1_000_000_000,
+        labels=prepared.labels,
+        because=prepared.labels_reason,
+    )
+    return _Wired(
+        agent,
+        Pipeline(agent, simulator, _cuts(config), activations.on_cut),
+        trades,
+        RunRecorder(folder, prepared.source.symbols, config.initial_capital, trades, sessions),
+        LedgerHash(),
+        activations,
+        dict(agent.model_provenance),
+    )
+
+
 def run_backtest(
     config: BacktestConfig,
     folder: Path | None = None,
@@ -201,50 +247,23 @@ def run_backtest(
     Raises:
         GrandModelError: Whatever a person can mend.
     """
-    quarantine = prepared.quarantine if prepared else Quarantine(_quarantine_path(folder), config.replay.strict)
-    prepared = prepared or prepare(config, quarantine)
-    hashing = _Hashing(prepared.paths)
-    timings = Timings()
+    prepared = prepared or prepare(config, Quarantine(_quarantine_path(folder), config.replay.strict))
+    hashing, timings = _Hashing(prepared.paths), Timings()
     stream = timed(prepared.source.blocks(config.block), timings, clock)
     first = next(stream, None)
     if first is None or not len(first):
-        raise DataError(
-            "no bars to trade on",
-            where=", ".join(map(str, prepared.paths)),
-            found=f"{quarantine.total} rows, all quarantined" if quarantine.total else "no rows in the chosen range",
-            hint="`grandmodel data validate FILE` lists what is wrong; check --start and --end",
-        )
-    instruments = list(prepared.instruments.values())
-    sessions = sessions_for(instruments, int(first.ts_event[0]))
-    agent = agent or build_agent(config)
-    agent.bind(prepared.source.symbols, instruments, prepared.timeframe_ns)
-    simulator = Simulator(config, instruments, sessions.closes, bars_per_year(sessions, prepared.timeframe_ns))
-    trades = TradeBook([item.multiplier * item.fx_rate for item in instruments])
-    recorder = RunRecorder(folder, prepared.source.symbols, config.initial_capital, trades, sessions)
-    ledger_hash = LedgerHash()
-    activations = Activations(agent, follow_store=config.cuts.follow_store)
-    models_at_start = dict(agent.model_provenance)
-
-    log.info(
-        "begin",
-        agent=config.agent,
-        symbols=prepared.source.symbols,
-        timeframe_seconds=prepared.timeframe_ns // 1_000_000_000,
-        labels=prepared.labels,
-        because=prepared.labels_reason,
-    )
+        raise _no_bars(prepared)
+    wired = _wire(prepared, folder, int(first.ts_event[0]), agent)
 
     def record(step: StepBlock) -> None:
-        log.debug("step", seq=step.bars.seq, rows=len(step), fills=len(step.fills), events=len(step.events))
-        recorder.write(step)
-        ledger_hash.update(step)
+        wired.record(step)
         if watch is not None:
             watch(step)
 
     run_coroutine(
         run_loop(
             paced(_chain(first, stream), parse_speed(config.speed)),
-            Pipeline(agent, simulator, _cuts(config), activations.on_cut),
+            wired.pipeline,
             record,
             timings=timings,
             screens=tuple(screen(prepared) for screen in screens),
@@ -252,36 +271,55 @@ def run_backtest(
         )
     )
     before = clock()
-    recorder.close()
+    wired.recorder.close()
     timings.recording += clock() - before
+    return _finish(prepared, folder, wired, timings, hashing.result())
+
+
+def _finish(
+    prepared: Prepared, folder: Path | None, wired: _Wired, timings: Timings, data: list[dict[str, Any]]
+) -> BacktestRun:
+    """Metrics and manifest of a loop that has ended."""
+    quarantine = prepared.quarantine
     log.info("end", bars=timings.bars, blocks=timings.blocks, quarantined=quarantine.total, gaps=quarantine.gaps)
-    if agent.unready_because:
+    if wired.agent.unready_because:
         raise DataError(
             "the data are too short for this agent: it never decided",
-            found=agent.unready_because,
+            found=wired.agent.unready_because,
             hint="give it more bars, from further back",
         )
-    metrics = compute_metrics(recorder.tallies, trades.stats, sessions_per_year(instruments))
+    year = sessions_per_year(list(prepared.instruments.values()))
+    metrics = compute_metrics(wired.recorder.tallies, wired.trades.stats, year)
     manifest = build_manifest(
-        config,
+        prepared.config,
         prepared.instruments,
-        hashing.result(),
-        agent=config.agent,
-        seed=config.seed,
+        data,
+        agent=prepared.config.agent,
+        seed=prepared.config.seed,
         timeframe_ns=prepared.timeframe_ns,
         labels=prepared.labels,
         labels_reason=prepared.labels_reason,
         rows=timings.bars,
         quarantined=dict(quarantine.counts),
         gaps=quarantine.gaps,
-        models=models_at_start,
-        activations=activations.made,
-        ledger_sha256=ledger_hash.hexdigest(),
+        models=wired.models_at_start,
+        activations=wired.activations.made,
+        ledger_sha256=wired.ledger_hash.hexdigest(),
     )
     if folder is not None:
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "manifest.json", manifest)
-    return BacktestRun(folder, manifest, metrics, recorder, timings, quarantine.total, dict(quarantine.counts))
+    return BacktestRun(folder, manifest, metrics, wired.recorder, timings, quarantine.total, dict(quarantine.counts))
+
+
+def _no_bars(prepared: Prepared) -> DataError:
+    bad = prepared.quarantine.total
+    return DataError(
+        "no bars to trade on",
+        where=", ".join(map(str, prepared.paths)),
+        found=f"{bad} rows, all quarantined" if bad else "no rows in the chosen range",
+        hint="`grandmodel data validate FILE` lists what is wrong; check --start and --end",
+    )
 
 
 def _quarantine_path(folder: Path | None) -> Path | None:

@@ -114,20 +114,24 @@ def backtest(
     folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_slug(settings.agent)}"
     _check_folder(folder)
     run = _run(settings, folder, dashboard, quiet=as_json)
-    seconds = {"report": 0.0}
-    if no_report:
-        (folder / "report.html").unlink(missing_ok=True)  # of an earlier run in the same folder
-    else:
-        from engine.report.html import write_report
-
-        before = time.perf_counter()
-        write_report(folder)
-        seconds["report"] = time.perf_counter() - before
+    seconds = {"report": _report(folder, wanted=not no_report)}
     seconds["total"] = time.perf_counter() - began
     if as_json:
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
         return
     _show(run, seconds, report=not no_report)
+
+
+def _report(folder: Path, wanted: bool) -> float:
+    """Write report.html, or remove that of an earlier run in the same folder; returns the seconds it took."""
+    if not wanted:
+        (folder / "report.html").unlink(missing_ok=True)
+        return 0.0
+    from engine.report.html import write_report
+
+    before = time.perf_counter()
+    write_report(folder)
+    return time.perf_counter() - before
 
 
 def _load(files: list[Path], flags: dict[str, Any], settings: list[str]) -> BacktestConfig:
