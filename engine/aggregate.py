@@ -65,6 +65,7 @@ class Aggregator:
         self._clock: Records = np.zeros(1, CLOCK)
         self._clock["end"] = self._clock["last_ts"] = BEFORE_ALL_TIME
         self._partial: Records = np.zeros(0, PARTIAL)
+        self._nothing: Aggregated | None = None
         self._room_for(0)
 
     def push(self, block: BarBlock) -> Aggregated:
@@ -144,7 +145,7 @@ class Aggregator:
     def _room_for(self, rows: int) -> None:
         # what the kernel writes into is kept, and so is the empty answer: most rows of a live stream complete no bar
         self._out, self._known_at = _empty(rows, len(self._symbols)), np.empty(rows, np.int64)
-        self._nothing: Aggregated | None = None
+        self._nothing = None
 
     def _no_bars(self) -> Aggregated:
         if self._nothing is None:

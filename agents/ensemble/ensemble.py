@@ -109,6 +109,7 @@ class Ensemble:
             )
         self._symbols, self._instruments = tuple(symbols), tuple(instruments)
         self._seats: dict[str, Seat] = {}
+        self._signals: Floats = np.empty((0, len(self._symbols), layout.SIGNAL_COLUMNS))
         self._decide = compile_decide(layout.decide, "Ensemble")
         self._params = self._make_params()
         self._memory = self._make_memory()
@@ -117,11 +118,11 @@ class Ensemble:
         """Map the seats over the block, then scan it."""
         if not self._seats:
             self._seats = self._make_seats(int(block.ts_event[0]))
-        signals = np.zeros((len(block), len(block.symbols), layout.SIGNAL_COLUMNS))
+        signals = self._blank_signals(len(block))
         decided = {name: seat.push(block) for name, seat in self._seats.items()}
-        self._fill(signals, block, decided)
+        anyone = self._fill(signals, block, decided)
         step = simulator.run_compiled(block, signals, self._decide, self._params, self._memory)
-        return replace(step, outputs=collect_outputs(block, signals, decided))
+        return replace(step, outputs=collect_outputs(block, signals, decided)) if anyone else step
 
     @property
     def learned_seats(self) -> tuple[str, ...]:
@@ -203,18 +204,30 @@ class Ensemble:
         memory[layout.LEVEL] = np.nan
         return memory
 
-    def _fill(self, signals: Floats, block: BarBlock, decided: Mapping[str, Decisions]) -> None:
+    def _blank_signals(self, rows: int) -> Floats:
+        """Zeros in memory that is used again: nothing that is handed out refers to it."""
+        if len(self._signals) < rows:
+            self._signals = np.empty((rows, len(self._symbols), layout.SIGNAL_COLUMNS))
+        signals = self._signals[:rows]
+        signals.fill(0.0)
+        return signals
+
+    def _fill(self, signals: Floats, block: BarBlock, decided: Mapping[str, Decisions]) -> bool:
+        """Lay the decisions into their rows; returns whether any agent speaks in this block."""
         strategic, tactical = decided["strategic"], decided["tactical"]
+        ranges, every_bar = self._seats["tactical"].ranges, self.config.risk_cadence == "bar"
+        if not (len(strategic.known_at) or len(tactical.known_at) or len(ranges.known_at) or every_bar):
+            return False
         at = strategic.known_at - block.seq
         signals[at, strategic.symbol, layout.STRATEGIC_FRESH] = 1.0
         signals[at, strategic.symbol, layout.DIRECTION] = strategic.action[:, 0]
         at = tactical.known_at - block.seq
         signals[at, tactical.symbol, layout.TACTICAL_FRESH] = 1.0
         signals[at, tactical.symbol, layout.TIMING : layout.SCALE + 1] = tactical.action
-        ranges = self._seats["tactical"].ranges
         rows = ranges.known_at - block.seq
         # one row may complete two bars: a symbol that the second lacks keeps the range of the first
         bar, symbol = np.nonzero(np.isfinite(ranges.atr))
         signals[rows[bar], symbol, layout.ATR] = ranges.atr[bar, symbol]
-        signals[:, 0, layout.RISK_CLOCK] = self.config.risk_cadence == "bar"
+        signals[:, 0, layout.RISK_CLOCK] = every_bar
         signals[rows, 0, layout.RISK_CLOCK] = 1.0
+        return True

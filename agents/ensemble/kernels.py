@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from agents.features.kernels.indicators import smoothed, true_range
 from agents.features.kernels.risk import RISK_PLACES, RISK_STATE, risk_metrics, update_risk
 from agents.serving.kernels import best_action, best_probability, risk_q_values
-from engine.compiled import inlined
+from engine.compiled import inlined, kernel
 from engine.records import CommandKind, OrderType, Role, TimeInForce
 
 # Columns of signals: inputs
@@ -38,15 +39,45 @@ SLOT = 17
 
 NOTHING, REDUCTION, FLIP = 0.0, 1.0, 2.0  # CLOSING
 GONE, OVER, WORKS = 0, 1, 2  # entry orders of a symbol: none, one whose time is over, one that can fill
+RANGE_STATE = np.dtype([("seen", np.int64)] + [(name, np.float64) for name in ("close", "average", "last")])
+"""Bars seen, the close before, Wilder's average (the sum of the ranges until there are 14), the last range given."""
+
 LEVELS = 5
+ATR_BARS = 14
 MARKET_NOW = 1.0 - 1e-9
 TARGET = int(CommandKind.TARGET)
 CANCEL_ALL = int(CommandKind.CANCEL_ALL)
+MARKET = int(OrderType.MARKET)
 LIMIT = int(OrderType.LIMIT)
 GTD = int(TimeInForce.GTD)
 ENTRY = int(Role.ENTRY)
 STOP_LOSS = int(Role.STOP_LOSS)
 NOISE = 1e-12  # as in the simulator: a computed level may miss the price that it stands for
+
+
+@kernel
+def average_ranges(bars: Any, state: Any, out: Any) -> None:
+    """Average true ranges of consecutive bars, from the first bar of a symbol on.
+
+    Args:
+        bars: Arrays of shape (n, S).
+        state: RANGE_STATE, shape (S,), changed; `last` is NaN before the first bar.
+        out: Price units, shape (n, S); where a symbol has no bar, the one before.
+    """
+    for s in range(state.shape[0]):
+        record = state[s]
+        for i in range(bars.ts_event.shape[0]):
+            if bars.present[i, s]:
+                high, low, n = bars.high[i, s], bars.low[i, s], record.seen
+                if n == 0:
+                    record.last = high - low  # stands in until there is a close before
+                else:
+                    sample = true_range(high, low, record.close)
+                    record.average = smoothed(record.average, n, ATR_BARS, 1.0 / ATR_BARS, sample)
+                    record.last = record.average if n >= ATR_BARS else record.average / n
+                record.close = bars.close[i, s]
+                record.seen = n + 1
+            out[i, s] = record.last
 
 
 @inlined
@@ -106,35 +137,44 @@ def nearest_stop(orders: Any, symbol: int, position: float) -> float:
     nearest = 0.0
     for k in range(orders.shape[0]):
         order = orders[k]
-        protects = order.symbol == symbol and order.role == STOP_LOSS
-        if protects and (nearest == 0.0 or (order.stop - nearest) * position > 0.0):
+        if order.symbol != symbol or order.role != STOP_LOSS:
+            continue
+        if order.type == MARKET:
+            # met already and filling in parts: any price meets it
+            return math.inf if position > 0.0 else NOISE
+        if nearest == 0.0 or (order.stop - nearest) * position > 0.0:
             nearest = order.stop
     return nearest
 
 
 @inlined
-def stopped_out(position: Any, low: float, high: float, entry: int, memory: Any, slot: int) -> bool:
+def stop_met(held: float, stop: float, low: float, high: float) -> bool:
+    """Whether a bar met the stop of what was held."""
+    if held > 0.0:
+        return low <= stop * (1.0 + NOISE)
+    return stop > 0.0 and high >= stop * (1.0 - NOISE)
+
+
+@inlined
+def stopped_out(position: Any, entry: int, memory: Any, slot: int) -> bool:
     """Whether something other than the agents' own wish has emptied the position in this row.
 
-    A position that came and went within the row shows in the profit realized. A reduction can round to nothing, so
-    that there the bar must have met the stop; a flip passes through nothing while it fills in parts.
+    A position that came and went within the row shows in the profit realized. A reduction can round to nothing, and a
+    flip passes through nothing while it fills in parts.
     """
     if position.quantity != 0.0 or memory[slot + WANTED] == 0.0:
         return False
     if memory[slot + HELD] == 0.0 and position.realized == memory[slot + REALIZED]:
         return False
-    if memory[slot + CLOSING] == REDUCTION:
-        leg = memory[slot + LEG]
-        if memory[slot + HELD] > 0.0:
-            return low <= leg * (1.0 + NOISE)
-        return leg > 0.0 and high >= leg * (1.0 - NOISE)
-    return memory[slot + CLOSING] != FLIP or entry != WORKS
+    return memory[slot + CLOSING] == NOTHING or (memory[slot + CLOSING] == FLIP and entry != WORKS)
 
 
 @inlined
 def look(position: Any, low: float, high: float, ts: int, entry: int, memory: Any, slot: int) -> bool:
     """Notice what became of position and orders in this row; returns whether an entry must be called off."""
-    stopped = stopped_out(position, low, high, entry, memory, slot)
+    if memory[slot + CLOSING] == REDUCTION and stop_met(memory[slot + HELD], memory[slot + LEG], low, high):
+        memory[slot + CLOSING] = NOTHING  # from here on, whatever empties the position is the stop
+    stopped = stopped_out(position, entry, memory, slot)
     if memory[slot + EXPIRES] > 0.0 and entry != WORKS:
         memory[slot + LAPSED] = 1.0 if entry == OVER or ts > memory[slot + EXPIRES] else 0.0
         memory[slot + EXPIRES] = 0.0

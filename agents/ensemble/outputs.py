@@ -8,8 +8,11 @@ import numpy as np
 
 from agents.ensemble.kernels import RISK_ACTION, RISK_CLOCK, RISK_CONFIDENCE
 from agents.ensemble.seats import Decisions
-from engine.blocks import BarBlock, Floats
+from engine.blocks import BarBlock, Floats, Ints
 from engine.records import AGENT_OUTPUT, Records, SeatName
+
+_NOTHING: Records = np.empty(0, AGENT_OUTPUT)
+_SEATS = max(SeatName) + 1
 
 
 def collect_outputs(block: BarBlock, signals: Floats, decided: Mapping[str, Decisions]) -> Records:
@@ -20,28 +23,40 @@ def collect_outputs(block: BarBlock, signals: Floats, decided: Mapping[str, Deci
         signals: After the scan, with the risk agent's answers in their columns.
         decided: Of the other seats.
     """
-    parts = [_of_seat(SeatName[name.upper()], block, decisions) for name, decisions in decided.items()]
-    parts.append(_of_risk(block, signals))
-    outputs = np.concatenate(parts)
-    return outputs[np.lexsort((outputs["symbol"], outputs["seat"], outputs["seq"]))]
+    spoken = [(SeatName[name.upper()], decisions) for name, decisions in decided.items() if len(decisions.known_at)]
+    asked = np.flatnonzero(signals[:, 0, RISK_CLOCK])
+    count = len(asked) + sum(len(decisions.known_at) for _, decisions in spoken)
+    if not count:
+        return _NOTHING
+    records: Records = np.zeros(count, AGENT_OUTPUT)
+    start = 0
+    for seat, decisions in spoken:
+        stop = start + len(decisions.known_at)
+        _write_seat(records[start:stop], seat, block, decisions)
+        start = stop
+    _write_risk(records[start:], block, signals, asked)
+    if len(block) == 1 and len(block.symbols) == 1:
+        return records  # in order already
+    return records[_order(records, len(block.symbols))]
 
 
-def _of_seat(seat: SeatName, block: BarBlock, decisions: Decisions) -> Records:
-    records = np.zeros(len(decisions.known_at), AGENT_OUTPUT)
+def _order(records: Records, symbols: int) -> Ints:
+    # one key in place of three: what each seat said lies in order already, which a stable sort makes use of
+    keys = (records["seq"] * _SEATS + records["seat"]) * (symbols + 1) + records["symbol"]
+    return np.argsort(keys, kind="stable")
+
+
+def _write_seat(records: Records, seat: SeatName, block: BarBlock, decisions: Decisions) -> None:
     records["seat"], records["seq"] = seat, decisions.known_at
     records["ts_event"] = block.ts_event[decisions.known_at - block.seq]
     records["symbol"], records["confidence"] = decisions.symbol, decisions.confidence
     records["first_ts"], records["last_ts"] = decisions.first_ts, decisions.last_ts
     for component in range(decisions.action.shape[1]):
         records[f"action_{component}"] = decisions.action[:, component]
-    return records
 
 
-def _of_risk(block: BarBlock, signals: Floats) -> Records:
-    rows = np.flatnonzero(signals[:, 0, RISK_CLOCK])
-    records = np.zeros(len(rows), AGENT_OUTPUT)
+def _write_risk(records: Records, block: BarBlock, signals: Floats, rows: Ints) -> None:
     records["seat"], records["seq"], records["symbol"] = SeatName.RISK, block.seq + rows, -1
     records["ts_event"] = records["first_ts"] = records["last_ts"] = block.ts_event[rows]
     records["action_0"] = signals[rows, 0, RISK_ACTION]
     records["confidence"] = signals[rows, 0, RISK_CONFIDENCE]
-    return records

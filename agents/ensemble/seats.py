@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import MarketAgent
+from agents.ensemble.kernels import RANGE_STATE, average_ranges
 from agents.features.stream import WARMUP, FeatureStream
 from agents.features.windows import Windows
 from agents.serving.onnx_model import OnnxModel
@@ -24,7 +25,6 @@ TIMEFRAME_NS = {"strategic": 30 * 60_000_000_000, "tactical": 5 * 60_000_000_000
 WINDOW = {"strategic": (48, 13), "tactical": (60, 7)}
 COMPONENTS = {"strategic": 1, "tactical": 3}
 BOX_LOW, BOX_HIGH = np.array([0.0, 0.001, 0.1]), np.array([1.0, 0.05, 2.0])
-ATR_SPAN = 14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,17 +87,21 @@ class ModelSeat:
         self.name, self.model = name, model
         self._stream = FeatureStream(name, symbols, sessions)
         self._windows = Windows(*WINDOW[name], len(symbols))
-        self.ranges = Ranges(np.empty(0, np.int64), np.empty((0, len(symbols))))
+        self.ranges = self._no_ranges = Ranges(np.empty(0, np.int64), np.empty((0, len(symbols))))
+        self._nothing = _nothing(name)
         self._decided, self._rows = False, 0
 
     def push(self, block: BarBlock) -> Decisions:
         """Features, windows and one batched inference for all decisions of the block."""
         rows = self._stream.push(block)
+        if not len(rows):
+            self.ranges = self._no_ranges
+            return self._nothing
         self._rows += len(rows.known_at)
         self.ranges = Ranges(rows.known_at, rows.atr)
         windows = self._windows.push(rows)
         if not len(windows.known_at):
-            return _nothing(self.name)
+            return self._nothing
         self._decided = True
         outputs = self.model.run(windows.observations)
         return Decisions(
@@ -195,27 +199,13 @@ class TrueRange:
     """
 
     def __init__(self, symbols: int) -> None:
-        self._atr = np.full(symbols, np.nan)
-        self._close = np.full(symbols, np.nan)
-        self._sum = np.zeros(symbols)
-        self._seen = np.zeros(symbols, np.int64)
+        self._state = np.zeros(symbols, RANGE_STATE)
+        self._state["last"] = np.nan
 
     def push(self, bars: BarBlock) -> Floats:
         """Average after each bar, shape (rows, S); NaN before a symbol's first bar."""
         out = np.empty(bars.close.shape)
-        for i in range(len(bars)):
-            present = bars.present[i]
-            low = np.fmin(bars.low[i], self._close)
-            high = np.fmax(bars.high[i], self._close)
-            span = high - low
-            # the first bar has no close before it: its range stands in until there is a true one
-            self._sum += np.where(present & (self._seen > 0) & (self._seen <= ATR_SPAN), span, 0.0)
-            mean = np.where(self._seen > 0, self._sum / np.maximum(self._seen, 1), span)
-            fresh = np.where(self._seen > ATR_SPAN, self._atr + (span - self._atr) * (1.0 / ATR_SPAN), mean)
-            self._atr = np.where(present, fresh, self._atr)
-            self._close = np.where(present, bars.close[i], self._close)
-            self._seen += present
-            out[i] = self._atr
+        average_ranges(bars.kernel_view(), self._state, out)
         return out
 
 

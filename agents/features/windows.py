@@ -83,6 +83,8 @@ class Windows:
             )
         if not len(rows):
             return self._nothing
+        if len(rows) == 1 and self.length > 1:
+            return self._push_row(rows)
         complete = self._complete(rows.ready)
         row, symbol = np.nonzero(complete)
         place = np.cumsum(complete.ravel()).reshape(complete.shape) - 1
@@ -116,6 +118,23 @@ class Windows:
             part = state[start : start + array.nbytes]
             array[:] = np.frombuffer(part, array.dtype).reshape(array.shape)
             start += array.nbytes
+
+    def _push_row(self, rows: FeatureRows) -> WindowBatch:
+        """The same for a single row, as a live stream brings it: all symbols at once."""
+        ready = np.flatnonzero(rows.ready[0])
+        newest = rows.features[0]
+        full = ready[self._held[ready] == self.length - 1]
+        observations = np.empty((len(full), *self._nothing.observations.shape[1:]), np.float32)
+        observations[:, :-1] = self._history[full]
+        observations[:, -1] = newest[full]
+        first_ts = self._times[full, 0]
+        self._history[ready, :-1] = self._history[ready, 1:]
+        self._history[ready, -1] = newest[ready]
+        self._times[ready, :-1] = self._times[ready, 1:]
+        self._times[ready, -1] = rows.ts_event[0]
+        self._held[ready] = np.minimum(self._held[ready] + 1, self.length - 1)
+        once = np.zeros(len(full), np.int64)
+        return WindowBatch(observations, full, rows.known_at[once], first_ts, rows.ts_event[once])
 
     def _complete(self, ready: Bools) -> Bools:
         """Where a window ends, shape (n, S)."""

@@ -70,6 +70,8 @@ class OnnxModel:
         rows = np.ascontiguousarray(observations)
         if not len(rows):
             return {name: np.empty((0, *out.shape), out.dtype) for name, out in self.seat.outputs.items()}
+        if len(rows) == 1:
+            return self.run_one(rows[0])
         parts = []
         step = self.tile or BATCH
         for start in range(0, len(rows), step):

@@ -29,7 +29,7 @@ AgentSpec = Annotated[
     str | None,
     typer.Option(
         "--agent",
-        help="flat, buy_and_hold, sma_cross:fast=10,slow=30,size=1, random:seed=1 or file.py:Class.",
+        help="flat, buy_and_hold, sma_cross:fast=10,slow=30,size=1, random:seed=1, ensemble[:FOLDER] or file.py:Class.",
     ),
 ]
 ConfigFiles = Annotated[

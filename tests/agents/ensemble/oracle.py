@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Desk:
     due: bool = False
     lapsed: bool = False
     flipping: bool = False
-    commands: list[Any] = field(default_factory=list)
+    hit: bool = False
 
 
 class Oracle:
@@ -97,9 +97,11 @@ class Oracle:
         for s, desk in enumerate(self.desks):
             orders = [o for o in simulator.orders if o["symbol"] == s and o["role"] == Role.ENTRY]
             alive = [o for o in orders if o["tif"] != TimeInForce.GTD or o["expire_ts"] > ts]
+            expired = (events["symbol"] == s) & (events["kind"] == OrderEventKind.EXPIRED)
+            desk.lapsed |= desk.wanted != 0 and bool((expired & (events["role"] == Role.ENTRY)).any())
             calls_off = False
             if block.present[0, s]:
-                calls_off = self.happened(desk, s, simulator, fills, events, orders, alive)
+                calls_off = self.happened(desk, s, simulator, fills, orders, alive)
             fresh = self.listen(desk, s, said, row) or asked
             if not block.present[0, s]:
                 desk.due |= fresh
@@ -108,16 +110,15 @@ class Oracle:
                 yield from self.act(desk, s, ts, float(block.close[0, s]), bool(alive), calls_off, fresh or desk.due)
 
     def happened(
-        self, desk: Desk, s: int, simulator: Simulator, fills: Records, events: Records, orders: Any, alive: Any
+        self, desk: Desk, s: int, simulator: Simulator, fills: Records, orders: list[Any], alive: list[Any]
     ) -> bool:
-        """Fills and expiries of the row; returns whether an entry must be called off."""
+        """What became of the position in the row; returns whether an entry must be called off."""
         desk.position = float(simulator.positions[s]["quantity"])
         own = fills[fills["symbol"] == s]
-        forced = any(int(fill["role"]) in FORCED for fill in own)
+        desk.hit |= any(int(fill["role"]) in FORCED for fill in own)
         emptied = desk.position == 0 and desk.wanted != 0 and len(own) > 0
-        expired = (events["symbol"] == s) & (events["kind"] == OrderEventKind.EXPIRED) & (events["role"] == Role.ENTRY)
-        desk.lapsed |= bool(expired.any()) or (len(orders) > 0 and not alive)
-        stopped = emptied and ((forced and not (desk.flipping and alive)) or (desk.flipping and not alive))
+        desk.lapsed |= len(orders) > 0 and not alive
+        stopped = emptied and ((desk.hit and not (desk.flipping and alive)) or (desk.flipping and not alive))
         if not alive:
             desk.flipping = False
         if not stopped:
@@ -163,7 +164,7 @@ class Oracle:
             desk.reached = desk.wanted
         grows = units != 0 and (desk.position == 0 or abs(units) > abs(desk.reached))
         desk.flipping = desk.position * units < 0
-        desk.wanted, desk.lapsed = units, False
+        desk.wanted, desk.lapsed, desk.hit = units, False, False
         if desk.flipping:
             yield command(CommandKind.CANCEL_ALL, s)
         reduce_only = not grows and not desk.flipping
