@@ -52,7 +52,21 @@ class MarketAgent(Ready, ABC):
 
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
         """Map the block, then scan it."""
-        return simulator.run_targets(block, self.targets(block))
+        return simulator.run_targets(block, self._checked(self.targets(block), block))
+
+    def _checked(self, targets: Any, block: BarBlock) -> Floats:
+        shape = (len(block), len(block.symbols))
+        try:
+            checked = np.ascontiguousarray(targets, dtype=np.float64)
+        except (TypeError, ValueError):
+            checked = np.empty(0)
+        if checked.shape != shape:
+            raise UsageError(
+                f"{type(self).__name__}.targets gave no wanted positions",
+                expected=f"an array of shape {shape}: rows, symbols",
+                found=f"shape {checked.shape}" if isinstance(targets, np.ndarray) else type(targets).__name__,
+            )
+        return checked
 
 
 class CompiledStrategy(Ready):

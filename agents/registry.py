@@ -67,7 +67,7 @@ def _rule(name: str) -> type[Any]:
     near = difflib.get_close_matches(name, list(RULES), n=1)
     raise UsageError(
         f"no agent is called {name!r}",
-        expected=f"one of {', '.join(RULES)}, or path/to/file.py:ClassName",
+        expected=f"one of {', '.join(RULES)}, ensemble, or path/to/file.py:ClassName",
         hint=f"did you mean {near[0]}?" if near else None,
     )
 
@@ -78,7 +78,10 @@ def _parameters(spec: str, text: str) -> dict[str, Any]:
         key, separator, value = part.partition("=")
         if not separator:
             raise UsageError(f"cannot read {part!r}", where=f"agent {spec}", expected="key=value")
-        parameters[key.strip()] = yaml.safe_load(value)
+        try:
+            parameters[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"cannot read {part!r}", where=f"agent {spec}", expected="key=value, one value") from error
     return parameters
 
 
@@ -95,8 +98,8 @@ def _construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: 
         agent: Agent = factory(**parameters)
     except GrandModelError:
         raise
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"agent {spec} cannot be built: {error}") from error
+    except Exception as error:  # a user's class may raise anything
+        raise UsageError(f"agent {spec} cannot be built: {type(error).__name__}: {error}") from error
     return agent
 
 
@@ -128,7 +131,7 @@ def _load_module(path: Path) -> ModuleType:
     sys.modules[name] = module  # so that its classes can be found by name, as Numba's cache does
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"the strategy file fails to import: {type(error).__name__}: {error}", where=str(path)
         ) from error

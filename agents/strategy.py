@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from agents.base import Ready
 from engine.blocks import BarBlock
-from engine.errors import UsageError
+from engine.errors import GrandModelError, UsageError
 from engine.instruments import Instrument
 from engine.records import COMMAND, CommandKind, OrderType, Records, TimeInForce
 from engine.simulator import Simulator
@@ -201,7 +202,10 @@ class Context:
         for name, value in fields.items():
             if name not in COMMAND_FIELDS or name in {"kind", "symbol", "ts_event", "type"}:
                 raise UsageError(f"an order has no field {name!r}", expected="one of those that Context.order lists")
-            command[name] = value
+            try:
+                command[name] = value
+            except (TypeError, ValueError):
+                raise UsageError(f"{name} must be a number", found=repr(value)) from None
         command["type"] = _order_type(fields)
         self._commands.append(command)
 
@@ -255,8 +259,25 @@ class Strategy(Ready, ABC):
         for row in range(len(block)):
             simulator.advance(block, row)
             context.move_to(row)
-            self.on_bar(context)
+            self._decide(context)
             commands = context.commands()
             if len(commands):
                 simulator.submit(commands)
         return simulator.take()
+
+    def _decide(self, context: Context) -> None:
+        try:
+            self.on_bar(context)
+        except GrandModelError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"the strategy fails: {type(error).__name__}: {error}",
+                where=f"{last_place(error)}, at row {context.seq} ({context.time:%Y-%m-%d %H:%M} UTC)",
+            ) from error
+
+
+def last_place(error: BaseException) -> str:
+    """File and line in which an exception arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else "unknown"

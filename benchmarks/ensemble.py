@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> EnsembleResults:
     from engine.app.config import DEFAULT_BLOCK
     from engine.app.warmup import warm_up
 
-    warm_up()
+    warm_up("ensemble")
     block = options.block or DEFAULT_BLOCK
     # a longer series begins with the shorter one, so the live rows may need more bars than the replays
     needed = WARM_ROWS + SINGLE_WARM_ROWS + options.live_rows

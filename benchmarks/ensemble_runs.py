@@ -17,7 +17,7 @@ from agents.serving.onnx_model import OnnxModel
 from benchmarks.bars import START_NS
 from engine.app.config import BacktestConfig
 from engine.app.loop import Timings, run_loop
-from engine.blocks import BarBlock, Ints, concat
+from engine.blocks import BarBlock, Bools, Ints, concat
 from engine.calendar import Sessions, sessions_for
 from engine.errors import CheckFailed
 from engine.instruments import Instrument
@@ -109,9 +109,11 @@ def run_whole(setup: Setup, cadence: str, block: int) -> Whole:
 
     feed = paced(MemorySource(setup.bars).blocks(block), float("inf"))
     gc.collect()
+    gc.freeze()  # collections leave the libraries and the bars alone
     before = time.process_time()
     asyncio.run(run_loop(feed, pipeline, record, timings=Timings()))
     seconds = time.process_time() - before
+    gc.unfreeze()
     _check_trading(steps[-1])
     seats = np.concatenate([step.outputs["seat"] for step in steps])
     acted = {seat.name.lower(): int(np.count_nonzero(seats == seat)) for seat in SeatName}
@@ -164,8 +166,8 @@ class Live:
     """
 
     nanoseconds: Ints
-    tactical: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    strategic: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    tactical: Bools
+    strategic: Bools
 
 
 def run_live(setup: Setup, rows: int, cadence: str) -> Live:

@@ -6,19 +6,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.agent import Agent
-from engine.app.backtest import BacktestRun, Prepared, prepare, run_backtest
+from engine.app.backtest import BacktestRun, Prepared, check_folder, prepare, run_backtest
 from engine.app.config import BacktestConfig
 from engine.config import merge, parse, read_yaml
 from engine.errors import UsageError
 from engine.report.html import write_report
 from feeds.memory import MemorySource, source_from_frame
 from feeds.quarantine import Quarantine
+from feeds.replay import ReplayConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,9 +115,9 @@ class BacktestResult:
 
 
 def backtest(
-    data: Any,
-    instrument: str | Mapping[str, str] = "GENERIC",
-    agent: str | Agent = "sma_cross:fast=10,slow=30",
+    data: Any = None,
+    instrument: str | Mapping[str, str] | None = None,
+    agent: str | Agent | None = None,
     *,
     config: str | Path | Sequence[str | Path] = (),
     out: str | Path | None = None,
@@ -124,9 +126,11 @@ def backtest(
     """Backtest an agent on bars.
 
     Args:
-        data: A file, several files, a pandas or polars frame (close times), or a BarSource.
-        instrument: Name, YAML file, or a mapping from symbol to either.
-        agent: A specification as on the command line, or an agent object.
+        data: A file, several files, a pandas or polars frame (close times), or a BarSource; by default what the
+            configuration names.
+        instrument: Name, YAML file, or a mapping from symbol to either; by default the configuration's, else GENERIC.
+        agent: A specification as on the command line, or an agent object, which is copied, so that every run starts
+            from the object as it is; by default the configuration's, else sma_cross:fast=10,slow=30.
         config: YAML files, later ones over earlier ones.
         out: Run folder; by default everything stays in memory.
         **settings: Keys of BacktestConfig, for example `initial_capital=50_000`, `limits={"max_drawdown": 0.2}`,
@@ -139,15 +143,23 @@ def backtest(
     tree: dict[str, Any] = {}
     for file in files:
         tree = merge(tree, read_yaml(Path(file)))
-    spec = agent if isinstance(agent, str) else type(agent).__name__
+    if isinstance(agent, type):
+        raise UsageError("the agent is a class", expected="an object of it", found=agent.__name__)
+    given = None if agent is None or isinstance(agent, str) else copy.deepcopy(agent)
     names = [str(name) for name in _paths(data)]
-    chosen = instrument if isinstance(instrument, str) else dict(instrument)
-    tree = merge(tree, {**settings, "instrument": chosen, "agent": spec, "data": names})
+    chosen: dict[str, Any] = {
+        "instrument": dict(instrument) if isinstance(instrument, Mapping) else instrument,
+        "agent": type(given).__name__ if given is not None else agent,
+        "data": names or None,
+    }
+    tree = merge(tree, {**settings, **{key: value for key, value in chosen.items() if value is not None}})
     validated = parse(BacktestConfig, tree, where="backtest()")
     folder = Path(out) if out is not None else None
+    if folder is not None:
+        check_folder(folder)
     quarantine = Quarantine(folder / "quarantine.jsonl" if folder else None, validated.replay.strict)
-    prepared = prepare(validated, quarantine) if names else _in_memory(validated, data, quarantine)
-    given = None if isinstance(agent, str) else agent
+    from_files = bool(names) or data is None
+    prepared = prepare(validated, quarantine) if from_files else _in_memory(validated, data, quarantine)
     return BacktestResult(run_backtest(validated, folder, prepared=prepared, agent=given))
 
 
@@ -162,7 +174,13 @@ def _paths(data: Any) -> list[str | Path]:
 def _in_memory(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Prepared:
     if not hasattr(data, "blocks") and not hasattr(data, "columns"):
         raise UsageError("no data", expected="files, a pandas or polars frame, or a BarSource", found=repr(data)[:80])
-    source = data if hasattr(data, "blocks") else source_from_frame(data, config.instrument_for().name)
+    if config.replay != ReplayConfig():
+        raise UsageError(
+            "bars in memory are taken as they are: by their close times, all of them",
+            found="settings of `replay`",
+            hint="filter or resample the frame first, or write it to a file",
+        )
+    source = data if hasattr(data, "blocks") else source_from_frame(data, _symbol(config))
     instruments = {symbol: config.instrument_for(symbol) for symbol in source.symbols}
     timeframe = source.timeframe_ns if isinstance(source, MemorySource) else 60_000_000_000
     return Prepared(
@@ -175,3 +193,12 @@ def _in_memory(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Pre
         "bars in memory are labelled by close",
         (),
     )
+
+
+def _symbol(config: BacktestConfig) -> str:
+    """What to call the one symbol of a frame: as the mapping does, or like the instrument."""
+    if isinstance(config.instrument, dict):
+        if len(config.instrument) != 1:
+            raise UsageError("a frame holds one symbol", expected="one instrument", found=", ".join(config.instrument))
+        return next(iter(config.instrument))
+    return config.instrument_for().name

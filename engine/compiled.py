@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -38,12 +39,17 @@ def cache_dir() -> Path:
         digest.update(path.read_bytes())
     digest.update(f"{numba.__version__} {llvm.get_host_cpu_name()}".encode())
     home = os.environ.get("GRANDMODEL_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "grandmodel" / "kernels" / digest.hexdigest()[:16]
+    inner = Path("grandmodel") / "kernels" / digest.hexdigest()[:16]
+    return _usable(Path(home) / inner) or Path(tempfile.gettempdir()) / f"user-{os.getuid()}" / inner
 
 
-def is_warm() -> bool:
-    """Whether kernels were compiled before, so that no compilation has to be announced."""
-    return any(cache_dir().rglob("*.nbi"))
+def _usable(folder: Path) -> Path | None:
+    """The folder, made if need be, or None if it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def _compile(function: F, *, forceinline: bool) -> F:

@@ -1,6 +1,6 @@
 """The errors that a user can meet, and the exit code each one ends a command with.
 
-    GrandModelError            something went wrong that the message explains          (exit code 1)
+    GrandModelError            something went wrong that the message explains          (exit code 2)
     ├── UsageError             the command line or a call asked for what cannot be     (exit code 2)
     │   └── ConfigError        a configuration file or an override is wrong            (exit code 2)
     ├── DataError              a file or message does not hold what it should          (exit code 2)
@@ -23,7 +23,7 @@ class GrandModelError(Exception):
         hint: What the person can do about it.
     """
 
-    exit_code = 1
+    exit_code = 2
 
     def __init__(
         self,
@@ -58,8 +58,6 @@ class GrandModelError(Exception):
 class UsageError(GrandModelError):
     """The command line or a call asked for what cannot be."""
 
-    exit_code = 2
-
 
 class ConfigError(UsageError):
     """A configuration file or an override is wrong."""
@@ -68,8 +66,8 @@ class ConfigError(UsageError):
 class DataError(GrandModelError):
     """A file or message does not hold what it should."""
 
-    exit_code = 2
-
 
 class CheckFailed(GrandModelError):  # noqa: N818 - reads as the outcome it is
     """A verification ran and did not pass."""
+
+    exit_code = 1

@@ -101,7 +101,7 @@ def _open_sink(path: Path, suffix: str) -> AbstractContextManager[_Sink]:
 
 class _ParquetSink:
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.absolute()  # Arrow takes a relative name with a colon for a URI
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, frame: pl.DataFrame) -> None:

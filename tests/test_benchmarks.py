@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.bars import benchmark_bars, decidable, opening_at_last_close
+from benchmarks.ensemble_results import EnsembleResults, Replays, percentiles
+from benchmarks.ensemble_results import as_markdown as ensemble_markdown
+from benchmarks.ensemble_runs import Live, Whole
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars
 from benchmarks.results import Measured, Results, as_markdown, disagreement
 
@@ -17,7 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run_replay(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "benchmarks/replay.py", *arguments]
+    return run_benchmark("replay", *arguments)
+
+
+def run_benchmark(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, f"benchmarks/{name}.py", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
@@ -95,9 +102,70 @@ def test_bars_are_seeded_and_free_of_near_ties() -> None:
     assert not decidable(flat)
 
 
-@pytest.mark.parametrize(("argument", "named"), [("--peers=nobody", "vectorbt"), ("--bars=0", "1 up")])
-def test_a_wrong_option_is_explained(argument: str, named: str) -> None:
-    done = run_replay(argument)
+@pytest.mark.parametrize(
+    ("benchmark", "argument", "named"),
+    [("replay", "--peers=nobody", "vectorbt"), ("replay", "--bars=0", "1 up"), ("ensemble", "--bars=100", "5000 up")],
+)
+def test_a_wrong_option_is_explained(benchmark: str, argument: str, named: str) -> None:
+    done = run_benchmark(benchmark, argument)
     assert done.returncode == 2
     assert named in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_ensemble_benchmark_counts_what_the_bars_imply(tmp_path: Path) -> None:
+    written = tmp_path / "out.json"
+    options = ("--bars=6000", "--rounds=1", "--live-rows=300", f"--json={written}", "--markdown")
+    done = run_benchmark("ensemble", *options)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(written.read_text())
+    tactical, bar = (found["replay"][cadence]["acted"] for cadence in ("tactical", "bar"))
+    # the market decides when these two act, however often risk is asked
+    assert (tactical["strategic"], tactical["tactical"]) == (bar["strategic"], bar["tactical"])
+    assert bar["risk"] == 6000
+    # risk is asked at every row that completes a 5-minute bar; the first 118 of these bars fill the tactical window
+    assert 0 <= tactical["tactical"] - (tactical["risk"] - 118) <= 2  # a row may complete two bars
+    # buckets are cut at session ends and minutes are missing, so that there are a few bars more than 6000 / 5
+    assert 1200 <= tactical["risk"] <= 1220
+    assert tactical["strategic"] == pytest.approx(6000 / 30 - 95, abs=6)
+    live = found["live_microseconds"]
+    assert live["all rows"]["rows"] == 300
+    assert sum(entry["rows"] for kind, entry in live.items() if kind != "all rows") == 300
+    assert "whole/networks" in done.stdout
+
+
+def test_latencies_are_split_by_who_acts() -> None:
+    acts = np.zeros((2, 1000), np.bool_)
+    acts[0, 800:] = True
+    acts[1, 950:] = True
+    took = np.repeat([10_000, 200_000, 3_000_000], [800, 150, 50])
+    found, counts = percentiles(Live(took, acts[0], acts[1]))
+    assert counts == {"all rows": 1000, "no network acts": 800, "tactical acts": 150, "both act": 50}
+    assert {kind: levels[50.0] for kind, levels in found.items()} == {
+        "all rows": 10.0,
+        "no network acts": 10.0,
+        "tactical acts": 200.0,
+        "both act": 3000.0,
+    }
+    quiet, quiet_counts = percentiles(Live(took[:5], np.zeros(5, np.bool_), np.zeros(5, np.bool_)))
+    assert set(quiet) == set(quiet_counts) == {"all rows", "no network acts"}
+
+
+def ensemble_results(seconds: list[float], alone: list[float], latency: float) -> EnsembleResults:
+    runs = [Whole(value, {"strategic": 1, "tactical": 2, "risk": 3}, 4) for value in seconds]
+    networks = [{"strategic": 0.2 * value, "tactical": 0.5 * value, "risk": 0.3 * value} for value in alone]
+    results = EnsembleResults(1_000_000, replays={"tactical": Replays(runs, networks)})
+    results.live, results.counts = {"all rows": {50.0: 1.0, 99.0: latency, 99.9: latency}}, {"all rows": 10}
+    return results
+
+
+def test_the_ensembles_ratio_compares_rounds_of_the_same_turn() -> None:
+    # the machine slows down threefold in the last round, for both alike
+    good = ensemble_results([0.9, 0.9, 2.7], [0.75, 0.75, 2.25], 999.0)
+    assert good.replays["tactical"].ratio() == pytest.approx(1.2)
+    assert good.replays["tactical"].rate(good.rows) == pytest.approx(1e6 / 0.9)
+    assert good.missed() == []
+    assert "| on 5-minute closes | 1.11 | 1.0 | 0.15 + 0.38 + 0.22 | 1.20 | 1.5 |" in ensemble_markdown(good)
+    poor = ensemble_results([1.1, 1.1, 1.1], [0.7, 0.7, 0.7], 1000.0).missed()
+    assert [sentence.partition(":")[0] for sentence in poor] == ["risk on 5-minute closes"] * 2 + ["live"]

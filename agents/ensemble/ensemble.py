@@ -174,7 +174,8 @@ class Ensemble:
         seats = {name: spec for name, spec in self.config.seats.model_dump().items() if spec}
         if self._models is None:
             return {"seats": seats}
-        return {"version": self._models.version, "sha256": self._models.sha256, "seats": seats}
+        untrained = bool(getattr(getattr(self._models, "metadata", None), "untrained", False))
+        return {"version": self._models.version, "sha256": self._models.sha256, "untrained": untrained, "seats": seats}
 
     def _make_seats(self, first_ns: int) -> dict[str, Seat]:
         sessions = sessions_for(self._instruments, first_ns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from engine.agent import Agent
 from engine.app.agents import Activations, build_agent
 from engine.app.config import BacktestConfig
 from engine.app.loop import Clock, Screen, Timings, run_loop, timed
-from engine.app.manifest import build_manifest, data_entries, write_json
+from engine.app.manifest import build_manifest, code_entries, data_entries, write_json
 from engine.blocks import BarBlock, Ints
 from engine.calendar import YEAR_NS, Sessions, sessions_for
 from engine.cuts import Cuts, EveryBars, NoCuts
@@ -24,7 +24,7 @@ from engine.ledger_hash import LedgerHash
 from engine.log import logger
 from engine.paths import shipped
 from engine.pipeline import Pipeline
-from engine.recorder import RunRecorder
+from engine.recorder import TABLES, RunRecorder
 from engine.source import BarSource
 from engine.step import StepBlock
 from feeds.pacing import paced, parse_speed
@@ -35,6 +35,12 @@ from portfolio.simulator import Simulator
 from portfolio.trades import TradeBook
 
 log = logger("backtest")
+RUN_FILES = {f"{name}.parquet" for name in TABLES} | {
+    "manifest.json",
+    "metrics.json",
+    "report.html",
+    "quarantine.jsonl",
+}
 ScreenFactory = Callable[["Prepared"], Screen]
 Watch = Callable[[StepBlock], None]
 
@@ -75,8 +81,36 @@ class BacktestRun:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def prepare(config: BacktestConfig, quarantine: Quarantine) -> Prepared:
+def check_folder(folder: Path) -> None:
+    """Refuse to mix a run with files that are not a run's.
+
+    Raises:
+        UsageError: If the folder holds anything else than an earlier run.
+    """
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in RUN_FILES) if folder.is_dir() else []
+    if foreign:
+        raise UsageError(
+            "the run folder holds other files",
+            where=str(folder),
+            expected="a new or empty folder, or that of an earlier run, which is overwritten",
+            found=", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else ""),
+            hint="choose another folder (--out)",
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Take an earlier run's results away before its tables are overwritten: no mixture ever looks like a run."""
+    for name in ("manifest.json", "metrics.json", "report.html"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def prepare(config: BacktestConfig, quarantine: Quarantine, known: Mapping[str, Instrument] | None = None) -> Prepared:
     """Open the data and find the instruments.
+
+    Args:
+        config: What to run.
+        quarantine: Where bad rows go.
+        known: Instruments by symbol, in place of the configured ones (of a manifest).
 
     Raises:
         UsageError: If no data are named.
@@ -85,15 +119,13 @@ def prepare(config: BacktestConfig, quarantine: Quarantine) -> Prepared:
     if not config.data:
         raise UsageError("no data", expected="at least one file of bars", hint="grandmodel backtest --data FILE")
     paths = tuple(resolve_data(name) for name in config.data)
-    by_symbol = {name: config.instrument_for(name) for name in _named_symbols(config)}
-    source = HistoricalReplay(
-        list(paths),
-        by_symbol or config.instrument_for(),
-        config.replay,
-        quarantine,
-        symbol=_single_symbol(config, paths),
-    )
-    instruments = {symbol: config.instrument_for(symbol) for symbol in source.symbols}
+    by_symbol = dict(known or {name: config.instrument_for(name) for name in _named_symbols(config)})
+    chosen = by_symbol or config.instrument_for()
+    source = HistoricalReplay(list(paths), chosen, config.replay, quarantine, symbol=_only(known))
+    name = _single_symbol(config, paths)
+    if name is not None and known is None and "symbol" not in source.column_map:
+        source = HistoricalReplay(list(paths), chosen, config.replay, quarantine, symbol=name)
+    instruments = {symbol: by_symbol.get(symbol) or config.instrument_for(symbol) for symbol in source.symbols}
     return Prepared(
         config,
         source,
@@ -115,6 +147,10 @@ def resolve_data(name: str) -> Path:
 
 def _named_symbols(config: BacktestConfig) -> list[str]:
     return list(config.instrument) if isinstance(config.instrument, dict) else []
+
+
+def _only(known: Mapping[str, Instrument] | None) -> str | None:
+    return next(iter(known)) if known and len(known) == 1 else None
 
 
 def _single_symbol(config: BacktestConfig, paths: Sequence[Path]) -> str | None:
@@ -188,12 +224,14 @@ class _Wired:
     ledger_hash: LedgerHash
     activations: Activations
     models_at_start: dict[str, Any]
+    decisions: int = 0
 
     def record(self, step: StepBlock) -> None:
         """Take one step into the recording and the hash."""
         log.debug("step", seq=step.bars.seq, rows=len(step), fills=len(step.fills), events=len(step.events))
         self.recorder.write(step)
         self.ledger_hash.update(step)
+        self.decisions += len(step.decisions)
 
 
 def _wire(prepared: Prepared, folder: Path | None, first_ns: int, agent: Agent | None) -> _Wired:
@@ -253,6 +291,8 @@ def run_backtest(
     first = next(stream, None)
     if first is None or not len(first):
         raise _no_bars(prepared)
+    if folder is not None:
+        _clear(folder)
     wired = _wire(prepared, folder, int(first.ts_event[0]), agent)
 
     def record(step: StepBlock) -> None:
@@ -288,6 +328,15 @@ def _finish(
             found=wired.agent.unready_because,
             hint="give it more bars, from further back",
         )
+    if quarantine.total > timings.bars:
+        raise DataError(
+            "more rows were put aside than traded on",
+            where=", ".join(map(str, prepared.paths)),
+            found=", ".join(f"{count:,} {reason}" for reason, count in sorted(quarantine.counts.items())),
+            hint="`grandmodel data validate FILE` shows the first of each; sort or repair the file",
+        )
+    if folder is not None and not quarantine.total:
+        (folder / "quarantine.jsonl").unlink(missing_ok=True)  # of an earlier run
     year = sessions_per_year(list(prepared.instruments.values()))
     metrics = compute_metrics(wired.recorder.tallies, wired.trades.stats, year)
     manifest = build_manifest(
@@ -303,6 +352,8 @@ def _finish(
         quarantined=dict(quarantine.counts),
         gaps=quarantine.gaps,
         models=wired.models_at_start,
+        code=code_entries(prepared.config),
+        decisions=wired.decisions,
         activations=wired.activations.made,
         ledger_sha256=wired.ledger_hash.hexdigest(),
     )

@@ -43,7 +43,31 @@ def versions() -> dict[str, str]:
 
 def data_entries(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Name, size and hash of every data file."""
-    return [{"path": str(path), "bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths]
+    return [
+        {
+            "path": str(path),
+            "absolute": str(path.resolve()),
+            "bytes": path.stat().st_size,
+            "sha256": sha256_file(path),
+        }
+        for path in paths
+    ]
+
+
+def code_entries(config: Any) -> list[dict[str, str]]:
+    """Name and hash of every file of a person's own that decides: strategy files and production configurations.
+
+    Args:
+        config: A BacktestConfig.
+    """
+    specs = [config.agent.removeprefix("ensemble:"), *filter(None, config.ensemble.seats.model_dump().values())]
+    heads = [spec if spec.endswith((".yaml", ".yml")) else spec.partition(":")[0] for spec in specs]
+    files = [Path(head) for head in heads if head.endswith((".py", ".yaml", ".yml"))]
+    return [
+        {"path": str(file), "absolute": str(file.resolve()), "sha256": sha256_file(file)}
+        for file in files
+        if file.is_file()
+    ]
 
 
 def build_manifest(

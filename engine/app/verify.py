@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.app.backtest import resolve_data, run_backtest
+from engine.app.backtest import prepare, resolve_data, run_backtest
 from engine.app.config import BacktestConfig
 from engine.app.manifest import sha256_file, versions
 from engine.config import parse
 from engine.errors import CheckFailed, DataError, UsageError
+from engine.instruments import Instrument
 from engine.paths import shipped
+from feeds.quarantine import Quarantine
+
+OTHER_BLOCK = 509
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +84,40 @@ def verify(name: str) -> Verification:
     """
     path = find_manifest(name)
     manifest = read_manifest(path)
+    if not manifest["data"]:
+        raise UsageError("this run had its bars in memory: nothing on the disk to run again", where=str(path))
     files = [_data_file(path, entry) for entry in manifest["data"]]
-    config = parse(
-        BacktestConfig, {**manifest["config"], "data": [str(file) for file in files]}, where=f"{path}, config"
-    )
-    run = run_backtest(config)
+    _check_code(manifest)
+    # other blocks than the run had: an agent that looks ahead gives itself away
+    block = OTHER_BLOCK if manifest["config"].get("block") != OTHER_BLOCK else OTHER_BLOCK + 2
+    tree = {**manifest["config"], "data": [str(file) for file in files], "block": block, "speed": "max"}
+    config = parse(BacktestConfig, tree, where=f"{path}, config")
+    known = {
+        symbol: parse(Instrument, item, where=f"{path}, instruments.{symbol}")
+        for symbol, item in manifest.get("instruments", {}).items()
+    }
+    run = run_backtest(config, prepared=prepare(config, Quarantine(None, config.replay.strict), known))
     then, now = manifest.get("versions", {}), versions()
     changed = {key: (then[key], now[key]) for key in then.keys() & now.keys() if then[key] != now[key]}
     return Verification(path, manifest["ledger_sha256"], run.manifest["ledger_sha256"], run.timings.bars, changed)
+
+
+def _check_code(manifest: dict[str, Any]) -> None:
+    for entry in manifest.get("code", []):
+        file = next((path for path in (Path(entry["path"]), Path(entry["absolute"])) if path.is_file()), None)
+        found = sha256_file(file) if file else "no such file"
+        if found != entry["sha256"]:
+            raise CheckFailed(
+                "a file that the run depends on was changed", where=entry["path"], expected=entry["sha256"], found=found
+            )
 
 
 def _data_file(manifest: Path, entry: dict[str, Any]) -> Path:
     """The data file of a manifest, beside it or where it says, if its bytes are the same."""
     beside = manifest.parent / Path(entry["path"]).name
     file = beside if beside.is_file() else resolve_data(entry["path"])
+    if not file.is_file() and "absolute" in entry:
+        file = Path(entry["absolute"])
     if not file.is_file():
         raise DataError("the data of this manifest are gone", where=str(file), expected=f"sha256 {entry['sha256']}")
     found = sha256_file(file)

@@ -111,8 +111,10 @@ def backtest(
         },
     }
     settings = _load(config or [], flags, set_ or [])
+    from engine.app.backtest import check_folder
+
     folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_slug(settings.agent)}"
-    _check_folder(folder)
+    check_folder(folder)
     run = _run(settings, folder, dashboard, quiet=as_json)
     seconds = {"report": _report(folder, wanted=not no_report)}
     seconds["total"] = time.perf_counter() - began
@@ -171,19 +173,6 @@ def _instruments(given: list[str] | None) -> str | dict[str, str] | None:
 def _slug(agent: str) -> str:
     name = Path(agent.partition(":")[0]).stem if ".py" in agent else agent.partition(":")[0]
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse to mix a run with files that are not a run's."""
-    from engine.errors import UsageError
-
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").exists():
-        raise UsageError(
-            "the run folder holds other files",
-            where=str(folder),
-            expected="a new or empty folder, or that of an earlier run, which is overwritten",
-            hint="choose another --out",
-        )
 
 
 def _run(config: BacktestConfig, folder: Path, dashboard: bool, quiet: bool) -> BacktestRun:

@@ -53,6 +53,9 @@ def main() -> None:
     """Run the command line; a person's mistake ends in a message, never in a traceback."""
     from engine.errors import GrandModelError
 
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows marks, not a traceback
     try:
         app()
     except GrandModelError as error:
@@ -63,7 +66,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)  # the reader of a pipe (head, less) has left
     except KeyboardInterrupt:
+        sys.stderr.write("interrupted: the run is not complete\n")
         sys.exit(130)
+    except OSError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

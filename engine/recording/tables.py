@@ -193,7 +193,7 @@ class ParquetFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.absolute()  # Arrow takes a relative name with a colon for a URI
         self._writer: Any = None
 
     def write(self, table: pa.Table) -> None:

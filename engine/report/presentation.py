@@ -152,6 +152,13 @@ def by_reason(metrics: Mapping[str, Any], prefix: str) -> list[tuple[str, int]]:
 def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     """What a reader should know before trusting the figures, a sentence each."""
     lines: list[str] = []
+    if (manifest.get("models") or {}).get("untrained"):
+        lines.append("The networks are untrained: what they decide means nothing")
+    if metrics.get("fills") == 0 and manifest.get("decisions"):
+        lines.append(
+            f"{manifest['decisions']:,} decisions led to no fill: wanted positions below the smallest size "
+            "(raise sizing.value), or orders that never met a price"
+        )
     if metrics.get("halted"):
         lines.append(f"Trading was halted by a hard limit: {spaced(metrics['halted'])}")
     if metrics.get("margin_call_orders"):

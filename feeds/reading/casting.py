@@ -73,6 +73,8 @@ def to_floats(array: Array) -> tuple[Floats, Bools | None]:
     """
     cells = plain(array)
     if is_number(cells.type):
+        if pa.types.is_decimal(cells.type):
+            cells = cells.cast(pa.string())  # Arrow does not round decimals to the nearest double; text it does
         floats = cells if pa.types.is_float64(cells.type) else cells.cast(pa.float64(), safe=False)
         return np.array(floats.to_numpy(zero_copy_only=False), np.float64), None
     try:

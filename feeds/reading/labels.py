@@ -53,7 +53,7 @@ def bar_width(times: Ints, codes: Ints, where: str) -> int:
             where=where,
             expected="at least two bars of a symbol, in order of time",
             found=f"rows with a readable time: {len(times)}",
-            hint="say how long they are: bar_width=1min",
+            hint="say how long they are: --set replay.bar_width=1min (bar_width in ReplayConfig)",
         )
     widths, counts = np.unique(steps, return_counts=True)
     return int(widths[np.argmax(counts)])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.strategy import Context, Strategy
 from engine.api import backtest
 from engine.app.backtest import bars_per_year
 from engine.app.verify import read_manifest, verify
@@ -159,3 +160,83 @@ def test_several_symbols_merge_by_time() -> None:
         replay={"start": "2024-01-02", "end": "2024-01-03"},
     )
     assert result.metrics["fills"]
+
+
+def test_verify_runs_other_blocks_and_so_catches_a_look_ahead(tmp_path: Path) -> None:
+    strategy = tmp_path / "peeking.py"
+    strategy.write_text(
+        "import numpy as np\nfrom agents.base import MarketAgent\n\n\nclass Peeking(MarketAgent):\n"
+        "    def reset(self):\n        pass\n\n    def targets(self, block):\n"
+        "        later = np.vstack([block.close[1:], block.close[-1:]])\n"
+        "        return np.sign(later - block.close)\n"
+    )
+    backtest("es-synthetic", "ES", f"{strategy}:Peeking", out=tmp_path / "run")
+    assert not verify(str(tmp_path / "run")).passed
+    backtest("es-synthetic", "ES", "sma_cross", out=tmp_path / "run")
+    assert verify(str(tmp_path / "run")).passed
+    backtest("es-synthetic", "ES", f"{strategy}:Peeking", out=tmp_path / "run")
+    strategy.write_text(strategy.read_text() + "\n")
+    with pytest.raises(CheckFailed, match="was changed"):
+        verify(str(tmp_path / "run"))
+
+
+def test_a_failed_run_leaves_no_mixture(tmp_path: Path) -> None:
+    backtest("es-synthetic", "ES", out=tmp_path)
+    with pytest.raises(DataError, match="too short"):
+        backtest("es-synthetic", "ES", "ensemble", out=tmp_path, replay={"end": "2024-01-02"})
+    assert not (tmp_path / "manifest.json").exists()
+    assert not (tmp_path / "metrics.json").exists()
+    backtest("es-synthetic", "ES", out=tmp_path)  # and the folder may be used again
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"notes\.txt"):
+        backtest("es-synthetic", "ES", out=tmp_path)
+
+
+def test_the_configuration_decides_what_a_call_leaves_open(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("data: [es-synthetic]\ninstrument: ES\nagent: buy_and_hold\n")
+    result = backtest(config=file)
+    assert result.manifest["agent"] == "buy_and_hold"
+    assert result.manifest["instruments"]["ES"]["multiplier"] == 50
+    with pytest.raises(UsageError, match="as they are"):
+        backtest(MemorySource(random_bars(10)), replay={"timeframe": "5min"})
+
+
+class Counting(Strategy):
+    """Trades by how many rows it has seen, so that a used object would trade otherwise."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def on_bar(self, context: Context) -> None:
+        self.rows += 1
+        if self.rows == 5:
+            context.buy(1)
+
+
+def test_an_agent_object_is_not_used_up() -> None:
+    bars, agent = MemorySource(random_bars(50)), Counting()
+    hashes = {backtest(bars, agent=agent).ledger_sha256 for _ in range(2)}
+    assert len(hashes) == 1
+    assert agent.rows == 0
+
+
+class Failing(Strategy):
+    """Fails in its third row."""
+
+    def on_bar(self, context: Context) -> None:
+        if context.seq == 2:
+            raise KeyError("oops")
+
+
+def test_a_strategy_that_fails_is_named_with_its_row() -> None:
+    with pytest.raises(UsageError, match=r"KeyError.*(?s:.*)row 2"):
+        backtest(MemorySource(random_bars(10)), agent=Failing())
+
+
+def test_mostly_bad_data_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "backwards.csv"
+    rows = [f"2024-01-02 {h:02d}:{m:02d},100,101,99,100,1" for h in range(3) for m in range(60)]
+    file.write_text("timestamp,open,high,low,close,volume\n" + "\n".join(reversed(rows)) + "\n")
+    with pytest.raises(DataError):
+        backtest(file, replay={"bar_width": "1min"})
