@@ -191,6 +191,10 @@ class HistoricalReplay:
         if empty:
             raise self._no_bars()
 
+    def _bad(self) -> str:
+        counts = sorted(self.quarantine.counts.items())
+        return ", ".join(f"{count:,} rows: {reason}" for reason, count in counts) or "no bad rows"
+
     def _no_bars(self) -> DataError:
         starts = [int(plan.head_times[0]) for plan in self._plans if len(plan.head_times)]
         bounded = self.config.start or self.config.end
@@ -200,7 +204,8 @@ class HistoricalReplay:
             expected=f"bars from {self.config.start or 'the start'} to {self.config.end or 'the end'}"
             if bounded
             else "at least one good bar",
-            found=f"a first time of {iso(min(starts))}, {self.quarantine.total} bad rows" if starts else None,
+            found=(f"a first time of {iso(min(starts))}, {self._bad()}") if starts else None,
+            hint="`grandmodel data validate FILE` shows the first of each" if self.quarantine.total else None,
         )
 
 

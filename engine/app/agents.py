@@ -104,6 +104,6 @@ def _from_production(path: Path, config: EnsembleConfig) -> Ensemble:
                 digest.update(f"{seat} {sha256_file(file)}\n".encode())
         elif seats[seat] is None:
             seats[seat] = entry.agent if entry.enabled else STAND_ASIDE[seat]
-    models = Networks(version=path.stem, sha256=digest.hexdigest(), **networks)
+    models = Networks(version=path.stem, sha256=digest.hexdigest(), **networks) if networks else None
     chosen = parse(SeatsConfig, seats, where=str(path))
     return Ensemble(models, config.model_copy(update={"seats": chosen}))
