@@ -58,8 +58,10 @@ class _Graph:
         return output
 
     def normalised(self, statistics: Normaliser) -> str:
-        centred = self.node("Sub", ["observation", self.constant("mean", statistics.mean)], "centred")
-        scaled = self.node("Div", [centred, self.constant("std", statistics.std)], "scaled")
+        # spread over the whole window: ONNX Runtime is slow where it must repeat an inner axis of 7 or 13
+        mean, std = (np.broadcast_to(values, self.seat.observation) for values in (statistics.mean, statistics.std))
+        centred = self.node("Sub", ["observation", self.constant("mean", np.ascontiguousarray(mean))], "centred")
+        scaled = self.node("Div", [centred, self.constant("std", np.ascontiguousarray(std))], "scaled")
         bounds = [self.constant("clip_low", -CLIP), self.constant("clip_high", CLIP)]
         clipped = self.node("Clip", [scaled, *bounds], "normalised")
         return self.node("Flatten", [clipped], "flat", axis=1)

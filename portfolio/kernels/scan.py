@@ -125,14 +125,17 @@ def scan_decide(
     Returns:
         The row reached; below `stop` if the output buffers must be emptied first.
     """
+    used = commands.shape[0]
     for i in range(start, stop):
         if not has_room(book, commands):
             return i
         advance_row(book, bars, i, ledger, positions)
-        for c in range(commands.shape[0]):
+        for c in range(used):
             clear(commands[c])
         working = book.orders[: book.account[0].orders]
         n = decide(i, bars, signals, book.account, book.positions, working, params, memory, commands)
+        n = min(n, commands.shape[0])
         if n > 0:
-            apply_commands(book, commands, min(n, commands.shape[0]), bars.ts_event[i])
+            apply_commands(book, commands, n, bars.ts_event[i])
+        used = min(n + 1, commands.shape[0])  # a strategy may have begun one command that it then did not count
     return stop

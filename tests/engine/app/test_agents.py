@@ -86,7 +86,9 @@ def test_a_version_takes_over_exactly_at_the_cut(versions: dict[str, Path]) -> N
     alone = Session(BARS, [versions["first"]], [900], every=10_000)
     swapped = Session(BARS, list(versions.values()), [900])
     sha256 = hashlib.sha256((versions["second"] / "ensemble.json").read_bytes()).hexdigest()
-    assert swapped.activations.made == [{"seq": CUT, "version": "second", "sha256": sha256, "seats": SEATS}]
+    assert swapped.activations.made == [
+        {"seq": CUT, "version": "second", "sha256": sha256, "untrained": True, "seats": SEATS}
+    ]
     assert alone.activations.made == []
     assert swapped.ledger[:CUT].tobytes() == alone.ledger[:CUT].tobytes()
     assert swapped.positions[CUT].tolist() == alone.positions[CUT].tolist()
