@@ -104,7 +104,8 @@ def conditions(versions: Mapping[str, Mapping[str, str]], rounds: int, slow_roun
     """What the numbers depend on."""
     return {
         "processor": f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
-        "rounds": f"median of {rounds} after three to warm up, systems taking turns; slow systems {slow_rounds} after one",
+        "rounds": f"median of {rounds} after three to warm up, systems taking turns; "
+        f"slow systems {slow_rounds} after one",
         "block": f"{block} rows",
         **{peer: ", ".join(f"{name} {number}" for name, number in known.items()) for peer, known in versions.items()},
     }
