@@ -40,11 +40,13 @@ format: $(VENV)/dev ## Format the sources
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-bench: $(VENV)/base ## Measure speed beside other backtesters (installs them)
+bench: $(VENV)/base ## Measure speed, beside other backtesters (installs them)
 	$(PIP) -e '.[bench]'
 	test -x .venvs/nautilus/bin/python || $(PYTHON) -m venv .venvs/nautilus
 	.venvs/nautilus/bin/pip install --disable-pip-version-check -q 'nautilus_trader==1.221.0'
-	$(BIN)/python benchmarks/replay.py
+	$(BIN)/python benchmarks/replay.py --rounds 7
+	$(BIN)/python benchmarks/ensemble.py
+	$(BIN)/python benchmarks/command.py
 
 clean: ## Remove environments, caches and runs
 	rm -rf $(VENV) .venvs runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

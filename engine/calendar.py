@@ -83,8 +83,8 @@ def sessions_for(instruments: Sequence[Instrument], first_ns: int) -> Sessions:
 @cache
 def _exchange_sessions(name: str, halt: DailyHalt | None, first_day: int, last_day: int) -> Sessions:
     # exchange_calendars brings pandas along, which a market that never closes need not wait for
-    import exchange_calendars  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
+    import exchange_calendars  # noqa: PLC0415 - brings pandas along
+    import pandas as pd  # noqa: PLC0415 - likewise
 
     start, end = pd.Timestamp(first_day * DAY_NS), pd.Timestamp(last_day * DAY_NS)
     try:
@@ -103,7 +103,7 @@ def _exchange_sessions(name: str, halt: DailyHalt | None, first_day: int, last_d
 
 def _before_halt(closes: Ints, halt: DailyHalt) -> Ints:
     """Move a session's end to the start of the halt where the session ends with the halt."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415 - only exchange sessions need it
 
     local = pd.DatetimeIndex(pd.to_datetime(closes, utc=True)).tz_convert(halt.timezone)
     length = pd.Timedelta(f"{halt.end}:00") - pd.Timedelta(f"{halt.start}:00")

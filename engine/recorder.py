@@ -172,8 +172,7 @@ class RunRecorder:
         """
         if not self._closed:
             raise UsageError("the run is still being recorded", hint="close the recorder first")
-        # polars is wanted by interactive use only
-        import polars as pl  # noqa: PLC0415
+        import polars as pl  # noqa: PLC0415 - wanted by interactive use only
 
         if self._folder is not None:
             return {name: pl.read_parquet(self._folder / f"{name}.parquet") for name in TABLES}

@@ -228,7 +228,7 @@ def _tracks(
                     f"two files hold the symbol {name!r}",
                     where=f"{seen[name]} and {plan.source}",
                     expected="each symbol in one file",
-                    hint=f"to read the files as parts of one symbol, name it: symbol {name!r}",
+                    hint="join the files into one, or rename one: the name of a file is the name of its symbol",
                 )
             seen[name] = plan.source
         chosen = tuple(_instrument(instruments, name) for name in symbols)

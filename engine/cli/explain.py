@@ -59,6 +59,8 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("Agents", "this agent is no ensemble: it keeps no record of what it saw"))
     models = found["models"]
     lines.append(("Agent", str(models.get("agent"))))
+    for seat, agent in (models.get("seats") or {}).items():
+        lines.append((f"{seat.capitalize()} seat", f"{agent}, in place of a model"))
     if models.get("version"):
         lines.append(("Models", f"{models['version']}, sha256 {models['sha256']}"))
     return lines

@@ -17,9 +17,8 @@ def open_file(path: Path) -> BarFile:
         UsageError: If there is no such file, it is a folder or its suffix is unknown.
         DataError: If it is empty or not what its suffix says.
     """
-    # one reader needs not import the other's half of Arrow
-    from feeds.reading.arrow_file import ArrowFile, ParquetFile  # noqa: PLC0415
-    from feeds.reading.csv_file import CsvFile  # noqa: PLC0415
+    from feeds.reading.arrow_file import ArrowFile, ParquetFile  # noqa: PLC0415 - one reader
+    from feeds.reading.csv_file import CsvFile  # noqa: PLC0415 - need not import the other's half of Arrow
 
     _check(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]

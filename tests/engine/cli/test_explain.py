@@ -50,6 +50,8 @@ def test_every_fill_fits_eighty_columns_and_shows_its_chain(run: Path, monkeypat
     roles = set()
     for number, fill in enumerate(fills_of(run), 1):
         text = shown(run, number, monkeypatch)
+        assert "Strategic seat" in text
+        assert "in place of a model" in text
         assert max(map(len, text.splitlines())) <= WIDTH
         flat = " ".join(text.split())
         assert f"{fill['side']} {fill['quantity']:.12g} {fill['symbol']} at {fill['price']:.12g}" in flat
