@@ -32,6 +32,9 @@ app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 
 
+INTERRUPTED = 130
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -65,9 +68,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)  # the reader of a pipe (head, less) has left
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: the run is not complete\n")
-        sys.exit(130)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:  # what Typer makes of Ctrl-C, without a word
+            sys.stderr.write("interrupted: the run is not complete\n")
+        raise
     except OSError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)

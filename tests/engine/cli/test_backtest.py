@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +126,22 @@ def test_doctor_finds_this_installation_well() -> None:
     findings = json.loads(done.stdout)
     assert findings["recordings"]["ok"] is True
     assert findings["instruments"]["text"] == "6E, BTC-PERP, ES, GENERIC"
+
+
+def test_ctrl_c_ends_with_a_word_and_no_result(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "engine.cli.main", "backtest", "--data", "es-synthetic", "--speed", "60", "-vv"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(Path.home())}
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as run:
+        assert run.stderr is not None
+        for line in run.stderr:  # the first step says that the loop is running
+            if '"event": "step"' in line:
+                break
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (tmp_path / "manifest.json").exists()
