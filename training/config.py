@@ -1,0 +1,350 @@
+"""Configuration of a training: the keys, nesting and defaults of `configs/training/marl_training.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from agents.ensemble.config import EnsembleConfig
+from agents.serving.seats import SEATS
+from engine.config import Config
+from engine.instruments import NonNegative, Positive
+from engine.timeframe import parse_timeframe
+from portfolio.config import PortfolioConfig
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class ModeConfig(Config):
+    """What is trained and how many environments run side by side.
+
+    Attributes:
+        mode: Three agents together.
+        environment: Interface of the environment.
+        parallel_envs: Environments stepped by one compiled call.
+    """
+
+    mode: Literal["marl_training"] = "marl_training"
+    environment: Literal["pettingzoo"] = "pettingzoo"
+    parallel_envs: Annotated[int, Field(ge=1, le=4096)] = 4
+
+
+class HistoricalSource(Config):
+    """Bars from a file.
+
+    Attributes:
+        path: CSV (plain, gzip, zstd), Parquet or Feather, or the name of a recording that ships.
+        timeframe: Bars that the agents see; the first is the length of a step, the others must be its multiples.
+        labels: What bar times mean: open, close or auto.
+        timezone: Of times without an offset.
+        start, end: First and last date or time.
+    """
+
+    type: Literal["historical"]
+    path: str
+    timeframe: tuple[str, ...] = ("1min", "5min", "30min")
+    labels: Literal["open", "close", "auto"] = "auto"
+    timezone: str = "UTC"
+    start: str | None = None
+    end: str | None = None
+
+    @field_validator("timeframe")
+    @classmethod
+    def _known_lengths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        lengths = {parse_timeframe(text) // 60_000_000_000 for text in value}
+        if not {5, 30} <= lengths or not lengths <= {1, 5, 30}:
+            raise ValueError("the tactical agent sees 5min and the strategic agent 30min bars: [1min, 5min, 30min]")
+        return value
+
+
+class SyntheticSource(Config):
+    """Bars that a generator makes.
+
+    Attributes:
+        generator: Its name; see `feeds.generators`.
+        scenarios: How many series.
+        length: Bars of each; null is enough for one episode after the agents' warm-up.
+        parameters: Of the generator, by name.
+    """
+
+    type: Literal["synthetic"]
+    generator: str = "monte_carlo"
+    scenarios: Count = 1000
+    length: Count | None = None
+    parameters: dict[str, float] = Field(default_factory=dict)
+
+
+Source = Annotated[HistoricalSource | SyntheticSource, Field(discriminator="type")]
+
+
+class Preprocessing(Config):
+    """What is done to the features; the choice travels inside the exported networks as their statistics.
+
+    Attributes:
+        normalize: By mean and deviation over the training range; otherwise they are used as they are.
+        feature_engineering: Otherwise only returns, volume and the session are seen; the others read 0.
+        regime_detection: Otherwise the two regime features read 0.
+    """
+
+    normalize: bool = True
+    feature_engineering: bool = True
+    regime_detection: bool = True
+
+
+class Split(Config):
+    """How history is divided: training first, then validation, then test, each later in time.
+
+    Attributes:
+        validation, test: Shares of each historical file, and of the scenarios where there is no history.
+        embargo: Bars left out between the parts, at least the longest window (48 bars of 30 minutes).
+    """
+
+    validation: Share = 0.15
+    test: Share = 0.15
+    embargo: Annotated[int, Field(ge=0)] = 1440
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> Self:
+        if self.validation + self.test >= 1.0:
+            raise ValueError("validation and test leave nothing to train on")
+        return self
+
+
+class DataConfig(Config):
+    """Where bars come from.
+
+    Attributes:
+        sources: Files and generators.
+        preprocessing: Of the features.
+        split: Into training, validation and test.
+    """
+
+    sources: tuple[Source, ...] = Field(min_length=1)
+    preprocessing: Preprocessing = Preprocessing()
+    split: Split = Split()
+
+
+class Network(Config):
+    """A network.
+
+    Attributes:
+        hidden_layers: Units. Of the strategic network, all but the last are shared by policy and value, whose own
+            layers have the last number and half of it.
+        activation: Of hidden layers.
+        dropout: Share of hidden units that are left out in updates.
+    """
+
+    hidden_layers: Annotated[tuple[Count, ...], Field(min_length=1, max_length=8)]
+    activation: Literal["relu", "tanh"]
+    dropout: Share = 0.0
+
+
+class PPOConfig(Config):
+    """Proximal policy optimization (Schulman et al., 2017).
+
+    Attributes:
+        rollout_steps: Decisions of all environments together between updates.
+        gae_lambda: Of generalized advantage estimation (Schulman et al., 2016).
+        anneal: Whether the learning rate falls linearly to 0 over the training.
+    """
+
+    algorithm: Literal["PPO"] = "PPO"
+    network_architecture: Network = Network(hidden_layers=(256, 128, 64), activation="relu", dropout=0.1)
+    learning_rate: Positive = 3e-4
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    epochs_per_update: Count = 10
+    rollout_steps: Annotated[int, Field(ge=2)] = 256
+    gamma: Probability = 0.99
+    gae_lambda: Probability = 0.95
+    clip: Positive = 0.2
+    entropy: NonNegative = 0.01
+    value_loss: NonNegative = 0.5
+    gradient_norm: Positive = 0.5
+    anneal: bool = False
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Self:
+        if len(self.network_architecture.hidden_layers) < 2:
+            raise ValueError("network_architecture.hidden_layers needs at least 2 numbers: shared layers, and the head")
+        if self.rollout_steps < self.batch_size:
+            raise ValueError("rollout_steps must be at least batch_size")
+        return self
+
+
+class SACConfig(Config):
+    """Soft actor-critic (Haarnoja et al., 2018).
+
+    Attributes:
+        target_update_frequency: Updates between soft updates of the target critics.
+        alpha: Weight of the entropy; `auto` tunes it towards an entropy of minus the number of action components.
+        gradient_steps: Updates for each step of the environments.
+    """
+
+    algorithm: Literal["SAC"] = "SAC"
+    network_architecture: Network = Network(hidden_layers=(128, 64, 32), activation="tanh", dropout=0.05)
+    learning_rate: Positive = 1e-3
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    target_update_frequency: Count = 100
+    tau: Annotated[float, Field(gt=0, le=1)] = 0.005
+    alpha: Positive | Literal["auto"] = 0.2
+    gradient_steps: Count = 1
+    gamma: Probability = 0.99
+
+
+class DQNConfig(Config):
+    """Dueling double deep Q-learning (Wang et al., 2016; van Hasselt et al., 2016).
+
+    Attributes:
+        epsilon_start, epsilon_end, epsilon_decay: Share of random actions; multiplied by the decay after each episode.
+        target_update_frequency: Updates between updates of the target network.
+        tau: Share of the network that an update of the target takes over; 1 copies it.
+        gradient_steps: Updates for each step of the environments.
+    """
+
+    algorithm: Literal["DQN"] = "DQN"
+    network_architecture: Network = Network(hidden_layers=(64, 32), activation="relu", dropout=0.0)
+    learning_rate: Positive = 5e-4
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    epsilon_start: Probability = 1.0
+    epsilon_end: Probability = 0.01
+    epsilon_decay: Annotated[float, Field(gt=0, le=1)] = 0.995
+    target_update_frequency: Count = 1000
+    tau: Annotated[float, Field(gt=0, le=1)] = 1.0
+    gradient_steps: Count = 1
+    gamma: Probability = 0.99
+    gradient_norm: Positive = 10.0
+
+    @model_validator(mode="after")
+    def _served_in_the_scan(self) -> Self:
+        if len(self.network_architecture.hidden_layers) != 2 or self.network_architecture.activation != "relu":
+            raise ValueError("the risk network is served inside the compiled scan: 2 hidden layers with relu")
+        return self
+
+
+class AgentsConfig(Config):
+    """The three learners."""
+
+    strategic_agent: PPOConfig = PPOConfig()
+    tactical_agent: SACConfig = SACConfig()
+    risk_agent: DQNConfig = DQNConfig()
+
+
+class EarlyStopping(Config):
+    """When to stop before the end.
+
+    Attributes:
+        patience: Episodes without improvement of the evaluated mean reward.
+        min_improvement: Least change that counts.
+    """
+
+    patience: Count = 1000
+    min_improvement: NonNegative = 0.01
+
+
+class TrainingParams(Config):
+    """How long, and how often to look.
+
+    Attributes:
+        total_episodes: Episodes of all environments together.
+        episode_length: Bars.
+        evaluation_frequency: Episodes between evaluations on the validation range.
+        evaluation_episodes: Of each evaluation, without exploration.
+        checkpoint_frequency: Episodes between checkpoints.
+        early_stopping: null is off.
+    """
+
+    total_episodes: Count = 10_000
+    episode_length: Annotated[int, Field(ge=60)] = 2000
+    evaluation_frequency: Count = 100
+    evaluation_episodes: Count = 10
+    checkpoint_frequency: Count = 500
+    early_stopping: EarlyStopping | None = EarlyStopping()
+
+
+class ReplayConfig(Config):
+    """Experience replay of the tactical and risk agents.
+
+    Attributes:
+        buffer_size: Transitions kept by each.
+        min_size_to_train: Transitions before the first update.
+        prioritized_replay: Of the risk agent (Schaul et al., 2016).
+        alpha: How much priorities matter.
+        beta: Importance-sampling exponent at the start; rises linearly to 1 over the training.
+    """
+
+    buffer_size: Count = 100_000
+    min_size_to_train: Count = 1000
+    prioritized_replay: bool = True
+    alpha: Probability = 0.6
+    beta: Probability = 0.4
+
+
+class RewardShaping(Config):
+    """What the agents are rewarded for; see `training.environment.rewards` for the formulas.
+
+    Attributes:
+        profit_weight: Of profit before costs.
+        risk_penalty: Of the squared return.
+        transaction_cost: Fees of the training simulator as a fraction of notional; null is the instrument's own.
+        sharpe_bonus: Of the differential Sharpe ratio.
+        max_drawdown_penalty: Of every new depth of the drawdown.
+    """
+
+    profit_weight: NonNegative = 1.0
+    risk_penalty: NonNegative = 0.5
+    transaction_cost: Annotated[float, Field(ge=0, lt=1)] | None = 0.001
+    sharpe_bonus: NonNegative = 0.2
+    max_drawdown_penalty: NonNegative = 1.0
+
+
+class LoggingConfig(Config):
+    """What is written while training.
+
+    Attributes:
+        log_frequency: Episodes between lines of the log.
+    """
+
+    tensorboard: bool = True
+    wandb: bool = False
+    checkpoint_dir: Path = Path("models/checkpoints/")
+    log_frequency: Count = 10
+
+
+class TrainingConfig(Config):
+    """A whole training configuration file.
+
+    Attributes:
+        instrument: What is traded: ticks, multiplier, fees, calendar.
+        portfolio: Simulator of the training environments: capital, slippage, sizing, limits.
+        ensemble: How the three agents decide together.
+        seed: Of weights, exploration, episodes and generators.
+    """
+
+    training: ModeConfig = ModeConfig()
+    data: DataConfig
+    agents: AgentsConfig = AgentsConfig()
+    training_params: TrainingParams = TrainingParams()
+    experience_replay: ReplayConfig = ReplayConfig()
+    reward_shaping: RewardShaping = RewardShaping()
+    logging: LoggingConfig = LoggingConfig()
+    instrument: str = "GENERIC"
+    portfolio: PortfolioConfig = PortfolioConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    seed: Annotated[int, Field(ge=0)] = 42
+
+    @model_validator(mode="after")
+    def _models_in_every_seat(self) -> Self:
+        taken = [name for name, spec in self.ensemble.seats.model_dump().items() if spec]
+        if taken:
+            raise ValueError(f"ensemble.seats.{taken[0]}: a seat that trains takes no rule agent")
+        if self.experience_replay.min_size_to_train > self.experience_replay.buffer_size:
+            raise ValueError("experience_replay.min_size_to_train cannot exceed buffer_size")
+        return self
+
+
+ROLES = tuple(SEATS)
+"""The agents in the order of every array axis: strategic, tactical, risk."""

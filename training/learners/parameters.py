@@ -1,0 +1,104 @@
+"""All weights of a network as one vector: one gradient, one optimizer step, one thing to save.
+
+Networks are plain functions of their named weights. `Layout` names the slices of the vector; `Adam` moves it. The
+same code runs eagerly and compiled (`compiled`), since it neither keeps gradients in parameters nor calls optimizer
+objects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Shape = tuple[int, ...]
+Weights = dict[str, Tensor]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Layout:
+    """Names and shapes of the weights that lie end to end in one vector.
+
+    Args:
+        shapes: By name, in order.
+    """
+
+    def __init__(self, shapes: Mapping[str, Shape]) -> None:
+        self.shapes = dict(shapes)
+        self.sizes = [math.prod(shape) for shape in self.shapes.values()]
+        self.total = sum(self.sizes)
+
+    def split(self, vector: Tensor) -> Weights:
+        """The weights by name, as views of a vector of shape (total,)."""
+        parts = torch.split(vector, self.sizes)
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+    def join(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """The vector that holds these weights; a copy."""
+        return torch.cat([weights[name].detach().reshape(-1) for name in self.shapes])
+
+
+class Adam:
+    """Adam (Kingma and Ba, 2015) of one vector, written so that it can stand inside a compiled update.
+
+    Args:
+        like: The vector.
+        lr: Learning rate.
+    """
+
+    def __init__(self, like: Tensor, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+        self.mean = torch.zeros_like(like)
+        self.square = torch.zeros_like(like)
+        self.steps = torch.zeros((), device=like.device)
+        # a tensor, so that a new rate does not compile anew
+        self.lr = torch.tensor(lr, device=like.device)
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+
+    @torch.no_grad()
+    def step(self, vector: Tensor, gradient: Tensor) -> None:
+        """Move the vector against its gradient, in place."""
+        self.steps += 1
+        self.mean.lerp_(gradient, 1 - self.beta1)
+        self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+        correction1 = 1 - self.beta1**self.steps
+        correction2 = 1 - self.beta2**self.steps
+        scale = self.lr / correction1
+        vector -= scale * self.mean / ((self.square / correction2).sqrt() + self.eps)
+
+    def state(self) -> dict[str, Any]:
+        """What `load` takes."""
+        return {
+            "mean": self.mean.cpu().numpy().copy(),
+            "square": self.square.cpu().numpy().copy(),
+            "steps": float(self.steps),
+            "lr": float(self.lr),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state; the tensors stay the same objects, which compiled code has bound."""
+        self.mean.copy_(torch.from_numpy(state["mean"]))
+        self.square.copy_(torch.from_numpy(state["square"]))
+        self.steps.fill_(state["steps"])
+        self.lr.fill_(state["lr"])
+
+
+def clipped_by_norm(gradient: Tensor, most: float) -> Tensor:
+    """The gradient, shortened to a norm of at most `most`."""
+    return gradient * (most / (gradient.norm() + 1e-6)).clamp(max=1.0)
+
+
+def compiled(function: F, wanted: bool) -> F:
+    """The function itself, or compiled whole where that is wanted."""
+    if not wanted:
+        return function
+    import torch._dynamo  # noqa: PLC0415 - takes a second, and only compiled updates need it
+    import torch._inductor.config  # noqa: PLC0415 - likewise
+
+    # gradients are taken inside the compiled function
+    torch._dynamo.config.trace_autograd_ops = True  # noqa: SLF001 - the switch has no public place
+    torch._inductor.config.cpp_wrapper = True  # noqa: SLF001 - likewise
+    result: Any = torch.compile(function, fullgraph=True, dynamic=False)
+    return result  # type: ignore[no-any-return]  # torch.compile is typed for modules only
