@@ -87,7 +87,8 @@ class Adam:
 
 def clipped_by_norm(gradient: Tensor, most: float) -> Tensor:
     """The gradient, shortened to a norm of at most `most`."""
-    return gradient * (most / (gradient.norm() + 1e-6)).clamp(max=1.0)
+    shortened: Tensor = gradient * (most / (gradient.norm() + 1e-6)).clamp(max=1.0)
+    return shortened
 
 
 def compiled(function: F, wanted: bool) -> F:
