@@ -62,7 +62,7 @@ def evaluation_starts(market: Market, ranges: tuple[tuple[int, int], ...], lengt
         length: Bars of an episode.
         count: How many are wanted.
     """
-    possible = np.concatenate([decision_rows(market, start, stop - length) for start, stop in ranges])
+    possible = np.concatenate([decision_rows(market, start, stop - length - 1) for start, stop in ranges])
     if len(possible) <= count:
         return possible
     picked: Ints = possible[np.linspace(0, len(possible) - 1, count).round().astype(np.int64)]

@@ -134,7 +134,7 @@ def check_lengths(scene: Scene) -> None:
     length = scene.config.training_params.episode_length
     for name in ("validation", "test"):
         ranges: tuple[tuple[int, int], ...] = getattr(scene.parts, name)
-        if ranges and not any(len(decision_rows(scene.market, a, b - length)) for a, b in ranges):
+        if ranges and not any(len(decision_rows(scene.market, a, b - length - 1)) for a, b in ranges):
             raise UsageError(
                 f"no episode fits into the {name} range",
                 expected=f"{length} bars",
