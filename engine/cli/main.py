@@ -11,6 +11,7 @@ from engine.cli import config, data, models
 from engine.cli.backtest import backtest
 from engine.cli.doctor import doctor
 from engine.cli.explain import explain
+from engine.cli.export import export
 from engine.cli.report import report
 from engine.cli.verify import verify
 
@@ -26,6 +27,7 @@ app.command()(backtest)
 app.command()(report)
 app.command()(explain)
 app.command()(verify)
+app.command()(export)
 app.command()(doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
