@@ -32,6 +32,8 @@ Array = NDArray[Any]
 SHAPES = {"strategic": (48, 13), "tactical": (60, 7)}
 STRATEGIC, TACTICAL, RISK = 0, 1, 2
 PROFIT, COST, RISK_TERM, SHARPE, DRAWDOWN = range(5)
+import os
+IDLE = not os.environ.get('FRESH')
 RATE = 1.0 / 240.0
 
 
@@ -101,6 +103,7 @@ class OracleEnv:
         blocks: Bars of each source, one symbol.
         portfolio, shaping, ensemble: As the environment takes them.
         bars_per_year: Of the simulator.
+        seen: What `views` gives for all blocks, if it is at hand.
     """
 
     def __init__(
@@ -111,12 +114,13 @@ class OracleEnv:
         shaping: RewardShaping,
         ensemble: EnsembleConfig,
         bars_per_year: float = 365.0 * 1440.0,
+        seen: list[View] | None = None,
     ) -> None:
         self.instrument, self.blocks = instrument, list(blocks)
         self.portfolio, self.shaping, self.bars_per_year = portfolio, shaping, bars_per_year
         seats = SeatsConfig(strategic="buy_and_hold", tactical="buy_and_hold", risk="level:4")
         self.config = ensemble.model_copy(update={"seats": seats})
-        self.views = [view for block in self.blocks for view in views(instrument, block, ensemble.risk_cadence)]
+        self.views = seen or [view for block in self.blocks for view in views(instrument, block, ensemble.risk_cadence)]
         self.starts = np.cumsum([0] + [len(block) for block in self.blocks])
 
     def reset(self, start: int, length: int) -> None:
@@ -129,16 +133,17 @@ class OracleEnv:
         self.told = {"strategic": Told(1), "tactical": Told(3)}
         self.ensemble._seats = dict(self.told)
         self.risk_state = np.zeros(1, RISK_STATE)
-        for row in range(self.first, start):
-            step = self.ensemble.step(self.simulator, self._row(row))
-            update_risk(self.risk_state[0], step.account[0])
-        self.start, self.length, self.row, self.steps = start, length, start, 0
+        if start > self.first and IDLE:
+            idle = self.ensemble.step(self.simulator, self.block.slice(0, start - self.first))
+            for _ in range(start - self.first):
+                update_risk(self.risk_state[0], idle.account[0])
+        self.copy = self._simulator()
+        self.length, self.row, self.steps = length, start, 0
         self.terminated = self.truncated = False
         self.terms = [[0.0] * 5 for _ in range(3)]
         self.fills: list[Any] = []
         self.equity: list[float] = []
         self.mean = self.squares = self.deepest = 0.0
-        self.peak = 0.0
         self._enter()
         self.fees = float(self.account["fees"][0])
         self.due = (True, True, True)
@@ -180,10 +185,11 @@ class OracleEnv:
 
     def _enter(self) -> None:
         """Look at the present row: on a copy of the simulator, since the ensemble advances and decides at once."""
-        copy = self._simulator()
+        copy = self.copy
         copy.restore(self.simulator.snapshot())
         copy.advance(self._row(self.row), 0)
         self.account = copy.account.copy()
+        self.orders = copy.orders.copy()
         self.fills += list(copy.take().fills)
         self.equity.append(float(self.account["equity"][0]))
         update_risk(self.risk_state[0], self.account[0])
@@ -211,8 +217,7 @@ class OracleEnv:
         terms[COST] = -shaping.profit_weight * cost
         terms[RISK_TERM] = -shaping.risk_penalty * 0.5 * x * x
         terms[SHARPE] = shaping.sharpe_bonus * math.sqrt(240.0) * RATE * self._differential_sharpe(x)
-        self.peak = max([*self.equity])
-        depth = 100.0 * (1.0 - self.equity[-1] / self.peak)
+        depth = 100.0 * (1.0 - self.equity[-1] / max(self.equity))
         terms[DRAWDOWN] = -shaping.max_drawdown_penalty * max(0.0, depth - self.deepest)
         self.deepest = max(self.deepest, depth)
         return terms
