@@ -80,6 +80,15 @@ def sessions_for(instruments: Sequence[Instrument], first_ns: int) -> Sessions:
     return sessions_between(chosen, first_ns, min(first_ns + years * YEAR_NS, LAST_NS - 30 * DAY_NS))
 
 
+def bars_per_year(sessions: Sessions, timeframe_ns: int, years: int = 4) -> float:
+    """Bars that a year of sessions holds, averaged over the first years."""
+    until = sessions.opens[0] + years * YEAR_NS
+    inside = sessions.opens < until
+    open_ns: Ints = (sessions.closes - sessions.opens)[inside]
+    span = min(until, int(sessions.closes[inside][-1])) - int(sessions.opens[0])
+    return float(int(open_ns.sum()) / timeframe_ns * YEAR_NS / span)
+
+
 @cache
 def _exchange_sessions(name: str, halt: DailyHalt | None, first_day: int, last_day: int) -> Sessions:
     # exchange_calendars brings pandas along, which a market that never closes need not wait for

@@ -15,8 +15,8 @@ from engine.app.agents import Activations, build_agent
 from engine.app.config import BacktestConfig
 from engine.app.loop import Clock, Screen, Timings, run_loop, timed
 from engine.app.manifest import build_manifest, code_entries, data_entries, write_json
-from engine.blocks import BarBlock, Ints
-from engine.calendar import YEAR_NS, Sessions, sessions_for
+from engine.blocks import BarBlock
+from engine.calendar import bars_per_year, sessions_for
 from engine.cuts import Cuts, EveryBars, NoCuts
 from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
@@ -159,15 +159,6 @@ def _single_symbol(config: BacktestConfig, paths: Sequence[Path]) -> str | None:
         return None
     name = config.instrument_for().name
     return None if name == "GENERIC" else name
-
-
-def bars_per_year(sessions: Sessions, timeframe_ns: int, years: int = 4) -> float:
-    """Bars that a year of sessions holds, averaged over the first years."""
-    until = sessions.opens[0] + years * YEAR_NS
-    inside = sessions.opens < until
-    open_ns: Ints = (sessions.closes - sessions.opens)[inside]
-    span = min(until, int(sessions.closes[inside][-1])) - int(sessions.opens[0])
-    return float(int(open_ns.sum()) / timeframe_ns * YEAR_NS / span)
 
 
 def _cuts(config: BacktestConfig) -> Cuts:

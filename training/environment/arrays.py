@@ -1,0 +1,197 @@
+"""The memory of the environments: making it, growing it, and taking it from a saved state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from agents.ensemble import kernels as layout
+from agents.ensemble.config import EnsembleConfig
+from agents.ensemble.seats import TIMEFRAME_NS, WINDOW
+from agents.features.kernels.risk import RISK_STATE
+from engine.errors import ConfigError, DataError
+from engine.instruments import Instrument
+from engine.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
+from portfolio.config import PortfolioConfig, instrument_records, rules_record
+from portfolio.simulator import COMMANDS_PER_ROW
+from training.environment.kernels import AGENTS, EPISODE, TERM_COUNT, Accounts, Desk, Seen
+from training.environment.market import Market
+from training.environment.rewards import Rewards
+
+COMMANDS = 4  # one symbol takes at most two in a row
+SPARE_FILLS = 256
+
+
+def order_capacity(portfolio: PortfolioConfig) -> int:
+    """Places of the order table for one symbol, as in the simulator."""
+    return 6 * portfolio.execution.max_open_orders + 2 + 8
+
+
+def row_reserve(portfolio: PortfolioConfig) -> int:
+    """The most records that one row can bring, as in the simulator."""
+    return 6 * order_capacity(portfolio) + 4 * COMMANDS_PER_ROW
+
+
+def make_desk(
+    market: Market, portfolio: PortfolioConfig, ensemble: EnsembleConfig, rewards: Rewards, slots: int
+) -> Desk:
+    """Constants and scratch memory.
+
+    Raises:
+        ConfigError: If the instrument's currency is not the account's and no rate is given.
+    """
+    instrument = market.instrument
+    _check_currency(instrument, portfolio)
+    reserve = row_reserve(portfolio)
+    head = [float(TIMEFRAME_NS["tactical"]), ensemble.rebalance, 0.0, 1.0, instrument.tick_size]
+    return Desk(
+        instruments=instrument_records([instrument]),
+        rules=rules_record(portfolio, market.bars_per_year),
+        fills=np.zeros((slots, reserve + SPARE_FILLS), FILL),
+        events=np.zeros(reserve, ORDER_EVENT),
+        decisions=np.zeros(reserve, COMMAND),
+        counts=np.zeros((slots, 4), np.int64),
+        commands=np.zeros(COMMANDS, COMMAND),
+        signals=same_row(len(market), np.zeros((1, layout.SIGNAL_COLUMNS))),
+        ledger=same_row(len(market), np.zeros(len(LEDGER_COLUMNS))),
+        held=same_row(len(market), np.zeros(1)),
+        params=np.array(head),
+        risk=np.zeros(1, RISK_STATE),
+        weights=rewards.weights(),
+    )
+
+
+def _check_currency(instrument: Instrument, portfolio: PortfolioConfig) -> None:
+    if instrument.currency != portfolio.currency and instrument.fx_rate == 1.0:
+        raise ConfigError(
+            f"{instrument.name} is quoted in {instrument.currency}, not in the account's currency",
+            expected=f"an fx_rate ({portfolio.currency} per {instrument.currency}) in the instrument's file",
+        )
+
+
+def same_row(rows: int, row: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A matrix whose rows all are the same memory: kernels number rows by the market, and nothing is kept of them."""
+    return as_strided(row, (rows, *row.shape), (0, *row.strides))
+
+
+def make_accounts(portfolio: PortfolioConfig, envs: int) -> Accounts:
+    """Carried memory of environments that have not begun."""
+    return Accounts(
+        accounts=np.zeros(envs, ACCOUNT),
+        positions=np.zeros((envs, 1), POSITION),
+        orders=np.zeros((envs, order_capacity(portfolio)), ORDER),
+        memory=np.zeros((envs, layout.MEMORY_HEAD + layout.SLOT)),
+        episodes=np.zeros(envs, EPISODE),
+        equity=np.zeros((envs, 1)),
+    )
+
+
+def make_seen(envs: int) -> Seen:
+    """What is shown of environments that have not begun: all are over."""
+    return Seen(
+        strategic=np.zeros((envs, int(np.prod(WINDOW["strategic"]))), np.float32),
+        tactical=np.zeros((envs, int(np.prod(WINDOW["tactical"]))), np.float32),
+        risk=np.zeros((envs, layout.METRICS), np.float32),
+        due=np.zeros((envs, AGENTS), np.bool_),
+        terminated=np.zeros(envs, np.bool_),
+        truncated=np.ones(envs, np.bool_),
+        terms=np.zeros((envs, AGENTS, TERM_COUNT)),
+        rewards=np.zeros((envs, AGENTS)),
+    )
+
+
+def fresh_records(portfolio: PortfolioConfig) -> tuple[Records, Records]:
+    """Account and position at the beginning of an episode, as the simulator begins."""
+    account = np.zeros(1, ACCOUNT)
+    for name in ("initial", "cash", "equity", "peak_equity", "session_equity"):
+        account[name] = portfolio.initial_capital
+    return account, np.zeros(1, POSITION)
+
+
+def with_longer_equity(accounts: Accounts, length: int) -> Accounts:
+    """Room for longer episodes."""
+    equity = np.zeros((len(accounts.equity), length))
+    equity[:, : accounts.equity.shape[1]] = accounts.equity
+    return accounts._replace(equity=equity)
+
+
+def with_more_fills(desk: Desk) -> Desk:
+    """Twice the room for fills."""
+    return desk._replace(fills=np.concatenate([desk.fills, np.zeros_like(desk.fills)], axis=1))
+
+
+def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """A copy of the records of each environment as bytes, shape (N, bytes)."""
+    envs = len(array)
+    return np.frombuffer(array.tobytes(), np.uint8).reshape(envs, -1 if array.size else 0).copy()
+
+
+def from_bytes(state: Mapping[str, Any], name: str, like: NDArray[Any], width: int | None = None) -> NDArray[Any]:
+    """Records that `as_bytes` gave.
+
+    Args:
+        state: The tree.
+        name: Of its leaf.
+        like: An array of that dtype and number of environments.
+        width: Records of each environment; None is any.
+
+    Raises:
+        DataError: If the leaf does not fit.
+    """
+    found = np.ascontiguousarray(state.get(name, ()), np.uint8)
+    size, envs = like.dtype.itemsize, len(like)
+    fits = found.ndim == 2 and len(found) == envs and found.shape[1] % size == 0
+    if not fits or (width is not None and found.shape[1] != width * size):
+        raise DataError(
+            f"the state of the environments does not fit: {name}",
+            expected=f"{envs} x {'records' if width is None else width} of {size} bytes",
+            found=f"shape {found.shape}",
+        )
+    return np.frombuffer(found.tobytes(), like.dtype).reshape(envs, -1)
+
+
+def restored(
+    accounts: Accounts, seen: Seen, desk: Desk, state: Mapping[str, Any], keeps: bool
+) -> tuple[Accounts, Desk]:
+    """Take over a saved state; everything is checked before anything changes.
+
+    Raises:
+        DataError: If it does not fit.
+    """
+    widths = {"accounts": 1, "positions": 1, "memory": accounts.memory.shape[1], "episodes": 1}
+    records = {name: from_bytes(state, name, getattr(accounts, name), width) for name, width in widths.items()}
+    equity, orders = from_bytes(state, "equity", accounts.equity), from_bytes(state, "orders", accounts.orders)
+    shown = {name: _shaped(state, name, getattr(seen, name)) for name in ("risk", "due", "terminated", "truncated")}
+    shown |= {name: _shaped(state, name, getattr(seen, name)) for name in ("terms", "rewards")}
+    if keeps:
+        desk = _with_fills(desk, state)
+    for name, values in records.items():
+        target = getattr(accounts, name)
+        target[...] = values.reshape(target.shape)
+    for name, values in shown.items():
+        getattr(seen, name)[...] = values
+    accounts.orders[:, : orders.shape[1]] = orders
+    return accounts._replace(equity=equity.copy()), desk
+
+
+def _shaped(state: Mapping[str, Any], name: str, like: NDArray[Any]) -> NDArray[Any]:
+    found = np.asarray(state.get(name, ()))
+    if found.shape != like.shape:
+        raise DataError(
+            f"the state of the environments does not fit: {name}", expected=f"{like.shape}", found=f"{found.shape}"
+        )
+    return found.astype(like.dtype)
+
+
+def _with_fills(desk: Desk, state: Mapping[str, Any]) -> Desk:
+    kept = from_bytes(state, "fills", desk.fills)
+    counts = _shaped(state, "fill_counts", desk.counts[:, 0])
+    fills = np.zeros((len(kept), max(kept.shape[1], 0) + desk.fills.shape[1]), FILL)
+    fills[:, : kept.shape[1]] = kept
+    fresh = desk.counts.copy()
+    fresh[:, 0] = counts
+    return desk._replace(fills=fills, counts=fresh)

@@ -1,0 +1,321 @@
+"""Many environments stepped by one compiled call, each an account of its own in one market."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from agents.ensemble.config import EnsembleConfig
+from agents.ensemble.seats import WINDOW
+from engine.blocks import Bools, Floats, Ints
+from engine.errors import DataError, UsageError
+from engine.records import Records
+from portfolio.config import PortfolioConfig
+from portfolio.simulator import copied
+from training.config import ROLES
+from training.environment import arrays
+from training.environment.kernels import begin, find_bad_action, move, see_again
+from training.environment.market import Market
+from training.environment.rewards import TERMS, Rewards
+from training.randomness import State
+
+ALLOWED = (
+    "0, 1 or 2 (short, neutral, long)",
+    "three finite numbers: entry timing, stop distance, position scale",
+    "a level from 0 to 4",
+)
+SAVED = ("accounts", "positions", "memory", "episodes", "equity")
+SHOWN = ("risk", "due", "terminated", "truncated", "terms", "rewards")
+
+
+class Actions(NamedTuple):
+    """What the agents of every environment do; read only where they are due.
+
+    Attributes:
+        strategic: 0 short, 1 neutral, 2 long; int64, shape (N,).
+        tactical: Entry timing, stop distance, position scale, clipped to their box; float32, shape (N, 3).
+        risk: Level 0 to 4; int64, shape (N,).
+    """
+
+    strategic: Ints
+    tactical: NDArray[np.float32]
+    risk: Ints
+
+
+class VectorEnv:
+    """Environments that share a market and its compiled step, and nothing else.
+
+    An environment is at a row whose bar its account has been through. `step` lets the agents that are due decide at
+    that row's close, and takes the account through the next row: what is ordered fills there at the earliest. Fills,
+    marks, orders and the agents' joint decision are made by the kernels of the backtest. An episode is truncated
+    after its length, and terminated when a hard limit halts the account; then nothing moves until `reset`. All
+    environments are over before the first.
+
+    Args:
+        market: Bars and features.
+        portfolio: Of every account.
+        rewards: Weights of the reward terms.
+        ensemble: How the agents decide together; its seats take no rule agents.
+        envs: N.
+        record_fills: Whether the fills of each episode are kept, for `fills`.
+
+    Attributes:
+        strategic, tactical, risk: Observations, live: float32, shapes (N, 48, 13), (N, 60, 7) and (N, 10).
+        due: Which agents decide in the next step, live, shape (N, 3); none of an episode that is over.
+        terms: Reward terms since each agent's last decision, live, shape (N, 3, 5), columns TERMS.
+        rewards: Their sums, live, shape (N, 3).
+        terminated, truncated: How episodes ended, live, shape (N,).
+
+    Raises:
+        UsageError: If there is no environment, the risk agent's clock is not the market's, or a seat has a rule agent.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        portfolio: PortfolioConfig,
+        rewards: Rewards,
+        ensemble: EnsembleConfig,
+        envs: int,
+        *,
+        record_fills: bool = False,
+    ) -> None:
+        _check(market, ensemble, envs)
+        self.market, self.envs = market, envs
+        self._records = record_fills
+        self._desk = arrays.make_desk(market, portfolio, ensemble, rewards, envs if record_fills else 1)
+        self._accounts = arrays.make_accounts(portfolio, envs)
+        self._seen = arrays.make_seen(envs)
+        self._fresh = arrays.fresh_records(portfolio)
+        self._fault = np.zeros(2, np.int64)
+        self.strategic = self._seen.strategic.reshape(envs, *WINDOW["strategic"])
+        self.tactical = self._seen.tactical.reshape(envs, *WINDOW["tactical"])
+        self.risk: NDArray[np.float32] = self._seen.risk
+        self.due: Bools = self._seen.due
+        self.terms: Floats = self._seen.terms
+        self.rewards: Floats = self._seen.rewards
+        self.terminated: Bools = self._seen.terminated
+        self.truncated: Bools = self._seen.truncated
+
+    @property
+    def rows(self) -> Ints:
+        """Row of the market at which each environment is, live, shape (N,)."""
+        rows: Ints = self._accounts.episodes["row"]
+        return rows
+
+    @property
+    def steps(self) -> Ints:
+        """Bars that each episode has taken, live, shape (N,)."""
+        steps: Ints = self._accounts.episodes["steps"]
+        return steps
+
+    @property
+    def strategic_key(self) -> Ints:
+        """End of the strategic window seen, for `Market.strategic_windows`, live, shape (N,)."""
+        keys: Ints = self._accounts.episodes["strategic_key"]
+        return keys
+
+    @property
+    def tactical_key(self) -> Ints:
+        """End of the tactical window seen, for `Market.tactical_windows`, live, shape (N,)."""
+        keys: Ints = self._accounts.episodes["tactical_key"]
+        return keys
+
+    @property
+    def equity(self) -> Floats:
+        """Equity after each step of the episodes, live, shape (N, longest + 1); valid up to `steps`, inclusive.
+
+        A longer episode than before replaces the array.
+        """
+        equity: Floats = self._accounts.equity
+        return equity
+
+    @property
+    def accounts(self) -> Records:
+        """ACCOUNT records, live, shape (N,)."""
+        accounts: Records = self._accounts.accounts
+        return accounts
+
+    @property
+    def positions(self) -> Records:
+        """POSITION records, live, shape (N,)."""
+        positions: Records = self._accounts.positions[:, 0]
+        return positions
+
+    @property
+    def fees(self) -> Floats:
+        """Fees paid in the episode, live, shape (N,)."""
+        fees: Floats = self.accounts["fees"]
+        return fees
+
+    def orders(self, env: int) -> Records:
+        """Working ORDER records of one environment, live."""
+        working: Records = self._accounts.orders[env, : int(self.accounts["orders"][env])]
+        return working
+
+    def fills(self, env: int) -> Records:
+        """FILL records of one environment's episode so far, a copy; `seq` counts bars from the episode's first row.
+
+        Raises:
+            UsageError: If fills are not recorded.
+        """
+        if not self._records:
+            raise UsageError("fills are not recorded", hint="make the environments with record_fills=True")
+        return copied(self._desk.fills[env], int(self._desk.counts[env, 0]))
+
+    def reset(self, which: ArrayLike, starts: ArrayLike, lengths: ArrayLike) -> None:
+        """Begin episodes: fresh accounts, taken through the first row and observed; every agent is due.
+
+        Args:
+            which: Environments, shape (k,).
+            starts: First row of each, see `Market.starts`, shape (k,).
+            lengths: Bars of each, shape (k,).
+
+        Raises:
+            UsageError: If there is no such environment, or an episode begins before both agents have a window or
+                leaves its source.
+        """
+        envs, first, bars = (np.atleast_1d(np.ascontiguousarray(part, np.int64)) for part in (which, starts, lengths))
+        self._check_reset(envs, first, bars)
+        if not len(envs):
+            return
+        longest = int(bars.max()) + 1
+        if longest > self._accounts.equity.shape[1]:
+            self._accounts = arrays.with_longer_equity(self._accounts, longest)
+        begin(self.market.view, self._accounts, self._seen, self._desk, *self._fresh, envs, first, bars)
+
+    def step(self, actions: Actions) -> None:
+        """Take every environment one bar further.
+
+        Raises:
+            UsageError: If an agent that is due may not act like that; nothing has moved then.
+            DataError: If a reward is no finite number; the environments cannot go on then.
+        """
+        self._move(actions, single=True)
+
+    def advance(self, actions: Actions) -> None:
+        """Take every environment on until one of its agents is due or its episode is over.
+
+        Raises:
+            UsageError: As `step` does.
+            DataError: As `step` does.
+        """
+        self._move(actions, single=False)
+
+    def snapshot(self) -> State:
+        """Everything that `restore` needs to go on with the same bits, as a tree of arrays."""
+        held = int(self.accounts["orders"].max())
+        state: State = {"market": self.market.digest, "envs": self.envs}
+        state |= {name: arrays.as_bytes(getattr(self._accounts, name)) for name in SAVED}
+        state["orders"] = arrays.as_bytes(np.ascontiguousarray(self._accounts.orders[:, :held]))
+        state |= {name: getattr(self._seen, name).copy() for name in SHOWN}
+        if self._records:
+            kept = int(self._desk.counts[:, 0].max())
+            state["fills"] = arrays.as_bytes(np.ascontiguousarray(self._desk.fills[:, :kept]))
+            state["fill_counts"] = self._desk.counts[:, 0].copy()
+        return state
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a snapshot of environments made alike; nothing has changed if it is refused.
+
+        Raises:
+            DataError: If it is one of another market, number of environments or layout.
+        """
+        if state.get("market") != self.market.digest or state.get("envs") != self.envs:
+            raise DataError(
+                "the state is not one of these environments",
+                expected=f"{self.envs} environments in the market {self.market.digest[:12]}",
+                found=f"{state.get('envs')} environments in the market {str(state.get('market'))[:12]}",
+            )
+        self._accounts, self._desk = arrays.restored(self._accounts, self._seen, self._desk, state, self._records)
+        see_again(self.market.view, self._accounts, self._seen)
+
+    def _move(self, actions: Actions, *, single: bool) -> None:
+        strategic = np.ascontiguousarray(actions.strategic, np.int64)
+        tactical = np.ascontiguousarray(actions.tactical, np.float32)
+        risk = np.ascontiguousarray(actions.risk, np.int64)
+        self._check_actions(strategic, tactical, risk)
+        reached = 0
+        while reached < self.envs:
+            reached = move(
+                self.market.view,
+                self._accounts,
+                self._seen,
+                self._desk,
+                strategic,
+                tactical,
+                risk,
+                reached,
+                single,
+                self._records,
+                self._fault,
+            )
+            if reached < 0:
+                raise self._no_number()
+            if reached < self.envs:
+                self._desk = arrays.with_more_fills(self._desk)
+
+    def _check_actions(self, strategic: Ints, tactical: NDArray[np.float32], risk: Ints) -> None:
+        shapes = (strategic.shape, tactical.shape, risk.shape)
+        if shapes != ((self.envs,), (self.envs, 3), (self.envs,)):
+            expected = f"{(self.envs,)}, {(self.envs, 3)} and {(self.envs,)}"
+            raise UsageError("the actions have the wrong shapes", expected=expected, found=f"{shapes}")
+        wrong = find_bad_action(self._seen.due, strategic, tactical, risk)
+        if wrong >= 0:
+            env, agent = divmod(wrong, len(ROLES))
+            raise UsageError(
+                f"the {ROLES[agent]} agent cannot do this",
+                where=f"environment {env}",
+                expected=ALLOWED[agent],
+                found=str((strategic, tactical, risk)[agent][env]),
+            )
+
+    def _check_reset(self, which: Ints, starts: Ints, lengths: Ints) -> None:
+        if not which.shape == starts.shape == lengths.shape:
+            found = f"{which.shape}, {starts.shape} and {lengths.shape}"
+            raise UsageError("environments, starts and lengths differ in number", found=found)
+        if not len(which):
+            return
+        if which.min() < 0 or which.max() >= self.envs:
+            raise UsageError("there is no such environment", expected=f"0 to {self.envs - 1}", found=f"{which}")
+        market = self.market
+        stops = np.array([segment.stop for segment in market.segments])
+        inside = (starts >= 0) & (starts < len(market)) & (lengths >= 1)
+        at = np.where(inside, starts, 0)
+        seen = (market.strategic_end[at] >= 0) & (market.tactical_end[at] >= 0)
+        fits = inside & seen & (at + lengths < stops[np.searchsorted(stops, at, side="right")])
+        if not fits.all():
+            k = int(np.argmin(fits))
+            raise UsageError(
+                f"an episode of {lengths[k]} bars cannot begin at row {starts[k]}",
+                expected="a row from Market.starts: both agents have their window, and the source has bars enough",
+            )
+
+    def _no_number(self) -> DataError:
+        env, term = (int(value) for value in self._fault)
+        row = int(self.rows[env])
+        time = np.datetime64(int(self.market.bars.ts_event[row]), "ns")
+        account = self.accounts[env]
+        return DataError(
+            f"the {TERMS[term]} reward is no finite number",
+            where=f"environment {env}, row {row}, {time}",
+            found=f"close {self.market.bars.close[row, 0]}, equity {account['equity']}, fees {account['fees']}",
+            hint="`grandmodel data validate FILE` finds bars without prices",
+        )
+
+
+def _check(market: Market, ensemble: EnsembleConfig, envs: int) -> None:
+    if envs < 1:
+        raise UsageError("there must be an environment", expected="a number from 1 up", found=str(envs))
+    if ensemble.risk_cadence != market.risk_cadence:
+        raise UsageError(
+            "the market was built for another clock of the risk agent",
+            expected=f"risk_cadence {market.risk_cadence}",
+            found=ensemble.risk_cadence,
+        )
+    taken = [name for name, spec in ensemble.seats.model_dump().items() if spec]
+    if taken:
+        raise UsageError(f"the {taken[0]} seat has a rule agent", expected="every seat to be decided by the caller")
