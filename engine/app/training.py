@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine.config import parse
 from engine.errors import UsageError
@@ -14,8 +13,8 @@ from training.checkpoint import Checkpoint
 from training.checkpoint import load as load_checkpoint
 from training.config import TrainingConfig
 from training.export import export
-from training.trainer.records import Listener
 from training.trainer.scene import Scene
+from training.trainer.sinks import Sink
 from training.trainer.trainer import Outcome, Trainer
 
 log = logger("train")
@@ -80,7 +79,7 @@ def check_device(device: str) -> None:
 def wire(
     config: TrainingConfig,
     checkpoints: Path,
-    listeners: Sequence[Listener],
+    sinks: Sequence[Sink],
     *,
     run: Path | None = None,
     resume: Checkpoint | None = None,
@@ -94,7 +93,7 @@ def wire(
     """
     check_device(device)
     scene = Scene.prepare(config)
-    trainer = Trainer(scene, checkpoints, listeners=listeners, device=device, compiled=compiled, run=run)
+    trainer = Trainer(scene, checkpoints, sinks=sinks, device=device, compiled=compiled, run=run)
     if resume is not None:
         trainer.load(resume.state, resume.note, resume.path)
         log.info("resumed", checkpoint=str(resume.path), episode=trainer.episodes)
@@ -110,7 +109,7 @@ def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
     """
     outcome = trainer.run()
     models = folder / "models"
-    export_kept(load_checkpoint(outcome.checkpoint), models, version_name(folder))
+    export(load_checkpoint(outcome.checkpoint), models, version_name(folder))
     return TrainingRun(folder, outcome, models)
 
 
@@ -118,8 +117,3 @@ def version_name(folder: Path) -> str:
     """A version called like the folder, with what a name may not hold replaced."""
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in folder.resolve().name)
     return name if name[:1].isalnum() else f"run{name}"
-
-
-def export_kept(checkpoint: Checkpoint, folder: Path, version: str) -> Any:
-    """Write the networks that did best in the evaluations of a training as a version."""
-    return export(checkpoint, folder, version)

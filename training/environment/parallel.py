@@ -93,7 +93,12 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
         self.action_spaces = {name: action_space(name) for name in AGENTS}
         self.starts = _starts(market, rows, length)
         self._env = VectorEnv(
-            market, portfolio or PortfolioConfig(), rewards or Rewards(), ensemble or EnsembleConfig(), 1, record_fills=True
+            market,
+            portfolio or PortfolioConfig(),
+            rewards or Rewards(),
+            ensemble or EnsembleConfig(),
+            1,
+            record_fills=True,
         )
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._actions = Actions(np.zeros(1, np.int64), np.zeros((1, 3), np.float32), np.zeros(1, np.int64))
@@ -162,9 +167,7 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
 
     def step(
         self, actions: Mapping[str, Any]
-    ) -> tuple[
-        dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
-    ]:
+    ) -> tuple[dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Take one bar: the agents that are due decide at the close of the present one, and fills begin in the next.
 
         Args:
@@ -243,9 +246,7 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
             given = given.reshape(-1)[0] if given.size == 1 else given
             right = space.contains(given)
         if not right:
-            raise UsageError(
-                f"the {name} agent cannot do that", expected=str(space), found=repr(actions[name])[:80]
-            )
+            raise UsageError(f"the {name} agent cannot do that", expected=str(space), found=repr(actions[name])[:80])
         self._actions[at][0] = given
 
     def _observe(self) -> dict[str, Observation]:

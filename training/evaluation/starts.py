@@ -34,7 +34,7 @@ def evaluation_starts(
     """
     possible = np.concatenate([np.empty(0, np.int64), *(market.starts(part, length) for part in ranges)])
     if len(possible) < count:
-        every = [decision_rows(market, start, stop - length) for start, stop in ranges]
+        every = [decision_rows(market, start, stop - length - 1) for start, stop in ranges]
         possible = np.concatenate([np.empty(0, np.int64), *every])
     if not len(possible):
         raise UsageError(

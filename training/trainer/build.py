@@ -45,9 +45,7 @@ def build_seats(scene: Scene, device: str, compiled: bool) -> Seats:
     """Learners with their buffers, as configured."""
     seeded = seeds(scene.config.seed)
     options: dict[str, Any] = {"device": device, "compiled": compiled}
-    return Seats(
-        _strategic(scene, seeded, options), _tactical(scene, seeded, options), _risk(scene, seeded, options)
-    )
+    return Seats(_strategic(scene, seeded, options), _tactical(scene, seeded, options), _risk(scene, seeded, options))
 
 
 def _strategic(scene: Scene, seeded: list[int], options: dict[str, Any]) -> StrategicSeat:

@@ -19,7 +19,6 @@ from training.environment.market import Market
 from training.environment.rewards import Rewards
 from training.environment.vector import Actions, VectorEnv
 from training.learners.networks import Statistics
-from training.trainer.sampling import decision_rows
 
 RANDOM_ENVS = 16
 RANDOM_DECISIONS = 4096
@@ -63,9 +62,7 @@ class Scene:
     def environments(self, envs: int, *, record_fills: bool = False) -> VectorEnv:
         """Environments over the market."""
         config = self.config
-        return VectorEnv(
-            self.market, config.portfolio, self.rewards, config.ensemble, envs, record_fills=record_fills
-        )
+        return VectorEnv(self.market, config.portfolio, self.rewards, config.ensemble, envs, record_fills=record_fills)
 
     def training_starts(self) -> Ints:
         """Rows where training episodes may begin; episodes overlap by half.
@@ -123,21 +120,3 @@ def random_actions(generator: np.random.Generator, envs: int) -> Actions:
         generator.uniform(BOX_LOW, BOX_HIGH, (envs, 3)).astype(np.float32),
         generator.integers(5, size=envs),
     )
-
-
-def check_lengths(scene: Scene) -> None:
-    """See that every part holds an episode.
-
-    Raises:
-        UsageError: If validation or test do not.
-    """
-    length = scene.config.training_params.episode_length
-    for name in ("validation", "test"):
-        ranges: tuple[tuple[int, int], ...] = getattr(scene.parts, name)
-        if ranges and not any(len(decision_rows(scene.market, a, b - length - 1)) for a, b in ranges):
-            raise UsageError(
-                f"no episode fits into the {name} range",
-                expected=f"{length} bars",
-                found=", ".join(str(stop - start) for start, stop in ranges),
-                hint=f"lower training_params.episode_length, raise data.split.{name}, or give more data",
-            )

@@ -32,9 +32,7 @@ class Patience:
     def exhausted(self, episode: int) -> bool:
         """Whether it is time to stop."""
         return (
-            self._config is not None
-            and self.best is not None
-            and episode - self.best_episode >= self._config.patience
+            self._config is not None and self.best is not None and episode - self.best_episode >= self._config.patience
         )
 
     def state(self) -> State:

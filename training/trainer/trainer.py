@@ -23,12 +23,14 @@ from training.config import ROLES
 from training.environment.vector import Actions
 from training.evaluation.episodes import EpisodeResult, run_episodes
 from training.evaluation.policies import LearnedPolicy
+from training.evaluation.starts import evaluation_starts
 from training.randomness import State
 from training.trainer.build import EPISODES, build_seats, seeds
-from training.trainer.records import Listener, Record, Sums
-from training.trainer.sampling import EpisodeSampler, evaluation_starts
-from training.trainer.scene import Scene, check_lengths
+from training.trainer.sampling import EpisodeSampler
+from training.trainer.scene import Scene
+from training.trainer.sinks import Record, Sink
 from training.trainer.stopping import Patience
+from training.trainer.sums import Sums
 
 Clock = Callable[[], float]
 Tree = dict[str, Any]
@@ -66,7 +68,7 @@ class Trainer:
     Args:
         scene: Market and configuration.
         folder: Where checkpoints go.
-        listeners: Take records.
+        sinks: Take records.
         device: cpu or cuda.
         compiled: Whether updates are compiled whole.
         run: The run folder, for the checkpoints to name.
@@ -78,15 +80,14 @@ class Trainer:
         scene: Scene,
         folder: Path,
         *,
-        listeners: Sequence[Listener] = (),
+        sinks: Sequence[Sink] = (),
         device: str = "cpu",
         compiled: bool = False,
         run: Path | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        check_lengths(scene)
         self.scene, self.folder, self._run, self._clock = scene, folder, run, clock
-        self._listeners = tuple(listeners)
+        self._sinks = tuple(sinks)
         self._params = scene.config.training_params
         self._envs = scene.config.training.parallel_envs
         self._env = scene.environments(self._envs)
@@ -338,8 +339,8 @@ class Trainer:
         )
 
     def _tell(self, record: Record) -> None:
-        for listener in self._listeners:
-            listener.write(record)
+        for sink in self._sinks:
+            sink.write(record)
 
 
 def described(results: Sequence[EpisodeResult]) -> Tree:

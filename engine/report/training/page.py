@@ -80,9 +80,7 @@ def _cards(evaluation: Evaluation) -> str:
 
 
 def _diagnosis(evaluation: Evaluation) -> str:
-    rows = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(message)}</dd>" for name, message in findings(evaluation)
-    )
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(message)}</dd>" for name, message in findings(evaluation))
     body = f"<dl>{rows}</dl>" if rows else '<p class="hint">Nothing was found.</p>'
     return f'<section class="panel"><h2>Diagnosis</h2>{body}</section>'
 
@@ -102,7 +100,9 @@ def _panel(panel: Panel) -> str:
 def _table(table: Table) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
     body = "".join(
-        f'<tr><th class="word">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
+        f'<tr><th class="word">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
         for row in table.rows
     )
     note = f'<p class="hint">{escape(table.note)}</p>' if table.note else ""

@@ -135,7 +135,7 @@ def _runs(values: Sequence[Number]) -> list[list[int]]:
 
 
 def _path(series: Series, places: Sequence[float], low: float, high: float) -> list[str]:
-    width = "1\" opacity=\".7" if series.thin else "2"
+    width = '1" opacity=".7' if series.thin else "2"
     parts = []
     for run in _runs(series.y):
         spots = [(places[k], _up(float(series.y[k] or 0.0), low, high)) for k in run]

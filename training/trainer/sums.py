@@ -1,28 +1,15 @@
-"""What a training tells about itself: records for the history, TensorBoard, the live view, and the learning curves."""
+"""Rewards of running episodes, by agent and by term."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from training.config import ROLES
 from training.environment.rewards import TERMS
 from training.randomness import State
-
-Record = dict[str, Any]
-
-
-class Listener(Protocol):
-    """Anything that takes records; see `training.trainer.sinks`."""
-
-    def write(self, record: Record) -> None:
-        """Take one record."""
-        ...
-
-    def close(self) -> None:
-        """No more will come."""
-        ...
 
 
 class Sums:
@@ -47,6 +34,6 @@ class Sums:
         """What `load` takes."""
         return {"terms": self.terms.copy()}
 
-    def load(self, state: State) -> None:
+    def load(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         self.terms[:] = state["terms"]
