@@ -28,7 +28,7 @@ STRATEGIC, TACTICAL, RISK = 0, 1, 2
 
 
 class StrategicSeat:
-    """PPO: decisions gather in a rollout; a full one is learned from and forgotten."""
+    """PPO: decisions gather in a rollout, which is learned from when it is full, and forgotten then."""
 
     def __init__(self, learner: PPO, rollout: Rollout, steps: int) -> None:
         self.learner, self._rollout, self._steps = learner, rollout, steps
@@ -47,16 +47,14 @@ class StrategicSeat:
         truncated = env.truncated[which] & ~env.terminated[which]
         bootstrap = np.zeros(len(which), np.float32)
         if truncated.any():
-            bootstrap[truncated] = self.learner.act(env.strategic[which[truncated]], explore=False).values
+            bootstrap[truncated] = self.learner.values(env.strategic[which[truncated]])
         self._rollout.reward(which, self.scale(rewards), env.terminated[which], truncated, bootstrap)
 
     def learn(self) -> Losses | None:
         """Update from a full rollout; to be called when every environment has an open decision or none at all."""
         if len(self._rollout) < self._steps:
             return None
-        losses = self.learner.update(self._rollout)
-        self._rollout.clear()
-        return losses
+        return self.learner.update(self._rollout)
 
     def state(self) -> State:
         """What `load` takes; without the learner, which has a state of its own."""
