@@ -120,7 +120,7 @@ def test_updates_are_those_of_a_hand_written_learner(
         figures, found = dqn.update(batch)
         np.testing.assert_allclose(found, errors.detach().numpy(), atol=1e-5)
         assert found.dtype == np.float64
-        assert figures["loss"] == pytest.approx(float(loss), abs=1e-5)
+        assert figures["loss"] == pytest.approx(loss.item(), abs=1e-5)
         assert figures["gradient_norm"] == pytest.approx(float(norm), rel=1e-4)
     expected = Reference(dqn.weights(), statistics).state_dict()
     for name, values in network.state_dict().items():
