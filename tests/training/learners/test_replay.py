@@ -15,15 +15,14 @@ from scipy import stats
 
 from engine.errors import DataError, UsageError
 from training.learners.replay.buffer import (
-    LEAST,
     ArrayStore,
     Batch,
-    Priorities,
     Prioritized,
     ReferenceStore,
     Replay,
     Store,
 )
+from training.learners.replay.priorities import LEAST, Priorities
 from training.randomness import State
 
 SHAPE = (3,)
