@@ -90,12 +90,19 @@ def dense(
 
 
 def orthogonal(shapes: Mapping[str, Shape], gains: Mapping[str, float], generator: torch.Generator) -> Weights:
-    """First values: orthogonal matrices, scaled by the gain of the stack that they belong to (default sqrt 2)."""
+    """First values: orthogonal matrices and biases of 0.
+
+    Args:
+        shapes: By name.
+        gains: By name of a layer (`policy.2`) or else of its stack (`policy`); sqrt 2 without one.
+        generator: Of the random numbers.
+    """
     weights: Weights = {}
     for name, shape in shapes.items():
         weights[name] = torch.zeros(shape)
         if name.endswith("weight"):
-            gain = gains.get(name.split(".", maxsplit=1)[0], math.sqrt(2.0))
+            stack = gains.get(name.split(".", maxsplit=1)[0], math.sqrt(2.0))
+            gain = gains.get(name.removesuffix(".weight"), stack)
             torch.nn.init.orthogonal_(weights[name], gain, generator=generator)
     return weights
 

@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     next_observation: NDArray[np.float32]
     terminated: NDArray[np.float32]
     weight: NDArray[np.float32]
-    index: NDArray[np.int64]  # type: ignore[assignment]  # the name hides a method of tuples that nobody needs here
+    index: NDArray[np.int64]  # type: ignore[assignment]  # hides a method of tuples
 
 
 class Store(Protocol):
