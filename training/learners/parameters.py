@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.adam import adam
 
@@ -60,12 +61,38 @@ class Layout:
         if out is None or torch.compiler.is_compiling():
             return torch.cat([part.reshape(-1) for part in parts])
         with torch.no_grad():
-            torch._foreach_copy_(list(self.split(out).values()), parts)  # noqa: SLF001 - one call for all the parts
+            torch._foreach_copy_(list(self.split(out).values()), parts)
         return out
 
     def join(self, weights: Mapping[str, Tensor]) -> Tensor:
         """The vector that holds these weights; a copy."""
         return torch.cat([weights[name].detach().reshape(-1) for name in self.shapes])
+
+    def arrays(self, vector: Tensor) -> dict[str, NDArray[np.float32]]:
+        """The weights by name as NumPy sees them: views of a vector on the CPU, copies from elsewhere."""
+        return {name: part.numpy() for name, part in self.split(vector.detach().cpu()).items()}
+
+    def from_arrays(self, weights: Mapping[str, NDArray[np.float32]]) -> Tensor:
+        """The vector that holds these weights, on the CPU; a copy.
+
+        Raises:
+            DataError: If one is missing, too many, or of another shape or type.
+        """
+        found = {name: (str(values.dtype), tuple(values.shape)) for name, values in weights.items()}
+        expected = {name: ("float32", shape) for name, shape in self.shapes.items()}
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                raise DataError(
+                    "the saved weights belong to another network",
+                    where=name,
+                    expected=_described(expected.get(name)),
+                    found=_described(found.get(name)),
+                )
+        return self.join({name: torch.from_numpy(values) for name, values in weights.items()})
+
+
+def _described(found: tuple[str, Shape] | None) -> str:
+    return "no such weights" if found is None else f"{found[0]} of shape {found[1]}"
 
 
 class Adam:
@@ -148,10 +175,18 @@ class Adam:
         self.lr.fill_(state["lr"])
 
 
-@torch.no_grad()
 def clipped_by_norm(gradient: Tensor, most: float) -> Tensor:
-    """The gradient, shortened in place to a norm of at most `most`."""
-    return gradient.mul_((most / (gradient.norm() + 1e-6)).clamp_(max=1.0))
+    """The gradient, shortened to a norm of at most `most`."""
+    shortened: Tensor = gradient * (most / (gradient.norm() + 1e-6)).clamp(max=1.0)
+    return shortened
+
+
+@torch.no_grad()
+def clip_by_norm(gradient: Tensor, most: float) -> Tensor:
+    """Shorten the gradient in place to a norm of at most `most`; the norm that it had."""
+    norm: Tensor = gradient.norm()
+    gradient.mul_((most / (norm + 1e-6)).clamp_(max=1.0))
+    return norm
 
 
 def compiled(function: F, wanted: bool) -> F:
