@@ -30,9 +30,7 @@ PLAIN = frozenset({"log_return", "volume_ratio", "session"})
 """What is seen without feature engineering."""
 
 
-def fit_statistics(
-    market: Market, training: Sequence[Range], preprocessing: Preprocessing
-) -> Mapping[str, Statistics]:
+def fit_statistics(market: Market, training: Sequence[Range], preprocessing: Preprocessing) -> Mapping[str, Statistics]:
     """Statistics of all three seats.
 
     Those of the strategic and tactical seats are fitted on the feature rows that some window within the training
