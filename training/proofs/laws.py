@@ -103,7 +103,7 @@ class Regimes:
         # a common factor would cancel; without the largest exponent far returns would leave 0 / 0
         exponent = -0.5 * z * z
         density = np.exp(exponent - exponent.max(axis=1, keepdims=True)) if len(returns) else exponent
-        return np.einsum("nc,scu->nsu", density, paths)
+        return np.asarray(np.einsum("nc,scu->nsu", density, paths))
 
     def _most_odds(self, observe: int) -> float:
         farthest = observe * self.drift + REACH * self.deviation * math.sqrt(observe)

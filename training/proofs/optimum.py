@@ -1,9 +1,9 @@
 """The best that can be earned in a market whose law is known.
 
-A trader decides every so many bars how much to hold, from -m to m units, and pays a fraction of the price for every unit
-traded. What the market will do depends on a state: the hidden regime, a belief about it, or the deviation from the mean.
-State and position together form a Markov decision process; relative value iteration (Puterman, 1994, section 8.5) gives
-its largest average profit, and bounds that enclose it.
+A trader decides every so many bars how much to hold, from -m to m units, and pays a fraction of the price for every
+unit traded. What the market will do depends on a state: the hidden regime, a belief about it, or the deviation from the
+mean. State and position together form a Markov decision process; relative value iteration (Puterman, 1994, section
+8.5) gives its largest average profit, and bounds that enclose it.
 
 Profit is counted in fractions of the price (log returns of small size), so that nothing depends on the price level.
 """
