@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from engine.blocks import BarBlock
-from engine.instruments import Instrument, load_instrument
+from engine.instruments import Instrument
 from tests.agents.ensemble.runs import without_rows
 from tests.bars import random_bars
 from training.environment.market import Market
