@@ -16,9 +16,15 @@ PLAIN = Instrument(name="PLAIN", tick_size=0.01, size_step=0.001, min_size=0.001
 
 
 def make_bars(
-    rows: int, seed: int, instrument: Instrument = PLAIN, *, volatility: float = 1e-3, gaps: float = 0.0
+    rows: int,
+    seed: int,
+    instrument: Instrument = PLAIN,
+    *,
+    volatility: float = 1e-3,
+    gaps: float = 0.0,
+    start: float = 100.0,
 ) -> BarBlock:
-    bars = random_bars(rows, seed, (instrument.name,), tick=instrument.tick_size, volatility=volatility)
+    bars = random_bars(rows, seed, (instrument.name,), start=start, tick=instrument.tick_size, volatility=volatility)
     return without_rows(bars, gaps, seed) if gaps else bars
 
 

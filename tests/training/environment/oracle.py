@@ -32,9 +32,6 @@ Array = NDArray[Any]
 SHAPES = {"strategic": (48, 13), "tactical": (60, 7)}
 STRATEGIC, TACTICAL, RISK = 0, 1, 2
 PROFIT, COST, RISK_TERM, SHARPE, DRAWDOWN = range(5)
-import os
-
-IDLE = not os.environ.get("FRESH")
 RATE = 1.0 / 240.0
 
 
