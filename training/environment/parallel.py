@@ -1,7 +1,7 @@
 """The training environment through PettingZoo's parallel interface: three agents, one account, one bar a step.
 
-The agents decide at different times: the strategic agent when a 30-minute bar closes, the tactical agent when a 5-minute
-bar closes, the risk agent with the tactical one or at every bar. PettingZoo asks every agent at every step, so that:
+The agents decide at different times: the strategic agent when a 30-minute bar closes, the tactical agent when a
+5-minute bar closes, the risk agent with the tactical one or at every bar. PettingZoo asks every agent at every step:
 
 * `infos[agent]["due"]` says whether the agent's next action will be read. Until it is due again it keeps its decision;
   what is passed for it meanwhile is ignored and may be left out.
@@ -22,9 +22,12 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Space
 from numpy.typing import NDArray
-from pettingzoo.utils.conversions import parallel_to_aec
-from pettingzoo.utils.env import AECEnv, ParallelEnv
-from pettingzoo.utils.wrappers import OrderEnforcingWrapper
+from pettingzoo.utils import (  # type: ignore[import-untyped] # PettingZoo ships no types
+    AECEnv,
+    OrderEnforcingWrapper,
+    ParallelEnv,
+    parallel_to_aec,
+)
 
 from agents.ensemble.config import EnsembleConfig
 from agents.serving.seats import SEATS
@@ -92,14 +95,8 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
         self.observation_spaces = {name: observation_space(name) for name in AGENTS}
         self.action_spaces = {name: action_space(name) for name in AGENTS}
         self.starts = _starts(market, rows, length)
-        self._env = VectorEnv(
-            market,
-            portfolio or PortfolioConfig(),
-            rewards or Rewards(),
-            ensemble or EnsembleConfig(),
-            1,
-            record_fills=True,
-        )
+        parts = (portfolio or PortfolioConfig(), rewards or Rewards(), ensemble or EnsembleConfig())
+        self._env = VectorEnv(market, *parts, 1, record_fills=True)
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._actions = Actions(np.zeros(1, np.int64), np.zeros((1, 3), np.float32), np.zeros(1, np.int64))
         self._fills = 0

@@ -23,10 +23,11 @@ def describe(env: VectorEnv, actions: Actions, index: int = 0) -> str:
     equity, initial, peak = (float(account[name]) for name in ("equity", "initial", "peak_equity"))
     time = str(np.datetime64(int(market.bars.ts_event[row]), "ns").astype("datetime64[m]")).replace("T", " ")
     ended = "  HALTED" if env.terminated[index] else "  end" if env.truncated[index] else ""
+    close, fees = float(market.bars.close[row, 0]), float(account["fees"])
+    worth = f"equity {equity:,.2f} ({equity / initial - 1.0:+.2%})  drawdown {1.0 - equity / peak:.2%}"
     lines = [
         f"{market.instrument.name}  {time} UTC  bar {steps:,}{ended}",
-        f"close {market.bars.close[row, 0]:,.6g}  position {position:+.6g}  equity {equity:,.2f} "
-        f"({equity / initial - 1.0:+.2%})  drawdown {1.0 - equity / peak:.2%}  fees {float(account['fees']):,.2f}",
+        f"close {close:,.6g}  position {position:+.6g}  {worth}  fees {fees:,.2f}",
     ]
     held = _decisions(actions, index) if steps else dict.fromkeys(ROLES, "")
     for k, name in enumerate(ROLES):

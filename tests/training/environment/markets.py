@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from engine.blocks import BarBlock
-from engine.instruments import Instrument, load_instrument
+from engine.instruments import Instrument
 from tests.agents.ensemble.runs import without_rows
 from tests.bars import random_bars
 from training.environment.market import Market
@@ -18,9 +16,15 @@ PLAIN = Instrument(name="PLAIN", tick_size=0.01, size_step=0.001, min_size=0.001
 
 
 def make_bars(
-    rows: int, seed: int, instrument: Instrument = PLAIN, *, volatility: float = 1e-3, gaps: float = 0.0
+    rows: int,
+    seed: int,
+    instrument: Instrument = PLAIN,
+    *,
+    volatility: float = 1e-3,
+    gaps: float = 0.0,
+    start: float = 100.0,
 ) -> BarBlock:
-    bars = random_bars(rows, seed, (instrument.name,), tick=instrument.tick_size, volatility=volatility)
+    bars = random_bars(rows, seed, (instrument.name,), start=start, tick=instrument.tick_size, volatility=volatility)
     return without_rows(bars, gaps, seed) if gaps else bars
 
 

@@ -32,8 +32,6 @@ Array = NDArray[Any]
 SHAPES = {"strategic": (48, 13), "tactical": (60, 7)}
 STRATEGIC, TACTICAL, RISK = 0, 1, 2
 PROFIT, COST, RISK_TERM, SHARPE, DRAWDOWN = range(5)
-import os
-IDLE = not os.environ.get('FRESH')
 RATE = 1.0 / 240.0
 
 
@@ -133,7 +131,7 @@ class OracleEnv:
         self.told = {"strategic": Told(1), "tactical": Told(3)}
         self.ensemble._seats = dict(self.told)
         self.risk_state = np.zeros(1, RISK_STATE)
-        if start > self.first and IDLE:
+        if start > self.first:
             idle = self.ensemble.step(self.simulator, self.block.slice(0, start - self.first))
             for _ in range(start - self.first):
                 update_risk(self.risk_state[0], idle.account[0])

@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +43,10 @@ PORTFOLIOS: dict[str, dict[str, Any]] = {
     "called": {"sizing": {"mode": "equity_fraction", "value": 5.0}},
     "volatility": {"sizing": {"mode": "volatility_target", "value": 0.3, "volatility_span": 60}},
 }
-SHAPINGS = (RewardShaping(), RewardShaping(profit_weight=0.3, risk_penalty=2.0, sharpe_bonus=3.0, max_drawdown_penalty=0.7))
+SHAPINGS = (
+    RewardShaping(),
+    RewardShaping(profit_weight=0.3, risk_penalty=2.0, sharpe_bonus=3.0, max_drawdown_penalty=0.7),
+)
 
 
 @cache

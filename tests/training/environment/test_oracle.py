@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from engine.app.config import BacktestConfig
-from engine.blocks import BarBlock
-from engine.instruments import Instrument, load_instrument
+from engine.instruments import load_instrument
 from engine.records import SeatName
 from tests.agents.ensemble.runs import without_rows
 from tests.agents.ensemble.scripted import risk_network
@@ -14,7 +14,6 @@ from tests.bars import MINUTE, random_bars
 from tests.training.environment.oracle import OracleEnv
 from tests.training.environment.served import Hashed, backtest
 from training.config import RewardShaping
-import pytest
 
 
 @pytest.mark.parametrize("cadence", ["tactical", "bar"])
