@@ -118,7 +118,8 @@ def resampled_figure(
 ) -> Figure:
     """A statistic with a percentile interval from resampling (Efron, 1979).
 
-    Resamples hold `effective` episodes, so that the interval has the width that as many independent ones give.
+    Resamples hold as many episodes as there are, since tails of smaller ones lie further in; the interval is then
+    widened about the value to what `effective` independent ones would give.
 
     Args:
         statistic: Of each row of an array, shape (m, n) to (m,).
@@ -130,17 +131,18 @@ def resampled_figure(
         return NOTHING
     with np.errstate(all="ignore"):
         value = float(statistic(array[None])[0])
-    size = int(len(array) if effective is None else effective)
-    if not math.isfinite(value) or size < FEWEST_RESAMPLED:
+    count = len(array) if effective is None else effective
+    if not math.isfinite(value) or count < FEWEST_RESAMPLED:
         return figure(value)
     generator = np.random.Generator(np.random.PCG64(len(array)))  # the same episodes give the same interval
     with np.errstate(all="ignore"):
-        found = statistic(array[generator.integers(len(array), size=(RESAMPLES, size))])
+        found = statistic(array[generator.integers(len(array), size=(RESAMPLES, len(array)))])
     found = found[np.isfinite(found)]
     if len(found) < RESAMPLES // 2:
         return figure(value)
     low, high = np.percentile(found, (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)))
-    return Figure(value, float(low), float(high))
+    wider = math.sqrt(len(array) / count)
+    return Figure(value, value + (float(low) - value) * wider, value + (float(high) - value) * wider)
 
 
 def varies(values: Floats) -> bool:

@@ -47,10 +47,13 @@ function draw(chart) {
   const legend = !inBars && chart.series.filter((series) => !series.thin).length > 1;
   const layout = baseLayout({
     showlegend: legend, hovermode: inBars ? "closest" : "x unified", margin: { l: 56, r: 10, t: legend ? 30 : 10, b: 40 }, bargap: 0.25,
-    xaxis: axis(inBars ? { type: "category", tickangle: 0, nticks: 10 } : { title: { text: chart.x_label }, tickformat: ",~g" }),
+    xaxis: axis(inBars ? { type: "category", tickangle: 0, tickvals: chart.x.filter((_, k) => k % (chart.x.length > 7 ? Math.ceil(chart.x.length / 5) : 1) === 0) } : { title: { text: chart.x_label }, tickformat: ",~g" }),
     yaxis: axis({ tickformat: chart.percent ? ".2~%" : ",.3~g", zeroline: true, zerolinewidth: 1.5, title: { text: chart.y_label } }),
   });
-  return Plotly.react(chart.name, inBars ? bars(chart, format) : lines(chart, format), layout, CONFIG);
+  layout.legend.traceorder = "normal";
+  const small = document.getElementById(chart.name).classList.contains("small");
+  const config = small ? Object.assign({}, CONFIG, { displayModeBar: false }) : CONFIG;
+  return Plotly.react(chart.name, inBars ? bars(chart, format) : lines(chart, format), layout, config);
 }
 
 const drawAll = () => Object.values(CHARTS).forEach(draw);

@@ -28,7 +28,7 @@ LEARNERS = (("ppo", "Strategic (PPO)"), ("sac", "Tactical (SAC)"), ("dqn", "Risk
 TEAM = "reward of the team"
 
 
-def panels(histories: Mapping[str, History]) -> list[Panel]:
+def learning_curves(histories: Mapping[str, History]) -> list[Panel]:
     """What a training's history shows; panels without data are left out.
 
     Args:
@@ -107,7 +107,10 @@ def _inner(record: Record, group: str, key: str) -> Any:
 
 
 def _picks(group: str, keys: Sequence[str]) -> dict[str, Pick]:
-    return {spaced(key): (lambda record, key=key: _inner(record, group, key)) for key in keys}
+    def pick(key: str) -> Pick:
+        return lambda record: _inner(record, group, key)
+
+    return {spaced(key): pick(key) for key in keys}
 
 
 def _keys(runs: Sequence[Sequence[Record]], group: str) -> list[str]:
@@ -152,12 +155,12 @@ def _terms(runs: Sequence[History]) -> Panel | None:
     if not lines:
         return None
     chart = Chart("terms", "Reward by term", "lines", at.tolist(), lines, "Episodes")
-    return Panel("What the reward is made of", f"The terms add up to the {TEAM}." + _band_note(len(episodes)), [chart])
+    return Panel("Reward terms in training", f"The terms add up to the {TEAM}." + _band_note(len(episodes)), [chart])
 
 
 def _losses(runs: Sequence[History]) -> list[Panel]:
     records = [found for history in runs if (found := of_kind(history, "losses"))]
-    found = []
+    drawn: list[Panel] = []
     for learner, title in LEARNERS:
         charts = []
         for key in _keys(records, learner):
@@ -166,5 +169,5 @@ def _losses(runs: Sequence[History]) -> list[Panel]:
                 label = spaced(key).capitalize()
                 charts.append(Chart(f"{learner}_{key}", label, "lines", at.tolist(), lines, "Episodes"))
         if charts:
-            found.append(Panel(title, "As the updates report them." + _band_note(len(records)), charts))
-    return found
+            drawn.append(Panel(title, "As the updates report them." + _band_note(len(records)), charts))
+    return drawn

@@ -10,12 +10,15 @@ from engine.report.training.words import Evaluation, Table, findings, remarks, s
 SPECIAL = "\\`*_{}[]<>|#"
 
 
-def text(evaluation: Evaluation | None, panels: Sequence[Panel], charts_folder: str, heading: str) -> str:
+def text(
+    evaluation: Evaluation | None, panels: Sequence[Panel], learning: Sequence[Panel], charts_folder: str, heading: str
+) -> str:
     """The whole file.
 
     Args:
         evaluation: What `evaluation.json` holds; None for learning curves alone.
-        panels: Charts, drawn as `<charts_folder>/<chart's name>.svg`.
+        panels: Charts of the evaluation, drawn as `<charts_folder>/<chart's name>.svg`.
+        learning: Charts of the training, likewise.
         charts_folder: Name of the folder beside the file.
         heading: Where there is no evaluation to name.
     """
@@ -23,7 +26,7 @@ def text(evaluation: Evaluation | None, panels: Sequence[Panel], charts_folder: 
     if evaluation:
         blocks += _judgement(evaluation)
         blocks += [block for table in tables(evaluation) for block in _table(table)]
-    for panel in panels:
+    for panel in (*panels, *learning):
         blocks += [f"## {plain(panel.title)}", plain(panel.note), _charts(panel, charts_folder)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 

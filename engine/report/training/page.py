@@ -26,24 +26,23 @@ CARDS = (
     "total_return",
     "sharpe",
     "max_drawdown",
-    "cvar_95",
     "win_rate",
     "profit_factor",
     "trades",
-    "exposure",
 )
 
 
-def text(evaluation: Evaluation | None, panels: Sequence[Panel], heading: str) -> str:
+def text(evaluation: Evaluation | None, panels: Sequence[Panel], learning: Sequence[Panel], heading: str) -> str:
     """The page as text; everything that comes from a training is escaped.
 
     Args:
         evaluation: What `evaluation.json` holds; None for learning curves alone.
-        panels: Charts.
+        panels: Charts of the evaluation.
+        learning: Charts of the training.
         heading: Where there is no evaluation to name.
     """
     ours, shared = resources.files("engine.report.training"), resources.files("engine.report")
-    charts = {chart.name: chart.tree() for panel in panels for chart in panel.charts}
+    charts = {chart.name: chart.tree() for panel in (*panels, *learning) for chart in panel.charts}
     parts = {
         "title": escape(title(evaluation) if evaluation else heading),
         "header": _header(evaluation) if evaluation else "",
@@ -51,6 +50,7 @@ def text(evaluation: Evaluation | None, panels: Sequence[Panel], heading: str) -
         "diagnosis": _diagnosis(evaluation) if evaluation else "",
         "panels": "".join(_panel(panel) for panel in panels),
         "tables": "".join(_table(table) for table in tables(evaluation)) if evaluation else "",
+        "learning": "".join(_panel(panel) for panel in learning),
         "footer": escape(str((evaluation or {}).get("about", {}).get("created_by") or "")),
         # a script element ends at "</script", so no "<" may stand in its data
         "data": json.dumps(charts, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c"),
@@ -91,20 +91,20 @@ def _chart(chart: Chart, size: str) -> str:
 
 
 def _panel(panel: Panel) -> str:
-    size = "medium" if len(panel.charts) == 1 else "small"
+    size, places = ("medium", "one") if len(panel.charts) == 1 else ("small", "several")
     body = "".join(_chart(chart, size) for chart in panel.charts)
     head = f'<h2>{escape(panel.title)}</h2><p class="hint">{escape(panel.note)}</p>'
-    return f'<section class="panel">{head}<div class="grid {size}">{body}</div></section>'
+    return f'<section class="panel">{head}<div class="{places}">{body}</div></section>'
 
 
 def _table(table: Table) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
-    body = "".join(
-        f'<tr><th class="word">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in table.rows
-    )
+    body = "".join(_row(row) for row in table.rows)
     note = f'<p class="hint">{escape(table.note)}</p>' if table.note else ""
     grid = f'<table class="figures"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<section class="panel"><h2>{escape(table.title)}</h2>{note}<div class="scroll">{grid}</div></section>'
+
+
+def _row(row: Sequence[str]) -> str:
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+    return f'<tr><th class="word">{escape(row[0])}</th>{cells}</tr>'

@@ -14,7 +14,7 @@ LEVELS = ("0", "0.25", "0.5", "0.75", "1")
 AGENT_COLORS = dict(zip(AGENTS, range(3), strict=True))
 
 
-def panels(evaluation: Evaluation) -> list[Panel]:
+def evaluation_panels(evaluation: Evaluation) -> list[Panel]:
     """Panels of an evaluation; those without data are left out."""
     found = [_episodes(evaluation), _contributions(evaluation), _terms(evaluation), _actions(evaluation)]
     return [panel for panel in found if panel is not None]

@@ -43,8 +43,9 @@ def write_training_report(
         UsageError: If there is neither.
         GrandModelError: If the disk refuses.
     """
-    drawn = [*(panels.panels(evaluation) if evaluation else ()), *curves.panels(histories or {})]
-    if not evaluation and not drawn:
+    evaluated = panels.evaluation_panels(evaluation) if evaluation else []
+    learning = curves.learning_curves(histories or {})
+    if not evaluation and not learning:
         raise UsageError(
             "there is nothing to report",
             expected="an evaluation, or the history of a training",
@@ -55,11 +56,12 @@ def write_training_report(
     try:
         shutil.rmtree(charts, ignore_errors=True)  # of an earlier report
         charts.mkdir(parents=True, exist_ok=True)
-        for panel in drawn:
+        for panel in (*evaluated, *learning):
             for chart in panel.charts:
                 (charts / f"{chart.name}.svg").write_text(svg.draw(chart), encoding="utf-8")
-        written.markdown.write_text(markdown.text(evaluation, drawn, charts.name, heading), encoding="utf-8")
-        written.page.write_text(page.text(evaluation, drawn, heading), encoding="utf-8")
+        markdown_text = markdown.text(evaluation, evaluated, learning, charts.name, heading)
+        written.markdown.write_text(markdown_text, encoding="utf-8")
+        written.page.write_text(page.text(evaluation, evaluated, learning, heading), encoding="utf-8")
     except OSError as error:
         raise GrandModelError(f"cannot write the report: {error}", where=str(folder)) from error
     return written

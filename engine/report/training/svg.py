@@ -9,7 +9,7 @@ from html import escape
 from engine.report.training.charts import Chart, Number, Series
 
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 64, 14, 56, 44
+LEFT, RIGHT, TOP, BOTTOM = 64, 26, 56, 44
 LIGHT = ("#2563eb", "#d97706", "#0f9d6b", "#7c3aed", "#d64545", "#98a2b3")
 DARK = ("#6ea8fe", "#f0a94b", "#35c58f", "#b79cff", "#f0716f", "#7a8699")
 MOST_LABELS = 10
@@ -184,6 +184,6 @@ def _bar(series: Series, k: int, left: float, wide: float, low: float, high: flo
     if below is not None and above is not None and above > below:
         x, y1, y2 = left + wide / 2, _up(below, low, high), _up(above, low, high)
         parts.append(f'<line class="w" stroke-width="1.5" x1="{x:.1f}" x2="{x:.1f}" y1="{y1}" y2="{y2}"/>')
-        for y in (y1, y2):
-            parts.append(f'<line class="w" stroke-width="1.5" x1="{x - 5:.1f}" x2="{x + 5:.1f}" y1="{y}" y2="{y}"/>')
+        ends = f'<line class="w" stroke-width="1.5" x1="{x - 5:.1f}" x2="{x + 5:.1f}"'
+        parts += [f'{ends} y1="{y}" y2="{y}"/>' for y in (y1, y2)]
     return parts

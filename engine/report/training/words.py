@@ -91,6 +91,8 @@ def estimate(figure: Any, kind: Kind) -> str:
     text = number(figure, kind)
     if not isinstance(figure, Mapping) or figure.get("low") is None or figure.get("high") is None:
         return text
+    if figure["low"] == figure["high"]:
+        return text
     return f"{text} ({write(figure['low'], kind)} to {write(figure['high'], kind)})"
 
 
