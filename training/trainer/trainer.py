@@ -99,6 +99,7 @@ class Trainer:
         self._evaluation: Tree | None = None
         self._kept: State = {"episode": 0, "weights": self._weights(), "evaluation": None}
         self._last_checkpoint: Path | None = None
+        self._saved: Path | None = None  # the last checkpoint, if nothing has happened since
         self.episodes, self.env_steps, self.stop_requested = 0, 0, False
         self._restart(np.arange(self._envs))
 
@@ -125,7 +126,7 @@ class Trainer:
             raise self._with_last_checkpoint(error) from error
         if stopped != "interrupted" and self._kept["evaluation"] is None:
             self._evaluate()
-        checkpoint = self.save_checkpoint()
+        checkpoint = self._saved if self._saved is not None else self.save_checkpoint()
         return Outcome(
             self.episodes,
             self.env_steps,
@@ -140,6 +141,7 @@ class Trainer:
 
     def _turn(self, began: float, steps_before: int) -> None:
         env, seats = self._env, self._seats
+        self._saved = None
         actions = self._decide()
         self._note_losses("ppo", seats.strategic.learn())
         steps = env.steps.copy()
@@ -241,7 +243,7 @@ class Trainer:
         """Write the whole state; the name tells the episode."""
         path = self.folder / f"checkpoint-{self.episodes:07d}.ckpt"
         save(path, self.state(), self.note())
-        self._last_checkpoint = path
+        self._last_checkpoint = self._saved = path
         self._tell({"kind": "checkpoint", "episode": self.episodes, "path": str(path)})
         return path
 
