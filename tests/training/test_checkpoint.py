@@ -117,12 +117,11 @@ def test_what_cannot_be_kept_exactly_is_refused(tmp_path: Path, leaf: Any) -> No
 def test_every_changed_byte_is_noticed(path: Path) -> None:
     content = path.read_bytes()
     for at in range(len(content)):
-        for bit in (0x01, 0x80):
-            spoiled = bytearray(content)
-            spoiled[at] ^= bit
-            path.write_bytes(spoiled)
-            with pytest.raises(CheckFailed):
-                load(path)
+        spoiled = bytearray(content)
+        spoiled[at] ^= 1 << at % 8
+        path.write_bytes(spoiled)
+        with pytest.raises(CheckFailed):
+            load(path)
 
 
 def test_every_truncation_is_noticed(path: Path) -> None:
