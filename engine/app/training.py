@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.config import parse
 from engine.errors import UsageError
 from engine.log import logger
 from training.checkpoint import Checkpoint
@@ -33,28 +32,6 @@ class TrainingRun:
     folder: Path
     outcome: Outcome
     models: Path
-
-
-def resumed_config(checkpoint: Checkpoint) -> TrainingConfig:
-    """The configuration that a checkpoint was made with."""
-    return parse(TrainingConfig, checkpoint.note["config"], where=str(checkpoint.path))
-
-
-def read_resume(path: Path) -> Checkpoint:
-    """A checkpoint file, or the newest one of a folder.
-
-    Raises:
-        UsageError: If there is none.
-        CheckFailed: If it is damaged; the one before it is named.
-    """
-    if path.is_dir():
-        found = sorted(path.rglob("checkpoint-*.ckpt"))
-        if not found:
-            raise UsageError("no checkpoint lies there", where=str(path), expected="checkpoint-*.ckpt")
-        path = max(found, key=lambda file: file.name)
-    if not path.is_file():
-        raise UsageError("no such checkpoint", where=str(path), hint="name a .ckpt file, or the folder of a training")
-    return load_checkpoint(path)
 
 
 def check_device(device: str) -> None:

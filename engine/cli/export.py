@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from agents.models.metadata import EnsembleMetadata
     from training.checkpoint import Checkpoint
 
-CHECKPOINT_FOLDERS = (".", "checkpoints")
-
 Source = Annotated[
     Path,
     typer.Argument(
@@ -49,7 +47,10 @@ def export(
 
     Example: grandmodel export models/checkpoints --production configs/production/marl_models.yaml
     """
-    _needs("onnx", "torch")
+    from engine.cli.checkpoints import find
+    from engine.cli.extras import need_training
+
+    need_training()
     from training.export import export as write
     from training.export import write_production
 
@@ -63,57 +64,6 @@ def export(
         typer.echo(json.dumps(facts, allow_nan=False))
     else:
         _show(facts)
-
-
-def find(source: Path) -> Checkpoint:
-    """The checkpoint that is meant, verified.
-
-    Raises:
-        UsageError: If a folder holds none.
-        DataError: If there is no such file.
-        CheckFailed: If it is damaged, or all of a folder are.
-    """
-    from engine.errors import UsageError
-    from training.checkpoint import SUFFIX, checkpoints, load, newest_good
-
-    if not source.is_dir():
-        return load(source)
-    folders = [source / name for name in CHECKPOINT_FOLDERS if checkpoints(source / name)]
-    if not folders:
-        raise UsageError(
-            "the folder holds no checkpoint",
-            where=str(source),
-            expected=f"files that end in {SUFFIX}, there or in its folder checkpoints",
-            hint="`grandmodel train` writes them",
-        )
-    newest = checkpoints(folders[0])[-1]
-    found = newest_good(folders[0])
-    if found is None:
-        return load(newest)  # says what is wrong with it
-    if found.path != newest:
-        from engine.cli.console import note
-
-        note(f"{newest.name} is damaged; {found.path.name} is the newest that is whole")
-    return found
-
-
-def _needs(*names: str) -> None:
-    """Say what to install where the extra for training is not.
-
-    Raises:
-        UsageError: If a package is missing.
-    """
-    from importlib.util import find_spec
-
-    from engine.errors import UsageError
-
-    missing = [name for name in names if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"exporting needs {' and '.join(missing)}",
-            found="not installed",
-            hint="pip install 'grandmodel[train]'",
-        )
 
 
 def _add(folder: Path) -> str:

@@ -13,6 +13,7 @@ from engine.cli.doctor import doctor
 from engine.cli.explain import explain
 from engine.cli.export import export
 from engine.cli.report import report
+from engine.cli.train import train
 from engine.cli.verify import verify
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app.command()(backtest)
 app.command()(report)
 app.command()(explain)
 app.command()(verify)
+app.command()(train)
 app.command()(export)
 app.command()(doctor)
 app.add_typer(data.app, name="data")

@@ -56,7 +56,7 @@ def train(
 ) -> None:
     """Train the ensemble on bars of one's own and synthetic ones.
 
-    Example: grandmodel train -c configs/training/marl_training.yaml --set data.sources.0.path=bars.csv.gz --out runs/first
+    Example: grandmodel train -c configs/training/marl_training.yaml --set data.sources.0.path=bars.csv.gz
     """
     from engine.cli.extras import need_training
     from engine.log import configure_logging
@@ -88,9 +88,9 @@ class Places(NamedTuple):
 def _checkpoint(resume: Path | None) -> Checkpoint | None:
     if resume is None:
         return None
-    from engine.app.training import read_resume
+    from engine.cli.checkpoints import find
 
-    return read_resume(resume)
+    return find(resume)
 
 
 def _config(
@@ -144,8 +144,8 @@ def _run(
     from engine.app.training import run_training, wire
     from engine.cli.training_records import listening
 
-    with listening(config, places.folder, checkpoint, project, quiet) as listeners:
-        trainer = wire(config, places.checkpoints, listeners, resume=checkpoint, run=places.folder, **options)
+    with listening(config, places.folder, checkpoint, project, options["device"], quiet) as sinks:
+        trainer = wire(config, places.checkpoints, sinks, resume=checkpoint, run=places.folder, **options)
         with _stopping_cleanly(trainer):
             return run_training(trainer, places.folder)
 
@@ -185,13 +185,28 @@ def result_object(run: TrainingRun) -> dict[str, Any]:
 
 
 def _show(run: TrainingRun) -> None:
-    from engine.cli.console import note, out
-    from engine.dashboard.training.summary import render_outcome
+    from engine.cli.console import note
 
-    out().print(render_outcome(run.outcome))
-    note(f"checkpoint {run.outcome.checkpoint}")
-    note(f"models     {run.models}  (grandmodel backtest --agent ensemble:{run.models} --data FILE)")
-    note(f"history    {run.folder / 'history.jsonl'}, report {run.folder / 'training.html'}")
-    note(f"weights    {run.outcome.weights_sha256}")
-    if run.outcome.stopped == "interrupted":
-        note(f"interrupted; go on with: grandmodel train --resume {run.outcome.checkpoint}")
+    outcome = run.outcome
+    speed = outcome.run_steps / outcome.seconds if outcome.seconds > 0 else 0.0
+    typer.echo(
+        f"{outcome.stopped}: {outcome.episodes:,} episodes, {outcome.env_steps:,} steps; "
+        f"this run {outcome.seconds:,.1f} s, {speed:,.0f} steps/s"
+    )
+    if outcome.evaluation is not None:
+        typer.echo(_evaluation_line(outcome.kept_episode, outcome.evaluation))
+    note(f"checkpoint {outcome.checkpoint}")
+    note(f"models     {run.models} (grandmodel backtest --agent ensemble:{run.models} --data FILE)")
+    note(f"history    {run.folder / 'history.jsonl'}")
+    note(f"weights    {outcome.weights_sha256}")
+    if outcome.stopped == "interrupted":
+        note(f"go on with: grandmodel train --resume {outcome.checkpoint}")
+
+
+def _evaluation_line(episode: int, evaluation: dict[str, Any]) -> str:
+    sharpe = "not defined" if evaluation["sharpe"] is None else f"{evaluation['sharpe']:.2f}"
+    return (
+        f"kept networks of episode {episode}: mean reward {evaluation['mean_reward']:.4f} over "
+        f"{evaluation['episodes']} validation episodes (deviation {evaluation['deviation']:.4f}), "
+        f"mean return {evaluation['mean_return']:.2%}, Sharpe {sharpe}, {evaluation['trades']:.1f} trades an episode"
+    )

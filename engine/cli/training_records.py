@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.dashboard.training.state import TrainingInfo
     from training.checkpoint import Checkpoint
     from training.config import TrainingConfig
     from training.trainer.sinks import Sink
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def listening(
-    config: TrainingConfig, folder: Path, checkpoint: Checkpoint | None, project: str | None, quiet: bool
+    config: TrainingConfig, folder: Path, checkpoint: Checkpoint | None, project: str | None, device: str, quiet: bool
 ) -> Iterator[list[Sink]]:
     """Sinks for a training, closed in the end.
 
@@ -24,6 +25,7 @@ def listening(
         folder: The run folder.
         checkpoint: From which it goes on.
         project: At Weights & Biases, if records go there.
+        device: Where torch computes.
         quiet: Whether the screen stays empty.
     """
     from engine.cli.console import err, note
@@ -35,10 +37,27 @@ def listening(
         sinks = open_sinks(
             logging, folder, config.model_dump(mode="json"), note, resumed=resumed, project=project or "grandmodel"
         )
-        for sink in sinks:
-            stack.callback(sink.close)
         if not quiet:
-            from engine.dashboard.training.screen import open_screen
+            from engine.dashboard.training.live import open_view
 
-            sinks.append(stack.enter_context(open_screen(config, err(), resumed or 0)))
+            sinks.append(open_view(_info(config, folder, device, resumed or 0), err(), logging.log_frequency))
+        for sink in reversed(sinks):
+            stack.callback(sink.close)
         yield sinks
+
+
+def _info(config: TrainingConfig, folder: Path, device: str, resumed: int) -> TrainingInfo:
+    from engine.dashboard.training.state import TrainingInfo
+
+    params = config.training_params
+    names = [source.path if source.type == "historical" else source.generator for source in config.data.sources]
+    return TrainingInfo(
+        name=folder.name,
+        total_episodes=params.total_episodes,
+        envs=config.training.parallel_envs,
+        data=", ".join(names),
+        seed=config.seed,
+        device=device,
+        resumed=resumed,
+        patience=params.early_stopping.patience if params.early_stopping else None,
+    )

@@ -1,4 +1,4 @@
-"""Rewards of about unit size, whatever the market and the capital: learning rates and the entropy's weight count on it."""
+"""Rewards of about unit size, whatever market and capital: learning rates and the entropy's weight count on it."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class TacticalSeat:
 
     def decide(self, env: VectorEnv, which: Which) -> NDArray[np.float32]:
         """Actions of the environments in which the agent is due."""
-        actions = self.learner.act(env.tactical[which])
+        actions: NDArray[np.float32] = self.learner.act(env.tactical[which])
         self.transitions.begin(which, env.tactical_key[which], actions)
         return actions
 

@@ -28,6 +28,7 @@ from training.randomness import State
 from training.trainer.build import EPISODES, build_seats, seeds
 from training.trainer.sampling import EpisodeSampler
 from training.trainer.scene import Scene
+from training.trainer.seats import RiskSeat, StrategicSeat, TacticalSeat
 from training.trainer.sinks import Record, Sink
 from training.trainer.stopping import Patience
 from training.trainer.sums import Sums
@@ -148,7 +149,8 @@ class Trainer:
         env.advance(actions)
         self.env_steps += int((env.steps - steps).sum())
         ended = env.terminated | env.truncated
-        for agent, seat in enumerate((seats.strategic, seats.tactical, seats.risk)):
+        takers: tuple[StrategicSeat | TacticalSeat | RiskSeat, ...] = (seats.strategic, seats.tactical, seats.risk)
+        for agent, seat in enumerate(takers):
             over = np.flatnonzero(env.due[:, agent] | ended)
             if len(over):
                 seat.close(env, over)
