@@ -52,7 +52,11 @@ class Scene:
         Raises:
             GrandModelError: If data are missing, damaged or too short.
         """
-        market, parts = load_market(config, config.seed)
+        return cls.of(config, *load_market(config, config.seed))
+
+    @classmethod
+    def of(cls, config: TrainingConfig, market: Market, parts: Parts) -> Scene:
+        """The same in a market that is built already."""
         rewards = Rewards.of(config.reward_shaping)
         statistics = dict(fit_statistics(market, parts.training, config.data.preprocessing))
         scene = cls(config, market, parts, statistics, rewards, (market_sha256(market),))

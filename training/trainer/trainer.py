@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.serving.seats import BOX_LOW
 from engine.errors import CheckFailed, DataError, GrandModelError
@@ -35,6 +36,26 @@ from training.trainer.sums import Sums
 
 Clock = Callable[[], float]
 Tree = dict[str, Any]
+
+
+class Learner(Protocol):
+    """What the three learners have in common."""
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Weights by name."""
+        ...
+
+    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take over weights."""
+        ...
+
+    def state(self) -> State:
+        """What `load` takes."""
+        ...
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -237,9 +258,15 @@ class Trainer:
         """Episodes without exploration by the networks as they are; changes nothing."""
         scene, length = self.scene, self._params.episode_length
         starts = evaluation_starts(scene.market, ranges, length, episodes)
-        policy = LearnedPolicy(self._seats.strategic.learner, self._seats.tactical.learner, self._seats.risk.learner)
+        policy = LearnedPolicy(*self._learners())
         config = scene.config
         return run_episodes(scene.market, config.portfolio, scene.rewards, config.ensemble, policy, starts, length)
+
+    def take_kept(self) -> LearnedPolicy:
+        """Put the networks that were evaluated best into the learners, for evaluation; the training is over then."""
+        for role, learner in zip(ROLES, self._learners(), strict=True):
+            learner.load_weights(self._kept["weights"][role])
+        return LearnedPolicy(*self._learners())
 
     def save_checkpoint(self) -> Path:
         """Write the whole state; the name tells the episode."""
@@ -264,18 +291,18 @@ class Trainer:
         }
 
     def _weights(self) -> dict[str, dict[str, Any]]:
-        seats = self._seats
-        learners = (seats.strategic.learner, seats.tactical.learner, seats.risk.learner)
-        return {role: dict(learner.weights()) for role, learner in zip(ROLES, learners, strict=True)}
+        return {role: dict(learner.weights()) for role, learner in zip(ROLES, self._learners(), strict=True)}
+
+    def _learners(self) -> tuple[Learner, Learner, Learner]:
+        return self._seats.strategic.learner, self._seats.tactical.learner, self._seats.risk.learner
 
     def state(self) -> State:
         """Everything that `load` needs to go on as if nothing had happened."""
         seats, weights = self._seats, self._weights()
-        learners = (seats.strategic.learner, seats.tactical.learner, seats.risk.learner)
         return {
             "learners": {
                 role: {"weights": weights[role], "learner": learner.state()}
-                for role, learner in zip(ROLES, learners, strict=True)
+                for role, learner in zip(ROLES, self._learners(), strict=True)
             },
             "statistics": {
                 seat: {"mean": values.mean, "std": values.std} for seat, values in self.scene.statistics.items()
@@ -312,8 +339,7 @@ class Trainer:
                 hint="resume with the configuration and the data of the training that wrote it",
             )
         seats = self._seats
-        learners = (seats.strategic.learner, seats.tactical.learner, seats.risk.learner)
-        for role, learner in zip(ROLES, learners, strict=True):
+        for role, learner in zip(ROLES, self._learners(), strict=True):
             learner.load(state["learners"][role]["learner"])
         seats.strategic.load(state["seats"]["strategic"])
         seats.tactical.transitions.load(state["seats"]["tactical"])
