@@ -65,7 +65,6 @@ def learned(seed: int, steps: int, config: PPOConfig = CONFIG) -> PPO:
     terminated, truncated = np.zeros(ENVS, bool), np.zeros(ENVS, bool)
     for _ in range(steps // ENVS):
         acted = learner.act(observations)
-        # each environment's new decision is known by now: its value is what the last one is followed by
         rollout.add(everyone, observations, *acted)
         for number, task in enumerate(tasks):
             observations[number], reward, terminated[number], truncated[number], _ = task.step(

@@ -155,6 +155,6 @@ def dropout_masks(
     if rate == 0.0:
         return []
     keep = 1.0 - rate
-    return [
-        (torch.rand((rows, size), generator=generator) < keep).to(device, torch.float32).div_(keep) for size in sizes
-    ]
+    drawn = torch.rand(rows * sum(sizes), generator=generator) < keep
+    masks = drawn.to(device, torch.float32).div_(keep)
+    return [part.view(rows, -1) for part in masks.split([rows * size for size in sizes])]
