@@ -320,9 +320,7 @@ def act(view: View, accounts: Accounts, seen: Seen, desk: Desk, book: Book, acti
         clear(commands[c])
     working = book.orders[: book.account[0].orders]
     memory = accounts.memory[e]
-    n = decide_row(
-        i, view.bars, desk.signals, book.account, book.positions, working, desk.params, memory, commands
-    )
+    n = decide_row(i, view.bars, desk.signals, book.account, book.positions, working, desk.params, memory, commands)
     if n > 0:
         apply_commands(book, commands, n, view.bars.ts_event[i])
     return min(n + 1, commands.shape[0])
