@@ -10,6 +10,7 @@ import typer
 from engine.cli import config, data, models
 from engine.cli.backtest import backtest
 from engine.cli.doctor import doctor
+from engine.cli.evaluate import evaluate
 from engine.cli.explain import explain
 from engine.cli.export import export
 from engine.cli.report import report
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(backtest)
 app.command()(report)
 app.command()(explain)
+app.command()(evaluate)
 app.command()(verify)
 app.command()(train)
 app.command()(export)

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.blocks import Ints
 from engine.errors import UsageError
-from training.environment.market import Market
+from training.environment.market import ALL_DUE, Market
 
 
 def evaluation_starts(
@@ -16,8 +16,8 @@ def evaluation_starts(
 ) -> Ints:
     """Rows where episodes may begin, overlapping by half; fewer than asked for where there are fewer.
 
-    Where half-overlapping episodes are too few, all rows in which a strategic decision falls due are taken, so that
-    episodes overlap more; the summary counts them accordingly.
+    Where these are too few, every row is possible in which all agents decide, so that episodes overlap more; the
+    summary counts them accordingly.
 
     Args:
         market: Tells where episodes may begin.
@@ -53,8 +53,8 @@ def evaluation_starts(
 
 
 def decision_rows(market: Market, start: int, last: int) -> Ints:
-    """Rows from `start` to `last` in which a strategic decision falls due and every window is complete."""
+    """Rows from `start` to `last` in which all agents decide and every window is complete."""
     rows = np.arange(start, max(last, start - 1) + 1, dtype=np.int64)
-    due = (market.due[rows] & 1) > 0
+    due = (market.due[rows] & ALL_DUE) == ALL_DUE
     found: Ints = rows[due & (market.strategic_end[rows] >= 0) & (market.tactical_end[rows] >= 0)]
     return found

@@ -110,7 +110,7 @@ def span(evaluation: Evaluation) -> str:
     length = about.get("episode_length")
     count += f" of {length:,} bars" if length else f", {summary['bars']:,} bars"
     dates = f"{about['first'][:10]} to {about['last'][:10]}" if about.get("first") and about.get("last") else ""
-    return " · ".join(part for part in (count, dates, about.get("instrument"), about.get("seed_text")) if part)
+    return " · ".join(part for part in (count, dates, about.get("instrument")) if part)
 
 
 def verdicts(evaluation: Evaluation) -> list[tuple[bool, str]]:
@@ -160,6 +160,7 @@ def remarks(evaluation: Evaluation) -> list[str]:
             f"Episodes overlap: {count:,} of them count for {effective:.1f} independent ones, "
             "on which the intervals rest."
         )
+    lines += [str(line) + ("" if str(line).endswith(".") else ".") for line in about.get("remarks") or ()]
     if effective < 2:
         lines.append("Too few independent episodes for intervals: the figures are single observations.")
     return lines
