@@ -15,7 +15,7 @@ from agents.ensemble.seats import TIMEFRAME_NS, WINDOW
 from agents.features.kernels.risk import RISK_STATE
 from engine.errors import ConfigError, DataError
 from engine.instruments import Instrument
-from engine.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
+from engine.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.simulator import COMMANDS_PER_ROW
 from training.environment.kernels import AGENTS, EPISODE, TERM_COUNT, Accounts, Desk, Seen
@@ -104,14 +104,6 @@ def make_seen(envs: int) -> Seen:
         terms=np.zeros((envs, AGENTS, TERM_COUNT)),
         rewards=np.zeros((envs, AGENTS)),
     )
-
-
-def fresh_records(portfolio: PortfolioConfig) -> tuple[Records, Records]:
-    """Account and position at the beginning of an episode, as the simulator begins."""
-    account = np.zeros(1, ACCOUNT)
-    for name in ("initial", "cash", "equity", "peak_equity", "session_equity"):
-        account[name] = portfolio.initial_capital
-    return account, np.zeros(1, POSITION)
 
 
 def with_longer_equity(accounts: Accounts, length: int) -> Accounts:

@@ -92,7 +92,7 @@ CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "gaps and every bar": {"gaps": 0.1, "ensemble": {"risk_cadence": "bar", "rebalance": 0.0}},
     "slippage": {"execution": {"slippage": {"ticks": 1, "bps": 1}, "participation": 0.05}, "gaps": 0.02},
-    "kill switch": {"limits": {"max_drawdown": 0.05}, "volatility": 3e-3},
+    "kill switch": {"limits": {"max_drawdown": 0.1}, "sizing": {"mode": "equity_fraction", "value": 4.0}},
     "volatility target": {"sizing": {"mode": "volatility_target", "value": 0.5, "volatility_span": 500}},
 }
 
