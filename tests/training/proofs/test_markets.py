@@ -8,13 +8,18 @@ import math
 import numpy as np
 import pytest
 
+from agents.ensemble.config import EnsembleConfig
 from engine.blocks import BarBlock
 from engine.errors import UsageError
 from engine.instruments import load_instrument
 from feeds.generators import find_generator, generate_with_truth
+from portfolio.config import PortfolioConfig
 from tests.training.data.configs import small, synthetic
+from training.config import RewardShaping
 from training.data.sources import load_market
 from training.environment.market import Market
+from training.environment.rewards import Rewards
+from training.environment.vector import Actions, VectorEnv
 from training.proofs.laws import Regimes
 from training.proofs.markets import Proof, best_policy, leak, load_proof, optimal_profit
 
@@ -124,6 +129,27 @@ def test_decisions_are_those_of_the_strategic_agent(regimes: Proof) -> None:
     assert len(best.rows) == LENGTH // 30
     twice = optimal_profit(regimes, start, LENGTH, size=2.0)
     assert twice.earned.profit == pytest.approx(2 * best.earned.profit)
+
+
+def test_an_ensemble_that_follows_the_optimum_earns_it(regimes: Proof) -> None:
+    """The three seats, told to do what the best policy does, in the environment that trains them."""
+    market, size = regimes.market, 10.0
+    starts = [int(market.starts(one, LENGTH)[0]) for one in regimes.parts.training[:4]]
+    best = [optimal_profit(regimes, start, LENGTH, size=size) for start in starts]
+    portfolio = PortfolioConfig.model_validate({"sizing": {"mode": "fixed", "value": size}})
+    vector = VectorEnv(market, portfolio, Rewards.of(RewardShaping()), EnsembleConfig(), len(starts))
+    vector.reset(range(len(starts)), starts, [LENGTH] * len(starts))
+    plans = [dict(zip(one.rows.tolist(), one.units.tolist(), strict=True)) for one in best]
+    sides, full = np.ones(len(starts), np.int64), np.full(len(starts), 4)
+    tactics = np.tile(np.array([1.0, 0.05, 2.0], np.float32), (len(starts), 1))
+    while not bool(vector.truncated.all()):
+        for env, plan in enumerate(plans):
+            sides[env] = 1 + int(np.sign(plan.get(int(vector.rows[env]), 2.0 * (sides[env] - 1))))
+        vector.step(Actions(sides, tactics, full))
+    earned = vector.equity[:, LENGTH] - vector.equity[:, 0]
+    assert not bool(vector.terminated.any())
+    assert earned == pytest.approx([one.earned.profit for one in best], rel=1e-6)
+    assert vector.fees == pytest.approx([one.earned.fees for one in best], rel=1e-6)
 
 
 def test_what_has_no_known_optimum_is_refused(regimes: Proof, reversion: Proof) -> None:
