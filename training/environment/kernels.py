@@ -289,7 +289,7 @@ def arrive(view: View, accounts: Accounts, seen: Seen, e: int) -> bool:
     """After the account went through a row: what is seen, who is due, whether it is over. Returns whether to stop."""
     episode, account = accounts.episodes[e], accounts.accounts[e]
     accounts.equity[e, episode.steps] = account.equity
-    news = view.due[episode.row]
+    news = view.due[episode.row] if episode.steps > 0 else STRATEGIC_DUE | TACTICAL_DUE | RISK_DUE
     see_market(view, seen, episode, e, news)
     over = account.halted != 0
     seen.terminated[e] = over
@@ -301,6 +301,31 @@ def arrive(view: View, accounts: Accounts, seen: Seen, e: int) -> bool:
     return over or news != 0
 
 
+@inlined
+def act(view: View, accounts: Accounts, seen: Seen, desk: Desk, book: Book, actions: Any, e: int, used: int) -> int:
+    """Let the agents that are due decide at the close of the row at hand, and apply what follows from it.
+
+    Args:
+        actions: Strategic, tactical and risk actions of all environments.
+        used: Commands that were written since they were cleared.
+
+    Returns:
+        The same afterwards.
+    """
+    i = accounts.episodes[e].row
+    signal(view, seen, desk, actions, e, i)
+    begin_decisions(seen, e)
+    commands = desk.commands
+    for c in range(used):
+        clear(commands[c])
+    working = book.orders[: book.account[0].orders]
+    memory = accounts.memory[e]
+    n = decide_row(i, view.bars, desk.signals, book.account, book.positions, working, desk.params, memory, commands)
+    if n > 0:
+        apply_commands(book, commands, n, view.bars.ts_event[i])
+    return min(n + 1, commands.shape[0])
+
+
 @kernel
 def move(
     view: View,
@@ -310,29 +335,32 @@ def move(
     strategic: Any,
     tactical: Any,
     risk: Any,
+    which: Any,
     first: int,
     single: bool,
     keeps: bool,
     fault: Any,
 ) -> int:
-    """Take the environments from `first` on one bar further, or until an agent is due or the episode ended.
+    """Take environments one bar further, or until an agent is due or the episode ended.
 
     Args:
         strategic: Actions 0..2, int64, shape (N,).
         tactical: Actions, float32, shape (N, 3).
         risk: Actions 0..4, int64, shape (N,).
-        first: The first environment.
+        which: Environments, int64, shape (k,).
+        first: Place in `which` to begin at.
         single: Whether one bar is all.
         keeps: Whether fills are kept over the episode.
         fault: Written if a reward is no finite number: environment and term, int64, shape (2,).
 
     Returns:
-        N when all is done; another environment if its fills need more room before this one can go on, to be called
-        again from there; -1 after a fault.
+        k when all is done; another place in `which` if the fills of its environment need more room before it can go
+        on, to be called again from there; -1 after a fault.
     """
     used = desk.commands.shape[0]
     reserve = desk.events.shape[0]  # as many as a row can bring
-    for e in range(first, accounts.accounts.shape[0]):
+    for k in range(first, which.shape[0]):
+        e = which[k]
         if seen.terminated[e] or seen.truncated[e]:
             continue
         book = book_of(accounts, desk, view.session_ends, e)
@@ -340,56 +368,30 @@ def move(
         stop = False
         while not stop:
             if keeps and book.counts[FILLS] + reserve > book.fills.shape[0]:
-                return e
-            i = episode.row
+                return k
             book.counts[EVENTS] = book.counts[DECISIONS] = 0
             if not keeps:
                 book.counts[FILLS] = 0
-            signal(view, seen, desk, (strategic, tactical, risk), e, i)
-            begin_decisions(seen, e)
-            for c in range(used):
-                clear(desk.commands[c])
-            working = book.orders[: account.orders]
-            n = decide_row(
-                i,
-                view.bars,
-                desk.signals,
-                book.account,
-                book.positions,
-                working,
-                desk.params,
-                accounts.memory[e],
-                desk.commands,
-            )
-            if n > 0:
-                apply_commands(book, desk.commands, n, view.bars.ts_event[i])
-            used = min(n + 1, desk.commands.shape[0])
+            if episode.steps >= 0:
+                used = act(view, accounts, seen, desk, book, (strategic, tactical, risk), e, used)
             equity, fees = account.equity, account.fees
-            episode.row = i + 1
+            episode.row += 1
             episode.steps += 1
-            advance_row(book, view.bars, i + 1, desk.ledger, desk.held)
+            advance_row(book, view.bars, episode.row, desk.ledger, desk.held)
             wrong = reward(account, episode, seen, desk.weights, e, equity, fees)
             if wrong >= 0:
                 fault[0], fault[1] = e, wrong
                 return -1
             stop = arrive(view, accounts, seen, e) or single
         see_account(accounts, seen, desk, e)
-    return accounts.accounts.shape[0]
+    return which.shape[0]
 
 
 @kernel
 def begin(
-    view: View,
-    accounts: Accounts,
-    seen: Seen,
-    desk: Desk,
-    account: Any,
-    position: Any,
-    which: Any,
-    starts: Any,
-    lengths: Any,
+    accounts: Accounts, seen: Seen, desk: Desk, account: Any, position: Any, which: Any, starts: Any, lengths: Any
 ) -> None:
-    """Begin episodes with a fresh account each, advanced through its first row; every agent is due.
+    """Put environments with fresh accounts before the first rows of their episodes; `move` takes them through these.
 
     Args:
         account: The fresh ACCOUNT, shape (1,).
@@ -402,23 +404,15 @@ def begin(
         e = which[k]
         accounts.accounts[e] = account[0]
         accounts.positions[e, 0] = position[0]
-        book = book_of(accounts, desk, view.session_ends, e)
-        book.counts[FILLS] = book.counts[EVENTS] = book.counts[DECISIONS] = 0
         accounts.memory[e, :] = 0.0
         accounts.memory[e, LEVEL] = np.nan
+        desk.counts[min(e, desk.counts.shape[0] - 1), FILLS] = 0
         episode = accounts.episodes[e]
-        episode.row = episode.start = starts[k]
-        episode.length = lengths[k]
-        episode.steps = 0
+        episode.start, episode.length = starts[k], lengths[k]
+        episode.row, episode.steps = starts[k] - 1, -1
         episode.average = episode.square = episode.drawdown = 0.0
         seen.terms[e, :, :] = 0.0
-        seen.rewards[e, :] = 0.0
-        seen.due[e, :] = True
         seen.terminated[e] = seen.truncated[e] = False
-        advance_row(book, view.bars, starts[k], desk.ledger, desk.held)
-        accounts.equity[e, 0] = accounts.accounts[e].equity
-        see_market(view, seen, episode, e, STRATEGIC_DUE | TACTICAL_DUE)
-        see_account(accounts, seen, desk, e)
 
 
 @kernel

@@ -207,7 +207,7 @@ class Market:
         """The arrays as kernels take them."""
         return View(
             self.bars,
-            self.session_ends,
+            self.session_ends.copy(),  # writable, as the simulator has it: then kernels are compiled once for both
             self.due,
             self.atr,
             self.strategic_end,

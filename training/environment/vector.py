@@ -28,7 +28,6 @@ ALLOWED = (
     "a level from 0 to 4",
 )
 SAVED = ("accounts", "positions", "memory", "episodes", "equity")
-SHOWN = ("risk", "due", "terminated", "truncated", "terms", "rewards")
 
 
 class Actions(NamedTuple):
@@ -91,6 +90,9 @@ class VectorEnv:
         self._seen = arrays.make_seen(envs)
         self._fresh = arrays.fresh_records(portfolio)
         self._fault = np.zeros(2, np.int64)
+        self._all = np.arange(envs)
+        none = np.zeros(envs, np.int64)
+        self._idle = Actions(none, np.zeros((envs, 3), np.float32), none)
         self.strategic = self._seen.strategic.reshape(envs, *WINDOW["strategic"])
         self.tactical = self._seen.tactical.reshape(envs, *WINDOW["tactical"])
         self.risk: NDArray[np.float32] = self._seen.risk
@@ -185,7 +187,8 @@ class VectorEnv:
         longest = int(bars.max()) + 1
         if longest > self._accounts.equity.shape[1]:
             self._accounts = arrays.with_longer_equity(self._accounts, longest)
-        begin(self.market.view, self._accounts, self._seen, self._desk, *self._fresh, envs, first, bars)
+        begin(self._accounts, self._seen, self._desk, *self._fresh, envs, first, bars)
+        self._move(self._idle, envs, single=True)
 
     def step(self, actions: Actions) -> None:
         """Take every environment one bar further.
@@ -194,7 +197,7 @@ class VectorEnv:
             UsageError: If an agent that is due may not act like that; nothing has moved then.
             DataError: If a reward is no finite number; the environments cannot go on then.
         """
-        self._move(actions, single=True)
+        self._move(self._checked(actions), self._all, single=True)
 
     def advance(self, actions: Actions) -> None:
         """Take every environment on until one of its agents is due or its episode is over.
@@ -203,7 +206,7 @@ class VectorEnv:
             UsageError: As `step` does.
             DataError: As `step` does.
         """
-        self._move(actions, single=False)
+        self._move(self._checked(actions), self._all, single=False)
 
     def snapshot(self) -> State:
         """Everything that `restore` needs to go on with the same bits, as a tree of arrays."""
@@ -211,7 +214,7 @@ class VectorEnv:
         state: State = {"market": self.market.digest, "envs": self.envs}
         state |= {name: arrays.as_bytes(getattr(self._accounts, name)) for name in SAVED}
         state["orders"] = arrays.as_bytes(np.ascontiguousarray(self._accounts.orders[:, :held]))
-        state |= {name: getattr(self._seen, name).copy() for name in SHOWN}
+        state |= {name: getattr(self._seen, name).copy() for name in arrays.SHOWN}
         if self._records:
             kept = int(self._desk.counts[:, 0].max())
             state["fills"] = arrays.as_bytes(np.ascontiguousarray(self._desk.fills[:, :kept]))
@@ -230,24 +233,20 @@ class VectorEnv:
                 expected=f"{self.envs} environments in the market {self.market.digest[:12]}",
                 found=f"{state.get('envs')} environments in the market {str(state.get('market'))[:12]}",
             )
-        self._accounts, self._desk = arrays.restored(self._accounts, self._seen, self._desk, state, self._records)
+        parts = (self._accounts, self._seen, self._desk)
+        self._accounts, self._desk = arrays.restored(self.market, *parts, state, self._records)
         see_again(self.market.view, self._accounts, self._seen)
 
-    def _move(self, actions: Actions, *, single: bool) -> None:
-        strategic = np.ascontiguousarray(actions.strategic, np.int64)
-        tactical = np.ascontiguousarray(actions.tactical, np.float32)
-        risk = np.ascontiguousarray(actions.risk, np.int64)
-        self._check_actions(strategic, tactical, risk)
+    def _move(self, actions: Actions, which: Ints, *, single: bool) -> None:
         reached = 0
-        while reached < self.envs:
+        while reached < len(which):
             reached = move(
                 self.market.view,
                 self._accounts,
                 self._seen,
                 self._desk,
-                strategic,
-                tactical,
-                risk,
+                *actions,
+                which,
                 reached,
                 single,
                 self._records,
@@ -255,10 +254,13 @@ class VectorEnv:
             )
             if reached < 0:
                 raise self._no_number()
-            if reached < self.envs:
+            if reached < len(which):
                 self._desk = arrays.with_more_fills(self._desk)
 
-    def _check_actions(self, strategic: Ints, tactical: NDArray[np.float32], risk: Ints) -> None:
+    def _checked(self, actions: Actions) -> Actions:
+        strategic = np.ascontiguousarray(actions.strategic, np.int64)
+        tactical = np.ascontiguousarray(actions.tactical, np.float32)
+        risk = np.ascontiguousarray(actions.risk, np.int64)
         shapes = (strategic.shape, tactical.shape, risk.shape)
         if shapes != ((self.envs,), (self.envs, 3), (self.envs,)):
             expected = f"{(self.envs,)}, {(self.envs, 3)} and {(self.envs,)}"
@@ -272,6 +274,7 @@ class VectorEnv:
                 expected=ALLOWED[agent],
                 found=str((strategic, tactical, risk)[agent][env]),
             )
+        return Actions(strategic, tactical, risk)
 
     def _check_reset(self, which: Ints, starts: Ints, lengths: Ints) -> None:
         if not which.shape == starts.shape == lengths.shape:
