@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -143,6 +144,7 @@ def optimal_profit(
     return Optimum(solution.gain, earned, units, rows)
 
 
+@cache
 def best_policy(
     law: Regimes | Reversion, cost: float, most: float = MOST, information: Information = "full", observe: int = 1
 ) -> Solution:
