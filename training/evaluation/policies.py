@@ -74,7 +74,7 @@ class ServedPolicy:
 
 
 class LearnedPolicy:
-    """Learners as they stand; their generators may move on.
+    """Learners as they stand; no random number is drawn, so that evaluating changes nothing of a training.
 
     Args:
         ppo: A `training.learners.ppo.PPO`.
@@ -95,7 +95,7 @@ class LearnedPolicy:
 
     def risk(self, observations: Observations) -> Ints:
         """The level of greatest value."""
-        return np.asarray(self._dqn.act(observations, 0.0), np.int64)
+        return np.asarray(self._dqn.greedy(observations), np.int64)
 
 
 class Neutral:

@@ -229,6 +229,10 @@ def test_learners_are_asked_without_exploration() -> None:
             self.given = {"args": args, **options}
             return self.answer
 
+        def greedy(self, observations: Any) -> Any:
+            self.given = {"greedy": True}
+            return self.answer
+
     class Acted:
         actions = np.array([2, 0])
 
@@ -239,7 +243,7 @@ def test_learners_are_asked_without_exploration() -> None:
     assert policy.risk(np.zeros((2, 10), np.float32)).tolist() == [1, 4]
     assert ppo.given["explore"] is False
     assert sac.given["explore"] is False
-    assert dqn.given["args"] == (0.0,)
+    assert dqn.given == {"greedy": True}
 
 
 def test_mistakes_are_named(market: Market) -> None:
