@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -80,7 +81,7 @@ def reference(seed: int, steps: int = STEPS) -> Reference:
     score = evaluated(learner, FINAL_EPISODES, 10_000 + 100 * seed)
     seconds = time.process_time() - start
     note = f"best evaluated policy, of step {at:,}; {FINAL_EPISODES} new episodes"
-    return Reference(task=TASK, steps=step, score=score, wanted=WANTED, seconds=seconds, note=note)
+    return Reference(task=TASK, steps=steps, score=score, wanted=WANTED, seconds=seconds, note=note)
 
 
 def speed(compiled: bool) -> Speed:
@@ -151,9 +152,10 @@ def peers() -> Callable[[], object] | None:
         device="cpu",
     )
     model.set_logger(configure(None, []))
+    buffer: Any = model.replay_buffer
     rows = zip(*transitions(CAPACITY, np.random.default_rng(0)), strict=True)
     for observation, action, reward, following, terminated in rows:
-        model.replay_buffer.add(observation, following, action, reward, terminated, [{}])
+        buffer.add(observation, following, action, reward, terminated, [{}])
     updates = 0
 
     def step() -> None:

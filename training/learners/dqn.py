@@ -170,8 +170,7 @@ class DQN:
             self._target.lerp_(self._vector.detach(), self.config.tau)
         if self.device.type != "cpu":
             self._views = None
-        # a sum is finite only if every part is
-        if not math.isfinite(float(found.sum())) and not np.isfinite(found).all():
+        if not np.isfinite(found).all():
             raise ExplodingLoss(
                 "the loss of the DQN learner is no longer a finite number",
                 where=f"update {self.updates}",
