@@ -39,7 +39,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/learners.py", description="The learners, judged and timed.")
     parser.add_argument("--learner", choices=(*LEARNERS, "all"), default="all")
     parser.add_argument("--references", action="store_true", help="Learn the public tasks (minutes a seed).")
-    parser.add_argument("--seeds", type=int, default=5, help="Of each reference.")
+    parser.add_argument("--seeds", type=_positive, default=5, help="Of each reference.")
     parser.add_argument("--speed", action="store_true", help="Updates per second beside Stable-Baselines3.")
     parser.add_argument("--compiled", action="store_true", help="Speed of compiled updates too (compiles for a while).")
     parser.add_argument("--json", type=Path, metavar="FILE", help="Write everything that was measured.")
@@ -50,6 +50,13 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     if not (found.references or found.speed or found.compiled):
         found.references = found.speed = True
     return found
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, found {text}")
+    return number
 
 
 def conditions() -> dict[str, str]:
@@ -116,7 +123,8 @@ def main(given: Sequence[str] | None = None) -> int:
     import torch
 
     torch.set_num_threads(1)
-    console = Console()
+    # a file or a pipe has no width of its own
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     console.print(", ".join(f"{name} {value}" for name, value in conditions().items()))
     references: dict[str, list[Reference]] = {}
     speeds: dict[str, dict[str, Speed]] = {}
@@ -126,7 +134,8 @@ def main(given: Sequence[str] | None = None) -> int:
             references[learner] = []
             for seed in range(wanted.seeds):
                 references[learner].append(part.reference(seed))
-                console.print(f"{learner} seed {seed}: {references[learner][-1]}")
+                found = references[learner][-1]
+                console.print(f"{learner} seed {seed}: {found['score']:.1f} ({found.get('note', found['task'])})")
         if wanted.speed:
             speeds.setdefault(learner, {})["eager"] = part.speed(compiled=False)
         if wanted.compiled:

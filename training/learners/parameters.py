@@ -110,6 +110,9 @@ class Adam:
         self.mean = torch.zeros_like(like)
         self.square = torch.zeros_like(like)
         self.steps = torch.zeros((), device=like.device)
+        # beta1 and beta2 to the power of the steps: compiled, a power would be taken anew for every few elements
+        self.decays = torch.ones(2, device=like.device)
+        self._betas = torch.tensor([beta1, beta2], device=like.device)
         # a tensor, so that a new rate does not compile anew
         self.lr = torch.tensor(lr, device=like.device)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
@@ -117,16 +120,16 @@ class Adam:
     @torch.no_grad()
     def step(self, vector: Tensor, gradient: Tensor) -> None:
         """Move the vector against its gradient, in place."""
+        self.decays *= self._betas
         if not torch.compiler.is_compiling():
             self._fused(vector, gradient)
             return
         self.steps += 1
         self.mean.lerp_(gradient, 1 - self.beta1)
         self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        correction1 = 1 - self.beta1**self.steps
-        correction2 = 1 - self.beta2**self.steps
+        correction1, correction2 = (1 - self.decays).unbind()
         scale = self.lr / correction1
-        vector -= scale * self.mean / ((self.square / correction2).sqrt() + self.eps)
+        vector -= scale * self.mean / (self.square.sqrt() / correction2.sqrt() + self.eps)
 
     def _fused(self, vector: Tensor, gradient: Tensor) -> None:
         adam(
@@ -152,6 +155,7 @@ class Adam:
             "mean": self.mean.cpu().numpy().copy(),
             "square": self.square.cpu().numpy().copy(),
             "steps": float(self.steps),
+            "decays": self.decays.cpu().numpy().copy(),
             "lr": float(self.lr),
         }
 
@@ -161,16 +165,17 @@ class Adam:
         Raises:
             DataError: If the state is of a vector of another length.
         """
-        for name in ("mean", "square"):
-            if np.shape(state[name]) != self.mean.shape:
+        for name, own in (("mean", self.mean), ("square", self.square), ("decays", self.decays)):
+            if np.shape(state[name]) != own.shape:
                 raise DataError(
                     "the saved optimizer belongs to another network",
                     where=name,
-                    expected=f"shape {tuple(self.mean.shape)}",
+                    expected=f"shape {tuple(own.shape)}",
                     found=f"shape {np.shape(state[name])}",
                 )
         self.mean.copy_(torch.from_numpy(state["mean"]))
         self.square.copy_(torch.from_numpy(state["square"]))
+        self.decays.copy_(torch.from_numpy(state["decays"]))
         self.steps.fill_(state["steps"])
         self.lr.fill_(state["lr"])
 

@@ -16,7 +16,7 @@ from engine.errors import DataError, UsageError
 from training.config import Network, PPOConfig
 from training.errors import ExplodingLoss
 from training.learners.networks import Statistics
-from training.learners.ppo import FIGURES, PPO
+from training.learners.ppo import FIGURES, PPO, ActorCritic
 from training.learners.replay.buffer import ArrayStore
 from training.learners.rollout import Rollout
 
@@ -177,6 +177,25 @@ def test_dropout_is_for_updates_alone():
     dry.update(filled(dry))
     assert not np.array_equal(ppo.values(observations), dry.values(observations))
     np.testing.assert_array_equal(ppo.values(observations), ppo.values(observations))
+
+
+def test_each_layer_has_a_mask_of_its_own():
+    network = ActorCritic(24, SMALL.network_architecture, 3)
+    arrays = learner().weights()
+    modules = Modules(arrays, nn.ReLU)
+    generator = torch.Generator().manual_seed(1)
+    masks = [torch.rand(5, size, generator=generator) for size in network.hidden]
+    flat = torch.randn(5, 24, generator=generator)
+    hidden = flat
+    for number in range(2):
+        hidden = modules.shared[2 * number + 1](modules.shared[2 * number](hidden)) * masks[number]
+    heads = []
+    for number, head in ((2, modules.policy), (4, modules.value)):
+        inner = head[3](head[2](head[1](head[0](hidden)) * masks[number])) * masks[number + 1]
+        heads.append(head[4](inner))
+    logits, values = network({name: torch.from_numpy(array) for name, array in arrays.items()}, flat, masks)
+    torch.testing.assert_close(logits, heads[0])
+    torch.testing.assert_close(values, heads[1][:, 0])
 
 
 def test_a_learner_goes_on_from_its_state_bit_for_bit():
