@@ -48,7 +48,9 @@ def said(outputs: Records, seat: int) -> list[tuple[int, float, float, float]]:
     return list({row[0]: row for row in chosen[["seq", "action_0", "action_1", "action_2"]].tolist()}.values())
 
 
-def heard(env: VectorEnv, actions: Actions, e: int, first: int, into: list[list[tuple[int, float, float, float]]]) -> None:
+def heard(
+    env: VectorEnv, actions: Actions, e: int, first: int, into: list[list[tuple[int, float, float, float]]]
+) -> None:
     """Note what the agents that are due say, as the ensemble's outputs do."""
     row = int(env.rows[e]) - first
     if env.due[e, 0]:
