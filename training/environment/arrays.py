@@ -24,6 +24,8 @@ from training.environment.rewards import Rewards
 
 COMMANDS = 4  # one symbol takes at most two in a row
 SPARE_FILLS = 256
+SHOWN = ("risk", "due", "terminated", "truncated", "terms", "rewards")
+"""What is saved of Seen; the windows come from the market again."""
 
 
 def order_capacity(portfolio: PortfolioConfig) -> int:
@@ -122,14 +124,14 @@ def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     return np.frombuffer(array.tobytes(), np.uint8).reshape(envs, -1 if array.size else 0).copy()
 
 
-def from_bytes(state: Mapping[str, Any], name: str, like: NDArray[Any], width: int | None = None) -> NDArray[Any]:
-    """Records that `as_bytes` gave.
+def from_bytes(state: Mapping[str, Any], name: str, like: NDArray[Any], most: int, least: int = 0) -> NDArray[Any]:
+    """Records that `as_bytes` gave, shape (N, records).
 
     Args:
         state: The tree.
         name: Of its leaf.
         like: An array of that dtype and number of environments.
-        width: Records of each environment; None is any.
+        most, least: How many records each environment may have.
 
     Raises:
         DataError: If the leaf does not fit.
@@ -137,17 +139,13 @@ def from_bytes(state: Mapping[str, Any], name: str, like: NDArray[Any], width: i
     found = np.ascontiguousarray(state.get(name, ()), np.uint8)
     size, envs = like.dtype.itemsize, len(like)
     fits = found.ndim == 2 and len(found) == envs and found.shape[1] % size == 0
-    if not fits or (width is not None and found.shape[1] != width * size):
-        raise DataError(
-            f"the state of the environments does not fit: {name}",
-            expected=f"{envs} x {'records' if width is None else width} of {size} bytes",
-            found=f"shape {found.shape}",
-        )
-    return np.frombuffer(found.tobytes(), like.dtype).reshape(envs, -1)
+    if not fits or not least * size <= found.shape[1] <= most * size:
+        raise _misfit(name, f"{envs} x {least} to {most} records of {size} bytes", f"shape {found.shape}")
+    return np.frombuffer(found.tobytes(), like.dtype).reshape(envs, -1 if found.size else 0)
 
 
 def restored(
-    accounts: Accounts, seen: Seen, desk: Desk, state: Mapping[str, Any], keeps: bool
+    market: Market, accounts: Accounts, seen: Seen, desk: Desk, state: Mapping[str, Any], keeps: bool
 ) -> tuple[Accounts, Desk]:
     """Take over a saved state; everything is checked before anything changes.
 
@@ -155,12 +153,13 @@ def restored(
         DataError: If it does not fit.
     """
     widths = {"accounts": 1, "positions": 1, "memory": accounts.memory.shape[1], "episodes": 1}
-    records = {name: from_bytes(state, name, getattr(accounts, name), width) for name, width in widths.items()}
-    equity, orders = from_bytes(state, "equity", accounts.equity), from_bytes(state, "orders", accounts.orders)
-    shown = {name: _shaped(state, name, getattr(seen, name)) for name in ("risk", "due", "terminated", "truncated")}
-    shown |= {name: _shaped(state, name, getattr(seen, name)) for name in ("terms", "rewards")}
+    records = {name: from_bytes(state, name, getattr(accounts, name), n, n) for name, n in widths.items()}
+    orders = from_bytes(state, "orders", accounts.orders, accounts.orders.shape[1])
+    equity = from_bytes(state, "equity", accounts.equity, len(market) + 1, 1)
+    _check_places(market, records["episodes"][:, 0], records["accounts"][:, 0], orders.shape[1], equity.shape[1])
+    shown = {name: _shaped(state, name, getattr(seen, name)) for name in SHOWN}
     if keeps:
-        desk = _with_fills(desk, state)
+        desk = _with_fills(desk, state, len(market))
     for name, values in records.items():
         target = getattr(accounts, name)
         target[...] = values.reshape(target.shape)
@@ -170,20 +169,39 @@ def restored(
     return accounts._replace(equity=equity.copy()), desk
 
 
+def _check_places(market: Market, episodes: Records, accounts: Records, orders: int, equity: int) -> None:
+    """Kernels trust the places that a state names."""
+    row, steps, length = episodes["row"], episodes["steps"], episodes["length"]
+    inside = (steps >= 0) & (steps <= length) & (length < equity) & (row >= 0)
+    inside &= row < len(market) - np.where(inside, length - steps, 0)
+    at = np.where(inside, row, 0)
+    inside &= (market.strategic_end[at] >= 0) & (market.tactical_end[at] >= 0)
+    begun = length != 0
+    if not (inside | ~begun).all():
+        raise _misfit("episodes", "rows within the market", f"rows {row[begun]}, steps {steps[begun]}")
+    held = accounts["orders"]
+    if held.min() < 0 or held.max() > orders:
+        raise _misfit("accounts", f"0 to {orders} working orders", f"{held}")
+
+
 def _shaped(state: Mapping[str, Any], name: str, like: NDArray[Any]) -> NDArray[Any]:
     found = np.asarray(state.get(name, ()))
     if found.shape != like.shape:
-        raise DataError(
-            f"the state of the environments does not fit: {name}", expected=f"{like.shape}", found=f"{found.shape}"
-        )
+        raise _misfit(name, f"shape {like.shape}", f"shape {found.shape}")
     return found.astype(like.dtype)
 
 
-def _with_fills(desk: Desk, state: Mapping[str, Any]) -> Desk:
-    kept = from_bytes(state, "fills", desk.fills)
+def _with_fills(desk: Desk, state: Mapping[str, Any], rows: int) -> Desk:
+    kept = from_bytes(state, "fills", desk.fills, desk.events.shape[0] * rows)
     counts = _shaped(state, "fill_counts", desk.counts[:, 0])
-    fills = np.zeros((len(kept), max(kept.shape[1], 0) + desk.fills.shape[1]), FILL)
+    if counts.min() < 0 or counts.max() > kept.shape[1]:
+        raise _misfit("fill_counts", f"0 to {kept.shape[1]}", f"{counts}")
+    fills = np.zeros((len(kept), kept.shape[1] + desk.fills.shape[1]), FILL)
     fills[:, : kept.shape[1]] = kept
-    fresh = desk.counts.copy()
-    fresh[:, 0] = counts
-    return desk._replace(fills=fills, counts=fresh)
+    all_counts = desk.counts.copy()
+    all_counts[:, 0] = counts
+    return desk._replace(fills=fills, counts=all_counts)
+
+
+def _misfit(name: str, expected: str, found: str) -> DataError:
+    return DataError(f"the state of the environments does not fit: {name}", expected=expected, found=found)

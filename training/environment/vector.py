@@ -29,7 +29,6 @@ ALLOWED = (
     "a level from 0 to 4",
 )
 SAVED = ("accounts", "positions", "memory", "episodes", "equity")
-SHOWN = ("risk", "due", "terminated", "truncated", "terms", "rewards")
 
 
 class Actions(NamedTuple):
@@ -218,7 +217,7 @@ class VectorEnv:
         state: State = {"market": self.market.digest, "envs": self.envs}
         state |= {name: arrays.as_bytes(getattr(self._accounts, name)) for name in SAVED}
         state["orders"] = arrays.as_bytes(np.ascontiguousarray(self._accounts.orders[:, :held]))
-        state |= {name: getattr(self._seen, name).copy() for name in SHOWN}
+        state |= {name: getattr(self._seen, name).copy() for name in arrays.SHOWN}
         if self._records:
             kept = int(self._desk.counts[:, 0].max())
             state["fills"] = arrays.as_bytes(np.ascontiguousarray(self._desk.fills[:, :kept]))
@@ -237,7 +236,8 @@ class VectorEnv:
                 expected=f"{self.envs} environments in the market {self.market.digest[:12]}",
                 found=f"{state.get('envs')} environments in the market {str(state.get('market'))[:12]}",
             )
-        self._accounts, self._desk = arrays.restored(self._accounts, self._seen, self._desk, state, self._records)
+        parts = (self._accounts, self._seen, self._desk)
+        self._accounts, self._desk = arrays.restored(self.market, *parts, state, self._records)
         see_again(self.market.view, self._accounts, self._seen)
 
     def _move(self, actions: Actions, which: Ints, *, single: bool) -> None:
