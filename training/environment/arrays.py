@@ -15,7 +15,7 @@ from agents.ensemble.seats import TIMEFRAME_NS, WINDOW
 from agents.features.kernels.risk import RISK_STATE
 from engine.errors import ConfigError, DataError
 from engine.instruments import Instrument
-from engine.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION
+from engine.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.simulator import COMMANDS_PER_ROW
 from training.environment.kernels import AGENTS, EPISODE, TERM_COUNT, Accounts, Desk, Seen
