@@ -177,6 +177,14 @@ def book_of(accounts: Accounts, desk: Desk, session_ends: Any, e: int) -> Book:
 
 
 @inlined
+def last_tactical(due: Any, i: int) -> int:
+    """The row in which the tactical window seen in row i became known; an earlier one only where an episode begins."""
+    while not due[i] & TACTICAL_DUE:
+        i -= 1
+    return i
+
+
+@inlined
 def signal(view: View, seen: Seen, desk: Desk, actions: Any, e: int, i: int) -> None:
     """Lay the actions of the agents that are due where the ensemble reads them."""
     signals = desk.signals[0, 0]
@@ -190,7 +198,7 @@ def signal(view: View, seen: Seen, desk: Desk, actions: Any, e: int, i: int) -> 
         signals[TIMING] = min(max(np.float64(tactical[e, 0]), LOW_TIMING), HIGH_TIMING)
         signals[STOP_DISTANCE] = min(max(np.float64(tactical[e, 1]), LOW_STOP), HIGH_STOP)
         signals[SCALE] = min(max(np.float64(tactical[e, 2]), LOW_SCALE), HIGH_SCALE)
-        signals[ATR] = view.atr[i]
+        signals[ATR] = view.atr[last_tactical(view.due, i)]
     if seen.due[e, RISK]:
         signals[RISK_CLOCK] = 1.0
         desk.params[FIXED_LEVEL] = risk[e]
