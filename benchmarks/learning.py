@@ -1,7 +1,7 @@
 """Does it learn? `python benchmarks/learning.py`: trainings where it is known what there is to learn, and real months.
 
-predictable   a drift of hidden sign: the share of the optimum (dynamic programming) that is earned out of sample, beside
-              rule agents, and the profit of the same networks at rising fees
+predictable   a drift of hidden sign: the share of the optimum (dynamic programming) that is earned out of sample,
+              beside rule agents, and the profit of the same networks at rising fees
 random_walk   nothing can be earned: little trading, no significant profit
 leaked        the same with the next bar's return among the features: profit, or the pipeline is broken
 months        real months, walk-forward, at no, real and double costs, against buy-and-hold and staying flat

@@ -22,7 +22,7 @@ from training.evaluation.episodes import run_episodes
 from training.evaluation.policies import Policy
 from training.evaluation.results import EpisodeResult
 from training.evaluation.starts import evaluation_starts
-from training.proofs.markets import leak, load_proof, optimal_profit
+from training.proofs.markets import Information, leak, load_proof, optimal_profit
 from training.trainer.scene import Scene
 from training.trainer.trainer import Trainer
 
@@ -103,12 +103,13 @@ def predictable(seed: int, settings: Sequence[str] = ()) -> Case:
     learned = learn(scene)
     results = judge(learned)
     length, size = config.training_params.episode_length, config.portfolio.sizing.value
+    kinds: tuple[Information, ...] = ("full", "belief")
     best = {
-        name: sum(
-            optimal_profit(proof, int(start), length, size=size, information=information, observe=30).earned.profit
+        kind: sum(
+            optimal_profit(proof, int(start), length, size=size, information=kind, observe=30).earned.profit
             for start in learned.starts
         )
-        for name, information in (("full", "full"), ("belief", "belief"))
+        for kind in kinds
     }
     earned = float(profits(results, scene).sum())
     return {
@@ -171,12 +172,17 @@ def rule_profits(spec: str, scene: Scene, starts: Ints) -> Floats:
     earned = np.empty(len(starts))
     for k, start in enumerate(starts.tolist()):
         first = max(segment.start for segment in market.segments if segment.start <= start)
-        whole = BarBlock((market.instrument.name,), 0, *(column[first : start + length + 1] for column in market.bars))
+        whole = _block(market, first, start + length + 1)
         agent = make_market_agent(spec)
         agent.bind(whole.symbols, [market.instrument], market.timeframe_ns)
         targets = agent.targets(whole)[start - first :]
-        block = BarBlock(whole.symbols, 0, *(column[start : start + length + 1] for column in market.bars))
+        block = _block(market, start, start + length + 1)
         simulator = Simulator(config.portfolio, [market.instrument], market.session_ends, market.bars_per_year)
         step = simulator.run_targets(block, np.ascontiguousarray(targets))
         earned[k] = float(step.ledger[-1, 1]) - config.portfolio.initial_capital
     return earned
+
+
+def _block(market: Market, start: int, stop: int) -> BarBlock:
+    columns: Any = [column[start:stop] for column in market.bars]
+    return BarBlock((market.instrument.name,), 0, *columns)

@@ -1,4 +1,4 @@
-"""Trainings on real months, walk-forward: learn from the weeks before, trade the days after, at three levels of cost."""
+"""Trainings on real months, walk-forward: learn from the weeks before, trade the days after, at three costs."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ def _fees(_: str, cases: Sequence[Results]) -> Table:
     table = _table("Profit of the same networks at multiples of the fee", "seed", *(f"x {f}" for f in factors), "falls")
     for number, case in enumerate(cases, 1):
         earned = [case["fees"][factor] for factor in factors]
-        falls = all(before > after for before, after in zip(earned, earned[1:], strict=False))
+        falls = all(before > after for before, after in itertools.pairwise(earned))
         table.add_row(str(number), *(f"{value:,.0f}" for value in earned), "always" if falls else "NOT always")
     return table
 

@@ -162,6 +162,10 @@ class Market:
         """
         return _windows(self._tactical_flat, WINDOW["tactical"], ends)
 
+    def row_in_source(self, row: int) -> int:
+        """Number of a row counted from the first one of its source."""
+        return row - max(segment.start for segment in self.segments if segment.start <= row)
+
     def starts(self, rows: tuple[int, int], length: int) -> Ints:
         """Rows at which episodes may begin: the agents all decide there, and the episode stays in its source.
 

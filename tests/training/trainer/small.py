@@ -63,7 +63,7 @@ def small_config(**changes: Any) -> TrainingConfig:
     return parse(TrainingConfig, merge(SMALL, changes), where="test")
 
 
-def small_trainer(folder: Path, config: TrainingConfig | None = None, *, compiled: bool = False) -> tuple[Trainer, Heard]:
+def small_trainer(folder: Path, config: TrainingConfig | None = None) -> tuple[Trainer, Heard]:
     """A trainer and what listens to it."""
     heard = Heard()
-    return Trainer(Scene.prepare(config or small_config()), folder, sinks=[heard], compiled=compiled), heard
+    return Trainer(Scene.prepare(config or small_config()), folder, sinks=[heard]), heard

@@ -126,7 +126,7 @@ def test_a_request_to_stop_saves_a_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"agents": {"risk_agent": {"network_architecture": {"hidden_layers": [8], "activation": "relu"}}}}, "2 hidden"),
+        ({"agents": {"risk_agent": {"network_architecture": {"hidden_layers": [8], "activation": "tanh"}}}}, "relu"),
         ({"agents": {"strategic_agent": {"learning_rate": -1.0}}}, "learning_rate"),
         ({"experience_replay": {"buffer_size": 10, "min_size_to_train": 20}}, "min_size_to_train"),
         ({"training_parameters": {}}, "did you mean 'training_params'"),
