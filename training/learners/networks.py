@@ -157,4 +157,4 @@ def dropout_masks(
     keep = 1.0 - rate
     drawn = torch.rand(rows * sum(sizes), generator=generator) < keep
     masks = drawn.to(device, torch.float32).div_(keep)
-    return [part.view(rows, -1) for part in masks.split([rows * size for size in sizes])]
+    return [part.view(rows, -1) for part in torch.split(masks, [rows * size for size in sizes])]

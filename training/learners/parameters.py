@@ -123,8 +123,10 @@ class Adam:
         self.steps += 1
         self.mean.lerp_(gradient, 1 - self.beta1)
         self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        correction1 = 1 - self.beta1**self.steps
-        correction2 = 1 - self.beta2**self.steps
+        # in double precision as in the fused kernel: 1 - 0.999 keeps only four digits in single precision
+        steps = self.steps.double()
+        correction1 = 1 - self.beta1**steps
+        correction2 = 1 - self.beta2**steps
         scale = self.lr / correction1
         vector -= scale * self.mean / ((self.square / correction2).sqrt() + self.eps)
 
