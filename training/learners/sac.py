@@ -1,8 +1,8 @@
 """Soft actor-critic: continuous actions from replayed experience, rewarded for keeping their entropy up.
 
 Haarnoja et al. (2018), "Soft Actor-Critic Algorithms and Applications": two critics, their smaller value, no network of
-state values, and the weight of the entropy fixed or tuned. As Stable-Baselines3 has it, the critics move first and the
-actor is judged by the critics that have moved.
+state values, and the weight of the entropy fixed or tuned. Critics, actor and alpha move in one step, each judged by
+the others as they were before it; so one gradient serves all.
 """
 
 from __future__ import annotations
@@ -22,29 +22,12 @@ from training.config import SACConfig
 from training.errors import ExplodingLoss
 from training.learners import parameters
 from training.learners.networks import Array, Normalise, Statistics, dropout_masks
-from training.learners.parameters import Adam
+from training.learners.parameters import Adam, Layout, Weights
 from training.learners.replay.buffer import Batch
 from training.learners.squashed import ActionBox, SquashedGaussian, TwinCritic
 from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("critic_loss", "actor_loss", "alpha", "entropy")
-
-
-class Vectors(NamedTuple):
-    """What the learner has learned, each a vector, and room for the two gradients.
-
-    Attributes:
-        actor: Policy and log alpha.
-        critic: Both critics.
-        target: Both critics as they were, followed slowly.
-        actor_gradient, critic_gradient: Scratch.
-    """
-
-    actor: Tensor
-    critic: Tensor
-    target: Tensor
-    actor_gradient: Tensor
-    critic_gradient: Tensor
 
 
 class Transitions(NamedTuple):
@@ -114,20 +97,25 @@ class SAC:
         self.config = config
         self.device = torch.device(device)
         self.updates = 0
-        inputs = _inputs(observation_space)
+        inputs, network = _inputs(observation_space), config.network_architecture
         self._box = ActionBox(_bounded(action_space), self.device)
-        self._actor = SquashedGaussian(inputs, config.network_architecture, self._box.size)
-        self._critic = TwinCritic(inputs, config.network_architecture, self._box.size)
+        self._actor = SquashedGaussian(inputs, network, self._box.size)
+        self._critic = TwinCritic(inputs, network, self._box.size)
+        self._layout = Layout({"log_alpha": (1,)} | self._actor.shapes | self._critic.shapes)
+        self._followed = Layout(self._critic.shapes)
+        self._named = Layout(self._actor.named | self._critic.named)
         self._normalise = Normalise(statistics, self.device)
         seeds = np.random.SeedSequence(seed, spawn_key=(3,)).generate_state(3, np.uint64)
         self._noise = torch.Generator().manual_seed(int(seeds[0]) >> 1)
         self._exploration = np.random.Generator(np.random.PCG64(int(seeds[1])))
         generator = torch.Generator().manual_seed(int(seeds[2]) >> 1)
-        actor = self._actor.first(generator, 1.0 if config.alpha == "auto" else config.alpha).to(self.device)
-        critic = self._critic.first(generator).to(self.device)
-        self._vectors = Vectors(actor, critic, critic.clone(), torch.zeros_like(actor), torch.zeros_like(critic))
-        self._optimizers = tuple(Adam(vector, config.learning_rate) for vector in (actor, critic))
-        step = _Step(self._actor, self._critic, self._normalise, self._box, config)
+        first = self._joined(self._actor.first(generator) | self._critic.first(generator))
+        alpha = torch.full((1,), math.log(1.0 if config.alpha == "auto" else config.alpha))
+        self._vector = self._layout.join({"log_alpha": alpha} | first).to(self.device)
+        self._target = self._critics().clone()
+        self._gradient = torch.zeros_like(self._vector)
+        self._optimizer = Adam(self._vector, config.learning_rate)
+        step = _Step(self._actor, self._critic, self._layout, self._followed, self._normalise, self._box, config)
         self._step = parameters.compiled(step, compiled)
         self._views: dict[str, Array] | None = None
 
@@ -145,7 +133,7 @@ class SAC:
             Actions within the box, shape (N, A).
         """
         if self._views is None:
-            self._views = self._actor.learning.arrays(self._vectors.actor)
+            self._views = self._layout.arrays(self._vector)
         free, log_deviation = self._actor.rows(self._views, self._normalise.rows(observations))
         if explore:
             noise = self._exploration.standard_normal(free.shape, dtype=np.float32)
@@ -155,12 +143,12 @@ class SAC:
     @property
     def alpha(self) -> float:
         """Weight of the entropy."""
-        return math.exp(float(self._vectors.actor[-1]))
+        return math.exp(float(self._vector[0]))
 
     # Learning.
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """One step of the critics, then one of the actor and of alpha, then perhaps one of the targets.
+        """One step of critics, actor and alpha, and perhaps one of the target critics.
 
         Args:
             batch: B transitions; their rewards are taken as they are, their importance weights are not read.
@@ -172,10 +160,11 @@ class SAC:
         Raises:
             ExplodingLoss: If one of them is not finite; the weights are spoilt then.
         """
-        found = self._step(self._vectors, self._optimizers, self._sample(batch)).cpu().tolist()
+        weights = (self._vector, self._target, self._gradient)
+        found = self._step(*weights, self._optimizer, self._sample(batch)).cpu().tolist()
         self.updates += 1
         if self.updates % self.config.target_update_frequency == 0:
-            self._vectors.target.lerp_(self._vectors.critic, self.config.tau)
+            self._target.lerp_(self._critics(), self.config.tau)
         if self.device.type != "cpu":
             self._views = None
         figures = dict(zip(FIGURES, found, strict=True))
@@ -208,9 +197,9 @@ class SAC:
         Those of the actor are `trunk.N`, `mean.0` and `log_deviation.0`, those of the critics `critic.N`, each `weight`
         and `bias`.
         """
-        named = self._named()
-        del named["log_alpha"]
-        return named
+        weights = self._layout.split(self._vector.cpu())
+        named = self._actor.parted(weights) | self._critic.parted(weights)
+        return {name: values.numpy().copy() for name, values in named.items()}
 
     def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Take over weights, for the target critics too; alpha stays.
@@ -218,18 +207,19 @@ class SAC:
         Raises:
             DataError: If one is missing, too many, or of another shape.
         """
-        self._take({"log_alpha": self._named()["log_alpha"], **weights})
-        self._vectors.target.copy_(self._vectors.critic)
+        named = self._named.split(self._named.from_arrays(weights))
+        self._vector[1:].copy_(Layout(self._actor.shapes | self._critic.shapes).join(self._joined(named)))
+        self._target.copy_(self._critics())
+        self._views = None
 
     def state(self) -> State:
         """What `load` takes."""
-        actor, critic = self._optimizers
-        target = self._critic.layout.arrays(self._vectors.target)
+        target = self._followed.arrays(self._target)
         return {
-            "weights": self._named(),
+            "weights": self.weights(),
+            "log_alpha": float(self._vector[0]),
             "target": {name: values.copy() for name, values in target.items()},
-            "actor_optimizer": actor.state(),
-            "critic_optimizer": critic.state(),
+            "optimizer": self._optimizer.state(),
             "updates": self.updates,
             "exploration": generator_state(self._exploration),
             "noise": torch_generator_state(self._noise),
@@ -241,82 +231,85 @@ class SAC:
         Raises:
             DataError: If it is the state of another network.
         """
-        target = self._critic.layout.from_arrays(state["target"])
-        for name, optimizer in zip(("actor_optimizer", "critic_optimizer"), self._optimizers, strict=True):
-            optimizer.load(state[name])
-        self._take(state["weights"])
-        self._vectors.target.copy_(target)
+        target = self._followed.from_arrays(state["target"])
+        self._optimizer.load(state["optimizer"])
+        self.load_weights(state["weights"])
+        self._vector[0] = state["log_alpha"]
+        self._target.copy_(target)
         self.updates = int(state["updates"])
         load_generator(self._exploration, state["exploration"])
         load_torch_generator(self._noise, state["noise"])
 
-    def _named(self) -> dict[str, NDArray[np.float32]]:
-        parts = self._actor.layout.arrays(self._vectors.actor) | self._critic.layout.arrays(self._vectors.critic)
-        return {name: values.copy() for name, values in parts.items()}
+    def _critics(self) -> Tensor:
+        """The critics' part of the vector, its end."""
+        return self._vector[-self._followed.total :]
 
-    def _take(self, named: Mapping[str, NDArray[np.float32]]) -> None:
-        critics = {name: values for name, values in named.items() if name.startswith("critic.")}
-        actor = self._actor.layout.from_arrays({name: named[name] for name in named if name not in critics})
-        critic = self._critic.layout.from_arrays(critics)
-        self._vectors.actor.copy_(actor)
-        self._vectors.critic.copy_(critic)
-        self._views = None
+    def _joined(self, named: Mapping[str, Tensor]) -> Weights:
+        return self._actor.joined(named) | self._critic.joined(named)
 
 
 class _Step:
     """An update as a function of tensors, run as it is or compiled whole."""
 
     def __init__(
-        self, actor: SquashedGaussian, critic: TwinCritic, normalise: Normalise, box: ActionBox, config: SACConfig
+        self,
+        actor: SquashedGaussian,
+        critic: TwinCritic,
+        layout: Layout,
+        followed: Layout,
+        normalise: Normalise,
+        box: ActionBox,
+        config: SACConfig,
     ) -> None:
-        self.actor, self.critic, self.normalise, self.box = actor, critic, normalise, box
+        self.actor, self.critic, self.layout, self.followed = actor, critic, layout, followed
+        self.normalise, self.box = normalise, box
         self.gamma, self.tuned = config.gamma, config.alpha == "auto"
 
-    def __call__(self, vectors: Vectors, optimizers: tuple[Adam, ...], sample: Sample) -> Tensor:
-        """Move the critics, then actor and alpha; `FIGURES` as one tensor.
+    def __call__(self, vector: Tensor, target: Tensor, gradient: Tensor, optimizer: Adam, sample: Sample) -> Tensor:
+        """Move the weights; `FIGURES` as one tensor.
 
         Args:
-            vectors: The weights.
-            optimizers: Of the actor's vector and of the critics'.
+            vector: Log alpha, actor, critics.
+            target: The critics that targets come from.
+            gradient: Room for the gradient of the vector.
+            optimizer: Of the vector.
             sample: What to learn from.
         """
         flat, following = self.normalise(torch.cat([sample.given.observation, sample.given.next_observation])).chunk(2)
-        goal = self.goal(vectors, sample, following)
-        critics = self.critic.layout.leaves(vectors.critic)
-        values = self.critic(critics, flat, self.box.squashed(sample.given.action), sample.critic_masks)
+        weights, fixed = self.layout.leaves(vector), self.layout.split(vector)
+        goal = self.goal(fixed, self.followed.split(target), sample, following)
+        seen = self.critic.seen(weights, flat)
+        values = self.critic(weights, seen, self.box.squashed(sample.given.action), sample.critic_masks)
         critic_loss = 0.5 * (values - goal).square().mean(1).sum()
-        gradient = self.critic.layout.gradient(critic_loss, critics, vectors.critic_gradient)
-        optimizers[1].step(vectors.critic, gradient)
-        actor = self.actor.learning.leaves(vectors.actor)
-        loss, figures = self.actor_loss(actor, vectors, sample, flat)
-        optimizers[0].step(vectors.actor, self.actor.learning.gradient(loss, actor, vectors.actor_gradient))
-        return torch.stack([critic_loss.detach(), *figures])
+        actor_loss, tuning, entropy = self.actor_losses(weights, fixed, flat, seen.detach(), sample)
+        gradient = self.layout.gradient(critic_loss + actor_loss + tuning, weights, gradient)
+        figures = [critic_loss.detach(), actor_loss.detach(), fixed["log_alpha"].exp().squeeze(0), entropy]
+        optimizer.step(vector, gradient)
+        return torch.stack(figures)
 
-    @torch.no_grad()
-    def goal(self, vectors: Vectors, sample: Sample, following: Tensor) -> Tensor:
+    def goal(
+        self, weights: Mapping[str, Tensor], target: Mapping[str, Tensor], sample: Sample, following: Tensor
+    ) -> Tensor:
         """What the critics learn: reward and discounted soft value of what follows, shape (B,).
 
         Only a terminated episode has no value after it; a truncated one would have gone on.
         """
-        actor = self.actor.learning.split(vectors.actor)
-        action, density = self.actor(actor, following, sample.noise[1])
-        values = self.critic(self.critic.layout.split(vectors.target), following, action).amin(0)
-        soft = values - actor["log_alpha"].exp() * density
+        action, density = self.actor(weights, following, sample.noise[1])
+        values = self.critic(target, self.critic.seen(target, following), action).amin(0)
+        soft = values - weights["log_alpha"].exp() * density
         return sample.given.reward + self.gamma * (1.0 - sample.given.terminated) * soft
 
-    def actor_loss(
-        self, weights: Mapping[str, Tensor], vectors: Vectors, sample: Sample, flat: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Loss of policy and log alpha together, which share no gradient, and the actor's part of `FIGURES`."""
+    def actor_losses(
+        self, weights: Mapping[str, Tensor], fixed: Mapping[str, Tensor], flat: Tensor, seen: Tensor, sample: Sample
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses of the policy and of log alpha, and the entropy; the critics are `fixed` and get no gradient."""
         action, density = self.actor(weights, flat, sample.noise[0], sample.actor_masks)
-        values = self.critic(self.critic.layout.split(vectors.critic), flat, action).amin(0)
-        alpha = weights["log_alpha"].detach().exp()
-        loss = (alpha * density - values).mean()
+        values = self.critic(fixed, seen, action).amin(0)
+        loss = (fixed["log_alpha"].exp() * density - values).mean()
         entropy = -density.detach().mean()
         # more entropy than wanted lowers alpha; a fixed alpha has no gradient
         excess = entropy + self.actor.actions if self.tuned else torch.zeros_like(entropy)
-        tuning = (weights["log_alpha"] * excess).sum()
-        return loss + tuning, [loss.detach(), alpha.squeeze(0), entropy]
+        return loss, (weights["log_alpha"] * excess).sum(), entropy
 
 
 def _inputs(space: spaces.Space[Any]) -> int:

@@ -15,11 +15,14 @@ from torch import Tensor
 
 from training.config import Network
 from training.learners.networks import ACTIVATIONS, Array, dense, dense_numpy, dense_shapes, uniform
-from training.learners.parameters import Layout, Shape, Weights
+from training.learners.parameters import Shape, Weights
 
 LOG_DEVIATION = (-5.0, 2.0)
 """Bounds of the policy's log deviation, those of the exported graph (`agents.models.graphs`, which needs onnx)."""
 LOG_TWO = math.log(2.0)
+HEADS = ("mean", "log_deviation")
+READ = ("observation", "action")
+FIRST = "critic.0.weight"
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -50,37 +53,39 @@ class ActionBox:
 class SquashedGaussian:
     """The policy tanh(mean + deviation * noise) over a trunk (Haarnoja et al., 2018, appendix C).
 
-    Its vector ends in the logarithm of the entropy's weight alpha, so that one step of the optimizer moves both.
-
     Args:
         inputs: Elements of a flattened observation.
         network: Hidden layers and activation.
         actions: Components of an action.
 
     Attributes:
-        layout: The vector by the names of weights: `trunk.N`, `mean.0`, `log_deviation.0`, and `log_alpha`.
-        learning: The same vector with both heads as one layer, `heads.0`.
+        named: Shapes of the weights by the names under which they are saved: `trunk.N`, `mean.0`, `log_deviation.0`.
+        shapes: As they are computed with: both heads are one layer, `heads.0`.
     """
 
     def __init__(self, inputs: int, network: Network, actions: int) -> None:
         self.actions, self.activation = actions, network.activation
-        trunk = dense_shapes("trunk", (inputs, *network.hidden_layers))
-        last = network.hidden_layers[-1]
-        heads = {f"{head}.0.weight": (actions, last) for head in ("mean", "log_deviation")}
-        biases = {f"{head}.0.bias": (actions,) for head in ("mean", "log_deviation")}
-        end = {"log_alpha": (1,)}
-        self.layout = Layout(trunk | heads | biases | end)
-        self.learning = Layout(trunk | dense_shapes("heads", (last, 2 * actions)) | end)
+        trunk, last = dense_shapes("trunk", (inputs, *network.hidden_layers)), network.hidden_layers[-1]
+        self.named = trunk | dense_shapes("mean", (last, actions)) | dense_shapes("log_deviation", (last, actions))
+        self.shapes = trunk | dense_shapes("heads", (last, 2 * actions))
 
-    def first(self, generator: torch.Generator, alpha: float) -> Tensor:
-        """A first vector."""
-        weights = uniform(self.layout.shapes, generator)
-        # biases are bounded by the inputs of their layer, which in this order uniform cannot tell
-        for head in ("mean", "log_deviation"):
-            shapes: dict[str, Shape] = {part: self.layout.shapes[f"{head}.0.{part}"] for part in ("weight", "bias")}
-            weights |= {f"{head}.0.{part}": values for part, values in uniform(shapes, generator).items()}
-        weights["log_alpha"] = torch.full((1,), math.log(alpha))
-        return self.layout.join(weights)
+    def first(self, generator: torch.Generator) -> Weights:
+        """First values, by the names of `named`."""
+        return uniform(self.named, generator)
+
+    def joined(self, named: Mapping[str, Tensor]) -> Weights:
+        """From the names of `named` to those of `shapes`."""
+        parts = ("weight", "bias")
+        heads = {f"heads.0.{part}": torch.cat([named[f"{head}.0.{part}"] for head in HEADS]) for part in parts}
+        return {name: named[name] for name in self.shapes if name in named} | heads
+
+    def parted(self, weights: Mapping[str, Tensor]) -> Weights:
+        """Back from the names of `shapes` to those of `named`."""
+        found: Weights = {name: weights[name] for name in self.named if name in weights}
+        for part in ("weight", "bias"):
+            halves = weights[f"heads.0.{part}"].chunk(2)
+            found |= {f"{head}.0.{part}": half for head, half in zip(HEADS, halves, strict=True)}
+        return found
 
     def __call__(
         self, weights: Mapping[str, Tensor], flat: Tensor, noise: Tensor, masks: Sequence[Tensor] = ()
@@ -90,7 +95,7 @@ class SquashedGaussian:
         The density is that of the squashed action before it is scaled to the box.
 
         Args:
-            weights: By the names of `learning`.
+            weights: By the names of `shapes`.
             flat: Normalised observations, shape (B, inputs).
             noise: Standard normal, shape (B, A).
             masks: Of dropout, one a hidden layer; none without.
@@ -104,7 +109,7 @@ class SquashedGaussian:
         """Means before squashing and log deviations, each of shape (N, A), in NumPy and without dropout.
 
         Args:
-            weights: By the names of `learning`.
+            weights: By the names of `shapes`.
             flat: Normalised observations, shape (N, inputs).
         """
         heads = dense_numpy(weights, "heads", dense_numpy(weights, "trunk", flat, self.activation), None)
@@ -131,49 +136,59 @@ class TwinCritic:
         actions: Components of an action.
 
     Attributes:
-        layout: `critic.N.weight` (2, inputs, outputs) and `critic.N.bias` (2, 1, outputs).
+        named: Shapes of the weights by the names under which they are saved: `critic.N.weight` (2, inputs, outputs) and
+            `critic.N.bias` (2, 1, outputs). The first layer reads the observation, then the action.
+        shapes: As they are computed with: the first layer's weight is in two, `critic.0.observation` and
+            `critic.0.action`.
     """
 
     def __init__(self, inputs: int, network: Network, actions: int) -> None:
-        self._inputs, self._activation = inputs, ACTIVATIONS[network.activation]
+        self._parts, self._activation = [inputs, actions], ACTIVATIONS[network.activation]
         self._sizes = (inputs + actions, *network.hidden_layers, 1)
-        shapes: dict[str, Shape] = {}
+        self.named: dict[str, Shape] = {}
         for number, (before, after) in enumerate(itertools.pairwise(self._sizes)):
-            shapes[f"critic.{number}.weight"] = (2, before, after)
-            shapes[f"critic.{number}.bias"] = (2, 1, after)
-        self.layout = Layout(shapes)
+            self.named[f"critic.{number}.weight"] = (2, before, after)
+            self.named[f"critic.{number}.bias"] = (2, 1, after)
+        first = {f"critic.0.{part}": (2, size, self._sizes[1]) for part, size in zip(READ, self._parts, strict=True)}
+        self.shapes = first | {name: self.named[name] for name in self.named if name != FIRST}
 
-    def first(self, generator: torch.Generator) -> Tensor:
-        """A first vector."""
+    def first(self, generator: torch.Generator) -> Weights:
+        """First values, by the names of `named`."""
         one, other = (uniform(dense_shapes("critic", self._sizes), generator) for _ in range(2))
-        weights: Weights = {}
-        for name in self.layout.shapes:
-            pair = torch.stack([one[name], other[name]])
-            weights[name] = pair.mT if name.endswith("weight") else pair.unsqueeze(1)
-        return self.layout.join(weights)
+        pairs = {name: torch.stack([one[name], other[name]]) for name in self.named}
+        return {name: pair.mT if name.endswith("weight") else pair.unsqueeze(1) for name, pair in pairs.items()}
+
+    def joined(self, named: Mapping[str, Tensor]) -> Weights:
+        """From the names of `named` to those of `shapes`."""
+        parts = zip(READ, torch.split(named[FIRST], self._parts, 1), strict=True)
+        return {f"critic.0.{part}": weight for part, weight in parts} | {
+            name: named[name] for name in self.named if name != FIRST
+        }
+
+    def parted(self, weights: Mapping[str, Tensor]) -> Weights:
+        """Back from the names of `shapes` to those of `named`."""
+        first = torch.cat([weights[f"critic.0.{part}"] for part in READ], 1)
+        return {name: first if name == FIRST else weights[name] for name in self.named}
+
+    def seen(self, weights: Mapping[str, Tensor], flat: Tensor) -> Tensor:
+        """What the first layer makes of normalised observations, (B, inputs), before it sees actions; (2, B, units)."""
+        return torch.baddbmm(weights["critic.0.bias"], flat.expand(2, -1, -1), weights["critic.0.observation"])
 
     def __call__(
-        self, weights: Mapping[str, Tensor], flat: Tensor, action: Tensor, masks: Sequence[Tensor] = ()
+        self, weights: Mapping[str, Tensor], seen: Tensor, action: Tensor, masks: Sequence[Tensor] = ()
     ) -> Tensor:
         """Values, shape (2, B).
 
         Args:
-            weights: By name.
-            flat: Normalised observations, shape (B, inputs).
+            weights: By the names of `shapes`.
+            seen: The observations, as the method of this name gives them: several actions can share it.
             action: In -1..1, shape (B, A).
             masks: Of dropout, shape (2, B, units), one a hidden layer; none without.
         """
-        values = self._first_layer(weights["critic.0.weight"], weights["critic.0.bias"], flat, action)
+        values = torch.baddbmm(seen, action.expand(2, -1, -1), weights["critic.0.action"])
         for number in range(1, len(self._sizes) - 1):
             values = self._activation(values)
             if masks:
                 values = values * masks[number - 1]
             values = torch.baddbmm(weights[f"critic.{number}.bias"], values, weights[f"critic.{number}.weight"])
         return values.squeeze(2)
-
-    def _first_layer(self, weight: Tensor, bias: Tensor, flat: Tensor, action: Tensor) -> Tensor:
-        if weight.requires_grad:
-            return torch.baddbmm(bias, torch.cat([flat, action], 1).expand(2, -1, -1), weight)
-        # where only the action learns, the gradient of the many other inputs is spared
-        seen = torch.baddbmm(bias, flat.expand(2, -1, -1), weight[:, : self._inputs])
-        return torch.baddbmm(seen, action.expand(2, -1, -1), weight[:, self._inputs :])
