@@ -33,14 +33,16 @@ def read_yaml(path: Path) -> Tree:
     """Read one YAML file whose top level is a mapping.
 
     Raises:
-        ConfigError: If it is missing, is not YAML or holds something else.
+        ConfigError: If it is missing, is not YAML, gives a key twice or holds something else.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration file: {error}", where=str(path)) from error
     try:
-        tree = yaml.safe_load(text)
+        tree = _load_yaml(text)
+    except _DuplicateKey as error:
+        raise ConfigError(f"the key {error.key!r} is given twice", where=f"{path}, line {error.line}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {' '.join(str(error).split())}", where=str(path)) from error
     if tree is None:
@@ -64,8 +66,10 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
 def override(tree: Mapping[str, Any], settings: Iterable[str]) -> Tree:
     """Apply `a.b=c` overrides; the value is read as YAML, so numbers, lists and null work.
 
+    A number addresses an element of a list that is there already, counted from 0: `data.sources.0.path=FILE`.
+
     Raises:
-        ConfigError: If a setting has no `=` or its value is not YAML.
+        ConfigError: If a setting has no `=`, its value is not YAML or a list has no such element.
     """
     result: Tree = dict(tree)
     for setting in settings:
@@ -77,14 +81,71 @@ def override(tree: Mapping[str, Any], settings: Iterable[str]) -> Tree:
                 expected="key=value, for example limits.max_leverage=2",
             )
         try:
-            value = yaml.safe_load(text)
+            value = _load_yaml(text)
+        except _DuplicateKey as error:
+            raise ConfigError(f"the key {error.key!r} is given twice", where=setting) from error
         except yaml.YAMLError as error:
             raise ConfigError("the value of a --set override is not valid YAML", where=setting) from error
-        nested: Any = value
-        for part in reversed(key.strip().split(".")):
-            nested = {part: nested}
-        result = merge(result, nested)
+        result = _placed(result, key.strip().split("."), 0, value, setting)
     return result
+
+
+def _placed(node: Any, path: Sequence[str], depth: int, value: Any, setting: str) -> Any:
+    """A copy of the node with the value at what is left of the path; mappings are merged, as `merge` does."""
+    if depth == len(path):
+        return merge(node, value) if isinstance(node, Mapping) and isinstance(value, Mapping) else value
+    part = path[depth]
+    if isinstance(node, list):
+        index = _element(node, path, depth, setting)
+        return [*node[:index], _placed(node[index], path, depth + 1, value, setting), *node[index + 1 :]]
+    branch = dict(node) if isinstance(node, Mapping) else {}
+    branch[part] = _placed(branch.get(part), path, depth + 1, value, setting)
+    return branch
+
+
+def _element(values: Sequence[Any], path: Sequence[str], depth: int, setting: str) -> int:
+    name, part = ".".join(path[:depth]), path[depth]
+    if part.isdecimal() and int(part) < len(values):
+        return int(part)
+    last = len(values) - 1
+    raise ConfigError(
+        f"{name} has no element {part}" if part.isdecimal() else f"{name} is a list, and {part!r} is no place in it",
+        where=setting,
+        expected=f"a number from 0 to {last}" if last > 0 else "0, the only element" if last == 0 else "no element",
+        hint=f"to replace the whole list: {name}=[...]",
+    )
+
+
+class _DuplicateKey(yaml.YAMLError):
+    """YAML forbids a key twice in one mapping; the parser would silently take the last one."""
+
+    def __init__(self, key: str, line: int) -> None:
+        super().__init__(key)
+        self.key = key
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which refuses a key that is given twice."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # looked at before `<<` is merged in, since a key may override a merged one
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise _DuplicateKey(key.value, key.start_mark.line + 1)
+                seen.add((key.tag, key.value))
+        return node
+
+
+def _load_yaml(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def parse(model: type[M], tree: Mapping[str, Any], where: str) -> M:

@@ -146,9 +146,9 @@ class SyntheticBars:
 
     def _chunks(self) -> Iterator[BarBlock]:
         year = sessions_between(self._instrument, self._start_ns + 1, self._start_ns + YEAR_NS)
-        walk = _Walk(self._instrument, self._config, self._seed, _minutes_a_year(year))
+        walk = _Walk(self._instrument, self._config, self._seed, minutes_a_year(year))
         seq = 0
-        for minutes in _chunked(_minutes(self._instrument, self._start_ns)):
+        for minutes in _chunked(open_minutes(self._instrument, self._start_ns)):
             columns, present = walk.next_chunk(minutes)
             present[0] |= seq == 0
             keep = np.flatnonzero(present)[: self._bars - seq]
@@ -161,7 +161,7 @@ class SyntheticBars:
 
 
 @dataclass(frozen=True, slots=True)
-class _Minutes:
+class OpenMinutes:
     """Minutes of open market: close time, place in time of day, and closed minutes before."""
 
     ts_event: Ints
@@ -169,7 +169,7 @@ class _Minutes:
     closed: Floats
 
 
-def _minutes(instrument: Instrument, start_ns: int) -> Iterator[_Minutes]:
+def open_minutes(instrument: Instrument, start_ns: int) -> Iterator[OpenMinutes]:
     """Minutes of one session after another, from the start for ever."""
     last_close, window = start_ns, start_ns
     while True:
@@ -185,7 +185,7 @@ def _minutes(instrument: Instrument, start_ns: int) -> Iterator[_Minutes]:
             closed = np.zeros(len(ts))
             closed[:1] = max(0, open_ns - last_close) / MINUTE_NS
             last_close = close_ns
-            yield _Minutes(ts, _activity(ts, open_ns, close_ns), closed)
+            yield OpenMinutes(ts, _activity(ts, open_ns, close_ns), closed)
         window += YEAR_NS
 
 
@@ -203,17 +203,17 @@ def _activity(ts: Ints, open_ns: int, close_ns: int) -> Floats:
     return np.asarray(0.65 + 0.7 * london + 1.1 * new_york)
 
 
-def _chunked(minutes: Iterator[_Minutes]) -> Iterator[_Minutes]:
+def _chunked(minutes: Iterator[OpenMinutes]) -> Iterator[OpenMinutes]:
     """The same minutes in pieces of exactly CHUNK."""
-    held: list[_Minutes] = []
+    held: list[OpenMinutes] = []
     size = 0
     for part in minutes:
         held.append(part)
         size += len(part.ts_event)
         while size >= CHUNK:
             joined = [np.concatenate([getattr(h, name) for h in held]) for name in ("ts_event", "activity", "closed")]
-            yield _Minutes(*(column[:CHUNK] for column in joined))
-            held = [_Minutes(*(column[CHUNK:] for column in joined))]
+            yield OpenMinutes(*(column[:CHUNK] for column in joined))
+            held = [OpenMinutes(*(column[CHUNK:] for column in joined))]
             size -= CHUNK
 
 
@@ -234,7 +234,7 @@ class _Walk:
         self._regime = 0
         self._left = self._spell_length()
 
-    def next_chunk(self, minutes: _Minutes) -> tuple[dict[str, Floats], Bools]:
+    def next_chunk(self, minutes: OpenMinutes) -> tuple[dict[str, Floats], Bools]:
         """Bars of the next CHUNK minutes, and which of them exist."""
         rng, n = self._rng, CHUNK
         shock, gap_shock, cluster_shock, volume_shock = rng.standard_normal((4, n))
@@ -251,7 +251,7 @@ class _Walk:
         volume = self._config.volume * liveliness * surprise * lognormal
         step = max(self._instrument.size_step, VOLUME_STEP)
         present = absent >= np.minimum(self._config.missing / liveliness, 0.9)
-        return {**prices, "volume": np.maximum(_to_grid(volume, step), step)}, present
+        return {**prices, "volume": np.maximum(to_grid(volume, step), step)}, present
 
     def _excitement(self, shocks: Floats) -> tuple[Floats, Floats]:
         """Multiple of the configured volatility, and drift, of each minute."""
@@ -297,16 +297,17 @@ class _Walk:
         tick = self._instrument.tick_size
         # continuous prices keep eight significant figures, which is readable and finer than any use
         step = tick or 10.0 ** (math.floor(math.log10(self._price)) - 7)
-        return {name: np.maximum(_to_grid(self._price * np.exp(values), step), step) for name, values in logs.items()}
+        return {name: np.maximum(to_grid(self._price * np.exp(values), step), step) for name, values in logs.items()}
 
 
-def _minutes_a_year(sessions: Sessions) -> float:
+def minutes_a_year(sessions: Sessions) -> float:
+    """Minutes in which the market is open in a year of these sessions."""
     span = float(sessions.closes[-1] - sessions.opens[0])
-    open_minutes = float((sessions.closes - sessions.opens).sum()) / MINUTE_NS
-    return open_minutes / span * 365.25 * DAY_NS
+    minutes = float((sessions.closes - sessions.opens).sum()) / MINUTE_NS
+    return minutes / span * 365.25 * DAY_NS
 
 
-def _to_grid(values: Floats, step: float) -> Floats:
+def to_grid(values: Floats, step: float) -> Floats:
     """Nearest multiples of the step, written with the step's decimals (1.1078, not 1.1078000000000001)."""
     exponent = Decimal(repr(step)).normalize().as_tuple().exponent
     decimals = max(0, -exponent) if isinstance(exponent, int) else 0

@@ -10,8 +10,11 @@ import typer
 from engine.cli import config, data, models
 from engine.cli.backtest import backtest
 from engine.cli.doctor import doctor
+from engine.cli.evaluate import evaluate
 from engine.cli.explain import explain
+from engine.cli.export import export
 from engine.cli.report import report
+from engine.cli.train import train
 from engine.cli.verify import verify
 
 app = typer.Typer(
@@ -25,7 +28,10 @@ app = typer.Typer(
 app.command()(backtest)
 app.command()(report)
 app.command()(explain)
+app.command()(evaluate)
 app.command()(verify)
+app.command()(train)
+app.command()(export)
 app.command()(doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

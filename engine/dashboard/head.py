@@ -95,7 +95,11 @@ def key_help(width: int, note: str, *, keys: bool) -> Line:
 
 def card_lines(state: DashboardState, width: int) -> list[Line]:
     """The figures side by side on three lines, as many as there is room for."""
-    every = cards(state)
+    return side_by_side(cards(state), width)
+
+
+def side_by_side(every: Sequence[Card], width: int) -> list[Line]:
+    """Cards on three lines, as many as there is room for."""
     count = max(1, min(len(every), (width - 1) // CARD_WIDTH))
     each = min(CARD_WIDTH_MAX, (width - 1) // count)
     lines: list[Line] = [[Segment(" ")], [Segment(" ")], [Segment(" ")]]

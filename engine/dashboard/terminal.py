@@ -182,6 +182,23 @@ def reading_keys(file: IO[str] | None, on_key: Callable[[str], None]) -> Iterato
             termios.tcsetattr(fd, termios.TCSANOW, before)
 
 
+@contextmanager
+def quiet(file: IO[str] | None) -> Iterator[None]:
+    """Keys are neither echoed nor read, and Ctrl-C still interrupts; the terminal is put back at the end."""
+    fd = _terminal_fd(file)
+    if fd is None:
+        yield
+        return
+    before = termios.tcgetattr(fd)
+    _quiet(fd)
+    try:
+        yield
+    finally:
+        with suppress(termios.error):
+            # what was typed meanwhile is not for the shell
+            termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+
+
 def _terminal_fd(file: IO[str] | None) -> int | None:
     try:
         usable = file is not None and file.isatty() and in_foreground(file)

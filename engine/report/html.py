@@ -24,7 +24,7 @@ from engine.report.presentation import (
     write,
 )
 
-SCRIPTS = ("page_data.js", "page_charts.js", "page_tables.js")
+SCRIPTS = ("page_layout.js", "page_data.js", "page_charts.js", "page_tables.js")
 CARDS = (
     "total_return",
     "buy_and_hold_return",
@@ -70,7 +70,6 @@ def write_report(run_folder: Path) -> Path:
 def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     """The page as text; everything that comes from the run is escaped."""
     files = resources.files("engine.report")
-    plotly = resources.files("plotly").joinpath("package_data", "plotly.min.js")
     facts = assumptions(manifest, metrics)
     parts = {
         "title": escape(title(manifest)),
@@ -87,9 +86,18 @@ def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], data: Mapping[
         "data": json.dumps(data, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c"),
         "css": files.joinpath("page.css").read_text(encoding="utf-8"),
         "js": "\n".join(files.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS),
-        "plotly": plotly.read_text(encoding="utf-8"),
+        "plotly": plotly_script(),
     }
-    template = files.joinpath("page.html").read_text(encoding="utf-8")
+    return fill(files.joinpath("page.html").read_text(encoding="utf-8"), parts)
+
+
+def plotly_script() -> str:
+    """The charting library, to be laid into a page."""
+    return resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+
+
+def fill(template: str, parts: Mapping[str, str]) -> str:
+    """A template with every `{{name}}` replaced, once: what is put in is not looked at again."""
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 

@@ -5,32 +5,11 @@ const MOST_CANDLES = 320;
 const MOST_MARKERS = 1200;
 const MINUTE = 60000;
 const WIDTHS = [1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 720, 1440, 2880, 10080, 43200].map((m) => m * MINUTE);
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [["toImage"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
 
 const times = DATA.chart.ts;
 const whole = times.length ? [times[0], times[times.length - 1]] : [0, 1];
 let visible = whole.slice();
 let chosen = 0;
-
-function axis(extra) {
-  return Object.assign({ gridcolor: color("line"), zerolinecolor: color("line"), linecolor: color("line"), automargin: true }, extra);
-}
-
-function baseLayout(extra) {
-  return Object.assign(
-    {
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: color("soft"), size: 12, family: "system-ui, Segoe UI, Roboto, DejaVu Sans, sans-serif" },
-      margin: { l: 60, r: 16, t: 8, b: 36 },
-      hoverlabel: { bgcolor: color("panel"), bordercolor: color("line"), font: { color: color("text") }, align: "left" },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: color("held"), activecolor: color("own") },
-      showlegend: false,
-    },
-    extra,
-  );
-}
 
 function visibleRows() {
   const from = Math.max(lowerBound(times, visible[0]) - 1, 0);

@@ -1,4 +1,3 @@
-"use strict";
 // What the page holds: typed columns decoded once, and small helpers that all charts share.
 
 const TYPES = { f8: Float64Array, f4: Float32Array, i4: Int32Array };
@@ -17,8 +16,6 @@ function decodeAll(tree) {
 
 const DATA = decodeAll(JSON.parse(document.getElementById("data").textContent));
 
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 const escapeText = (text) => String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 
 const money = (value) => value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.app.config import BacktestConfig
-from engine.config import load, merge, override, parse
+from engine.config import load, merge, override, parse, read_yaml
 from engine.errors import ConfigError
 
 
@@ -68,3 +68,51 @@ def test_missing_file_and_bad_override() -> None:
         load(BacktestConfig, [Path("nowhere.yaml")])
     with pytest.raises(ConfigError, match="--set"):
         load(BacktestConfig, [], ["max_leverage"])
+
+
+SOURCES = {"sources": [{"path": "a.csv", "keep": 1}, {"path": "b.csv"}], "layers": [256, 128], "none": []}
+
+
+def test_a_number_addresses_an_element_of_a_list() -> None:
+    settings = ["data.sources.1.path=c.csv", "data.layers.0=64", "data.sources.0={path: d.csv}"]
+    changed = override({"data": SOURCES}, settings)["data"]
+    assert changed["sources"] == [{"path": "d.csv", "keep": 1}, {"path": "c.csv"}]
+    assert changed["layers"] == [64, 128]
+    assert SOURCES["layers"] == [256, 128]  # the given tree stays as it is
+    assert SOURCES["sources"] == [{"path": "a.csv", "keep": 1}, {"path": "b.csv"}]
+    assert override({"a": {"0": 1}}, ["a.0=2", "a.1=3"]) == {"a": {"0": 2, "1": 3}}  # keys of a mapping stay texts
+    assert override({"a": 3}, ["a.b=1"]) == {"a": {"b": 1}}
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("data.sources.2.path=x", "data.sources has no element 2"),
+        ("data.sources.-1.path=x", "a number from 0 to 1"),
+        ("data.sources.path=x", "data.sources is a list, and 'path' is no place in it"),
+        ("data.none.0=x", "no element"),
+    ],
+)
+def test_places_outside_a_list_are_explained(setting: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override({"data": SOURCES}, [setting])
+    assert said in str(caught.value)
+    assert setting in str(caught.value)
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("limits:\n  max_leverage: 2\n  max_position: 1\n  max_leverage: 3\n")
+    with pytest.raises(ConfigError, match="'max_leverage' is given twice") as caught:
+        load(BacktestConfig, [file])
+    assert "line 4" in str(caught.value)
+    with pytest.raises(ConfigError, match="given twice"):
+        override({}, ["limits={max_leverage: 1, max_leverage: 2}"])
+
+
+def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("base: &base {a: 1, b: 2}\nmore: &more\n  <<: *base\n  b: 3\nlast:\n  <<: *more\n  a: 4\n")
+    tree = read_yaml(file)
+    assert tree["more"] == {"a": 1, "b": 3}
+    assert tree["last"] == {"a": 4, "b": 3}

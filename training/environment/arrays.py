@@ -106,14 +106,6 @@ def make_seen(envs: int) -> Seen:
     )
 
 
-def fresh_records(portfolio: PortfolioConfig) -> tuple[Records, Records]:
-    """Account and position at the beginning of an episode, as the simulator begins."""
-    account = np.zeros(1, ACCOUNT)
-    for name in ("initial", "cash", "equity", "peak_equity", "session_equity"):
-        account[name] = portfolio.initial_capital
-    return account, np.zeros(1, POSITION)
-
-
 def with_longer_equity(accounts: Accounts, length: int) -> Accounts:
     """Room for longer episodes."""
     equity = np.zeros((len(accounts.equity), length))

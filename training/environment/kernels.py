@@ -28,7 +28,7 @@ from agents.features.kernels.risk import RISK_PLACES, RISK_STATE, risk_metrics, 
 from agents.serving.seats import BOX_HIGH, BOX_LOW
 from engine.compiled import inlined, kernel
 from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
-from portfolio.kernels.row import advance_row
+from portfolio.kernels.row import advance_row, update_variance
 from portfolio.kernels.scan import apply_commands, clear
 
 decide_row = inlined(decide)
@@ -177,6 +177,14 @@ def book_of(accounts: Accounts, desk: Desk, session_ends: Any, e: int) -> Book:
 
 
 @inlined
+def last_tactical(due: Any, i: int) -> int:
+    """The row in which the tactical window seen in row i became known; an earlier one only where an episode begins."""
+    while not due[i] & TACTICAL_DUE:
+        i -= 1
+    return i
+
+
+@inlined
 def signal(view: View, seen: Seen, desk: Desk, actions: Any, e: int, i: int) -> None:
     """Lay the actions of the agents that are due where the ensemble reads them."""
     signals = desk.signals[0, 0]
@@ -190,7 +198,7 @@ def signal(view: View, seen: Seen, desk: Desk, actions: Any, e: int, i: int) -> 
         signals[TIMING] = min(max(np.float64(tactical[e, 0]), LOW_TIMING), HIGH_TIMING)
         signals[STOP_DISTANCE] = min(max(np.float64(tactical[e, 1]), LOW_STOP), HIGH_STOP)
         signals[SCALE] = min(max(np.float64(tactical[e, 2]), LOW_SCALE), HIGH_SCALE)
-        signals[ATR] = view.atr[i]
+        signals[ATR] = view.atr[last_tactical(view.due, i)]
     if seen.due[e, RISK]:
         signals[RISK_CLOCK] = 1.0
         desk.params[FIXED_LEVEL] = risk[e]
@@ -389,22 +397,32 @@ def move(
 
 @kernel
 def begin(
-    accounts: Accounts, seen: Seen, desk: Desk, account: Any, position: Any, which: Any, starts: Any, lengths: Any
+    accounts: Accounts,
+    seen: Seen,
+    desk: Desk,
+    carried: Any,
+    positions: Any,
+    risk: Any,
+    which: Any,
+    starts: Any,
+    lengths: Any,
 ) -> None:
-    """Put environments with fresh accounts before the first rows of their episodes; `move` takes them through these.
+    """Put environments with idle accounts before the first rows of their episodes; `move` takes them through these.
 
     Args:
-        account: The fresh ACCOUNT, shape (1,).
-        position: The fresh POSITION, shape (1,).
+        carried: ACCOUNT, shape (k,).
+        positions: POSITION, shape (k,).
+        risk: RISK_STATE, shape (k,).
         which: Environments, int64, shape (k,).
         starts: First row of each, int64, shape (k,).
         lengths: Most steps of each, int64, shape (k,).
     """
     for k in range(which.shape[0]):
         e = which[k]
-        accounts.accounts[e] = account[0]
-        accounts.positions[e, 0] = position[0]
+        accounts.accounts[e] = carried[k]
+        accounts.positions[e, 0] = positions[k]
         accounts.memory[e, :] = 0.0
+        accounts.memory[e, :RISK_PLACES].view(RISK_STATE)[0] = risk[k]
         accounts.memory[e, LEVEL] = np.nan
         desk.counts[min(e, desk.counts.shape[0] - 1), FILLS] = 0
         episode = accounts.episodes[e]
@@ -413,6 +431,30 @@ def begin(
         episode.average = episode.square = episode.drawdown = 0.0
         seen.terms[e, :, :] = 0.0
         seen.terminated[e] = seen.truncated[e] = False
+
+
+@kernel
+def idle_variances(bars: Any, firsts: Any, decay: float, position: Any, out: Any) -> None:
+    """Mark and variance with which a position arrives at every row of sources that lie end to end.
+
+    Args:
+        bars: The Bars of all sources.
+        firsts: First row of each, ascending, int64.
+        decay: Of the variance.
+        position: POSITION, shape (1,); scratch.
+        out: Mark and variance before the row, shape (R, 2).
+    """
+    record, source = position[0], 0
+    for i in range(out.shape[0]):
+        if source < firsts.shape[0] and i == firsts[source]:
+            record.mark = record.variance = 0.0
+            record.seen = 0
+            source += 1
+        out[i, 0], out[i, 1] = record.mark, record.variance
+        if bars.present[i, 0]:
+            update_variance(record, bars.close[i, 0], decay)
+            record.mark = bars.close[i, 0]
+            record.seen += 1
 
 
 @kernel

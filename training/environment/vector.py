@@ -17,6 +17,7 @@ from portfolio.config import PortfolioConfig
 from portfolio.simulator import copied
 from training.config import ROLES
 from training.environment import arrays
+from training.environment.idle import IdleAccounts
 from training.environment.kernels import begin, find_bad_action, move, see_again
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
@@ -88,7 +89,7 @@ class VectorEnv:
         self._desk = arrays.make_desk(market, portfolio, ensemble, rewards, envs if record_fills else 1)
         self._accounts = arrays.make_accounts(portfolio, envs)
         self._seen = arrays.make_seen(envs)
-        self._fresh = arrays.fresh_records(portfolio)
+        self._begin = IdleAccounts(market, portfolio)
         self._fault = np.zeros(2, np.int64)
         self._all = np.arange(envs)
         none = np.zeros(envs, np.int64)
@@ -159,7 +160,7 @@ class VectorEnv:
         return working
 
     def fills(self, env: int) -> Records:
-        """FILL records of one environment's episode so far, a copy; `seq` counts bars from the episode's first row.
+        """FILL records of one environment's episode so far, a copy; `seq` is the row within its source.
 
         Raises:
             UsageError: If fills are not recorded.
@@ -169,7 +170,9 @@ class VectorEnv:
         return copied(self._desk.fills[env], int(self._desk.counts[env, 0]))
 
     def reset(self, which: ArrayLike, starts: ArrayLike, lengths: ArrayLike) -> None:
-        """Begin episodes: fresh accounts, taken through the first row and observed; every agent is due.
+        """Begin episodes: accounts that stood idle, taken through the first row and observed; every agent is due.
+
+        They are what a backtest's account is there that has not traded since the first bar of the source.
 
         Args:
             which: Environments, shape (k,).
@@ -187,7 +190,7 @@ class VectorEnv:
         longest = int(bars.max()) + 1
         if longest > self._accounts.equity.shape[1]:
             self._accounts = arrays.with_longer_equity(self._accounts, longest)
-        begin(self._accounts, self._seen, self._desk, *self._fresh, envs, first, bars)
+        begin(self._accounts, self._seen, self._desk, *self._begin.at(first), envs, first, bars)
         self._move(self._idle, envs, single=True)
 
     def step(self, actions: Actions) -> None:

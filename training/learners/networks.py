@@ -18,13 +18,14 @@ from training.learners.parameters import Shape, Weights
 
 Activation = Literal["relu", "tanh"]
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
+Array = NDArray[np.float32]
 
 
 class Statistics(NamedTuple):
     """Mean and standard deviation of the last axis of observations, float32, shape (K,)."""
 
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
+    mean: Array
+    std: Array
 
     @classmethod
     def identity(cls, features: int) -> Statistics:
@@ -52,6 +53,12 @@ class Normalise:
             observation = ((observation - self._mean) / self._std).clamp(-CLIP, CLIP)
         return observation.flatten(1)
 
+    def rows(self, observation: Array) -> Array:
+        """The same in NumPy, of shape (N, ..., K), to (N, inputs)."""
+        if self.statistics is not None:
+            observation = ((observation - self.statistics.mean) / self.statistics.std).clip(-CLIP, CLIP)
+        return observation.reshape(len(observation), -1)
+
 
 def dense_shapes(name: str, sizes: Sequence[int]) -> dict[str, Shape]:
     """Shapes of a stack of layers: `name.0.weight` (outputs, inputs), `name.0.bias` (outputs,), ..."""
@@ -68,6 +75,8 @@ def dense(
     values: Tensor,
     activation: Activation | None,
     masks: Sequence[Tensor] = (),
+    *,
+    linear_end: bool = False,
 ) -> Tensor:
     """Apply the layers called `name.0`, `name.1`, ..., each followed by the activation (if any).
 
@@ -76,26 +85,54 @@ def dense(
         name: Of the stack.
         values: Shape (B, inputs).
         activation: After every layer; None for a linear head.
-        masks: Dropout masks, one a layer, of zeros and 1 / (1 - rate); none without dropout.
+        masks: Dropout masks, one a layer (but a linear end), of zeros and 1 / (1 - rate); none without dropout.
+        linear_end: Whether the last layer goes without activation and dropout.
     """
     number = 0
     while f"{name}.{number}.weight" in weights:
         values = nnf.linear(values, weights[f"{name}.{number}.weight"], weights[f"{name}.{number}.bias"])
+        number += 1
+        if linear_end and f"{name}.{number}.weight" not in weights:
+            break
         if activation is not None:
             values = ACTIVATIONS[activation](values)
         if masks:
-            values = values * masks[number]
+            values = values * masks[number - 1]
+    return values
+
+
+def dense_numpy(
+    weights: Mapping[str, Array], name: str, values: Array, activation: Activation | None, *, linear_end: bool = False
+) -> Array:
+    """What `dense` computes without dropout, in NumPy: several times as fast for the few rows of a decision."""
+    number = 0
+    while f"{name}.{number}.weight" in weights:
+        values = values @ weights[f"{name}.{number}.weight"].T
+        values += weights[f"{name}.{number}.bias"]
         number += 1
+        if activation is None or (linear_end and f"{name}.{number}.weight" not in weights):
+            continue
+        if activation == "relu":
+            np.maximum(values, np.float32(0.0), out=values)
+        else:
+            np.tanh(values, out=values)
     return values
 
 
 def orthogonal(shapes: Mapping[str, Shape], gains: Mapping[str, float], generator: torch.Generator) -> Weights:
-    """First values: orthogonal matrices, scaled by the gain of the stack that they belong to (default sqrt 2)."""
+    """First values: orthogonal matrices and biases of 0.
+
+    Args:
+        shapes: By name.
+        gains: By name of a layer (`policy.2`) or else of its stack (`policy`); sqrt 2 without one.
+        generator: Of the random numbers.
+    """
     weights: Weights = {}
     for name, shape in shapes.items():
         weights[name] = torch.zeros(shape)
         if name.endswith("weight"):
-            gain = gains.get(name.split(".", maxsplit=1)[0], math.sqrt(2.0))
+            stack = gains.get(name.split(".", maxsplit=1)[0], math.sqrt(2.0))
+            gain = gains.get(name.removesuffix(".weight"), stack)
             torch.nn.init.orthogonal_(weights[name], gain, generator=generator)
     return weights
 
@@ -118,6 +155,6 @@ def dropout_masks(
     if rate == 0.0:
         return []
     keep = 1.0 - rate
-    return [
-        (torch.rand((rows, size), generator=generator) < keep).to(device, torch.float32).div_(keep) for size in sizes
-    ]
+    drawn = torch.rand(rows * sum(sizes), generator=generator) < keep
+    masks = drawn.to(device, torch.float32).div_(keep)
+    return [part.view(rows, -1) for part in torch.split(masks, [rows * size for size in sizes])]

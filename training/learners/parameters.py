@@ -11,8 +11,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim.adam import adam
+
+from engine.errors import DataError
 
 Shape = tuple[int, ...]
 Weights = dict[str, Tensor]
@@ -36,13 +41,65 @@ class Layout:
         parts = torch.split(vector, self.sizes)
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
+    def leaves(self, vector: Tensor) -> Weights:
+        """The weights by name, as leaves of which `gradient` takes the gradient; they share the vector's memory.
+
+        Faster than the gradient of the vector through `split`, whose parts are put together from many zeros.
+        """
+        return {name: part.detach().requires_grad_() for name, part in self.split(vector).items()}
+
+    def gradient(self, loss: Tensor, leaves: Mapping[str, Tensor], out: Tensor | None = None) -> Tensor:
+        """Gradient of a loss, of shape (total,).
+
+        Args:
+            loss: One number.
+            leaves: Of every weight of this layout, from `leaves`.
+            out: Vector to write to (eager only: a compiled update has its own memory). A fresh vector of a megabyte
+                costs as much as filling it.
+        """
+        parts = torch.autograd.grad(loss, [leaves[name] for name in self.shapes])
+        if out is None or torch.compiler.is_compiling():
+            return torch.cat([part.reshape(-1) for part in parts])
+        with torch.no_grad():
+            torch._foreach_copy_(list(self.split(out).values()), parts)
+        return out
+
     def join(self, weights: Mapping[str, Tensor]) -> Tensor:
         """The vector that holds these weights; a copy."""
         return torch.cat([weights[name].detach().reshape(-1) for name in self.shapes])
 
+    def arrays(self, vector: Tensor) -> dict[str, NDArray[np.float32]]:
+        """The weights by name as NumPy sees them: views of a vector on the CPU, copies from elsewhere."""
+        return {name: part.numpy() for name, part in self.split(vector.detach().cpu()).items()}
+
+    def from_arrays(self, weights: Mapping[str, NDArray[np.float32]]) -> Tensor:
+        """The vector that holds these weights, on the CPU; a copy.
+
+        Raises:
+            DataError: If one is missing, too many, or of another shape or type.
+        """
+        found = {name: (str(values.dtype), tuple(values.shape)) for name, values in weights.items()}
+        expected = {name: ("float32", shape) for name, shape in self.shapes.items()}
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                raise DataError(
+                    "the saved weights belong to another network",
+                    where=name,
+                    expected=_described(expected.get(name)),
+                    found=_described(found.get(name)),
+                )
+        return self.join({name: torch.from_numpy(values) for name, values in weights.items()})
+
+
+def _described(found: tuple[str, Shape] | None) -> str:
+    return "no such weights" if found is None else f"{found[0]} of shape {found[1]}"
+
 
 class Adam:
-    """Adam (Kingma and Ba, 2015) of one vector, written so that it can stand inside a compiled update.
+    """Adam (Kingma and Ba, 2015) of one vector, which can stand inside a compiled update.
+
+    Eagerly it is torch's fused kernel, one pass over memory; compiled, where that kernel cannot be, the same formula
+    written out. They agree to rounding.
 
     Args:
         like: The vector.
@@ -53,6 +110,9 @@ class Adam:
         self.mean = torch.zeros_like(like)
         self.square = torch.zeros_like(like)
         self.steps = torch.zeros((), device=like.device)
+        # beta1 and beta2 to the power of the steps: compiled, a power would be taken anew for every few elements
+        self.decays = torch.ones(2, device=like.device)
+        self._betas = torch.tensor([beta1, beta2], device=like.device)
         # a tensor, so that a new rate does not compile anew
         self.lr = torch.tensor(lr, device=like.device)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
@@ -60,13 +120,34 @@ class Adam:
     @torch.no_grad()
     def step(self, vector: Tensor, gradient: Tensor) -> None:
         """Move the vector against its gradient, in place."""
+        self.decays *= self._betas
+        if not torch.compiler.is_compiling():
+            self._fused(vector, gradient)
+            return
         self.steps += 1
         self.mean.lerp_(gradient, 1 - self.beta1)
         self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        correction1 = 1 - self.beta1**self.steps
-        correction2 = 1 - self.beta2**self.steps
+        correction1, correction2 = (1 - self.decays).unbind()
         scale = self.lr / correction1
-        vector -= scale * self.mean / ((self.square / correction2).sqrt() + self.eps)
+        vector -= scale * self.mean / (self.square.sqrt() / correction2.sqrt() + self.eps)
+
+    def _fused(self, vector: Tensor, gradient: Tensor) -> None:
+        adam(
+            [vector],
+            [gradient],
+            [self.mean],
+            [self.square],
+            [],
+            [self.steps],
+            fused=True,
+            amsgrad=False,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            lr=self.lr,
+            weight_decay=0.0,
+            eps=self.eps,
+            maximize=False,
+        )
 
     def state(self) -> dict[str, Any]:
         """What `load` takes."""
@@ -74,13 +155,27 @@ class Adam:
             "mean": self.mean.cpu().numpy().copy(),
             "square": self.square.cpu().numpy().copy(),
             "steps": float(self.steps),
+            "decays": self.decays.cpu().numpy().copy(),
             "lr": float(self.lr),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state; the tensors stay the same objects, which compiled code has bound."""
+        """Go on from a state; the tensors stay the same objects, which compiled code has bound.
+
+        Raises:
+            DataError: If the state is of a vector of another length.
+        """
+        for name, own in (("mean", self.mean), ("square", self.square), ("decays", self.decays)):
+            if np.shape(state[name]) != own.shape:
+                raise DataError(
+                    "the saved optimizer belongs to another network",
+                    where=name,
+                    expected=f"shape {tuple(own.shape)}",
+                    found=f"shape {np.shape(state[name])}",
+                )
         self.mean.copy_(torch.from_numpy(state["mean"]))
         self.square.copy_(torch.from_numpy(state["square"]))
+        self.decays.copy_(torch.from_numpy(state["decays"]))
         self.steps.fill_(state["steps"])
         self.lr.fill_(state["lr"])
 
@@ -89,6 +184,14 @@ def clipped_by_norm(gradient: Tensor, most: float) -> Tensor:
     """The gradient, shortened to a norm of at most `most`."""
     shortened: Tensor = gradient * (most / (gradient.norm() + 1e-6)).clamp(max=1.0)
     return shortened
+
+
+@torch.no_grad()
+def clip_by_norm(gradient: Tensor, most: float) -> Tensor:
+    """Shorten the gradient in place to a norm of at most `most`; the norm that it had."""
+    norm: Tensor = gradient.norm()
+    gradient.mul_((most / (norm + 1e-6)).clamp_(max=1.0))
+    return norm
 
 
 def compiled(function: F, wanted: bool) -> F:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.ensemble import Ensemble
+from agents.ensemble.kernels import SIGNAL_COLUMNS
 from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import resolve_ensemble
 from engine.blocks import BarBlock, Floats, Ints, concat
@@ -92,7 +93,7 @@ def backtest(
     portfolio: PortfolioConfig,
     cadence: str = "tactical",
 ) -> Backtest:
-    """Trade rows start to start + length with a fresh account; the market before is known."""
+    """Trade rows start to start + length with an account that stood idle; the market before is known."""
     ensemble = Ensemble(models, EnsembleConfig.model_validate({"risk_cadence": cadence}))
     ensemble.bind(bars.symbols, [instrument])
     first_ns = int(bars.ts_event[0])
@@ -101,6 +102,10 @@ def backtest(
     ensemble._seats = ensemble._make_seats(first_ns)
     for seat in ensemble._seats.values():
         seat.push(bars.slice(0, start))
+    if start:
+        nothing_decided = np.zeros((start, 1, SIGNAL_COLUMNS))
+        parts = (ensemble._decide, ensemble._params, ensemble._memory)
+        simulator.run_compiled(bars.slice(0, start), nothing_decided, *parts)
     step = ensemble.step(simulator, bars.slice(start, start + length + 1))
     return Backtest(step.ledger[:, 1], step.ledger[:, 4], step.fills, step.outputs, step.account)
 

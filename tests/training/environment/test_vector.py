@@ -173,6 +173,10 @@ def test_windows_are_those_of_the_keys_and_metrics_those_of_the_account() -> Non
         assert env.tactical.tobytes() == env.market.tactical_windows(env.tactical_key).tobytes()
     state = np.zeros(3, RISK_STATE)
     env = started(3)
+    for e, row in enumerate(env.rows.tolist()):
+        first = max(segment.start for segment in env.market.segments if segment.start <= row)
+        for _ in range(row - first):
+            update_risk(state[e], env.accounts[e])  # the account stood idle until here
     exposed = False
     for _ in range(200):
         exposed |= bool(env.risk[:, 2].any())

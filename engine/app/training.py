@@ -1,0 +1,96 @@
+"""A training from configuration to run folder: scene, trainer, records, final models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import UsageError
+from engine.log import logger
+from training.checkpoint import Checkpoint
+from training.checkpoint import load as load_checkpoint
+from training.config import TrainingConfig
+from training.export import export
+from training.trainer.scene import Scene
+from training.trainer.sinks import Sink
+from training.trainer.trainer import Outcome, Trainer
+
+log = logger("train")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a training leaves behind.
+
+    Attributes:
+        folder: The run folder.
+        outcome: What it ended with.
+        models: Folder of the exported networks: the best of those that were evaluated.
+    """
+
+    folder: Path
+    outcome: Outcome
+    models: Path
+
+
+def check_device(device: str) -> None:
+    """See that torch can compute there.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    import torch  # noqa: PLC0415 - takes two seconds, and mistakes in the command line should not wait for it
+
+    torch.set_num_threads(1)  # small matrices: a second thread only costs, and one makes the sums repeatable
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"torch cannot compute on {device!r}",
+            expected="cpu, or cuda where a GPU and a torch built for it are",
+            found=str(error).splitlines()[0],
+        ) from error
+
+
+def wire(
+    config: TrainingConfig,
+    checkpoints: Path,
+    sinks: Sequence[Sink],
+    *,
+    run: Path | None = None,
+    resume: Checkpoint | None = None,
+    device: str = "cpu",
+    compiled: bool = False,
+) -> Trainer:
+    """A trainer that is ready to run.
+
+    Raises:
+        GrandModelError: Whatever a person can mend.
+    """
+    check_device(device)
+    scene = Scene.prepare(config)
+    trainer = Trainer(scene, checkpoints, sinks=sinks, device=device, compiled=compiled, run=run)
+    if resume is not None:
+        trainer.load(resume.state, resume.note, resume.path)
+        log.info("resumed", checkpoint=str(resume.path), episode=trainer.episodes)
+    return trainer
+
+
+def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
+    """Train, and export what is best.
+
+    Args:
+        trainer: From `wire`.
+        folder: The run folder; its name is the version of the networks.
+    """
+    outcome = trainer.run()
+    models = folder / "models"
+    export(load_checkpoint(outcome.checkpoint), models, version_name(folder))
+    return TrainingRun(folder, outcome, models)
+
+
+def version_name(folder: Path) -> str:
+    """A version called like the folder, with what a name may not hold replaced."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in folder.resolve().name)
+    return name if name[:1].isalnum() else f"run{name}"

@@ -1,0 +1,43 @@
+"""Finding the checkpoint that a person means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from training.checkpoint import Checkpoint
+
+CHECKPOINT_FOLDERS = (".", "checkpoints")
+
+
+def find(source: Path) -> Checkpoint:
+    """The checkpoint that is meant, verified.
+
+    Raises:
+        UsageError: If a folder holds none.
+        DataError: If there is no such file.
+        CheckFailed: If it is damaged, or all of a folder are.
+    """
+    from engine.errors import UsageError
+    from training.checkpoint import SUFFIX, checkpoints, load, newest_good
+
+    if not source.is_dir():
+        return load(source)
+    folders = [source / name for name in CHECKPOINT_FOLDERS if checkpoints(source / name)]
+    if not folders:
+        raise UsageError(
+            "the folder holds no checkpoint",
+            where=str(source),
+            expected=f"files that end in {SUFFIX}, there or in its folder checkpoints",
+            hint="`grandmodel train` writes them",
+        )
+    newest = checkpoints(folders[0])[-1]
+    found = newest_good(folders[0])
+    if found is None:
+        return load(newest)  # says what is wrong with it
+    if found.path != newest:
+        from engine.cli.console import note
+
+        note(f"{newest.name} is damaged; {found.path.name} is the newest that is whole")
+    return found

@@ -1,0 +1,107 @@
+"""`grandmodel export`: from a checkpoint to a version of the models that can be served."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from agents.models.metadata import EnsembleMetadata
+    from training.checkpoint import Checkpoint
+
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CHECKPOINT|FOLDER",
+        help="A checkpoint, or a folder of checkpoints, of which the newest good one is taken.",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write; a version in it is replaced.")]
+Version = Annotated[
+    str | None,
+    typer.Option("--version", metavar="NAME", help="What to call it; else trained-EPISODE-HASH.", show_default=False),
+]
+Production = Annotated[
+    Path | None,
+    typer.Option("--production", metavar="FILE", help="Also write a production configuration.", show_default=False),
+]
+Add = Annotated[bool, typer.Option("--add", help="Also put the version into the store; see `grandmodel models`.")]
+Last = Annotated[bool, typer.Option("--last", help="The networks trained last, not those that were evaluated best.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+
+
+def export(
+    source: Source,
+    out: Out = Path("models") / "production",
+    version: Version = None,
+    production: Production = None,
+    add: Add = False,
+    last: Last = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the networks of a checkpoint as ONNX files and weights, verified and ready to serve.
+
+    Example: grandmodel export models/checkpoints --production configs/production/marl_models.yaml
+    """
+    from engine.cli.checkpoints import find
+    from engine.cli.extras import need_training
+
+    need_training()
+    from training.export import export as write
+    from training.export import write_production
+
+    checkpoint = find(source)
+    metadata = write(checkpoint, out, version, last=last)
+    if production is not None:
+        write_production(production, out)
+    store = _add(out) if add else None
+    facts = _facts(checkpoint, metadata, out, production, store)
+    if as_json:
+        typer.echo(json.dumps(facts, allow_nan=False))
+    else:
+        _show(facts)
+
+
+def _add(folder: Path) -> str:
+    from agents.models.store import ModelStore
+
+    store = ModelStore()
+    store.add(folder)
+    return str(store.root)
+
+
+def _facts(
+    checkpoint: Checkpoint, metadata: EnsembleMetadata, folder: Path, production: Path | None, store: str | None
+) -> dict[str, Any]:
+    from agents.models.metadata import ENSEMBLE_FILE, sha256_file
+
+    return {
+        "version": metadata.version,
+        "folder": str(folder),
+        "sha256": sha256_file(folder / ENSEMBLE_FILE),
+        "checkpoint": str(checkpoint.path),
+        "episode": metadata.metrics.get("episode"),
+        "metrics": metadata.metrics,
+        "files": [*metadata.files, ENSEMBLE_FILE],
+        "production": str(production) if production else None,
+        "store": store,
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    from engine.cli.console import note
+
+    numbers = ", ".join(
+        f"{name} {value:.6g}" for name, value in facts["metrics"].items() if name != "episode" and value is not None
+    )
+    episode = "" if facts["episode"] is None else f", networks of episode {facts['episode']:.0f}"
+    typer.echo(f"{facts['version']}: {len(facts['files'])} files in {facts['folder']}, sha256 {facts['sha256']}")
+    note(f"from   {facts['checkpoint']}{episode}{f': {numbers}' if numbers else ''}")
+    if facts["production"]:
+        note(f"wrote  {facts['production']}")
+    if facts["store"]:
+        note(f"store  {facts['store']}; `grandmodel models activate {facts['version']}` makes it the active one")

@@ -1,0 +1,72 @@
+"""Charts as data, drawn by `svg` beside Markdown and by the page's own script: nothing here knows how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Number = float | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line, or one set of bars.
+
+    Attributes:
+        name: For the legend; empty for none.
+        y: Values; None where there is none.
+        low, high: A band around a line, or the interval of a bar; empty for none.
+        color: Number of the colour, 0 to 5; 5 is the quiet one.
+        thin: A line that stands behind the others.
+    """
+
+    name: str
+    y: Sequence[Number]
+    low: Sequence[Number] = ()
+    high: Sequence[Number] = ()
+    color: int = 0
+    thin: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    Attributes:
+        name: For file names and element ids.
+        title: Above it.
+        kind: Lines over numbers, or bars over categories.
+        x: Numbers or categories; shared by every series.
+        series: At least one.
+        x_label, y_label: Of the axes.
+        percent: Whether values are fractions to be written as percentages.
+    """
+
+    name: str
+    title: str
+    kind: Literal["lines", "bars"]
+    x: Sequence[float] | Sequence[str]
+    series: Sequence[Series]
+    x_label: str = ""
+    y_label: str = ""
+    percent: bool = False
+
+    def tree(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Charts under one heading.
+
+    Attributes:
+        title: The heading.
+        note: What a reader needs to know to read them.
+        charts: One, or several small ones.
+    """
+
+    title: str
+    note: str
+    charts: Sequence[Chart]

@@ -1,0 +1,178 @@
+"""Named generators of synthetic bars: `data.sources[].generator` of a training configuration.
+
+    bars = generate("regime_drift", load_instrument("GENERIC"), 20_000, seed=1, parameters={"drift_bps": 1.0})
+
+Same name, instrument, seed, start and parameters, same bars; a longer series begins with the shorter.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from engine.blocks import BarBlock, concat
+from engine.config import parse
+from engine.errors import ConfigError, UsageError
+from engine.instruments import Instrument, NonNegative, Positive
+from engine.timeframe import DAY_NS
+from feeds.generators_bars import Draws, Generated, bars_of, close_times, first_price, year_of
+from feeds.generators_paths import (
+    Conditions,
+    ConstantPrice,
+    FlashCrash,
+    Gap,
+    Generator,
+    MeanReversion,
+    RandomWalk,
+    RegimeDrift,
+    Tail,
+    Trend,
+    TrendSideways,
+    Volatile,
+    ordered,
+)
+from feeds.synthetic import CALM, NORMAL, TURBULENT, SyntheticBars, SyntheticConfig
+
+START_NS = 19_723 * DAY_NS
+"""1 January 2024."""
+
+ALL_ROWS = 1 << 24
+
+
+class MonteCarlo(Generator):
+    """Bars of `feeds.synthetic`, whose volatility, drifts and tails are drawn for each scenario.
+
+    Attributes:
+        volatility_min, volatility_max: Annualised, in normal spells; drawn evenly on a logarithmic scale.
+        drift: Deviation of the annual drift of each of the three regimes (normal, calm, turbulent).
+        tail_min, tail_max: Degrees of freedom of the returns given the volatility.
+        clustering: Deviation of the log volatility inside a regime.
+        missing: Share of minutes without a bar.
+    """
+
+    volatility_min: Positive = 0.1
+    volatility_max: Positive = 0.6
+    drift: NonNegative = 0.5
+    tail_min: Tail = 3.0
+    tail_max: Tail = 10.0
+    clustering: Annotated[float, Field(ge=0, le=2)] = 0.35
+    missing: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        ordered("volatility", self.volatility_min, self.volatility_max)
+        ordered("tail", self.tail_min, self.tail_max)
+        return self
+
+    def scenario(self, rng: np.random.Generator) -> SyntheticConfig:
+        """One market of those that the parameters allow."""
+        low, high = math.log(self.volatility_min), math.log(self.volatility_max)
+        volatility = math.exp(rng.uniform(low, high))
+        tail = rng.uniform(self.tail_min, self.tail_max)
+        drifts = (self.drift * rng.standard_normal(3)).tolist()
+        regimes = [
+            regime.model_copy(update={"drift": drift})
+            for regime, drift in zip((NORMAL, CALM, TURBULENT), drifts, strict=True)
+        ]
+        first = int(rng.integers(3))
+        return SyntheticConfig(
+            price=self.price,
+            volatility=volatility,
+            regimes=tuple(regimes[first:] + regimes[:first]),
+            clustering=self.clustering,
+            tail=tail,
+            volume=self.volume,
+            missing=self.missing,
+        )
+
+
+GENERATORS: dict[str, type[Generator]] = {
+    "monte_carlo": MonteCarlo,
+    "random_walk": RandomWalk,
+    "regime_drift": RegimeDrift,
+    "mean_reversion": MeanReversion,
+    "trend": Trend,
+    "trend_sideways": TrendSideways,
+    "volatile": Volatile,
+    "conditions": Conditions,
+    "flash_crash": FlashCrash,
+    "gap": Gap,
+    "constant_price": ConstantPrice,
+}
+"""By name; the parameters of each are the fields of its model."""
+
+
+def find_generator(
+    name: str, parameters: Mapping[str, float] | None = None, where: str = "synthetic source"
+) -> Generator:
+    """A generator with its parameters.
+
+    Args:
+        name: One of `GENERATORS`.
+        parameters: By name; the others keep their defaults.
+        where: Key of the configuration, for messages.
+
+    Raises:
+        ConfigError: If there is none of that name, or a parameter is unknown or out of range; the nearest is named.
+    """
+    if name not in GENERATORS:
+        near = difflib.get_close_matches(name, GENERATORS, n=1, cutoff=0.5)
+        raise ConfigError(
+            f"no generator is called {name!r}",
+            where=where,
+            expected=f"one of {', '.join(GENERATORS)}",
+            hint=f"did you mean {near[0]}?" if near else None,
+        )
+    return parse(GENERATORS[name], parameters or {}, where=f"{where}, parameters of the generator {name}")
+
+
+def generate(
+    name: str,
+    instrument: Instrument,
+    bars: int,
+    seed: int,
+    parameters: Mapping[str, float] | None = None,
+    start_ns: int = START_NS,
+) -> BarBlock:
+    """1-minute bars of a named generator.
+
+    Args:
+        name: One of `GENERATORS`.
+        instrument: Its name, ticks, sizes and sessions are respected.
+        bars: How many.
+        seed: Of everything random.
+        parameters: Of the generator, by name.
+        start_ns: Bars close after this time, nanoseconds UTC.
+
+    Raises:
+        ConfigError: If the generator or a parameter is unknown or out of range.
+        UsageError: If the number of bars, the seed or the start makes no sense, or prices run away.
+    """
+    return generate_with_truth(find_generator(name, parameters), instrument, bars, seed, start_ns).bars
+
+
+def generate_with_truth(
+    generator: Generator, instrument: Instrument, bars: int, seed: int, start_ns: int = START_NS
+) -> Generated:
+    """The bars that `generate` gives, with what drives them.
+
+    Raises:
+        UsageError: If the number of bars, the seed or the start makes no sense, or prices run away.
+    """
+    if seed < 0:
+        raise UsageError("a seed cannot be negative", found=str(seed))
+    draws = Draws(seed)
+    if isinstance(generator, MonteCarlo):
+        config = generator.scenario(draws["scenario"])
+        source = SyntheticBars(instrument, bars, start_ns, draws["shocks"], config)
+        block = concat(list(source.blocks(ALL_ROWS)))
+        return Generated(block, np.zeros(len(block)))
+    ts_event = close_times(instrument, bars, start_ns)
+    path = generator.path(draws, bars, year_of(instrument, start_ns))
+    price = first_price(instrument, generator.price)
+    return Generated(bars_of(instrument, ts_event, path, price, generator.volume, draws), path.hidden)

@@ -1,0 +1,233 @@
+"""From `data.sources` of a configuration to the market that environments trade in, and its parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.aggregate import aggregated
+from engine.blocks import BarBlock, Floats, concat
+from engine.config import parse
+from engine.errors import ConfigError, DataError, UsageError
+from engine.instruments import Fees, Instrument, load_instrument
+from engine.paths import shipped
+from engine.timeframe import MINUTE_NS, format_timeframe, parse_timeframe
+from feeds.generators import START_NS, find_generator, generate_with_truth
+from feeds.generators_paths import Generator
+from feeds.quarantine import Quarantine
+from feeds.replay import HistoricalReplay, ReplayConfig
+from training.config import HistoricalSource, SyntheticSource, TrainingConfig
+from training.data.parts import WARMUP_MINUTES, Parts, Series, divide, remarks, require_episodes
+from training.environment.market import Market
+
+ALL_ROWS = 1 << 24
+RESERVE_MINUTES = 60
+"""Of a scenario beyond warm-up and episode: an episode begins at a close of all three agents' bars."""
+
+HALF_HOUR_NS = 30 * MINUTE_NS
+
+
+class Loaded(NamedTuple):
+    """Bars of one file or scenario.
+
+    Attributes:
+        name: For people.
+        bars: One symbol, called like the instrument.
+        hidden: What drives a generated market (see `feeds.generators_bars.Path`), shape (rows,); None of a file, and
+            of a scenario whose bars were joined to longer ones.
+        group: Number of the entry in `data.sources`.
+        historical: From a file.
+        bad_rows: Put aside while reading.
+    """
+
+    name: str
+    bars: BarBlock
+    hidden: Floats | None
+    group: int
+    historical: bool
+    bad_rows: int
+
+
+def load_market(config: TrainingConfig, seed: int) -> tuple[Market, Parts]:
+    """The market of a training and its division into parts.
+
+    Args:
+        config: Of the training.
+        seed: Of the generators.
+
+    Raises:
+        UsageError: If a file is missing or a part has no room for an episode; the key to change is named.
+        ConfigError: If a generator or parameter is unknown, or lengths of bars do not go together.
+        DataError: If a file is damaged or holds several symbols.
+    """
+    loaded = read_sources(config, seed)
+    return build_market(config, loaded)
+
+
+def build_market(config: TrainingConfig, loaded: list[Loaded]) -> tuple[Market, Parts]:
+    """The same from bars that are read already.
+
+    Raises:
+        UsageError: If a part has no room for an episode.
+    """
+    step = step_ns(config)
+    blocks = [(one.name, one.bars) for one in loaded]
+    market = Market.build(training_instrument(config), blocks, config.ensemble.risk_cadence, step)
+    series = [
+        Series(segment.start, segment.stop, one.group, one.historical)
+        for segment, one in zip(market.segments, loaded, strict=True)
+    ]
+    split, minutes = config.data.split, step // MINUTE_NS
+    parts = divide(series, split)
+    require_episodes(market, parts, split, config.training_params.episode_length, minutes)
+    bad = [f"{one.name}: {one.bad_rows:,} bad rows were put aside" for one in loaded if one.bad_rows]
+    return market, replace(parts, remarks=(*remarks(split, minutes), *bad))
+
+
+def training_instrument(config: TrainingConfig) -> Instrument:
+    """What is traded, with the fees of the training's simulator.
+
+    Raises:
+        UsageError: If there is no such instrument.
+        ConfigError: If its file does not fit.
+    """
+    instrument = load_instrument(config.instrument)
+    cost = config.reward_shaping.transaction_cost
+    return instrument if cost is None else instrument.model_copy(update={"fees": Fees(rate=cost)})
+
+
+def step_ns(config: TrainingConfig) -> int:
+    """Length of a bar of the environments: the first timeframe of history, else a minute; nanoseconds.
+
+    Raises:
+        ConfigError: If the first timeframe is not the shortest, or sources differ.
+    """
+    steps = {}
+    for number, source in enumerate(config.data.sources):
+        if isinstance(source, HistoricalSource):
+            lengths = [parse_timeframe(text) for text in source.timeframe]
+            if lengths[0] != min(lengths):
+                raise ConfigError(
+                    "the first timeframe is the length of a step, and so the shortest",
+                    where=f"data.sources.{number}.timeframe",
+                    found=", ".join(source.timeframe),
+                )
+            steps[lengths[0]] = number
+    if len(steps) > 1:
+        raise ConfigError(
+            "all files must give bars of one length",
+            where="data.sources",
+            found=", ".join(f"{format_timeframe(step)} in source {number}" for step, number in steps.items()),
+            hint="begin every timeframe with the same length",
+        )
+    return next(iter(steps), MINUTE_NS)
+
+
+def read_sources(config: TrainingConfig, seed: int) -> list[Loaded]:
+    """Bars of every file and scenario, in the order of the configuration.
+
+    Raises:
+        UsageError, ConfigError, DataError: As `load_market`.
+    """
+    instrument, step = training_instrument(config), step_ns(config)
+    found: list[Loaded] = []
+    for number, source in enumerate(config.data.sources):
+        if isinstance(source, HistoricalSource):
+            found.append(_read_file(number, source, instrument, step))
+        else:
+            length = source.length or default_length(config.training_params.episode_length, step)
+            found += _scenarios(number, source, instrument, step, length, seed)
+    return found
+
+
+def default_length(episode_length: int, step: int = MINUTE_NS) -> int:
+    """Bars of a scenario that is to hold one episode after the agents' warm-up.
+
+    Args:
+        episode_length: Bars.
+        step: Length of a bar, nanoseconds.
+    """
+    return episode_length + (WARMUP_MINUTES + RESERVE_MINUTES) * MINUTE_NS // step
+
+
+def scenario_seed(seed: int, source: int, number: int) -> tuple[int, int]:
+    """Seed of one scenario, and the time of day (of 1 January 2024) at which it starts, nanoseconds UTC.
+
+    Scenarios start at any half hour: otherwise agents would meet each hour of the day at one place of an episode only.
+    """
+    words = np.random.SeedSequence((seed, source, number)).generate_state(2, np.uint64)
+    return int(words[0] >> np.uint64(1)), START_NS + int(words[1] % np.uint64(48)) * HALF_HOUR_NS
+
+
+def _scenarios(
+    group: int, source: SyntheticSource, instrument: Instrument, step: int, length: int, seed: int
+) -> list[Loaded]:
+    generator = find_generator(source.generator, source.parameters, where=f"data.sources.{group}")
+    return [
+        Loaded(
+            f"{source.generator} {number}",
+            *_scenario(generator, instrument, step, length, scenario_seed(seed, group, number)),
+            group,
+            historical=False,
+            bad_rows=0,
+        )
+        for number in range(source.scenarios)
+    ]
+
+
+def _scenario(
+    generator: Generator, instrument: Instrument, step: int, length: int, origin: tuple[int, int]
+) -> tuple[BarBlock, Floats | None]:
+    made = generate_with_truth(generator, instrument, length * step // MINUTE_NS, *origin)
+    if step == MINUTE_NS:
+        return made
+    return concat(list(aggregated([made.bars], step, instrument))), None
+
+
+def _read_file(group: int, source: HistoricalSource, instrument: Instrument, step: int) -> Loaded:
+    key = f"data.sources.{group}"
+    path = _resolve(source.path, key)
+    how = {name: getattr(source, name) for name in ("labels", "timezone", "start", "end")}
+    reading = parse(ReplayConfig, {**how, "timeframe": format_timeframe(step)}, where=key)
+    quarantine = Quarantine()
+    try:
+        replay = HistoricalReplay(path, instrument, reading, quarantine)
+        _require_one_symbol(replay.symbols)
+        block = concat(list(replay.blocks(ALL_ROWS)))
+    except (UsageError, DataError) as error:
+        where = f"{key} ({error.where or source.path})"
+        raise type(error)(
+            error.what, where=where, expected=error.expected, found=error.found, hint=error.hint
+        ) from error
+    named = replace(block, symbols=(instrument.name,))
+    return Loaded(path.name, named, None, group, historical=True, bad_rows=quarantine.total)
+
+
+def _require_one_symbol(symbols: tuple[str, ...]) -> None:
+    if len(symbols) > 1:
+        raise DataError(
+            "the file holds several symbols",
+            expected="one symbol: agents are trained on one instrument",
+            found=", ".join(symbols[:5]) + (", ..." if len(symbols) > 5 else ""),
+            hint="write one file a symbol: `grandmodel data convert FILE --symbol NAME --out NEW`",
+        )
+
+
+def _resolve(name: str, key: str) -> Path:
+    """A file by its path, or the bars of a recording that ships by its name."""
+    path, recording = Path(name), shipped("replays") / name / "bars.parquet"
+    if path.is_file():
+        return path
+    if recording.is_file():
+        return recording
+    known = ", ".join(sorted(folder.parent.name for folder in shipped("replays").glob("*/bars.parquet")))
+    raise UsageError(
+        "the file of bars does not exist",
+        where=f"{key}.path",
+        expected=f"a CSV, Parquet or Feather file, or the name of a recording that ships: {known}",
+        found=name,
+        hint=f"--set {key}.path=FILE",
+    )

@@ -1,0 +1,42 @@
+"""What the three agents see and may do, as gymnasium spaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete, Space
+
+from agents.features.schema import find_seat
+from agents.serving.seats import SEATS
+
+
+def observation_space(seat: str) -> Box:
+    """What the agent of a seat sees: strategic (48, 13), tactical (60, 7), risk (10,); float32.
+
+    The bounds are the ranges to which features are clipped (docs/features.md), so every observation lies within.
+
+    Raises:
+        UsageError: If there is no such seat.
+    """
+    features = find_seat(seat).features
+    shape = SEATS[seat].observation
+    low = np.array([feature.low for feature in features], np.float32)
+    high = np.array([feature.high for feature in features], np.float32)
+    return Box(np.broadcast_to(low, shape), np.broadcast_to(high, shape), dtype=np.float32)
+
+
+def action_space(seat: str) -> Space[Any]:
+    """What the agent of a seat may do.
+
+    Strategic: 0 short, 1 neutral, 2 long. Tactical: entry timing 0..1, stop distance 0.001..0.05 of the entry price,
+    position scale 0.1..2. Risk: 0..4, exposure in quarters.
+
+    Raises:
+        UsageError: If there is no such seat.
+    """
+    output = SEATS[find_seat(seat).name].outputs["action"]
+    low, high = output.low or (), output.high or ()
+    if output.dtype.kind == "i":
+        return Discrete(int(high[0]) + 1)
+    return Box(np.array(low, np.float32), np.array(high, np.float32), dtype=np.float32)

@@ -1,0 +1,136 @@
+"""Who decides in an evaluation: learners, exported networks, and neutral stand-ins; none of them explores."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.ensemble.ensemble import Models
+from agents.serving.onnx_model import OnnxModel
+from agents.serving.risk_network import RiskNetwork
+from agents.serving.seats import BOX_HIGH, BOX_LOW
+from engine.blocks import Ints
+from engine.errors import UsageError
+from training.config import ROLES
+
+Observations = NDArray[np.float32]
+
+NEUTRAL_DIRECTION = 1
+NEUTRAL_TACTICS = (1.0, 0.05, 1.0)
+FULL_EXPOSURE = 4
+
+
+class Policy(Protocol):
+    """What the three agents do; observations are float32, the first axis counts them."""
+
+    def strategic(self, observations: Observations) -> Ints:
+        """0 short, 1 neutral, 2 long, of observations of shape (N, 48, 13)."""
+        ...
+
+    def tactical(self, observations: Observations) -> Observations:
+        """Entry timing, stop distance and position scale, shape (N, 3), of observations of shape (N, 60, 7)."""
+        ...
+
+    def risk(self, observations: Observations) -> Ints:
+        """Levels 0 to 4 of observations of shape (N, 10)."""
+        ...
+
+
+class ServedPolicy:
+    """Networks as they are served.
+
+    Args:
+        models: Of a version, see `agents.models.loading.load_ensemble`.
+
+    Raises:
+        UsageError: If a seat has no network.
+    """
+
+    def __init__(self, models: Models) -> None:
+        missing = [role for role in ROLES if getattr(models, role) is None]
+        if missing:
+            raise UsageError(
+                f"version {models.version} has no {missing[0]} network",
+                expected="a network in every seat",
+                hint="`grandmodel models list` shows the seats of every version",
+            )
+        self._strategic: OnnxModel = models.strategic  # type: ignore[assignment] # seen above
+        self._tactical: OnnxModel = models.tactical  # type: ignore[assignment] # likewise
+        self._risk: RiskNetwork = models.risk  # type: ignore[assignment] # likewise
+
+    def strategic(self, observations: Observations) -> Ints:
+        """The most probable direction."""
+        return self._strategic.run(observations)["action"]
+
+    def tactical(self, observations: Observations) -> Observations:
+        """The middle of the policy, within the box."""
+        return np.asarray(np.clip(self._tactical.run(observations)["action"], BOX_LOW, BOX_HIGH), np.float32)
+
+    def risk(self, observations: Observations) -> Ints:
+        """The level of greatest value."""
+        return self._risk.run(observations)["action"]
+
+
+class LearnedPolicy:
+    """Learners as they stand; no random number is drawn, so that evaluating changes nothing of a training.
+
+    Args:
+        ppo: A `training.learners.ppo.PPO`.
+        sac: A `training.learners.sac.SAC`.
+        dqn: A `training.learners.dqn.DQN`.
+    """
+
+    def __init__(self, ppo: Any, sac: Any, dqn: Any) -> None:
+        self._ppo, self._sac, self._dqn = ppo, sac, dqn
+
+    def strategic(self, observations: Observations) -> Ints:
+        """The most probable direction."""
+        return np.asarray(self._ppo.act(observations, explore=False).actions, np.int64)
+
+    def tactical(self, observations: Observations) -> Observations:
+        """The middle of the policy, within the box."""
+        return np.asarray(np.clip(self._sac.act(observations, explore=False), BOX_LOW, BOX_HIGH), np.float32)
+
+    def risk(self, observations: Observations) -> Ints:
+        """The level of greatest value."""
+        return np.asarray(self._dqn.greedy(observations), np.int64)
+
+
+class Neutral:
+    """A policy in which one agent is replaced by a stand-in that decides nothing of its own.
+
+    Strategic: always neutral, so that nothing is traded. Tactical: enters at once (timing 1), with a stop of 5 % and a
+    position scale of 1. Risk: always full exposure (level 4).
+
+    Args:
+        policy: Decides in the other seats.
+        seat: Which agent is replaced.
+
+    Raises:
+        UsageError: If there is no such seat.
+    """
+
+    def __init__(self, policy: Policy, seat: str) -> None:
+        if seat not in ROLES:
+            raise UsageError(f"no seat is called {seat!r}", expected=", ".join(ROLES))
+        self._policy, self.seat = policy, seat
+
+    def strategic(self, observations: Observations) -> Ints:
+        """Neutral, if this is the seat."""
+        if self.seat != "strategic":
+            return self._policy.strategic(observations)
+        return np.full(len(observations), NEUTRAL_DIRECTION, np.int64)
+
+    def tactical(self, observations: Observations) -> Observations:
+        """At once, a wide stop, the base size, if this is the seat."""
+        if self.seat != "tactical":
+            return self._policy.tactical(observations)
+        return np.tile(np.array(NEUTRAL_TACTICS, np.float32), (len(observations), 1))
+
+    def risk(self, observations: Observations) -> Ints:
+        """Full exposure, if this is the seat."""
+        if self.seat != "risk":
+            return self._policy.risk(observations)
+        return np.full(len(observations), FULL_EXPOSURE, np.int64)

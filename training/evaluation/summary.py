@@ -1,0 +1,269 @@
+"""The figures of an evaluation over its episodes: performance, risk, trading, and what each agent adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.blocks import Floats
+from engine.errors import UsageError
+from training.config import ROLES
+from training.evaluation.results import BINS, ActionUse, EpisodeResult
+from training.evaluation.statistics import (
+    Figure,
+    correlation_figure,
+    effective_count,
+    excess_kurtosis,
+    expected_shortfall,
+    figure,
+    mean_figure,
+    ratio_figure,
+    resampled_figure,
+    skewness,
+    value_at_risk,
+)
+
+Figures = Mapping[str, Figure]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All of it; every figure has a 95 % confidence interval where one can be given.
+
+    Attributes:
+        episodes: How many.
+        effective_episodes: How many that share no bars they count for; intervals rest on this number.
+        bars: Of all episodes together.
+        halted: Episodes that a hard limit ended.
+        performance: Of the reward of the team: mean, deviation, median, minimum, maximum, skewness, kurtosis (less
+            3); and the mean return of an episode.
+        risk: Means of Sharpe ratio, maximum drawdown and volatility over episodes, the worst drawdown, and VaR and
+            CVaR (95 %) of the returns of episodes; losses are negative.
+        trading: Over all round trips: win rate, profit factor, average and largest win and loss (account currency);
+            means over episodes of trades, exposure and fees.
+        terms: Mean of each term of the team's reward.
+        actions: All decisions together; None for a baseline.
+    """
+
+    episodes: int
+    effective_episodes: float
+    bars: int
+    halted: int
+    performance: Figures
+    risk: Figures
+    trading: Figures
+    terms: Figures
+    actions: ActionUse | None
+
+    def tree(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        groups = {"performance": self.performance, "risk": self.risk, "trading": self.trading, "terms": self.terms}
+        return {
+            "episodes": self.episodes,
+            "effective_episodes": self.effective_episodes,
+            "bars": self.bars,
+            "halted": self.halted,
+            **{name: {key: item.tree() for key, item in group.items()} for name, group in groups.items()},
+            "actions": None if self.actions is None else actions_tree(self.actions),
+        }
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What an agent adds: the team's reward less its reward with a neutral stand-in in the agent's place.
+
+    Attributes:
+        mean: Over episodes; the same bars are compared with each other.
+        deviation: Over episodes.
+        correlation: With the team's reward.
+        total_return: The same difference of the return of an episode.
+    """
+
+    mean: Figure
+    deviation: float | None
+    correlation: Figure
+    total_return: Figure
+
+    def tree(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {
+            "mean": self.mean.tree(),
+            "deviation": self.deviation,
+            "correlation": self.correlation.tree(),
+            "total_return": self.total_return.tree(),
+        }
+
+
+def summarise(results: Sequence[EpisodeResult]) -> Summary:
+    """The figures of an evaluation.
+
+    Raises:
+        UsageError: If there is no episode.
+    """
+    if not results:
+        raise UsageError("an evaluation needs at least one episode")
+    effective = counted(results)
+    return Summary(
+        episodes=len(results),
+        effective_episodes=effective,
+        bars=sum(result.bars for result in results),
+        halted=sum(result.halted is not None for result in results),
+        performance=_performance(results, effective),
+        risk=_risk(results, effective),
+        trading=_trading(results, effective),
+        terms={
+            term: mean_figure([float(np.mean(result.terms[term])) for result in results], effective)
+            for term in results[0].terms
+        },
+        actions=pooled_actions(results),
+    )
+
+
+def counted(results: Sequence[EpisodeResult]) -> float:
+    """How many episodes that share no bars these count for."""
+    return effective_count([result.start for result in results], [result.bars for result in results])
+
+
+def _deviation(values: Floats) -> Floats:
+    spread: Floats = values.std(axis=1, ddof=1) if values.shape[1] > 1 else np.full(len(values), np.nan)
+    return spread
+
+
+def _median(values: Floats) -> Floats:
+    middle: Floats = np.median(values, axis=1)
+    return middle
+
+
+def _performance(results: Sequence[EpisodeResult], effective: float) -> dict[str, Figure]:
+    rewards = np.array([result.reward for result in results])
+    return {
+        "mean_reward": mean_figure(rewards, effective),
+        "deviation": resampled_figure(_deviation, rewards, effective),
+        "median": resampled_figure(_median, rewards, effective),
+        "minimum": figure(float(rewards.min())),
+        "maximum": figure(float(rewards.max())),
+        "skewness": resampled_figure(skewness, rewards, effective),
+        "kurtosis": resampled_figure(excess_kurtosis, rewards, effective),
+        "total_return": mean_figure([result.total_return for result in results], effective),
+    }
+
+
+def _risk(results: Sequence[EpisodeResult], effective: float) -> dict[str, Figure]:
+    returns = [result.total_return for result in results]
+    depths = [result.max_drawdown for result in results]
+    return {
+        "sharpe": _mean_of_known([result.sharpe for result in results], effective),
+        "max_drawdown": mean_figure(depths, effective),
+        "worst_drawdown": figure(min(depths)),
+        "var_95": resampled_figure(value_at_risk, returns, effective),
+        "cvar_95": resampled_figure(expected_shortfall, returns, effective),
+        "volatility": _mean_of_known([result.volatility for result in results], effective),
+    }
+
+
+def _mean_of_known(values: Sequence[float | None], effective: float) -> Figure:
+    """Mean of what is defined; as large a share of the effective episodes as of the episodes."""
+    known = [value for value in values if value is not None]
+    return mean_figure(known, effective * len(known) / len(values))
+
+
+def _trading(results: Sequence[EpisodeResult], effective: float) -> dict[str, Figure]:
+    trades = [float(result.trades) for result in results]
+    wins, losses = [float(result.wins) for result in results], [float(result.losses) for result in results]
+    won, lost = [result.gross_profit for result in results], [result.gross_loss for result in results]
+    largest = [result.largest_win for result in results if result.largest_win is not None]
+    worst = [result.largest_loss for result in results if result.largest_loss is not None]
+    return {
+        "win_rate": ratio_figure(wins, trades, effective),
+        "profit_factor": ratio_figure(won, [-loss for loss in lost], effective),
+        "average_win": ratio_figure(won, wins, effective),
+        "average_loss": ratio_figure(lost, losses, effective),
+        "largest_win": figure(max(largest, default=None)),
+        "largest_loss": figure(min(worst, default=None)),
+        "trades": mean_figure(trades, effective),
+        "exposure": mean_figure([result.exposure for result in results], effective),
+        "fees": mean_figure([result.fees for result in results], effective),
+    }
+
+
+def contribution(results: Sequence[EpisodeResult], replaced: Sequence[EpisodeResult]) -> Contribution:
+    """What an agent adds.
+
+    Args:
+        results: Of the ensemble.
+        replaced: Of the same episodes with the agent's neutral stand-in.
+
+    Raises:
+        UsageError: If they are not the same episodes.
+    """
+    apart = differences(results, replaced, "reward")
+    effective = counted(results)
+    return Contribution(
+        mean=mean_figure(apart, effective),
+        deviation=float(np.std(apart, ddof=1)) if len(apart) > 1 else None,
+        correlation=correlation_figure(apart, [result.reward for result in results], effective),
+        total_return=mean_figure(differences(results, replaced, "total_return"), effective),
+    )
+
+
+def differences(results: Sequence[EpisodeResult], others: Sequence[EpisodeResult], name: str) -> list[float]:
+    """Differences of a figure, episode by episode.
+
+    Raises:
+        UsageError: If they are not the same episodes.
+    """
+    if [result.start for result in results] != [other.start for other in others]:
+        raise UsageError("only the same episodes can be compared", expected="the same starts, in the same order")
+    return [getattr(result, name) - getattr(other, name) for result, other in zip(results, others, strict=True)]
+
+
+def compare(results: Sequence[EpisodeResult], others: Sequence[EpisodeResult]) -> dict[str, Figure]:
+    """Mean differences to a baseline over the same episodes: reward and return.
+
+    Raises:
+        UsageError: If they are not the same episodes.
+    """
+    effective = counted(results)
+    return {name: mean_figure(differences(results, others, name), effective) for name in ("reward", "total_return")}
+
+
+def pooled_actions(results: Sequence[EpisodeResult]) -> ActionUse | None:
+    """The decisions of all episodes together; None where there are no agents."""
+    used = [result.actions for result in results if result.actions is not None]
+    if not used:
+        return None
+    tactical = np.sum([use.tactical for use in used], axis=0)
+    weight = np.array([sum(use.tactical[0]) for use in used], dtype=np.float64)[:, None]
+    total = max(float(weight.sum()), 1.0)
+    means = np.array([use.tactical_mean for use in used])
+    mean = (weight * means).sum(axis=0) / total
+    within = np.array([use.tactical_deviation for use in used]) ** 2
+    variance = (weight * (within + (means - mean) ** 2)).sum(axis=0) / total
+    return ActionUse(
+        strategic=_counts(np.sum([use.strategic for use in used], axis=0)),
+        risk=_counts(np.sum([use.risk for use in used], axis=0)),
+        tactical=tuple(_counts(row) for row in tactical),
+        tactical_mean=tuple(mean.tolist()),
+        tactical_deviation=tuple(np.sqrt(variance).tolist()),
+    )
+
+
+def _counts(values: Any) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)
+
+
+def actions_tree(use: ActionUse) -> dict[str, Any]:
+    """How often each action was taken, as JSON takes it."""
+    return {
+        ROLES[0]: dict(zip(("short", "neutral", "long"), use.strategic, strict=True)),
+        ROLES[1]: {
+            "bins": BINS,
+            "histograms": [list(row) for row in use.tactical],
+            "mean": list(use.tactical_mean),
+            "deviation": list(use.tactical_deviation),
+        },
+        ROLES[2]: list(use.risk),
+    }

@@ -1,0 +1,321 @@
+"""From a checkpoint to a version of the ensemble that can be served.
+
+A version's folder is described in `agents.models.metadata`. Dropout is a matter of training and is left out;
+statistics become the first step of each network. Needs nothing but the checkpoint.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.models.graphs import (
+    IR_VERSION,
+    OPSET,
+    Dense,
+    Normaliser,
+    risk_arrays,
+    risk_graph,
+    strategic_graph,
+    tactical_graph,
+)
+from agents.models.loading import load_ensemble
+from agents.models.metadata import (
+    ENSEMBLE_FILE,
+    RISK_WEIGHTS,
+    EnsembleMetadata,
+    FeatureSchema,
+    SeatMetadata,
+    listing,
+    model_file,
+    seal,
+    write_seat,
+)
+from agents.serving.risk_network import write_risk_weights
+from agents.serving.seats import SEATS
+from engine.config import parse
+from engine.errors import DataError, UsageError
+from training.checkpoint import Checkpoint, weights_sha256
+from training.config import AgentsConfig, Network
+
+Array = NDArray[np.float32]
+ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
+ALGORITHMS: Mapping[str, Literal["PPO", "SAC", "DQN"]] = {"strategic": "PPO", "tactical": "SAC", "risk": "DQN"}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One seat's network as it was learned.
+
+    Attributes:
+        seat: Its name.
+        weights: By name, float32; matrices join inputs (columns) to outputs (rows).
+        statistics: Of the features, each of shape (K,).
+        network: Its configuration.
+    """
+
+    seat: str
+    weights: Mapping[str, Array]
+    statistics: Normaliser
+    network: Network
+
+    def stack(self, name: str, *, activated: bool | Literal["hidden"]) -> list[Dense]:
+        """The layers called `name.0`, `name.1`, ...
+
+        Args:
+            name: Of the stack.
+            activated: Whether each is followed by the activation; "hidden" leaves the last one without.
+        """
+        count = sum(1 for key in self.weights if key.startswith(f"{name}.") and key.endswith(".weight"))
+        kind = ACTIVATIONS[self.network.activation]
+        layers = []
+        for number in range(count):
+            last = number == count - 1
+            active = activated is True or (activated == "hidden" and not last)
+            weight = np.ascontiguousarray(self.weights[f"{name}.{number}.weight"].T, dtype=np.float32)
+            bias = np.asarray(self.weights[f"{name}.{number}.bias"], dtype=np.float32)
+            layers.append(Dense(weight, bias, kind if active else ""))
+        return layers
+
+    def served(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the weights that are served; others are only kept in the .pth file."""
+        inputs, hidden = math.prod(SEATS[self.seat].observation), self.network.hidden_layers
+        if self.seat == "strategic":
+            shared = [inputs, *hidden[:-1]]
+            stacks = {"shared": shared, "policy": [shared[-1], hidden[-1], hidden[-1] // 2, 3]}
+        elif self.seat == "tactical":
+            stacks = {"trunk": [inputs, *hidden], "mean": [hidden[-1], 3], "log_deviation": [hidden[-1], 3]}
+        else:
+            stacks = {"trunk": [inputs, *hidden], "value": [hidden[-1], 1], "advantage": [hidden[-1], 5]}
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, sizes in stacks.items():
+            for number, (before, after) in enumerate(itertools.pairwise(sizes)):
+                shapes[f"{name}.{number}.weight"] = (after, before)
+                shapes[f"{name}.{number}.bias"] = (after,)
+        return shapes
+
+
+def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, Learned]:
+    """The networks of a checkpoint by seat: those of the best evaluation so far.
+
+    Args:
+        checkpoint: Of a training.
+        last: Take those that were trained last, however they were evaluated.
+
+    Raises:
+        DataError: If the checkpoint does not hold three networks that fit their seats, or a weight is not finite.
+    """
+    kept: Any = checkpoint.state.get("kept")
+    best = not last and isinstance(kept, Mapping) and kept.get("evaluation") is not None
+    try:
+        agents = parse(AgentsConfig, checkpoint.note["config"]["agents"], where=str(checkpoint.path))
+        networks = {seat: getattr(agents, f"{seat}_agent").network_architecture for seat in SEATS}
+        found = {
+            seat: Learned(
+                seat,
+                kept["weights"][seat] if best else checkpoint.state["learners"][seat]["weights"],
+                Normaliser(
+                    *(np.asarray(checkpoint.state["statistics"][seat][name], np.float32) for name in ("mean", "std"))
+                ),
+                networks[seat],
+            )
+            for seat in SEATS
+        }
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"the checkpoint is not that of a training: {error} is missing",
+            where=str(checkpoint.path),
+            expected="the weights and statistics of three agents, and the configuration",
+        ) from error
+    for one in found.values():
+        _check(one, str(checkpoint.path))
+    return found
+
+
+def evaluation_of(checkpoint: Checkpoint, *, last: bool = False) -> Mapping[str, Any]:
+    """What is known of how the exported networks do; nothing of the last ones where others were better."""
+    kept = checkpoint.state.get("kept")
+    if isinstance(kept, Mapping) and kept.get("evaluation") is not None and not last:
+        return {"episode": kept["episode"], **kept["evaluation"]}
+    if isinstance(kept, Mapping) and last:
+        return {"episode": checkpoint.note.get("episode")}
+    return {"episode": checkpoint.note.get("episode"), **(checkpoint.note.get("evaluation") or {})}
+
+
+def version_name(checkpoint: Checkpoint, *, last: bool = False) -> str:
+    """What a version is called where nobody says: the episode, and the first digits of the hash of its weights."""
+    digest = weights_sha256({seat: dict(one.weights) for seat, one in learned(checkpoint, last=last).items()})
+    return f"trained-{int(evaluation_of(checkpoint, last=last).get('episode') or 0)}-{digest[:8]}"
+
+
+def export(checkpoint: Checkpoint, folder: Path, version: str | None = None, *, last: bool = False) -> EnsembleMetadata:
+    """Write a version of the ensemble; the same checkpoint gives the same bytes.
+
+    The folder is written beside its place, verified as it will be when it is served, and moved there.
+
+    Args:
+        checkpoint: Of a training.
+        folder: Made; a version that lies there is replaced.
+        version: What to call it; see `version_name`.
+        last: As in `learned`.
+
+    Raises:
+        UsageError: If the folder holds something that is no version, or the version cannot be called so.
+        DataError: As `learned`.
+    """
+    networks = learned(checkpoint, last=last)
+    if folder.exists() and (not folder.is_dir() or (listing(folder) and not (folder / ENSEMBLE_FILE).is_file())):
+        raise UsageError(
+            "the folder holds something else",
+            where=str(folder),
+            expected="a new folder, an empty one, or one that holds an exported version",
+        )
+    part, old = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
+    for rest in (part, old):
+        shutil.rmtree(rest, ignore_errors=True)  # what a process that was killed left
+    part.mkdir(parents=True)
+    try:
+        for one in networks.values():
+            write_network(one, part)
+        found = _sealed(checkpoint, part, version or version_name(checkpoint, last=last), last=last)
+        load_ensemble(part)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return found
+
+
+def write_network(one: Learned, folder: Path) -> None:
+    """Write all files of one seat: .onnx, .pth and metadata, and for risk the arrays of compiled scans."""
+    (folder / model_file(one.seat)).write_bytes(_graph(one))
+    if one.seat == "risk":
+        write_risk_weights(folder / RISK_WEIGHTS, risk_arrays(one.statistics, *_risk_layers(one)))
+    (folder / weights_file(one.seat)).write_bytes(_pth(one))
+    hidden = one.network.hidden_layers
+    facts = SeatMetadata(
+        seat=one.seat,
+        algorithm=ALGORITHMS[one.seat],
+        hidden_layers=(*hidden, hidden[-1] // 2) if one.seat == "strategic" else hidden,
+        activation=one.network.activation,
+        parameters=sum(math.prod(shape) for shape in one.served().values()),
+        untrained=False,
+        features=FeatureSchema.current(one.seat),
+    )
+    write_seat(folder, facts)
+
+
+def weights_file(seat: str) -> str:
+    """Name of a seat's file of weights, which torch loads with `weights_only=True`."""
+    return f"{seat}_model.pth"
+
+
+def write_production(path: Path, folder: Path) -> None:
+    """Write a production configuration that names the networks of a folder.
+
+    Args:
+        path: YAML file, replaced.
+        folder: Of a version. A relative one is looked for beside the file and then under the working directory.
+    """
+    lines = [
+        "# Which networks decide when the ensemble trades; written by `grandmodel export`. Paths are looked for beside",
+        "# this file and then under the working directory. `enabled: false` leaves a seat empty.",
+        "models:",
+    ]
+    for seat in SEATS:
+        lines += [
+            f"  {seat}_agent:",
+            "    enabled: true",
+            # JSON's texts are YAML's too, whatever a path is called
+            f"    model_path: {json.dumps(str(folder / weights_file(seat)), ensure_ascii=False)}",
+            f"    onnx_path: {json.dumps(str(folder / model_file(seat)), ensure_ascii=False)}",
+        ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _check(one: Learned, where: str) -> None:
+    features = SEATS[one.seat].observation[-1]
+    for name, values in (("mean", one.statistics.mean), ("std", one.statistics.std)):
+        good = values.shape == (features,) and np.isfinite(values).all() and (name == "mean" or (values > 0).all())
+        if not good:
+            raise DataError(
+                f"the {name} of the {one.seat} features does not fit",
+                where=where,
+                expected=f"{features} finite numbers" + (" above 0" if name == "std" else ""),
+                found=f"shape {values.shape}",
+            )
+    for name, shape in one.served().items():
+        found = one.weights[name].shape if name in one.weights else None
+        if found != shape:
+            raise DataError(
+                f"the {one.seat} weights do not fit the network that the configuration describes",
+                where=f"{where}, {name}",
+                expected=f"shape {shape}",
+                found="nothing" if found is None else f"shape {found}",
+            )
+    for name, array in one.weights.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise DataError(
+                f"the {one.seat} weights are not finite numbers of float32",
+                where=f"{where}, {name}",
+                hint="export an earlier checkpoint: this training has gone astray",
+            )
+
+
+def _graph(one: Learned) -> bytes:
+    if one.seat == "strategic":
+        layers = [*one.stack("shared", activated=True), *one.stack("policy", activated="hidden")]
+        return strategic_graph(one.statistics, layers)
+    if one.seat == "tactical":
+        (mean,), (deviation,) = one.stack("mean", activated=False), one.stack("log_deviation", activated=False)
+        return tactical_graph(one.statistics, one.stack("trunk", activated=True), mean, deviation)
+    return risk_graph(one.statistics, *_risk_layers(one))
+
+
+def _risk_layers(one: Learned) -> tuple[list[Dense], Dense, Dense]:
+    (value,), (advantage,) = one.stack("value", activated=False), one.stack("advantage", activated=False)
+    return one.stack("trunk", activated=True), value, advantage
+
+
+def _pth(one: Learned) -> bytes:
+    import torch  # noqa: PLC0415 - takes seconds, and only exporting needs it
+
+    named = {**one.weights, "statistics.mean": one.statistics.mean, "statistics.std": one.statistics.std}
+    buffer = io.BytesIO()
+    torch.save({name: torch.from_numpy(np.ascontiguousarray(array).copy()) for name, array in named.items()}, buffer)
+    return buffer.getvalue()
+
+
+def _sealed(checkpoint: Checkpoint, folder: Path, version: str, *, last: bool) -> EnsembleMetadata:
+    numbers = {
+        name: (float(value) if math.isfinite(value) else None)
+        for name, value in evaluation_of(checkpoint, last=last).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    versions = {name: packages.version(name) for name in ("grandmodel", "torch", "onnx", "numpy")}
+    return seal(
+        folder,
+        version,
+        created_by="grandmodel export",
+        untrained=False,
+        seed=checkpoint.note.get("seed"),
+        training_data=tuple(checkpoint.note.get("training_data") or ()),
+        metrics=numbers,
+        versions={**versions, "onnx_ir": str(IR_VERSION), "onnx_opset": str(OPSET)},
+    )

@@ -1,0 +1,349 @@
+"""Proximal policy optimization with a clipped objective (Schulman et al., 2017).
+
+As Stable-Baselines3 has it: advantages normalised in each minibatch, orthogonal first weights, squared error of values
+without clipping, one gradient norm over everything, Adam with epsilon 1e-5.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.errors import UsageError
+from training.config import Network, PPOConfig
+from training.errors import ExplodingLoss
+from training.learners import parameters
+from training.learners.networks import (
+    Array,
+    Normalise,
+    Statistics,
+    dense,
+    dense_numpy,
+    dense_shapes,
+    dropout_masks,
+    orthogonal,
+)
+from training.learners.parameters import Adam, Layout, clip_by_norm
+from training.learners.rollout import Decisions, Rollout
+from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
+
+FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
+EPSILON = 1e-5
+"""Adam's, as in the authors' own code."""
+
+
+class Acted(NamedTuple):
+    """What a policy did, N rows each.
+
+    Attributes:
+        actions: Int64.
+        log_probabilities: Of these actions, float32.
+        values: Of the observations, float32.
+    """
+
+    actions: NDArray[np.int64]
+    log_probabilities: NDArray[np.float32]
+    values: NDArray[np.float32]
+
+
+class ActorCritic:
+    """Policy and value over a shared trunk.
+
+    The trunk has all hidden layers but the last; both heads go on with the last number of units, half of it, and their
+    outputs. The activation follows every layer but the outputs.
+
+    Args:
+        inputs: Elements of a flattened observation.
+        network: Hidden layers, activation, dropout.
+        actions: How many.
+    """
+
+    def __init__(self, inputs: int, network: Network, actions: int) -> None:
+        *shared, last = network.hidden_layers
+        self.activation = network.activation
+        self.hidden = (*shared, *2 * (last, max(last // 2, 1)))
+        self._shared = len(shared)
+        head = (shared[-1], last, max(last // 2, 1))
+        self.layout = Layout(
+            dense_shapes("shared", (inputs, *shared))
+            | dense_shapes("policy", (*head, actions))
+            | dense_shapes("value", (*head, 1))
+        )
+
+    def __call__(
+        self, weights: Mapping[str, Tensor], flat: Tensor, masks: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Logits, shape (B, A), and values, shape (B,), of normalised observations, shape (B, inputs).
+
+        Args:
+            weights: By name.
+            flat: Observations.
+            masks: Of dropout, one for each layer of `hidden`; none without.
+        """
+        trunk, heads = masks[: self._shared], masks[self._shared :]
+        hidden = dense(weights, "shared", flat, self.activation, trunk)
+        logits = dense(weights, "policy", hidden, self.activation, heads[:2], linear_end=True)
+        values = dense(weights, "value", hidden, self.activation, heads[2:], linear_end=True)
+        return logits, values.squeeze(1)
+
+    def rows(self, weights: Mapping[str, Array], flat: Array) -> tuple[Array, Array]:
+        """The same in NumPy, without dropout."""
+        hidden = dense_numpy(weights, "shared", flat, self.activation)
+        logits = dense_numpy(weights, "policy", hidden, self.activation, linear_end=True)
+        values = dense_numpy(weights, "value", hidden, self.activation, linear_end=True)
+        return logits, values[:, 0]
+
+
+class Minibatch(NamedTuple):
+    """What one step of the optimizer sees: normalised observations (B, inputs), actions (B,), columns (B, 3).
+
+    The columns are log probability, advantage and return.
+    """
+
+    flat: Tensor
+    action: Tensor
+    columns: Tensor
+    masks: list[Tensor]
+
+
+class PPO:
+    """The learner of numbered actions from its own decisions.
+
+    Acting is NumPy on the live weights, several times as fast as torch for a few observations; learning is torch.
+
+    Args:
+        observation_space: A box; observations are flattened inside.
+        action_space: Actions 0, 1, ...
+        config: Network and constants.
+        seed: Of first weights, exploration, dropout and the order of minibatches.
+        statistics: Of the last axis of observations; None uses them as they are.
+        device: Where updates are computed.
+        compiled: Compile the update; takes some seconds at the first one.
+        total_updates: Calls of `update` over the whole training, which an annealed learning rate needs to know.
+
+    Raises:
+        UsageError: If the spaces are of other kinds, or the learning rate falls towards an unknown end.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        config: PPOConfig,
+        *,
+        seed: int,
+        statistics: Statistics | None = None,
+        device: str | torch.device = "cpu",
+        compiled: bool = False,
+        total_updates: int | None = None,
+    ) -> None:
+        if config.anneal and total_updates is None:
+            raise UsageError("an annealed learning rate needs to know total_updates")
+        self.config = config
+        self.device = torch.device(device)
+        self.updates = 0
+        self.total_updates = total_updates
+        self._shape, actions = _sizes(observation_space, action_space)
+        self._network = ActorCritic(math.prod(self._shape), config.network_architecture, actions)
+        self._normalise = Normalise(statistics, self.device)
+        seeds = np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(3, np.uint64)
+        self._shuffling = torch.Generator().manual_seed(int(seeds[0]) >> 1)
+        self._exploration = np.random.Generator(np.random.PCG64(int(seeds[1])))
+        # nearly equal probabilities at first; values of the size of their targets
+        first = orthogonal(
+            self._network.layout.shapes,
+            {"policy.2": 0.01, "value.2": 1.0},
+            torch.Generator().manual_seed(int(seeds[2]) >> 1),
+        )
+        self._vector = self._network.layout.join(first).to(self.device)
+        self._gradient = torch.zeros_like(self._vector)
+        self._optimizer = Adam(self._vector, config.learning_rate, eps=EPSILON)
+        self._step = parameters.compiled(_Step(self._network, config), compiled)
+        self._views: dict[str, Array] | None = None
+
+    # Acting.
+
+    def act(self, observations: NDArray[np.float32], explore: bool = True) -> Acted:
+        """Decide.
+
+        Args:
+            observations: Shape (N, *observation).
+            explore: Draw from the policy (one number an observation); otherwise its likeliest action, the first of
+                equals, without drawing.
+        """
+        logits, values = self._forward(observations)
+        centred = logits - logits.max(1, keepdims=True)
+        shares = np.exp(centred)
+        sums = shares.cumsum(1)
+        if explore:
+            # inverse of the distribution function; a draw below 1 may still round up to the whole sum
+            draws = self._exploration.random(len(sums)).astype(np.float32) * sums[:, -1]
+            actions = np.minimum((sums <= draws[:, None]).sum(1), logits.shape[1] - 1)
+        else:
+            actions = logits.argmax(1)
+        chosen = centred[np.arange(len(actions)), actions] - np.log(sums[:, -1])
+        return Acted(actions, chosen, values)
+
+    def values(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values, shape (N,), of observations, shape (N, *observation): what `Rollout.reward` bootstraps from."""
+        return self._forward(observations)[1]
+
+    def _forward(self, observations: NDArray[np.float32]) -> tuple[Array, Array]:
+        if self._views is None:
+            self._views = self._network.layout.arrays(self._vector)
+        return self._network.rows(self._views, self._normalise.rows(observations))
+
+    # Learning.
+
+    def update(self, rollout: Rollout) -> dict[str, float]:
+        """Learn from the closed decisions of a rollout, which forgets them.
+
+        Each epoch shuffles them and takes whole minibatches; what is left over sits the epoch out.
+
+        Args:
+            rollout: With at least one minibatch of closed decisions.
+
+        Returns:
+            Means over the minibatches of `FIGURES`; the gradient norm is that before clipping.
+
+        Raises:
+            UsageError: If there are too few decisions.
+            ExplodingLoss: If a figure is not finite; the weights are spoilt then.
+        """
+        if len(rollout) < self.config.batch_size:
+            raise UsageError(
+                "a rollout is too short to learn from",
+                expected=f"at least {self.config.batch_size} rewarded decisions (batch_size)",
+                found=str(len(rollout)),
+            )
+        if self.config.anneal and self.total_updates is not None:
+            left = max(1.0 - self.updates / self.total_updates, 0.0)
+            self._optimizer.lr.fill_(self.config.learning_rate * left)
+        decisions = rollout.take(self.config.gamma, self.config.gae_lambda)
+        found = [self._step(self._vector, self._gradient, self._optimizer, batch) for batch in self._batches(decisions)]
+        self.updates += 1
+        if self.device.type != "cpu":
+            self._views = None
+        # fetched once for all minibatches
+        means = torch.stack(found).mean(0).cpu().tolist()
+        figures = dict(zip(FIGURES, means, strict=True))
+        if not math.isfinite(sum(means)):
+            raise ExplodingLoss(
+                "the loss of the PPO learner is no longer a finite number",
+                where=f"update {self.updates}",
+                found=", ".join(f"{name} {value:g}" for name, value in figures.items()),
+                hint="go on from the last checkpoint with a smaller learning_rate, or scale the rewards down",
+            )
+        return figures
+
+    def _batches(self, decisions: Decisions) -> Iterator[Minibatch]:
+        """The minibatches of an update."""
+        flat = self._normalise(torch.from_numpy(decisions.observation).to(self.device))
+        action = torch.from_numpy(decisions.action).to(self.device)
+        taken = np.stack([decisions.log_probability, decisions.advantage, decisions.returns], 1)
+        columns = torch.from_numpy(taken).to(self.device)
+        size, network = self.config.batch_size, self.config.network_architecture
+        for _ in range(self.config.epochs_per_update):
+            order = torch.randperm(len(action), generator=self._shuffling).to(self.device)
+            for start in range(0, len(action) - size + 1, size):
+                rows = order[start : start + size]
+                masks = dropout_masks(network.dropout, self._network.hidden, size, self._shuffling, self.device)
+                yield Minibatch(flat[rows], action[rows], columns[rows], masks)
+
+    # Saving.
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Copies of the weights by name: `shared.N`, `policy.N` and `value.N`, each `weight` and `bias`."""
+        return {name: values.copy() for name, values in self._network.layout.arrays(self._vector).items()}
+
+    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take over weights.
+
+        Raises:
+            DataError: If one is missing, too many, or of another shape.
+        """
+        self._vector.copy_(self._network.layout.from_arrays(weights))
+        self._views = None
+
+    def state(self) -> State:
+        """What `load` takes."""
+        return {
+            "weights": self.weights(),
+            "optimizer": self._optimizer.state(),
+            "updates": self.updates,
+            "exploration": generator_state(self._exploration),
+            "shuffling": torch_generator_state(self._shuffling),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, bit for bit.
+
+        Raises:
+            DataError: If it is the state of another network.
+        """
+        weights = self._network.layout.from_arrays(state["weights"])
+        self._optimizer.load(state["optimizer"])
+        self._vector.copy_(weights)
+        self._views = None
+        self.updates = int(state["updates"])
+        load_generator(self._exploration, state["exploration"])
+        load_torch_generator(self._shuffling, state["shuffling"])
+
+
+class _Step:
+    """One step of the optimizer as a function of tensors, run as it is or compiled whole."""
+
+    def __init__(self, network: ActorCritic, config: PPOConfig) -> None:
+        self.network = network
+        self.clip, self.entropy, self.value_loss = config.clip, config.entropy, config.value_loss
+        self.gradient_norm = config.gradient_norm
+
+    def __call__(self, vector: Tensor, gradient: Tensor, optimizer: Adam, batch: Minibatch) -> Tensor:
+        """Move the weights; `FIGURES` as one tensor.
+
+        Args:
+            vector: The weights.
+            gradient: Room for their gradient.
+            optimizer: Of the weights.
+            batch: What to learn from.
+        """
+        leaves = self.network.layout.leaves(vector)
+        loss, figures = self.loss(leaves, batch)
+        gradient = self.network.layout.gradient(loss, leaves, gradient)
+        norm = clip_by_norm(gradient, self.gradient_norm)
+        optimizer.step(vector, gradient)
+        return torch.stack([*figures, norm])
+
+    def loss(self, weights: Mapping[str, Tensor], batch: Minibatch) -> tuple[Tensor, list[Tensor]]:
+        """The objective (Schulman et al., 2017, equation 9, its sign turned) and what is worth reporting."""
+        before, advantage, returns = batch.columns.unbind(1)
+        logits, values = self.network(weights, batch.flat, batch.masks)
+        log_probabilities = logits.log_softmax(1)
+        log_ratio = log_probabilities.gather(1, batch.action.unsqueeze(1)).squeeze(1) - before
+        ratio = log_ratio.exp()
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        clipped = ratio.clamp(1.0 - self.clip, 1.0 + self.clip)
+        policy_loss = -torch.minimum(ratio * advantage, clipped * advantage).mean()
+        value_loss = nnf.mse_loss(values, returns)
+        entropy = -(log_probabilities.exp() * log_probabilities).sum(1).mean()
+        loss = policy_loss + self.value_loss * value_loss - self.entropy * entropy
+        with torch.no_grad():
+            kl = (ratio - 1.0 - log_ratio).mean()
+            outside = ((ratio - 1.0).abs() > self.clip).to(torch.float32).mean()
+        return loss, [policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, outside]
+
+
+def _sizes(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> tuple[tuple[int, ...], int]:
+    if not isinstance(observation_space, spaces.Box):
+        raise UsageError("PPO reads boxes of numbers", expected="a Box to observe", found=repr(observation_space))
+    if not isinstance(action_space, spaces.Discrete) or action_space.start != 0:
+        raise UsageError("PPO takes numbered actions", expected="a Discrete space from 0", found=repr(action_space))
+    return observation_space.shape, int(action_space.n)

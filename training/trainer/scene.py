@@ -1,0 +1,126 @@
+"""What a training takes place in: the market, its parts, and the statistics that its networks carry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.serving.seats import BOX_HIGH, BOX_LOW
+from engine.blocks import Ints
+from engine.errors import UsageError
+from training.config import TrainingConfig
+from training.data.normalise import fit_statistics
+from training.data.parts import Parts
+from training.data.sources import load_market
+from training.environment.market import Market
+from training.environment.rewards import Rewards
+from training.environment.vector import Actions, VectorEnv
+from training.learners.networks import Statistics
+
+RANDOM_ENVS = 16
+RANDOM_DECISIONS = 4096
+FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a training does not change.
+
+    Attributes:
+        config: Of the training.
+        market: Bars and what agents see of them.
+        parts: Row ranges for training, validation and test.
+        statistics: By seat.
+        rewards: What is rewarded.
+        training_data: sha256 of what was learned from.
+    """
+
+    config: TrainingConfig
+    market: Market
+    parts: Parts
+    statistics: Mapping[str, Statistics]
+    rewards: Rewards
+    training_data: tuple[str, ...]
+
+    @classmethod
+    def prepare(cls, config: TrainingConfig) -> Scene:
+        """Load data, divide them, fit statistics on the training part.
+
+        Raises:
+            GrandModelError: If data are missing, damaged or too short.
+        """
+        return cls.of(config, *load_market(config, config.seed))
+
+    @classmethod
+    def of(cls, config: TrainingConfig, market: Market, parts: Parts) -> Scene:
+        """The same in a market that is built already."""
+        rewards = Rewards.of(config.reward_shaping)
+        statistics = dict(fit_statistics(market, parts.training, config.data.preprocessing))
+        scene = cls(config, market, parts, statistics, rewards, (market_sha256(market),))
+        statistics["risk"] = risk_statistics(scene) if config.data.preprocessing.normalize else Statistics.identity(10)
+        return scene
+
+    def environments(self, envs: int, *, record_fills: bool = False) -> VectorEnv:
+        """Environments over the market."""
+        config = self.config
+        return VectorEnv(self.market, config.portfolio, self.rewards, config.ensemble, envs, record_fills=record_fills)
+
+    def training_starts(self) -> Ints:
+        """Rows where training episodes may begin; episodes overlap by half.
+
+        Raises:
+            UsageError: If none fits.
+        """
+        length = self.config.training_params.episode_length
+        starts = np.concatenate([self.market.starts(part, length) for part in self.parts.training])
+        if not len(starts):
+            raise UsageError(
+                "no episode fits into the training range",
+                expected=f"{length} bars after the agents' warm-up",
+                found=f"ranges of {', '.join(str(stop - start) for start, stop in self.parts.training)} bars",
+                hint="lower training_params.episode_length, or give more data",
+            )
+        return starts
+
+
+def market_sha256(market: Market) -> str:
+    """Hash of the bars, which tells whether a resumed training sees the same ones."""
+    digest = hashlib.sha256()
+    for column in market.bars:
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
+
+
+def risk_statistics(scene: Scene) -> Statistics:
+    """Mean and deviation of the risk metrics of a portfolio that random decisions lead, on the training part.
+
+    What the risk agent will see depends on what it and the others will do; random decisions reach every corner.
+    """
+    generator = np.random.Generator(np.random.PCG64(scene.config.seed))
+    starts = generator.permutation(scene.training_starts())[:RANDOM_ENVS]
+    env = scene.environments(len(starts))
+    length = scene.config.training_params.episode_length
+    env.reset(np.arange(len(starts)), starts, np.full(len(starts), length))
+    seen = []
+    for _ in range(max(1, RANDOM_DECISIONS // len(starts))):
+        seen.append(env.risk[env.due[:, 2]].astype(np.float64))
+        env.advance(random_actions(generator, len(starts)))
+        if (env.terminated | env.truncated).all():
+            break
+    observations = np.concatenate(seen)
+    deviation = observations.std(axis=0)
+    return Statistics(
+        observations.mean(axis=0).astype(np.float32), np.where(deviation > FLOOR, deviation, 1.0).astype(np.float32)
+    )
+
+
+def random_actions(generator: np.random.Generator, envs: int) -> Actions:
+    """Actions drawn evenly from every agent's space."""
+    return Actions(
+        generator.integers(3, size=envs),
+        generator.uniform(BOX_LOW, BOX_HIGH, (envs, 3)).astype(np.float32),
+        generator.integers(5, size=envs),
+    )
