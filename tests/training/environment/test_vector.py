@@ -15,7 +15,7 @@ from engine.records import ACCOUNT
 from portfolio.config import PortfolioConfig
 from tests.training.environment.playing import all_of, make_env, market, random_actions, same_bytes, synthetic
 from training.environment import arrays
-from training.environment.kernels import EPISODE
+from training.environment.kernels.layout import EPISODE
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 from training.environment.vector import Actions, VectorEnv
