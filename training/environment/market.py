@@ -24,7 +24,7 @@ from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
 from engine.records import Bars
 from engine.timeframe import MINUTE_NS, format_timeframe
-from training.environment.kernels import RISK_DUE, STRATEGIC_DUE, TACTICAL_DUE, View
+from training.environment.kernels.layout import RISK_DUE, STRATEGIC_DUE, TACTICAL_DUE, View
 
 Rows = NDArray[np.float32]
 Cadence = Literal["tactical", "bar"]

@@ -18,7 +18,7 @@ from feeds.generators_paths import MeanReversion, RegimeDrift
 from training.config import SyntheticSource, TrainingConfig
 from training.data.parts import Parts
 from training.data.sources import build_market, read_sources
-from training.environment.kernels import STRATEGIC_DUE
+from training.environment.kernels.layout import STRATEGIC_DUE
 from training.environment.market import Market
 from training.proofs.laws import Regimes, Reversion
 from training.proofs.optimum import Chain, Earned, Solution, earn, levels, solve
