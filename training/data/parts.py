@@ -138,7 +138,7 @@ def require_episodes(market: Market, parts: Parts, split: Split, length: int, st
 def _too_short(name: str, ranges: Sequence[Range], length: int, step_minutes: int) -> UsageError:
     longest = max((stop - start for start, stop in ranges), default=0)
     warmup = WARMUP_MINUTES // step_minutes
-    key = "data.split.validation and data.split.test (lower them)" if name == "training" else f"data.split.{name}"
+    key = "data.split (lower validation, test or embargo)" if name == "training" else f"data.split.{name}"
     return UsageError(
         f"the {name} part is too short for one episode",
         where="data",

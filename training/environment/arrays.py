@@ -18,7 +18,7 @@ from engine.instruments import Instrument
 from engine.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.simulator import COMMANDS_PER_ROW
-from training.environment.kernels import AGENTS, EPISODE, TERM_COUNT, Accounts, Desk, Seen
+from training.environment.kernels.layout import AGENTS, EPISODE, TERM_COUNT, Accounts, Desk, Seen
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 

@@ -13,7 +13,7 @@ from agents.features.kernels.risk import DECAY, RISK_STATE
 from engine.blocks import Floats, Ints
 from engine.records import ACCOUNT, POSITION, Records, Sizing
 from portfolio.config import PortfolioConfig, rules_record
-from training.environment.kernels import idle_variances
+from training.environment.kernels.idle import idle_variances
 from training.environment.market import Market
 
 

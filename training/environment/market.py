@@ -24,7 +24,7 @@ from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
 from engine.records import Bars
 from engine.timeframe import MINUTE_NS, format_timeframe
-from training.environment.kernels import RISK_DUE, STRATEGIC_DUE, TACTICAL_DUE, View
+from training.environment.kernels.layout import RISK_DUE, STRATEGIC_DUE, TACTICAL_DUE, View
 
 Rows = NDArray[np.float32]
 Cadence = Literal["tactical", "bar"]
@@ -161,6 +161,10 @@ class Market:
             DataError: If there is no such window.
         """
         return _windows(self._tactical_flat, WINDOW["tactical"], ends)
+
+    def row_in_source(self, row: int) -> int:
+        """Number of a row counted from the first one of its source."""
+        return row - max(segment.start for segment in self.segments if segment.start <= row)
 
     def starts(self, rows: tuple[int, int], length: int) -> Ints:
         """Rows at which episodes may begin: the agents all decide there, and the episode stays in its source.

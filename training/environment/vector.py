@@ -18,7 +18,8 @@ from portfolio.simulator import copied
 from training.config import ROLES
 from training.environment import arrays
 from training.environment.idle import IdleAccounts
-from training.environment.kernels import begin, find_bad_action, move, see_again
+from training.environment.kernels.observing import see_again
+from training.environment.kernels.stepping import begin, find_bad_action, move
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
 from training.randomness import State

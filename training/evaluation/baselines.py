@@ -12,7 +12,7 @@ from engine.step import StepBlock
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from training.config import ROLES
-from training.environment.kernels import ETA, MOST, NOTHING, ROOT_SPAN
+from training.environment.kernels.rewarding import ETA, MOST, NOTHING, ROOT_SPAN
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
 from training.evaluation.episodes import curve_result

@@ -160,11 +160,13 @@ class _Tally:
 
 def _result(env: VectorEnv, tally: _Tally, which: int) -> EpisodeResult:
     halted = int(env.accounts["halted"][which])
+    start, fills = int(tally.start[which]), env.fills(which)
+    fills["seq"] -= env.market.row_in_source(start)
     return curve_result(
         env.market,
-        start=int(tally.start[which]),
+        start=start,
         equity=env.equity[which, : int(env.steps[which]) + 1],
-        fills=env.fills(which),
+        fills=fills,
         terms=tally.terms[which],
         halted=Reason(halted).name.lower() if halted else None,
         actions=tally.actions(which),

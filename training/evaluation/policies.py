@@ -74,7 +74,7 @@ class ServedPolicy:
 
 
 class LearnedPolicy:
-    """Learners as they stand; no random number is drawn.
+    """Learners as they stand; no random number is drawn, so that evaluating changes nothing of a training.
 
     Args:
         ppo: A `training.learners.ppo.PPO`.

@@ -76,7 +76,7 @@ def mean_figure(values: Sequence[float] | Floats, effective: float | None = None
         return NOTHING
     count = len(array) if effective is None else effective
     mean = float(array.mean())
-    if len(array) < 2 or count < 2:
+    if len(array) < 2 or count < 2 or not math.isfinite(mean):
         return figure(mean)
     return figure(mean, t_quantile(count - 1) * float(array.std(ddof=1)) / math.sqrt(count))
 
@@ -187,13 +187,13 @@ def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
     """Student's t: how many standard errors an interval reaches to either side.
 
     With t = sqrt(freedom) * tan(angle) the density is proportional to cos(angle) ** (freedom - 1), which is summed
-    over a grid; right to five digits for one degree of freedom and more.
+    over a grid as far as it counts; right to five digits for one degree of freedom and more.
 
     Args:
         freedom: Degrees of freedom, at least 1; any number.
         confidence: Of the interval that lies around 0.
     """
-    angle = np.linspace(0.0, math.pi / 2, GRID)
+    angle = np.linspace(0.0, min(math.pi / 2, 40.0 / math.sqrt(freedom)), GRID)
     density = np.cos(angle) ** (freedom - 1.0)
     share = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
     at = float(np.interp(confidence, share / share[-1], angle))

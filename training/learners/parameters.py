@@ -110,9 +110,10 @@ class Adam:
         self.mean = torch.zeros_like(like)
         self.square = torch.zeros_like(like)
         self.steps = torch.zeros((), device=like.device)
-        # beta1 and beta2 to the power of the steps: compiled, a power would be taken anew for every few elements
-        self.decays = torch.ones(2, device=like.device)
-        self._betas = torch.tensor([beta1, beta2], device=like.device)
+        # beta1 and beta2 to the power of the steps: compiled, a power would be taken anew for every few elements;
+        # in double precision as in the fused kernel, since 1 - 0.999 keeps only four digits in single precision
+        self.decays = torch.ones(2, dtype=torch.float64, device=like.device)
+        self._betas = torch.tensor([beta1, beta2], dtype=torch.float64, device=like.device)
         # a tensor, so that a new rate does not compile anew
         self.lr = torch.tensor(lr, device=like.device)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps

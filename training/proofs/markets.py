@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from feeds.generators_paths import MeanReversion, RegimeDrift
 from training.config import SyntheticSource, TrainingConfig
 from training.data.parts import Parts
 from training.data.sources import build_market, read_sources
-from training.environment.kernels import STRATEGIC_DUE
+from training.environment.kernels.layout import STRATEGIC_DUE
 from training.environment.market import Market
 from training.proofs.laws import Regimes, Reversion
 from training.proofs.optimum import Chain, Earned, Solution, earn, levels, solve
@@ -143,6 +144,7 @@ def optimal_profit(
     return Optimum(solution.gain, earned, units, rows)
 
 
+@cache
 def best_policy(
     law: Regimes | Reversion, cost: float, most: float = MOST, information: Information = "full", observe: int = 1
 ) -> Solution:

@@ -21,6 +21,7 @@ from engine.errors import CheckFailed, UsageError
 from engine.records import Bars
 
 TOLERANCE = 1e-9
+ROUND_OFF = 1e-14
 ROUNDS = 200_000
 
 
@@ -104,6 +105,8 @@ def solve(chain: Chain, positions: Floats, cost: float) -> Solution:
         return Solution(0.0, 0.0, still, positions, chain.states)
     earned = np.outer(chain.reward, positions)
     trading = cost * np.abs(positions[:, None] - positions[None, :])
+    # values are differences of about the cost of turning round, known to so many digits
+    enough = max(TOLERANCE * scale, ROUND_OFF * (scale + float(trading.max())))
     value = np.zeros_like(earned)
     for _ in range(ROUNDS):
         ahead = earned + chain.transition @ value
@@ -111,12 +114,12 @@ def solve(chain: Chain, positions: Floats, cost: float) -> Solution:
         better = choices.max(axis=2)
         change = better - value
         low, high = float(change.min()), float(change.max())
-        if high - low <= TOLERANCE * scale:
+        if high - low <= enough:
             gain = (low + high) / 2.0 / chain.period
             return Solution(gain, (high - low) / chain.period, _calmest(choices, better), positions, chain.states)
         value = better - better[0, 0]
     raise CheckFailed(
-        "the optimum was not found", expected=f"bounds within {TOLERANCE:g}", found=f"{low:.6g} to {high:.6g}"
+        "the optimum was not found", expected=f"bounds within {enough:g}", found=f"{low:.6g} to {high:.6g}"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from agents.ensemble.seats import TIMEFRAME_NS
 from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS
 from training.learners.dqn import DQN
 from training.learners.ppo import PPO
@@ -56,10 +57,19 @@ def _strategic(scene: Scene, seeded: list[int], options: dict[str, Any]) -> Stra
         config,
         seed=seeded[STRATEGIC],
         statistics=scene.statistics["strategic"],
+        total_updates=_rollouts(scene),
         **options,
     )
     rollout = Rollout(envs, ReferenceStore(scene.market.strategic_windows))
     return StrategicSeat(learner, rollout, config.rollout_steps)
+
+
+def _rollouts(scene: Scene) -> int:
+    """About how many rollouts a training fills, for a learning rate that falls to 0."""
+    params = scene.config.training_params
+    market = scene.market
+    decisions = params.total_episodes * params.episode_length * market.timeframe_ns / TIMEFRAME_NS["strategic"]
+    return max(1, round(decisions / scene.config.agents.strategic_agent.rollout_steps))
 
 
 def _tactical(scene: Scene, seeded: list[int], options: dict[str, Any]) -> TacticalSeat:

@@ -134,6 +134,8 @@ class Trainer:
         """
         began, steps_before = self._clock(), self.env_steps
         stopped = "finished"
+        for remark in self.scene.parts.remarks if not self.episodes else ():
+            self._tell({"kind": "alert", "episode": 0, "severity": "info", "text": remark})
         try:
             while self.episodes < self._params.total_episodes:
                 before = self.episodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -163,11 +164,13 @@ def _losses(runs: Sequence[History]) -> list[Panel]:
     drawn: list[Panel] = []
     for learner, title in LEARNERS:
         charts = []
-        for key in _keys(records, learner):
+        for number, key in enumerate(_keys(records, learner)):
             at, lines = _curves(records, _picks(learner, [key]))
             if lines:
                 label = spaced(key).capitalize()
-                charts.append(Chart(f"{learner}_{key}", label, "lines", at.tolist(), lines, "Episodes"))
+                # file names and element ids: nothing but plain words may get there
+                name = key if re.fullmatch(r"[a-z][a-z0-9_]*", key) else f"loss_{number}"
+                charts.append(Chart(f"{learner}_{name}", label, "lines", at.tolist(), lines, "Episodes"))
         if charts:
             drawn.append(Panel(title, "As the updates report them." + _band_note(len(records)), charts))
     return drawn

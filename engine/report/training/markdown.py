@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 from engine.report.training.charts import Panel
 from engine.report.training.words import Evaluation, Table, findings, remarks, span, tables, title, verdicts
@@ -43,7 +44,9 @@ def _judgement(evaluation: Evaluation) -> list[str]:
         blocks.append("\n".join(f"> {plain(line)}" for line in lines))
     blocks.append("## Diagnosis")
     found = findings(evaluation)
-    blocks.append("\n".join(f"- `{name}`: {plain(message)}" for name, message in found) or "Nothing was found.")
+    blocks.append(
+        "\n".join(f"- **{plain(name)}**: {plain(message)}" for name, message in found) or "Nothing was found."
+    )
     return [*blocks, "Figures are given with their 95 % confidence intervals."]
 
 
@@ -57,5 +60,5 @@ def _table(table: Table) -> list[str]:
 def _charts(panel: Panel, folder: str) -> str:
     width = "100%" if len(panel.charts) == 1 else "49%"
     return "\n".join(
-        f'<img src="{folder}/{chart.name}.svg" width="{width}" alt="{plain(chart.title)}">' for chart in panel.charts
+        f'<img src="{folder}/{chart.name}.svg" width="{width}" alt="{escape(chart.title)}">' for chart in panel.charts
     )

@@ -87,13 +87,12 @@ def number(figure: Any, kind: Kind) -> str:
 
 
 def estimate(figure: Any, kind: Kind) -> str:
-    """A figure and its interval, such as `1.20 (0.80 to 1.60)`."""
+    """A figure and its interval, such as `1.20 (0.80 to 1.60)`; without one that is no wider than the writing."""
     text = number(figure, kind)
     if not isinstance(figure, Mapping) or figure.get("low") is None or figure.get("high") is None:
         return text
-    if figure["low"] == figure["high"]:
-        return text
-    return f"{text} ({write(figure['low'], kind)} to {write(figure['high'], kind)})"
+    low, high = (write(figure[end], kind).removesuffix(" %") for end in ("low", "high"))
+    return text if low == high else f"{text} ({low} to {high})"
 
 
 def title(evaluation: Evaluation) -> str:

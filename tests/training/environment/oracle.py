@@ -225,7 +225,7 @@ class OracleEnv:
         change_a, change_b = x - self.mean, x * x - self.squares
         variance = self.squares - self.mean * self.mean
         value = 0.0
-        if variance > 1e-12:
+        if variance > 1e-12 * self.squares:  # else rounding, or nothing has moved yet
             value = (self.squares * change_a - 0.5 * self.mean * change_b) / variance**1.5
         self.mean += RATE * change_a
         self.squares += RATE * change_b

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents.ensemble.config import EnsembleConfig
-from agents.features.kernels.risk import risk_metrics, update_risk
+from agents.features.kernels.risk import RISK_STATE, risk_metrics, update_risk
 from engine.blocks import Bools
 from engine.errors import ConfigError, DataError, UsageError
 from engine.instruments import load_instrument
@@ -15,7 +15,7 @@ from engine.records import ACCOUNT
 from portfolio.config import PortfolioConfig
 from tests.training.environment.playing import all_of, make_env, market, random_actions, same_bytes, synthetic
 from training.environment import arrays
-from training.environment.kernels import EPISODE
+from training.environment.kernels.layout import EPISODE
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 from training.environment.vector import Actions, VectorEnv
@@ -171,8 +171,12 @@ def test_windows_are_those_of_the_keys_and_metrics_those_of_the_account() -> Non
         assert (env.tactical_key == env.market.tactical_end[env.rows]).all()
         assert env.strategic.tobytes() == env.market.strategic_windows(env.strategic_key).tobytes()
         assert env.tactical.tobytes() == env.market.tactical_windows(env.tactical_key).tobytes()
-    state = np.zeros(3, arrays.RISK_STATE)
+    state = np.zeros(3, RISK_STATE)
     env = started(3)
+    for e, row in enumerate(env.rows.tolist()):
+        first = max(segment.start for segment in env.market.segments if segment.start <= row)
+        for _ in range(row - first):
+            update_risk(state[e], env.accounts[e])  # the account stood idle until here
     exposed = False
     for _ in range(200):
         exposed |= bool(env.risk[:, 2].any())

@@ -15,8 +15,9 @@ from benchmarks.learners_ppo import evaluated, learned
 from engine.errors import DataError, UsageError
 from training.config import Network, PPOConfig
 from training.errors import ExplodingLoss
+from training.learners.actor_critic import ActorCritic
 from training.learners.networks import Statistics
-from training.learners.ppo import FIGURES, PPO, ActorCritic
+from training.learners.ppo import FIGURES, PPO
 from training.learners.replay.buffer import ArrayStore
 from training.learners.rollout import Rollout
 

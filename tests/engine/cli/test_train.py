@@ -1,0 +1,168 @@
+"""`grandmodel train` as a person runs it: what it prints, that it survives being killed, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agents.models.loading import load_ensemble
+from engine.config import merge
+from tests.training.trainer.small import SMALL
+from training.trainer.sinks import read_history
+
+COMMAND = [sys.executable, "-m", "engine.cli.main", "train"]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    """A configuration file."""
+    path = folder / "training.yaml"
+    path.write_text(yaml.safe_dump(merge(SMALL, changes)))
+    return path
+
+
+def grandmodel(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A training that was left alone, and its JSON object."""
+    folder = tmp_path_factory.mktemp("train")
+    done = grandmodel("-c", write(folder), "--out", folder / "run", "--json")
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
+
+
+def test_json_is_alone_on_standard_output_and_holds_what_scripts_need(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, found = run
+    assert {"episodes", "env_steps", "seconds", "evaluation", "checkpoint", "weights_sha256"} <= set(found)
+    assert found["episodes"] >= 12
+    history = read_history(folder / "run" / "history.jsonl")
+    assert found["env_steps"] == max(record.get("env_steps", 0) for record in history)
+    assert Path(found["checkpoint"]).is_file()
+    models = load_ensemble(Path(found["models"]))
+    assert not models.metadata.untrained
+    assert models.metadata.seed == 5
+
+
+def test_killed_and_resumed_it_ends_with_the_same_weights_and_history(
+    run: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, whole = run
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [*COMMAND, "-c", str(folder / "training.yaml"), "--out", str(out), "--json"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=ENVIRONMENT,
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("checkpoints/*.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    done = grandmodel("--resume", out, "--json")
+    assert done.returncode == 0, done.stderr
+    resumed = json.loads(done.stdout)
+    assert resumed["weights_sha256"] == whole["weights_sha256"]
+    assert resumed["env_steps"] == whole["env_steps"]
+    kept = ("kind", "episode", "rewards", "terms", "mean_reward", "ppo", "sac", "dqn", "epsilon")
+    histories = [
+        [{key: record.get(key) for key in kept} for record in read_history(path / "history.jsonl")]
+        for path in (folder / "run", out)
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_without_json_it_says_what_was_learned_and_where_it_lies(tmp_path: Path) -> None:
+    config = write(tmp_path, training_params={"total_episodes": 3})
+    done = grandmodel("-c", config, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "finished" in done.stdout
+    assert "kept networks of episode" in done.stdout
+    assert str(tmp_path / "run" / "checkpoints") in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["trainin_params.total_episodes=5"], "did you mean 'training_params'"),
+        (["agents.risk_agent.learning_rate=-1"], "agents.risk_agent.learning_rate"),
+        (["data.sources.0.generator=monte_carl"], "monte_carlo"),
+        (["data.sources.7.generator=gap"], "data.sources"),
+        (["training_params.episode_length=9000"], "episode_length"),
+        (["data.sources=[{type: historical, path: nowhere.csv}]"], "data.sources.0.path=FILE"),
+        (["agents.tactical_agent.network_architecture.hidden_layers=[0]"], "hidden_layers"),
+    ],
+)
+def test_mistakes_end_with_2_and_say_what_to_do(tmp_path: Path, settings: list[str], said: str) -> None:
+    flags = [part for setting in settings for part in ("--set", setting)]
+    done = grandmodel("-c", write(tmp_path), "--out", tmp_path / "run", "--json", *flags)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_is_offered(
+    run: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, _ = run
+    paths = sorted((folder / "run" / "checkpoints").glob("*.ckpt"))
+    for path in paths:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    last = tmp_path / paths[-1].name
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    done = grandmodel("--resume", last)
+    assert done.returncode == 1
+    assert paths[-2].name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_training_does_not_write_over_the_first(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = run
+    done = grandmodel("-c", folder / "training.yaml", "--out", folder / "run")
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = grandmodel("-c", write(tmp_path), "--out", tmp_path / "run", "--device", "cuda:99")
+    assert done.returncode == 2
+    assert "cuda:99" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_saves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+    config = write(tmp_path, training_params={"total_episodes": 100000, "checkpoint_frequency": 100000})
+    process = subprocess.Popen(
+        [*COMMAND, "-c", str(config), "--out", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    history = tmp_path / "run" / "history.jsonl"
+    deadline = time.monotonic() + 120
+    while not (history.exists() and history.stat().st_size > 500) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in stderr
+    assert len(list((tmp_path / "run" / "checkpoints").glob("*.ckpt"))) == 1

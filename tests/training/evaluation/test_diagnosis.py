@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.training.evaluation.episodes import histogram, result, use
+from training.evaluation.diagnosis import diagnose
+from training.evaluation.results import EpisodeResult
+
+
+def named(results: list[EpisodeResult]) -> list[str]:
+    return [finding.name for finding in diagnose(results)]
+
+
+def episodes(count: int = 6, **changes: Any) -> list[EpisodeResult]:
+    return [result(1.0 + k, start=1000 * k, **changes) for k in range(count)]
+
+
+def test_a_healthy_ensemble_has_no_findings() -> None:
+    assert diagnose(episodes()) == []
+    assert diagnose([]) == []
+
+
+EDGE = histogram((0, 400), (9, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("CONSTANT_STRATEGIC", {"actions": use(strategic=(0, 0, 40))}),
+        ("CONSTANT_STRATEGIC", {"actions": use(strategic=(1, 0, 999))}),
+        ("CONSTANT_TACTICAL", {"actions": use(tactical_deviation=(0.0, 1e-5, 0.01))}),
+        ("SATURATED_TACTICAL", {"actions": use(tactical=(use().tactical[0], EDGE, use().tactical[0]))}),
+        ("CONSTANT_RISK", {"actions": use(risk=(0, 0, 0, 50, 0))}),
+        ("ALWAYS_FLAT_RISK", {"actions": use(risk=(50, 0, 0, 0, 0))}),
+        ("NEVER_TRADES", {"trades": 0, "exposure": 0.0}),
+        ("HALTED_EPISODES", {"halted": "max_drawdown"}),
+        ("LOSES_TO_COSTS", {"total_return": -0.001, "fees": 0.01}),
+    ],
+)
+def test_each_finding(name: str, changes: dict[str, Any]) -> None:
+    found = named(episodes(**changes))
+    assert name in found
+    # returns that are all alike are also surely below 0
+    assert set(found) <= {name, "WORSE_THAN_FLAT"}
+
+
+def test_losing_beyond_chance() -> None:
+    sure = [result(start=1000 * k, total_return=-0.01 - 0.001 * k, fees=0.0) for k in range(8)]
+    unsure = [result(start=1000 * k, total_return=0.01 * (-1) ** k - 0.001, fees=0.0) for k in range(8)]
+    overlapping = [result(start=k, total_return=-0.01 - 0.001 * k, fees=0.0) for k in range(8)]
+    assert named(sure) == ["WORSE_THAN_FLAT"]
+    assert named(unsure) == named(overlapping) == []
+
+
+def test_a_position_that_is_never_closed_is_trading() -> None:
+    assert named(episodes(trades=0, exposure=0.9)) == []
+
+
+def test_a_baseline_has_no_agents_to_find_fault_with() -> None:
+    assert named(episodes(actions=None)) == []
+    assert named(episodes(actions=None, trades=0, exposure=0.0)) == ["NEVER_TRADES"]
+
+
+def test_no_decision_at_all_is_not_a_constant_one() -> None:
+    none = use(strategic=(0, 0, 0), risk=(0,) * 5, tactical=(histogram(),) * 3)
+    assert named(episodes(actions=none)) == []

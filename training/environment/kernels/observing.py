@@ -1,0 +1,78 @@
+"""What the agents see of a row, and who is due in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.features.kernels.risk import RISK_PLACES, RISK_STATE, risk_metrics, update_risk
+from agents.features.schema import STRATEGIC as STRATEGIC_FEATURES
+from agents.features.schema import TACTICAL as TACTICAL_FEATURES
+from engine.compiled import inlined, kernel
+from training.environment.kernels.layout import (
+    RISK,
+    RISK_DUE,
+    STRATEGIC,
+    STRATEGIC_DUE,
+    TACTICAL,
+    TACTICAL_DUE,
+    Accounts,
+    Desk,
+    Seen,
+    View,
+)
+
+STRATEGIC_COLUMNS, TACTICAL_COLUMNS = len(STRATEGIC_FEATURES), len(TACTICAL_FEATURES)
+
+
+@inlined
+def copy_window(rows: Any, end: int, features: int, out: Any, e: int) -> None:
+    """Copy the feature rows before `end` into an environment's observation."""
+    size = out.shape[1]
+    start = end * features - size
+    for k in range(size):
+        out[e, k] = rows[start + k]
+
+
+@inlined
+def see_market(view: View, seen: Seen, episode: Any, e: int, news: int) -> None:
+    """Renew the windows that changed in the row at hand."""
+    i = episode.row
+    if news & STRATEGIC_DUE:
+        episode.strategic_key = view.strategic_end[i]
+        copy_window(view.strategic_rows, episode.strategic_key, STRATEGIC_COLUMNS, seen.strategic, e)
+    if news & TACTICAL_DUE:
+        episode.tactical_key = view.tactical_end[i]
+        copy_window(view.tactical_rows, episode.tactical_key, TACTICAL_COLUMNS, seen.tactical, e)
+
+
+@inlined
+def see_account(accounts: Accounts, seen: Seen, desk: Desk, e: int) -> None:
+    """Write the risk metrics of the row at hand, which the ensemble takes into its memory when it decides."""
+    desk.risk[0] = accounts.memory[e, :RISK_PLACES].view(RISK_STATE)[0]
+    update_risk(desk.risk[0], accounts.accounts[e])
+    risk_metrics(desk.risk[0], accounts.accounts[e], seen.risk[e])
+
+
+@inlined
+def arrive(view: View, accounts: Accounts, seen: Seen, e: int) -> bool:
+    """After the account went through a row: what is seen, who is due, whether it is over. Returns whether to stop."""
+    episode, account = accounts.episodes[e], accounts.accounts[e]
+    accounts.equity[e, episode.steps] = account.equity
+    news = view.due[episode.row] if episode.steps > 0 else STRATEGIC_DUE | TACTICAL_DUE | RISK_DUE
+    see_market(view, seen, episode, e, news)
+    over = account.halted != 0
+    seen.terminated[e] = over
+    if not over and episode.steps >= episode.length:
+        over = seen.truncated[e] = True
+    seen.due[e, STRATEGIC] = not over and news & STRATEGIC_DUE != 0
+    seen.due[e, TACTICAL] = not over and news & TACTICAL_DUE != 0
+    seen.due[e, RISK] = not over and news & RISK_DUE != 0
+    return over or news != 0
+
+
+@kernel
+def see_again(view: View, accounts: Accounts, seen: Seen) -> None:
+    """Renew the windows of every environment that began, as after a restored state."""
+    for e in range(accounts.accounts.shape[0]):
+        if accounts.episodes[e].length > 0:
+            see_market(view, seen, accounts.episodes[e], e, STRATEGIC_DUE | TACTICAL_DUE)

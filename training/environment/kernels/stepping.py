@@ -1,0 +1,244 @@
+"""The environments' step: the backtest's own simulator and ensemble, row by row, in many accounts at once.
+
+Every environment is at a row whose bar was filled, marked and observed. A step lets the agents that are due decide
+there, which applies their commands, and then takes the account through the next row.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from agents.ensemble.kernels import (
+    ATR,
+    DIRECTION,
+    FIXED_LEVEL,
+    LEVEL,
+    RISK_CLOCK,
+    SCALE,
+    STOP_DISTANCE,
+    STRATEGIC_FRESH,
+    TACTICAL_FRESH,
+    TIMING,
+    decide,
+)
+from agents.features.kernels.risk import RISK_PLACES, RISK_STATE
+from agents.serving.seats import BOX_HIGH, BOX_LOW
+from engine.compiled import inlined, kernel
+from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
+from portfolio.kernels.row import advance_row
+from portfolio.kernels.scan import apply_commands, clear
+from training.environment.kernels.layout import (
+    AGENTS,
+    RISK,
+    STRATEGIC,
+    TACTICAL,
+    TACTICAL_DUE,
+    TERM_COUNT,
+    Accounts,
+    Desk,
+    Seen,
+    View,
+)
+from training.environment.kernels.observing import arrive, see_account
+from training.environment.kernels.rewarding import reward
+
+LOW_TIMING, LOW_STOP, LOW_SCALE = BOX_LOW
+HIGH_TIMING, HIGH_STOP, HIGH_SCALE = BOX_HIGH
+DIRECTIONS, LEVELS = 3, 5
+
+decide_row = inlined(decide)
+
+
+@kernel
+def find_bad_action(due: Any, strategic: Any, tactical: Any, risk: Any) -> int:
+    """The first action that a due agent may not take, as environment * 3 + agent; -1 if there is none."""
+    for e in range(due.shape[0]):
+        if due[e, STRATEGIC] and not 0 <= strategic[e] < DIRECTIONS:
+            return e * AGENTS + STRATEGIC
+        if due[e, TACTICAL] and not math.isfinite(tactical[e, 0] + tactical[e, 1] + tactical[e, 2]):
+            return e * AGENTS + TACTICAL
+        if due[e, RISK] and not 0 <= risk[e] < LEVELS:
+            return e * AGENTS + RISK
+    return -1
+
+
+@inlined
+def book_of(accounts: Accounts, desk: Desk, session_ends: Any, e: int) -> Book:
+    """The simulator's Book over the memory of one environment."""
+    slot = min(e, desk.fills.shape[0] - 1)
+    return Book(
+        accounts.accounts[e : e + 1],
+        accounts.positions[e],
+        accounts.orders[e],
+        desk.instruments,
+        desk.rules,
+        session_ends,
+        desk.fills[slot],
+        desk.events,
+        desk.decisions,
+        desk.counts[slot],
+    )
+
+
+@inlined
+def last_tactical(due: Any, i: int) -> int:
+    """The row in which the tactical window seen in row i became known; an earlier one only where an episode begins."""
+    while not due[i] & TACTICAL_DUE:
+        i -= 1
+    return i
+
+
+@inlined
+def signal(view: View, seen: Seen, desk: Desk, actions: Any, e: int, i: int) -> None:
+    """Lay the actions of the agents that are due where the ensemble reads them."""
+    signals = desk.signals[0, 0]
+    strategic, tactical, risk = actions
+    signals[STRATEGIC_FRESH] = signals[TACTICAL_FRESH] = signals[RISK_CLOCK] = 0.0
+    if seen.due[e, STRATEGIC]:
+        signals[STRATEGIC_FRESH] = 1.0
+        signals[DIRECTION] = strategic[e] - 1.0
+    if seen.due[e, TACTICAL]:
+        signals[TACTICAL_FRESH] = 1.0
+        signals[TIMING] = min(max(np.float64(tactical[e, 0]), LOW_TIMING), HIGH_TIMING)
+        signals[STOP_DISTANCE] = min(max(np.float64(tactical[e, 1]), LOW_STOP), HIGH_STOP)
+        signals[SCALE] = min(max(np.float64(tactical[e, 2]), LOW_SCALE), HIGH_SCALE)
+        signals[ATR] = view.atr[last_tactical(view.due, i)]
+    if seen.due[e, RISK]:
+        signals[RISK_CLOCK] = 1.0
+        desk.params[FIXED_LEVEL] = risk[e]
+
+
+@inlined
+def begin_decisions(seen: Seen, e: int) -> None:
+    """The rewards of an agent that decides now count from 0."""
+    for a in range(AGENTS):
+        if seen.due[e, a]:
+            for k in range(TERM_COUNT):
+                seen.terms[e, a, k] = 0.0
+
+
+@inlined
+def act(view: View, accounts: Accounts, seen: Seen, desk: Desk, book: Book, actions: Any, e: int, used: int) -> int:
+    """Let the agents that are due decide at the close of the row at hand, and apply what follows from it.
+
+    Args:
+        actions: Strategic, tactical and risk actions of all environments.
+        used: Commands that were written since they were cleared.
+
+    Returns:
+        The same afterwards.
+    """
+    i = accounts.episodes[e].row
+    signal(view, seen, desk, actions, e, i)
+    begin_decisions(seen, e)
+    commands = desk.commands
+    for c in range(used):
+        clear(commands[c])
+    working = book.orders[: book.account[0].orders]
+    memory = accounts.memory[e]
+    n = decide_row(i, view.bars, desk.signals, book.account, book.positions, working, desk.params, memory, commands)
+    if n > 0:
+        apply_commands(book, commands, n, view.bars.ts_event[i])
+    return min(n + 1, commands.shape[0])
+
+
+@kernel
+def move(
+    view: View,
+    accounts: Accounts,
+    seen: Seen,
+    desk: Desk,
+    strategic: Any,
+    tactical: Any,
+    risk: Any,
+    which: Any,
+    first: int,
+    single: bool,
+    keeps: bool,
+    fault: Any,
+) -> int:
+    """Take environments one bar further, or until an agent is due or the episode ended.
+
+    Args:
+        strategic: Actions 0..2, int64, shape (N,).
+        tactical: Actions, float32, shape (N, 3).
+        risk: Actions 0..4, int64, shape (N,).
+        which: Environments, int64, shape (k,).
+        first: Place in `which` to begin at.
+        single: Whether one bar is all.
+        keeps: Whether fills are kept over the episode.
+        fault: Written if a reward is no finite number: environment and term, int64, shape (2,).
+
+    Returns:
+        k when all is done; another place in `which` if the fills of its environment need more room before it can go
+        on, to be called again from there; -1 after a fault.
+    """
+    used = desk.commands.shape[0]
+    reserve = desk.events.shape[0]  # as many as a row can bring
+    for k in range(first, which.shape[0]):
+        e = which[k]
+        if seen.terminated[e] or seen.truncated[e]:
+            continue
+        book = book_of(accounts, desk, view.session_ends, e)
+        account, episode = accounts.accounts[e], accounts.episodes[e]
+        stop = False
+        while not stop:
+            if keeps and book.counts[FILLS] + reserve > book.fills.shape[0]:
+                return k
+            book.counts[EVENTS] = book.counts[DECISIONS] = 0
+            if not keeps:
+                book.counts[FILLS] = 0
+            if episode.steps >= 0:
+                used = act(view, accounts, seen, desk, book, (strategic, tactical, risk), e, used)
+            equity, fees = account.equity, account.fees
+            episode.row += 1
+            episode.steps += 1
+            advance_row(book, view.bars, episode.row, desk.ledger, desk.held)
+            wrong = reward(account, episode, seen, desk.weights, e, equity, fees)
+            if wrong >= 0:
+                fault[0], fault[1] = e, wrong
+                return -1
+            stop = arrive(view, accounts, seen, e) or single
+        see_account(accounts, seen, desk, e)
+    return which.shape[0]
+
+
+@kernel
+def begin(
+    accounts: Accounts,
+    seen: Seen,
+    desk: Desk,
+    carried: Any,
+    positions: Any,
+    risk: Any,
+    which: Any,
+    starts: Any,
+    lengths: Any,
+) -> None:
+    """Put environments with idle accounts before the first rows of their episodes; `move` takes them through these.
+
+    Args:
+        carried: ACCOUNT, shape (k,).
+        positions: POSITION, shape (k,).
+        risk: RISK_STATE, shape (k,).
+        which: Environments, int64, shape (k,).
+        starts: First row of each, int64, shape (k,).
+        lengths: Most steps of each, int64, shape (k,).
+    """
+    for k in range(which.shape[0]):
+        e = which[k]
+        accounts.accounts[e] = carried[k]
+        accounts.positions[e, 0] = positions[k]
+        accounts.memory[e, :] = 0.0
+        accounts.memory[e, :RISK_PLACES].view(RISK_STATE)[0] = risk[k]
+        accounts.memory[e, LEVEL] = np.nan
+        desk.counts[min(e, desk.counts.shape[0] - 1), FILLS] = 0
+        episode = accounts.episodes[e]
+        episode.start, episode.length = starts[k], lengths[k]
+        episode.row, episode.steps = starts[k] - 1, -1
+        episode.average = episode.square = episode.drawdown = 0.0
+        seen.terms[e, :, :] = 0.0
+        seen.terminated[e] = seen.truncated[e] = False
