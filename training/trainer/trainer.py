@@ -277,9 +277,10 @@ class Trainer:
     def save_checkpoint(self) -> Path:
         """Write the whole state; the name tells the episode."""
         path = self.folder / f"checkpoint-{self.episodes:07d}.ckpt"
+        # told first: whoever resumes from a checkpoint finds it in the history, whenever the process was killed
+        self._tell({"kind": "checkpoint", "episode": self.episodes, "path": str(path)})
         save(path, self.state(), self.note())
         self._last_checkpoint = self._saved = path
-        self._tell({"kind": "checkpoint", "episode": self.episodes, "path": str(path)})
         return path
 
     def note(self) -> Tree:
