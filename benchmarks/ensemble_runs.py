@@ -12,7 +12,7 @@ import numpy as np
 from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.ensemble import Ensemble
 from agents.models.loading import LoadedEnsemble, load_ensemble
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from benchmarks.bars import START_NS
 from engine.app.config import BacktestConfig
@@ -74,7 +74,7 @@ def set_up(rows: int, seed: int) -> Setup:
     instrument = config.instrument_for()
     bars = concat(list(SyntheticBars(instrument, rows, START_NS, seed).blocks(GENERATED)))
     sessions = sessions_for([instrument], int(bars.ts_event[0]))
-    return Setup(bars, instrument, sessions, config, load_ensemble(BUNDLED))
+    return Setup(bars, instrument, sessions, config, load_ensemble(UNTRAINED))
 
 
 @dataclass(frozen=True)

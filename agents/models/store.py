@@ -3,7 +3,7 @@
     models/store/index.json          history of activations; replaced whole, so a reader sees the old or the new one
     models/store/VERSION/            as `agents.models.metadata` describes
 
-The ensemble that ships, `untrained-1`, belongs to every store and is active until another one is.
+Two versions ship and belong to every store: `trained-1`, which is active until another one is, and `untrained-1`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,15 @@ from agents.models.metadata import ENSEMBLE_FILE, is_version_name, read_ensemble
 from engine.config import Config
 from engine.errors import CheckFailed, DataError, UsageError
 
-BUNDLED_VERSION = "untrained-1"
-BUNDLED = Path(__file__).resolve().parent / "bundled" / BUNDLED_VERSION
+SHIPPED = Path(__file__).resolve().parent / "bundled"
+BUNDLED_VERSION = "trained-1"
+"""The version that is active until another one is."""
+
+BUNDLED = SHIPPED / BUNDLED_VERSION
+UNTRAINED = SHIPPED / "untrained-1"
+"""Networks that have learned nothing: they trade a lot, which is good for trying things out."""
+
+SHIPPED_VERSIONS = (BUNDLED.name, UNTRAINED.name)
 INDEX_FILE = "index.json"
 LOCK_FILE = ".lock"
 ROOT_VARIABLE = "GRANDMODEL_MODELS"
@@ -84,7 +91,7 @@ class ModelStore:
 
     def versions(self) -> list[str]:
         """Names of all versions, numbers in them in numeric order."""
-        found = {BUNDLED_VERSION}
+        found = set(SHIPPED_VERSIONS)
         if self.root.is_dir():
             found |= {path.parent.name for path in self.root.glob(f"*/{ENSEMBLE_FILE}")}
         return sorted((name for name in found if is_version_name(name)), key=_natural)
@@ -98,7 +105,7 @@ class ModelStore:
         versions = self.versions()
         if version not in versions:
             raise _unknown(version, versions, self.root)
-        return BUNDLED if version == BUNDLED_VERSION else self.root / version
+        return SHIPPED / version if version in SHIPPED_VERSIONS else self.root / version
 
     def add(self, folder: Path) -> str:
         """Verify a version and copy it into the store, whole or not at all.

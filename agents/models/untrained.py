@@ -35,7 +35,7 @@ from agents.models.metadata import (
     seal,
     write_seat,
 )
-from agents.models.store import BUNDLED_VERSION
+from agents.models.store import UNTRAINED
 from agents.serving.risk_network import write_risk_weights
 from agents.serving.seats import SEATS
 
@@ -76,7 +76,7 @@ def _identity(features: int) -> Normaliser:
     return Normaliser(np.zeros(features, np.float32), np.ones(features, np.float32))
 
 
-def write_untrained(folder: Path, seed: int, version: str = BUNDLED_VERSION) -> EnsembleMetadata:
+def write_untrained(folder: Path, seed: int, version: str = UNTRAINED.name) -> EnsembleMetadata:
     """Write a whole version of untrained networks.
 
     Args:
@@ -160,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m agents.models.untrained", description=write_untrained.__doc__)
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--version", default=BUNDLED_VERSION, help="name of the version")
+    parser.add_argument("--version", default=UNTRAINED.name, help="name of the version")
     arguments = parser.parse_args()
     metadata = write_untrained(arguments.out, arguments.seed, arguments.version)
     print(f"wrote version {metadata.version} to {arguments.out}: {', '.join(metadata.files)}")

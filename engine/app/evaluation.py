@@ -78,6 +78,7 @@ def run_evaluation(
     seed: int | None = None,
     contributions: bool = True,
     watch: Watch | None = None,
+    loaded: tuple[Market, Parts] | None = None,
 ) -> EvaluationRun:
     """Let the networks of a version trade a part of the data, without exploration.
 
@@ -89,6 +90,7 @@ def run_evaluation(
         seed: Draws the episodes at random; None spreads them evenly over the part.
         contributions: Whether to replace each agent by its neutral stand-in too.
         watch: Told before each part of the work begins.
+        loaded: Market and parts, if the caller has them.
 
     Raises:
         GrandModelError: Whatever a person can mend.
@@ -99,7 +101,7 @@ def run_evaluation(
     policy = ServedPolicy(models)
     if watch is not None:
         watch("data")
-    market, parts = load_market(config, config.seed)
+    market, parts = loaded or load_market(config, config.seed)
     length = config.training_params.episode_length
     starts = evaluation_starts(market, _ranges(parts, part), length, episodes, seed)
     found = evaluate(

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import yaml
 
+from engine.app.evaluation import EvaluationRun, run_evaluation, write_evaluation
 from engine.compiled import cache_dir
 from engine.errors import UsageError
 from engine.log import logger
+from engine.report.training.history import read_history
 from training.checkpoint import Checkpoint, set_aside_later
 from training.checkpoint import load as load_checkpoint
 from training.config import TrainingConfig
 from training.export import export
 from training.trainer.scene import Scene
-from training.trainer.sinks import Sink
+from training.trainer.sinks import HISTORY, Sink
 from training.trainer.trainer import Outcome, Trainer
 
 log = logger("train")
@@ -32,11 +34,13 @@ class TrainingRun:
         folder: The run folder.
         outcome: What it ended with.
         models: Folder of the exported networks: the best of those that were evaluated.
+        evaluation: Of these networks on the test part, or on what there is; `evaluation/` in the run folder holds it.
     """
 
     folder: Path
     outcome: Outcome
     models: Path
+    evaluation: EvaluationRun
 
 
 def check_device(device: str) -> None:
@@ -109,7 +113,7 @@ def write_config(folder: Path, config: TrainingConfig) -> None:
 
 
 def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
-    """Train, and export what is best.
+    """Train, export what is best, and evaluate it.
 
     Args:
         trainer: From `wire`.
@@ -119,7 +123,22 @@ def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
     (cache_dir() / WARM).touch()
     models = folder / "models"
     export(load_checkpoint(outcome.checkpoint), models, version_name(folder))
-    return TrainingRun(folder, outcome, models)
+    return TrainingRun(folder, outcome, models, final_evaluation(trainer.scene, models, folder))
+
+
+def final_evaluation(scene: Scene, models: Path, folder: Path) -> EvaluationRun:
+    """Let the exported networks trade what was held out longest, and write the report with the learning curves."""
+    part = next((name for name in ("test", "validation") if getattr(scene.parts, name)), "training")
+    found = run_evaluation(
+        scene.config,
+        str(models),
+        part=part,
+        episodes=scene.config.training_params.evaluation_episodes,
+        loaded=(scene.market, scene.parts),
+    )
+    history = read_history(folder) if (folder / HISTORY).is_file() else []
+    write_evaluation(folder / "evaluation", found, {folder.name: history} if history else None)
+    return found
 
 
 def version_name(folder: Path) -> str:

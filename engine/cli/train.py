@@ -191,6 +191,7 @@ def result_object(run: TrainingRun) -> dict[str, Any]:
         "steps_per_second": round(outcome.run_steps / outcome.seconds) if outcome.seconds > 0 else None,
         "evaluation": outcome.evaluation,
         "kept_episode": outcome.kept_episode,
+        "final_evaluation": final_numbers(run.evaluation.tree),
         "stopped": outcome.stopped,
         "checkpoint": str(outcome.checkpoint),
         "models": str(run.models),
@@ -198,8 +199,22 @@ def result_object(run: TrainingRun) -> dict[str, Any]:
     }
 
 
+def final_numbers(tree: dict[str, Any]) -> dict[str, Any]:
+    """The final evaluation in a few numbers; the whole of it lies in the run folder."""
+    each = tree["per_episode"]
+    means = {name: sum(each[name]) / len(each[name]) for name in ("reward", "total_return", "max_drawdown", "trades")}
+    return {
+        "part": tree["about"]["part"],
+        "episodes": len(each["reward"]),
+        **{f"mean_{name}": value for name, value in means.items()},
+        "findings": [finding["name"] for finding in tree["findings"]],
+    }
+
+
 def _show(run: TrainingRun) -> None:
     from engine.cli.console import note
+    from engine.cli.console import out as console
+    from engine.report.training.terminal import render_evaluation
 
     outcome = run.outcome
     speed = outcome.run_steps / outcome.seconds if outcome.seconds > 0 else 0.0
@@ -209,8 +224,10 @@ def _show(run: TrainingRun) -> None:
     )
     if outcome.evaluation is not None:
         typer.echo(_evaluation_line(outcome.kept_episode, outcome.evaluation))
+    console().print(render_evaluation(run.evaluation.tree))
     note(f"checkpoint {outcome.checkpoint}")
     note(f"models     {run.models} (grandmodel backtest --agent ensemble:{run.models} --data FILE)")
+    note(f"report     {run.folder / 'evaluation' / 'evaluation.html'}")
     note(f"history    {run.folder / 'history.jsonl'}")
     note(f"weights    {outcome.weights_sha256}")
     if outcome.stopped == "interrupted":

@@ -128,7 +128,8 @@ class Adam:
         self.steps += 1
         self.mean.lerp_(gradient, 1 - self.beta1)
         self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        correction1, correction2 = (1 - self.decays).unbind()
+        # back in single precision, in which whole vectors of numbers are computed
+        correction1, correction2 = (1 - self.decays).float().unbind()
         scale = self.lr / correction1
         vector -= scale * self.mean / (self.square.sqrt() / correction2.sqrt() + self.eps)
 

@@ -22,7 +22,7 @@ from training.config import SACConfig
 from training.errors import ExplodingLoss
 from training.learners import parameters
 from training.learners.networks import Array, Normalise, Statistics, dropout_masks
-from training.learners.parameters import Adam, Layout, Weights
+from training.learners.parameters import Adam, Layout
 from training.learners.replay.buffer import Batch
 from training.learners.squashed import ActionBox, SquashedGaussian, TwinCritic
 from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
@@ -103,7 +103,6 @@ class SAC:
         self._critic = TwinCritic(inputs, network, self._box.size)
         self._layout = Layout({"log_alpha": (1,)} | self._actor.shapes | self._critic.shapes)
         self._followed = Layout(self._critic.shapes)
-        self._named = Layout(self._actor.named | self._critic.named)
         self._normalise = Normalise(statistics, self.device)
         seeds = np.random.SeedSequence(seed, spawn_key=(3,)).generate_state(3, np.uint64)
         self._noise = torch.Generator().manual_seed(int(seeds[0]) >> 1)
@@ -111,7 +110,7 @@ class SAC:
         generator = torch.Generator().manual_seed(int(seeds[2]) >> 1)
         first = self._joined(self._actor.first(generator) | self._critic.first(generator))
         alpha = torch.full((1,), math.log(1.0 if config.alpha == "auto" else config.alpha))
-        self._vector = self._layout.join({"log_alpha": alpha} | first).to(self.device)
+        self._vector = torch.cat([alpha, first]).to(self.device)
         self._target = self._critics().clone()
         self._gradient = torch.zeros_like(self._vector)
         self._optimizer = Adam(self._vector, config.learning_rate)
@@ -207,8 +206,7 @@ class SAC:
         Raises:
             DataError: If one is missing, too many, or of another shape.
         """
-        named = self._named.split(self._named.from_arrays(weights))
-        self._vector[1:].copy_(Layout(self._actor.shapes | self._critic.shapes).join(self._joined(named)))
+        self._vector[1:].copy_(self._from_named(weights))
         self._target.copy_(self._critics())
         self._views = None
 
@@ -231,11 +229,12 @@ class SAC:
         Raises:
             DataError: If it is the state of another network.
         """
-        target = self._followed.from_arrays(state["target"])
+        weights, target = self._from_named(state["weights"]), self._followed.from_arrays(state["target"])
         self._optimizer.load(state["optimizer"])
-        self.load_weights(state["weights"])
         self._vector[0] = state["log_alpha"]
+        self._vector[1:].copy_(weights)
         self._target.copy_(target)
+        self._views = None
         self.updates = int(state["updates"])
         load_generator(self._exploration, state["exploration"])
         load_torch_generator(self._noise, state["noise"])
@@ -244,8 +243,14 @@ class SAC:
         """The critics' part of the vector, its end."""
         return self._vector[-self._followed.total :]
 
-    def _joined(self, named: Mapping[str, Tensor]) -> Weights:
-        return self._actor.joined(named) | self._critic.joined(named)
+    def _from_named(self, named: Mapping[str, NDArray[np.float32]]) -> Tensor:
+        """The vector but for log alpha, on the CPU, of weights by the names under which they are saved."""
+        layout = Layout(self._actor.named | self._critic.named)
+        return self._joined(layout.split(layout.from_arrays(named)))
+
+    def _joined(self, named: Mapping[str, Tensor]) -> Tensor:
+        layout = Layout(self._actor.shapes | self._critic.shapes)
+        return layout.join(self._actor.joined(named) | self._critic.joined(named))
 
 
 class _Step:
@@ -319,8 +324,9 @@ def _inputs(space: spaces.Space[Any]) -> int:
 
 
 def _bounded(space: spaces.Space[Any]) -> spaces.Box:
-    if not isinstance(space, spaces.Box) or len(space.shape) != 1 or not space.is_bounded():
+    fits = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.is_bounded()
+    if not isinstance(space, spaces.Box) or not fits or not (space.low < space.high).all():
         raise UsageError(
-            "SAC takes actions within bounds", expected="a Box with finite bounds and one axis", found=repr(space)
+            "SAC takes actions within bounds", expected="a Box of one axis, finite bounds apart", found=repr(space)
         )
     return space

@@ -17,13 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.serving.seats import BOX_LOW
 from engine.errors import CheckFailed, DataError, GrandModelError
 from training.checkpoint import save, weights_sha256
 from training.config import ROLES
 from training.environment.vector import Actions
 from training.evaluation.episodes import EpisodeResult, run_episodes
-from training.evaluation.policies import LearnedPolicy
+from training.evaluation.policies import FULL_EXPOSURE, NEUTRAL_TACTICS, LearnedPolicy, Neutral, Policy
 from training.evaluation.starts import evaluation_starts
 from training.randomness import State
 from training.trainer.build import EPISODES, build_seats, seeds
@@ -191,16 +190,20 @@ class Trainer:
 
     def _decide(self) -> Actions:
         env, seats = self._env, self._seats
-        strategic, risk = np.ones(self._envs, np.int64), np.zeros(self._envs, np.int64)
-        tactical = np.tile(np.array(BOX_LOW, np.float32), (self._envs, 1))
+        strategic, risk = np.ones(self._envs, np.int64), np.full(self._envs, FULL_EXPOSURE)
+        tactical = np.tile(np.array(NEUTRAL_TACTICS, np.float32), (self._envs, 1))
         due = [np.flatnonzero(env.due[:, agent]) for agent in range(len(ROLES))]
         if len(due[0]):
             strategic[due[0]] = seats.strategic.decide(env, due[0])
-        if len(due[1]):
+        if len(due[1]) and self._joined("tactical"):
             tactical[due[1]] = seats.tactical.decide(env, due[1])
-        if len(due[2]):
+        if len(due[2]) and self._joined("risk"):
             risk[due[2]] = seats.risk.decide(env, due[2])
         return Actions(strategic, tactical, risk)
+
+    def _joined(self, role: str) -> bool:
+        """Whether an agent decides itself by now, rather than its stand-in."""
+        return self.episodes >= getattr(getattr(self.scene.config.agents, f"{role}_agent"), "join_episode", 0)
 
     def _note_losses(self, learner: str, losses: Mapping[str, float] | None) -> None:
         if losses is not None:
@@ -210,7 +213,8 @@ class Trainer:
         for env in ended.tolist():
             self.episodes += 1
             rewards, terms = self._sums.take(env)
-            self._seats.risk.episode_ended()
+            if self._joined("risk"):
+                self._seats.risk.episode_ended()
             self._tell(
                 {
                     "kind": "episode",
@@ -251,7 +255,9 @@ class Trainer:
         ranges = self.scene.parts.validation or self.scene.parts.training
         results = self.evaluate(ranges, self._params.evaluation_episodes)
         self._evaluation = described(results)
-        best = self._patience.see(self.episodes, self._evaluation["mean_reward"])
+        # networks that a stand-in was evaluated for are not kept
+        complete = all(self._joined(role) for role in ROLES)
+        best = complete and self._patience.see(self.episodes, self._evaluation["mean_reward"])
         if best:
             self._kept = {
                 "episode": self.episodes,
@@ -261,10 +267,12 @@ class Trainer:
         self._tell({"kind": "evaluation", "episode": self.episodes, "best": best, **self._evaluation})
 
     def evaluate(self, ranges: tuple[tuple[int, int], ...], episodes: int) -> list[EpisodeResult]:
-        """Episodes without exploration by the networks as they are; changes nothing."""
+        """Episodes without exploration by the networks, and stand-ins, as they are; changes nothing."""
         scene, length = self.scene, self._params.episode_length
         starts = evaluation_starts(scene.market, ranges, length, episodes)
-        policy = LearnedPolicy(*self._learners())
+        policy: Policy = LearnedPolicy(*self._learners())
+        for role in ROLES:
+            policy = policy if self._joined(role) else Neutral(policy, role)
         config = scene.config
         return run_episodes(scene.market, config.portfolio, scene.rewards, config.ensemble, policy, starts, length)
 

@@ -17,7 +17,7 @@ from agents.ensemble.ensemble import Ensemble, Networks
 from agents.features.stream import FeatureStream
 from agents.features.windows import Windows
 from agents.models.loading import LoadedEnsemble, load_ensemble
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from agents.serving.seats import confidence
 from engine.blocks import BarBlock, Floats
 from engine.calendar import sessions_for
@@ -34,7 +34,7 @@ ROWS = 3200  # the strategic agent decides from minute 2880 on
 
 @pytest.fixture(scope="module")
 def shipped_models() -> LoadedEnsemble:
-    return load_ensemble(BUNDLED)
+    return load_ensemble(UNTRAINED)
 
 
 @pytest.fixture(scope="module")

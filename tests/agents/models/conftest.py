@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.models.metadata import SeatMetadata, metadata_file, seal
-from agents.models.store import BUNDLED, ModelStore
+from agents.models.store import UNTRAINED, ModelStore
 from agents.models.untrained import write_untrained
 
 MakeVersion = Callable[[str], Path]
@@ -18,7 +18,7 @@ MakeVersion = Callable[[str], Path]
 @pytest.fixture
 def version(tmp_path: Path) -> Path:
     """A copy of the version that ships, to be spoiled."""
-    return Path(shutil.copytree(BUNDLED, tmp_path / "version"))
+    return Path(shutil.copytree(UNTRAINED, tmp_path / "version"))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from agents.models.metadata import (
     seal,
     write_seat,
 )
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork, write_risk_weights
 from agents.serving.seats import SEATS
@@ -28,15 +28,15 @@ from engine.errors import CheckFailed, DataError
 from tests.agents.models.conftest import MakeVersion, reseal, seat_metadata
 from tests.agents.serving.networks import network, observations, risk_parts, risk_weights
 
-FILES = sorted(path.name for path in BUNDLED.iterdir())
+FILES = sorted(path.name for path in UNTRAINED.iterdir())
 
 
 def test_the_version_that_ships_is_whole() -> None:
-    loaded = load_ensemble(BUNDLED, check_batches=True)
+    loaded = load_ensemble(UNTRAINED, check_batches=True)
     assert (loaded.version, loaded.metadata.untrained) == ("untrained-1", True)
     assert isinstance(loaded.strategic, OnnxModel) and loaded.strategic.tile is None
     assert isinstance(loaded.tactical, OnnxModel) and isinstance(loaded.risk, RiskNetwork)
-    assert loaded.sha256 == read_ensemble(BUNDLED)[1]
+    assert loaded.sha256 == read_ensemble(UNTRAINED)[1]
     for seat in (loaded.strategic, loaded.tactical):
         assert len(seat.run(observations(seat.name, 3))["action"]) == 3
 

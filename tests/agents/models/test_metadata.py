@@ -17,7 +17,7 @@ from agents.models.metadata import (
     required_files,
     seal,
 )
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from agents.serving.seats import SEATS
 from engine.errors import CheckFailed, DataError, GrandModelError, UsageError
 
@@ -69,7 +69,7 @@ def test_the_same_files_and_facts_give_the_same_bytes(version: Path) -> None:
 def test_any_changed_byte_of_the_description_is_noticed(
     tmp_path_factory: pytest.TempPathFactory, place: float, flip: int
 ) -> None:
-    content = bytearray((BUNDLED / ENSEMBLE_FILE).read_bytes())
+    content = bytearray((UNTRAINED / ENSEMBLE_FILE).read_bytes())
     content[int(place * len(content))] ^= flip
     folder = tmp_path_factory.mktemp("spoiled")
     (folder / ENSEMBLE_FILE).write_bytes(content)

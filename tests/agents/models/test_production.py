@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents.models.production import SeatConfig, load_production, load_seat
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
 from agents.serving.seats import SEATS
@@ -21,7 +21,7 @@ SHIPPED = shipped("configs") / "production" / "marl_models.yaml"
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory to which the training has exported."""
-    shutil.copytree(BUNDLED, tmp_path / "models" / "production")
+    shutil.copytree(UNTRAINED, tmp_path / "models" / "production")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -54,7 +54,7 @@ def test_paths_beside_the_file_come_before_the_working_directory(work: Path, tmp
     (tmp_path / "elsewhere").mkdir()
     path = write(tmp_path / "elsewhere", "models: {risk_agent: {onnx_path: models/production/risk_model.onnx}}")
     assert load_production(path)["risk"].onnx_path == Path("models/production/risk_model.onnx")
-    shutil.copytree(BUNDLED, tmp_path / "elsewhere" / "models" / "production")
+    shutil.copytree(UNTRAINED, tmp_path / "elsewhere" / "models" / "production")
     assert load_production(path)["risk"].onnx_path == path.parent / "models/production/risk_model.onnx"
 
 
@@ -108,7 +108,7 @@ def test_without_a_description_of_the_whole_the_seats_metadata_suffice(work: Pat
     rows = observations("strategic", 3)
     ours = load_seat("strategic", seats["strategic"]).run(rows)["probabilities"]
     np.testing.assert_array_equal(
-        ours, OnnxModel(BUNDLED / "strategic_model.onnx", "strategic").run(rows)["probabilities"]
+        ours, OnnxModel(UNTRAINED / "strategic_model.onnx", "strategic").run(rows)["probabilities"]
     )
     (folder / "strategic_metadata.json").unlink()
     with pytest.raises(DataError, match="missing") as caught:

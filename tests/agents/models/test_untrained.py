@@ -10,7 +10,7 @@ from agents.features.stream import FeatureStream
 from agents.features.windows import Windows
 from agents.models import untrained
 from agents.models.loading import LoadedEnsemble, load_ensemble
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from agents.models.untrained import write_untrained
 from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS, confidence
 from engine.app.backtest import sessions_for
@@ -24,7 +24,7 @@ LIMIT_BYTES = 2_000_000
 
 @pytest.fixture(scope="module")
 def bundled() -> LoadedEnsemble:
-    return load_ensemble(BUNDLED)
+    return load_ensemble(UNTRAINED)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def bars() -> BarBlock:
 def test_what_ships_is_what_seed_0_gives(tmp_path: Path) -> None:
     write_untrained(tmp_path, seed=0)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    kept = {path.name: path.read_bytes() for path in BUNDLED.iterdir()}
+    kept = {path.name: path.read_bytes() for path in UNTRAINED.iterdir()}
     assert sorted(made) == sorted(kept)
     for name, content in made.items():
         assert content == kept[name], (

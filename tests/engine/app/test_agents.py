@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from agents.ensemble.ensemble import Ensemble
 from agents.models.metadata import seal
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from agents.models.untrained import write_untrained
 from engine.api import backtest
 from engine.app.agents import Activations, build_agent
@@ -184,7 +184,7 @@ def test_the_store_is_followed_at_cuts_and_the_manifest_says_so(
 
 def production(tmp_path: Path, **seats: dict[str, Any]) -> str:
     """A production configuration and copies of the networks that ship."""
-    shutil.copytree(BUNDLED, tmp_path / "networks", dirs_exist_ok=True)
+    shutil.copytree(UNTRAINED, tmp_path / "networks", dirs_exist_ok=True)
     lines = ["models:"]
     for name, entry in seats.items():
         lines.append(f"  {name}_agent: {json.dumps(entry)}")
@@ -232,7 +232,7 @@ def test_seats_of_the_configuration_come_first(tmp_path: Path) -> None:
 def test_production_networks_are_what_they_are_when_loaded_whole(tmp_path: Path) -> None:
     bars = random_bars(3000, 3, start=40_000, tick=0.5)
     spec = production(tmp_path, **NETWORK)
-    one, other = (backtest(MemorySource(bars), "BTC-PERP", agent) for agent in (spec, f"ensemble:{BUNDLED}"))
+    one, other = (backtest(MemorySource(bars), "BTC-PERP", agent) for agent in (spec, f"ensemble:{UNTRAINED}"))
     assert one.ledger_sha256 == other.ledger_sha256
     assert one.metrics["fills"] > 0
 
@@ -249,7 +249,7 @@ def test_the_hash_of_a_production_configuration_stands_for_every_network(tmp_pat
 
 
 def spoiled(tmp_path: Path, name: str, change: Any) -> str:
-    folder = Path(shutil.copytree(BUNDLED, tmp_path / "version"))
+    folder = Path(shutil.copytree(UNTRAINED, tmp_path / "version"))
     change(folder / name)
     return f"ensemble:{folder}"
 
@@ -307,7 +307,7 @@ def test_a_rule_in_the_risk_seat_of_production_is_refused(tmp_path: Path) -> Non
 
 def test_too_short_a_history_is_said() -> None:
     with pytest.raises(DataError, match="too short") as caught:
-        backtest(MemorySource(BARS), "BTC-PERP", f"ensemble:{BUNDLED}")
+        backtest(MemorySource(BARS), "BTC-PERP", f"ensemble:{UNTRAINED}")
     assert "strategic agent needs 96 bars of 30 minutes" in str(caught.value)
 
 
@@ -316,4 +316,4 @@ def test_bars_of_the_wrong_length_are_refused() -> None:
     for minutes in (30, 7):
         block = BarBlock.from_columns(BARS.symbols, BARS.ts_event * minutes, columns)
         with pytest.raises(UsageError, match="bars of this length"):
-            backtest(MemorySource(block), "BTC-PERP", f"ensemble:{BUNDLED}")
+            backtest(MemorySource(block), "BTC-PERP", f"ensemble:{UNTRAINED}")

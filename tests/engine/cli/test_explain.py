@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from engine.api import backtest
 from feeds.memory import MemorySource
 from tests.agents.ensemble.runs import seat
@@ -101,7 +101,7 @@ def test_mistakes_end_in_a_message(folder: str, number: str, said: str, run: Pat
 
 def spoiled(tmp_path: Path, how: str) -> list[str]:
     """Arguments of a backtest whose ensemble cannot serve."""
-    folder = Path(shutil.copytree(BUNDLED, tmp_path / "version"))
+    folder = Path(shutil.copytree(UNTRAINED, tmp_path / "version"))
     model = folder / "strategic_model.onnx"
     if how == "tampered":
         content = bytearray(model.read_bytes())

@@ -43,10 +43,11 @@ def failure(*arguments: object) -> GrandModelError:
 
 def test_list_marks_the_active_version(root: Path) -> None:
     rows = json.loads(ok("list", "--json"))
-    assert [(row["version"], row["active"]) for row in rows] == [("second", False), ("untrained-1", True)]
+    found = [(row["version"], row["active"]) for row in rows]
+    assert found == [("second", False), ("trained-1", True), ("untrained-1", False)]
     ok("activate", "second", "--note", "try")
     rows = json.loads(ok("list", "--json"))
-    assert [row["active"] for row in rows] == [True, False] and rows[0]["activated"].endswith("+00:00")
+    assert [row["active"] for row in rows] == [True, False, False] and rows[0]["activated"].endswith("+00:00")
     marked = [line for line in ok("list").splitlines() if line.startswith("*")]
     assert len(marked) == 1 and "second" in marked[0]
     assert ModelStore(root).history()[0].note == "try"
@@ -63,14 +64,15 @@ def test_show_tells_what_a_version_is(root: Path) -> None:
     facts = json.loads(ok("show", "second", "--json"))
     assert (facts["version"], facts["seed"], facts["untrained"]) == ("second", 1, True)
     assert Path(facts["folder"]) == root / "second"
+    assert "untrained-1 (untrained" in ok("show", "untrained-1")
     text = ok("show")
-    assert "untrained-1 (untrained" in text and "strategic_model.onnx" in text
+    assert "trained-1" in text and "(untrained" not in text and "strategic_model.onnx" in text
 
 
 def test_verify_takes_the_active_version_a_name_or_a_folder(root: Path) -> None:
-    assert "untrained-1: 8 files are whole" in ok("verify")
+    assert "trained-1: 11 files are whole" in ok("verify")
     assert "second: 8 files are whole" in ok("verify", "second")
-    assert "untrained-1: 8 files are whole" in ok("verify", BUNDLED)
+    assert "trained-1: 11 files are whole" in ok("verify", BUNDLED)
 
 
 def test_verify_ends_with_1_for_a_changed_and_2_for_a_missing_file(root: Path) -> None:
@@ -85,7 +87,7 @@ def test_verify_ends_with_1_for_a_changed_and_2_for_a_missing_file(root: Path) -
 
 def test_activate_and_rollback(root: Path) -> None:
     assert ok("activate", "second").startswith("second is active since 20")
-    assert ok("rollback", "--note", "worse").startswith("untrained-1 is active since 20")
+    assert ok("rollback", "--note", "worse").startswith("trained-1 is active since 20")
     assert [entry.note for entry in ModelStore(root).history()] == ["", "worse"]
     error = failure("rollback")
     assert isinstance(error, UsageError) and error.exit_code == 2 and "no activation" in str(error)
@@ -100,6 +102,7 @@ def test_an_unknown_version_is_refused_and_the_nearest_named(root: Path) -> None
 def test_add_takes_another_store(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     assert "`grandmodel models activate second`" in ok("add", root / "second", "--store", other)
-    assert [row["version"] for row in json.loads(ok("list", "--store", other, "--json"))] == ["second", "untrained-1"]
+    listed = json.loads(ok("list", "--store", other, "--json"))
+    assert [row["version"] for row in listed] == ["second", "trained-1", "untrained-1"]
     shutil.rmtree(root / "second")
     assert isinstance(failure("add", root / "second", "--store", other), DataError)

@@ -59,6 +59,11 @@ def test_json_is_alone_on_standard_output_and_holds_what_scripts_need(run: tuple
     models = load_ensemble(Path(found["models"]))
     assert not models.metadata.untrained
     assert models.metadata.seed == 5
+    assert found["final_evaluation"]["part"] == "test"
+    assert found["final_evaluation"]["episodes"] >= 1
+    page = (folder / "run" / "evaluation" / "evaluation.html").read_text()
+    assert "run" in page
+    assert "<script" in page
 
 
 def test_killed_and_resumed_it_ends_with_the_same_weights_and_history(

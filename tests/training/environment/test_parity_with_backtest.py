@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from agents.models.loading import load_ensemble
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from agents.serving.risk_network import RiskNetwork
 from engine.app.config import BacktestConfig
 from engine.blocks import concat
@@ -124,7 +124,7 @@ def test_the_bundled_ensemble_on_the_recording() -> None:
     config = BacktestConfig.model_validate({"instrument": "ES", "initial_capital": 1_000_000})
     replay = HistoricalReplay([folder / "bars.parquet"], config.instrument_for("ES"), config.replay, symbol="ES")
     bars = concat(list(replay.blocks(4096))).slice(0, 9000)
-    loaded = load_ensemble(BUNDLED)
+    loaded = load_ensemble(UNTRAINED)
     assert loaded.strategic is not None and loaded.tactical is not None and loaded.risk is not None
     models = (loaded.strategic, loaded.tactical, loaded.risk)
     played = backtest(bars, config, *models, MINUTE)

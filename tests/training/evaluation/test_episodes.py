@@ -10,7 +10,7 @@ import pytest
 
 from agents.ensemble.config import EnsembleConfig
 from agents.models.loading import load_ensemble
-from agents.models.store import BUNDLED
+from agents.models.store import UNTRAINED
 from agents.serving.seats import BOX_HIGH, BOX_LOW
 from engine.errors import UsageError
 from engine.instruments import Fees, Instrument
@@ -128,7 +128,7 @@ def test_against_one_environment_bar_by_bar(market: Market, starts: Any) -> None
 
 
 def test_how_many_run_side_by_side_changes_nothing(market: Market, starts: Any) -> None:
-    policy = ServedPolicy(load_ensemble(BUNDLED))
+    policy = ServedPolicy(load_ensemble(UNTRAINED))
     alone = run_episodes(market, PORTFOLIO, Rewards(), ENSEMBLE, policy, starts, LENGTH, envs=1)
     for envs in (4, 16):
         assert run_episodes(market, PORTFOLIO, Rewards(), ENSEMBLE, policy, starts, LENGTH, envs=envs) == alone
@@ -252,7 +252,7 @@ def test_mistakes_are_named(market: Market) -> None:
     with pytest.raises(UsageError, match="no seat"):
         Neutral(Reacting(), "tactician")
     with pytest.raises(UsageError, match="no risk network"):
-        ServedPolicy(replace(load_ensemble(BUNDLED), risk=None))
+        ServedPolicy(replace(load_ensemble(UNTRAINED), risk=None))
     with pytest.raises(UsageError, match="no episode fits"):
         evaluation_starts(market, [(0, 3000)], 5000, 10)
 

@@ -319,14 +319,15 @@ def test_the_update_is_one_graph_that_computes_the_same(monkeypatch: pytest.Monk
     import torch._dynamo
 
     # traced whole as for compilation, but run by torch: the C++ compiler would take half a minute
-    monkeypatch.setattr(torch._dynamo.config, "trace_autograd_ops", True)
     eager, traced = (learner(statistics=STATISTICS, dropout=0.1) for _ in range(2))
     monkeypatch.setattr(traced, "_step", torch.compile(traced._step, fullgraph=True, dynamic=False, backend="eager"))
-    for batch in batches(4):
-        for mine, its in zip(eager.update(batch), traced.update(batch), strict=True):
-            if isinstance(mine, dict):
-                assert mine == pytest.approx(its, abs=1e-6)
-            else:
-                np.testing.assert_allclose(mine, its, atol=1e-6)
+    # not by monkeypatch, which would take the switch away for good
+    with torch._dynamo.config.patch(trace_autograd_ops=True):
+        for batch in batches(4):
+            for mine, its in zip(eager.update(batch), traced.update(batch), strict=True):
+                if isinstance(mine, dict):
+                    assert mine == pytest.approx(its, abs=1e-6)
+                else:
+                    np.testing.assert_allclose(mine, its, atol=1e-6)
     for name, values in eager.weights().items():
         np.testing.assert_allclose(values, traced.weights()[name], atol=1e-6)

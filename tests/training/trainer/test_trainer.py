@@ -161,3 +161,28 @@ def test_a_request_to_stop_saves_a_checkpoint(tmp_path: Path) -> None:
 def test_configurations_that_cannot_be_are_refused_by_name(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         small_config(**changes)
+
+
+def test_agents_that_join_later_leave_their_decisions_to_stand_ins(tmp_path: Path) -> None:
+    config = small_config(agents={"tactical_agent": {"join_episode": 4}, "risk_agent": {"join_episode": 7}})
+    trainer, heard = small_trainer(tmp_path, config)
+    first = {role: weights.copy() for role, weights in trainer._weights().items()}
+    joined = []
+    finish = trainer._after_episodes
+
+    def watch(before: int) -> bool:
+        tactical, risk = trainer._seats.tactical, trainer._seats.risk
+        held = len(tactical.transitions.replay), len(risk.transitions.replay)
+        joined.append((before, *held, risk.epsilon))
+        return finish(before)
+
+    trainer._after_episodes = watch  # type: ignore[method-assign] # looked at from outside
+    outcome = trainer.run()
+    for before, tactical, risk, epsilon in joined:
+        assert (tactical > 0) == (before >= 4)
+        assert (risk > 0) == (before >= 7)
+        assert epsilon == 1.0 or before >= 4
+    # networks are kept only once everybody decides
+    assert not any(record["best"] for record in heard.of("evaluation") if record["episode"] < 7)
+    assert outcome.kept_episode >= 7
+    assert weights_sha256(first["risk"]) != weights_sha256(trainer._weights()["risk"])
