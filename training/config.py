@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -51,6 +52,11 @@ class HistoricalSource(Config):
     timezone: str = "UTC"
     start: str | None = None
     end: str | None = None
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, date) else value  # YAML makes a date of 2024-01-31
 
     @field_validator("timeframe")
     @classmethod
@@ -327,6 +333,8 @@ class TrainingConfig(Config):
         ensemble: How the three agents decide together.
         seed: Of weights, exploration, episodes and generators.
     """
+
+    schema_command: ClassVar[str] = "grandmodel config schema --training"
 
     training: ModeConfig = ModeConfig()
     data: DataConfig

@@ -124,6 +124,10 @@ class Trainer:
         self.episodes, self.env_steps, self.stop_requested = 0, 0, False
         self._restart(np.arange(self._envs))
 
+    def listen(self, sinks: Sequence[Sink]) -> None:
+        """Tell these too, from now on."""
+        self._sinks += tuple(sinks)
+
     def run(self) -> Outcome:
         """Train to the end, or until `stop_requested`.
 
@@ -145,11 +149,11 @@ class Trainer:
                 if self.stop_requested:
                     stopped = "interrupted"
                     break
-        except GrandModelError as error:
+            if stopped != "interrupted" and self._kept["evaluation"] is None:
+                self._evaluate()
+            checkpoint = self._saved if self._saved is not None else self.save_checkpoint()
+        except (GrandModelError, OSError) as error:
             raise self._with_last_checkpoint(error) from error
-        if stopped != "interrupted" and self._kept["evaluation"] is None:
-            self._evaluate()
-        checkpoint = self._saved if self._saved is not None else self.save_checkpoint()
         return Outcome(
             self.episodes,
             self.env_steps,
@@ -281,9 +285,10 @@ class Trainer:
     def save_checkpoint(self) -> Path:
         """Write the whole state; the name tells the episode."""
         path = self.folder / f"checkpoint-{self.episodes:07d}.ckpt"
+        # told first: whoever resumes from a checkpoint finds it in the history, whenever the process was killed
+        self._tell({"kind": "checkpoint", "episode": self.episodes, "path": str(path)})
         save(path, self.state(), self.note())
         self._last_checkpoint = self._saved = path
-        self._tell({"kind": "checkpoint", "episode": self.episodes, "path": str(path)})
         return path
 
     def note(self) -> Tree:
@@ -337,17 +342,27 @@ class Trainer:
     def load(self, state: Mapping[str, Any], note: Mapping[str, Any], path: Path) -> None:
         """Go on from a checkpoint.
 
+        Args:
+            state, note: What it holds.
+            path: Where it lies.
+
         Raises:
-            DataError: If it was made on other data.
+            DataError: If it does not fit the configuration: other data, features, networks, buffers or environments.
         """
-        if list(note["training_data"]) != list(self.scene.training_data):
+        self.scene.require_same(note, path)
+        try:
+            self._load(state)
+        except DataError as error:
             raise DataError(
-                "the checkpoint was made on other data",
-                where=str(path),
-                expected=f"bars with the sha256 {', '.join(note['training_data'])}",
-                found=", ".join(self.scene.training_data),
-                hint="resume with the configuration and the data of the training that wrote it",
-            )
+                error.what,
+                where=error.where or str(path),
+                expected=error.expected,
+                found=error.found,
+                hint=error.hint or "resume without --config and --set, or begin a new training",
+            ) from error
+        self._last_checkpoint = path
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         seats = self._seats
         for role, learner in zip(ROLES, self._learners(), strict=True):
             learner.load(state["learners"][role]["learner"])
@@ -361,16 +376,23 @@ class Trainer:
         self._sums.load(state["sums"])
         self._losses, self._evaluation, self._kept = dict(state["losses"]), state["evaluation"], state["kept"]
         self.episodes, self.env_steps = int(state["episodes"]), int(state["env_steps"])
-        self._last_checkpoint = path
 
-    def _with_last_checkpoint(self, error: GrandModelError) -> GrandModelError:
+    def _with_last_checkpoint(self, error: GrandModelError | OSError) -> GrandModelError:
         """The same error, saying what is left."""
         left = f"the last good checkpoint is {self._last_checkpoint}" if self._last_checkpoint else "no checkpoint yet"
-        where = f"episode {self.episodes + 1}, step {self.env_steps:,}" + (f"; {error.where}" if error.where else "")
+        where = f"episode {self.episodes + 1}, step {self.env_steps:,}"
+        if isinstance(error, OSError):
+            reason = f"the training cannot write: {error.strerror or error}"
+            file = f"; {error.filename}" if error.filename else ""
+            return DataError(
+                reason,
+                where=f"{where}{file}",
+                hint=f"{left}; once there is room, --resume goes on from it" if self._last_checkpoint else left,
+            )
         kind = type(error) if isinstance(error, CheckFailed | DataError) else DataError
         return kind(
             error.what,
-            where=where,
+            where=f"{where}; {error.where}" if error.where else where,
             expected=error.expected,
             found=error.found,
             hint=f"{left}; lower the learning rates, or resume from it with --resume"

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import ConfigError, DataError
 from tests.training.trainer.small import small_config, small_trainer
-from training.checkpoint import load, weights_sha256
+from training.checkpoint import load, save, weights_sha256
 from training.errors import ExplodingLoss
 from training.trainer.trainer import Trainer
 
@@ -102,6 +102,30 @@ def test_an_exploding_loss_names_the_episode_and_the_last_checkpoint(tmp_path: P
     last = heard.of("checkpoint")[-1]["path"]
     assert last in str(caught.value)
     assert load(Path(last)).note["episode"] >= 1
+
+
+def test_a_disk_that_refuses_is_named_with_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, heard = small_trainer(tmp_path)
+
+    def full(path: Path, *_: object) -> Path:
+        if len(heard.of("checkpoint")) > 1:
+            raise OSError(28, "No space left on device", str(path))
+        return save(path, *_)  # type: ignore[arg-type] # passed on as they came
+
+    monkeypatch.setattr("training.trainer.trainer.save", full)
+    with pytest.raises(DataError, match="No space left on device") as caught:
+        trainer.run()
+    first, second = (Path(record["path"]).name for record in heard.of("checkpoint"))
+    assert second in str(caught.value.where)
+    assert first in str(caught.value.hint)
+
+
+def test_a_resumed_training_keeps_the_statistics_it_learned_with(whole: tuple[Trainer, str, Path]) -> None:
+    saved = load(sorted(whole[2].glob("*.ckpt"))[0])
+    saved.state["statistics"]["risk"]["mean"][:] = 0.25
+    scene = whole[0].scene.resumed(saved.state, saved.note, saved.path)
+    assert (scene.statistics["risk"].mean == 0.25).all()
+    assert (scene.statistics["tactical"].std == whole[0].scene.statistics["tactical"].std).all()
 
 
 def test_early_stopping_ends_a_training(tmp_path: Path) -> None:
