@@ -9,11 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
 
 from engine.errors import ConfigError
 
@@ -21,7 +20,13 @@ Tree = dict[str, Any]
 
 
 class Config(BaseModel):
-    """Base of every configuration model: immutable, and strict about its keys."""
+    """Base of every configuration model: immutable, and strict about its keys.
+
+    Attributes:
+        schema_command: What prints every key of a file that holds the model.
+    """
+
+    schema_command: ClassVar[str] = "grandmodel config schema"
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
@@ -157,11 +162,11 @@ def parse(model: type[M], tree: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = [_explain(model, problem) for problem in error.errors()]
+        lines = dict.fromkeys(_explain(model, tree, problem) for problem in _first_causes(error.errors()))
         raise ConfigError(
             "the configuration does not fit:\n" + "\n".join(f"  {line}" for line in lines),
             where=where,
-            hint="`grandmodel config schema` prints every key with its type and default",
+            hint=f"`{model.schema_command}` prints every key with its type and default",
         ) from error
 
 
@@ -184,30 +189,66 @@ def load(model: type[M], files: Sequence[Path] = (), settings: Sequence[str] = (
     return parse(model, tree, where=", ".join(map(str, files)) or "command line")
 
 
-def _explain(model: type[BaseModel], problem: Any) -> str:
-    location = [part for part in problem["loc"] if isinstance(part, str)]
-    dotted = ".".join(map(str, problem["loc"])) or "(top level)"
+def _first_causes(problems: Sequence[Any]) -> list[Any]:
+    """Without the lists that are only too short because an element of theirs is wrong."""
+    places = [problem["loc"] for problem in problems]
+    return [
+        problem
+        for problem in problems
+        if problem["type"] != "too_short"
+        or not any(
+            len(place) > len(problem["loc"]) and place[: len(problem["loc"])] == problem["loc"] for place in places
+        )
+    ]
+
+
+def _explain(model: type[BaseModel], tree: Any, problem: Any) -> str:
+    place = [part for part in problem["loc"] if isinstance(part, str)]
+    dotted = ".".join(map(str, _in_tree(tree, problem["loc"]))) or "(top level)"
     if problem["type"] != "extra_forbidden":
         found = problem.get("input")
         message = problem["msg"].removeprefix("Value error, ")
         return f"{dotted}: {message}" + ("" if isinstance(found, dict) else f" (found {found!r})")
-    known = sorted(_fields_at(model, location[:-1]))
-    near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+    known = sorted(_fields_at(model, place[:-1]))
+    near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
     advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
     return f"{dotted}: unknown key; {advice}"
 
 
+def _in_tree(tree: Any, place: Sequence[int | str]) -> list[int | str]:
+    """A place as a person writes it: without the names that pydantic puts in for the members of a union."""
+    found: list[int | str] = []
+    node = tree
+    for at, part in enumerate(place):
+        if isinstance(node, Mapping) and (part in node or at == len(place) - 1):
+            node = node.get(part)
+        elif isinstance(node, list | tuple) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        else:
+            continue
+        found.append(part)
+    return found
+
+
 def _fields_at(model: type[BaseModel], path: Sequence[str]) -> set[str]:
+    """Names of the keys at a place, given with the members of unions, as pydantic has it."""
+    inner: list[type[BaseModel]] = [model]
     for part in path:
-        field: FieldInfo | None = model.model_fields.get(part)
-        inner = _inner_model(field.annotation) if field else None
-        if inner is None:
-            return set(model.model_fields)
-        model = inner
-    return set(model.model_fields)
+        fields = [one.model_fields[part] for one in inner if part in one.model_fields]
+        if fields:
+            inner = [found for field in fields for found in _inner_models(field.annotation)] or inner
+        else:
+            inner = [one for one in inner if _is_tagged(one, part)] or inner
+    return {name for one in inner for name in one.model_fields}
 
 
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
+def _inner_models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _inner_model(arg))), None)
+        return [annotation]
+    return [found for arg in get_args(annotation) for found in _inner_models(arg)]
+
+
+def _is_tagged(model: type[BaseModel], tag: str) -> bool:
+    """Whether a model is the member of a union that a value of one of its fields chooses."""
+    kinds = [field.annotation for field in model.model_fields.values()]
+    return any(get_origin(kind) is Literal and get_args(kind) == (tag,) for kind in kinds)

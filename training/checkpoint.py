@@ -34,6 +34,7 @@ from training.trees import decode, encode, leaves
 
 FORMAT = 1
 SUFFIX = ".ckpt"
+ASIDE = ".old"
 MANIFEST, NOTE, STATE = "manifest.json", "note.json", "state.json"
 _SEAL = b"grandmodel checkpoint %d sha256 "
 _SEALED = re.compile(rb"grandmodel checkpoint (\d{1,9}) sha256 ([0-9a-f]{64})\Z")
@@ -85,12 +86,16 @@ def save(path: Path, state: Mapping[str, Any], note: Mapping[str, Any]) -> Path:
         raise TypeError("the note of a checkpoint holds an array")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with part.open("w+b") as file:
-        _write_archive(file, tree, facts, arrays)
-        _seal(file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("w+b") as file:
+            _write_archive(file, tree, facts, arrays)
+            _seal(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)  # a disk that is full shall not stay so
+        raise
     _flush_folder(path.parent)
     return path
 
@@ -154,6 +159,22 @@ def newest_good(folder: Path, before: Path | None = None) -> Checkpoint | None:
         except (_DamagedError, DataError):
             continue
     return None
+
+
+def set_aside_later(path: Path) -> list[Path]:
+    """Rename the checkpoints of a folder that are later than one, so that none is taken for the newest any more.
+
+    A training that goes on from the middle writes its own later ones; what an earlier run made of the same episodes
+    stays beside them, under names that end in `.old`.
+
+    Args:
+        path: The one that a training goes on from.
+
+    Returns:
+        Their new paths.
+    """
+    later = [other for other in checkpoints(path.parent) if _natural(other) > _natural(path)]
+    return [other.replace(other.with_name(f"{other.name}{ASIDE}")) for other in later]
 
 
 def prune(folder: Path, keep: int, best: Path | None = None) -> list[Path]:

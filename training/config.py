@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -51,6 +52,11 @@ class HistoricalSource(Config):
     timezone: str = "UTC"
     start: str | None = None
     end: str | None = None
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, date) else value  # YAML makes a date of 2024-01-31
 
     @field_validator("timeframe")
     @classmethod
@@ -179,12 +185,14 @@ class SACConfig(Config):
     """Soft actor-critic (Haarnoja et al., 2018).
 
     Attributes:
+        join_episode: Episodes before it decides itself; until then a stand-in enters at once with scale 1.
         target_update_frequency: Updates between soft updates of the target critics.
         alpha: Weight of the entropy; `auto` tunes it towards an entropy of minus the number of action components.
         gradient_steps: Updates for each step of the environments.
     """
 
     algorithm: Literal["SAC"] = "SAC"
+    join_episode: Annotated[int, Field(ge=0)] = 0
     network_architecture: Network = Network(hidden_layers=(128, 64, 32), activation="tanh", dropout=0.05)
     learning_rate: Positive = 1e-3
     batch_size: Annotated[int, Field(ge=2)] = 32
@@ -199,6 +207,7 @@ class DQNConfig(Config):
     """Dueling double deep Q-learning (Wang et al., 2016; van Hasselt et al., 2016).
 
     Attributes:
+        join_episode: Episodes before it decides itself; until then a stand-in gives full exposure.
         epsilon_start, epsilon_end, epsilon_decay: Share of random actions; multiplied by the decay after each episode.
         target_update_frequency: Updates between updates of the target network.
         tau: Share of the network that an update of the target takes over; 1 copies it.
@@ -206,6 +215,7 @@ class DQNConfig(Config):
     """
 
     algorithm: Literal["DQN"] = "DQN"
+    join_episode: Annotated[int, Field(ge=0)] = 0
     network_architecture: Network = Network(hidden_layers=(64, 32), activation="relu", dropout=0.0)
     learning_rate: Positive = 5e-4
     batch_size: Annotated[int, Field(ge=2)] = 16
@@ -324,6 +334,8 @@ class TrainingConfig(Config):
         seed: Of weights, exploration, episodes and generators.
     """
 
+    schema_command: ClassVar[str] = "grandmodel config schema --training"
+
     training: ModeConfig = ModeConfig()
     data: DataConfig
     agents: AgentsConfig = AgentsConfig()
@@ -341,6 +353,9 @@ class TrainingConfig(Config):
         taken = [name for name, spec in self.ensemble.seats.model_dump().items() if spec]
         if taken:
             raise ValueError(f"ensemble.seats.{taken[0]}: a seat that trains takes no rule agent")
+        last = max(self.agents.tactical_agent.join_episode, self.agents.risk_agent.join_episode)
+        if last >= self.training_params.total_episodes:
+            raise ValueError("agents: join_episode must be below training_params.total_episodes")
         if self.experience_replay.min_size_to_train > self.experience_replay.buffer_size:
             raise ValueError("experience_replay.min_size_to_train cannot exceed buffer_size")
         return self

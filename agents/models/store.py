@@ -304,7 +304,13 @@ def resolve_ensemble(spec: str | None, store: ModelStore | None = None) -> Path:
     if spec in versions:
         return store.path(spec)
     if folder.is_dir():
-        raise UsageError("the folder is no ensemble", where=str(folder), expected=f"a folder with {ENSEMBLE_FILE}")
+        inner = folder / "models"
+        raise UsageError(
+            "the folder is no ensemble",
+            where=str(folder),
+            expected=f"a folder with {ENSEMBLE_FILE}",
+            hint=f"the networks of this training are in {inner}" if (inner / ENSEMBLE_FILE).is_file() else None,
+        )
     raise _unknown(spec, versions, store.root)
 
 

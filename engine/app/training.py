@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from engine.app.evaluation import EvaluationRun, run_evaluation, write_evaluation
+from engine.compiled import cache_dir
 from engine.errors import UsageError
 from engine.log import logger
 from engine.report.training.history import read_history
-from training.checkpoint import Checkpoint
+from training.checkpoint import Checkpoint, set_aside_later
 from training.checkpoint import load as load_checkpoint
 from training.config import TrainingConfig
 from training.export import export
@@ -19,6 +22,8 @@ from training.trainer.sinks import HISTORY, Sink
 from training.trainer.trainer import Outcome, Trainer
 
 log = logger("train")
+WARM = "complete-train"
+CONFIG_FILE = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,37 @@ def wire(
     """
     check_device(device)
     scene = Scene.prepare(config)
+    if resume is not None:
+        scene = scene.resumed(resume.state, resume.note, resume.path)
     trainer = Trainer(scene, checkpoints, sinks=sinks, device=device, compiled=compiled, run=run)
     if resume is not None:
         trainer.load(resume.state, resume.note, resume.path)
         log.info("resumed", checkpoint=str(resume.path), episode=trainer.episodes)
+        if resume.path.parent.resolve() == checkpoints.resolve():
+            _set_aside(resume.path, trainer.episodes, sinks)
     return trainer
+
+
+def _set_aside(path: Path, episode: int, sinks: Sequence[Sink]) -> None:
+    """Make the checkpoint that a training goes on from the newest of its folder, and say so where it was not."""
+    later = set_aside_later(path)
+    log.info("set aside", checkpoints=[str(one) for one in later])
+    if later:
+        text = f"later checkpoints were set aside: {', '.join(one.name for one in later)}"
+        for sink in sinks:
+            sink.write({"kind": "alert", "episode": episode, "severity": "warning", "text": text})
+
+
+def is_warm() -> bool:
+    """Whether what a training compiles has been compiled for these sources on this processor."""
+    return (cache_dir() / WARM).exists()
+
+
+def write_config(folder: Path, config: TrainingConfig) -> None:
+    """Keep the whole configuration in the run folder, where `grandmodel evaluate -c` finds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
 
 
 def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
@@ -89,6 +120,7 @@ def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
         folder: The run folder; its name is the version of the networks.
     """
     outcome = trainer.run()
+    (cache_dir() / WARM).touch()
     models = folder / "models"
     export(load_checkpoint(outcome.checkpoint), models, version_name(folder))
     return TrainingRun(folder, outcome, models, final_evaluation(trainer.scene, models, folder))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from engine.config import Config
+
 app = typer.Typer(no_args_is_help=True, help="Show the configuration and its schema.")
+
+
+Training = Annotated[bool, typer.Option("--training", help="Of a training, as `train` and `evaluate` take it.")]
 
 
 @app.command()
 def show(
     config: Annotated[list[Path] | None, typer.Option("--config", "-c", help="YAML file (repeatable).")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override one key (repeatable).")] = None,
+    training: Training = False,
 ) -> None:
     """Print the configuration that these files and overrides give, every default filled in, as YAML.
 
@@ -22,19 +29,27 @@ def show(
     """
     import yaml
 
-    from engine.app.config import BacktestConfig
     from engine.config import load
 
-    loaded = load(BacktestConfig, config or [], set_ or [])
-    typer.echo(yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False), nl=False)
+    loaded = load(_model(training), config or [], set_ or [])
+    text = yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    typer.echo(text, nl=False)
 
 
 @app.command()
-def schema() -> None:
+def schema(training: Training = False) -> None:
     """Print the JSON schema of the configuration file, for editors.
 
-    Example: grandmodel config schema > backtest.schema.json
+    Example: grandmodel config schema --training > training.schema.json
     """
+    typer.echo(json.dumps(_model(training).model_json_schema(), indent=2))
+
+
+def _model(training: bool) -> type[Config]:
+    if training:
+        from training.config import TrainingConfig
+
+        return TrainingConfig
     from engine.app.config import BacktestConfig
 
-    typer.echo(json.dumps(BacktestConfig.model_json_schema(), indent=2))
+    return BacktestConfig

@@ -168,10 +168,17 @@ def synthesize(
     price: Annotated[float | None, typer.Option(metavar="P", help="First price, if not 20,000 ticks.")] = None,
     volatility: Annotated[float, typer.Option(metavar="V", help="Yearly, as a fraction.")] = 0.2,
     missing: Annotated[float, typer.Option(metavar="F", help="Share of minutes without a bar.")] = 0.005,
+    generator: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Another market: regime_drift, mean_reversion, flash_crash, ...")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the generator (repeatable).")
+    ] = None,
 ) -> None:
     """Make up realistic 1-minute bars on the sessions and ticks of an instrument.
 
-    Volatility changes by regime and time of day, volume follows it, and a few minutes are missing.
+    Volatility changes by regime and time of day, volume follows it, and a few minutes are missing. With --generator,
+    the bars are those of a named generator, and --price, --volatility and --missing are not read.
     """
     from engine.config import parse
     from engine.instruments import load_instrument
@@ -179,10 +186,33 @@ def synthesize(
     from feeds.synthetic import SyntheticBars, SyntheticConfig
 
     check_suffix(out)
+    if generator is not None:
+        from feeds.generators import generate
+
+        made = generate(
+            generator, load_instrument(instrument), bars, seed, _numbers(parameter or []), start_ns=_moment(start)
+        )
+        _report_written(out, write_bars(out, iter([made])))
+        return
     settings = {"price": price, "volatility": volatility, "missing": missing}
     config = parse(SyntheticConfig, settings, where="command line")
     source = SyntheticBars(load_instrument(instrument), bars, _moment(start), seed, config)
     _report_written(out, write_bars(out, source.blocks(BLOCK_ROWS)))
+
+
+def _numbers(pairs: list[str]) -> dict[str, float]:
+    from engine.errors import UsageError
+
+    found = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        try:
+            found[key.strip()] = float(text)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise UsageError("cannot read a --parameter", expected="KEY=NUMBER", found=pair)
+    return found
 
 
 def _replay(

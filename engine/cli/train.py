@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -39,6 +39,7 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Of weights, exploratio
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more.")]
 INTERRUPTED = 130
+CHECKPOINT_FOLDER = "checkpoints"
 
 
 def train(
@@ -112,12 +113,18 @@ def _config(
 
 
 def _folder_of(checkpoint: Checkpoint | None) -> Path | None:
-    return Path(checkpoint.note["run"]) if checkpoint is not None and checkpoint.note.get("run") else None
+    """The run folder that a training goes on in: the one around its checkpoints, wherever it was moved or copied."""
+    if checkpoint is None:
+        return None
+    folder = checkpoint.path.parent
+    if folder.name == CHECKPOINT_FOLDER:
+        return folder.parent
+    return Path(checkpoint.note["run"]) if checkpoint.note.get("run") else None
 
 
 def _checkpoints_of(config: TrainingConfig, folder: Path, out: Path | None, checkpoint: Checkpoint | None) -> Path:
     if out is not None:
-        return out / "checkpoints"
+        return out / CHECKPOINT_FOLDER
     return checkpoint.path.parent if checkpoint is not None else config.logging.checkpoint_dir / folder.name
 
 
@@ -141,11 +148,18 @@ def _run(
     project: str | None,
     quiet: bool,
 ) -> TrainingRun:
-    from engine.app.training import run_training, wire
-    from engine.cli.training_records import listening
+    from engine.app.training import is_warm, run_training, wire, write_config
+    from engine.cli.console import err
+    from engine.cli.training_records import files, screen
 
-    with listening(config, places.folder, checkpoint, project, options["device"], quiet) as sinks:
-        trainer = wire(config, places.checkpoints, sinks, resume=checkpoint, run=places.folder, **options)
+    if not is_warm():
+        err().print("Compiling the environments for this processor (once; a minute or two)", style="dim")
+    with ExitStack() as stack:
+        watching = [] if quiet else [stack.enter_context(screen(config, places.folder, checkpoint, options["device"]))]
+        trainer = wire(config, places.checkpoints, watching, resume=checkpoint, run=places.folder, **options)
+        # only now, when nothing can be refused any more, is anything written
+        trainer.listen(stack.enter_context(files(config, places.folder, checkpoint, project)))
+        write_config(places.folder, config)
         with _stopping_cleanly(trainer):
             return run_training(trainer, places.folder)
 

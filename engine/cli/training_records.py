@@ -15,42 +15,60 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def listening(
-    config: TrainingConfig, folder: Path, checkpoint: Checkpoint | None, project: str | None, device: str, quiet: bool
+def screen(config: TrainingConfig, folder: Path, checkpoint: Checkpoint | None, device: str) -> Iterator[Sink]:
+    """The live view of a training, or lines where there is no terminal; closed in the end.
+
+    Args:
+        config: Of the training.
+        folder: The run folder.
+        checkpoint: From which it goes on.
+        device: Where torch computes.
+    """
+    from engine.cli.console import err
+    from engine.dashboard.training.live import open_view
+
+    view = open_view(_info(config, folder, device, _episode(checkpoint) or 0), err(), config.logging.log_frequency)
+    try:
+        yield view
+    finally:
+        view.close()
+
+
+@contextmanager
+def files(
+    config: TrainingConfig, folder: Path, checkpoint: Checkpoint | None, project: str | None
 ) -> Iterator[list[Sink]]:
-    """Sinks for a training, closed in the end.
+    """The files that records go to; what an earlier run wrote after the checkpoint is cut off. Closed in the end.
 
     Args:
         config: Of the training.
         folder: The run folder.
         checkpoint: From which it goes on.
         project: At Weights & Biases, if records go there.
-        device: Where torch computes.
-        quiet: Whether the screen stays empty.
     """
-    from engine.cli.console import err, note
+    from engine.cli.console import note
     from training.trainer.sinks import open_sinks
 
-    resumed = None if checkpoint is None else int(checkpoint.note["episode"])
     logging = config.logging.model_copy(update={"wandb": project is not None})
+    resumed, tree = _episode(checkpoint), config.model_dump(mode="json")
     with ExitStack() as stack:
-        sinks = open_sinks(
-            logging, folder, config.model_dump(mode="json"), note, resumed=resumed, project=project or "grandmodel"
-        )
-        if not quiet:
-            from engine.dashboard.training.live import open_view
-
-            sinks.append(open_view(_info(config, folder, device, resumed or 0), err(), logging.log_frequency))
+        sinks = open_sinks(logging, folder, tree, note, resumed=resumed, project=project or "grandmodel")
         for sink in reversed(sinks):
             stack.callback(sink.close)
         yield sinks
+
+
+def _episode(checkpoint: Checkpoint | None) -> int | None:
+    return None if checkpoint is None else int(checkpoint.note["episode"])
 
 
 def _info(config: TrainingConfig, folder: Path, device: str, resumed: int) -> TrainingInfo:
     from engine.dashboard.training.state import TrainingInfo
 
     params = config.training_params
-    names = [source.path if source.type == "historical" else source.generator for source in config.data.sources]
+    names = [
+        Path(source.path).name if source.type == "historical" else source.generator for source in config.data.sources
+    ]
     return TrainingInfo(
         name=folder.name,
         total_episodes=params.total_episodes,

@@ -9,6 +9,7 @@ import pytest
 from engine.app.config import BacktestConfig
 from engine.config import load, merge, override, parse, read_yaml
 from engine.errors import ConfigError
+from training.config import HistoricalSource, TrainingConfig
 
 
 def test_files_merge_in_order_and_overrides_come_last(tmp_path: Path) -> None:
@@ -116,3 +117,43 @@ def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
     tree = read_yaml(file)
     assert tree["more"] == {"a": 1, "b": 3}
     assert tree["last"] == {"a": 4, "b": 3}
+
+
+SYNTHETIC = {"type": "synthetic", "scenarios": 3}
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            SYNTHETIC | {"scenarios": 0},
+            ["data.sources.0.scenarios: Input should be greater than or equal to 1 (found 0)"],
+        ),
+        (SYNTHETIC | {"scenario": 2}, ["data.sources.0.scenario: unknown key; did you mean 'scenarios'?"]),
+        (SYNTHETIC | {"labels": "open"}, ["data.sources.0.labels: unknown key; known keys: generator, length"]),
+        ({"type": "historical"}, ["data.sources.0.path: Field required"]),
+        ({"type": "histrical"}, ["data.sources.0: Input tag 'histrical'"]),
+        ({"type": "historical", "path": 3, "start": 4}, ["data.sources.0.path: ", "data.sources.0.start: "]),
+    ],
+)
+def test_keys_inside_a_choice_are_named_as_they_are_written(source: dict[str, object], said: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(TrainingConfig, {"data": {"sources": [source]}}, "test")
+    lines = caught.value.what.splitlines()[1:]
+    assert len(lines) == len(said)
+    for line, words in zip(lines, said, strict=True):
+        assert line.strip().startswith(words)
+
+
+def test_a_list_that_is_too_short_by_itself_is_still_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data\.sources: Tuple should have at least 1 item"):
+        parse(TrainingConfig, {"data": {"sources": []}}, "test")
+
+
+def test_dates_need_no_quotes() -> None:
+    tree = override(
+        {"data": {"sources": [{"type": "historical", "path": "a.csv"}]}}, ["data.sources.0.start=2024-01-31"]
+    )
+    source = parse(TrainingConfig, tree, "test").data.sources[0]
+    assert isinstance(source, HistoricalSource)
+    assert source.start == "2024-01-31"

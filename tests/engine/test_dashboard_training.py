@@ -287,3 +287,16 @@ def test_a_record_costs_little() -> None:
     for record in many:
         state.update(record, 1.0)
     assert (time.perf_counter() - began) / len(many) < 2e-3
+
+
+def test_pace_is_that_of_the_training_and_not_of_what_came_before() -> None:
+    state = TrainingState(TrainingInfo("marl_training", 10, 4), 0.0)
+    # a minute of loading and compiling, then four environments whose episodes end together
+    for episode in range(1, 5):
+        record = {"kind": "episode", "episode": episode, "env_steps": 8000, "steps_per_second": 4000.0, "seconds": 2.0}
+        state.update(record, 62.0)
+    assert state.seconds_left() == pytest.approx(3.0)
+    assert state.speed == 4000.0
+    late = {"kind": "episode", "episode": 5, "env_steps": 10_000, "steps_per_second": 3333.0, "seconds": 3.0}
+    state.update(late, 63.0)
+    assert state.speed == pytest.approx(2000.0)

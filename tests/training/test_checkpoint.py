@@ -30,6 +30,7 @@ from training.checkpoint import (
     prune,
     read_note,
     save,
+    set_aside_later,
     weights_sha256,
 )
 from training.randomness import generator_state, load_generator
@@ -326,3 +327,22 @@ def test_large_buffers_are_saved_in_well_under_a_second(tmp_path: Path) -> None:
         save(tmp_path / "x.ckpt", state, {})
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 0.5
+
+
+def test_later_checkpoints_are_set_aside(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"checkpoint-{number}.ckpt", small_state(), NOTE) for number in (2, 10, 9)]
+    aside = set_aside_later(paths[0])
+    assert sorted(path.name for path in aside) == ["checkpoint-10.ckpt.old", "checkpoint-9.ckpt.old"]
+    assert checkpoints(tmp_path) == [paths[0]]
+    assert set_aside_later(paths[0]) == []
+
+
+def test_a_disk_that_is_full_keeps_no_rest_of_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = save(tmp_path / "checkpoint-1.ckpt", small_state(), NOTE)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save(tmp_path / "checkpoint-2.ckpt", small_state(), NOTE)
+    assert list(tmp_path.iterdir()) == [before]

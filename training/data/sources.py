@@ -165,17 +165,20 @@ def scenario_seed(seed: int, source: int, number: int) -> tuple[int, int]:
 def _scenarios(
     group: int, source: SyntheticSource, instrument: Instrument, step: int, length: int, seed: int
 ) -> list[Loaded]:
-    generator = find_generator(source.generator, source.parameters, where=f"data.sources.{group}")
-    return [
-        Loaded(
-            f"{source.generator} {number}",
-            *_scenario(generator, instrument, step, length, scenario_seed(seed, group, number)),
-            group,
-            historical=False,
-            bad_rows=0,
-        )
-        for number in range(source.scenarios)
-    ]
+    key = f"data.sources.{group}"
+    generator = find_generator(source.generator, source.parameters, where=key)
+    found = []
+    for number in range(source.scenarios):
+        name, origin = f"{source.generator} {number}", scenario_seed(seed, group, number)
+        try:
+            made = _scenario(generator, instrument, step, length, origin)
+        except UsageError as error:
+            where = f"{key} ({name})"
+            raise UsageError(
+                error.what, where=where, expected=error.expected, found=error.found, hint=error.hint
+            ) from error
+        found.append(Loaded(name, *made, group, historical=False, bad_rows=0))
+    return found
 
 
 def _scenario(
@@ -225,7 +228,7 @@ def _resolve(name: str, key: str) -> Path:
         return recording
     known = ", ".join(sorted(folder.parent.name for folder in shipped("replays").glob("*/bars.parquet")))
     raise UsageError(
-        "the file of bars does not exist",
+        "the file of bars is a folder" if path.is_dir() else "the file of bars does not exist",
         where=f"{key}.path",
         expected=f"a CSV, Parquet or Feather file, or the name of a recording that ships: {known}",
         found=name,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from agents.serving.seats import BOX_HIGH, BOX_LOW
 from engine.blocks import Ints
-from engine.errors import UsageError
+from engine.errors import DataError, UsageError
 from training.config import TrainingConfig
 from training.data.normalise import fit_statistics
 from training.data.parts import Parts
@@ -62,6 +64,43 @@ class Scene:
         scene = cls(config, market, parts, statistics, rewards, (market_sha256(market),))
         statistics["risk"] = risk_statistics(scene) if config.data.preprocessing.normalize else Statistics.identity(10)
         return scene
+
+    def resumed(self, state: Mapping[str, Any], note: Mapping[str, Any], path: Path) -> Scene:
+        """The same with the statistics that the networks of a checkpoint have learned with.
+
+        Raises:
+            DataError: As `require_same`.
+        """
+        self.require_same(note, path)
+        kept = {
+            seat: Statistics(np.asarray(values["mean"], np.float32), np.asarray(values["std"], np.float32))
+            for seat, values in state["statistics"].items()
+        }
+        return replace(self, statistics=kept)
+
+    def require_same(self, note: Mapping[str, Any], path: Path) -> None:
+        """Refuse the checkpoint of a training that saw something else.
+
+        Raises:
+            DataError: If it was made on other data, or sees other features.
+        """
+        if list(note["training_data"]) != list(self.training_data):
+            raise DataError(
+                "the checkpoint was made on other data",
+                where=str(path),
+                expected=f"bars with the sha256 {', '.join(note['training_data'])}",
+                found=", ".join(self.training_data),
+                hint="resume with the configuration and the data of the training that wrote it",
+            )
+        before, now = note["config"]["data"]["preprocessing"], self.config.data.preprocessing.model_dump(mode="json")
+        if before != now:
+            raise DataError(
+                "the networks of the checkpoint see other features",
+                where=f"{path}, data.preprocessing",
+                expected=str(before),
+                found=str(now),
+                hint="leave data.preprocessing as it was, or begin a new training",
+            )
 
     def environments(self, envs: int, *, record_fills: bool = False) -> VectorEnv:
         """Environments over the market."""

@@ -17,13 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.serving.seats import BOX_LOW
 from engine.errors import CheckFailed, DataError, GrandModelError
 from training.checkpoint import save, weights_sha256
 from training.config import ROLES
 from training.environment.vector import Actions
 from training.evaluation.episodes import EpisodeResult, run_episodes
-from training.evaluation.policies import LearnedPolicy
+from training.evaluation.policies import FULL_EXPOSURE, NEUTRAL_TACTICS, LearnedPolicy, Neutral, Policy
 from training.evaluation.starts import evaluation_starts
 from training.randomness import State
 from training.trainer.build import EPISODES, build_seats, seeds
@@ -125,6 +124,10 @@ class Trainer:
         self.episodes, self.env_steps, self.stop_requested = 0, 0, False
         self._restart(np.arange(self._envs))
 
+    def listen(self, sinks: Sequence[Sink]) -> None:
+        """Tell these too, from now on."""
+        self._sinks += tuple(sinks)
+
     def run(self) -> Outcome:
         """Train to the end, or until `stop_requested`.
 
@@ -146,11 +149,11 @@ class Trainer:
                 if self.stop_requested:
                     stopped = "interrupted"
                     break
-        except GrandModelError as error:
+            if stopped != "interrupted" and self._kept["evaluation"] is None:
+                self._evaluate()
+            checkpoint = self._saved if self._saved is not None else self.save_checkpoint()
+        except (GrandModelError, OSError) as error:
             raise self._with_last_checkpoint(error) from error
-        if stopped != "interrupted" and self._kept["evaluation"] is None:
-            self._evaluate()
-        checkpoint = self._saved if self._saved is not None else self.save_checkpoint()
         return Outcome(
             self.episodes,
             self.env_steps,
@@ -187,16 +190,20 @@ class Trainer:
 
     def _decide(self) -> Actions:
         env, seats = self._env, self._seats
-        strategic, risk = np.ones(self._envs, np.int64), np.zeros(self._envs, np.int64)
-        tactical = np.tile(np.array(BOX_LOW, np.float32), (self._envs, 1))
+        strategic, risk = np.ones(self._envs, np.int64), np.full(self._envs, FULL_EXPOSURE)
+        tactical = np.tile(np.array(NEUTRAL_TACTICS, np.float32), (self._envs, 1))
         due = [np.flatnonzero(env.due[:, agent]) for agent in range(len(ROLES))]
         if len(due[0]):
             strategic[due[0]] = seats.strategic.decide(env, due[0])
-        if len(due[1]):
+        if len(due[1]) and self._joined("tactical"):
             tactical[due[1]] = seats.tactical.decide(env, due[1])
-        if len(due[2]):
+        if len(due[2]) and self._joined("risk"):
             risk[due[2]] = seats.risk.decide(env, due[2])
         return Actions(strategic, tactical, risk)
+
+    def _joined(self, role: str) -> bool:
+        """Whether an agent decides itself by now, rather than its stand-in."""
+        return self.episodes >= getattr(getattr(self.scene.config.agents, f"{role}_agent"), "join_episode", 0)
 
     def _note_losses(self, learner: str, losses: Mapping[str, float] | None) -> None:
         if losses is not None:
@@ -206,7 +213,8 @@ class Trainer:
         for env in ended.tolist():
             self.episodes += 1
             rewards, terms = self._sums.take(env)
-            self._seats.risk.episode_ended()
+            if self._joined("risk"):
+                self._seats.risk.episode_ended()
             self._tell(
                 {
                     "kind": "episode",
@@ -247,7 +255,9 @@ class Trainer:
         ranges = self.scene.parts.validation or self.scene.parts.training
         results = self.evaluate(ranges, self._params.evaluation_episodes)
         self._evaluation = described(results)
-        best = self._patience.see(self.episodes, self._evaluation["mean_reward"])
+        # networks that a stand-in was evaluated for are not kept
+        complete = all(self._joined(role) for role in ROLES)
+        best = complete and self._patience.see(self.episodes, self._evaluation["mean_reward"])
         if best:
             self._kept = {
                 "episode": self.episodes,
@@ -257,10 +267,12 @@ class Trainer:
         self._tell({"kind": "evaluation", "episode": self.episodes, "best": best, **self._evaluation})
 
     def evaluate(self, ranges: tuple[tuple[int, int], ...], episodes: int) -> list[EpisodeResult]:
-        """Episodes without exploration by the networks as they are; changes nothing."""
+        """Episodes without exploration by the networks, and stand-ins, as they are; changes nothing."""
         scene, length = self.scene, self._params.episode_length
         starts = evaluation_starts(scene.market, ranges, length, episodes)
-        policy = LearnedPolicy(*self._learners())
+        policy: Policy = LearnedPolicy(*self._learners())
+        for role in ROLES:
+            policy = policy if self._joined(role) else Neutral(policy, role)
         config = scene.config
         return run_episodes(scene.market, config.portfolio, scene.rewards, config.ensemble, policy, starts, length)
 
@@ -273,9 +285,10 @@ class Trainer:
     def save_checkpoint(self) -> Path:
         """Write the whole state; the name tells the episode."""
         path = self.folder / f"checkpoint-{self.episodes:07d}.ckpt"
+        # told first: whoever resumes from a checkpoint finds it in the history, whenever the process was killed
+        self._tell({"kind": "checkpoint", "episode": self.episodes, "path": str(path)})
         save(path, self.state(), self.note())
         self._last_checkpoint = self._saved = path
-        self._tell({"kind": "checkpoint", "episode": self.episodes, "path": str(path)})
         return path
 
     def note(self) -> Tree:
@@ -329,17 +342,27 @@ class Trainer:
     def load(self, state: Mapping[str, Any], note: Mapping[str, Any], path: Path) -> None:
         """Go on from a checkpoint.
 
+        Args:
+            state, note: What it holds.
+            path: Where it lies.
+
         Raises:
-            DataError: If it was made on other data.
+            DataError: If it does not fit the configuration: other data, features, networks, buffers or environments.
         """
-        if list(note["training_data"]) != list(self.scene.training_data):
+        self.scene.require_same(note, path)
+        try:
+            self._load(state)
+        except DataError as error:
             raise DataError(
-                "the checkpoint was made on other data",
-                where=str(path),
-                expected=f"bars with the sha256 {', '.join(note['training_data'])}",
-                found=", ".join(self.scene.training_data),
-                hint="resume with the configuration and the data of the training that wrote it",
-            )
+                error.what,
+                where=error.where or str(path),
+                expected=error.expected,
+                found=error.found,
+                hint=error.hint or "resume without --config and --set, or begin a new training",
+            ) from error
+        self._last_checkpoint = path
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         seats = self._seats
         for role, learner in zip(ROLES, self._learners(), strict=True):
             learner.load(state["learners"][role]["learner"])
@@ -353,16 +376,23 @@ class Trainer:
         self._sums.load(state["sums"])
         self._losses, self._evaluation, self._kept = dict(state["losses"]), state["evaluation"], state["kept"]
         self.episodes, self.env_steps = int(state["episodes"]), int(state["env_steps"])
-        self._last_checkpoint = path
 
-    def _with_last_checkpoint(self, error: GrandModelError) -> GrandModelError:
+    def _with_last_checkpoint(self, error: GrandModelError | OSError) -> GrandModelError:
         """The same error, saying what is left."""
         left = f"the last good checkpoint is {self._last_checkpoint}" if self._last_checkpoint else "no checkpoint yet"
-        where = f"episode {self.episodes + 1}, step {self.env_steps:,}" + (f"; {error.where}" if error.where else "")
+        where = f"episode {self.episodes + 1}, step {self.env_steps:,}"
+        if isinstance(error, OSError):
+            reason = f"the training cannot write: {error.strerror or error}"
+            file = f"; {error.filename}" if error.filename else ""
+            return DataError(
+                reason,
+                where=f"{where}{file}",
+                hint=f"{left}; once there is room, --resume goes on from it" if self._last_checkpoint else left,
+            )
         kind = type(error) if isinstance(error, CheckFailed | DataError) else DataError
         return kind(
             error.what,
-            where=where,
+            where=f"{where}; {error.where}" if error.where else where,
             expected=error.expected,
             found=error.found,
             hint=f"{left}; lower the learning rates, or resume from it with --resume"

@@ -36,11 +36,13 @@ class Transitions:
         self.scale = RewardScale()
         self._key: NDArray[Any] = np.zeros((envs, *keys[0]), keys[1])
         self._action: NDArray[Any] = np.zeros((envs, *actions[0]), actions[1])
+        self._open = np.zeros(envs, np.bool_)
 
     def begin(self, which: NDArray[np.int64], keys: NDArray[Any], actions: NDArray[Any]) -> None:
         """Open decisions."""
         self._key[which] = keys
         self._action[which] = actions
+        self._open[which] = True
 
     def close(
         self,
@@ -49,9 +51,14 @@ class Transitions:
         next_keys: NDArray[Any],
         terminated: NDArray[np.bool_],
     ) -> None:
-        """Store decisions that are over."""
-        self.scale.see(rewards)
-        self.replay.add(self._key[which], self._action[which], rewards, next_keys, terminated)
+        """Store decisions that are over; environments in which a stand-in decided are left out."""
+        own = self._open[which]
+        closing = which[own]
+        self._open[closing] = False
+        if len(closing):
+            self.scale.see(rewards[own])
+            keys, actions = self._key[closing], self._action[closing]
+            self.replay.add(keys, actions, rewards[own], next_keys[own], terminated[own])
 
     @property
     def enough(self) -> bool:
@@ -70,6 +77,7 @@ class Transitions:
             "scale": self.scale.state(),
             "key": self._key.copy(),
             "action": self._action.copy(),
+            "open": self._open.copy(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -78,3 +86,4 @@ class Transitions:
         self.scale.load(state["scale"])
         self._key[:] = state["key"]
         self._action[:] = state["action"]
+        self._open[:] = state["open"]

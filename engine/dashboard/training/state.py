@@ -108,6 +108,7 @@ class TrainingState:
         self.best: Record | None = None
         self.alerts = Alerts()
         self.version, self.ended = 0, False
+        self._seconds = self._mean_speed = math.nan
         self._pace: deque[tuple[float, int]] = deque(maxlen=SPEED_WINDOW)
 
     def update(self, record: Record, now: float) -> None:
@@ -148,23 +149,31 @@ class TrainingState:
         return max(0.0, (self.updated if self.ended else now) - self.began)
 
     def seconds_left(self) -> float | None:
-        """Seconds to the last episode at the pace of this run so far; None before the first."""
+        """Seconds to the last episode at the pace of this run so far; None before the first.
+
+        The pace is that of the training alone, without the time that loading and compiling took.
+        """
         done = self.episode - self.info.resumed
         if done < 1 or self.ended:
             return None
-        return (self.updated - self.began) / done * max(0, self.info.total_episodes - self.episode)
+        taken = self._seconds if math.isfinite(self._seconds) else self.updated - self.began
+        return taken / done * max(0, self.info.total_episodes - self.episode)
 
     @property
     def speed(self) -> float:
-        """Steps of all environments a second, lately; NaN before it can be told."""
+        """Steps of all environments a second, lately; NaN before it can be told.
+
+        Until episodes have ended at different times, that of the run so far.
+        """
         if len(self._pace) < 2:
-            return math.nan
+            return self._mean_speed
         (start, before), (end, after) = self._pace[0], self._pace[-1]
-        return (after - before) / (end - start) if end > start else math.nan
+        return (after - before) / (end - start) if end > start and after > before else self._mean_speed
 
     def _episode(self, record: Record) -> None:
         self.env_steps = int(record.get("env_steps", self.env_steps))
         self.epsilon = _number(record.get("epsilon"))
+        self._seconds, self._mean_speed = _number(record.get("seconds")), _number(record.get("steps_per_second"))
         terms = record.get("terms") or {}
         for name, series in (*self.rewards.items(), *self.terms.items()):
             source = record.get("rewards") or {} if series is self.rewards.get(name) else terms

@@ -43,7 +43,8 @@ def failure(*arguments: object) -> GrandModelError:
 
 def test_list_marks_the_active_version(root: Path) -> None:
     rows = json.loads(ok("list", "--json"))
-    assert [(row["version"], row["active"]) for row in rows] == [("second", False), ("trained-1", True), ("untrained-1", False)]
+    found = [(row["version"], row["active"]) for row in rows]
+    assert found == [("second", False), ("trained-1", True), ("untrained-1", False)]
     ok("activate", "second", "--note", "try")
     rows = json.loads(ok("list", "--json"))
     assert [row["active"] for row in rows] == [True, False, False] and rows[0]["activated"].endswith("+00:00")
@@ -101,6 +102,7 @@ def test_an_unknown_version_is_refused_and_the_nearest_named(root: Path) -> None
 def test_add_takes_another_store(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     assert "`grandmodel models activate second`" in ok("add", root / "second", "--store", other)
-    assert [row["version"] for row in json.loads(ok("list", "--store", other, "--json"))] == ["second", "trained-1", "untrained-1"]
+    listed = json.loads(ok("list", "--store", other, "--json"))
+    assert [row["version"] for row in listed] == ["second", "trained-1", "untrained-1"]
     shutil.rmtree(root / "second")
     assert isinstance(failure("add", root / "second", "--store", other), DataError)

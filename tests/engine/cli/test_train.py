@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ import pytest
 import yaml
 
 from agents.models.loading import load_ensemble
-from engine.config import merge
+from engine.cli.checkpoints import find
+from engine.config import load, merge
 from tests.training.trainer.small import SMALL
+from training.config import TrainingConfig
 from training.trainer.sinks import read_history
 
 COMMAND = [sys.executable, "-m", "engine.cli.main", "train"]
@@ -137,6 +140,51 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_is_offered(
     assert done.returncode == 1
     assert paths[-2].name in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_copy_of_a_training_goes_on_in_its_own_folder(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, whole = run
+    before = (folder / "run" / "history.jsonl").read_bytes()
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "run", copy)
+    first = sorted((copy / "checkpoints").glob("*.ckpt"))[0]
+    done = grandmodel("--resume", first, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["run_dir"] == str(copy)
+    assert found["weights_sha256"] == whole["weights_sha256"]
+    assert (folder / "run" / "history.jsonl").read_bytes() == before
+    # what the copy had of later episodes is set aside: the newest checkpoint is the newest of this course
+    assert [path.name for path in sorted(copy.glob("checkpoints/*.old"))]
+    assert find(copy).path == Path(found["checkpoint"])
+
+
+def test_a_resume_that_is_refused_leaves_everything_as_it_was(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run[0] / "run", copy)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    first = sorted((copy / "checkpoints").glob("*.ckpt"))[0]
+    for change, said in (
+        ("data.sources.0.length=3700", "other data"),
+        ("data.preprocessing.normalize=false", "other features"),
+        ("agents.risk_agent.network_architecture.hidden_layers=[8, 8]", "does not fit"),
+    ):
+        done = grandmodel("--resume", first, "--set", change)
+        assert done.returncode == 2
+        assert said in done.stderr and first.name in done.stderr
+        assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_a_training_that_is_refused_writes_nothing(tmp_path: Path) -> None:
+    done = grandmodel("-c", write(tmp_path), "--out", tmp_path / "run", "--set", "training_params.episode_length=9000")
+    assert done.returncode == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_run_folder_keeps_the_whole_configuration(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = run
+    kept = load(TrainingConfig, [folder / "run" / "config.yaml"])
+    assert kept == load(TrainingConfig, [folder / "training.yaml"])
 
 
 def test_a_second_training_does_not_write_over_the_first(run: tuple[Path, dict[str, Any]]) -> None:

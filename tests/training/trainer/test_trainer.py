@@ -13,7 +13,7 @@ import torch._inductor.config
 
 from engine.errors import ConfigError, DataError
 from tests.training.trainer.small import small_config, small_trainer
-from training.checkpoint import load, weights_sha256
+from training.checkpoint import load, save, weights_sha256
 from training.errors import ExplodingLoss
 from training.trainer.scene import Scene
 from training.trainer.trainer import Trainer
@@ -128,6 +128,30 @@ def test_an_exploding_loss_names_the_episode_and_the_last_checkpoint(tmp_path: P
     assert load(Path(last)).note["episode"] >= 1
 
 
+def test_a_disk_that_refuses_is_named_with_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, heard = small_trainer(tmp_path)
+
+    def full(path: Path, *_: object) -> Path:
+        if len(heard.of("checkpoint")) > 1:
+            raise OSError(28, "No space left on device", str(path))
+        return save(path, *_)  # type: ignore[arg-type] # passed on as they came
+
+    monkeypatch.setattr("training.trainer.trainer.save", full)
+    with pytest.raises(DataError, match="No space left on device") as caught:
+        trainer.run()
+    first, second = (Path(record["path"]).name for record in heard.of("checkpoint"))
+    assert second in str(caught.value.where)
+    assert first in str(caught.value.hint)
+
+
+def test_a_resumed_training_keeps_the_statistics_it_learned_with(whole: tuple[Trainer, str, Path]) -> None:
+    saved = load(sorted(whole[2].glob("*.ckpt"))[0])
+    saved.state["statistics"]["risk"]["mean"][:] = 0.25
+    scene = whole[0].scene.resumed(saved.state, saved.note, saved.path)
+    assert (scene.statistics["risk"].mean == 0.25).all()
+    assert (scene.statistics["tactical"].std == whole[0].scene.statistics["tactical"].std).all()
+
+
 def test_early_stopping_ends_a_training(tmp_path: Path) -> None:
     params = {"total_episodes": 400, "early_stopping": {"patience": 8, "min_improvement": 1e9}}
     trainer, heard = small_trainer(tmp_path, small_config(training_params=params))
@@ -161,3 +185,28 @@ def test_a_request_to_stop_saves_a_checkpoint(tmp_path: Path) -> None:
 def test_configurations_that_cannot_be_are_refused_by_name(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         small_config(**changes)
+
+
+def test_agents_that_join_later_leave_their_decisions_to_stand_ins(tmp_path: Path) -> None:
+    config = small_config(agents={"tactical_agent": {"join_episode": 4}, "risk_agent": {"join_episode": 7}})
+    trainer, heard = small_trainer(tmp_path, config)
+    first = {role: weights.copy() for role, weights in trainer._weights().items()}
+    joined = []
+    finish = trainer._after_episodes
+
+    def watch(before: int) -> bool:
+        tactical, risk = trainer._seats.tactical, trainer._seats.risk
+        held = len(tactical.transitions.replay), len(risk.transitions.replay)
+        joined.append((before, *held, risk.epsilon))
+        return finish(before)
+
+    trainer._after_episodes = watch  # type: ignore[method-assign] # looked at from outside
+    outcome = trainer.run()
+    for before, tactical, risk, epsilon in joined:
+        assert (tactical > 0) == (before >= 4)
+        assert (risk > 0) == (before >= 7)
+        assert epsilon == 1.0 or before >= 4
+    # networks are kept only once everybody decides
+    assert not any(record["best"] for record in heard.of("evaluation") if record["episode"] < 7)
+    assert outcome.kept_episode >= 7
+    assert weights_sha256(first["risk"]) != weights_sha256(trainer._weights()["risk"])
