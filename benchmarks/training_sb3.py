@@ -101,7 +101,7 @@ class Ours:
         sections.watch(self.rollout, "add", "reward", "take", name="batches")
         sections.watch_generator(learner, "_batches", "batches")
         if not compiled:
-            step, optimizer = learner._step, learner._optimizer  # noqa: SLF001 - to look inside is the point
+            step, optimizer = learner._step, learner._optimizer
             sections.watch(step, "loss", name="forward")
             sections.watch(step.network.layout, "gradient", name="backward")
             sections.watch(optimizer, "step", name="optimizer")

@@ -66,7 +66,7 @@ class Whole:
     def watched(self) -> Sections:
         """Time the trainer's sections from now on."""
         sections, trainer = Sections(), self.trainer
-        seats, env = trainer._seats, trainer._env  # noqa: SLF001 - to look inside is the point
+        seats, env = trainer._seats, trainer._env
         sections.watch(env, "advance", "reset", name="environment")
         for seat, learner in ((seats.strategic, "PPO"), (seats.tactical, "SAC"), (seats.risk, "DQN")):
             sections.watch(seat, "decide", name="acting")
