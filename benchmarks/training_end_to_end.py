@@ -50,7 +50,7 @@ class EndToEndResults:
     whole_sections: dict[str, dict[str, float]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    rollouts: int = ROLLOUTS
+    rollouts: int = 1
 
     def rate(self, system: str) -> float:
         """Decisions per CPU second, by the median round."""
@@ -126,7 +126,7 @@ class EndToEndResults:
 HEADER = ("system", "decisions a second", "gradient updates a second", f"times {PEER}", "of it matrix products")
 
 
-def measure(rounds: int, seed: int, *, compiled: bool, peers: bool, bars: int = BARS) -> EndToEndResults:
+def measure(rounds: int, seed: int, *, compiled: bool, peers: bool) -> EndToEndResults:
     """Everything, in rounds in which the systems take turns, after one that is not counted.
 
     Args:
@@ -134,11 +134,10 @@ def measure(rounds: int, seed: int, *, compiled: bool, peers: bool, bars: int = 
         seed: Of bars, weights and episodes.
         compiled: Measure compiled updates too.
         peers: Measure Stable-Baselines3 too.
-        bars: Of the market of the strategic agent.
     """
-    results = EndToEndResults(versions=versions())
+    results = EndToEndResults(versions=versions(), rollouts=ROLLOUTS)
     modes = {"eager": False} | ({"compiled": True} if compiled else {})
-    _alone(results, modes, rounds, seed, bars, peers=peers)
+    _alone(results, modes, rounds, seed, peers=peers)
     with tempfile.TemporaryDirectory() as folder:
         _whole(results, modes, rounds, seed, Path(folder))
     return results
@@ -155,8 +154,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _alone(results: EndToEndResults, modes: dict[str, bool], rounds: int, seed: int, bars: int, *, peers: bool) -> None:
-    market, _ = build_market(set_up(bars, seed))
+def _alone(results: EndToEndResults, modes: dict[str, bool], rounds: int, seed: int, *, peers: bool) -> None:
+    market, _ = build_market(set_up(BARS, seed))
     systems: dict[str, Callable[[], object]] = {}
     for mode, compiled in modes.items():
         ours = Ours(market, seed, compiled=compiled)

@@ -101,14 +101,15 @@ class Ours:
         sections.watch(self.rollout, "add", "reward", "take", name="batches")
         sections.watch_generator(learner, "_batches", "batches")
         if not compiled:
-            sections.watch(learner._step, "loss", name="forward")
-            sections.watch(learner._network.layout, "gradient", name="backward")
-            sections.watch(learner._optimizer, "step", name="optimizer")
+            step, optimizer = learner._step, learner._optimizer
+            sections.watch(step, "loss", name="forward")
+            sections.watch(step.network.layout, "gradient", name="backward")
+            sections.watch(optimizer, "step", name="optimizer")
         sections.watch(learner, "_step", name="update" if compiled else "clipping")
         return sections
 
 
-class DecisionEnv(gym.Env[Observation, np.int64]):
+class DecisionEnv(gym.Env[Any, np.int64]):
     """One environment as gymnasium has it: a step lasts from one strategic decision to the next.
 
     Args:
@@ -117,7 +118,8 @@ class DecisionEnv(gym.Env[Observation, np.int64]):
     """
 
     def __init__(self, market: Market, seed: int) -> None:
-        self.observation_space, self.action_space = observation_space("strategic"), spaces.Discrete(3)
+        self.observation_space = observation_space("strategic")
+        self.action_space = spaces.Discrete(3)
         self.env = environments(market, 1)
         self._sampler = EpisodeSampler(market.starts((0, len(market)), EPISODE), seed)
         self._actions = held(1)

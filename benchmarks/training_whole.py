@@ -65,7 +65,8 @@ class Whole:
 
     def watched(self) -> Sections:
         """Time the trainer's sections from now on."""
-        sections, seats, env = Sections(), self.trainer._seats, self.trainer._env
+        sections, trainer = Sections(), self.trainer
+        seats, env = trainer._seats, trainer._env
         sections.watch(env, "advance", "reset", name="environment")
         for seat, learner in ((seats.strategic, "PPO"), (seats.tactical, "SAC"), (seats.risk, "DQN")):
             sections.watch(seat, "decide", name="acting")
