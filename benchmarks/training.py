@@ -1,6 +1,7 @@
 """Speed of the training's parts: `python benchmarks/training.py`.
 
-The environments, beside those of other projects where they are installed (`.venvs/environments`, or this Python).
+The environments, beside those of other projects where they are installed (`.venvs/environments`, or this Python). With
+`--end-to-end` training itself: the strategic agent beside Stable-Baselines3, and all three agents.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     # set before NumPy is imported: worker threads that spin would count as CPU time
     for library in ("OPENBLAS", "OMP", "MKL", "NUMBA", "RAYON"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+if TYPE_CHECKING:
+    from benchmarks.training_end_to_end import EndToEndResults
+    from benchmarks.training_environment import EnvironmentResults
 
 LEAST_BARS = 10_000  # some episodes after the agents' warm-up
 
@@ -26,6 +32,8 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/training.py", description="Speed of the training's parts.")
     parser.add_argument("--bars", type=_bars, default=1_000_000, help=f"Of the market, from {LEAST_BARS:,} up.")
     parser.add_argument("--envs", type=_counts, default=[1, 4, 64, 256], help="Numbers of environments, with commas.")
+    parser.add_argument("--end-to-end", action="store_true", help="Speed of training instead of the environments.")
+    parser.add_argument("--compiled", action="store_true", help="End to end with compiled updates too.")
     parser.add_argument("--rounds", type=_positive, default=7)
     parser.add_argument("--seed", type=_positive, default=1, help="Of bars, starts and actions.")
     parser.add_argument("--no-peers", action="store_true", help="Leave other projects out.")
@@ -53,16 +61,29 @@ def _counts(text: str) -> list[int]:
     return sorted({_positive(part) for part in text.split(",")})
 
 
+def _measured(options: argparse.Namespace) -> EnvironmentResults | EndToEndResults:
+    peers = not options.no_peers
+    if options.end_to_end:
+        import torch
+
+        from benchmarks import training_end_to_end
+
+        torch.set_num_threads(1)
+        return training_end_to_end.measure(options.rounds, options.seed, compiled=options.compiled, peers=peers)
+    from benchmarks import training_environment
+
+    return training_environment.measure(options.bars, options.envs, options.rounds, options.seed, peers=peers)
+
+
 def main(given: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns 1 with --check if an aim is missed."""
     from rich.console import Console
 
     from benchmarks.results import processor
-    from benchmarks.training_environment import measure
 
     options = arguments(given)
     errors = Console(stderr=True)
-    results = measure(options.bars, options.envs, options.rounds, options.seed, peers=not options.no_peers)
+    results = _measured(options)
     if options.json:
         options.json.write_text(json.dumps(results.as_json(), indent=2) + "\n")
     if options.markdown:

@@ -28,17 +28,19 @@ CONFIG = {
             "network_architecture": {"hidden_layers": [16, 16], "activation": "tanh"},
             "target_update_frequency": 1,
             "gamma": 0.5,
+            "join_episode": 280,
         },
         "risk_agent": {
             "network_architecture": {"hidden_layers": [16, 16], "activation": "relu"},
-            "epsilon_decay": 0.98,
+            "epsilon_decay": 0.95,
             "gamma": 0.5,
+            "join_episode": 300,
         },
     },
     "training_params": {
-        "total_episodes": 240,
+        "total_episodes": 400,
         "episode_length": 1000,
-        "evaluation_frequency": 60,
+        "evaluation_frequency": 80,
         "checkpoint_frequency": 1000,
     },
     "reward_shaping": {

@@ -22,7 +22,7 @@ from training.config import DQNConfig
 from training.errors import ExplodingLoss
 from training.learners import parameters
 from training.learners.networks import Activation, Normalise, Statistics, dense, dense_shapes, dropout_masks, uniform
-from training.learners.parameters import Adam, Layout, clipped_by_norm
+from training.learners.parameters import Adam, Layout, clip_by_norm
 from training.learners.replay.buffer import Batch
 from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
 
@@ -95,9 +95,10 @@ class DQN:
         self._dropout = torch.Generator().manual_seed(int(seeds[0]) >> 1)
         self._exploration = np.random.Generator(np.random.PCG64(int(seeds[1])))
         first = uniform(self._network.layout.shapes, torch.Generator().manual_seed(int(seeds[2]) >> 1))
-        self._vector = self._network.layout.join(first).to(self.device).requires_grad_()
-        self._target = self._vector.detach().clone()
-        self._optimizer = Adam(self._target, config.learning_rate)
+        self._vector = self._network.layout.join(first).to(self.device)
+        self._target = self._vector.clone()
+        self._gradient = torch.zeros_like(self._vector)
+        self._optimizer = Adam(self._vector, config.learning_rate)
         self._step = parameters.compiled(_update_step(self._network, self._normalise, config), compiled)
         self._views: dict[str, NDArray[np.float32]] | None = None
 
@@ -164,10 +165,11 @@ class DQN:
         arrays = (batch.observation, batch.action, batch.reward, batch.next_observation, batch.terminated, batch.weight)
         tensors = [torch.from_numpy(array).to(self.device) for array in arrays]
         masks = dropout_masks(network.dropout, network.hidden_layers, len(batch.reward), self._dropout, self.device)
-        found = self._step(self._vector, self._target, self._optimizer, tensors, masks).cpu().numpy()
+        weights = (self._vector, self._target, self._gradient)
+        found = self._step(*weights, self._optimizer, tensors, masks).cpu().numpy()
         self.updates += 1
         if self.updates % self.config.target_update_frequency == 0:
-            self._target.lerp_(self._vector.detach(), self.config.tau)
+            self._target.lerp_(self._vector, self.config.tau)
         if self.device.type != "cpu":
             self._views = None
         if not np.isfinite(found).all():
@@ -193,7 +195,7 @@ class DQN:
             DataError: If one is missing, too many, or of another shape.
         """
         vector = self._joined(weights)
-        self._vector.detach().copy_(vector)
+        self._vector.copy_(vector)
         self._target.copy_(vector)
         self._views = None
 
@@ -241,22 +243,27 @@ class DQN:
         return self._network.layout.join({name: torch.from_numpy(values) for name, values in weights.items()})
 
 
-Step = Callable[[Tensor, Tensor, Adam, Sequence[Tensor], Sequence[Tensor]], Tensor]
+Step = Callable[[Tensor, Tensor, Tensor, Adam, Sequence[Tensor], Sequence[Tensor]], Tensor]
 
 
 def _update_step(network: Dueling, normalise: Normalise, config: DQNConfig) -> Step:
     """The update as a function of tensors, run as it is or compiled whole.
 
-    It takes the weights, those of the target, the optimizer, the batch (observation, action, reward, next observation,
-    terminated, weight) and dropout masks; moves the weights; and returns `FIGURES` and the B temporal-difference errors
-    as one tensor, so that one transfer fetches all.
+    It takes the weights, those of the target, room for the gradient, the optimizer, the batch (observation, action,
+    reward, next observation, terminated, weight) and dropout masks; moves the weights; and returns `FIGURES` and the B
+    temporal-difference errors as one tensor, so that one transfer fetches all.
     """
 
     def step(
-        vector: Tensor, target: Tensor, optimizer: Adam, batch: Sequence[Tensor], masks: Sequence[Tensor]
+        vector: Tensor,
+        target: Tensor,
+        gradient: Tensor,
+        optimizer: Adam,
+        batch: Sequence[Tensor],
+        masks: Sequence[Tensor],
     ) -> Tensor:
         observation, action, reward, following, terminated, weight = batch
-        weights = network.layout.split(vector)
+        weights = network.layout.leaves(vector)
         with torch.no_grad():
             flat = normalise(following)
             # double: the network itself chooses the action that its target values
@@ -265,10 +272,11 @@ def _update_step(network: Dueling, normalise: Normalise, config: DQNConfig) -> S
             goal = reward + config.gamma * (1.0 - terminated) * value
         taken = network(weights, normalise(observation), masks).gather(1, action.unsqueeze(1)).squeeze(1)
         loss = (weight * nnf.smooth_l1_loss(taken, goal, reduction="none")).mean()
-        (gradient,) = torch.autograd.grad(loss, vector)
-        optimizer.step(vector, clipped_by_norm(gradient, config.gradient_norm))
+        gradient = network.layout.gradient(loss, weights, gradient)
+        norm = clip_by_norm(gradient, config.gradient_norm)
+        optimizer.step(vector, gradient)
         taken = taken.detach()
-        return torch.cat([torch.stack([loss.detach(), taken.mean(), gradient.norm()]), goal - taken])
+        return torch.cat([torch.stack([loss.detach(), taken.mean(), norm]), goal - taken])
 
     return step
 

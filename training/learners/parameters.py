@@ -114,6 +114,8 @@ class Adam:
         # in double precision as in the fused kernel, since 1 - 0.999 keeps only four digits in single precision
         self.decays = torch.ones(2, dtype=torch.float64, device=like.device)
         self._betas = torch.tensor([beta1, beta2], dtype=torch.float64, device=like.device)
+        # what is written to memory is computed once; compiled, it would be computed anew for every few elements too
+        self._rates = torch.zeros(2, device=like.device)
         # a tensor, so that a new rate does not compile anew
         self.lr = torch.tensor(lr, device=like.device)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
@@ -130,8 +132,10 @@ class Adam:
         self.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
         # back in single precision, in which whole vectors of numbers are computed
         correction1, correction2 = (1 - self.decays).float().unbind()
-        scale = self.lr / correction1
-        vector -= scale * self.mean / (self.square.sqrt() / correction2.sqrt() + self.eps)
+        root = correction2.sqrt()
+        self._rates.copy_(torch.stack([self.lr / correction1 * root, self.eps * root]))
+        scale, epsilon = self._rates.unbind()
+        vector -= scale * self.mean / (self.square.sqrt() + epsilon)
 
     def _fused(self, vector: Tensor, gradient: Tensor) -> None:
         adam(
@@ -182,12 +186,6 @@ class Adam:
         self.lr.fill_(state["lr"])
 
 
-def clipped_by_norm(gradient: Tensor, most: float) -> Tensor:
-    """The gradient, shortened to a norm of at most `most`."""
-    shortened: Tensor = gradient * (most / (gradient.norm() + 1e-6)).clamp(max=1.0)
-    return shortened
-
-
 @torch.no_grad()
 def clip_by_norm(gradient: Tensor, most: float) -> Tensor:
     """Shorten the gradient in place to a norm of at most `most`; the norm that it had."""
@@ -206,5 +204,12 @@ def compiled(function: F, wanted: bool) -> F:
     # gradients are taken inside the compiled function
     torch._dynamo.config.trace_autograd_ops = True  # noqa: SLF001 - the switch has no public place
     torch._inductor.config.cpp_wrapper = True  # noqa: SLF001 - likewise
-    result: Any = torch.compile(function, fullgraph=True, dynamic=False)
+
+    def entry(*given: Any) -> Any:
+        return function(*given)
+
+    # torch counts and looks up what it has compiled by code object, and refuses the ninth version of one: every learner
+    # of a process (of a search over configurations, say) brings its own
+    entry.__code__ = entry.__code__.replace()
+    result: Any = torch.compile(entry, fullgraph=True, dynamic=False)
     return result  # type: ignore[no-any-return]  # torch.compile is typed for modules only

@@ -114,13 +114,13 @@ class Rollout:
                 found=f"shape {keys.shape}",
             )
         self._reserve(self._size + len(envs))
-        rows = np.arange(self._size, self._size + len(envs))
-        self._observations[rows] = keys
+        end = self._size + len(envs)
+        self._observations[self._size : end] = keys
         given = {"env": envs, "action": actions, "log_probability": log_probabilities, "value": values}
         for name, column in self._columns.items():
-            column[rows] = given.get(name, 0)
-        self._open[envs] = rows
-        self._size += len(envs)
+            column[self._size : end] = given.get(name, 0)
+        self._open[envs] = np.arange(self._size, end)
+        self._size = end
 
     def reward(
         self,
@@ -222,9 +222,10 @@ class Rollout:
 
     def _checked(self, env_indices: Ints, *, waiting: bool) -> Ints:
         envs = np.asarray(env_indices, np.int64)
-        inside = (envs >= 0) & (envs < self.envs)
-        if not inside.all() or len(np.unique(envs)) != len(envs):
-            raise UsageError("a rollout's environments are numbered, each at most once", found=str(envs.tolist()))
+        numbers = envs.tolist()
+        # as plain numbers: there are few, and np.unique takes longer than deciding
+        if len(set(numbers)) != len(numbers) or (numbers and not 0 <= min(numbers) <= max(numbers) < self.envs):
+            raise UsageError("a rollout's environments are numbered, each at most once", found=str(numbers))
         wrong = envs[(self._open[envs] != NONE) != waiting]
         if len(wrong):
             what = "has no decision to reward" if waiting else "has not been rewarded for its last decision"
