@@ -13,7 +13,7 @@ from agents.serving.seats import SEATS
 from engine.config import Config
 from engine.instruments import NonNegative, Positive
 from engine.timeframe import parse_timeframe
-from portfolio.config import PortfolioConfig
+from portfolio.config import PortfolioConfig, SizingConfig
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -324,6 +324,17 @@ class LoggingConfig(Config):
     log_frequency: Count = 10
 
 
+class TrainingPortfolio(PortfolioConfig):
+    """Simulator of the training environments.
+
+    Attributes:
+        sizing: By default a unit is worth the account's equity, so that what agents do matters at any price; with whole
+            contracts that are worth more than the account, give a number of contracts (`fixed`).
+    """
+
+    sizing: SizingConfig = SizingConfig(mode="equity_fraction", value=1.0)
+
+
 class TrainingConfig(Config):
     """A whole training configuration file.
 
@@ -344,7 +355,7 @@ class TrainingConfig(Config):
     reward_shaping: RewardShaping = RewardShaping()
     logging: LoggingConfig = LoggingConfig()
     instrument: str = "GENERIC"
-    portfolio: PortfolioConfig = PortfolioConfig()
+    portfolio: TrainingPortfolio = TrainingPortfolio()
     ensemble: EnsembleConfig = EnsembleConfig()
     seed: Annotated[int, Field(ge=0)] = 42
 

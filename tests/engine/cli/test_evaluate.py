@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
+from agents.models.store import BUNDLED_VERSION
 from engine.cli.main import main
 
 CONFIG = """
@@ -68,7 +69,7 @@ def test_writes_everything_and_prints_one_object(folder: Path, first: dict[str, 
     assert names == {"evaluation.json", "episodes.parquet", "evaluation.md", "evaluation.html", "evaluation_charts"}
     stored = json.loads((folder / "one" / "evaluation.json").read_text())
     assert {"folder": "one", **stored} == first
-    assert first["about"]["model"] == "trained-1"
+    assert first["about"]["model"] == BUNDLED_VERSION
     assert first["about"]["part"] == "validation"
     assert first["summary"]["episodes"] == 8
     assert set(first["contributions"]) == {"strategic", "tactical", "risk"}
@@ -88,7 +89,7 @@ def test_every_episode_of_every_variant_is_kept(folder: Path, first: dict[str, A
 def test_the_same_call_gives_the_same_bytes(folder: Path, first: dict[str, Any]) -> None:
     done = grandmodel("evaluate", "-c", "training.yaml", "--episodes", "8", "--out", "two", folder=folder)
     assert done.code == 0
-    assert "trained-1" in done.stdout
+    assert BUNDLED_VERSION in done.stdout
     assert "Mean reward" in done.stdout
     for name in ("evaluation.json", "episodes.parquet", "evaluation.md"):
         assert (folder / "one" / name).read_bytes() == (folder / "two" / name).read_bytes()
