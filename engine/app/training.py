@@ -17,9 +17,10 @@ from training.checkpoint import Checkpoint, set_aside_later
 from training.checkpoint import load as load_checkpoint
 from training.config import TrainingConfig
 from training.export import export
+from training.trainer.outcome import Outcome
 from training.trainer.scene import Scene
 from training.trainer.sinks import HISTORY, Sink
-from training.trainer.trainer import Outcome, Trainer
+from training.trainer.trainer import Trainer
 
 log = logger("train")
 WARM = "complete-train"

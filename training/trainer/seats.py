@@ -7,7 +7,7 @@ ended. Rewards are scaled here, by their running deviation: what is stored is th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,26 @@ from training.trainer.transitions import Transitions
 Losses = dict[str, float]
 Which = NDArray[np.int64]
 STRATEGIC, TACTICAL, RISK = 0, 1, 2
+
+
+class Learner(Protocol):
+    """What the three learners have in common."""
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Weights by name."""
+        ...
+
+    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take over weights."""
+        ...
+
+    def state(self) -> State:
+        """What `load` takes."""
+        ...
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        ...
 
 
 class StrategicSeat:

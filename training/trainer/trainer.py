@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import CheckFailed, DataError, GrandModelError
 from training.checkpoint import save, weights_sha256
@@ -26,61 +24,15 @@ from training.evaluation.policies import FULL_EXPOSURE, NEUTRAL_TACTICS, Learned
 from training.evaluation.starts import evaluation_starts
 from training.randomness import State
 from training.trainer.build import EPISODES, build_seats, seeds
+from training.trainer.outcome import Outcome, Tree, described
 from training.trainer.sampling import EpisodeSampler
 from training.trainer.scene import Scene
-from training.trainer.seats import RiskSeat, StrategicSeat, TacticalSeat
+from training.trainer.seats import Learner, RiskSeat, StrategicSeat, TacticalSeat
 from training.trainer.sinks import Record, Sink
 from training.trainer.stopping import Patience
 from training.trainer.sums import Sums
 
 Clock = Callable[[], float]
-Tree = dict[str, Any]
-
-
-class Learner(Protocol):
-    """What the three learners have in common."""
-
-    def weights(self) -> dict[str, NDArray[np.float32]]:
-        """Weights by name."""
-        ...
-
-    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take over weights."""
-        ...
-
-    def state(self) -> State:
-        """What `load` takes."""
-        ...
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        ...
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a training ends with.
-
-    Attributes:
-        episodes, env_steps: In all, those before a resume included.
-        run_steps: Steps of this run.
-        seconds: Of this run.
-        evaluation: Of the networks that were kept, on the validation part.
-        checkpoint: The last one.
-        weights_sha256: Of the last networks.
-        kept_episode: After which the best networks, which are exported, were evaluated.
-        stopped: Why: finished, early or interrupted.
-    """
-
-    episodes: int
-    env_steps: int
-    run_steps: int
-    seconds: float
-    evaluation: Tree | None
-    checkpoint: Path
-    weights_sha256: str
-    kept_episode: int
-    stopped: str
 
 
 class Trainer:
@@ -403,18 +355,3 @@ class Trainer:
     def _tell(self, record: Record) -> None:
         for sink in self._sinks:
             sink.write(record)
-
-
-def described(results: Sequence[EpisodeResult]) -> Tree:
-    """An evaluation in a few numbers; None where one is not defined."""
-    rewards = np.array([result.reward for result in results])
-    sharpes = [result.sharpe for result in results if result.sharpe is not None]
-    return {
-        "episodes": len(results),
-        "mean_reward": float(rewards.mean()),
-        "deviation": float(rewards.std(ddof=1)) if len(rewards) > 1 else 0.0,
-        "mean_return": float(np.mean([result.total_return for result in results])),
-        "sharpe": float(np.mean(sharpes)) if sharpes else None,
-        "max_drawdown": float(np.mean([result.max_drawdown for result in results])),
-        "trades": float(np.mean([result.trades for result in results])),
-    }
