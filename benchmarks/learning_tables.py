@@ -16,7 +16,7 @@ Results = Mapping[str, Any]
 
 def show(results: Results) -> None:
     """Print what there is."""
-    console = Console()
+    console = Console(width=None if Console().is_terminal else 110)
     for kind, tables in (("predictable", (_predictable, _fees)), ("random_walk", (_plain,)), ("leaked", (_plain,))):
         cases = [case for name, case in sorted(results.items()) if name.split("|")[0] == kind]
         for table in tables if cases else ():

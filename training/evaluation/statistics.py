@@ -49,6 +49,13 @@ def figure(value: float | None, half: float | None = None) -> Figure:
     return Figure(float(value), float(value - half), float(value + half))
 
 
+def bounded(found: Figure, low: float, high: float = math.inf) -> Figure:
+    """The same with an interval that stays where the figure can lie."""
+    if found.low is None or found.high is None:
+        return found
+    return Figure(found.value, max(found.low, low), min(found.high, high))
+
+
 def effective_count(starts: Sequence[int], bars: Sequence[int]) -> float:
     """How many episodes without overlap the covered bars would hold, at most as many as there are.
 

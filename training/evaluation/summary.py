@@ -14,6 +14,7 @@ from training.config import ROLES
 from training.evaluation.results import BINS, ActionUse, EpisodeResult
 from training.evaluation.statistics import (
     Figure,
+    bounded,
     correlation_figure,
     effective_count,
     excess_kurtosis,
@@ -177,15 +178,15 @@ def _trading(results: Sequence[EpisodeResult], effective: float) -> dict[str, Fi
     largest = [result.largest_win for result in results if result.largest_win is not None]
     worst = [result.largest_loss for result in results if result.largest_loss is not None]
     return {
-        "win_rate": ratio_figure(wins, trades, effective),
-        "profit_factor": ratio_figure(won, [-loss for loss in lost], effective),
+        "win_rate": bounded(ratio_figure(wins, trades, effective), 0.0, 1.0),
+        "profit_factor": bounded(ratio_figure(won, [-loss for loss in lost], effective), 0.0),
         "average_win": ratio_figure(won, wins, effective),
         "average_loss": ratio_figure(lost, losses, effective),
         "largest_win": figure(max(largest, default=None)),
         "largest_loss": figure(min(worst, default=None)),
-        "trades": mean_figure(trades, effective),
-        "exposure": mean_figure([result.exposure for result in results], effective),
-        "fees": mean_figure([result.fees for result in results], effective),
+        "trades": bounded(mean_figure(trades, effective), 0.0),
+        "exposure": bounded(mean_figure([result.exposure for result in results], effective), 0.0, 1.0),
+        "fees": bounded(mean_figure([result.fees for result in results], effective), 0.0),
     }
 
 

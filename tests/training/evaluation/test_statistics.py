@@ -11,6 +11,7 @@ from scipy import stats
 from portfolio.metrics import risk_adjusted
 from training.evaluation.statistics import (
     Figure,
+    bounded,
     correlation_figure,
     effective_count,
     excess_kurtosis,
@@ -132,3 +133,12 @@ def test_resampling_agrees_with_scipy_and_repeats() -> None:
     assert wider.low is not None and wider.value is not None
     assert wider.value - wider.low == pytest.approx(2 * (found.value - found.low))
     assert resampled_figure(skewness, values, effective=3).low is None
+
+
+def test_an_interval_of_a_share_stays_within_0_and_1() -> None:
+    wide = mean_figure([0.9, 1.0, 0.4])
+    assert wide.high is not None
+    assert wide.high > 1.0
+    found = bounded(wide, 0.0, 1.0)
+    assert (found.value, found.low, found.high) == (wide.value, max(wide.low or 0.0, 0.0), 1.0)
+    assert bounded(mean_figure([]), 0.0) == mean_figure([])
