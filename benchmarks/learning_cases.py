@@ -44,6 +44,7 @@ FEES = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0)
 EPISODES = 40
 RANDOM_WALK = {
     "data": {"sources": [{"type": "synthetic", "generator": "random_walk", "scenarios": 32, "length": 12000}]},
+    "training_params": {"total_episodes": 600},
 }
 Case = dict[str, Any]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.learning_cases import RULES
 from training.evaluation.statistics import mean_figure
 
 Results = Mapping[str, Any]
@@ -49,7 +51,7 @@ def _predictable(_: str, cases: Sequence[Results]) -> Table:
     table.add_row("ensemble", interval([case["profit"] for case in cases]), f"{shares[0]} of the optimum")
     table.add_row("", "", f"{shares[1]} of the best that prices tell")
     table.add_row("optimum", interval([case["optimum"] for case in cases]), "knows the drift's sign")
-    for rule in cases[0]["rules"]:
+    for rule in RULES:
         table.add_row(rule, interval([case["rules"][rule] for case in cases]), _beaten(cases, rule))
     return table
 
@@ -60,12 +62,15 @@ def _beaten(cases: Sequence[Results], rule: str) -> str:
 
 
 def _fees(_: str, cases: Sequence[Results]) -> Table:
-    factors = list(cases[0]["fees"])
+    factors = sorted(cases[0]["fees"], key=float)
     table = _table("Profit of the same networks at multiples of the fee", "seed", *(f"x {f}" for f in factors), "falls")
     for number, case in enumerate(cases, 1):
         earned = [case["fees"][factor] for factor in factors]
         falls = all(before > after for before, after in itertools.pairwise(earned))
         table.add_row(str(number), *(f"{value:,.0f}" for value in earned), "always" if falls else "NOT always")
+    means = [fmean(case["fees"][factor] for case in cases) for factor in factors]
+    falls = all(before > after for before, after in itertools.pairwise(means))
+    table.add_row("mean", *(f"{value:,.0f}" for value in means), "always" if falls else "NOT always")
     return table
 
 
