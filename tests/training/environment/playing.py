@@ -12,7 +12,7 @@ from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.ensemble import Ensemble
 from agents.ensemble.kernels import SIGNAL_COLUMNS
 from agents.models.loading import LoadedEnsemble, load_ensemble
-from agents.models.store import resolve_ensemble
+from agents.models.store import UNTRAINED
 from engine.blocks import BarBlock, Floats, Ints, concat
 from engine.calendar import bars_per_year, sessions_for
 from engine.instruments import Instrument, load_instrument
@@ -48,7 +48,7 @@ def market(name: str = "ES", missing: float = 0.005, cadence: Cadence = "tactica
 @cache
 def bundled() -> LoadedEnsemble:
     """The untrained networks that ship."""
-    return load_ensemble(resolve_ensemble(None))
+    return load_ensemble(UNTRAINED)
 
 
 def make_env(
