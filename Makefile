@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := engine agents feeds training portfolio benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format clean
+.PHONY: help run test check bench learning format clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,13 +40,20 @@ format: $(VENV)/dev ## Format the sources
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-bench: $(VENV)/base ## Measure speed, beside other backtesters (installs them)
+learning: $(VENV)/dev ## Train where it is known what there is to learn (an hour)
+	$(BIN)/python benchmarks/learning.py
+	$(BIN)/python benchmarks/learners.py --references
+
+bench: $(VENV)/dev ## Measure speed, beside other systems (installs them)
 	$(PIP) -e '.[bench]'
 	test -x .venvs/nautilus/bin/python || $(PYTHON) -m venv .venvs/nautilus
 	.venvs/nautilus/bin/pip install --disable-pip-version-check -q 'nautilus_trader==1.221.0'
 	$(BIN)/python benchmarks/replay.py --rounds 7
 	$(BIN)/python benchmarks/ensemble.py
 	$(BIN)/python benchmarks/command.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/training.py --end-to-end --compiled
+	$(BIN)/python benchmarks/learners.py --speed --compiled
 
 clean: ## Remove environments, caches and runs
 	rm -rf $(VENV) .venvs runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
