@@ -159,7 +159,7 @@ def _alone(results: EndToEndResults, modes: dict[str, bool], rounds: int, seed: 
     systems: dict[str, Callable[[], object]] = {}
     for mode, compiled in modes.items():
         ours = Ours(market, seed, compiled=compiled)
-        systems[f"ours, {mode}"] = lambda ours=ours: ours.train(ROLLOUTS)  # type: ignore[misc]
+        systems[f"ours, {mode}"] = lambda ours=ours: ours.train(ROLLOUTS)  # type: ignore[misc] # bound now, and untyped
     theirs = peer(market, seed) if peers else None
     if theirs is not None:
         systems[PEER] = lambda: theirs(ROLLOUTS)
@@ -175,7 +175,7 @@ def _alone(results: EndToEndResults, modes: dict[str, bool], rounds: int, seed: 
         ours = Ours(market, seed, compiled=compiled)
         ours.train(1)
         sections = ours.watched(compiled=compiled)
-        results.sections[mode] = sections.shares(_timed(lambda ours=ours: ours.train(ROLLOUTS)))  # type: ignore[misc]
+        results.sections[mode] = sections.shares(_timed(lambda ours=ours: ours.train(ROLLOUTS)))  # type: ignore[misc] # bound now, and untyped
 
 
 def _whole(results: EndToEndResults, modes: dict[str, bool], rounds: int, seed: int, folder: Path) -> None:

@@ -166,7 +166,7 @@ def peer(market: Market, seed: int) -> Callable[[int], object] | None:
     model = SB3PPO(
         "MlpPolicy",
         # one order of episodes, dealt to each environment with another seed
-        DummyVecEnv([lambda k=k: DecisionEnv(market, seed + k) for k in range(ENVS)]),  # type: ignore[misc]
+        DummyVecEnv([lambda k=k: DecisionEnv(market, seed + k) for k in range(ENVS)]),  # type: ignore[misc] # bound now, and untyped
         n_steps=DECISIONS // ENVS,
         batch_size=BATCH,
         n_epochs=EPOCHS,
