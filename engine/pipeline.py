@@ -22,16 +22,22 @@ class Pipeline:
         simulator: Its account.
         cuts: Where models and weights may change; a block is split there.
         on_cut: Called with the number of the row before which the cut falls.
+        first_seq: Number of the first row that will come.
     """
 
     def __init__(
-        self, agent: Agent, simulator: Simulator, cuts: Cuts | None = None, on_cut: CutHook | None = None
+        self,
+        agent: Agent,
+        simulator: Simulator,
+        cuts: Cuts | None = None,
+        on_cut: CutHook | None = None,
+        first_seq: int = 0,
     ) -> None:
         self._agent = agent
         self._simulator = simulator
         self._cuts: Cuts = cuts or NoCuts()
         self._on_cut = on_cut
-        self._next_seq = 0
+        self._next_seq = first_seq
 
     def process(self, block: BarBlock) -> Iterator[StepBlock]:
         """Step through a block, split at its cuts.

@@ -9,13 +9,13 @@ from typing import Any
 
 from agents.ensemble.config import EnsembleConfig, SeatsConfig
 from agents.ensemble.ensemble import Ensemble, Networks
-from agents.models.loading import LoadedEnsemble, load_ensemble
+from agents.models.loading import load_ensemble
 from agents.models.metadata import RISK_WEIGHTS, read_ensemble
 from agents.models.production import load_production, load_seat
 from agents.models.store import resolve_ensemble
 from agents.registry import make_agent
 from engine.agent import Agent
-from engine.app.config import BacktestConfig
+from engine.app.config import RunConfig
 from engine.app.manifest import sha256_file
 from engine.config import parse
 from engine.errors import GrandModelError
@@ -24,11 +24,15 @@ from engine.log import logger
 STAND_ASIDE = {"strategic": None, "tactical": "buy_and_hold", "risk": "level:4"}
 
 
-def build_agent(config: BacktestConfig) -> Agent:
+def build_agent(config: RunConfig, models: Path | None = None) -> Agent:
     """The agent of a configuration.
 
     `ensemble` is the active version of the model store, `ensemble:NAME` another version or a folder, and
     `ensemble:FILE.yaml` a production configuration.
+
+    Args:
+        config: Names the agent.
+        models: Folder of the version to load in place of the one that is named.
 
     Raises:
         GrandModelError: If there is no such agent, or its models are damaged or made for another schema.
@@ -38,7 +42,16 @@ def build_agent(config: BacktestConfig) -> Agent:
         return make_agent(config.agent, seed=config.seed)
     if tail.endswith((".yaml", ".yml")):
         return _from_production(Path(tail), config.ensemble)
-    return Ensemble(_models(tail, config.ensemble), config.ensemble)
+    folder = models or models_folder(config)
+    return Ensemble(None if folder is None else load_ensemble(folder), config.ensemble)
+
+
+def models_folder(config: RunConfig) -> Path | None:
+    """Folder of the version that `build_agent` loads; None for an agent without one, or with networks named by file."""
+    head, _, tail = config.agent.partition(":")
+    if head != "ensemble" or tail.endswith((".yaml", ".yml")) or all(config.ensemble.seats.model_dump().values()):
+        return None
+    return resolve_ensemble(tail)
 
 
 class Activations:
@@ -83,12 +96,6 @@ class Activations:
                 logger("models").warning(
                     "the active version cannot be loaded, the present one stays", reason=str(error)
                 )
-
-
-def _models(spec: str, config: EnsembleConfig) -> LoadedEnsemble | None:
-    if all(config.seats.model_dump().values()):
-        return None
-    return load_ensemble(resolve_ensemble(spec))
 
 
 def _from_production(path: Path, config: EnsembleConfig) -> Ensemble:

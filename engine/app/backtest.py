@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.agent import Agent
-from engine.app.agents import Activations, build_agent
+from engine.app.agents import Activations
 from engine.app.config import BacktestConfig
 from engine.app.loop import Clock, Screen, Timings, run_loop, timed
 from engine.app.manifest import build_manifest, code_entries, data_entries, write_json
+from engine.app.wiring import trade_book, wire
 from engine.blocks import BarBlock
-from engine.calendar import bars_per_year, sessions_for
-from engine.cuts import Cuts, EveryBars, NoCuts
 from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
 from engine.ledger_hash import LedgerHash
@@ -31,7 +30,6 @@ from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
 from feeds.replay import HistoricalReplay
 from portfolio.metrics import Metrics, compute_metrics, sessions_per_year
-from portfolio.simulator import Simulator
 from portfolio.trades import TradeBook
 
 log = logger("backtest")
@@ -161,10 +159,6 @@ def _single_symbol(config: BacktestConfig, paths: Sequence[Path]) -> str | None:
     return None if name == "GENERIC" else name
 
 
-def _cuts(config: BacktestConfig) -> Cuts:
-    return EveryBars(config.cuts.every_bars) if config.cuts.every_bars else NoCuts()
-
-
 class _Hashing:
     """Hashes the data files beside the run: hashing releases the GIL and would only make a person wait."""
 
@@ -226,13 +220,9 @@ class _Wired:
 
 
 def _wire(prepared: Prepared, folder: Path | None, first_ns: int, agent: Agent | None) -> _Wired:
-    config, instruments = prepared.config, list(prepared.instruments.values())
-    sessions = sessions_for(instruments, first_ns)
-    agent = agent or build_agent(config)
-    agent.bind(prepared.source.symbols, instruments, prepared.timeframe_ns)
-    simulator = Simulator(config, instruments, sessions.closes, bars_per_year(sessions, prepared.timeframe_ns))
-    trades = TradeBook([item.multiplier * item.fx_rate for item in instruments])
-    activations = Activations(agent, follow_store=config.cuts.follow_store)
+    config = prepared.config
+    wiring = wire(config, prepared.instruments, prepared.timeframe_ns, first_ns, agent)
+    trades = trade_book(prepared.instruments)
     log.info(
         "begin",
         agent=config.agent,
@@ -242,13 +232,13 @@ def _wire(prepared: Prepared, folder: Path | None, first_ns: int, agent: Agent |
         because=prepared.labels_reason,
     )
     return _Wired(
-        agent,
-        Pipeline(agent, simulator, _cuts(config), activations.on_cut),
+        wiring.agent,
+        wiring.pipeline,
         trades,
-        RunRecorder(folder, prepared.source.symbols, config.initial_capital, trades, sessions),
+        RunRecorder(folder, prepared.source.symbols, config.initial_capital, trades, wiring.sessions),
         LedgerHash(),
-        activations,
-        dict(agent.model_provenance),
+        wiring.activations,
+        dict(wiring.agent.model_provenance),
     )
 
 

@@ -1,4 +1,4 @@
-"""Configuration of a backtest: the portfolio's keys, and what is run on which bars."""
+"""Configuration of a run: the portfolio's keys, who trades what, and for a backtest on which bars."""
 
 from __future__ import annotations
 
@@ -35,32 +35,53 @@ class CutsConfig(Config):
         return self
 
 
-class BacktestConfig(PortfolioConfig):
-    """Everything that decides what a backtest does.
+class RunConfig(PortfolioConfig):
+    """What decides the result of a run, whether its bars come from files or live.
 
     Attributes:
-        data: Files of bars.
         instrument: One name or YAML file for every symbol, or a mapping from symbol to name or file.
         agent: Specification of the agent, see `agents.registry`.
-        replay: How the files are read.
         fee: Commission as a fraction of notional, in place of the instrument's fees; null keeps those.
         seed: For agents that draw random numbers and name no seed of their own.
-        block: Rows of a block; any number gives the same result.
-        speed: `max`, `realtime` or a factor.
         cuts: Where models and weights may change.
         ensemble: How three agents decide together, if the agent is an ensemble.
     """
 
-    data: tuple[str, ...] = ()
     instrument: str | dict[str, str] = "GENERIC"
     agent: str = "sma_cross:fast=10,slow=30"
-    replay: ReplayConfig = ReplayConfig()
     fee: Annotated[float, Field(ge=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 42
-    block: Annotated[int, Field(ge=1, le=1 << 20)] = DEFAULT_BLOCK
-    speed: str = "max"
     cuts: CutsConfig = CutsConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
+
+    def instrument_for(self, symbol: str | None = None) -> Instrument:
+        """The instrument of a symbol, with the configured fee in place of its own."""
+        if isinstance(self.instrument, str):
+            name = self.instrument
+        else:
+            name = self.instrument.get(symbol or "", self.instrument.get("default", "GENERIC"))
+        instrument = load_instrument(name)
+        if self.fee is None:
+            return instrument
+        return instrument.model_copy(
+            update={"fees": instrument.fees.model_copy(update={"rate": self.fee, "per_contract": 0.0})}
+        )
+
+
+class BacktestConfig(RunConfig):
+    """Everything that decides what a backtest does.
+
+    Attributes:
+        data: Files of bars.
+        replay: How the files are read.
+        block: Rows of a block; any number gives the same result.
+        speed: `max`, `realtime` or a factor.
+    """
+
+    data: tuple[str, ...] = ()
+    replay: ReplayConfig = ReplayConfig()
+    block: Annotated[int, Field(ge=1, le=1 << 20)] = DEFAULT_BLOCK
+    speed: str = "max"
 
     @field_validator("speed", mode="before")
     @classmethod
@@ -75,16 +96,3 @@ class BacktestConfig(PortfolioConfig):
         except UsageError as error:
             raise ValueError(f"expected {error.expected}") from error
         return value
-
-    def instrument_for(self, symbol: str | None = None) -> Instrument:
-        """The instrument of a symbol, with the configured fee in place of its own."""
-        if isinstance(self.instrument, str):
-            name = self.instrument
-        else:
-            name = self.instrument.get(symbol or "", self.instrument.get("default", "GENERIC"))
-        instrument = load_instrument(name)
-        if self.fee is None:
-            return instrument
-        return instrument.model_copy(
-            update={"fees": instrument.fees.model_copy(update={"rate": self.fee, "per_contract": 0.0})}
-        )

@@ -58,7 +58,7 @@ def code_entries(config: Any) -> list[dict[str, str]]:
     """Name and hash of every file of a person's own that decides: strategy files and production configurations.
 
     Args:
-        config: A BacktestConfig.
+        config: A RunConfig.
     """
     specs = [config.agent.removeprefix("ensemble:"), *filter(None, config.ensemble.seats.model_dump().values())]
     heads = [spec if spec.endswith((".yaml", ".yml")) else spec.partition(":")[0] for spec in specs]

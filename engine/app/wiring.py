@@ -1,0 +1,67 @@
+"""The parts that decide a run's result, made for each other: agent, simulator, pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.agent import Agent
+from engine.app.agents import Activations, build_agent
+from engine.app.config import RunConfig
+from engine.calendar import Sessions, bars_per_year, sessions_for
+from engine.cuts import Cuts, EveryBars, NoCuts
+from engine.instruments import Instrument
+from engine.pipeline import CutHook, Pipeline
+from portfolio.simulator import Simulator
+from portfolio.trades import TradeBook
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What turns bars into steps, and what it hangs on."""
+
+    agent: Agent
+    simulator: Simulator
+    pipeline: Pipeline
+    activations: Activations
+    sessions: Sessions
+
+
+def wire(
+    config: RunConfig,
+    instruments: Mapping[str, Instrument],
+    timeframe_ns: int,
+    first_ns: int,
+    agent: Agent | None = None,
+    on_cut: CutHook | None = None,
+    first_seq: int = 0,
+) -> Wiring:
+    """Build and bind the parts of a run.
+
+    Args:
+        config: What decides.
+        instruments: By symbol, in the order of the blocks.
+        timeframe_ns: Length of the bars, nanoseconds.
+        first_ns: Close of the run's first bar, nanoseconds UTC; sessions are known from there on.
+        agent: An agent object in place of the configured specification.
+        on_cut: Called at declared cuts in place of the look into the model store.
+        first_seq: Number of the first row that will come.
+    """
+    traded = list(instruments.values())
+    sessions = sessions_for(traded, first_ns)
+    agent = agent or build_agent(config)
+    agent.bind(tuple(instruments), traded, timeframe_ns)
+    simulator = Simulator(config, traded, sessions.closes, bars_per_year(sessions, timeframe_ns))
+    activations = Activations(agent, follow_store=config.cuts.follow_store)
+    pipeline = Pipeline(agent, simulator, cuts_of(config), on_cut or activations.on_cut, first_seq)
+    return Wiring(agent, simulator, pipeline, activations, sessions)
+
+
+def cuts_of(config: RunConfig) -> Cuts:
+    """Where models and weights may change."""
+    return EveryBars(config.cuts.every_bars) if config.cuts.every_bars else NoCuts()
+
+
+def trade_book(instruments: Mapping[str, Instrument]) -> TradeBook:
+    """What folds fills into round trips, for these instruments."""
+    return TradeBook([item.multiplier * item.fx_rate for item in instruments.values()])
