@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from agents.strategy import Context, Strategy
 from engine.api import backtest
-from engine.app.backtest import bars_per_year
 from engine.app.verify import read_manifest, verify
 from engine.blocks import BarBlock
-from engine.calendar import sessions_for
+from engine.calendar import bars_per_year, sessions_for
 from engine.errors import CheckFailed, DataError, UsageError
 from engine.instruments import load_instrument
 from engine.paths import shipped
