@@ -18,8 +18,8 @@ from agents.models.metadata import ENSEMBLE_FILE, read_ensemble
 from agents.models.production import load_production, load_seat
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.seats import SEATS
-from engine.app.backtest import sessions_for
 from engine.blocks import concat
+from engine.calendar import sessions_for
 from engine.cli import main
 from engine.errors import CheckFailed, DataError, GrandModelError, UsageError
 from engine.instruments import load_instrument

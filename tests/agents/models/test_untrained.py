@@ -13,8 +13,8 @@ from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import UNTRAINED
 from agents.models.untrained import write_untrained
 from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS, confidence
-from engine.app.backtest import sessions_for
 from engine.blocks import BarBlock, concat
+from engine.calendar import sessions_for
 from engine.instruments import load_instrument
 from feeds.synthetic import SyntheticBars
 
