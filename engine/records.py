@@ -25,6 +25,16 @@ class CommandKind(IntEnum):
     CLOSE = 5  # cancel all orders of the symbol and close its position at the market
 
 
+class Operation(IntEnum):
+    """What a person orders between two rows; docs/simulator.md tells what each does."""
+
+    PAUSE = 1  # nothing may raise risk until RESUME
+    RESUME = 2
+    FLATTEN = 3  # PAUSE, and the book is closed
+    HALT = 4  # trips the kill switch
+    RESET_HALT = 5  # lets trading go on after a halt
+
+
 class OrderType(IntEnum):
     """How an order meets the market."""
 
@@ -53,6 +63,7 @@ class Role(IntEnum):
     TAKE_PROFIT = 2  # profit-taking leg of a bracket
     KILL_SWITCH = 3  # closes the book after a hard limit tripped
     LIQUIDATION = 4  # closes the book after a margin call
+    FLATTEN = 5  # closes the book because a person said so
 
 
 class OrderEventKind(IntEnum):
@@ -90,6 +101,8 @@ class Reason(IntEnum):
     REPLACED = 18
     NO_SUCH_ORDER = 19
     NO_MARKET = 20
+    PAUSED = 21
+    BY_OPERATOR = 22
 
 
 class SeatName(IntEnum):
@@ -140,14 +153,16 @@ FILL = _dtype("quantity price fee realized position avg_price", "ts_event seq or
 
 ACCOUNT = _dtype(
     "initial cash equity realized unrealized fees margin gross_exposure net_exposure peak_equity session_equity",
-    "ts_event seq session_end halted next_order_id orders bankrupt liquidating",
+    "ts_event seq session_end halted next_order_id orders bankrupt liquidating paused",
 )
 """The account (one record). `session_equity` is the equity at the end of the session before; `halted` is the Reason
-that tripped the kill switch, or 0; `orders` is the number of working orders; `seq` is the number of rows seen."""
+that tripped the kill switch, or 0; `paused` is 1 from a person's PAUSE to RESUME; `orders` is the number of working
+orders; `seq` is the number of rows seen."""
 
 POSITION = _dtype("quantity avg_price mark target variance realized", "seen")
 """The position in one symbol. `quantity` is signed contracts, `mark` the last close, `target` the last target
-commanded (units), `variance` the exponentially weighted variance of log returns per bar; `seen` counts its bars."""
+commanded (units; NaN after a person let trading go on, until the next), `variance` the exponentially weighted variance
+of log returns per bar; `seen` counts its bars."""
 
 INSTRUMENT = _dtype(
     "tick_size multiplier size_step min_size fee_per_contract fee_rate "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from engine.blocks import BarBlock, Floats
-from engine.records import Records
+from engine.records import Operation, Records
 from engine.step import StepBlock
 
 
@@ -45,6 +45,18 @@ class Simulator(Protocol):
 
     def run_compiled(self, block: BarBlock, signals: Floats, decide: Any, params: Floats, memory: Floats) -> StepBlock:
         """Process a block with a compiled strategy inside the scan."""
+        ...
+
+    def operate(self, kind: Operation, ts_event: int) -> None:
+        """Obey a person between two rows; what comes of it is part of the next `take`.
+
+        Args:
+            kind: What is ordered.
+            ts_event: Time of the row advanced last, nanoseconds UTC; 0 before the first.
+
+        Raises:
+            UsageError: If RESET_HALT finds nothing to reset, or a book that is not empty or not solvent.
+        """
         ...
 
     def take(self) -> StepBlock:

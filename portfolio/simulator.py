@@ -19,12 +19,14 @@ from engine.records import (
     ORDER_EVENT,
     POSITION,
     Bars,
+    Operation,
     Records,
 )
 from engine.step import StepBlock
 from portfolio.buffers import FloatSlabs, record_buffer
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.kernels.book import Book
+from portfolio.kernels.operations import apply_operation
 from portfolio.kernels.row import advance_row
 from portfolio.kernels.scan import apply_commands, has_room, scan_decide, scan_targets
 
@@ -61,6 +63,7 @@ class Simulator:
                 )
         symbols = len(instruments)
         self.config = config
+        self._names = [instrument.name for instrument in instruments]
         capacity = 6 * config.execution.max_open_orders + 2 * symbols + 8
         reserve = 6 * capacity + 4 * COMMANDS_PER_ROW
         account = np.zeros(1, ACCOUNT)
@@ -165,6 +168,39 @@ class Simulator:
                 self._flush()
             row = reached
         return self.take()
+
+    def operate(self, kind: Operation, ts_event: int) -> None:
+        """Obey a person between two rows; what comes of it is part of the next `take`.
+
+        Args:
+            kind: What is ordered.
+            ts_event: Time of the row advanced last, nanoseconds UTC; 0 before the first.
+
+        Raises:
+            UsageError: If RESET_HALT finds nothing to reset, or a book that is not empty or not solvent.
+        """
+        if kind == Operation.RESET_HALT:
+            self._check_reset()
+        if not has_room(self._book, self._commands):
+            self._flush()
+        apply_operation(self._book, int(kind), ts_event)
+
+    def _check_reset(self) -> None:
+        if not self.account["halted"][0]:
+            raise UsageError("there is no halt to reset", expected="an account whose kill switch has tripped")
+        quantities = zip(self._names, self.positions["quantity"].tolist(), strict=True)
+        left = [f"{quantity:g} {name}" for name, quantity in quantities if quantity]
+        working = np.count_nonzero(self.orders["state"])
+        if left or working:
+            raise UsageError(
+                "the halt cannot be reset before the book is empty",
+                expected="no position and no working order",
+                found=f"positions: {', '.join(left) or 'none'}; working orders: {working}",
+                hint="each position is closed at the open of its symbol's next bar; reset the halt after that",
+            )
+        equity = float(self.account["equity"][0])
+        if equity <= 0.0:
+            raise UsageError("the account is bankrupt", expected="equity above 0", found=f"{equity:.2f}")
 
     def take(self) -> StepBlock:
         """Everything that happened in the block at hand, as arrays of its own."""

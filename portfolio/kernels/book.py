@@ -125,6 +125,13 @@ def finish(book: Book, ts: int, k: int, kind: int, reason: int) -> None:
 
 
 @inlined
+def only_reduces(book: Book, symbol: int, side: int, quantity: float) -> bool:
+    """Whether an order leads towards a position of zero and not beyond; any that is not a number does not."""
+    held = book.positions[symbol].quantity
+    return side * held < 0.0 and quantity < abs(held) + 0.5 * book.instruments[symbol].size_step
+
+
+@inlined
 def new_order(book: Book, ts: int, symbol: int, side: int, order_type: int, quantity: float, role: int) -> int:
     """Append a blank working order with the next id; returns its place in the table."""
     account = book.account[0]
@@ -173,15 +180,6 @@ def close_at_market(book: Book, ts: int, symbol: int, role: int, tag: int) -> in
     order.tag = tag
     emit(book, ts, k, SUBMITTED, NONE, order.quantity, 0.0)
     return order.id
-
-
-@kernel
-def cancel_orders(book: Book, ts: int, symbol: int, reason: int) -> None:
-    """Cancel every working order of a symbol, or of all symbols if it is negative."""
-    for k in range(book.account[0].orders):
-        order = book.orders[k]
-        if order.state != DONE and (symbol < 0 or order.symbol == symbol):
-            finish(book, ts, k, CANCELLED, reason)
 
 
 @kernel

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from engine.compiled import inlined, kernel
-from engine.records import CommandKind, OrderEventKind, Reason, Sizing
+from engine.records import CommandKind, OrderEventKind, Reason, Role, Sizing
 from portfolio.kernels.book import (
     CANCELLED,
     DECISIONS,
@@ -21,13 +21,13 @@ from portfolio.kernels.book import (
     TRAILING_STOP,
     WRONG,
     Book,
-    cancel_orders,
     close_at_market,
     compact,
     emit,
     finish,
     floor_step,
     new_order,
+    only_reduces,
     working_price,
 )
 
@@ -46,6 +46,8 @@ TOO_MANY_ORDERS = int(Reason.TOO_MANY_ORDERS)
 NO_SUCH_ORDER = int(Reason.NO_SUCH_ORDER)
 MARGIN_CALL = int(Reason.MARGIN_CALL)
 HALTED = int(Reason.HALTED)
+PAUSED = int(Reason.PAUSED)
+FLATTEN = int(Role.FLATTEN)
 EQUITY_FRACTION = int(Sizing.EQUITY_FRACTION)
 VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
 
@@ -145,7 +147,8 @@ def place(book: Book, command: Any, ts: int, side: int, quantity: float, clip: i
     order.trail_distance = command.trail_distance
     order.tif = command.tif
     order.expire_ts = command.expire_ts
-    order.reduce_only = command.reduce_only
+    # what a paused account obeys must not open a position that something else has closed before it fills
+    order.reduce_only = 1 if book.account[0].paused else command.reduce_only
     order.tag = command.tag
     order.clip = clip
     if order.type == TRAILING_STOP:
@@ -193,15 +196,27 @@ def reject(book: Book, command: Any, ts: int, reason: int) -> None:
 
 
 @inlined
+def refused_by_pause(book: Book, command: Any, side: int, quantity: float) -> bool:
+    """Whether the account is paused and an order could raise risk."""
+    if not book.account[0].paused or command.reduce_only:
+        return False
+    return not only_reduces(book, command.symbol, side, quantity)
+
+
+@inlined
 def apply_order(book: Book, command: Any, ts: int) -> int:
     """ORDER: an explicit order of signed contracts."""
     quantity = floor_step(abs(command.quantity), book.instruments[command.symbol].size_step)
     side = 1 if command.quantity >= 0.0 else -1
+    if refused_by_pause(book, command, side, quantity):
+        reject(book, command, ts, PAUSED)
+        return 0
     if book.positions[command.symbol].seen == 0:
         k = place(book, command, ts, side, quantity, 0)
         finish(book, ts, k, REJECTED, NO_MARKET)
         return book.orders[k].id
-    return submit(book, command, ts, side, quantity, 0, command.reduce_only != 0)
+    reduces = command.reduce_only != 0 or book.account[0].paused != 0
+    return submit(book, command, ts, side, quantity, 0, reduces)
 
 
 @inlined
@@ -215,18 +230,23 @@ def apply_target(book: Book, command: Any, ts: int) -> int:
     if position.seen == 0:
         reject(book, command, ts, NO_MARKET)
         return 0
+    target = target_contracts(book, command.symbol, command.quantity)
+    step = book.instruments[command.symbol].size_step
+    difference = target - position.quantity
+    side = 1 if difference > 0.0 else -1
+    quantity = math.floor(abs(difference) / step + 0.5) * step
+    changes = abs(difference) >= 0.5 * step
+    if changes and refused_by_pause(book, command, side, quantity):
+        reject(book, command, ts, PAUSED)
+        return 0
     for k in range(book.account[0].orders):
         order = book.orders[k]
         if order.state != DONE and order.symbol == command.symbol and order.role == ENTRY:
             finish(book, ts, k, CANCELLED, REPLACED)
-    target = target_contracts(book, command.symbol, command.quantity)
-    step = book.instruments[command.symbol].size_step
-    difference = target - position.quantity
-    if abs(difference) < 0.5 * step:
+    if not changes:
         return 0
-    quantity = math.floor(abs(difference) / step + 0.5) * step
     reduces = target * position.quantity >= 0.0 and abs(target) < abs(position.quantity)
-    return submit(book, command, ts, 1 if difference > 0.0 else -1, quantity, 1, reduces)
+    return submit(book, command, ts, side, quantity, 1, reduces)
 
 
 @inlined
@@ -234,10 +254,19 @@ def apply_cancel(book: Book, command: Any, ts: int) -> None:
     """CANCEL: end one order."""
     for k in range(book.account[0].orders):
         order = book.orders[k]
-        if order.state != DONE and order.id == command.order_id:
+        if order.state != DONE and order.id == command.order_id and order.role != FLATTEN:
             finish(book, ts, k, CANCELLED, BY_AGENT)
             return
     reject(book, command, ts, NO_SUCH_ORDER)
+
+
+@inlined
+def apply_cancel_all(book: Book, command: Any, ts: int) -> None:
+    """CANCEL_ALL: end every order of the symbol but what a person ordered."""
+    for k in range(book.account[0].orders):
+        order = book.orders[k]
+        if order.state != DONE and order.symbol == command.symbol and order.role != FLATTEN:
+            finish(book, ts, k, CANCELLED, BY_AGENT)
 
 
 @kernel
@@ -251,21 +280,21 @@ def apply_command(book: Book, command: Any, ts: int) -> None:
         compact(book)
     kind = command.kind
     acts = kind in (ORDER, TARGET, CLOSE)
+    if acts:
+        command.order_id = 0
     if account.halted or account.liquidating:
         if acts:
-            command.order_id = 0
             reject(book, command, ts, HALTED if account.halted else MARGIN_CALL)
             if kind == TARGET and math.isfinite(command.quantity):
                 book.positions[command.symbol].target = command.quantity
     elif kind == ORDER:
         command.order_id = apply_order(book, command, ts)
     elif kind == TARGET:
-        command.order_id = 0
         command.order_id = apply_target(book, command, ts)
     elif kind == CANCEL:
         apply_cancel(book, command, ts)
     elif kind in (CANCEL_ALL, CLOSE):
-        cancel_orders(book, ts, command.symbol, BY_AGENT)
+        apply_cancel_all(book, command, ts)
         if kind == CLOSE:
             command.order_id = close_at_market(book, ts, command.symbol, ENTRY, command.tag)
     command.ts_event = ts

@@ -37,6 +37,7 @@ TRIGGERED = int(OrderEventKind.TRIGGERED)
 REJECTED = int(OrderEventKind.REJECTED)
 KILL_SWITCH = int(Role.KILL_SWITCH)
 LIQUIDATION = int(Role.LIQUIDATION)
+FLATTEN = int(Role.FLATTEN)
 IOC = int(TimeInForce.IOC)
 FOK = int(TimeInForce.FOK)
 REDUCE_ONLY = int(Reason.REDUCE_ONLY)
@@ -185,7 +186,7 @@ def try_fill(
             finish(book, ts, k, CANCELLED, REDUCE_ONLY)
             return available
         size = min(size, opposite)
-    if order.role not in (KILL_SWITCH, LIQUIDATION):
+    if order.role not in (KILL_SWITCH, LIQUIDATION, FLATTEN):
         size = min(size, floor_step(available, instrument.size_step))
     if order.tif == FOK and size < remaining - 0.5 * instrument.size_step:
         finish(book, ts, k, CANCELLED, TIME_IN_FORCE)

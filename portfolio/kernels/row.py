@@ -10,11 +10,11 @@ import numpy as np
 from engine.compiled import inlined, kernel
 from engine.records import Bars, OrderEventKind, Reason, Role, Sizing, TimeInForce
 from portfolio.kernels.book import (
+    CANCELLED,
     DONE,
     STOP_LOSS,
     TRAILING_STOP,
     Book,
-    cancel_orders,
     close_at_market,
     compact,
     finish,
@@ -126,7 +126,9 @@ def mark(book: Book, bars: Bars, i: int) -> float:
 @kernel
 def close_book(book: Book, ts: int, reason: int, role: int) -> None:
     """Cancel everything and submit market orders that close every position."""
-    cancel_orders(book, ts, -1, reason)
+    for k in range(book.account[0].orders):
+        if book.orders[k].state != DONE:
+            finish(book, ts, k, CANCELLED, reason)
     compact(book)
     for s in range(book.positions.shape[0]):
         close_at_market(book, ts, s, role, 0)

@@ -28,7 +28,8 @@ def test_every_enum_value_reads_as_its_own_lower_case_name() -> None:
     fills = np.zeros(len(Role), FILL)
     fills["role"], fills["side"] = list(Role), -1
     table = records_table(fills, FILL_COLUMNS, ["A"])
-    assert table.column("role").to_pylist() == ["entry", "stop_loss", "take_profit", "kill_switch", "liquidation"]
+    roles = ["entry", "stop_loss", "take_profit", "kill_switch", "liquidation", "flatten"]
+    assert table.column("role").to_pylist() == roles
     assert set(table.column("side").to_pylist()) == {"sell"}
 
 

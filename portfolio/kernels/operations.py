@@ -1,0 +1,73 @@
+"""What a person orders between two rows: pause, resume, flatten, halt, reset. Rules: docs/simulator.md."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.compiled import kernel
+from engine.records import Operation, Reason, Role
+from portfolio.kernels.book import CANCELLED, DONE, ENTRY, Book, compact, finish, only_reduces
+from portfolio.kernels.row import close_book, halt
+
+PAUSE = int(Operation.PAUSE)
+RESUME = int(Operation.RESUME)
+FLATTEN = int(Operation.FLATTEN)
+HALT = int(Operation.HALT)
+RESET_HALT = int(Operation.RESET_HALT)
+PAUSED = int(Reason.PAUSED)
+BY_OPERATOR = int(Reason.BY_OPERATOR)
+CLOSING = int(Role.FLATTEN)
+
+
+@kernel
+def pause(book: Book, ts: int) -> None:
+    """Let nothing raise risk: an agent's working orders only reduce from here on, or are cancelled."""
+    book.account[0].paused = 1
+    for k in range(book.account[0].orders):
+        order = book.orders[k]
+        if order.state == DONE or order.role != ENTRY or order.reduce_only:
+            continue
+        if only_reduces(book, order.symbol, order.side, order.quantity - order.filled):
+            order.reduce_only = 1
+        else:
+            finish(book, ts, k, CANCELLED, PAUSED)
+
+
+@kernel
+def forget_targets(book: Book) -> None:
+    """Have every wanted position commanded anew: what was commanded meanwhile may have been refused."""
+    for s in range(book.positions.shape[0]):
+        book.positions[s].target = np.nan
+
+
+@kernel
+def reset_halt(book: Book) -> None:
+    """Let trading go on; gains and losses count from here, lest the limit that tripped trip again at once."""
+    account = book.account[0]
+    account.halted = 0
+    account.bankrupt = 0
+    account.liquidating = 0
+    account.peak_equity = account.equity
+    account.session_equity = account.equity
+    forget_targets(book)
+
+
+@kernel
+def apply_operation(book: Book, kind: int, ts: int) -> None:
+    """Obey a person after the row that was advanced last, which closed at a time; RESET_HALT must be allowed."""
+    account = book.account[0]
+    if kind == PAUSE:
+        pause(book, ts)
+    elif kind == RESUME:
+        if account.paused:
+            account.paused = 0
+            forget_targets(book)
+    elif kind == FLATTEN:
+        account.paused = 1
+        close_book(book, ts, BY_OPERATOR, CLOSING)
+    elif kind == HALT:
+        if not account.halted:
+            halt(book, ts, BY_OPERATOR)
+    elif kind == RESET_HALT:
+        reset_halt(book)
+    compact(book)
