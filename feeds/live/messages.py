@@ -1,0 +1,333 @@
+"""What travels over Kafka, MQTT and standard input: version 1 of the schema, read and written.
+
+A message is one element, a list of elements or `{"v": 1, "items": [...]}`, as JSON or MessagePack; the first byte
+tells the two apart. `type` says what an element is:
+
+    bar    symbol, timestamp (of its close), open, high, low, close, volume (absent or null: not known); the default
+    trade  symbol, timestamp, price, size, id (optional, whole, ascending within a symbol)
+    quote  symbol, timestamp, bid, ask
+
+`ts_event` may stand for `timestamp`. A time is an epoch in s, ms, us or ns, told apart by its magnitude, or ISO 8601
+text, UTC where it has no offset. `symbol` may be absent where a session has but one. Further fields are ignored.
+Every element is judged by itself: a bad one costs only itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from math import isnan, nan
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from engine.blocks import BAR_COLUMNS, BarBlock
+from engine.dead_letter import DeadLetter
+from feeds.live.checks import Refused, check_bar, check_quote, check_trade, read_time, shown
+from feeds.live.source import Record
+
+VERSION: Final = 1
+
+_TIME = {"ts_event": "timestamp"}
+
+
+class Bar(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="bar", rename=_TIME):
+    """A bar as it was sent.
+
+    Attributes:
+        symbol: Its name; None if the message has none.
+        ts_event: The time that labels it, nanoseconds UTC.
+        open, high, low, close: Prices in quote currency.
+        volume: Traded size; NaN if not known.
+    """
+
+    symbol: str | None
+    ts_event: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Trade(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="trade", rename=_TIME):
+    """A trade.
+
+    Attributes:
+        symbol: Its name; None if the message has none.
+        ts_event: When it happened, nanoseconds UTC.
+        price: In quote currency.
+        size: In contracts.
+        id: Ascending within the symbol, a 64-bit number; None if trades are not numbered.
+    """
+
+    symbol: str | None
+    ts_event: int
+    price: float
+    size: float
+    id: int | None
+
+
+class Quote(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="quote", rename=_TIME):
+    """The best prices at a moment.
+
+    Attributes:
+        symbol: Its name; None if the message has none.
+        ts_event: Since when they hold, nanoseconds UTC.
+        bid, ask: In quote currency.
+    """
+
+    symbol: str | None
+    ts_event: int
+    bid: float
+    ask: float
+
+
+Element = Bar | Trade | Quote
+
+
+class _Wire(msgspec.Struct, gc=False):
+    """An element whose fields have the right types; one struct for all three, since a list may mix them."""
+
+    v: int = VERSION
+    type: str = "bar"
+    symbol: str | None = None
+    timestamp: int | str | None = None
+    ts_event: int | str | None = None
+    open: float = nan
+    high: float = nan
+    low: float = nan
+    close: float = nan
+    volume: float | None = None
+    price: float = nan
+    size: float = nan
+    id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    bid: float = nan
+    ask: float = nan
+
+
+class _WireMessage(_Wire, gc=False):
+    items: list[_Wire] | None = None
+
+
+class _Loose(msgspec.Struct):
+    """The same fields of whatever type, to say what is wrong with them; None is absent."""
+
+    v: Any = VERSION
+    type: Any = "bar"
+    symbol: Any = None
+    timestamp: Any = None
+    ts_event: Any = None
+    open: Any = None
+    high: Any = None
+    low: Any = None
+    close: Any = None
+    volume: Any = None
+    price: Any = None
+    size: Any = None
+    id: Any = None
+    bid: Any = None
+    ask: Any = None
+
+
+class _Envelope(msgspec.Struct):
+    v: Any = VERSION
+    items: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Published(msgspec.Struct, gc=False):
+    v: int
+    type: str
+    symbol: str
+    timestamp: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None
+
+
+class _Decoders:
+    """How to read one of the two formats."""
+
+    def __init__(self, module: Any) -> None:
+        self.message = module.Decoder(_WireMessage)
+        self.many = module.Decoder(list[_Wire])
+        self.raw_many = module.Decoder(list[msgspec.Raw])
+        self.envelope = module.Decoder(_Envelope)
+        self.loose = module.Decoder(_Loose)
+
+
+_JSON = _Decoders(msgspec.json)
+_MSGPACK = _Decoders(msgspec.msgpack)
+_ENCODE = {"json": msgspec.json.encode, "msgpack": msgspec.msgpack.encode}
+# msgspec's own errors and those of text that is not UTF-8 are ValueErrors
+_UNREADABLE = (ValueError, RecursionError)
+_NUMBERS = {"bar": ("open", "high", "low", "close"), "trade": ("price", "size"), "quote": ("bid", "ask")}
+_OPTIONAL = {"bar": "volume", "trade": "id", "quote": None}
+_NUMBER_REASONS = {"volume": "bad_volume", "size": "bad_volume"}
+
+
+def decode(record: Record) -> tuple[list[Element], list[DeadLetter]]:
+    """Read a message; whatever its bytes are, nothing is raised.
+
+    Returns:
+        Its good elements in their order, and a letter for each other one. A letter holds the element as it stands
+        in the message, or the whole message where that cannot be taken apart.
+    """
+    payload = record.payload
+    decoders, is_list = _format(payload)
+    try:
+        if is_list:
+            return [_element(wire) for wire in decoders.many.decode(payload)], []
+        message = decoders.message.decode(payload)
+        if message.items is None:
+            return [_element(message)], []
+        if message.v == VERSION:
+            return [_element(wire) for wire in message.items], []
+    except (Refused, *_UNREADABLE):
+        pass  # said below, element by element
+    return _one_by_one(record, decoders, is_list)
+
+
+def encode_element(element: Element) -> bytes:
+    """One element as a JSON message that `decode` reads."""
+    return msgspec.json.encode(element)
+
+
+def encode_bars(
+    block: BarBlock,
+    *,
+    format: Literal["json", "msgpack"],  # noqa: A002 - what it is called everywhere else
+    per_message: int,
+) -> Iterator[tuple[str, bytes]]:
+    """Write bars as messages; `decode` gives back the same bits.
+
+    Args:
+        block: Bars; they are written row by row, and within a row in the order of symbols.
+        format: How to write them.
+        per_message: Bars a message, 1 or more: one is sent as it is, more as lists of up to so many.
+
+    Yields:
+        The key (the symbol, of a list that of its first bar) and the payload.
+    """
+    encode = _ENCODE[format]
+    bars = _published(block)
+    while batch := list(islice(bars, per_message)):
+        yield batch[0].symbol, encode(batch[0] if per_message == 1 else batch)
+
+
+def _published(block: BarBlock) -> Iterator[_Published]:
+    rows, columns = block.present.nonzero()
+    symbols = (block.symbols[column] for column in columns.tolist())
+    numbers = (getattr(block, name)[rows, columns].tolist() for name in BAR_COLUMNS)
+    for symbol, time, open_, high, low, close, volume in zip(
+        symbols, block.ts_event[rows].tolist(), *numbers, strict=True
+    ):
+        known = None if isnan(volume) else volume
+        yield _Published(VERSION, "bar", symbol, time, open_, high, low, close, known)
+
+
+def _format(payload: bytes) -> tuple[_Decoders, bool]:
+    """The format, and whether the message is a list."""
+    first = payload[:1]
+    if first >= b"\x80":
+        return _MSGPACK, b"\x90" <= first <= b"\x9f" or first in {b"\xdc", b"\xdd"}
+    return _JSON, payload.lstrip()[:1] == b"["
+
+
+def _element(wire: _Wire) -> Element:
+    if wire.v != VERSION:
+        raise Refused("unsupported_version", f"v {VERSION}", f"v {shown(wire.v)}")
+    stamp = wire.timestamp if wire.timestamp is not None else wire.ts_event
+    if stamp is None:
+        raise Refused("missing_field", "a timestamp (or ts_event)", "none")
+    ts_event = read_time(stamp)
+    if wire.type == "bar":
+        volume = nan if wire.volume is None else wire.volume
+        check_bar(wire.open, wire.high, wire.low, wire.close, volume)
+        return Bar(wire.symbol, ts_event, wire.open, wire.high, wire.low, wire.close, volume)
+    if wire.type == "trade":
+        check_trade(wire.price, wire.size)
+        return Trade(wire.symbol, ts_event, wire.price, wire.size, wire.id)
+    if wire.type == "quote":
+        check_quote(wire.bid, wire.ask)
+        return Quote(wire.symbol, ts_event, wire.bid, wire.ask)
+    raise Refused("unknown_type", ", ".join(_NUMBERS), shown(wire.type))
+
+
+def _one_by_one(record: Record, decoders: _Decoders, is_list: bool) -> tuple[list[Element], list[DeadLetter]]:
+    good: list[Element] = []
+    letters: list[DeadLetter] = []
+    try:
+        raws = _take_apart(record.payload, decoders, is_list)
+    except Refused as refused:
+        return good, [refused.letter(record, record.payload)]
+    for raw in raws:
+        try:
+            good.append(_judge(raw, decoders))
+        except Refused as refused:
+            letters.append(refused.letter(record, bytes(raw)))
+    return good, letters
+
+
+def _take_apart(payload: bytes, decoders: _Decoders, is_list: bool) -> list[bytes | msgspec.Raw]:
+    try:
+        if is_list:
+            raws: list[bytes | msgspec.Raw] = decoders.raw_many.decode(payload)
+            return raws
+        envelope = decoders.envelope.decode(payload)
+    except _UNREADABLE as error:
+        raise Refused("malformed", "JSON or MessagePack: an element, a list of them or items", str(error)) from error
+    if envelope.items is msgspec.UNSET:
+        return [payload]
+    if envelope.v != VERSION:
+        raise Refused("unsupported_version", f"v {VERSION}", f"v {shown(envelope.v)}")
+    return list(envelope.items)
+
+
+def _judge(raw: bytes | msgspec.Raw, decoders: _Decoders) -> Element:
+    """Read one element, and say of the first thing that is wrong with it what it is."""
+    try:
+        loose = decoders.loose.decode(raw)
+    except _UNREADABLE as error:
+        raise Refused("malformed", "an object of named fields", str(error)) from error
+    if loose.v != VERSION:
+        raise Refused("unsupported_version", f"v {VERSION}", f"v {shown(loose.v)}")
+    kind = loose.type
+    if not isinstance(kind, str) or kind not in _NUMBERS:
+        raise Refused("unknown_type", ", ".join(_NUMBERS), shown(kind))
+    fields = {name: getattr(loose, name) for name in (*_NUMBERS[kind], "symbol", "timestamp", "ts_event")}
+    _check_fields(kind, fields)
+    optional = _OPTIONAL[kind]
+    if optional is not None:
+        fields[optional] = getattr(loose, optional)
+    if optional == "volume" and fields["volume"] is not None:
+        fields["volume"] = _number("volume", fields["volume"])
+    try:
+        wire = msgspec.convert({"type": kind, **fields}, _Wire)
+    except msgspec.ValidationError as error:
+        raise Refused("malformed", f"the fields of a {kind}", str(error)) from error
+    return _element(wire)
+
+
+def _check_fields(kind: str, fields: dict[str, Any]) -> None:
+    if fields["timestamp"] is None and fields["ts_event"] is None:
+        raise Refused("missing_field", "a timestamp (or ts_event)", "none")
+    for name in ("timestamp", "ts_event"):
+        stamp = fields[name]
+        if stamp is not None and (isinstance(stamp, bool) or not isinstance(stamp, int | str)):
+            raise Refused("bad_time", f"{name}: a whole number or text", shown(stamp))
+    for name in _NUMBERS[kind]:
+        if fields[name] is None:
+            raise Refused("missing_field", f"the {name} of a {kind}", "none")
+        fields[name] = _number(name, fields[name])
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    except OverflowError:
+        pass  # beyond all floats
+    raise Refused(_NUMBER_REASONS.get(name, "bad_price"), f"{name}: a number", shown(value))
