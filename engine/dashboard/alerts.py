@@ -103,10 +103,16 @@ def _account_alerts(account: np.void, before: np.void | None, ts_event: int) -> 
     found = []
     halted, was_halted = int(account["halted"]), int(before["halted"]) if before is not None else 0
     if halted and halted != was_halted:
-        text = f"limit tripped: {reason_name(halted)}; trading is halted until it is reset"
+        cause = "stopped by a person" if halted == Reason.BY_OPERATOR else f"limit tripped: {reason_name(halted)}"
+        text = f"{cause}; trading is halted until it is reset"
         found.append(Alert(ts_event, Severity.CRITICAL, text))
     if was_halted and not halted:
         found.append(Alert(ts_event, Severity.INFO, "halt was reset; trading goes on"))
+    paused, was_paused = bool(account["paused"]), before is not None and bool(before["paused"])
+    if paused and not was_paused:
+        found.append(Alert(ts_event, Severity.WARNING, "paused by a person; nothing may raise risk"))
+    if was_paused and not paused:
+        found.append(Alert(ts_event, Severity.INFO, "pause is over; trading goes on"))
     liquidating = bool(account["liquidating"])
     was_liquidating = before is not None and bool(before["liquidating"])
     if liquidating and not was_liquidating:

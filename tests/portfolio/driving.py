@@ -9,7 +9,8 @@ from dataclasses import astuple, dataclass, fields, replace
 import numpy as np
 
 from engine.blocks import BAR_COLUMNS, BarBlock
-from engine.records import COMMAND, FILL, LEDGER_COLUMNS, ORDER_EVENT, Records
+from engine.errors import UsageError
+from engine.records import COMMAND, FILL, LEDGER_COLUMNS, ORDER_EVENT, Operation, Records
 from portfolio.simulator import Simulator
 from tests.portfolio.oracle import OracleSimulator
 from tests.portfolio.oracle_records import Bar, Command, Event, Fill, Ledger, dec
@@ -31,6 +32,7 @@ class Outcome:
     ledger: Sequence[Row]
     positions: Sequence[Sequence[float]]
     decisions: Sequence[Row]
+    refused: Sequence[int]  # numbers of a person's orders that were errors
 
 
 def plain(records: Iterable[Fill | Event | Ledger | Command], kind: type) -> list[Row]:
@@ -79,9 +81,11 @@ def commands_of(commands: Sequence[Command]) -> Records:
 
 def run_oracle(scenario: Scenario) -> Outcome:
     oracle = oracle_of(scenario)
-    for ts, candles, commands in zip(scenario.ts, scenario.bars, scenario.commands, strict=True):
+    allowed = [oracle.operate(operation, 0) for operation in scenario.operations.get(-1, [])]
+    for row, (ts, candles) in enumerate(zip(scenario.ts, scenario.bars, strict=True)):
         oracle.row(ts, [bar(candle) for candle in candles])
-        oracle.command([replace(command) for command in commands])
+        oracle.command([replace(command) for command in scenario.commands[row]])
+        allowed += [oracle.operate(operation, ts) for operation in scenario.operations.get(row, [])]
     positions = [[float(quantity) for quantity in row] for row in oracle.position_rows]
     return Outcome(
         plain(oracle.fills, Fill),
@@ -89,18 +93,35 @@ def run_oracle(scenario: Scenario) -> Outcome:
         [dict(zip(LEDGER_COLUMNS, map(float, astuple(row)), strict=True)) for row in oracle.ledger],
         positions,
         plain(oracle.decisions, Command),
+        [number for number, obeyed in enumerate(allowed) if not obeyed],
     )
+
+
+def operated(simulator: Simulator, operation: Operation, ts: int) -> bool:
+    """Whether the simulator allowed a person's order."""
+    before = simulator.snapshot()
+    try:
+        simulator.operate(operation, ts)
+    except UsageError:
+        assert simulator.snapshot() == before
+        return False
+    return True
 
 
 def run_kernel(scenario: Scenario) -> Outcome:
     simulator, block = kernel_of(scenario), block_of(scenario)
+    allowed = [operated(simulator, operation, 0) for operation in scenario.operations.get(-1, [])]
     for row, commands in enumerate(scenario.commands):
         simulator.advance(block, row)
         simulator.submit(commands_of(commands))
+        allowed += [operated(simulator, operation, scenario.ts[row]) for operation in scenario.operations.get(row, [])]
     step = simulator.take()
     assert step.fills.dtype == FILL and step.events.dtype == ORDER_EVENT
     ledger = [dict(zip(LEDGER_COLUMNS, row, strict=True)) for row in step.ledger.tolist()]
-    return Outcome(named(step.fills), named(step.events), ledger, step.positions.tolist(), named(step.decisions))
+    refused = [number for number, obeyed in enumerate(allowed) if not obeyed]
+    return Outcome(
+        named(step.fills), named(step.events), ledger, step.positions.tolist(), named(step.decisions), refused
+    )
 
 
 def close(mine: float, theirs: float, allowed: float = 1e-9) -> bool:
@@ -138,4 +159,6 @@ def difference(oracle: Outcome, kernel: Outcome) -> str:
     for row, (held, held_too) in enumerate(zip(oracle.positions, kernel.positions, strict=True)):
         if not all(map(close, held, held_too)):
             return f"positions[{row}]: oracle {held}, kernel {held_too}"
+    if oracle.refused != kernel.refused:
+        return f"orders of a person that were refused: oracle {oracle.refused}, kernel {kernel.refused}"
     return ""

@@ -11,13 +11,13 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
-from engine.records import CommandKind, OrderEventKind, OrderType, Reason, Role, TimeInForce
+from engine.records import CommandKind, Operation, OrderEventKind, OrderType, Reason, Role, TimeInForce
 from tests.portfolio.oracle_fills import OracleMarket
 from tests.portfolio.oracle_records import INFINITY, ZERO, Bar, Command, Ledger, Order, dec, sign
 
 
 class OracleSimulator(OracleMarket):
-    """Call `row` (steps 1 to 6), then `command` (step 7), row by row; read `fills`, `events` and `ledger`."""
+    """Call `row` (steps 1 to 6), `command` (step 7) and `operate`, row by row; read `fills`, `events` and `ledger`."""
 
     # A row
 
@@ -136,14 +136,19 @@ class OracleSimulator(OracleMarket):
     def _order(self, command: Command) -> None:
         contract = self.contracts[command.symbol]
         size = contract.floor_step(abs(dec(command.quantity)))
-        small = not size.is_finite() or size <= 0 or (size < contract.min_size and not command.reduce_only)
+        side = 1 if command.quantity >= 0 else -1
+        if self._refused_by_pause(command, side, size):
+            self._refuse(command, Reason.PAUSED)
+            return
+        reduces = command.reduce_only or self.paused
+        small = not size.is_finite() or size <= 0 or (size < contract.min_size and not reduces)
         reason = Reason.NONE
         if not self.positions[command.symbol].seen:
             reason = Reason.NO_MARKET
         elif small:
             reason = Reason.BELOW_MIN_SIZE
         reason = reason or self._fault(command)
-        self._submit(command, size, 1 if command.quantity >= 0 else -1, reason, clip=False)
+        self._submit(command, size, side, reason, clip=False)
 
     def _fault(self, command: Command) -> Reason:
         needed = {
@@ -172,7 +177,7 @@ class OracleSimulator(OracleMarket):
     def _draft(self, command: Command, size: Decimal, side: int, order_id: int) -> Order:
         order = Order(order_id, command.symbol, side, size, command.type, tag=command.tag)
         order.tif, order.expire_ts = command.tif, command.expire_ts
-        order.reduce_only = bool(command.reduce_only)
+        order.reduce_only = bool(command.reduce_only) or self.paused
         if command.type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
             order.limit = dec(command.limit)
         if command.type in (OrderType.STOP, OrderType.STOP_LIMIT):
@@ -198,15 +203,19 @@ class OracleSimulator(OracleMarket):
             self._refuse(command, reason)
             return
 
-        def is_entry(order: Order) -> bool:
-            return order.symbol == command.symbol and order.role == Role.ENTRY
-
-        self._end_orders(is_entry, OrderEventKind.CANCELLED, Reason.REPLACED)
         units = dec(command.quantity)
         target = sign(units) * self._limited(
             command.symbol, contract.floor_step(abs(units) * self._unit(command.symbol))
         )
         change = target - position.quantity
+        if abs(change) >= contract.step / 2 and self._refused_by_pause(command, sign(change), abs(change)):
+            self._refuse(command, Reason.PAUSED)
+            return
+
+        def is_entry(order: Order) -> bool:
+            return order.symbol == command.symbol and order.role == Role.ENTRY
+
+        self._end_orders(is_entry, OrderEventKind.CANCELLED, Reason.REPLACED)
         if abs(change) < contract.step / 2:
             return
         shrinks = sign(target) == sign(position.quantity) and abs(target) < abs(position.quantity)
@@ -236,10 +245,58 @@ class OracleSimulator(OracleMarket):
 
     def _cancel(self, command: Command) -> None:
         order = self.working.get(command.order_id)
-        if order is None:
+        if order is None or order.role == Role.FLATTEN:
             self._refuse(command, Reason.NO_SUCH_ORDER, command.order_id)
         else:
             self._end(order, OrderEventKind.CANCELLED, Reason.BY_AGENT)
 
     def _cancel_all(self, command: Command) -> None:
-        self._end_orders(lambda order: order.symbol == command.symbol, OrderEventKind.CANCELLED, Reason.BY_AGENT)
+        def concerned(order: Order) -> bool:
+            return order.symbol == command.symbol and order.role != Role.FLATTEN
+
+        self._end_orders(concerned, OrderEventKind.CANCELLED, Reason.BY_AGENT)
+
+    # A person's orders
+
+    def operate(self, kind: Operation, ts: int) -> bool:
+        """Returns whether the order was allowed."""
+        self.ts = ts
+        match kind:
+            case Operation.PAUSE:
+                self._pause()
+            case Operation.RESUME:
+                self.paused = False
+            case Operation.FLATTEN:
+                self.paused = True
+                self._flatten(Reason.BY_OPERATOR, Role.FLATTEN)
+            case Operation.HALT:
+                if not self.halted:
+                    self._halt(Reason.BY_OPERATOR)
+            case Operation.RESET_HALT:
+                return self._reset_halt()
+        return True
+
+    def _only_reduces(self, symbol: int, side: int, size: Decimal) -> bool:
+        held = self.positions[symbol].quantity
+        return size.is_finite() and side == -sign(held) and size <= abs(held)
+
+    def _refused_by_pause(self, command: Command, side: int, size: Decimal) -> bool:
+        return self.paused and not command.reduce_only and not self._only_reduces(command.symbol, side, size)
+
+    def _pause(self) -> None:
+        self.paused = True
+        for order in list(self.working.values()):
+            if order.role != Role.ENTRY:
+                continue
+            if self._only_reduces(order.symbol, order.side, order.left):
+                order.reduce_only = True
+            elif not order.reduce_only:
+                self._end(order, OrderEventKind.CANCELLED, Reason.PAUSED)
+
+    def _reset_halt(self) -> bool:
+        open_book = bool(self.working) or any(position.quantity for position in self.positions)
+        if not self.halted or open_book or self.equity <= 0:
+            return False
+        self.halted, self.liquidating = Reason.NONE, False
+        self.peak_equity = self.session_equity = self.equity
+        return True

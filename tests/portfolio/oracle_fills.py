@@ -52,7 +52,7 @@ class OracleMarket:
         self.realized = self.fees = ZERO
         self.session_end: float | None = None
         self.halted: int = Reason.NONE
-        self.liquidating = False
+        self.liquidating = self.paused = False
         self.next_id, self.seq, self.ts = 1, -1, 0
         self.phase, self.available = 0, ZERO
         self.working: dict[int, Order] = {}  # by id, which is the order of insertion

@@ -15,7 +15,7 @@ from portfolio.config import PortfolioConfig
 ZERO, ONE, HALF = Decimal(0), Decimal(1), Decimal("0.5")
 INFINITY = Decimal("Infinity")
 NANO, MICRO, BASIS_POINT = Decimal("1e-9"), Decimal("1e-6"), Decimal("1e-4")
-FORCED = (Role.KILL_SWITCH, Role.LIQUIDATION)
+FORCED = (Role.KILL_SWITCH, Role.LIQUIDATION, Role.FLATTEN)
 SLIPPING = (OrderType.MARKET, OrderType.STOP, OrderType.TRAILING_STOP)
 
 

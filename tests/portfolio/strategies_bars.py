@@ -15,7 +15,7 @@ from typing import Literal
 from hypothesis import strategies as st
 
 from engine.instruments import Fees, Instrument, Margin
-from engine.records import CommandKind, OrderType, TimeInForce
+from engine.records import CommandKind, Operation, OrderType, TimeInForce
 from portfolio.config import Execution, Limits, PortfolioConfig, SizingConfig, Slippage
 from tests.portfolio.oracle_records import Command
 
@@ -33,7 +33,10 @@ BAD_NUMBERS = (math.nan, math.inf, -math.inf, -1.0, 0.0)
 
 @dataclass
 class Scenario:
-    """What a simulator is told: `bars[row][symbol]` is OHLCV or None, `commands[row]` follow that row."""
+    """What a simulator is told: `bars[row][symbol]` is OHLCV or None, `commands[row]` follow that row.
+
+    `operations[row]` are a person's orders after those commands; row -1 is before the first.
+    """
 
     config: PortfolioConfig
     instruments: list[Instrument]
@@ -42,6 +45,7 @@ class Scenario:
     session_ends: list[int] = field(default_factory=list)
     bars_per_year: float = 252.0
     ts: list[int] = field(default_factory=list)
+    operations: dict[int, list[Operation]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ts = self.ts or [START + row * MINUTE for row in range(len(self.bars))]
@@ -59,6 +63,7 @@ class Flavour:
     most: int = 3  # commands in one row
     bad: float = 0.03  # chance that a number of a command is none at all
     limits: float = 0.5  # chance that a limit is set
+    operated: float = 0.0  # chance that a person orders something after a row
 
 
 def maybe(rng: Random, chance: float) -> bool:
@@ -232,6 +237,13 @@ class Trader:
         setattr(command, name, value)
 
 
+def operations(rng: Random, flavour: Flavour) -> dict[int, list[Operation]]:
+    """A person's orders: now and then one, more often one that lets trading go on."""
+    kinds = (*Operation, Operation.RESUME, Operation.RESET_HALT, Operation.RESET_HALT)
+    ordered = [row for row in range(-1, flavour.rows) if flavour.operated and maybe(rng, flavour.operated)]
+    return {row: [rng.choice(kinds) for _ in range(rng.randint(1, 2))] for row in ordered}
+
+
 def scenario(rng: Random, flavour: Flavour) -> Scenario:
     """One random scenario."""
     instruments = [instrument(rng, flavour, index) for index in range(flavour.symbols)]
@@ -250,12 +262,13 @@ def scenario(rng: Random, flavour: Flavour) -> Scenario:
         commands.append(trader.commands(ts))
     every = rng.choice((4, 9, 50))
     ends = [time + rng.choice((0, MINUTE // 2)) for time in times[every - 1 :: every]]
-    return Scenario(config, instruments, bars, commands, ends, 252.0, times)
+    return Scenario(config, instruments, bars, commands, ends, 252.0, times, operations(rng, flavour))
 
 
 @st.composite
 def scenarios(draw: st.DrawFn, rows: int = 12, symbols: int = 3, grid: Grid = "exact") -> Scenario:
     """Small random scenarios that Hypothesis shrinks."""
     rng = draw(st.randoms(use_true_random=False))
-    flavour = Flavour(draw(st.integers(1, rows)), draw(st.integers(1, symbols)), grid=grid)
+    operated = draw(st.sampled_from((0.0, 0.3)))
+    flavour = Flavour(draw(st.integers(1, rows)), draw(st.integers(1, symbols)), grid=grid, operated=operated)
     return scenario(rng, flavour)

@@ -28,6 +28,7 @@ FLAVOURS = {
     # A tenth has no exact float: sizes must leave no dust, and a price on the tick must touch its level.
     "decimal": Flavour(rows=60, symbols=2, grid="decimal", bad=0.0),
     "ill-formed": Flavour(rows=30, symbols=3, busy=0.9, bad=0.4),
+    "operated": Flavour(rows=60, symbols=2, busy=0.8, operated=0.2, capital=(2048.0, 65536.0)),
 }
 
 
@@ -63,7 +64,8 @@ def test_the_random_scenarios_reach_every_rule() -> None:
     shortened = {Reason.MAX_POSITION, Reason.MAX_LEVERAGE, Reason.INSUFFICIENT_MARGIN}
     for kind in (OrderEventKind.FILLED, OrderEventKind.CANCELLED, OrderEventKind.REJECTED):
         assert all(seen[kind, reason] >= 10 for reason in shortened), kind
-    stopped = (Reason.BANKRUPT, Reason.MAX_DRAWDOWN, Reason.MAX_DAILY_LOSS, Reason.MARGIN_CALL)
+    limits = {Reason.BANKRUPT, Reason.MAX_DRAWDOWN, Reason.MAX_DAILY_LOSS, Reason.MARGIN_CALL}
+    stopped = limits | {Reason.PAUSED, Reason.BY_OPERATOR}
     assert all(seen[OrderEventKind.CANCELLED, reason] >= 3 for reason in stopped)
 
 
