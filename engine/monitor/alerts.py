@@ -1,0 +1,131 @@
+"""What a person should be told of a session though nobody watches it, and the channels that tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import Field, StrictInt, field_validator
+
+from engine.config import Config
+from engine.errors import GrandModelError
+from engine.monitor.loopback import is_loopback
+from engine.secrets import SecretRef
+
+Severity = Literal["info", "warning", "critical"]
+RANKS: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing to know.
+
+    Attributes:
+        at_ns: When it was, nanoseconds UTC: of the data, or on the wall where no data is concerned.
+        severity: How much it matters.
+        kind: What it is about, one of few snake-case words: alerts of a kind are repeats of each other.
+        text: What happened, for a person.
+    """
+
+    at_ns: int
+    severity: Severity
+    kind: str
+    text: str
+
+    @property
+    def time(self) -> str:
+        """The time as ISO 8601 shows it."""
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.at_ns // 1000)).isoformat()
+
+
+class SendFailed(GrandModelError):  # noqa: N818 - reads as the outcome it is
+    """An alert was not delivered. It names the channel, never its address.
+
+    Attributes:
+        again: Whether trying again may help.
+    """
+
+    def __init__(self, what: str, *, where: str, again: bool) -> None:
+        super().__init__(what, where=where)
+        self.again = again
+
+
+class Sender(Protocol):
+    """Carries alerts to a person."""
+
+    name: str
+
+    async def send(self, alert: Alert) -> None:
+        """Deliver one alert.
+
+        Raises:
+            SendFailed: If it may not have arrived; nothing else.
+        """
+        ...
+
+
+class ChannelConfig(Config):
+    """What all channels have.
+
+    Attributes:
+        least: Alerts that matter less are not sent here.
+        timeout_s: Seconds that one attempt may take.
+    """
+
+    least: Severity = "warning"
+    timeout_s: float = Field(10.0, gt=0, le=60)
+
+
+class WebhookConfig(ChannelConfig):
+    """An address that takes alerts as JSON by POST.
+
+    Attributes:
+        url: Where the address is kept; who knows it may write there, so it is a secret.
+    """
+
+    url: SecretRef
+
+
+class TelegramConfig(ChannelConfig):
+    """A Telegram bot.
+
+    Attributes:
+        token: Where the bot's token is kept.
+        chat_id: The chat's number, the channel's @name, or where either is kept.
+        api: The Bot API's base address; https, since the token is part of each request.
+    """
+
+    token: SecretRef
+    chat_id: Annotated[
+        SecretRef | StrictInt | Annotated[str, Field(pattern=r"^(-?\d+|@\w+)$")], Field(union_mode="left_to_right")
+    ]
+    api: str = "https://api.telegram.org"
+
+    @field_validator("api")
+    @classmethod
+    def _keeps_the_token(cls, api: str) -> str:
+        parts = urlsplit(api)
+        if not parts.hostname or not (
+            parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+        ):
+            raise ValueError("the Bot API's base address is https://HOST, or http:// on this machine only")
+        return api.rstrip("/")
+
+
+class AlertsConfig(Config):
+    """Who is told what. Every alert is logged, whatever is set here.
+
+    Attributes:
+        webhook: A webhook to send to.
+        telegram: A Telegram chat to send to.
+        every_s: Seconds between two alerts of one kind on a channel; what comes between is counted and told with
+            the next. One that matters more than the last does not wait.
+        leave_out: Kinds that are only logged.
+    """
+
+    webhook: WebhookConfig | None = None
+    telegram: TelegramConfig | None = None
+    every_s: float = Field(60.0, ge=0)
+    leave_out: tuple[str, ...] = ()
