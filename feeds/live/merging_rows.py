@@ -1,0 +1,81 @@
+"""Closed rows: written as a block, and remembered for a while so that what comes again is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Final
+
+import numpy as np
+
+from engine.blocks import BAR_COLUMNS, BarBlock, Ints
+
+# open, high, low, close, volume
+Numbers = tuple[float, float, float, float, float]
+# the bars of a row by column
+Row = dict[int, Numbers]
+
+REMEMBERED: Final = 512
+_WIDTH = len(BAR_COLUMNS)
+
+
+def block_of(symbols: tuple[str, ...], seq: int, rows: Sequence[tuple[int, Row]]) -> BarBlock:
+    """Write rows as a block.
+
+    Args:
+        symbols: S names.
+        seq: Number of the first row.
+        rows: Close time and bars of each row, in order of time.
+    """
+    shape = (len(rows), len(symbols))
+    total = sum(len(bars) for _, bars in rows)
+    bars_in_turn = chain.from_iterable(bars.values() for _, bars in rows)
+    numbers = np.fromiter(chain.from_iterable(bars_in_turn), np.float64, total * _WIDTH).reshape(total, _WIDTH).T
+    if shape[1] == 1:
+        columns, present = numbers.copy(), np.ones(total, np.bool_)
+    else:
+        cells = _cells(rows, shape[1])
+        columns, present = np.full((_WIDTH, shape[0] * shape[1]), np.nan), np.zeros(shape[0] * shape[1], np.bool_)
+        columns[:, cells] = numbers
+        present[cells] = True
+    open_, high, low, close, volume = columns.reshape(_WIDTH, *shape)
+    times = np.array([time for time, _ in rows], np.int64)
+    return BarBlock(symbols, seq, times, open_, high, low, close, volume, present.reshape(shape))
+
+
+def _cells(rows: Sequence[tuple[int, Row]], width: int) -> Ints:
+    """Where each bar belongs in a flat block of so many columns."""
+    counts = [len(bars) for _, bars in rows]
+    columns = np.fromiter(chain.from_iterable(bars for _, bars in rows), np.int64, sum(counts))
+    return columns + np.repeat(np.arange(0, len(rows) * width, width), counts)
+
+
+class Memory:
+    """Which symbols had a bar in the last rows.
+
+    Args:
+        symbols: How many symbols there are.
+
+    Attributes:
+        rows: By close time, oldest first, which columns were present: a bit each.
+    """
+
+    def __init__(self, symbols: int) -> None:
+        self._symbols = symbols
+        self._all = _bits(range(symbols), symbols)
+        self.rows: dict[int, bytes] = {}
+
+    def add(self, time_ns: int, bars: Row) -> None:
+        """Remember a row; the oldest is forgotten."""
+        self.rows[time_ns] = self._all if len(bars) == self._symbols else _bits(bars, self._symbols)
+        if len(self.rows) > REMEMBERED:
+            del self.rows[next(iter(self.rows))]
+
+    def has(self, time_ns: int, column: int) -> bool:
+        """Whether a row of the last ones had a bar of this symbol."""
+        bits = self.rows.get(time_ns)
+        return bits is not None and bool(bits[column >> 3] >> (column & 7) & 1)
+
+
+def _bits(columns: Iterable[int], symbols: int) -> bytes:
+    return sum(1 << column for column in columns).to_bytes((symbols + 7) // 8, "little")
