@@ -1,0 +1,170 @@
+"""Configuration of a live session: what a run needs, and where its bars come from and what it keeps and tells."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from engine.app.config import RunConfig
+from engine.config import Config
+from engine.errors import UsageError
+from engine.instruments import NonNegative, Positive
+from engine.monitor.alerts import AlertsConfig
+from engine.monitor.http import MetricsConfig
+from engine.timeframe import parse_timeframe
+from feeds.live.address import FeedSecurity, parse_address
+from feeds.replay import ReplayConfig
+
+SECOND_NS = 1_000_000_000
+DAY_NS = 86_400 * SECOND_NS
+
+
+class FeedConfig(Config):
+    """Where bars come from, and how messages are understood.
+
+    Attributes:
+        address: kafka://HOST:PORT/TOPIC, mqtt://HOST:PORT/TOPIC, replay:FILE or stdin.
+        security: User, password and certificates; secrets by reference only.
+        symbols: Names of the symbols, in the order of the columns; by default those of `instrument`.
+        timeframe: Length of the bars, such as 1min; trades and quotes are folded to it.
+        labels: What the times of bars stamp.
+        lateness_s: How far a message may come behind later ones of its partition, seconds of event time.
+        quiet_after_s: A partition that holds nothing more and was silent for so long does not hold others up, seconds.
+        max_jump_days: A message further ahead than this of all others, and of the clock, is refused.
+        connect_timeout_s: How long the first connection may take, seconds.
+        block: Most rows of a block; live there is one, and more only where rows have piled up.
+        session: Name of this reader where a broker keeps one apart from others (MQTT).
+        strict: Stop at the first message that cannot be used.
+        dead_letter_topic: Kafka topic for messages that cannot be used; by default they go to a file.
+        replay: How the file of a `replay:` address is read.
+    """
+
+    address: str = ""
+    security: FeedSecurity = FeedSecurity()
+    symbols: tuple[str, ...] = ()
+    timeframe: str = "1min"
+    labels: Literal["close", "open"] = "close"
+    lateness_s: NonNegative = 0.0
+    quiet_after_s: Positive = 5.0
+    max_jump_days: Positive = 30.0
+    connect_timeout_s: Positive = 30.0
+    block: Annotated[int, Field(ge=1, le=1 << 16)] = 1024
+    session: str = "grandmodel"
+    strict: bool = False
+    dead_letter_topic: str | None = None
+    replay: ReplayConfig = ReplayConfig()
+
+    @field_validator("address")
+    @classmethod
+    def _address_reads(cls, value: str) -> str:
+        if value:
+            try:
+                parse_address(value)
+            except UsageError as error:
+                raise ValueError(
+                    " ".join(f"{label}: {text}" if label else text for label, text in error.parts())
+                ) from error
+        return value
+
+    @field_validator("timeframe")
+    @classmethod
+    def _timeframe_reads(cls, value: str) -> str:
+        try:
+            parse_timeframe(value)
+        except UsageError as error:
+            raise ValueError(f"expected {error.expected}") from error
+        return value
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in value if value.count(name) > 1})
+        if twice:
+            raise ValueError(f"the symbol {twice[0]} is given twice")
+        return value
+
+    @property
+    def timeframe_ns(self) -> int:
+        """Length of the bars, nanoseconds."""
+        return parse_timeframe(self.timeframe)
+
+    @property
+    def lateness_ns(self) -> int:
+        """Lateness in nanoseconds."""
+        return round(self.lateness_s * SECOND_NS)
+
+    @property
+    def max_jump_ns(self) -> int:
+        """Furthest jump in nanoseconds."""
+        return round(self.max_jump_days * DAY_NS)
+
+
+class JournalConfig(Config):
+    """What is kept, and how safely.
+
+    Attributes:
+        durability: Whether a commit waits for the disk (`power`), or is safe from the end of the process only.
+        snapshot_every: Transactions with bars between two savings of the state; the rows since are run over again at a
+            restart.
+        keep_days: Bars older than this, by their own time, leave the journal; null keeps all there.
+        archive: Whether what leaves the journal goes to an archive beside it; otherwise it is forgotten, its profit,
+            trades and drawdowns remembered.
+    """
+
+    durability: Literal["power", "process"] = "power"
+    snapshot_every: Annotated[int, Field(ge=1)] = 1
+    keep_days: Positive | None = 92.0
+    archive: bool = True
+
+
+class EndConfig(Config):
+    """When a session ends by itself; by default never.
+
+    Attributes:
+        bars: After so many bars in all, those before a restart included.
+        silence_s: After so many seconds without a bar.
+    """
+
+    bars: Annotated[int, Field(ge=1)] | None = None
+    silence_s: Positive | None = None
+
+
+class PaperConfig(RunConfig):
+    """A live session that trades on paper.
+
+    Attributes:
+        feed: Where bars come from.
+        journal: What is kept.
+        end: When it ends by itself.
+        alerts: Whom to tell what.
+        metrics: The endpoint for Prometheus and health checks.
+        heartbeat_file: Written every few seconds, for a container's health check.
+        standby: Whether a new session waits, paused, for `grandmodel ctl DIR start`.
+    """
+
+    feed: FeedConfig = FeedConfig()
+    journal: JournalConfig = JournalConfig()
+    end: EndConfig = EndConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    heartbeat_file: str | None = None
+    standby: bool = False
+
+    @model_validator(mode="after")
+    def _a_symbol_each(self) -> Self:
+        named = set(self.instrument) - {"default"} if isinstance(self.instrument, dict) else set()
+        missing = named - set(self.feed.symbols)
+        if self.feed.symbols and missing:
+            raise ValueError(f"instrument names {min(missing)}, which is not among feed.symbols")
+        return self
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the symbols, in the order of the columns; empty if nothing tells."""
+        if self.feed.symbols:
+            return self.feed.symbols
+        if isinstance(self.instrument, dict):
+            return tuple(name for name in self.instrument if name != "default")
+        name = self.instrument_for().name
+        return () if name == "GENERIC" else (name,)

@@ -1,0 +1,122 @@
+"""The control socket of a session: a person's orders, one JSON object a line, for whoever may open the file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from engine.app.live.folder import SOCKET, is_running
+from engine.errors import GrandModelError, UsageError
+from engine.log import logger
+
+Handler = Callable[[str, str], dict[str, Any]]
+MOST_LINE = 4096
+ANSWER_S = 10.0
+COMMANDS = ("status", "start", "pause", "resume", "flatten", "halt", "reset-halt", "stop")
+
+
+class ControlServer:
+    """Listens on the session's socket, which only its owner may open.
+
+    Args:
+        folder: Of the session; the caller holds its lock.
+        handle: Given a command and who sent it, does it and returns the answer.
+    """
+
+    def __init__(self, folder: Path, handle: Handler) -> None:
+        self._folder, self._handle = folder, handle
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> ControlServer:
+        (self._folder / SOCKET).unlink(missing_ok=True)  # of a process that was killed
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            with _short(self._folder) as path:
+                listener.bind(path)
+        finally:
+            os.umask(before)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=MOST_LINE)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        (self._folder / SOCKET).unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):  # gone, or a line beyond all measure
+            pass
+        finally:
+            writer.close()
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            asked = json.loads(line)
+            command, by = str(asked["command"]), str(asked.get("by", "ctl"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return {"ok": False, "error": "expected one JSON object a line, with a command"}
+        if command not in COMMANDS:
+            return {"ok": False, "error": f"no command {command!r}; expected {', '.join(COMMANDS)}"}
+        try:
+            return {"ok": True, **self._handle(command, by)}
+        except GrandModelError as error:
+            return {"ok": False, "error": str(error)}
+        except Exception:
+            logger("control").exception("a command failed", command=command)
+            return {"ok": False, "error": "the command failed; the session's log says why"}
+
+
+def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
+    """Send a command to the session that runs in a folder, and wait for its answer.
+
+    Raises:
+        UsageError: If no session runs there, it does not answer, or refuses.
+    """
+    if not is_running(folder):
+        raise UsageError(
+            "no session is running in this folder",
+            where=str(folder),
+            hint="start it with `grandmodel paper --out DIR`" if folder.is_dir() else "check the folder's name",
+        )
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(folder) as path:
+            connection.settimeout(ANSWER_S)
+            connection.connect(path)
+            connection.sendall(json.dumps({"command": command, "by": by}).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                line = lines.readline()
+        answer = json.loads(line)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the session does not answer: {error}", where=str(folder / SOCKET)) from error
+    if not answer.pop("ok", False):
+        raise UsageError(f"the session refuses: {answer.get('error', 'for no reason')}", where=str(folder))
+    return dict(answer)
+
+
+class _short:  # noqa: N801 - reads as the context it is
+    """A path to the socket that is short whatever the folder's is: the system allows about a hundred characters."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> str:
+        self._fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        return f"/proc/self/fd/{self._fd}/{SOCKET}"
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            os.close(self._fd)

@@ -1,0 +1,88 @@
+"""The folder of a live session: one process at a time may write it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from engine.errors import UsageError
+from engine.journal.journal import ARCHIVE, FILE
+
+LOCK = "session.lock"
+SOCKET = "control.sock"
+DEAD_LETTERS = "dead_letters.jsonl"
+OWN_FILES = frozenset(
+    {
+        FILE,
+        f"{FILE}-wal",
+        f"{FILE}-shm",
+        ARCHIVE,
+        f"{ARCHIVE}-wal",
+        f"{ARCHIVE}-shm",
+        LOCK,
+        SOCKET,
+        DEAD_LETTERS,
+        "models",
+    }
+)
+
+
+class SessionLock:
+    """Holds a session folder for this process; the system lets go of it however the process ends.
+
+    Args:
+        folder: Made if need be.
+
+    Raises:
+        UsageError: If another process holds it, or it cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / LOCK
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise UsageError(f"cannot use the session folder: {error.strerror}", where=str(folder)) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            raise UsageError(
+                "a session is running in this folder",
+                where=str(folder),
+                found=f"process {holder}",
+                hint="stop it first (`grandmodel ctl DIR stop`), or choose another folder (--out)",
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Let others in."""
+        os.close(self._fd)
+
+    def __enter__(self) -> SessionLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a process holds the session folder."""
+    try:
+        fd = os.open(folder / LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

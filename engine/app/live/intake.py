@@ -1,0 +1,186 @@
+"""From deliveries to closed rows: decoding, merging in event time, gaps, refusals. What a transaction will hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from engine.app.live.config import FeedConfig
+from engine.blocks import BarBlock
+from engine.dead_letter import DeadLetter
+from engine.errors import DataError
+from engine.instruments import Instrument
+from engine.journal.journal import Gap
+from feeds.live.merging import RowMerger
+from feeds.live.messages import decode
+from feeds.live.source import Delivery
+from feeds.reading.gaps import GapFinder
+from feeds.reading.ordering import NEVER
+
+MERGER, SEEN = "merger", "seen"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """What one transaction begins with.
+
+    Attributes:
+        block: Rows that are closed; None where a delivery closed none.
+        delivery: To be settled once this is committed; None where more of the same delivery follows or followed.
+        positions: Where partitions go on.
+        states: State of the intake behind the rows, by name.
+        letters: Messages that could not be used.
+        gaps: Bars missing before the rows.
+        received_at: When the delivery came, seconds of the session's clock.
+    """
+
+    block: BarBlock | None
+    delivery: Delivery | None = None
+    positions: Mapping[str, str] = field(default_factory=dict)
+    states: Mapping[str, bytes] = field(default_factory=dict)
+    letters: tuple[DeadLetter, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    received_at: float = 0.0
+
+
+class Intake:
+    """Turns deliveries into arrivals, with carried state.
+
+    Args:
+        instruments: By symbol, in the order of the columns.
+        timeframe_ns: Length of the bars, nanoseconds.
+        config: How messages are understood.
+        strict: Stop at the first message that cannot be used.
+        wall: Wall time, seconds since 1970; only guards against absurd stamps.
+    """
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        timeframe_ns: int,
+        config: FeedConfig,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._symbols, self._config = tuple(instruments), config
+        self._merger = RowMerger(
+            self._symbols,
+            timeframe_ns,
+            lateness_ns=config.lateness_ns,
+            labels=config.labels,
+            max_jump_ns=config.max_jump_ns,
+            now=wall,
+        )
+        self._gaps = GapFinder(tuple(instruments.values()), timeframe_ns)
+        self._seen = np.full(len(self._symbols), NEVER, np.int64)
+        self.next_seq = 0
+
+    @property
+    def pending(self) -> int:
+        """Rows that have begun and are not closed."""
+        return self._merger.pending
+
+    def arrivals(self, delivery: Delivery, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
+        """What a delivery brings: one arrival for the messages, and further ones where they close many rows.
+
+        Args:
+            delivery: As the source gave it.
+            received_at: When.
+            most_rows: Asked before each block how many rows it may have; 0 ends.
+
+        Raises:
+            DataError: In strict mode, for the first message that cannot be used.
+        """
+        if delivery.rows is not None:
+            yield self._whole(delivery, received_at, most_rows())
+            return
+        letters = self._offer(delivery)
+        most = most_rows()
+        block = self._take(most) if most else None
+        if block is None and not letters and not delivery.positions and delivery.token is None:
+            return
+        gaps = self._missing(block)
+        yield Arrival(block, delivery, delivery.positions, self.states(), tuple(letters), gaps, received_at)
+        yield from self._rest(received_at, most_rows)
+
+    def flush(self, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
+        """Nothing more will come: what waits for later bars is closed."""
+        self._merger.flush()
+        yield from self._rest(received_at, most_rows)
+
+    def _rest(self, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
+        while (most := most_rows()) and (block := self._take(most)) is not None:
+            gaps = self._missing(block)
+            yield Arrival(block, states=self.states(), gaps=gaps, received_at=received_at)
+
+    def states(self) -> dict[str, bytes]:
+        """State of the intake, by name."""
+        return {MERGER: self._merger.snapshot(), SEEN: self._seen.tobytes()}
+
+    def restore(self, states: Mapping[str, bytes], next_seq: int) -> None:
+        """Go on from a saved state."""
+        self.next_seq = next_seq
+        if MERGER in states:
+            self._merger.restore(states[MERGER])
+        if SEEN in states:
+            self._seen = np.frombuffer(states[SEEN], np.int64).copy()
+
+    def _offer(self, delivery: Delivery) -> list[DeadLetter]:
+        letters: list[DeadLetter] = []
+        for record in delivery.records:
+            elements, refused = decode(record)
+            refused += self._merger.offer(record, elements)
+            if refused and self._config.strict:
+                raise _strict(refused[0])
+            letters += refused
+        self._merger.heard(delivery.partitions, delivery.quiet)
+        return letters
+
+    def _take(self, most: int) -> BarBlock | None:
+        block = self._merger.take(most)
+        if block is None:
+            return None
+        block = replace(block, seq=self.next_seq)
+        self.next_seq += len(block)
+        return block
+
+    def _whole(self, delivery: Delivery, received_at: float, most: int) -> Arrival:
+        """Rows from a file: what is beyond the wanted number is as if it never came."""
+        block, positions = delivery.rows, delivery.positions
+        assert block is not None  # noqa: S101 - the caller looked
+        if most < len(block):
+            block = block.slice(0, most)
+            positions = {name: str(block.seq + most) for name in positions}
+        block = replace(block, seq=self.next_seq)
+        self.next_seq += len(block)
+        gaps = self._missing(block)
+        rows = block if len(block) else None
+        return Arrival(rows, delivery, positions, {SEEN: self._seen.tobytes()}, (), gaps, received_at)
+
+    def _missing(self, block: BarBlock | None) -> tuple[Gap, ...]:
+        """Gaps before the rows of a block, by symbol."""
+        if block is None:
+            return ()
+        found: list[Gap] = []
+        for s, symbol in enumerate(self._symbols):
+            rows = np.flatnonzero(block.present[:, s])
+            if not len(rows):
+                continue
+            times = block.ts_event[rows]
+            before = np.concatenate([self._seen[s : s + 1], times[:-1]])
+            self._seen[s] = times[-1]
+            for at, missing in self._gaps.find(times, before, np.full(len(times), s)):
+                found.append(Gap(block.seq + int(rows[at]), symbol, int(before[at]), int(times[at]), missing))
+        return tuple(found)
+
+
+def _strict(letter: DeadLetter) -> DataError:
+    return DataError(
+        f"a message cannot be used: {letter.reason}",
+        where=f"{letter.partition}, offset {letter.offset}: {letter.payload[:200].decode(errors='replace')}",
+        expected=letter.expected,
+        found=letter.found,
+        hint="correct what sends it, or run without strict mode to set such messages aside",
+    )

@@ -1,0 +1,104 @@
+"""Handing dead letters on: to a file or a topic, after the commit, without holding the session up."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.dead_letter import DeadLetter
+from engine.errors import GrandModelError, UsageError
+from engine.journal.journal import Journal
+from engine.log import logger
+from feeds.live.source import DeadLetterSink
+
+RETRY_S = 5.0
+
+
+class FileSink:
+    """Appends dead letters to a file, one JSON object a line.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def send(self, letters: Sequence[tuple[int, DeadLetter]]) -> None:
+        """Append them."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.writelines(
+                    json.dumps(as_object(number, letter), ensure_ascii=False) + "\n" for number, letter in letters
+                )
+        except OSError as error:
+            raise UsageError(f"cannot write the dead letters: {error.strerror}", where=str(self._path)) from error
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def as_object(number: int, letter: DeadLetter) -> dict[str, object]:
+    """A letter as JSON shows it; a payload that is no text as base64."""
+    try:
+        payload: dict[str, object] = {"payload": letter.payload.decode()}
+    except UnicodeDecodeError:
+        payload = {"payload_base64": base64.b64encode(letter.payload).decode()}
+    facts = {name: getattr(letter, name) for name in ("partition", "offset", "reason", "expected", "found")}
+    return {"id": number, **facts, **payload}
+
+
+class Relay:
+    """Takes letters from the journal to a sink, in order; one that fails is tried again.
+
+    A crash between sending and marking sends a letter twice, with the same number: never not at all.
+
+    Args:
+        journal: Holds the letters.
+        sink: Where they go.
+    """
+
+    def __init__(self, journal: Journal, sink: DeadLetterSink) -> None:
+        self._journal, self._sink = journal, sink
+        self._waiting = asyncio.Event()
+        self._waiting.set()  # what an earlier process left
+
+    def wake(self) -> None:
+        """There are new letters."""
+        self._waiting.set()
+
+    async def run(self) -> None:
+        """Hand letters on until cancelled."""
+        told = False
+        while True:
+            await self._waiting.wait()
+            self._waiting.clear()
+            try:
+                while await self._some():
+                    pass
+                told = False
+            except GrandModelError as error:
+                if not told:
+                    logger("dead letters").warning("cannot hand letters on, trying again", reason=error.what)
+                told = True
+                self._waiting.set()
+                await asyncio.sleep(RETRY_S)
+
+    async def finish(self) -> None:
+        """Hand on what is left, once; what the sink does not take stays in the journal."""
+        try:
+            while await self._some():
+                pass
+        except GrandModelError as error:
+            logger("dead letters").warning("letters stay in the journal", reason=error.what)
+        await self._sink.close()
+
+    async def _some(self) -> bool:
+        letters = self._journal.unsent()
+        if letters:
+            await self._sink.send(letters)
+            self._journal.mark_sent(letters[-1][0])
+        return bool(letters)

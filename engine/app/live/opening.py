@@ -1,0 +1,246 @@
+"""Opening a live session: a new one, or the one that the folder holds, exactly where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agents.models.metadata import read_ensemble
+from engine.app.agents import models_folder
+from engine.app.live.config import PaperConfig
+from engine.app.live.folder import OWN_FILES
+from engine.app.live.models import KeptModels
+from engine.app.live.replay import recover
+from engine.app.live.trader import Lookup, Setup, Trader
+from engine.app.manifest import code_entries, versions
+from engine.config import parse
+from engine.errors import GrandModelError, UsageError
+from engine.instruments import Instrument
+from engine.journal.journal import FILE, Activation, Entry, Journal, Ordered
+from engine.journal.reading import JournalReader
+from engine.log import logger
+from engine.records import Operation
+
+# what a restart may change: how a session is driven, watched and ended, never what it does with a bar
+NEUTRAL_KEYS = frozenset({"feed", "journal", "end", "alerts", "metrics", "heartbeat_file", "standby", "instrument"})
+
+
+@dataclass
+class Opened:
+    """A session that is ready for its next bar.
+
+    Attributes:
+        folder: Of the session.
+        journal: Open for writing.
+        setup: What the session consists of.
+        trader: As after the last committed row.
+        positions: Where partitions go on.
+        states: Saved state of other parts, by name.
+        counters: Running counts.
+        resumed: Whether the session was there before.
+    """
+
+    folder: Path
+    journal: Journal
+    setup: Setup
+    trader: Trader
+    positions: dict[str, str]
+    states: dict[str, bytes]
+    counters: dict[str, int]
+    resumed: bool
+
+
+def has_session(folder: Path) -> bool:
+    """Whether a session began in this folder."""
+    if not (folder / FILE).is_file():
+        return False
+    try:
+        JournalReader(folder).close()
+    except GrandModelError as error:
+        if "never began" in error.what:
+            return False
+        raise
+    return True
+
+
+def stored_config(folder: Path) -> dict[str, Any]:
+    """The configuration with which a session began, as a tree."""
+    with JournalReader(folder) as reader:
+        tree: dict[str, Any] = reader.session["config"]
+        return tree
+
+
+def check_session_folder(folder: Path) -> None:
+    """Refuse to begin a session among files that are not a session's.
+
+    Raises:
+        UsageError: If there are any.
+    """
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in OWN_FILES) if folder.is_dir() else []
+    if foreign:
+        raise UsageError(
+            "the session folder holds other files",
+            where=str(folder),
+            expected="a new or empty folder, or that of an earlier session, which then goes on",
+            found=", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else ""),
+            hint="choose another folder (--out)",
+        )
+
+
+def open_session(
+    folder: Path,
+    config: PaperConfig,
+    instruments: Mapping[str, Instrument],
+    timeframe_ns: int,
+    trace: Callable[[str], object] | None = None,
+) -> Opened:
+    """Begin a session, or go on with the one in the folder.
+
+    Args:
+        folder: Of the session; the caller holds its lock.
+        config: As wanted now.
+        instruments: By symbol, in the order of the columns.
+        timeframe_ns: Length of the bars, nanoseconds.
+        trace: As in `Journal`.
+
+    Raises:
+        UsageError: If the folder's session has other settings, or the folder holds other things.
+        GrandModelError: If the session cannot be recovered.
+    """
+    resumed = has_session(folder)
+    if not resumed:
+        check_session_folder(folder)
+        return _new(folder, config, instruments, timeframe_ns, trace)
+    with JournalReader(folder) as reader:
+        _same_settings(reader, config, instruments, timeframe_ns)
+        setup = stored_setup(reader)
+        trader = recover(reader, setup)
+        positions, counters = reader.positions(), reader.counters()
+        states = {name: body for name, (_, body) in reader.states().items()}
+    journal = Journal(folder, config.journal.durability, trace)
+    return Opened(folder, journal, setup, with_lookup(trader, config, folder), positions, states, counters, resumed)
+
+
+def stored_setup(reader: JournalReader) -> Setup:
+    """What the session of a journal consists of."""
+    session, where = reader.session, str(reader.path)
+    config = parse(PaperConfig, session["config"], where=f"{where}, config")
+    instruments = {
+        symbol: parse(Instrument, session["instruments"][symbol], where=f"{where}, instruments.{symbol}")
+        for symbol in session["symbols"]
+    }
+    return Setup(config, instruments, int(session["timeframe_ns"]))
+
+
+def _new(
+    folder: Path,
+    config: PaperConfig,
+    instruments: Mapping[str, Instrument],
+    timeframe_ns: int,
+    trace: Callable[[str], object] | None,
+) -> Opened:
+    version = models_folder(config)
+    setup = Setup(config, instruments, timeframe_ns)
+    activations: tuple[Activation, ...] = ()
+    if version is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = KeptModels(folder).keep(version)
+        metadata, digest = read_ensemble(kept)
+        setup = replace(setup, models=kept)
+        activations = (Activation(0, metadata.version, digest),)
+    trader = Trader(setup)
+    journal = Journal(folder, config.journal.durability, trace)
+    standby = None
+    if config.standby:
+        trader.operate(Operation.PAUSE)
+        standby = Ordered(0, 0, Operation.PAUSE, "standby")
+    meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, trader))}
+    journal.commit(Entry(meta=meta, activations=activations, operation=standby))
+    return Opened(folder, journal, setup, with_lookup(trader, config, folder), {}, {}, {}, resumed=False)
+
+
+def _session(
+    config: PaperConfig, instruments: Mapping[str, Instrument], timeframe_ns: int, trader: Trader
+) -> dict[str, Any]:
+    return {
+        "kind": "paper",
+        "config": config.model_dump(mode="json"),
+        "symbols": list(instruments),
+        "instruments": {symbol: item.model_dump(mode="json") for symbol, item in instruments.items()},
+        "timeframe_ns": timeframe_ns,
+        "models": dict(trader.agent.model_provenance),
+        "code": code_entries(config),
+        "versions": versions(),
+    }
+
+
+def _same_settings(
+    reader: JournalReader, config: PaperConfig, instruments: Mapping[str, Instrument], timeframe_ns: int
+) -> None:
+    session = reader.session
+    then = {**_decisive(session["config"]), "instruments": session["instruments"], "symbols": session["symbols"]}
+    then["timeframe_ns"] = session["timeframe_ns"]
+    now = {**_decisive(config.model_dump(mode="json")), "symbols": list(instruments), "timeframe_ns": timeframe_ns}
+    now["instruments"] = {symbol: item.model_dump(mode="json") for symbol, item in instruments.items()}
+    before, after = dict(_leaves(then)), dict(_leaves(now))
+    changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
+    if changed:
+        shown = [f"{key}: {before.get(key)} there, {after.get(key)} here" for key in sorted(changed)[:5]]
+        raise UsageError(
+            "the session in this folder has other settings",
+            where=str(reader.folder),
+            expected="what decides stays as it is while a session lasts",
+            found="; ".join(shown) + ("; ..." if len(changed) > 5 else ""),
+            hint="give the same settings (or only --out), or begin a new session in another folder",
+        )
+    for then_file, now_file in zip(session["code"], code_entries(config), strict=False):
+        if then_file["sha256"] != now_file["sha256"]:
+            raise UsageError(
+                "a file that decides was changed since the session began",
+                where=now_file["path"],
+                expected=f"sha256 {then_file['sha256']}",
+                found=f"sha256 {now_file['sha256']}",
+                hint="put the old file back, or begin a new session in another folder",
+            )
+
+
+def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in NEUTRAL_KEYS}
+
+
+def _leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from _leaves(value, f"{place}.{key}" if place else str(key))
+    else:
+        yield place, tree
+
+
+def with_lookup(trader: Trader, config: PaperConfig, folder: Path) -> Trader:
+    """Let the trader look into the model store at its cuts, if it is to follow it; versions are copied and kept."""
+    trader.lookup = _store_lookup(KeptModels(folder)) if config.cuts.follow_store else None
+    return trader
+
+
+def _store_lookup(kept: KeptModels) -> Lookup:
+    from agents.models.store import resolve_ensemble  # noqa: PLC0415 - few sessions follow the store
+
+    told = ""
+
+    def lookup(seq: int, present: str) -> Path | None:
+        nonlocal told
+        try:
+            folder = resolve_ensemble(None)
+            if read_ensemble(folder)[1] == present:
+                return None
+            return kept.keep(folder)
+        except GrandModelError as error:
+            if str(error) != told:  # said once, not at every cut
+                told = str(error)
+                logger("models").warning("the active version cannot be loaded, the present one stays", reason=told)
+            return None
+
+    return lookup

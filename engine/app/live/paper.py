@@ -1,0 +1,229 @@
+"""A live session from configuration to run folder: the one place that wires feed, trader, journal and watchers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.app.live.config import PaperConfig
+from engine.app.live.control import ControlServer
+from engine.app.live.export import Exported, export_session
+from engine.app.live.folder import DEAD_LETTERS, SessionLock
+from engine.app.live.intake import Intake
+from engine.app.live.letters import FileSink, Relay
+from engine.app.live.opening import Opened, open_session
+from engine.app.live.session import Ended, Session
+from engine.app.live.sources import open_dead_letter_sink, open_source, timeframe_of, traded
+from engine.app.live.status import state_word, status_of
+from engine.app.live.watching import Alerting, Measuring
+from engine.app.loop import Screen
+from engine.journal.reading import JournalReader
+from engine.log import logger
+from engine.monitor.dispatch import open_dispatcher
+from engine.monitor.heartbeat import Heartbeat
+from engine.monitor.http import MonitorServer, session_pages
+from engine.monitor.metrics import SessionMetrics
+from engine.records import Operation
+from feeds.live.source import DeadLetterSink, LiveSource
+
+log = logger("paper")
+OPERATIONS = {
+    "start": Operation.RESUME,
+    "pause": Operation.PAUSE,
+    "resume": Operation.RESUME,
+    "flatten": Operation.FLATTEN,
+    "halt": Operation.HALT,
+    "reset-halt": Operation.RESET_HALT,
+}
+LiveScreen = Callable[[Session], Screen]
+
+
+@dataclass
+class PaperRun:
+    """What a session came to.
+
+    Attributes:
+        folder: Of the session.
+        ended: Why it ended, and what this run of it did.
+        exported: Its tables and metrics; None if it has no bar yet.
+        counters: Running counts of the whole session.
+        resumed: Whether it was there before.
+        recovery_seconds: From the opening of the journal to readiness for the next bar.
+    """
+
+    folder: Path
+    ended: Ended
+    exported: Exported | None
+    counters: dict[str, int]
+    resumed: bool
+    recovery_seconds: float
+
+
+def run_paper(
+    config: PaperConfig,
+    folder: Path,
+    screens: Sequence[LiveScreen] = (),
+    source: LiveSource | None = None,
+    trace: Callable[[str], object] | None = None,
+) -> PaperRun:
+    """Trade on paper until the feed, the configuration or a person ends it.
+
+    Args:
+        config: What to run.
+        folder: Of the session; one that holds a session goes on with it.
+        screens: Taps that see the latest state and may skip.
+        source: In place of the configured address.
+        trace: Told every SQL statement of the journal before it is executed.
+
+    Raises:
+        GrandModelError: Whatever a person can mend.
+    """
+    with SessionLock(folder):
+        source = source or open_source(config, folder)
+        instruments, timeframe_ns = traded(config, source), timeframe_of(config, source)
+        before = time.perf_counter()
+        opened = open_session(folder, config, instruments, timeframe_ns, trace)
+        with opened.journal:
+            intake = Intake(instruments, timeframe_ns, config.feed)
+            intake.restore(opened.states, opened.trader.next_seq)
+            recovery = time.perf_counter() - before
+            if opened.resumed:
+                log.info("recovered", rows=opened.trader.next_seq, seconds=round(recovery, 3))
+            session = Session(config, opened, intake, source)
+            asyncio.run(_run(session, screens))
+        exported = _export(folder, opened) if opened.trader.next_seq else None
+        return PaperRun(folder, session.ended, exported, session.counters, opened.resumed, recovery)
+
+
+def _export(folder: Path, opened: Opened) -> Exported:
+    with JournalReader(folder) as reader:
+        return export_session(reader, opened.setup, opened.trader, folder)
+
+
+async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
+    """The session with everything around it: what may fail here never touches what is traded."""
+    config, folder = session.config, session.opened.folder
+    heartbeat = Heartbeat(Path(config.heartbeat_file) if config.heartbeat_file else None)
+    async with AsyncExitStack() as stack:
+        dispatcher = open_dispatcher(config.alerts)
+        relay = Relay(session.opened.journal, _sink(config, folder))
+        stack.push_async_callback(relay.finish)
+        dispatcher.start()
+        stack.push_async_callback(dispatcher.close)
+        session.observe(Alerting(dispatcher, session, relay))
+        if config.metrics.enabled:
+            await stack.enter_async_context(_monitor(session, heartbeat))
+        await stack.enter_async_context(ControlServer(folder, Controls(session)))
+        for task in (heartbeat.run(), relay.run(), _say(session, heartbeat)):
+            await stack.enter_async_context(_background(task))
+        stack.enter_context(_signals(session))
+        begun = "goes on" if session.opened.resumed else "begins"
+        text = f"the session {begun} at row {session.trader.next_seq}, feed {session.source.status}"
+        session.notice("info", "session_started", text)
+        try:
+            await session.run([screen(session) for screen in screens])
+        finally:
+            heartbeat.stopping()
+        session.notice("info", "session_stopped", f"the session ended: {session.ended.because}")
+
+
+class Controls:
+    """What the control socket, or a key of the dashboard, can order.
+
+    Args:
+        session: Ordered about.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __call__(self, command: str, by: str) -> dict[str, Any]:
+        """Obey, and answer.
+
+        Raises:
+            UsageError: If the command cannot be obeyed now.
+        """
+        if command == "stop":
+            self._session.stop(f"stopped by {by}")
+            return {"done": "stops after the transaction at hand"}
+        done = self._session.operate(OPERATIONS[command], by) if command in OPERATIONS else None
+        status = status_of(self._session)
+        return status if done is None else {"done": done, "state": status["state"], "row": status["rows"]}
+
+
+@asynccontextmanager
+async def _monitor(session: Session, heartbeat: Heartbeat) -> AsyncIterator[None]:
+    measuring = Measuring(SessionMetrics(), session)
+    session.observe(measuring)
+    pages = session_pages(measuring.refresh, heartbeat.overdue, lambda: _not_ready(session))
+    server = MonitorServer(session.config.metrics, pages)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.close()
+
+
+def _not_ready(session: Session) -> str | None:
+    if session.trouble is not None:
+        return session.trouble
+    return None if session.source.connected else session.source.status
+
+
+async def _say(session: Session, heartbeat: Heartbeat) -> None:
+    """Keep the heartbeat's words true."""
+    while True:
+        text = f"{state_word(session)}, row {session.trader.next_seq}, {session.source.status}"
+        if _not_ready(session) is None:
+            heartbeat.ready(text)
+        else:
+            heartbeat.say(text)
+        await asyncio.sleep(1.0)
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Beside the session, ended with it; a failure is logged."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        [result] = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(result, Exception):
+            log.error("a task beside the session failed", reason=repr(result))
+
+
+@contextmanager
+def _signals(session: Session) -> Iterator[None]:
+    """The first SIGTERM or Ctrl-C ends the session after the transaction at hand, the second one at once."""
+    loop, caught = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+    count = 0
+
+    def on_signal(number: signal.Signals) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            # what is not committed will be delivered again
+            os._exit(128 + number)
+        session.stop(f"stopped by {number.name}")
+
+    for number in caught:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+
+
+def _sink(config: PaperConfig, folder: Path) -> DeadLetterSink:
+    topic = config.feed.dead_letter_topic
+    return FileSink(folder / DEAD_LETTERS) if topic is None else open_dead_letter_sink(config.feed, topic)

@@ -1,0 +1,335 @@
+"""A live session at work: deliveries in, one transaction each, on the one event loop.
+
+    source -> intake -> (bus) -> trader -> journal -> settled -> (bus) -> screens
+
+A person's orders are obeyed between two transactions. Whatever watches is told after the commit and cannot hold
+anything up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.app.live.config import PaperConfig
+from engine.app.live.intake import Arrival, Intake
+from engine.app.live.latency import Latencies
+from engine.app.live.opening import Opened
+from engine.app.loop import Screen
+from engine.bus import Bus, Subscription
+from engine.journal.journal import Entry, JournalError, Ordered
+from engine.log import logger
+from engine.monitor.alerts import Severity
+from engine.records import Operation
+from engine.step import StepBlock
+from feeds.live.source import Delivery, LiveSource
+
+RETRY_S = 1.0
+WORDS = {
+    Operation.PAUSE: "paused",
+    Operation.RESUME: "resumed",
+    Operation.FLATTEN: "flattened",
+    Operation.HALT: "halted",
+    Operation.RESET_HALT: "reset",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Committed:
+    """A transaction that has happened.
+
+    Attributes:
+        arrival: What it began with.
+        steps: What happened in its rows.
+        seconds: From the receipt of the delivery to the commit.
+    """
+
+    arrival: Arrival
+    steps: Sequence[StepBlock]
+    seconds: float
+
+
+class Observer(Protocol):
+    """Watches a session; what it raises is logged and changes nothing."""
+
+    def committed(self, committed: Committed) -> None:
+        """A transaction has happened."""
+        ...
+
+    def notice(self, severity: Severity, kind: str, text: str) -> None:
+        """Something that a person should know."""
+        ...
+
+
+@dataclass
+class Ended:
+    """Why a session ended, and what this run of it did."""
+
+    because: str = "the feed ended"
+    rows: int = 0
+    bars: int = 0
+    seconds: float = 0.0
+    latencies: Latencies = field(default_factory=Latencies)
+
+
+class Session:
+    """Trades until it ends by itself or is told to stop.
+
+    Args:
+        config: As wanted now.
+        opened: The session's state.
+        intake: Restored already.
+        source: Where bars come from.
+        observers: Told what happens.
+        clock: Seconds that never run backwards.
+    """
+
+    def __init__(
+        self,
+        config: PaperConfig,
+        opened: Opened,
+        intake: Intake,
+        source: LiveSource,
+        observers: Sequence[Observer] = (),
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.opened, self._intake, self.source = opened, intake, source
+        self.trader, self._journal = opened.trader, opened.journal
+        self.config = config
+        self._observers, self._clock = list(observers), clock
+        self._owed: deque[Entry] = deque()
+        self._stopping: str | None = None
+        self._bars_taken = opened.counters.get("bars", 0)
+        self._since_snapshot = 0
+        self._connected: bool | None = None
+        self.counters = dict(opened.counters)
+        self.trouble: str | None = None
+        self.last_step: StepBlock | None = None
+        self.ended = Ended()
+
+    def observe(self, observer: Observer) -> None:
+        """Let another observer watch."""
+        self._observers.append(observer)
+
+    def stop(self, because: str) -> None:
+        """End after the transaction at hand; what waits for later bars waits for the next start."""
+        self._stopping = self._stopping or because
+
+    def operate(self, operation: Operation, by: str) -> str:
+        """Obey a person at once, and journal the order.
+
+        Args:
+            operation: What is wanted.
+            by: Who wants it: `ctl`, `dashboard`, ...
+
+        Returns:
+            What was done, in words.
+
+        Raises:
+            UsageError: If it cannot be obeyed now.
+        """
+        self.trader.operate(operation)
+        step = self.last_step
+        ts_event = int(step.bars.ts_event[-1]) if step is not None else 0
+        seq = self.trader.next_seq
+        self._owed.append(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
+        severity: Severity = "critical" if operation is Operation.HALT else "warning"
+        self.notice(severity, WORDS[operation], f"{WORDS[operation]} by {by} before row {seq}")
+        try:
+            self._write()
+        except JournalError as error:
+            return f"{WORDS[operation]}; {error.what}, so that it is written later"
+        return WORDS[operation]
+
+    def notice(self, severity: Severity, kind: str, text: str) -> None:
+        """Tell the observers something."""
+        for observer in self._observers:
+            _harmless(observer.notice, severity, kind, text)
+
+    async def run(self, screens: Sequence[Screen] = ()) -> Ended:
+        """Trade until the end.
+
+        Args:
+            screens: Taps that see the latest step and may skip.
+
+        Raises:
+            GrandModelError: Whatever ends a session before its time.
+        """
+        bus, began = Bus(), self._clock()
+        arrivals = bus.subscribe(Arrival, capacity=2)
+        views = [screen(bus.latest(StepBlock)) for screen in screens]
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._ingest(bus))
+                group.create_task(self._trade(arrivals, bus))
+                for view in views:
+                    group.create_task(_awaited(view))
+        except BaseExceptionGroup as several:
+            if len(several.exceptions) == 1:
+                raise several.exceptions[0] from several
+            raise
+        finally:
+            await self.source.close()
+        self.ended.seconds = self._clock() - began
+        return self.ended
+
+    async def _ingest(self, bus: Bus) -> None:
+        """Take deliveries until something ends the session."""
+        heard_at = self._clock()
+        async for delivery in self.source.deliveries(self.opened.positions):
+            now = self._clock()
+            self._watch_connection()
+            if delivery.records or delivery.rows is not None:
+                heard_at = now
+            for arrival in self._intake.arrivals(delivery, now, self._room):
+                self._count(arrival)
+                await bus.publish(arrival)
+            because = self._end(delivery, now - heard_at)
+            if because is not None:
+                self.ended.because = because
+                if self._stopping is None:
+                    await self._flush(bus)
+                break
+        bus.close(Arrival)
+
+    async def _flush(self, bus: Bus) -> None:
+        for arrival in self._intake.flush(self._clock(), self._room):
+            self._count(arrival)
+            await bus.publish(arrival)
+
+    def _end(self, delivery: Delivery, silent_s: float) -> str | None:
+        """Why the session ends here, if it does."""
+        end = self.config.end
+        if self._stopping is not None:
+            return self._stopping
+        if end.bars is not None and self._bars_taken >= end.bars:
+            return f"{end.bars:,} bars were traded"
+        if delivery.ended:
+            return "the feed ended"
+        if end.silence_s is not None and silent_s >= end.silence_s:
+            return f"no bar came for {end.silence_s:g} s"
+        return None
+
+    def _room(self) -> int:
+        """Most rows that the next block may have."""
+        wanted, block = self.config.end.bars, self.config.feed.block
+        if wanted is None:
+            return block
+        left = wanted - self._bars_taken
+        return 0 if left <= 0 else min(block, max(1, left // len(self.opened.setup.symbols)))
+
+    def _count(self, arrival: Arrival) -> None:
+        if arrival.block is not None:
+            self._bars_taken += int(arrival.block.present.sum())
+
+    def _watch_connection(self) -> None:
+        connected = self.source.connected
+        if self._connected is not None and connected != self._connected:
+            if connected:
+                self.notice("info", "feed_back", f"the feed is back: {self.source.status}")
+            else:
+                self.notice("warning", "feed_lost", f"the feed is away: {self.source.status}")
+        self._connected = connected
+        for text in self.source.take_notices():
+            self.notice("warning", "feed", text)
+
+    async def _trade(self, arrivals: Subscription[Arrival], bus: Bus) -> None:
+        """One transaction after the other."""
+        async for arrival in arrivals:
+            steps = self.trader.process(arrival.block) if arrival.block is not None else []
+            self._owed.append(self._entry(arrival, steps))
+            while self._owed:
+                try:
+                    self._write()
+                except JournalError as error:
+                    await self._wait_for_disk(error)
+            if self.trouble is not None:
+                self.trouble = None
+                self.notice("info", "journal_back", "the journal can be written again")
+            if arrival.delivery is not None:
+                await self.source.settle(arrival.delivery)
+            self._tell(arrival, steps)
+            for step in steps:
+                await bus.publish(step)
+        bus.close(StepBlock)
+
+    def _write(self) -> None:
+        """Commit what is owed to the journal, in order."""
+        while self._owed:
+            self._journal.commit(self._owed[0])
+            self._owed.popleft()
+
+    async def _wait_for_disk(self, error: JournalError) -> None:
+        """Nothing is taken in while nothing can be written; a session that is to stop does so."""
+        if self.trouble is None:
+            self.notice("critical", "journal_unwritable", error.what)
+        self.trouble = error.what
+        if self._stopping is not None:
+            raise error
+        await asyncio.sleep(RETRY_S)
+
+    def _entry(self, arrival: Arrival, steps: Sequence[StepBlock]) -> Entry:
+        states = dict(arrival.states)
+        meta: dict[str, str] = {}
+        counts: dict[str, int] = {f"letters.{one.reason}": 0 for one in arrival.letters}
+        for one in arrival.letters:
+            counts[f"letters.{one.reason}"] += 1
+        if arrival.gaps:
+            counts |= {"gaps": len(arrival.gaps), "missing": sum(gap.missing for gap in arrival.gaps)}
+        if steps:
+            counts["bars"] = sum(int(step.bars.present.sum()) for step in steps)
+            counts["decisions"] = sum(len(step.decisions) for step in steps)
+            counts["fills"] = sum(len(step.fills) for step in steps)
+            if steps[0].bars.seq == 0:
+                meta["first_ns"] = str(int(steps[0].bars.ts_event[0]))
+            states |= self._snapshot()
+        activations = tuple(self.trader.activations)
+        self.trader.activations.clear()
+        for name, count in counts.items():
+            self.counters[name] = self.counters.get(name, 0) + count
+        return Entry(
+            steps,
+            self.trader.next_seq,
+            arrival.positions,
+            states,
+            arrival.letters,
+            arrival.gaps,
+            activations=activations,
+            meta=meta,
+            counts=counts,
+        )
+
+    def _snapshot(self) -> dict[str, bytes]:
+        """State of the trader, where it is due."""
+        self._since_snapshot += 1
+        if self._since_snapshot < self.config.journal.snapshot_every:
+            return {}
+        self._since_snapshot = 0
+        return self.trader.states() or {}
+
+    def _tell(self, arrival: Arrival, steps: Sequence[StepBlock]) -> None:
+        seconds = self._clock() - arrival.received_at
+        if steps:
+            self.last_step = steps[-1]
+            self.ended.rows += sum(len(step) for step in steps)
+            self.ended.bars += sum(int(step.bars.present.sum()) for step in steps)
+            self.ended.latencies.add(seconds)
+        committed = Committed(arrival, steps, seconds)
+        for observer in self._observers:
+            _harmless(observer.committed, committed)
+
+
+def _harmless(call: Callable[..., object], *values: object) -> None:
+    """What watches may fail; the session may not fail with it."""
+    try:
+        call(*values)
+    except Exception:
+        logger("session").exception("an observer failed, the session goes on")
+
+
+async def _awaited(view: Awaitable[None]) -> None:
+    await view

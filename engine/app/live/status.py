@@ -1,0 +1,68 @@
+"""What a session says of itself: for `grandmodel ctl DIR status` and for screens."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from engine.app.live.session import Session
+from engine.records import Reason
+
+
+def status_of(session: Session) -> dict[str, Any]:
+    """The session at this moment, JSON-able; times in UTC, money in account currency."""
+    trader, wiring = session.trader, session.trader.wiring
+    paused, halted = trader.flags
+    step, latencies = session.last_step, session.ended.latencies
+    tree: dict[str, Any] = {
+        "pid": os.getpid(),
+        "state": state_word(session),
+        "paused": paused,
+        "halted": Reason(halted).name.lower() if halted else None,
+        "feed": session.source.status,
+        "connected": session.source.connected,
+        "trouble": session.trouble,
+        "rows": trader.next_seq,
+        "bars": session.counters.get("bars", 0),
+        "fills": session.counters.get("fills", 0),
+        "gaps": session.counters.get("gaps", 0),
+        "dead_letters": {
+            name.removeprefix("letters."): count
+            for name, count in sorted(session.counters.items())
+            if name.startswith("letters.")
+        },
+        "last_bar": None if step is None else _iso(int(step.bars.ts_event[-1])),
+        "milliseconds_50": _milliseconds(latencies.percentile(0.5)),
+        "milliseconds_99": _milliseconds(latencies.percentile(0.99)),
+        "journal_bytes": session.opened.journal.size(),
+        "ledger_sha256": trader.ledger_sha256 if wiring is not None else None,
+    }
+    if wiring is not None:
+        account, positions = wiring.simulator.account[0], wiring.simulator.positions
+        tree |= {name: float(account[name]) for name in ("equity", "cash", "realized", "unrealized", "fees")}
+        held = zip(session.opened.setup.symbols, positions["quantity"].tolist(), strict=True)
+        tree["positions"] = {symbol: quantity for symbol, quantity in held if quantity}
+        tree["orders"] = int(account["orders"])
+    return tree
+
+
+def state_word(session: Session) -> str:
+    """One word: halted, paused, stuck (the journal cannot be written), waiting (no connection) or trading."""
+    paused, halted = session.trader.flags
+    if session.trouble is not None:
+        return "stuck"
+    if halted:
+        return "halted"
+    if paused:
+        return "paused"
+    return "trading" if session.source.connected else "waiting"
+
+
+def _iso(ns: int) -> str:
+    return str(np.datetime_as_string(np.datetime64(ns, "ns"), "s")) + "Z"
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 3)

@@ -1,0 +1,117 @@
+"""What watches a session: alerts, metrics for Prometheus, dead letters to be handed on."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.app.live.letters import Relay
+from engine.app.live.session import Committed, Session
+from engine.monitor.alerts import Alert, Severity
+from engine.monitor.dispatch import AlertDispatcher
+from engine.monitor.metrics import SessionMetrics
+from engine.records import OrderEventKind, Reason
+
+CAUSES = {Reason.MAX_DAILY_LOSS, Reason.MAX_DRAWDOWN, Reason.BANKRUPT, Reason.MARGIN_CALL}
+
+
+class Alerting:
+    """Tells people what they should know, and hands dead letters on.
+
+    Args:
+        dispatcher: Reaches them.
+        session: Watched.
+        relay: Of the dead letters.
+        wall: Wall time, seconds since 1970.
+    """
+
+    def __init__(
+        self, dispatcher: AlertDispatcher, session: Session, relay: Relay, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._dispatcher, self._session, self._relay, self._wall = dispatcher, session, relay, wall
+        self._halted = session.trader.flags[1]
+
+    def notice(self, severity: Severity, kind: str, text: str) -> None:
+        """Pass on what the session says."""
+        self._dispatcher.raise_(Alert(int(self._wall() * 1e9), severity, kind, text))
+
+    def committed(self, committed: Committed) -> None:
+        """Look for what a person should know."""
+        arrival = committed.arrival
+        if arrival.letters:
+            self._relay.wake()
+            first = arrival.letters[0]
+            counted = ", ".join(f"{n} {reason}" for reason, n in Counter(x.reason for x in arrival.letters).items())
+            where = f"{first.partition}, offset {first.offset}" if first.offset >= 0 else first.partition
+            found = f"first at {where}: expected {first.expected}, found {first.found}"
+            self.notice("warning", "dead_letters", f"messages put aside: {counted}; {found}")
+        for gap in arrival.gaps:
+            after, before = (
+                np.datetime_as_string(np.datetime64(ns, "ns"), "s") for ns in (gap.after_ns, gap.before_ns)
+            )
+            text = f"{gap.missing} bars of {gap.symbol} are missing between {after} and {before} UTC"
+            self.notice("warning", "gap", text)
+        for step in committed.steps:
+            for fill in step.fills:
+                self.notice("info", "fill", _fill(fill, step.bars.symbols))
+        halted = self._session.trader.flags[1]
+        if halted != self._halted and halted in CAUSES:
+            cause = Reason(halted).name.lower()
+            self.notice(
+                "critical", "halted", f"trading was halted by a hard limit: {cause}; see `grandmodel reset-halt`"
+            )
+        self._halted = halted
+
+
+def _fill(fill: np.void, symbols: tuple[str, ...]) -> str:
+    side = "bought" if fill["side"] > 0 else "sold"
+    symbol = symbols[int(fill["symbol"])]
+    return f"{side} {fill['quantity']:g} {symbol} at {fill['price']:.10g}, position {fill['position']:g}"
+
+
+class Measuring:
+    """Keeps the figures that Prometheus reads.
+
+    Args:
+        metrics: The figures.
+        session: Watched.
+        wall: Wall time, seconds since 1970.
+    """
+
+    def __init__(self, metrics: SessionMetrics, session: Session, wall: Callable[[], float] = time.time) -> None:
+        self._metrics, self._session, self._wall = metrics, session, wall
+
+    def notice(self, severity: Severity, kind: str, text: str) -> None:
+        """Nothing is counted of what is said."""
+
+    def committed(self, committed: Committed) -> None:
+        """Count what happened."""
+        metrics = self._metrics
+        for letter in committed.arrival.letters:
+            metrics.dead_letters(letter.reason)
+        if committed.arrival.gaps:
+            metrics.gaps(len(committed.arrival.gaps))
+        for step in committed.steps:
+            metrics.rows(len(step), int(step.bars.present.sum()), int(step.bars.ts_event[-1]))
+            submitted = int((step.events["kind"] == OrderEventKind.SUBMITTED).sum())
+            metrics.traded(orders=submitted, fills=len(step.fills))
+        if committed.steps:
+            last = committed.steps[-1]
+            account = last.account[0]
+            peak = float(account["peak_equity"])
+            held = dict(zip(last.bars.symbols, map(float, last.positions[-1]), strict=True))
+            metrics.account(float(account["equity"]), max(0.0, 1.0 - float(account["equity"]) / peak), held)
+            metrics.committed(committed.seconds, self._session.opened.journal.size())
+
+    def refresh(self) -> bytes:
+        """The figures at this moment, in Prometheus's format."""
+        session = self._session
+        paused, halted = session.trader.flags
+        self._metrics.trading(halted=bool(halted), paused=paused)
+        step = session.last_step
+        lag = None if step is None else self._wall() - int(step.bars.ts_event[-1]) / 1e9
+        self._metrics.feed(connected=session.source.connected, lag_s=lag)
+        return self._metrics.exposition()

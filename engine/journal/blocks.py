@@ -1,0 +1,136 @@
+"""Steps as the bytes that the journal keeps, and back, bit for bit."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.blocks import BAR_COLUMNS, BarBlock
+from engine.errors import DataError
+from engine.records import (
+    ACCOUNT,
+    AGENT_OUTPUT,
+    COMMAND,
+    FILL,
+    LEDGER_COLUMNS,
+    ORDER,
+    ORDER_EVENT,
+    POSITION,
+    Records,
+)
+from engine.step import StepBlock
+
+RECORDS = {"fills": FILL, "events": ORDER_EVENT, "decisions": COMMAND, "outputs": AGENT_OUTPUT}
+
+
+class StoredBlock(NamedTuple):
+    """One row of the table `blocks`, in the order of its columns."""
+
+    seq: int
+    rows: int
+    first_ts: int
+    last_ts: int
+    crc: int
+    bars: bytes
+    ledger: bytes
+    positions: bytes
+    account: bytes
+    fills: bytes | None
+    events: bytes | None
+    decisions: bytes | None
+    outputs: bytes | None
+
+    @property
+    def intact(self) -> bool:
+        """Whether the bytes are those that were written."""
+        return _checksum(self[5:]) == self.crc
+
+
+def encode(step: StepBlock) -> StoredBlock:
+    """A step as the journal keeps it."""
+    block = step.bars
+    columns = [np.ascontiguousarray(getattr(block, name)).tobytes() for name in BAR_COLUMNS]
+    bodies = (
+        b"".join([block.ts_event.tobytes(), *columns, np.ascontiguousarray(block.present).tobytes()]),
+        np.ascontiguousarray(step.ledger).tobytes(),
+        np.ascontiguousarray(step.positions).tobytes(),
+        step.account.tobytes(),
+        *(_some(getattr(step, name)) for name in RECORDS),
+    )
+    head = (block.seq, len(block), int(block.ts_event[0]), int(block.ts_event[-1]))
+    return StoredBlock(*head, _checksum(bodies), *bodies)
+
+
+def decode(stored: StoredBlock, symbols: Sequence[str]) -> StepBlock:
+    """The step that was encoded; POSITION records hold the quantities only, and no working orders.
+
+    Raises:
+        DataError: If the bytes were damaged, or do not fit the symbols.
+    """
+    count, width = stored.rows, len(symbols)
+    sizes = (8 * count * (1 + len(BAR_COLUMNS) * width) + count * width, 8 * count * len(LEDGER_COLUMNS))
+    if not stored.intact or (len(stored.bars), len(stored.ledger)) != sizes:
+        raise DataError(
+            "the journal is damaged",
+            where=f"rows {stored.seq} to {stored.seq + count - 1}",
+            expected=f"checksum {stored.crc:08x}",
+            found=f"checksum {_checksum(stored[5:]):08x}",
+            hint="restore the session folder from a copy",
+        )
+    positions = np.frombuffer(stored.positions, np.float64).reshape(count, width)
+    held = np.zeros(width, POSITION)
+    held["quantity"] = positions[-1]
+    return StepBlock(
+        _bars(stored, symbols),
+        np.frombuffer(stored.ledger, np.float64).reshape(count, len(LEDGER_COLUMNS)),
+        positions,
+        account=np.frombuffer(stored.account, ACCOUNT),
+        position_records=held,
+        orders=np.empty(0, ORDER),
+        **{name: np.frombuffer(getattr(stored, name) or b"", dtype) for name, dtype in RECORDS.items()},
+    )
+
+
+def joined(steps: Sequence[StepBlock]) -> StepBlock:
+    """Consecutive steps as one."""
+    if len(steps) == 1:
+        return steps[0]
+    last, bars = steps[-1], [step.bars for step in steps]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(block, name) for block in bars]) for name in ("ts_event", *BAR_COLUMNS, "present")
+    }
+    return StepBlock(
+        BarBlock(bars[0].symbols, bars[0].seq, **columns),
+        np.concatenate([step.ledger for step in steps]),
+        np.concatenate([step.positions for step in steps]),
+        account=last.account,
+        position_records=last.position_records,
+        orders=last.orders,
+        **{name: np.concatenate([getattr(step, name) for step in steps]) for name in RECORDS},
+    )
+
+
+def _bars(stored: StoredBlock, symbols: Sequence[str]) -> BarBlock:
+    count, width = stored.rows, len(symbols)
+    size, start = 8 * count * width, 8 * count
+    columns = {
+        name: np.frombuffer(stored.bars, np.float64, count * width, start + k * size).reshape(count, width)
+        for k, name in enumerate(BAR_COLUMNS)
+    }
+    present = np.frombuffer(stored.bars, np.bool_, count * width, start + len(BAR_COLUMNS) * size)
+    ts_event = np.frombuffer(stored.bars, np.int64, count)
+    return BarBlock(tuple(symbols), stored.seq, ts_event, present=present.reshape(count, width), **columns)
+
+
+def _some(records: Records) -> bytes | None:
+    return records.tobytes() if len(records) else None
+
+
+def _checksum(bodies: Sequence[Any]) -> int:
+    crc = 0
+    for body in bodies:
+        crc = zlib.crc32(body or b"", crc)
+    return crc

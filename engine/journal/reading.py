@@ -1,0 +1,155 @@
+"""Reading a journal, also while a session writes it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.dead_letter import DeadLetter
+from engine.errors import DataError, UsageError
+from engine.journal.blocks import StoredBlock, decode, joined
+from engine.journal.journal import ARCHIVE, FILE, Activation, Gap, Ordered, check_version
+from engine.records import Operation
+from engine.step import StepBlock
+
+CHUNK_ROWS = 4096
+
+
+class JournalReader:
+    """A journal, read-only.
+
+    Args:
+        folder: Of the session.
+
+    Raises:
+        UsageError: If there is no journal.
+        DataError: If the file is no journal, or damaged; from any method.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / FILE
+        if not self.path.is_file():
+            raise UsageError(
+                "this folder holds no live session",
+                where=str(folder),
+                expected=f"a folder that `grandmodel paper --out` wrote, with its {FILE}",
+            )
+        self._db = _open(self.path)
+        archive = folder / ARCHIVE
+        self._archive = _open(archive) if archive.is_file() else None
+        session = self.meta("session")
+        if session is None:
+            raise DataError("the session in this folder never began", where=str(self.path))
+        self.session: dict[str, Any] = json.loads(session)
+        self.symbols: tuple[str, ...] = tuple(self.session["symbols"])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+        if self._archive is not None:
+            self._archive.close()
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def meta(self, key: str) -> str | None:
+        """A fact about the session."""
+        found = self._all("SELECT value FROM meta WHERE key = ?", key)
+        return str(found[0][0]) if found else None
+
+    @property
+    def next_seq(self) -> int:
+        """Number of the row that comes next."""
+        return int(self._all("SELECT coalesce(max(seq + rows), 0) FROM blocks")[0][0])
+
+    @property
+    def first_seq(self) -> int:
+        """Number of the first row that is kept, in the archive or here."""
+        kept = int(self._all("SELECT coalesce(min(seq), 0) FROM blocks")[0][0])
+        if self._archive is None:
+            return kept
+        archived = self._archive.execute("SELECT min(seq) FROM blocks").fetchone()[0]
+        return kept if archived is None else min(kept, int(archived))
+
+    def positions(self) -> dict[str, str]:
+        """Where each partition goes on."""
+        return dict(self._all("SELECT partition, position FROM positions"))
+
+    def states(self) -> dict[str, tuple[int, bytes]]:
+        """The latest state of each part, and the number of the row behind it."""
+        return {name: (seq, bytes(body)) for name, seq, body in self._all("SELECT name, seq, body FROM state")}
+
+    def operations(self, since: int = 0) -> list[Ordered]:
+        """What a person ordered, from a row on, in order."""
+        rows = self._all("SELECT seq, ts_event, kind, by FROM operations WHERE seq >= ? ORDER BY id", since)
+        return [Ordered(seq, ts, Operation(kind), by) for seq, ts, kind, by in rows]
+
+    def activations(self) -> list[Activation]:
+        """Which models decided from which row on."""
+        return [Activation(*row) for row in self._all("SELECT seq, version, sha256 FROM activations ORDER BY seq")]
+
+    def counters(self) -> dict[str, int]:
+        """The running counts."""
+        return dict(self._all("SELECT name, value FROM counters"))
+
+    def gaps(self) -> list[Gap]:
+        """Bars that were missing."""
+        return [
+            Gap(*row) for row in self._all("SELECT seq, symbol, after_ns, before_ns, missing FROM gaps ORDER BY id")
+        ]
+
+    def letters(self, most: int = -1) -> Iterator[tuple[int, DeadLetter]]:
+        """Dead letters with their numbers, the oldest first."""
+        columns = "id, partition, offset, reason, expected, found, payload"
+        query = f"SELECT {columns} FROM dead_letters ORDER BY id LIMIT ?"  # noqa: S608 - constant
+        for row in self._all(query, most):
+            yield row[0], DeadLetter(*row[1:])
+
+    def stored(self, since: int = 0) -> Iterator[StoredBlock]:
+        """Blocks as they are kept, from the row `since` on, archived ones first."""
+        at = since
+        for db in filter(None, (self._archive, self._db)):
+            # a connection of its own would see later transactions; one statement sees one state
+            for row in db.execute("SELECT * FROM blocks WHERE seq + rows > ? ORDER BY seq", (at,)):
+                block = StoredBlock(*row)
+                if block.seq >= at:  # what an interrupted move left in both
+                    at = block.seq + block.rows
+                    yield block
+
+    def steps(self, since: int = 0, rows: int = CHUNK_ROWS) -> Iterator[StepBlock]:
+        """Steps in order from a block that begins at the row `since`, joined to at least so many rows each."""
+        held: list[StepBlock] = []
+        count = 0
+        for stored in self.stored(since):
+            held.append(decode(stored, self.symbols))
+            count += stored.rows
+            if count >= rows:
+                yield joined(held)
+                held, count = [], 0
+        if held:
+            yield joined(held)
+
+    def integrity(self) -> str:
+        """What SQLite says of its files: `ok`, or what is wrong."""
+        return "; ".join(str(row[0]) for row in self._all("PRAGMA integrity_check"))
+
+    def _all(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise DataError(f"cannot read the journal: {error}", where=str(self.path)) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        check_version(db, path)
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"cannot read the journal: {error}", where=str(path)) from error
+    return db

@@ -1,0 +1,85 @@
+"""What the journal of a live session holds: one SQLite file, written one transaction per delivery.
+
+| table | holds |
+|---|---|
+| meta | the session itself (`session`, JSON) and the close of its first bar (`first_ns`) |
+| blocks | rows in order: their bars and everything that happened in them, as arrays (`engine.journal.blocks`) |
+| operations | what a person ordered, with the number of the row before which it holds |
+| activations | models, with the number of the row from which they decide |
+| positions | where each partition of the feed goes on |
+| state | the latest state of every part that carries one, and the number of the row behind it |
+| dead_letters | messages that could not be used, and whether they were handed on |
+| gaps | bars missing while the market was open |
+| counters | running counts |
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x474D4A31
+VERSION = 1
+
+BLOCKS = """
+CREATE TABLE IF NOT EXISTS {schema}.blocks (
+    seq INTEGER PRIMARY KEY,
+    rows INTEGER NOT NULL,
+    first_ts INTEGER NOT NULL,
+    last_ts INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    bars BLOB NOT NULL,
+    ledger BLOB NOT NULL,
+    positions BLOB NOT NULL,
+    account BLOB NOT NULL,
+    fills BLOB,
+    events BLOB,
+    decisions BLOB,
+    outputs BLOB
+)
+"""
+
+TABLES = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    BLOCKS.format(schema="main"),
+    """
+    CREATE TABLE operations (
+        id INTEGER PRIMARY KEY,
+        seq INTEGER NOT NULL,
+        ts_event INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        by TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE activations (
+        seq INTEGER PRIMARY KEY,
+        version TEXT NOT NULL,
+        sha256 TEXT NOT NULL
+    )
+    """,
+    "CREATE TABLE positions (partition TEXT PRIMARY KEY, position TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE state (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL)",
+    """
+    CREATE TABLE dead_letters (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        seq INTEGER NOT NULL,
+        partition TEXT NOT NULL,
+        offset INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        expected TEXT NOT NULL,
+        found TEXT NOT NULL,
+        payload BLOB NOT NULL,
+        sent INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    "CREATE INDEX unsent ON dead_letters (id) WHERE sent = 0",
+    """
+    CREATE TABLE gaps (
+        id INTEGER PRIMARY KEY,
+        seq INTEGER NOT NULL,
+        symbol TEXT NOT NULL,
+        after_ns INTEGER NOT NULL,
+        before_ns INTEGER NOT NULL,
+        missing INTEGER NOT NULL
+    )
+    """,
+    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+)
