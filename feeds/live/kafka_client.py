@@ -1,0 +1,131 @@
+"""What consumers and producers of Kafka share: settings from an address, quiet logs, topics."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    for_code,
+)
+
+from engine.errors import GrandModelError
+from engine.log import logger
+from feeds.live.address import FeedAddress
+from feeds.live.tls import ssl_context
+
+log = logger("kafka")
+REQUEST_TIMEOUT_MS: Final = 10_000
+_TOPIC_EXISTS: Final = 36
+_LOGIN_ERRORS = (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+
+class _Quiet(logging.Handler):
+    """Takes the client library's own log: nothing of it goes to a terminal, its last cause is kept for messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cause: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep an error that was logged instead of raised."""
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        for argument in arguments:
+            if isinstance(argument, BaseException):
+                self.cause = argument
+        log.debug("client", said=record.getMessage())
+
+
+_quiet = _Quiet()
+
+
+def quiet_logs() -> None:
+    """Route the log of aiokafka, which prints tracebacks of what it survives."""
+    library = logging.getLogger("aiokafka")
+    if _quiet not in library.handlers:
+        library.addHandler(_quiet)
+    library.propagate = False
+
+
+def forget_cause() -> None:
+    """Before an attempt, so that `cause_of` speaks of this one."""
+    _quiet.cause = None
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """What lies behind an error that says only that no server could be reached."""
+    return _quiet.cause or error
+
+
+def is_login_error(error: BaseException) -> bool:
+    """Whether the server knows us and refuses, so that trying again is of no use."""
+    return isinstance(error, _LOGIN_ERRORS)
+
+
+def client_settings(address: FeedAddress) -> dict[str, Any]:
+    """Arguments of aiokafka's clients; reads the password and the certificates.
+
+    Raises:
+        UsageError: If one of them cannot be read.
+    """
+    quiet_logs()
+    security = address.security
+    settings: dict[str, Any] = {
+        "bootstrap_servers": address.servers.split(","),
+        "client_id": "grandmodel",
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
+        "security_protocol": "SSL" if security.tls else "PLAINTEXT",
+        "ssl_context": ssl_context(security),
+    }
+    if security.username is not None and security.password is not None:
+        settings |= {
+            "security_protocol": "SASL_SSL" if security.tls else "SASL_PLAINTEXT",
+            "sasl_mechanism": security.sasl_mechanism or "PLAIN",
+            "sasl_plain_username": security.username,
+            "sasl_plain_password": security.password.reveal(),
+        }
+    return settings
+
+
+async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) -> bool:
+    """Create a topic if it is missing, with as many copies as the servers keep by default.
+
+    Returns:
+        Whether it was created.
+
+    Raises:
+        KafkaError: If the servers cannot be reached.
+        GrandModelError: If they refuse.
+    """
+    admin = AIOKafkaAdminClient(**settings)
+    try:
+        await admin.start()
+        response = await admin.create_topics([NewTopic(topic, partitions, 1)])
+    finally:
+        await admin.close()
+    _, code, *said = response.topic_errors[0]
+    if code not in {0, _TOPIC_EXISTS}:
+        raise GrandModelError(
+            f"the topic {topic} cannot be created",
+            where=", ".join(settings["bootstrap_servers"]),
+            found=str((said and said[0]) or for_code(code).__name__),
+            hint="create it by hand, or ask whoever runs the servers",
+        )
+    return bool(code == 0)
+
+
+def described(error: BaseException) -> str:
+    """An error of the client in a few words, for a status line."""
+    text = str(error).strip() or type(error).__name__
+    return text.removeprefix(f"{type(error).__name__}: ") if isinstance(error, KafkaError) else text

@@ -1,0 +1,103 @@
+"""Places in a Kafka log: where to go on, and by what to know that it is still the same log."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in one partition.
+
+    Attributes:
+        next: Offset of the next message.
+        crc: CRC-32 of the last message, which had the offset before; None if there was none.
+    """
+
+    next: int
+    crc: int | None = None
+
+    @property
+    def text(self) -> str:
+        """As it is kept with the effects of what came before it."""
+        return json.dumps({"next": self.next} if self.crc is None else {"next": self.next, "crc32": f"{self.crc:08x}"})
+
+    @staticmethod
+    def after(offset: int, payload: bytes) -> Mark:
+        """The place behind a message."""
+        return Mark(offset + 1, zlib.crc32(payload))
+
+    def follows(self, offset: int, payload: bytes) -> bool:
+        """Whether a message is the one before this place."""
+        return offset == self.next - 1 and zlib.crc32(payload) == self.crc
+
+
+def read_marks(positions: Mapping[str, str]) -> dict[str, Mark]:
+    """Read places back.
+
+    Raises:
+        DataError: If a text is none of ours.
+    """
+    return {name: _read(name, text) for name, text in positions.items()}
+
+
+def _read(name: str, text: str) -> Mark:
+    try:
+        values = json.loads(text)
+        crc = values.get("crc32")
+        return Mark(int(values["next"]), None if crc is None else int(crc, 16))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            "a position that was kept cannot be read",
+            where=name,
+            expected=Mark(7, 1).text,
+            found=repr(text[:80]),
+            hint="the journal was written by another version or by hand",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where reading of one partition begins.
+
+    Attributes:
+        seek: Offset to fetch from.
+        mark: The place as it is known to be.
+        check: Whether the first message is the last one we had, and must prove it.
+        notice: What a person should know, if anything.
+    """
+
+    seek: int
+    mark: Mark
+    check: bool = False
+    notice: str | None = None
+
+
+def place(name: str, mark: Mark, start: int, end: int) -> Placed:
+    """Find a place in a log as it is now.
+
+    Args:
+        name: Partition, for the notice.
+        mark: Where we were.
+        start: Offset of the first message there is.
+        end: Offset that the next message will get.
+    """
+    if end < mark.next:
+        return Placed(start, Mark(start), notice=replaced(name, f"it ends at {end}, and {mark.next} was expected"))
+    if start > mark.next:
+        lost = start - mark.next
+        words = f"{name}: {lost:,} message{'s are' if lost > 1 else ' is'} lost: the log begins at {start} now, "
+        return Placed(start, Mark(start), notice=words + f"and {mark.next} was to be next; going on from there")
+    if mark.crc is None or start == mark.next:
+        return Placed(mark.next, mark)
+    return Placed(mark.next - 1, mark, check=True)
+
+
+def replaced(name: str, why: str) -> str:
+    """What is said when the log is not the one that was read before."""
+    return f"{name}: the log was replaced or cut ({why}); going on from its earliest message"
