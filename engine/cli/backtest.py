@@ -94,7 +94,7 @@ def backtest(
     configure_logging(verbose)
     flags: dict[str, Any] = {
         "data": data,
-        "instrument": _instruments(instrument),
+        "instrument": instruments(instrument),
         "agent": agent,
         "initial_capital": initial_capital,
         "fee": fee,
@@ -113,10 +113,10 @@ def backtest(
     settings = _load(config or [], flags, set_ or [])
     from engine.app.backtest import check_folder
 
-    folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_slug(settings.agent)}"
+    folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(settings.agent)}"
     check_folder(folder)
     run = _run(settings, folder, dashboard, quiet=as_json)
-    seconds = {"report": _report(folder, wanted=not no_report)}
+    seconds = {"report": report_file(folder, wanted=not no_report)}
     seconds["total"] = time.perf_counter() - began
     if as_json:
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
@@ -124,7 +124,7 @@ def backtest(
     _show(run, seconds, report=not no_report)
 
 
-def _report(folder: Path, wanted: bool) -> float:
+def report_file(folder: Path, wanted: bool) -> float:
     """Write report.html, or remove that of an earlier run in the same folder; returns the seconds it took."""
     if not wanted:
         (folder / "report.html").unlink(missing_ok=True)
@@ -144,16 +144,18 @@ def _load(files: list[Path], flags: dict[str, Any], settings: list[str]) -> Back
     tree: dict[str, Any] = {}
     for file in files:
         tree = merge(tree, read_yaml(file))
-    tree = override(merge(tree, _given(flags)), settings)
+    tree = override(merge(tree, given(flags)), settings)
     return parse(BacktestConfig, tree, where=", ".join(map(str, files)) or "command line")
 
 
-def _given(flags: dict[str, Any]) -> dict[str, Any]:
-    nested = {key: _given(value) if key == "replay" else value for key, value in flags.items()}
+def given(flags: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, as a tree."""
+    nested = {key: given(value) if isinstance(value, dict) else value for key, value in flags.items()}
     return {key: value for key, value in nested.items() if value not in (None, {})}
 
 
-def _instruments(given: list[str] | None) -> str | dict[str, str] | None:
+def instruments(given: list[str] | None) -> str | dict[str, str] | None:
+    """`--instrument NAME` as one name, `--instrument SYMBOL=NAME` (repeated) as a mapping."""
     from engine.errors import UsageError
 
     if not given:
@@ -170,7 +172,8 @@ def _instruments(given: list[str] | None) -> str | dict[str, str] | None:
     return {symbol: name for symbol, _, name in pairs}
 
 
-def _slug(agent: str) -> str:
+def slug(agent: str) -> str:
+    """An agent's specification as part of a folder's name."""
     name = Path(agent.partition(":")[0]).stem if ".py" in agent else agent.partition(":")[0]
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
 

@@ -19,7 +19,7 @@ CHUNK_ROWS = 4096
 
 
 class JournalReader:
-    """A journal, read-only.
+    """A journal, read-only, as it was when the reader was made or refreshed: everything read belongs together.
 
     Args:
         folder: Of the session.
@@ -40,11 +40,19 @@ class JournalReader:
         self._db = _open(self.path)
         archive = folder / ARCHIVE
         self._archive = _open(archive) if archive.is_file() else None
+        self.refresh()
         session = self.meta("session")
         if session is None:
             raise DataError("the session in this folder never began", where=str(self.path))
         self.session: dict[str, Any] = json.loads(session)
         self.symbols: tuple[str, ...] = tuple(self.session["symbols"])
+
+    def refresh(self) -> None:
+        """Look at the journal as it is now."""
+        for db in filter(None, (self._db, self._archive)):
+            if db.in_transaction:
+                db.execute("COMMIT")
+            db.execute("BEGIN")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -115,7 +123,6 @@ class JournalReader:
         """Blocks as they are kept, from the row `since` on, archived ones first."""
         at = since
         for db in filter(None, (self._archive, self._db)):
-            # a connection of its own would see later transactions; one statement sees one state
             for row in db.execute("SELECT * FROM blocks WHERE seq + rows > ? ORDER BY seq", (at,)):
                 block = StoredBlock(*row)
                 if block.seq >= at:  # what an interrupted move left in both

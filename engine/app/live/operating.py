@@ -1,0 +1,36 @@
+"""A person's orders to a session that is not running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.app.live.folder import SessionLock
+from engine.app.live.opening import stored_setup
+from engine.app.live.replay import recover
+from engine.journal.journal import Entry, Journal, Ordered
+from engine.journal.reading import JournalReader
+from engine.records import Operation
+
+
+def operate_stopped(folder: Path, operation: Operation, by: str) -> int:
+    """Obey an order between two runs of a session; it holds from its next row on.
+
+    Args:
+        folder: Of the session.
+        operation: What is wanted.
+        by: Who wants it.
+
+    Returns:
+        Number of the row before which it holds.
+
+    Raises:
+        UsageError: If there is no session, it is running, or the order cannot be obeyed now.
+    """
+    with JournalReader(folder) as reader, SessionLock(folder):
+        trader = recover(reader, stored_setup(reader))
+        trader.operate(operation)
+        seq, wiring = trader.next_seq, trader.wiring
+    ts_event = 0 if wiring is None else int(wiring.simulator.account["ts_event"][0])
+    with Journal(folder) as journal:
+        journal.commit(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
+    return seq

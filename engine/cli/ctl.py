@@ -1,0 +1,82 @@
+"""`grandmodel ctl` and `grandmodel reset-halt`: a person's orders to a live session."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
+Command = Annotated[
+    str,
+    typer.Argument(
+        metavar="COMMAND",
+        help="status, start, pause, resume, flatten (close everything and pause), halt (kill switch), reset-halt or stop.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def ctl(folder: Folder, command: Command, as_json: AsJson = False) -> None:
+    """Give an order to the session that runs in a folder.
+
+    Example: grandmodel ctl runs/live pause
+    """
+    from engine.app.live.control import COMMANDS, ask
+    from engine.errors import UsageError
+
+    if command not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        raise UsageError(
+            f"no command {command!r}",
+            expected=", ".join(COMMANDS),
+            hint=f"did you mean {near[0]}?" if near else None,
+        )
+    _print(ask(folder, command), as_json)
+
+
+def reset_halt(folder: Folder, as_json: AsJson = False) -> None:
+    """Let a halted session trade again, whether it is running or not; limits count from the present equity on.
+
+    Example: grandmodel reset-halt runs/live
+    """
+    from engine.app.live.control import ask
+    from engine.app.live.folder import is_running
+    from engine.app.live.operating import operate_stopped
+    from engine.records import Operation
+
+    if is_running(folder):
+        _print(ask(folder, "reset-halt", by="reset-halt"), as_json)
+        return
+    row = operate_stopped(folder, Operation.RESET_HALT, by="reset-halt")
+    _print({"done": "reset", "state": "stopped", "row": row}, as_json)
+
+
+def _print(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    from engine.cli.console import out
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in answer.items():
+        table.add_row(Text(name.replace("_", " "), style="dim"), Text(_words(value)))
+    out().print(table)
+
+
+def _words(value: Any) -> str:
+    if value is None or value == {}:
+        return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(item)}" for name, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}" if isinstance(value, float) else str(value)

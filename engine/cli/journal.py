@@ -1,0 +1,78 @@
+"""`grandmodel journal`: is it whole, what does it hold, and does a backtest of its bars give the same?"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Verify, export and replay the journal of a live session.", no_args_is_help=True)
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Out = Annotated[Path, typer.Option("--out", help="Run folder to write.", file_okay=False, show_default=False)]
+
+
+@app.command(epilog="Example: grandmodel journal verify runs/live")
+def verify(folder: Folder, as_json: AsJson = False) -> None:
+    """Check every byte that the journal keeps: files, checksums, order of the rows, and the hash of the ledger."""
+    from engine.app.live.auditing import audit
+
+    audited = audit(folder)
+    if as_json:
+        typer.echo(json.dumps(audited._asdict()))
+        return
+    from engine.cli.console import out
+
+    out().print(
+        f"ok: rows {audited.first_row:,} to {audited.next_row - 1:,} in {audited.blocks:,} blocks, "
+        f"{audited.operations:,} orders of persons, {audited.dead_letters:,} dead letters\nledger {audited.ledger_sha256}",
+        soft_wrap=True,
+    )
+
+
+@app.command(epilog="Example: grandmodel journal replay runs/live")
+def replay(folder: Folder, as_json: AsJson = False) -> None:
+    """Run the session's bars and orders through the backtest's code again, in other blocks, and compare every value."""
+    from engine.app.live.auditing import replay_whole
+
+    before = time.perf_counter()
+    rows, digest = replay_whole(folder)
+    seconds = time.perf_counter() - before
+    if as_json:
+        typer.echo(json.dumps({"rows": rows, "ledger_sha256": digest, "seconds": round(seconds, 3)}))
+        return
+    from engine.cli.console import out
+
+    out().print(f"same: {rows:,} rows in {seconds:.2f} s, value for value\nledger {digest}", soft_wrap=True)
+
+
+@app.command(epilog="Example: grandmodel journal export runs/live --out runs/live-export")
+def export(folder: Folder, out: Out, as_json: AsJson = False) -> None:
+    """Write what a backtest writes, and the bars, of a session that runs or has ended."""
+    from engine.app.backtest import check_folder
+    from engine.app.live.auditing import export_whole
+    from engine.cli.backtest import report_file
+    from engine.cli.console import note
+
+    check_folder(out)
+    exported = export_whole(folder, out)
+    report_file(out, wanted=True)
+    if as_json:
+        typer.echo(json.dumps({"run_dir": str(out), "ledger_sha256": exported.manifest["ledger_sha256"]}))
+        return
+    note(f"run    {out}, report {out / 'report.html'}, bars {out / 'bars.parquet'}")
+    note(f"ledger {exported.manifest['ledger_sha256']}")
+
+
+@app.command("letters", epilog="Example: grandmodel journal letters runs/live")
+def letters(folder: Folder) -> None:
+    """Print the messages that could not be used, one JSON object a line, the oldest first."""
+    from engine.app.live.letters import as_object
+    from engine.journal.reading import JournalReader
+
+    with JournalReader(folder) as reader:
+        for number, letter in reader.letters():
+            typer.echo(json.dumps(as_object(number, letter), ensure_ascii=False))

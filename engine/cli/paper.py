@@ -1,0 +1,213 @@
+"""`grandmodel paper`: options to configuration, a live session, and what a backtest prints at its end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.backtest import (
+    AgentSpec,
+    Capital,
+    ConfigFiles,
+    Fee,
+    InstrumentName,
+    Json,
+    NoReport,
+    Seed,
+    Settings,
+    Verbose,
+    given,
+    instruments,
+    report_file,
+    slug,
+)
+
+if TYPE_CHECKING:
+    from engine.app.live.config import PaperConfig
+    from engine.app.live.paper import LiveScreen, PaperRun
+
+Feed = Annotated[
+    str | None,
+    typer.Option("--feed", help="kafka://HOST:PORT/TOPIC, mqtt://HOST:PORT/TOPIC/#, replay:FILE?speed=60 or stdin."),
+]
+Symbols = Annotated[
+    str | None, typer.Option("--symbols", help="Names of the symbols, A,B,C; by default those of --instrument.")
+]
+BarLength = Annotated[str | None, typer.Option("--timeframe", help="Length of the bars.  [default: 1min]")]
+Lateness = Annotated[
+    float | None, typer.Option("--lateness", help="Seconds of event time that a message may come late.  [default: 0]")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Session folder; one that holds a session goes on with it.  [default: runs/<time>-<agent>]",
+        file_okay=False,
+    ),
+]
+MaxBars = Annotated[int | None, typer.Option("--max-bars", help="End after so many bars in all.")]
+Idle = Annotated[float | None, typer.Option("--idle-timeout", help="End after so many seconds without a bar.")]
+Standby = Annotated[bool, typer.Option("--standby", help="Begin paused, until `grandmodel ctl DIR start`.")]
+WithDashboard = Annotated[bool, typer.Option("--dashboard", help="Show the terminal dashboard; it has keys.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first message that cannot be used.")]
+
+
+def paper(
+    feed: Feed = None,
+    instrument: InstrumentName = None,
+    agent: AgentSpec = None,
+    out: Out = None,
+    config: ConfigFiles = None,
+    set_: Settings = None,
+    symbols: Symbols = None,
+    timeframe: BarLength = None,
+    lateness: Lateness = None,
+    initial_capital: Capital = None,
+    fee: Fee = None,
+    seed: Seed = None,
+    max_bars: MaxBars = None,
+    idle_timeout: Idle = None,
+    standby: Standby = False,
+    as_json: Json = False,
+    dashboard: WithDashboard = False,
+    strict: Strict = False,
+    no_report: NoReport = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Trade on paper on live bars. Started again on the same folder, the session goes on where it was.
+
+    Example: grandmodel paper --feed kafka://127.0.0.1:9092/bars --instrument ES --agent ensemble --out runs/live
+    """
+    began = time.perf_counter()
+    from engine.log import configure_logging
+
+    configure_logging(verbose)
+    flags: dict[str, Any] = {
+        "instrument": instruments(instrument),
+        "agent": agent,
+        "initial_capital": initial_capital,
+        "fee": fee,
+        "seed": seed,
+        "feed": {
+            "address": feed,
+            "symbols": symbols.split(",") if symbols else None,
+            "timeframe": timeframe,
+            "lateness_s": lateness,
+            "strict": strict or None,
+        },
+        "end": {"bars": max_bars, "silence_s": idle_timeout},
+        "standby": standby or None,
+    }
+    settings = _load(out, config or [], flags, set_ or [])
+    from engine.cli.extras import need_live
+    from engine.cli.progress import compiled
+
+    need_live(settings.feed.address)
+    folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(settings.agent)}"
+    compiled(settings.agent)
+    from engine.app.live.paper import run_paper
+
+    run = run_paper(settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json))
+    seconds = {"report": report_file(folder, wanted=not no_report and run.exported is not None)}
+    seconds["total"] = time.perf_counter() - began
+    if as_json:
+        typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
+        return
+    _show(run, seconds, report=not no_report)
+
+
+def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: list[str]) -> PaperConfig:
+    """Defaults, then those of the folder's session, then files, then options, then --set."""
+    from engine.app.live.config import PaperConfig
+    from engine.app.live.opening import has_session, stored_config
+    from engine.config import merge, override, parse, read_yaml
+    from engine.errors import UsageError
+
+    tree: dict[str, Any] = {}
+    if out is not None and has_session(out):
+        # how it ends is said anew at every start
+        tree = {key: value for key, value in stored_config(out).items() if key not in {"end", "standby"}}
+    for file in files:
+        tree = merge(tree, read_yaml(file))
+    tree = override(merge(tree, given(flags)), settings)
+    config = parse(PaperConfig, tree, where=", ".join(map(str, files)) or "command line")
+    if not config.feed.address:
+        raise UsageError(
+            "no feed",
+            expected="--feed kafka://HOST:PORT/TOPIC, mqtt://HOST:PORT/TOPIC, replay:FILE or stdin",
+            hint="`make paper` shows it all with a broker for development",
+        )
+    return config
+
+
+def _screens(config: PaperConfig, dashboard: bool, quiet: bool) -> list[LiveScreen]:
+    from engine.cli.live_screens import dashboard_screen, progress_screen
+
+    if dashboard:
+        return [dashboard_screen(config)]
+    return [] if quiet else [progress_screen()]
+
+
+def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
+    """What `--json` prints: what `backtest --json` does, of the whole session, and how this run of it went."""
+    ended, exported = run.ended, run.exported
+    metrics: dict[str, Any] = dict(exported.metrics) if exported else {}
+    manifest = exported.manifest if exported else {}
+    letters = {name: count for name, count in run.counters.items() if name.startswith("letters.")}
+    fifty, most = ended.latencies.percentile(0.5), ended.latencies.percentile(0.99)
+    return {
+        "run_dir": str(run.folder),
+        "bars": run.counters.get("bars", 0),
+        "fills": metrics.get("fills", 0),
+        "trades": metrics.get("trades", 0),
+        "final_equity": metrics.get("final_equity"),
+        "total_return": metrics.get("total_return"),
+        "sharpe": metrics.get("sharpe"),
+        "max_drawdown": metrics.get("max_drawdown"),
+        "fees": metrics.get("fees"),
+        "quarantined": sum(letters.values()),
+        "gaps": run.counters.get("gaps", 0),
+        "seconds": round(ended.seconds, 6),
+        "bars_per_second": round(ended.bars / ended.seconds) if ended.seconds > 0 else None,
+        "ledger_sha256": manifest.get("ledger_sha256"),
+        "config_sha256": manifest.get("config_sha256"),
+        "report_seconds": round(seconds["report"], 6),
+        "total_seconds": round(seconds["total"], 6),
+        "rows": manifest.get("rows", 0),
+        "ended": ended.because,
+        "resumed": run.resumed,
+        "recovery_seconds": round(run.recovery_seconds, 6),
+        "bars_this_run": ended.bars,
+        "dead_letters": {name.removeprefix("letters."): count for name, count in sorted(letters.items())},
+        "milliseconds_50": None if fifty is None else round(fifty * 1e3, 3),
+        "milliseconds_99": None if most is None else round(most * 1e3, 3),
+    }
+
+
+def _show(run: PaperRun, seconds: dict[str, float], report: bool) -> None:
+    from engine.cli.console import note, out
+    from engine.report.summary import render_summary
+
+    ended, exported = run.ended, run.exported
+    if exported is None:
+        note(f"no bar came: {ended.because}; nothing was traded")
+        note(f"run    {run.folder}")
+        return
+    out().print(render_summary(exported.metrics, exported.manifest, exported.curve))
+    fifty, most = ended.latencies.percentile(0.5), ended.latencies.percentile(0.99)
+    if fifty is not None and most is not None:
+        note(
+            f"{ended.bars:,} bars in {ended.seconds:.1f} s; from receipt to commit {1e3 * fifty:.2f} ms (99 %: "
+            f"{1e3 * most:.2f} ms); everything {seconds['total']:.1f} s"
+        )
+    note(f"ended  {ended.because}")
+    note(f"ledger {exported.manifest['ledger_sha256']}")
+    note(f"run    {run.folder}" + (f", report {run.folder / 'report.html'}" if report else ""))
+    if sys.stdin.isatty():
+        note(f"again  grandmodel paper --out {run.folder}   goes on from here")
