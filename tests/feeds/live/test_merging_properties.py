@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import math
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.blocks import BarBlock
+from feeds.live.merging import RowMerger
+from feeds.live.messages import Bar, Element, Quote, Trade
+from feeds.live.source import Record
+from tests.feeds.live.merging_oracle import PlainMerger, Rows, comparable, rows_of, sorted_rows
+
+STEP = 10
+SYMBOLS = ("A", "B", "C")
+PARTITIONS = frozenset({"p", "q"})
+NOBODY: frozenset[str] = frozenset()
+Sent = tuple[str, Element]
+
+
+def bar(symbol: str, time: int, price: float = 2.0, volume: float = 1.0) -> Bar:
+    return Bar(symbol, time, price, price + 1.0, price - 1.0, price + 0.5, volume)
+
+
+def merged(
+    sent: list[Sent], cuts: Random, symbols: tuple[str, ...] = SYMBOLS, lateness: int = 0, restarts: bool = False
+) -> tuple[Rows, list[str]]:
+    """Offer messages of one to three elements of a partition, take when and as much as chance will."""
+
+    def make() -> RowMerger:
+        return RowMerger(symbols, STEP, lateness_ns=lateness)
+
+    merger = make()
+    merger.heard(PARTITIONS, NOBODY)
+    taken: list[BarBlock | None] = []
+    reasons: list[str] = []
+    rest = list(sent)
+    while rest:
+        size = 1
+        while size < min(3, len(rest)) and rest[size][0] == rest[0][0] and cuts.random() < 0.5:
+            size += 1
+        letters = merger.offer(Record(rest[0][0], -1, b""), [element for _, element in rest[:size]])
+        reasons += [letter.reason for letter in letters]
+        del rest[:size]
+        if cuts.random() < 0.5:
+            taken.append(merger.take(cuts.randint(1, 4)))
+        if restarts and cuts.random() < 0.3:
+            state = merger.snapshot()
+            merger = make()
+            merger.restore(state)
+            assert merger.snapshot() == state
+    merger.flush()
+    while merger.pending:
+        taken.append(merger.take(cuts.randint(1, 4)))
+    assert merger.take(1) is None
+    return rows_of([block for block in taken if block is not None]), reasons
+
+
+CELLS = st.sets(st.tuples(st.integers(1, 12), st.sampled_from(SYMBOLS)), max_size=30)
+SEEDS = st.integers(0, 2**32).map(Random)
+
+
+def interleaved(bars: list[Bar], chance: Random, jitter: int = 0, by_symbol: bool = False) -> list[Sent]:
+    """Bars spread over partitions, each in order up to the jitter, at random turns."""
+    home = {symbol: chance.choice("pq") for symbol in SYMBOLS}
+    lanes: dict[str, list[tuple[int, Bar]]] = {"p": [], "q": []}
+    for one in bars:
+        name = home[one.symbol or ""] if by_symbol else chance.choice("pq")
+        lanes[name].append((one.ts_event + chance.randint(0, jitter), one))
+    for lane in lanes.values():
+        chance.shuffle(lane)
+        lane.sort(key=lambda item: item[0])
+    sent: list[Sent] = []
+    while lanes["p"] or lanes["q"]:
+        name = chance.choice([name for name, lane in lanes.items() if lane])
+        sent.append((name, lanes[name].pop(0)[1]))
+    return sent
+
+
+def bars_at(cells: set[tuple[int, str]], chance: Random) -> list[Bar]:
+    volumes = (0.0, 1.0, math.nan)
+    return [bar(symbol, row * STEP, 2.0 + chance.random(), chance.choice(volumes)) for row, symbol in sorted(cells)]
+
+
+@settings(max_examples=200)
+@given(CELLS, SEEDS, st.booleans())
+def test_rows_are_those_of_all_bars_sorted(cells: set[tuple[int, str]], chance: Random, by_symbol: bool) -> None:
+    bars = bars_at(cells, chance)
+    expected = comparable(sorted_rows(bars))
+    for _ in range(2):
+        rows, reasons = merged(interleaved(bars, chance, by_symbol=by_symbol), chance, restarts=True)
+        assert (comparable(rows), reasons) == (expected, [])
+
+
+@settings(max_examples=200)
+@given(CELLS, SEEDS, st.integers(1, 35))
+def test_disorder_within_the_lateness_changes_nothing(
+    cells: set[tuple[int, str]], chance: Random, lateness: int
+) -> None:
+    bars = bars_at(cells, chance)
+    rows, reasons = merged(interleaved(bars, chance, jitter=lateness), chance, lateness=lateness)
+    assert (comparable(rows), reasons) == (comparable(sorted_rows(bars)), [])
+
+
+@settings(max_examples=200)
+@given(CELLS, SEEDS, st.sampled_from([0, 15]))
+def test_what_comes_again_changes_nothing(cells: set[tuple[int, str]], chance: Random, lateness: int) -> None:
+    bars = bars_at(cells, chance)
+    sent = interleaved(bars, chance, jitter=lateness)
+    twice = list(sent)
+    copies = chance.sample(sent, chance.randint(0, len(sent)))
+    for copy in copies:
+        twice.insert(chance.randint(twice.index(copy) + 1, len(twice)), copy)
+    rows, reasons = merged(twice, chance, lateness=lateness, restarts=True)
+    assert comparable(rows) == comparable(sorted_rows(bars))
+    assert reasons == ["duplicate"] * len(copies)
+
+
+TIMES = st.integers(1, 80)
+EVENTS: st.SearchStrategy[Any] = st.one_of(
+    st.builds(
+        bar,
+        st.sampled_from("ABZ"),
+        st.one_of(TIMES.map(lambda t: -(-t // STEP) * STEP), TIMES),
+        st.sampled_from([2.0, 3.0]),
+    ),
+    st.builds(Trade, st.sampled_from("AB"), TIMES, st.sampled_from([1.0, 2.5]), st.sampled_from([0.1, 0.7]), st.none()),
+    st.builds(Trade, st.sampled_from("AB"), TIMES, st.just(2.0), st.just(1.0), st.integers(1, 9)),
+    st.builds(Quote, st.sampled_from("AB"), TIMES, st.sampled_from([1.0, 1.5]), st.sampled_from([1.5, 2.0])),
+)
+STEPS = st.one_of(
+    st.tuples(st.sampled_from("pq"), EVENTS),
+    st.tuples(st.frozensets(st.sampled_from("pqr")), st.frozensets(st.sampled_from("pqr"))),
+)
+
+
+@pytest.mark.parametrize("in_time", [False, True])
+@settings(max_examples=300, deadline=None)
+@given(
+    steps=st.lists(STEPS, max_size=40),
+    chance=SEEDS,
+    symbols=st.sampled_from([("A",), ("A", "B")]),
+    lateness=st.sampled_from([0, 5, 10, 20]),
+    opens=st.booleans(),
+)
+def test_any_events_are_treated_as_the_plain_merger_does(
+    steps: list[Any], chance: Random, symbols: tuple[str, ...], lateness: int, opens: bool, in_time: bool
+) -> None:
+    def make() -> RowMerger:
+        return RowMerger(symbols, STEP, lateness_ns=lateness, labels="open" if opens else "close")
+
+    if in_time:  # mostly in order, so that rows close by turns instead of all being late
+        events = iter(sorted((step for step in steps if isinstance(step[0], str)), key=lambda step: step[1].ts_event))
+        steps = [next(events) if isinstance(step[0], str) else step for step in steps]
+    merger, plain = make(), PlainMerger(symbols, STEP, lateness, opens)
+    taken: list[BarBlock | None] = []
+    for step in steps:
+        if isinstance(step[0], str):
+            letters = merger.offer(Record(step[0], -1, b""), [step[1]])
+            assert [letter.reason for letter in letters] == [r for r in [plain.offer(*step)] if r]
+        else:
+            merger.heard(*step)
+            plain.heard(*step)
+        if chance.random() < 0.3:
+            taken.append(merger.take(chance.randint(1, 3)))
+        if chance.random() < 0.2:
+            state = merger.snapshot()
+            merger = make()
+            merger.restore(state)
+        assert merger.pending - len(plain.rows) + sum(map(len, filter(None, taken))) == open_rows(plain)
+    merger.flush()
+    plain.flush()
+    taken.append(merger.take(1000))
+    assert comparable(rows_of([block for block in taken if block is not None])) == comparable(plain.rows)
+    assert merger.pending == open_rows(plain)
+
+
+def open_rows(plain: PlainMerger) -> int:
+    edge = plain.rows[-1][0] if plain.rows else 0
+    return len({row for row, _ in plain.accepted if row > edge})
