@@ -75,7 +75,7 @@ class ChannelConfig(Config):
     """
 
     least: Severity = "warning"
-    timeout_s: float = Field(10.0, gt=0, le=60)
+    timeout_s: float = Field(default=10.0, gt=0, le=60)
 
 
 class WebhookConfig(ChannelConfig):
@@ -127,5 +127,5 @@ class AlertsConfig(Config):
 
     webhook: WebhookConfig | None = None
     telegram: TelegramConfig | None = None
-    every_s: float = Field(60.0, ge=0)
+    every_s: float = Field(default=60.0, ge=0)
     leave_out: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ class MetricsConfig(Config):
 
     enabled: bool = False
     host: str = "127.0.0.1"
-    port: int = Field(9464, ge=0, le=65535)
+    port: int = Field(default=9464, ge=0, le=65535)
     allow_remote: bool = False
 
     @model_validator(mode="after")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -115,7 +117,7 @@ async def test_repeats_are_told_with_the_next_and_with_the_last() -> None:
 async def test_what_matters_too_little_is_not_for_the_channel() -> None:
     sender = Scripted()
     outbox = Outbox(sender, "warning", Throttle(60, Clock()))
-    for severity in ("info", "warning", "critical"):
+    for severity in RANKS:
         outbox.put(_alert(severity, kind=severity, severity=severity))
     outbox.finish()
     await outbox.run()
@@ -164,8 +166,9 @@ async def test_every_alert_is_logged_and_some_are_only_logged() -> None:
     sender = Scripted()
     dispatcher = AlertDispatcher([Outbox(sender, "info", Throttle(0, Clock()))], leave_out=("gap",))
     with structlog.testing.capture_logs() as logs:
-        for kind, severity in [("gap", "critical"), ("feed", "warning"), ("started", "info")]:
-            dispatcher.raise_(_alert(f"about {kind}", kind, severity))
+        dispatcher.raise_(_alert("about gap", "gap", "critical"))
+        dispatcher.raise_(_alert("about feed", "feed", "warning"))
+        dispatcher.raise_(_alert("about started", "started", "info"))
         dispatcher.start()
         await dispatcher.close()
         dispatcher.raise_(_alert("too late"))
@@ -233,3 +236,24 @@ async def test_a_host_that_never_answers_holds_up_neither_the_session_nor_its_en
         assert time.monotonic() - began < 25
     assert logs[-1]["event"] == "alerts were not delivered"
     assert logs[-1]["count"] == 10
+
+
+def test_the_program_ends_though_a_host_never_answers() -> None:
+    program = """
+import asyncio, os, socket
+from engine.monitor.alerts import Alert, AlertsConfig
+from engine.monitor.dispatch import open_dispatcher
+
+async def session():
+    dispatcher = open_dispatcher(AlertsConfig(webhook={"url": "env:HOOK", "timeout_s": 60}))
+    dispatcher.start()
+    dispatcher.raise_(Alert(0, "warning", "k", "t"))
+    await dispatcher.close(within_s=0.2)
+
+with socket.create_server(("127.0.0.1", 0)) as silent:
+    os.environ["HOOK"] = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+    asyncio.run(session())
+    heard = silent.accept()[0]  # so that the connection outlives the listener
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True)
+    assert "alerts were not delivered" in done.stderr
