@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,15 +11,32 @@ import numpy as np
 
 from agents.compiled import compile_decide
 from engine.blocks import BarBlock, Floats
-from engine.errors import UsageError
+from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
+from engine.packing import pack_arrays, unpack_arrays
 from engine.simulator import Simulator
 from engine.step import StepBlock
 from engine.timeframe import MINUTE_NS
 
+CARRIERS = ("step", "targets", "tactics", "signals")
+"""Methods that carry state from block to block."""
+
+
+def saves_all(agent: object, *savers: str) -> bool:
+    """Whether the methods that save an agent's state know all of it.
+
+    A class that inherits them but defines anew a method that may carry state of its own is not known by them.
+    """
+    order = type(agent).__mro__
+
+    def first(names: tuple[str, ...]) -> int:
+        return next((at for at, kind in enumerate(order) if any(name in vars(kind) for name in names)), len(order))
+
+    return first(savers) <= first(CARRIERS)
+
 
 class Ready:
-    """Shared by agents without models and without a history to wait for."""
+    """Shared by agents without models, without a history to wait for and, by default, with a state that stays here."""
 
     @property
     def unready_because(self) -> str | None:
@@ -29,6 +47,22 @@ class Ready:
     def model_provenance(self) -> Mapping[str, Any]:
         """No models."""
         return {}
+
+    def snapshot(self) -> bytes | None:
+        """None: what a class of the user's carries is not known here. Override it together with `restore`."""
+        return None
+
+    def restore(self, state: bytes) -> None:
+        """Refuse.
+
+        Raises:
+            DataError: Always.
+        """
+        raise DataError(
+            f"{type(self).__name__} cannot go on from a snapshot",
+            expected="a class with `snapshot` and `restore`, or one that runs over all bars again",
+            found=f"a snapshot of {len(state)} bytes",
+        )
 
 
 class MarketAgent(Ready, ABC):
@@ -105,3 +139,19 @@ class CompiledStrategy(Ready):
         """Scan the block with the compiled function."""
         signals = np.ascontiguousarray(self.signals(block), dtype=np.float64)
         return simulator.run_compiled(block, signals, self._decide, self._params, self._memory)
+
+    def snapshot(self) -> bytes | None:
+        """The memory; None where a class overrides `signals` or `step`, which may carry more, but not this."""
+        return pack_arrays(self._made(), {"memory": self._memory}) if saves_all(self, "snapshot") else None
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If class, symbols, parameters or the size of the memory are others.
+        """
+        self._memory = unpack_arrays(state, self._made(), {"memory": self._memory})["memory"]
+
+    def _made(self) -> dict[str, Any]:
+        params = hashlib.sha256(self._params.tobytes()).hexdigest()
+        return {"agent": type(self).__name__, "symbols": self.symbols, "params": params}

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from abc import abstractmethod
+from typing import Any, ClassVar
 
-from agents.base import MarketAgent
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import MarketAgent, saves_all
 from agents.kernels import sma_cross
 from engine.blocks import BarBlock, Floats
 from engine.errors import UsageError
+from engine.packing import pack_arrays, unpack_arrays
+
+HALF = 2**64
 
 
 def _positive(name: str, value: float) -> None:
@@ -15,23 +22,65 @@ def _positive(name: str, value: float) -> None:
         raise UsageError(f"{name} must be above 0", found=str(value))
 
 
-class Flat(MarketAgent):
+class RuleAgent(MarketAgent):
+    """A market agent whose whole state is a few arrays."""
+
+    PARAMETERS: ClassVar[tuple[str, ...]]
+    """Attributes that say how it was made."""
+
+    @abstractmethod
+    def carried(self) -> dict[str, NDArray[Any]]:
+        """The carried state by name."""
+
+    def take(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Go on from other arrays of the same types and shapes; writes them into those of `carried`."""
+        for name, array in self.carried().items():
+            array[...] = arrays[name]
+
+    def snapshot(self) -> bytes | None:
+        """The carried arrays; None where a class overrides a method that may carry more, but not `carried`."""
+        if not saves_all(self, "snapshot", "carried"):
+            return None
+        return pack_arrays(self._made(), self.carried())
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If class, symbols or parameters are others.
+        """
+        self.take(unpack_arrays(state, self._made(), self.carried()))
+
+    def _made(self) -> dict[str, Any]:
+        parameters = {name: getattr(self, name) for name in self.PARAMETERS}
+        return {"agent": type(self).__name__, "symbols": self.symbols, **parameters}
+
+
+class Flat(RuleAgent):
     """Never trades."""
+
+    PARAMETERS = ()
 
     def reset(self) -> None:
         """Carry nothing."""
+
+    def carried(self) -> dict[str, NDArray[Any]]:
+        """Nothing."""
+        return {}
 
     def targets(self, block: BarBlock) -> Floats:
         """Zero everywhere."""
         return np.zeros((len(block), len(self.symbols)))
 
 
-class BuyAndHold(MarketAgent):
+class BuyAndHold(RuleAgent):
     """Buys at the first chance and never sells.
 
     Args:
         size: Wanted position, units of the base size.
     """
+
+    PARAMETERS = ("size",)
 
     def __init__(self, size: float = 1.0) -> None:
         _positive("size", size)
@@ -40,12 +89,16 @@ class BuyAndHold(MarketAgent):
     def reset(self) -> None:
         """Carry nothing."""
 
+    def carried(self) -> dict[str, NDArray[Any]]:
+        """Nothing."""
+        return {}
+
     def targets(self, block: BarBlock) -> Floats:
         """`size` everywhere."""
         return np.full((len(block), len(self.symbols)), self.size)
 
 
-class SmaCross(MarketAgent):
+class SmaCross(RuleAgent):
     """Long while a fast simple moving average of closes is above a slow one, short while below.
 
     Args:
@@ -54,6 +107,8 @@ class SmaCross(MarketAgent):
         size: Wanted position, units of the base size.
         short: Whether to go short; otherwise flat.
     """
+
+    PARAMETERS = ("fast", "slow", "size", "short")
 
     def __init__(self, fast: int = 10, slow: int = 30, size: float = 1.0, short: bool = True) -> None:
         if not 1 <= fast < slow:
@@ -68,6 +123,10 @@ class SmaCross(MarketAgent):
         self._fast, self._slow = np.zeros((n, self.fast)), np.zeros((n, self.slow))
         self._sums, self._places = np.zeros((n, 3)), np.zeros((n, 3), np.int64)
 
+    def carried(self) -> dict[str, NDArray[Any]]:
+        """Rings, sums and places."""
+        return {"fast_ring": self._fast, "slow_ring": self._slow, "sums": self._sums, "places": self._places}
+
     def targets(self, block: BarBlock) -> Floats:
         """+size, -size (or 0) by the side of the fast mean; 0 until the slow mean exists."""
         out = np.empty((len(block), len(self.symbols)))
@@ -77,7 +136,7 @@ class SmaCross(MarketAgent):
         return out
 
 
-class Random(MarketAgent):
+class Random(RuleAgent):
     """Short, flat or long at random, changing its mind once in `hold` bars on average.
 
     Args:
@@ -85,6 +144,8 @@ class Random(MarketAgent):
         hold: Mean number of bars between draws.
         size: Wanted position, units of the base size.
     """
+
+    PARAMETERS = ("seed", "hold", "size")
 
     def __init__(self, seed: int = 1, hold: float = 30.0, size: float = 1.0) -> None:
         _positive("size", size)
@@ -95,7 +156,23 @@ class Random(MarketAgent):
 
     def reset(self) -> None:
         """Seed the generator anew."""
-        self._generator = np.random.Generator(np.random.PCG64(self.seed))
+        self._bits = np.random.PCG64(self.seed)
+        self._generator = np.random.Generator(self._bits)
+
+    def carried(self) -> dict[str, NDArray[Any]]:
+        """State and increment of the generator, 128 bits each, the lower half first."""
+        # doubles are drawn whole, so that no half of a draw waits for the next one
+        state = self._bits.state["state"]
+        halves = [part for name in ("state", "inc") for part in divmod(state[name], HALF)[::-1]]
+        return {"pcg64": np.array(halves, np.uint64)}
+
+    def take(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Set the generator."""
+        low, high, increment_low, increment_high = (int(part) for part in arrays["pcg64"])
+        self._bits.state = {
+            **self._bits.state,
+            "state": {"state": high * HALF + low, "inc": increment_high * HALF + increment_low},
+        }
 
     def targets(self, block: BarBlock) -> Floats:
         """A new draw where the coin says so, NaN (keep) elsewhere."""

@@ -38,3 +38,18 @@ class Agent(Protocol):
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
         """Take the simulator through the rows of a block."""
         ...
+
+    def snapshot(self) -> bytes | None:
+        """Everything carried from block to block; equal states give equal bytes. Taken between blocks.
+
+        None says that the state of this agent cannot be saved: only the bars themselves, run over again, rebuild it.
+        """
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot; called after `bind`. After an error the agent must be bound anew.
+
+        Raises:
+            DataError: If the snapshot is not one of an agent made alike: class, parameters, symbols, models.
+        """
+        ...

@@ -21,15 +21,18 @@ from agents.ensemble.seats import TIMEFRAME_NS, Decisions, ModelSeat, RuleSeat, 
 from agents.registry import make_market_agent
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
-from engine.blocks import BarBlock, Floats
+from engine.blocks import BarBlock, Floats, Ints
 from engine.calendar import sessions_for
 from engine.errors import UsageError
 from engine.instruments import Instrument
+from engine.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
 from engine.simulator import Simulator
 from engine.step import StepBlock
 from engine.timeframe import MINUTE_NS, format_timeframe
 
 SEAT_NAMES = ("strategic", "tactical", "risk")
+MARKET_FIELDS = {"name", "tick_size", "calendar", "daily_halt"}
+"""What the ensemble takes from an instrument."""
 
 
 class Models(Protocol):
@@ -109,6 +112,7 @@ class Ensemble:
             )
         self._symbols, self._instruments = tuple(symbols), tuple(instruments)
         self._seats: dict[str, Seat] = {}
+        self._first_ns: Ints = np.empty(0, np.int64)
         self._signals: Floats = np.empty((0, len(self._symbols), layout.SIGNAL_COLUMNS))
         self._decide = compile_decide(layout.decide, "Ensemble")
         self._params = self._make_params()
@@ -117,12 +121,48 @@ class Ensemble:
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
         """Map the seats over the block, then scan it."""
         if not self._seats:
-            self._seats = self._make_seats(int(block.ts_event[0]))
+            self._first_ns = block.ts_event[:1].copy()
+            self._seats = self._make_seats(int(self._first_ns[0]))
         signals = self._blank_signals(len(block))
         decided = {name: seat.push(block) for name, seat in self._seats.items()}
         anyone = self._fill(signals, block, decided)
         step = simulator.run_compiled(block, signals, self._decide, self._params, self._memory)
         return replace(step, outputs=collect_outputs(block, signals, decided)) if anyone else step
+
+    def snapshot(self) -> bytes | None:
+        """Memory of the scan and of both seats; None where an agent in a seat gives none.
+
+        Models that wait for the next cut are no part of it.
+        """
+        seats = {name: seat.snapshot() for name, seat in self._seats.items()}
+        known = {name: state for name, state in seats.items() if state is not None}
+        if len(known) < len(seats):
+            return None
+        memory, first = pack_array(self._memory), pack_array(self._first_ns)
+        return pack({MADE: describe(self._made()), "memory": memory, "first_ns": first, "seats": pack(known)})
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it was made with other models, seats, symbols, instruments or another configuration.
+        """
+        parts = unpack(state, (MADE, "memory", "first_ns", "seats"))
+        check_made(parts[MADE], self._made())
+        memory = unpack_array(parts["memory"], self._memory)
+        first = unpack_array(parts["first_ns"], self._first_ns, grows=True)
+        # seats exist from the first bar on
+        seats = self._make_seats(int(first[0])) if len(first) else {}
+        states = unpack(parts["seats"], tuple(seats))
+        for name, seat in seats.items():
+            seat.restore(states[name])
+        self._memory, self._first_ns, self._seats = memory, first, seats
+
+    def _made(self) -> dict[str, Any]:
+        markets = [item.model_dump(mode="json", include=MARKET_FIELDS) for item in self._instruments]
+        models = None if self._models is None else self._models.sha256
+        config = self.config.model_dump(mode="json")
+        return {"agent": "Ensemble", "symbols": self._symbols, "markets": markets, "models": models, **config}
 
     @property
     def learned_seats(self) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ from engine.blocks import BarBlock, Floats, Ints
 from engine.calendar import Sessions
 from engine.errors import UsageError
 from engine.instruments import Instrument
+from engine.packing import pack, pack_array, unpack, unpack_array
+from engine.records import Records
 
 TIMEFRAME_NS = {"strategic": 30 * 60_000_000_000, "tactical": 5 * 60_000_000_000}
 WINDOW = {"strategic": (48, 13), "tactical": (60, 7)}
@@ -60,6 +62,18 @@ class Seat(Protocol):
 
     def push(self, block: BarBlock) -> Decisions:
         """Decisions that the block's bars lead to."""
+        ...
+
+    def snapshot(self) -> bytes | None:
+        """The carried state; None if an agent of the user's sits here whose state cannot be saved."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Continue from the snapshot of a seat made alike.
+
+        Raises:
+            DataError: If it was not made alike.
+        """
         ...
 
     @property
@@ -113,6 +127,23 @@ class ModelSeat:
             windows.last_ts,
         )
 
+    def snapshot(self) -> bytes:
+        """Features, windows, and what there was so far."""
+        seen = pack_array(np.array([self._decided, self._rows], np.int64))
+        return pack({"stream": self._stream.snapshot(), "windows": self._windows.snapshot(), "seen": seen})
+
+    def restore(self, state: bytes) -> None:
+        """Continue from the snapshot of a seat made alike.
+
+        Raises:
+            DataError: If it was not made alike.
+        """
+        parts = unpack(state, ("stream", "windows", "seen"))
+        self._stream.restore(parts["stream"])
+        self._windows.restore(parts["windows"])
+        decided, self._rows = unpack_array(parts["seen"], np.empty(2, np.int64)).tolist()
+        self._decided = bool(decided)
+
     @property
     def unready_because(self) -> str | None:
         """How many bars the first decision needs, and how many there were."""
@@ -156,6 +187,7 @@ class RuleSeat:
             )
         agent.bind(symbols, instruments, TIMEFRAME_NS[name])
         self.name, self._agent, self._stop = name, agent, stop_distance
+        self._symbols = tuple(symbols)
         self._aggregator = Aggregator(TIMEFRAME_NS[name], sessions)
         self._ranges = TrueRange(len(symbols))
         self.ranges = Ranges(np.empty(0, np.int64), np.empty((0, len(symbols))))
@@ -174,6 +206,26 @@ class RuleSeat:
         self._decided |= len(row) > 0
         ts = bars.ts_event[row]
         return Decisions(aggregated.known_at[row], symbol, actions[row, symbol], np.ones(len(row)), ts, ts)
+
+    def snapshot(self) -> bytes | None:
+        """The agent's state and that of the bars that it sees; None if the agent's cannot be saved."""
+        agent = self._agent.snapshot()
+        if agent is None:
+            return None
+        decided, ranges = pack_array(np.array(self._decided)), pack_array(self._ranges.state)
+        return pack({"agent": agent, "bars": self._aggregator.snapshot(), "ranges": ranges, "decided": decided})
+
+    def restore(self, state: bytes) -> None:
+        """Continue from the snapshot of a seat made alike.
+
+        Raises:
+            DataError: If it was not made alike.
+        """
+        parts = unpack(state, ("agent", "bars", "ranges", "decided"))
+        self._agent.restore(parts["agent"])
+        self._aggregator.restore(parts["bars"], self._symbols)
+        self._ranges.state = unpack_array(parts["ranges"], self._ranges.state)
+        self._decided = bool(unpack_array(parts["decided"], np.array(False)))
 
     def _actions(self, bars: BarBlock) -> Floats:
         if self.name == "tactical" and hasattr(self._agent, "tactics"):
@@ -196,16 +248,19 @@ class TrueRange:
 
     From bar 15 of a symbol on, it is what the feature stream computes; before that, the mean of the ranges so far,
     since rule agents decide from the first bar on.
+
+    Attributes:
+        state: RANGE_STATE, shape (S,).
     """
 
     def __init__(self, symbols: int) -> None:
-        self._state = np.zeros(symbols, RANGE_STATE)
-        self._state["last"] = np.nan
+        self.state: Records = np.zeros(symbols, RANGE_STATE)
+        self.state["last"] = np.nan
 
     def push(self, bars: BarBlock) -> Floats:
         """Average after each bar, shape (rows, S); NaN before a symbol's first bar."""
         out = np.empty(bars.close.shape)
-        average_ranges(bars.kernel_view(), self._state, out)
+        average_ranges(bars.kernel_view(), self.state, out)
         return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from agents.features.stream import FeatureRows
 from engine.blocks import Bools, Ints
 from engine.errors import DataError, UsageError
+from engine.packing import pack_arrays, unpack_arrays
 
 Observations = NDArray[np.float32]
 
@@ -98,7 +100,7 @@ class Windows:
 
     def snapshot(self) -> bytes:
         """The carried state; `restore` of windows made alike continues from here with the same windows."""
-        return self._held.tobytes() + self._times.tobytes() + self._history.tobytes()
+        return pack_arrays({"windows": self._history.shape}, self._carried())
 
     def restore(self, state: bytes) -> None:
         """Continue from a snapshot.
@@ -106,18 +108,13 @@ class Windows:
         Raises:
             DataError: If the snapshot is not one of windows of this shape.
         """
-        arrays = (self._held, self._times, self._history)
-        if len(state) != sum(array.nbytes for array in arrays):
-            raise DataError(
-                "the snapshot is not that of windows of this shape",
-                expected=f"{sum(array.nbytes for array in arrays)} bytes",
-                found=f"{len(state)} bytes",
-            )
-        start = 0
-        for array in arrays:
-            part = state[start : start + array.nbytes]
-            array[:] = np.frombuffer(part, array.dtype).reshape(array.shape)
-            start += array.nbytes
+        carried = self._carried()
+        found = unpack_arrays(state, {"windows": self._history.shape}, carried)
+        for name, array in carried.items():
+            array[:] = found[name]
+
+    def _carried(self) -> dict[str, NDArray[Any]]:
+        return {"held": self._held, "times": self._times, "history": self._history}
 
     def _push_row(self, rows: FeatureRows) -> WindowBatch:
         """The same for a single row, as a live stream brings it: all symbols at once."""
