@@ -13,7 +13,7 @@ Command = Annotated[
     str,
     typer.Argument(
         metavar="COMMAND",
-        help="status, start, pause, resume, flatten (close everything and pause), halt (kill switch), reset-halt or stop.",
+        help="status, start, pause, resume, flatten (close all and pause), halt (kill switch), reset-halt or stop.",
         show_default=False,
     ),
 ]

@@ -11,13 +11,26 @@ def need_training() -> None:
     Raises:
         UsageError: If they are not.
     """
+    _need(("torch", "gymnasium", "pettingzoo", "onnx"), "training", "train")
+
+
+def need_live() -> None:
+    """See that the clients of brokers and the reader of messages are installed.
+
+    Raises:
+        UsageError: If they are not.
+    """
+    _need(("msgspec", "aiokafka", "aiomqtt"), "live trading", "live")
+
+
+def _need(packages: tuple[str, ...], purpose: str, extra: str) -> None:
     from engine.errors import UsageError
 
-    missing = [name for name in ("torch", "gymnasium", "pettingzoo", "onnx") if find_spec(name) is None]
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise UsageError(
-            "training needs packages that are not installed",
-            expected="the extra `train`",
+            f"{purpose} needs packages that are not installed",
+            expected=f"the extra `{extra}`",
             found=f"no {', '.join(missing)}",
-            hint="pip install 'grandmodel[train]', or in a checkout: make test",
+            hint=f"pip install 'grandmodel[{extra}]', or in a checkout: make test",
         )

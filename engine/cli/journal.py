@@ -26,11 +26,9 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
         return
     from engine.cli.console import out
 
-    out().print(
-        f"ok: rows {audited.first_row:,} to {audited.next_row - 1:,} in {audited.blocks:,} blocks, "
-        f"{audited.operations:,} orders of persons, {audited.dead_letters:,} dead letters\nledger {audited.ledger_sha256}",
-        soft_wrap=True,
-    )
+    rows = f"rows {audited.first_row:,} to {audited.next_row - 1:,} in {audited.blocks:,} blocks"
+    others = f"{audited.operations:,} orders of persons, {audited.dead_letters:,} dead letters"
+    out().print(f"ok: {rows}, {others}\nledger {audited.ledger_sha256}", soft_wrap=True, highlight=False)
 
 
 @app.command(epilog="Example: grandmodel journal replay runs/live")
@@ -46,7 +44,9 @@ def replay(folder: Folder, as_json: AsJson = False) -> None:
         return
     from engine.cli.console import out
 
-    out().print(f"same: {rows:,} rows in {seconds:.2f} s, value for value\nledger {digest}", soft_wrap=True)
+    out().print(
+        f"same: {rows:,} rows in {seconds:.2f} s, value for value\nledger {digest}", soft_wrap=True, highlight=False
+    )
 
 
 @app.command(epilog="Example: grandmodel journal export runs/live --out runs/live-export")

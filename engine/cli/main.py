@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import config, data, models
+from engine.cli import config, data, journal, models
 from engine.cli.backtest import backtest
+from engine.cli.ctl import ctl, reset_halt
 from engine.cli.doctor import doctor
 from engine.cli.evaluate import evaluate
 from engine.cli.explain import explain
 from engine.cli.export import export
+from engine.cli.paper import paper
 from engine.cli.report import report
 from engine.cli.train import train
 from engine.cli.verify import verify
@@ -26,6 +28,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(backtest)
+app.command()(paper)
+app.command()(ctl)
+app.command("reset-halt")(reset_halt)
 app.command()(report)
 app.command()(explain)
 app.command()(evaluate)
@@ -33,6 +38,7 @@ app.command()(verify)
 app.command()(train)
 app.command()(export)
 app.command()(doctor)
+app.add_typer(journal.app, name="journal")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")

@@ -104,11 +104,11 @@ def paper(
         "end": {"bars": max_bars, "silence_s": idle_timeout},
         "standby": standby or None,
     }
-    settings = _load(out, config or [], flags, set_ or [])
     from engine.cli.extras import need_live
     from engine.cli.progress import compiled
 
-    need_live(settings.feed.address)
+    need_live()
+    settings = _load(out, config or [], flags, set_ or [])
     folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(settings.agent)}"
     compiled(settings.agent)
     from engine.app.live.paper import run_paper

@@ -23,7 +23,7 @@ from engine.step import StepBlock
 FILE = "journal.sqlite"
 ARCHIVE = "archive.sqlite"
 Durability = Literal["power", "process"]
-# what survives: a power cut, or the end of the process only (a power cut then loses the last moments, all of them whole)
+# a power cut loses nothing, or the last transactions, each of them as a whole; the end of the process loses nothing
 SYNCHRONOUS: Mapping[Durability, str] = {"power": "FULL", "process": "NORMAL"}
 
 

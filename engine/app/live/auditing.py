@@ -46,7 +46,9 @@ def audit(folder: Path) -> Audit:
         at, blocks = first, 0
         for stored in reader.stored(first):
             if stored.seq != at:
-                raise CheckFailed("rows are missing", where=str(reader.path), expected=f"row {at}", found=f"{stored.seq}")
+                raise CheckFailed(
+                    "rows are missing", where=str(reader.path), expected=f"row {at}", found=f"{stored.seq}"
+                )
             digest.update(decode(stored, reader.symbols))
             at, blocks = stored.seq + stored.rows, blocks + 1
             if checked and kept is not None and at == kept[0]:
