@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.errors import DataError, UsageError
 from engine.ledger_hash import LedgerHash
 from engine.step import StepBlock
 from tests.engine.runs import random_bars, random_targets, steps
@@ -68,3 +69,42 @@ def test_digest_can_be_taken_on_the_way() -> None:
     ledger.update(second)
     assert halfway == digest(first)
     assert ledger.hexdigest() == digest(WHOLE)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=8), st.integers(0, 60))
+def test_one_that_was_saved_on_the_way_gives_the_same_hash(sizes: list[int], cut: int) -> None:
+    ledger, rows, states = LedgerHash(resumable=True), 0, set()
+    for block in steps(BARS, TARGETS, [*sizes, 20]):
+        if rows >= cut:
+            state = ledger.snapshot()
+            ledger = LedgerHash(resumable=True)
+            ledger.restore(state)
+            assert ledger.snapshot() == state
+            states.add(state)
+        ledger.update(block)
+        rows += len(block)
+    assert ledger.hexdigest() == digest(WHOLE)
+    straight = LedgerHash(resumable=True)
+    straight.update(WHOLE)
+    assert straight.snapshot() == ledger.snapshot()
+    assert ledger.snapshot() not in states
+
+
+def test_one_without_rows_can_be_saved() -> None:
+    ledger = LedgerHash(resumable=True)
+    ledger.restore(LedgerHash(resumable=True).snapshot())
+    assert ledger.hexdigest() == LedgerHash().hexdigest()
+
+
+def test_the_fast_one_cannot_be_saved() -> None:
+    with pytest.raises(UsageError, match="no state that can be saved"):
+        LedgerHash().snapshot()
+    with pytest.raises(UsageError, match="no state that can be saved"):
+        LedgerHash().restore(LedgerHash(resumable=True).snapshot())
+
+
+@pytest.mark.parametrize("state", [b"", b"GMS1", LedgerHash(resumable=True).snapshot()[:-1]])
+def test_what_is_no_snapshot_is_refused(state: bytes) -> None:
+    with pytest.raises(DataError, match="snapshot"):
+        LedgerHash(resumable=True).restore(state)
