@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from engine.blocks import PRICE_COLUMNS
 from engine.calendar import Sessions
 from engine.errors import UsageError
+from engine.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
+from engine.recording.buffer import RowBuffer
 from engine.recording.records import CLOSED_ORDER, SESSION_END, TRADE
 from engine.recording.tables import (
     AGENT_COLUMNS,
@@ -28,8 +29,8 @@ from engine.recording.tables import (
     chart_table,
     ledger_table,
 )
-from engine.recording.tallies import OrderFolder, Rows, RowTallies, Tallies
-from engine.records import AGENT_OUTPUT, COMMAND, FILL, LEDGER_COLUMNS, Records
+from engine.recording.tallies import OrderFolder, RowTallies, Tallies
+from engine.records import ACCOUNT, AGENT_OUTPUT, COMMAND, FILL, LEDGER_COLUMNS, POSITION, Records
 from engine.step import StepBlock
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES = ("ledger", "fills", "orders", "decisions", "agents", "trades", "sessions", "chart")
-MOST_ROWS = 131_072
-LEAST_ROWS = 4_096
-BUFFER_VALUES = 1 << 22
 WASTE = 4
 
 
@@ -54,12 +52,25 @@ class TradeFolder(Protocol):
         """TRADE records of the trades that last, valued at the last close."""
         ...
 
+    def snapshot(self) -> bytes:
+        """The carried state."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot; DataError if it is not one of a folder made alike."""
+        ...
+
 
 class RunRecorder:
     """Records every step of a run.
 
     With a folder, rows stream to Parquet in constant memory. Without, blocks are kept as they come and
     nothing is copied or computed until `close`. Steps handed to `write` must not change afterwards.
+
+    What a run came to can be carried from one recorder to another (`snapshot`, `restore`), so that rows once folded
+    need not be kept: `tallies` and the statistics of the trades then cover all rows. Of the tables, those that are
+    sums (`sessions`, `chart`, and orders and trades that were still open) carry over; the others hold what was
+    written to this recorder alone.
 
     Args:
         folder: Where to write, created if need be; None keeps everything in memory.
@@ -92,7 +103,7 @@ class RunRecorder:
         self._trade_folder = trades
         self._order_folder = OrderFolder()
         self._row_tallies = RowTallies(len(symbols), initial_capital, sessions)
-        self._buffer = _RowBuffer(len(symbols))
+        self._buffer = RowBuffer(len(symbols))
         self._ledger = ParquetFile(folder / "ledger.parquet") if folder else None
         self._fills = self._table("fills", FILL)
         self._decisions = self._table("decisions", COMMAND)
@@ -101,8 +112,9 @@ class RunRecorder:
         self._agents = self._table("agents", AGENT_OUTPUT)
         self._sessions = self._table("sessions", SESSION_END)
         self._steps: list[StepBlock] = []
-        self._pending: list[tuple[Records, Records]] = []
-        self._last: StepBlock | None = None
+        self._folded = 0
+        self._account: Records = np.empty(0, ACCOUNT)
+        self._positions: Records = np.zeros(len(symbols), POSITION)
         self._closed = False
 
     def _table(self, name: str, dtype: np.dtype[np.void]) -> RecordTable:
@@ -129,15 +141,13 @@ class RunRecorder:
         if self._closed:
             return
         self._closed = True
-        for step in self._steps:
-            self._take(step)
+        self._fold_held()
         self._flush()
         self._orders.add(self._order_folder.working())
         self._sessions.add(self._row_tallies.session_ends())
-        if self._last is not None and len(self._last):
-            rows = int(self._last.account["seq"][0])
-            ts_event = int(self._last.bars.ts_event[-1])
-            self._trades.add(self._trade_folder.open_trades(self._last.position_records, ts_event, rows - 1))
+        for account in self._account[self._account["seq"] > 0]:
+            ts_event, last = int(account["ts_event"]), int(account["seq"]) - 1
+            self._trades.add(self._trade_folder.open_trades(self._positions, ts_event, last))
         if self._folder is not None:
             for table in (self._fills, self._decisions, self._agents, self._orders, self._trades, self._sessions):
                 table.close()
@@ -150,7 +160,6 @@ class RunRecorder:
     @property
     def tallies(self) -> Tallies:
         """What the run came to; complete once closed."""
-        held = 0 if self._last is None else np.count_nonzero(self._last.position_records["quantity"])
         return Tallies(
             self._initial,
             self._symbols,
@@ -159,10 +168,51 @@ class RunRecorder:
             self._row_tallies.finished_drawdowns(),
             self._order_folder.counts.copy(),
             self._order_folder.roles.copy(),
-            None if self._last is None else self._last.account,
+            self._account if len(self._account) else None,
             len(self._order_folder.working()),
-            int(held),
+            int(np.count_nonzero(self._positions["quantity"])),
         )
+
+    def snapshot(self) -> bytes:
+        """What the run came to so far, without the tables: they are not part of it.
+
+        Rows that wait to be folded or written are folded and written first, so that the state, and the tables of a
+        recorder that goes on from it, begin behind the last step written here. Equal runs give equal bytes, however
+        their rows were cut.
+        """
+        self._fold_held()
+        if not self._buffer.empty:
+            self._flush()
+        return pack(
+            {
+                MADE: describe(self._made()),
+                "rows": self._row_tallies.snapshot(),
+                "orders": self._order_folder.snapshot(),
+                "trades": self._trade_folder.snapshot(),
+                "account": pack_array(self._account),
+                "positions": pack_array(self._positions),
+            }
+        )
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot; only before the first step. After an error the recorder is of no use.
+
+        Raises:
+            UsageError: If something was written already.
+            DataError: If the snapshot is not one of a recorder of these symbols, this capital and these sessions.
+        """
+        if self._steps or self._closed or len(self._account):
+            raise UsageError("this recorder holds a run already", hint="restore into a new one")
+        parts = unpack(state, (MADE, "rows", "orders", "trades", "account", "positions"))
+        check_made(parts[MADE], self._made())
+        self._row_tallies.restore(parts["rows"])
+        self._order_folder.restore(parts["orders"])
+        self._trade_folder.restore(parts["trades"])
+        self._account = unpack_array(parts["account"], self._account, grows=True)
+        self._positions = unpack_array(parts["positions"], self._positions)
+
+    def _made(self) -> dict[str, Any]:
+        return {"symbols": self._symbols, "initial_capital": self._initial}
 
     def frames(self) -> dict[str, pl.DataFrame]:
         """The tables of a closed recorder as polars frames, by the names in TABLES.
@@ -188,8 +238,13 @@ class RunRecorder:
         }
         return {name: pl.DataFrame(table) for name, table in tables.items()}
 
+    def _fold_held(self) -> None:
+        for step in self._steps[self._folded :]:
+            self._take(step)
+        self._folded = len(self._steps)
+
     def _take(self, step: StepBlock) -> None:
-        self._last = step
+        self._account, self._positions = step.account, step.position_records
         if len(step.fills) or len(step.events) or len(step.decisions):
             self._fills.add(_compact(step.fills))
             self._decisions.add(_compact(step.decisions))
@@ -225,48 +280,3 @@ def _compact(records: Records) -> Records:
     """The records themselves, or a copy where they are a small view that keeps a large buffer alive."""
     base = records.base
     return records.copy() if isinstance(base, np.ndarray) and base.nbytes > WASTE * records.nbytes else records
-
-
-class _RowBuffer:
-    """Rows gathered from blocks of any size, so that blocks of one row cost little."""
-
-    def __init__(self, symbols: int) -> None:
-        width = 1 + len(LEDGER_COLUMNS) + symbols * (2 + len(PRICE_COLUMNS))
-        self._capacity = max(LEAST_ROWS, min(MOST_ROWS, BUFFER_VALUES // width))
-        self._ts_event = np.empty(self._capacity, np.int64)
-        self._ledger = np.empty((self._capacity, len(LEDGER_COLUMNS)))
-        self._positions = np.empty((self._capacity, symbols))
-        self._bars = np.empty((self._capacity, symbols, len(PRICE_COLUMNS)))
-        self._present = np.empty((self._capacity, symbols), np.bool_)
-        self._used = 0
-
-    @property
-    def full(self) -> bool:
-        return self._used == self._capacity
-
-    def take(self, step: StepBlock, start: int) -> int:
-        """Copy rows of a step from `start` on, as many as fit; returns how many."""
-        count = min(len(step) - start, self._capacity - self._used)
-        here, there = slice(self._used, self._used + count), slice(start, start + count)
-        bars = step.bars
-        self._ts_event[here] = bars.ts_event[there]
-        self._ledger[here] = step.ledger[there]
-        self._positions[here] = step.positions[there]
-        self._present[here] = bars.present[there]
-        for p, name in enumerate(PRICE_COLUMNS):
-            self._bars[here, :, p] = getattr(bars, name)[there]
-        self._used += count
-        return count
-
-    def rows(self) -> Rows:
-        used = slice(0, self._used)
-        return Rows(
-            self._ts_event[used],
-            self._ledger[used],
-            self._positions[used],
-            self._bars[used],
-            self._present[used],
-        )
-
-    def clear(self) -> None:
-        self._used = 0

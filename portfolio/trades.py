@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.blocks import Floats
+from engine.packing import pack_arrays, unpack_arrays
 from engine.recording.records import TRADE, TRADE_STATS
 from engine.records import Records
 from portfolio.roundtrip.kernels import fold_fills, value_trades
@@ -57,3 +60,23 @@ class TradeBook:
             trade["exit_role"] = trade["exit_reason"] = trade["exit_tag"] = 0
         value_trades(trades, self._multipliers)
         return trades
+
+    def snapshot(self) -> bytes:
+        """The carried state; equal states give equal bytes."""
+        return pack_arrays(self._made(), self._carried())
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it is not one of a book with these multipliers.
+        """
+        found = unpack_arrays(state, self._made(), self._carried())
+        self._held, self._trades = found["held"], found["trades"]
+        self.stats[:] = found["stats"]
+
+    def _made(self) -> dict[str, Any]:
+        return {"multipliers": self._multipliers.tolist()}
+
+    def _carried(self) -> dict[str, NDArray[Any]]:
+        return {"held": self._held, "trades": self._trades, "stats": self.stats}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.blocks import Bools, Floats, Ints
 from engine.calendar import DAY_NS, Sessions
+from engine.errors import DataError
+from engine.packing import pack_arrays, unpack_arrays
 from engine.recording.kernels import chart_rows, fold_orders, tally_rows
 from engine.recording.records import CHART_LINES, CLOSED_ORDER, DRAWDOWN, SESSION_END, TALLY
 from engine.records import Reason, Records, Role
@@ -148,6 +152,59 @@ class RowTallies:
         points = int(self._chart_state[2]) + int(self._chart_state[1] > 0)
         return self._chart_times[:points], self._chart_lines[:points], self._chart_prices[:points]
 
+    def snapshot(self) -> bytes:
+        """The carried state, the chart included; equal states give equal bytes."""
+        return pack_arrays(self._made(), self._carried())
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it is not one of tallies of so many symbols, this capital and these sessions.
+        """
+        found = unpack_arrays(state, self._made(), self._carried(), grows={"ended", "times", "lines", "prices"})
+        self.tally, self.drawdowns = found["tally"], found["drawdowns"]
+        self._first, self._mark, self._chart_state = found["first"], found["mark"], found["chart"]
+        self._ended = [found["ended"]]
+        points = len(found["times"])
+        self._chart_times[:points] = found["times"]
+        self._chart_lines[:points] = found["lines"]
+        self._chart_prices[:points] = found["prices"]
+        # sessions go by number: counted from elsewhere, the one at hand would end too early or not at all
+        if self._session_close() != (theirs := int(found["session_close"][0])):
+            raise DataError(
+                "the snapshot was made with other sessions",
+                expected=f"the session of the last row ends at {self._session_close()}",
+                found=str(theirs),
+            )
+
+    def _made(self) -> dict[str, Any]:
+        return {"initial_capital": self._initial, "chart_points": len(self._chart_times)}
+
+    def _carried(self) -> dict[str, NDArray[Any]]:
+        times, lines, prices = self.chart()
+        return {
+            "tally": self.tally,
+            "drawdowns": self.drawdowns,
+            "first": self._first,
+            "mark": self._mark,
+            "ended": np.concatenate([np.empty(0, SESSION_END), *self._ended]),
+            "session_close": np.array([self._session_close()]),
+            "chart": self._chart_state,
+            "times": times,
+            "lines": lines,
+            "prices": prices,
+        }
+
+    def _session_close(self) -> int:
+        """End of the session of the last row, nanoseconds UTC; 0 before the first and after the last known one."""
+        number = int(self.tally["session"][0])
+        if not self.tally["rows"][0]:
+            return 0
+        if self._sessions is None:
+            return (number + 1) * DAY_NS
+        return int(self._sessions.closes[number]) if number < len(self._sessions.closes) else 0
+
     def finished_drawdowns(self) -> Records:
         """The drawdowns, with a decline that still lasts counted up to the last row."""
         drawdowns = self.drawdowns.copy()
@@ -181,3 +238,20 @@ class OrderFolder:
     def working(self) -> Records:
         """Orders that have not ended, in order of submission."""
         return self._working[: self._count].copy()
+
+    def snapshot(self) -> bytes:
+        """The carried state; equal states give equal bytes."""
+        return pack_arrays({}, self._carried())
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it is not one of an order folder.
+        """
+        found = unpack_arrays(state, {}, self._carried(), grows={"working"})
+        self.counts, self.roles, self._working = found["counts"], found["roles"], found["working"]
+        self._count = len(self._working)
+
+    def _carried(self) -> dict[str, NDArray[Any]]:
+        return {"counts": self.counts, "roles": self.roles, "working": self._working[: self._count]}

@@ -9,10 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from engine.errors import UsageError
+from engine.calendar import DAY_NS, Sessions
+from engine.errors import DataError, UsageError
 from engine.recorder import TABLES, RunRecorder
 from engine.records import LEDGER_COLUMNS
-from tests.engine.runs import CONFIG, book, random_bars, random_targets, record, steps
+from engine.step import StepBlock
+from portfolio.metrics import Metrics, compute_metrics
+from portfolio.trades import TradeBook
+from tests.engine.runs import CONFIG, START, book, random_bars, random_targets, record, steps
 
 ROWS, SYMBOLS = 400, 2
 BARS = random_bars(ROWS, SYMBOLS, absent=0.2)
@@ -46,8 +50,8 @@ def test_any_blocking_gives_the_same_tables_and_metrics(sizes: list[int]) -> Non
 
 
 def test_rows_flow_through_the_buffer_whatever_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.recorder.LEAST_ROWS", 7)
-    monkeypatch.setattr("engine.recorder.BUFFER_VALUES", 1)
+    monkeypatch.setattr("engine.recording.buffer.LEAST_ROWS", 7)
+    monkeypatch.setattr("engine.recording.buffer.BUFFER_VALUES", 1)
     small, metrics = record(BLOCKS, BARS.symbols, tmp_path)
     monkeypatch.undo()
     large, metrics_too = record(BLOCKS, BARS.symbols)
@@ -113,3 +117,112 @@ def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="run folder"):
         RunRecorder(tmp_path / "file" / "run", ("A",), 1.0, book(1))
+
+
+HOURS = random_bars(ROWS, SYMBOLS, absent=0.2, step=3_600_000_000_000)
+MIDDAYS = START + DAY_NS // 2 + DAY_NS * np.arange(-1, 40)
+DAYS = Sessions(MIDDAYS[:-1], MIDDAYS[1:])
+
+
+def folded(run: list[StepBlock], sessions: Sessions | None, stops: list[int]) -> tuple[RunRecorder, Metrics, bytes]:
+    """A run whose recorder is given up for another at every stop, as a journal does."""
+    trades = book(SYMBOLS)
+    recorder = RunRecorder(None, BARS.symbols, CONFIG.initial_capital, trades, sessions)
+    for number, step in enumerate(run):
+        if number in stops:
+            state, trades = recorder.snapshot(), book(SYMBOLS)
+            recorder = RunRecorder(None, BARS.symbols, CONFIG.initial_capital, trades, sessions)
+            recorder.restore(state)
+            assert recorder.snapshot() == state
+        recorder.write(step)
+    state = recorder.snapshot()
+    recorder.close()
+    assert recorder.snapshot() == state
+    return recorder, compute_metrics(recorder.tallies, trades.stats, 365), state
+
+
+def bits(recorder: RunRecorder) -> list[object]:
+    tallies = recorder.tallies
+    values = (getattr(tallies, name) for name in tallies.__dataclass_fields__)
+    return [value.tobytes() if isinstance(value, np.ndarray) else value for value in values]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(1, 90), min_size=1, max_size=8),
+    st.lists(st.integers(0, 30), max_size=4),
+    st.booleans(),
+)
+def test_a_run_folded_on_the_way_comes_to_the_same(sizes: list[int], stops: list[int], by_day: bool) -> None:
+    sessions = DAYS if by_day else None
+    whole, metrics, state = folded(steps(HOURS, TARGETS), sessions, [])
+    parts, metrics_too, state_too = folded(steps(HOURS, TARGETS, sizes), sessions, stops)
+    assert metrics_too == metrics
+    assert bits(parts) == bits(whole)
+    assert state_too == state
+    mine, theirs = parts.frames(), whole.frames()
+    for name in ("sessions", "chart"):
+        assert_frame_equal(readable(mine[name]), readable(theirs[name]), check_exact=True)
+    for name in ("trades", "orders"):
+        later = readable(theirs[name])[-mine[name].height :] if mine[name].height else theirs[name].clear()
+        assert_frame_equal(readable(mine[name]), readable(later), check_exact=True)
+    assert metrics["sessions"] == len(whole.tallies.sessions) > 10
+
+
+def test_a_folder_that_goes_on_holds_the_later_rows_alone(tmp_path: Path) -> None:
+    run = steps(BARS, TARGETS, [70])
+    first = RunRecorder(tmp_path / "first", BARS.symbols, CONFIG.initial_capital, book(SYMBOLS))
+    for step in run[:3]:
+        first.write(step)
+    state = first.snapshot()
+    second = RunRecorder(tmp_path / "second", BARS.symbols, CONFIG.initial_capital, book(SYMBOLS))
+    second.restore(state)
+    for recorder in (first, second):
+        for step in run[3:]:
+            recorder.write(step)
+        recorder.close()
+    whole, parts = first.frames(), second.frames()
+    assert parts["ledger"].height == ROWS - 210
+    assert whole["ledger"].height == ROWS
+    for name in ("ledger", "fills", "decisions"):
+        later = readable(whole[name])[-parts[name].height :]
+        assert_frame_equal(readable(parts[name]), later, check_exact=True)
+    assert first.snapshot() == second.snapshot()
+    assert_frame_equal(first.frames()["ledger"], whole["ledger"])  # asking a closed recorder leaves its files alone
+
+
+def test_a_recorder_that_goes_on_without_further_rows_knows_its_account() -> None:
+    whole, metrics = record(BLOCKS, BARS.symbols)
+    trades = book(SYMBOLS)
+    recorder = RunRecorder(None, BARS.symbols, CONFIG.initial_capital, trades)
+    recorder.restore(whole.snapshot())
+    recorder.close()
+    assert bits(recorder) == bits(whole)
+    assert compute_metrics(recorder.tallies, trades.stats, 365) == metrics
+    still_open = readable(whole.frames()["trades"]).filter(pl.col("open"))
+    assert still_open.height == recorder.tallies.open_positions > 0
+    assert_frame_equal(readable(recorder.frames()["trades"]), still_open, check_exact=True)
+
+
+def test_a_state_of_another_run_is_refused() -> None:
+    def recorder(
+        symbols: tuple[str, ...] = BARS.symbols, capital: float = 1e5, sessions: Sessions | None = DAYS
+    ) -> RunRecorder:
+        return RunRecorder(None, symbols, capital, book(len(symbols)), sessions)
+
+    first = recorder()
+    for step in steps(HOURS, TARGETS):
+        first.write(step)
+    state = first.snapshot()
+    recorder().restore(state)
+    later = Sessions(DAYS.opens[3:], DAYS.closes[3:])
+    for other in (recorder(("S0", "T1")), recorder(capital=1.0), recorder(sessions=later), recorder(sessions=None)):
+        with pytest.raises(DataError, match="snapshot"):
+            other.restore(state)
+    with pytest.raises(DataError, match="snapshot"):
+        RunRecorder(None, BARS.symbols, 1e5, TradeBook([1.0, 2.0]), DAYS).restore(state)
+    for damaged in (b"", state[:-1]):
+        with pytest.raises(DataError, match="snapshot"):
+            recorder().restore(damaged)
+    with pytest.raises(UsageError, match="holds a run already"):
+        first.restore(state)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.errors import DataError
 from engine.records import FILL, POSITION, Reason, Records, Role
 from portfolio.trades import TradeBook
 
@@ -134,6 +135,26 @@ def test_round_trips_agree_with_lots_in_fractions(orders: list[tuple[int, int, i
         + sum((p["mark"] - p["avg_price"]) * p["quantity"] * m for p, m in zip(positions, MULTIPLIERS, strict=True)),
         abs=1e-6,
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(ORDERS, st.integers(0, 40))
+def test_a_snapshot_goes_on_with_the_same_trades(orders: list[tuple[int, int, int, int]], at: int) -> None:
+    fills, positions = fills_of(orders)
+    whole, first, second = (TradeBook(MULTIPLIERS) for _ in range(3))
+    before, stats = first.update(fills[:at]), second.stats
+    second.restore(first.snapshot())
+    assert second.snapshot() == first.snapshot()
+    trades = np.concatenate([before, second.update(fills[at:])])
+    assert trades.tobytes() == whole.update(fills).tobytes()
+    assert second.open_trades(positions, 9, 7).tobytes() == whole.open_trades(positions, 9, 7).tobytes()
+    assert stats.tobytes() == whole.stats.tobytes()
+    assert second.snapshot() == whole.snapshot()
+
+
+def test_a_book_of_other_contracts_is_refused() -> None:
+    with pytest.raises(DataError, match="other settings"):
+        TradeBook((10, 4)).restore(TradeBook(MULTIPLIERS).snapshot())
 
 
 def longest(flags: list[bool]) -> int:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.calendar import Sessions
+from engine.errors import DataError
 from engine.recording.records import CLOSED_ORDER
 from engine.recording.tallies import OrderFolder, Rows, RowTallies
 from engine.records import ORDER_EVENT, OrderEventKind, OrderType, Reason, Role
@@ -50,6 +51,35 @@ def test_any_blocking_gives_the_same_bits(sizes: list[int], seed: int) -> None:
     for start, stop in pairwise(edges):
         parts.update(cut(rows, start, stop))
     assert state(whole) == state(parts)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 97), st.integers(0, 5))
+def test_a_snapshot_goes_on_with_the_same_bits(at: int, seed: int) -> None:
+    """Also of a chart whose points have merged: 97 rows in 16 points."""
+    rng = np.random.default_rng(seed)
+    bars = rng.normal(100, 1, (97, 2, 4))
+    bars[rng.random((97, 2)) < 0.3] = np.nan
+    rows = rows_of(1000 + np.cumsum(rng.normal(0, 5, 97)), bars, rng.normal(0, 500, 97).clip(0))
+    first, second = (RowTallies(2, 1000.0, None, chart_points=16) for _ in range(2))
+    first.update(cut(rows, 0, at))
+    second.restore(first.snapshot())
+    assert second.snapshot() == first.snapshot()
+    for tallies in (first, second):
+        tallies.update(cut(rows, at, 97))
+    assert state(first) == state(second)
+    assert first.snapshot() == second.snapshot()
+
+
+def test_tallies_of_another_kind_are_refused() -> None:
+    state_of_two = RowTallies(2, 1000.0, None, chart_points=16).snapshot()
+    for other in (
+        RowTallies(1, 1000.0, None, chart_points=16),
+        RowTallies(2, 999.0, None, chart_points=16),
+        RowTallies(2, 1000.0, None, chart_points=18),
+    ):
+        with pytest.raises(DataError, match="snapshot"):
+            other.restore(state_of_two)
 
 
 @settings(max_examples=60, deadline=None)
