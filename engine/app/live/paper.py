@@ -20,7 +20,7 @@ from engine.app.live.intake import Intake
 from engine.app.live.letters import FileSink, Relay
 from engine.app.live.opening import Opened, open_session
 from engine.app.live.session import Ended, Session
-from engine.app.live.sources import open_dead_letter_sink, open_source, timeframe_of, traded
+from engine.app.live.sources import dead_letter_sink, open_source, timeframe_of, traded
 from engine.app.live.status import state_word, status_of
 from engine.app.live.watching import Alerting, Measuring
 from engine.app.loop import Screen
@@ -179,12 +179,13 @@ def _not_ready(session: Session) -> str | None:
 
 async def _say(session: Session, heartbeat: Heartbeat) -> None:
     """Keep the heartbeat's words true."""
+    ready = False
     while True:
         text = f"{state_word(session)}, row {session.trader.next_seq}, {session.source.status}"
-        if _not_ready(session) is None:
+        if not ready and _not_ready(session) is None:
+            ready = True
             heartbeat.ready(text)
-        else:
-            heartbeat.say(text)
+        heartbeat.say(text)
         await asyncio.sleep(1.0)
 
 
@@ -226,4 +227,4 @@ def _signals(session: Session) -> Iterator[None]:
 
 def _sink(config: PaperConfig, folder: Path) -> DeadLetterSink:
     topic = config.feed.dead_letter_topic
-    return FileSink(folder / DEAD_LETTERS) if topic is None else open_dead_letter_sink(config.feed, topic)
+    return FileSink(folder / DEAD_LETTERS) if topic is None else dead_letter_sink(config.feed, topic)

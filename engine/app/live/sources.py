@@ -6,10 +6,10 @@ from pathlib import Path
 
 from engine.app.backtest import prepare
 from engine.app.config import BacktestConfig, RunConfig
-from engine.app.live.config import PaperConfig
+from engine.app.live.config import FeedConfig, PaperConfig
 from engine.errors import UsageError
 from engine.instruments import Instrument
-from feeds.live.source import LiveSource
+from feeds.live.source import DeadLetterSink, LiveSource
 from feeds.quarantine import Quarantine
 
 QUARANTINE = "quarantine.jsonl"
@@ -29,3 +29,16 @@ def traded(config: PaperConfig, source: LiveSource) -> dict[str, Instrument]:
             hint="messages carry the symbol in the field `symbol`",
         )
     return {symbol: config.instrument_for(symbol) for symbol in symbols}
+
+
+def timeframe_of(config: PaperConfig, source: LiveSource) -> int:
+    """Length of the bars, nanoseconds: a file's own, else the configured one."""
+    return int(getattr(source, "timeframe_ns", config.feed.timeframe_ns))
+
+
+def open_source(config: PaperConfig, folder: Path) -> LiveSource:
+    raise NotImplementedError
+
+
+def dead_letter_sink(config: FeedConfig, topic: str) -> DeadLetterSink:
+    raise NotImplementedError
