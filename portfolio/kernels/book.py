@@ -125,13 +125,6 @@ def finish(book: Book, ts: int, k: int, kind: int, reason: int) -> None:
 
 
 @inlined
-def only_reduces(book: Book, symbol: int, side: int, quantity: float) -> bool:
-    """Whether an order leads towards a position of zero and not beyond; any that is not a number does not."""
-    held = book.positions[symbol].quantity
-    return side * held < 0.0 and quantity < abs(held) + 0.5 * book.instruments[symbol].size_step
-
-
-@inlined
 def new_order(book: Book, ts: int, symbol: int, side: int, order_type: int, quantity: float, role: int) -> int:
     """Append a blank working order with the next id; returns its place in the table."""
     account = book.account[0]

@@ -27,7 +27,6 @@ from portfolio.kernels.book import (
     finish,
     floor_step,
     new_order,
-    only_reduces,
     working_price,
 )
 
@@ -197,10 +196,12 @@ def reject(book: Book, command: Any, ts: int, reason: int) -> None:
 
 @inlined
 def refused_by_pause(book: Book, command: Any, side: int, quantity: float) -> bool:
-    """Whether the account is paused and an order could raise risk."""
+    """Whether the account is paused and an order does more than lead its position towards zero."""
     if not book.account[0].paused or command.reduce_only:
         return False
-    return not only_reduces(book, command.symbol, side, quantity)
+    held = book.positions[command.symbol].quantity
+    reduces = side * held < 0.0 and quantity < abs(held) + 0.5 * book.instruments[command.symbol].size_step
+    return not reduces  # a size that is not a number does not reduce
 
 
 @inlined

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.compiled import kernel
 from engine.records import Operation, Reason, Role
-from portfolio.kernels.book import CANCELLED, DONE, ENTRY, Book, compact, finish, only_reduces
+from portfolio.kernels.book import CANCELLED, DONE, ENTRY, Book, compact, finish
 from portfolio.kernels.row import close_book, halt
 
 PAUSE = int(Operation.PAUSE)
@@ -21,13 +21,14 @@ CLOSING = int(Role.FLATTEN)
 
 @kernel
 def pause(book: Book, ts: int) -> None:
-    """Let nothing raise risk: an agent's working orders only reduce from here on, or are cancelled."""
+    """Let nothing raise risk: an agent's working orders only close from here on, or are cancelled."""
     book.account[0].paused = 1
     for k in range(book.account[0].orders):
         order = book.orders[k]
         if order.state == DONE or order.role != ENTRY or order.reduce_only:
             continue
-        if only_reduces(book, order.symbol, order.side, order.quantity - order.filled):
+        if order.side * book.positions[order.symbol].quantity < 0.0:
+            # an exit under way goes on, a flip as far as flat: its agent may have given up the stop already
             order.reduce_only = 1
         else:
             finish(book, ts, k, CANCELLED, PAUSED)

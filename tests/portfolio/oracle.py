@@ -276,22 +276,19 @@ class OracleSimulator(OracleMarket):
                 return self._reset_halt()
         return True
 
-    def _only_reduces(self, symbol: int, side: int, size: Decimal) -> bool:
-        held = self.positions[symbol].quantity
-        return size.is_finite() and side == -sign(held) and size <= abs(held)
-
     def _refused_by_pause(self, command: Command, side: int, size: Decimal) -> bool:
-        return self.paused and not command.reduce_only and not self._only_reduces(command.symbol, side, size)
+        held = self.positions[command.symbol].quantity
+        reduces = size.is_finite() and side == -sign(held) and size <= abs(held)
+        return self.paused and not command.reduce_only and not reduces
 
     def _pause(self) -> None:
         self.paused = True
         for order in list(self.working.values()):
-            if order.role != Role.ENTRY:
-                continue
-            if self._only_reduces(order.symbol, order.side, order.left):
-                order.reduce_only = True
-            elif not order.reduce_only:
-                self._end(order, OrderEventKind.CANCELLED, Reason.PAUSED)
+            if order.role == Role.ENTRY and not order.reduce_only:
+                if order.side == -sign(self.positions[order.symbol].quantity):
+                    order.reduce_only = True
+                else:
+                    self._end(order, OrderEventKind.CANCELLED, Reason.PAUSED)
 
     def _reset_halt(self) -> bool:
         open_book = bool(self.working) or any(position.quantity for position in self.positions)

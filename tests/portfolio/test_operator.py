@@ -72,7 +72,7 @@ def scenario(
 def test_a_pause_cancels_what_could_open_and_keeps_the_bracket(run: Run) -> None:
     orders = {
         0: [market(2, stop_loss=95.0, take_profit=150.0)],  # legs 2 and 3
-        1: [limit(1, 90.0), stop(-3, 85.0), limit(-9, 130.0, reduce_only=1)],
+        1: [limit(1, 90.0), stop(3, 115.0), limit(-9, 130.0, reduce_only=1)],
     }
     outcome = run(scenario([FLAT, FLAT, WIDE], orders, {1: [PAUSE]}))
     assert fills(outcome) == [(1, 2, 100.0), (2, -2, 95.0)]
@@ -90,13 +90,11 @@ def test_an_exit_under_way_works_on_but_opens_nothing_once_the_stop_was_first(ru
     assert ends(by_stop)[-1] == (3, CANCELLED, Reason.REDUCE_ONLY)
 
 
-def test_what_is_unfilled_of_an_exit_decides(run: Run) -> None:
-    config = PortfolioConfig(execution=Execution(participation=0.5))
-    thin = (100.0, 101.0, 99.0, 100.0, 6.0)
-    # 3 of a sale of 8 fill in row 2 and leave 2: what is left, 5, would end short.
-    outcome = run(scenario([FLAT, FLAT, thin, FLAT], {0: [market(5)], 1: [market(-8)]}, {2: [PAUSE]}, config))
-    assert fills(outcome) == [(1, 5, 100.0), (2, -3, 100.0)]
-    assert ends(outcome) == [(2, CANCELLED, Reason.PAUSED)]
+def test_a_flip_under_way_ends_flat(run: Run) -> None:
+    orders = {0: [market(5)], 1: [Command(kind=CommandKind.CANCEL_ALL), target(-3.0)]}
+    outcome = run(scenario([FLAT] * 4, orders, {1: [PAUSE]}))
+    assert fills(outcome) == [(1, 5, 100.0), (2, -5, 100.0)]
+    assert ends(outcome) == [(2, CANCELLED, Reason.REDUCE_ONLY)]
 
 
 def test_while_paused_a_position_may_shrink_and_nothing_else(run: Run) -> None:
