@@ -78,17 +78,14 @@ class Placed:
     notice: str | None = None
 
 
-def place(name: str, mark: Mark, start: int, end: int) -> Placed:
+def place(name: str, mark: Mark, start: int) -> Placed:
     """Find a place in a log as it is now.
 
     Args:
         name: Partition, for the notice.
         mark: Where we were.
         start: Offset of the first message there is.
-        end: Offset that the next message will get.
     """
-    if end < mark.next:
-        return Placed(start, Mark(start), notice=replaced(name, f"it ends at {end}, and {mark.next} was expected"))
     if start > mark.next:
         lost = start - mark.next
         words = f"{name}: {lost:,} message{'s are' if lost > 1 else ' is'} lost: the log begins at {start} now, "
@@ -98,6 +95,9 @@ def place(name: str, mark: Mark, start: int, end: int) -> Placed:
     return Placed(mark.next - 1, mark, check=True)
 
 
-def replaced(name: str, why: str) -> str:
-    """What is said when the log is not the one that was read before."""
-    return f"{name}: the log was replaced or cut ({why}); going on from its earliest message"
+def place_anew(name: str, mark: Mark, start: int, why: str) -> Placed:
+    """Begin a log from its start because our place in it is not there."""
+    if start > mark.next:
+        return place(name, mark, start)
+    notice = f"{name}: the log was replaced or cut ({why}); going on from its earliest message"
+    return Placed(start, Mark(start), notice=notice)

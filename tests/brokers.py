@@ -1,0 +1,237 @@
+"""Real brokers for tests, on free loopback ports, and a proxy that cuts their connections.
+
+GRANDMODEL_TEST_KAFKA and GRANDMODEL_TEST_MQTT (host:port) point the same tests at brokers that run already; tests
+that kill their broker are skipped then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from feeds.live.broker import HOST, EmbeddedBroker, find_broker, free_port
+from feeds.live.kafka_client import ensure_topic
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+PASSWORDS = shutil.which("mosquitto_passwd")
+OPENSSL = shutil.which("openssl")
+
+
+@dataclass(frozen=True)
+class KafkaHelper:
+    """Topics and messages at a broker, host:port, for arranging and checking."""
+
+    servers: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"bootstrap_servers": self.servers.split(","), "request_timeout_ms": 5000}
+
+    async def topic(self, partitions: int = 1, name: str | None = None) -> str:
+        """A new topic, of a name that no other test uses."""
+        name = name or unique("test")
+        await ensure_topic(self.settings, name, partitions)
+        return name
+
+    async def send(self, topic: str, payloads: Sequence[bytes], partition: int = 0) -> None:
+        producer = AIOKafkaProducer(**self.settings, acks="all", enable_idempotence=False)
+        await producer.start()
+        try:
+            sent = [await producer.send(topic, payload, partition=partition) for payload in payloads]
+            await asyncio.gather(*sent)
+        finally:
+            await producer.stop()
+
+
+class Proxy:
+    """Passes connections on to a port, until it is told to cut or to refuse them."""
+
+    def __init__(self, target: int, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.accepted = 0
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, HOST, self.port)
+
+    async def refuse(self) -> None:
+        """Cut everything and take nothing new, until `start`."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.cut()
+
+    def cut(self) -> None:
+        """End the connections there are, without ceremony."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection(HOST, self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        pair = {writer, inner_writer}
+        self._writers |= pair
+        try:
+            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        finally:
+            self._writers -= pair
+            for one in pair:
+                one.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.refuse()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.transport.abort()
+
+
+class Mosquitto:
+    """An MQTT broker whose sessions outlive it, as they do where it is used in earnest."""
+
+    def __init__(self, folder: Path, lines: Sequence[str] = (), port: int | None = None) -> None:
+        self.port = port or free_port()
+        self._folder = folder
+        self._lines = lines
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def server(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def start(self) -> None:
+        lines = [
+            f"listener {self.port} {HOST}",
+            *(self._lines or ["allow_anonymous true"]),
+            "persistence true",
+            f"persistence_location {self._folder}/",
+            "autosave_interval 1",
+            "autosave_on_changes true",
+            *(["user root"] if os.geteuid() == 0 else []),
+        ]
+        config = self._folder / "mosquitto.conf"
+        config.write_text("\n".join(lines) + "\n")
+        with (self._folder / "mosquitto.log").open("ab") as log:
+            self._process = subprocess.Popen([str(MOSQUITTO), "-c", str(config)], stdout=log, stderr=log)
+        wait_for_port(self.port)
+
+    def stop(self) -> None:
+        """End it so that it saves its sessions."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
+
+
+def wait_for_port(port: int, seconds: float = 15.0) -> None:
+    """Wait until something accepts connections on a loopback port."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with socket.create_connection((HOST, port), timeout=1.0):
+                return
+        except OSError:
+            assert time.monotonic() < deadline, f"nothing listens on port {port}"
+            time.sleep(0.02)
+
+
+def certificates(folder: Path) -> Mapping[str, Path]:
+    """A certificate for localhost and its key, signed by itself, and so its own authority."""
+    key, certificate = folder / "key.pem", folder / "cert.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", f"subjectAltName=DNS:localhost,IP:{HOST}"]
+    command = [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    return {"key": key, "cert": certificate}
+
+
+def need_tansu() -> None:
+    """Skip a test that must start, kill or restart Kafka's stand-in."""
+    if "GRANDMODEL_TEST_KAFKA" in os.environ:
+        pytest.skip("the broker of GRANDMODEL_TEST_KAFKA is not ours to kill")
+    if find_broker() is None:
+        pytest.skip("tansu is not installed: pip install 'grandmodel[broker]'")
+
+
+def need_mosquitto(mine: bool = True) -> None:
+    """Skip a test that must start, kill or restart mosquitto."""
+    if mine and "GRANDMODEL_TEST_MQTT" in os.environ:
+        pytest.skip("the broker of GRANDMODEL_TEST_MQTT is not ours to kill")
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed: apt-get install mosquitto")
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaHelper]:
+    """A Kafka broker that all tests share; each makes topics of its own."""
+    if given := os.environ.get("GRANDMODEL_TEST_KAFKA"):
+        yield KafkaHelper(given)
+        return
+    need_tansu()
+    with EmbeddedBroker() as broker:
+        yield KafkaHelper(broker.address)
+
+
+@pytest.fixture(scope="session")
+def mqtt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Host and port of an MQTT broker that all tests share; each uses topics of its own."""
+    if given := os.environ.get("GRANDMODEL_TEST_MQTT"):
+        yield given
+        return
+    need_mosquitto()
+    with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as broker:
+        yield broker.server
+
+
+@pytest.fixture
+async def kafka_behind_proxy() -> AsyncIterator[tuple[EmbeddedBroker, Proxy, KafkaHelper]]:
+    """A broker that clients reach through a proxy only; the helper goes the direct way in."""
+    need_tansu()
+    proxied = free_port()
+    with EmbeddedBroker(advertised_port=proxied) as broker:
+        async with Proxy(broker.port, proxied) as proxy:
+            yield broker, proxy, KafkaHelper(f"{HOST}:{proxied}")
+
+
+def unique(prefix: str) -> str:
+    """A name that no other test of this run or of an earlier one uses."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"

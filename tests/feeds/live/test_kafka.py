@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import DataError, UsageError
+from feeds.live.address import parse_address
+from feeds.live.broker import EmbeddedBroker, free_port
+from feeds.live.kafka import KafkaSource
+from feeds.live.kafka_client import cause_of, client_settings, is_login_error
+from feeds.live.kafka_marks import Mark, place, place_anew, read_marks
+from feeds.live.options import SourceOptions, backoff
+from feeds.live.source import Delivery, LiveSource, Record
+from tests.brokers import KafkaHelper, Proxy, kafka, kafka_behind_proxy, need_tansu
+
+__all__ = ["kafka", "kafka_behind_proxy"]  # fixtures
+
+FAST = SourceOptions(connect_timeout_s=20, longest_retry_s=0.2, quiet_after_s=0.5, refresh_s=0.5)
+
+
+def source_of(helper: KafkaHelper, topic: str, query: str = "", options: SourceOptions = FAST) -> KafkaSource:
+    return KafkaSource(parse_address(f"kafka://{helper.servers}/{topic}{query}"), options)
+
+
+async def collect(
+    source: LiveSource, positions: dict[str, str], enough: Callable[[list[Record], Delivery], bool], seconds: float = 30
+) -> list[Record]:
+    """Take deliveries until there is enough; `positions` moves along, as a journal's would."""
+    records: list[Record] = []
+    async with asyncio.timeout(seconds), aclosing(source.deliveries(dict(positions))) as stream:  # type: ignore[type-var]
+        async for delivery in stream:
+            records += delivery.records
+            positions |= delivery.positions
+            await source.settle(delivery)
+            if enough(records, delivery):
+                break
+    await source.close()
+    return records
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.02)
+
+
+def count(wanted: int) -> Callable[[list[Record], Delivery], bool]:
+    return lambda records, delivery: len(records) >= wanted
+
+
+def payloads(records: Sequence[Record], partition: str | None = None) -> list[bytes]:
+    return [record.payload for record in records if partition in {None, record.partition}]
+
+
+def numbers(start: int, stop: int) -> list[bytes]:
+    return [b"message %d" % number for number in range(start, stop)]
+
+
+async def test_every_partition_arrives_in_its_order(kafka: KafkaHelper) -> None:
+    topic = await kafka.topic(partitions=3)
+    for partition in range(3):
+        await kafka.send(topic, numbers(partition * 100, partition * 100 + 50), partition)
+    source = source_of(kafka, topic, options=FAST.model_copy(update={"max_records": 7}))
+    seen: list[Delivery] = []
+
+    def enough(records: list[Record], delivery: Delivery) -> bool:
+        seen.append(delivery)
+        return len(records) == 150
+
+    records = await collect(source, {}, enough)
+    for partition in range(3):
+        name = f"{topic}/{partition}"
+        assert payloads(records, name) == numbers(partition * 100, partition * 100 + 50)
+        assert [record.offset for record in records if record.partition == name] == list(range(50))
+    assert max(len(delivery.records) for delivery in seen) <= 7
+    assert seen[-1].partitions == {f"{topic}/{partition}" for partition in range(3)}
+
+
+async def test_goes_on_behind_what_was_committed(kafka: KafkaHelper) -> None:
+    topic = await kafka.topic(partitions=2)
+    await kafka.send(topic, numbers(0, 30))
+    await kafka.send(topic, numbers(100, 130), partition=1)
+    positions: dict[str, str] = {}
+    source = source_of(kafka, topic, options=FAST.model_copy(update={"max_records": 4}))
+    first = await collect(source, positions, count(10))
+    assert 10 <= len(first) < 60
+    await kafka.send(topic, numbers(30, 35))
+    again = source_of(kafka, topic)
+    rest = await collect(again, positions, count(65 - len(first)))
+    assert payloads([*first, *rest], f"{topic}/0") == numbers(0, 35)
+    assert payloads([*first, *rest], f"{topic}/1") == numbers(100, 130)
+    assert not again.notices
+
+
+async def test_from_latest_holds_its_place_before_the_first_message(kafka: KafkaHelper) -> None:
+    topic = await kafka.topic()
+    await kafka.send(topic, numbers(0, 5))
+    positions: dict[str, str] = {}
+    assert await collect(source_of(kafka, topic, "?from=latest"), positions, lambda _, last: bool(last.positions)) == []
+    await kafka.send(topic, numbers(5, 8))  # while nobody reads
+    records = await collect(source_of(kafka, topic, "?from=latest"), positions, count(3))
+    assert payloads(records) == numbers(5, 8)
+
+
+@pytest.mark.parametrize(("moment", "expected"), [("2001-01-01", 5), ("2999-01-01", 0)])
+async def test_from_a_time(kafka: KafkaHelper, moment: str, expected: int) -> None:
+    topic = await kafka.topic()
+    await kafka.send(topic, numbers(0, 5))
+    source = source_of(kafka, topic, f"?from={moment}")
+    assert len(await collect(source, {}, lambda _, delivery: bool(delivery.quiet))) == expected
+
+
+async def test_quiet_only_after_silence_at_the_end_of_the_log(kafka: KafkaHelper) -> None:
+    topic = await kafka.topic(partitions=2)
+    await kafka.send(topic, numbers(0, 5))
+    everything, quiet_with_message = {f"{topic}/0", f"{topic}/1"}, None
+    async with asyncio.timeout(30), aclosing(source_of(kafka, topic).deliveries({})) as stream:
+        async for delivery in stream:
+            assert not delivery.quiet & {record.partition for record in delivery.records}
+            if payloads(delivery.records) == numbers(5, 6):
+                quiet_with_message = delivery.quiet
+            elif delivery.quiet == everything:
+                if quiet_with_message is not None:
+                    break
+                await kafka.send(topic, numbers(5, 6), partition=1)
+    assert quiet_with_message == {f"{topic}/0"}
+
+
+async def test_new_partitions_are_found_and_read_from_their_start() -> None:
+    # an absent topic is the one kind of growth that every broker here can do: it begins with none and gets some
+    need_tansu()
+    with EmbeddedBroker() as broker:
+        helper = KafkaHelper(broker.address)
+        source = source_of(helper, "bars", "?from=latest")
+        positions: dict[str, str] = {"bars/0": Mark(0).text}
+        reading = asyncio.ensure_future(collect(source, positions, count(4)))
+        await until(lambda: source.status == "waiting for the topic bars")
+        await helper.topic(2, "bars")
+        await helper.send("bars", numbers(0, 2))
+        await helper.send("bars", numbers(2, 4), partition=1)
+        assert sorted(payloads(await reading)) == numbers(0, 4)
+        assert positions.keys() == {"bars/0", "bars/1"}
+
+
+async def test_a_connection_that_is_cut_loses_and_doubles_nothing(
+    kafka_behind_proxy: tuple[EmbeddedBroker, Proxy, KafkaHelper],
+) -> None:
+    _, proxy, helper = kafka_behind_proxy
+    topic = await helper.topic()
+    await helper.send(topic, numbers(0, 10))
+    source, records = source_of(helper, topic), list[Record]()
+    reading = asyncio.ensure_future(collect(source, {}, lambda found, _: bool(records.extend(found[len(records) :]))))
+    async with asyncio.timeout(40):
+        await until(lambda: len(records) == 10)
+        await proxy.refuse()
+        await until(lambda: not source.connected and "cannot reach" in source.status)
+        await proxy.start()
+        await helper.send(topic, numbers(10, 20))
+        await until(lambda: len(records) == 20 and source.connected)
+        proxy.cut()
+        await helper.send(topic, numbers(20, 30))
+        await until(lambda: len(records) >= 30)
+        await source.close()
+        await reading
+    assert payloads(records) == numbers(0, 30)
+    assert not source.notices
+
+
+async def test_a_broker_that_comes_back_empty_is_read_from_its_start_and_announced() -> None:
+    need_tansu()
+    broker = EmbeddedBroker()
+    helper = KafkaHelper(broker.address)
+    broker.start()
+    try:
+        await helper.topic(1, "bars")
+        await helper.send("bars", numbers(0, 10))
+        source, records, generation = source_of(helper, "bars"), list[Record](), 0
+        async with asyncio.timeout(40), aclosing(source.deliveries({})) as stream:
+            async for delivery in stream:
+                records += delivery.records
+                if len(records) == (10, 13, 33)[generation]:
+                    if generation == 2:
+                        break
+                    generation += 1
+                    broker.stop()
+                    broker.start()
+                    await helper.topic(1, "bars")
+                    # first a log that is shorter than our place in it, then one that is longer
+                    await helper.send("bars", numbers(100, 103) if generation == 1 else numbers(200, 220))
+        assert payloads(records) == [*numbers(0, 10), *numbers(100, 103), *numbers(200, 220)]
+        assert len(source.notices) == 2
+        assert "ends at 3, and 10 was expected" in source.notices[0]
+        assert "its message 2 is not the one" in source.notices[1]
+    finally:
+        broker.stop()
+
+
+async def test_a_replaced_log_is_noticed_after_a_restart_too(kafka: KafkaHelper) -> None:
+    topic = await kafka.topic()
+    await kafka.send(topic, numbers(0, 5))
+    source = source_of(kafka, topic)
+    positions = {f"{topic}/0": Mark.after(2, b"another message").text}
+    assert payloads(await collect(source, positions, count(5))) == numbers(0, 5)
+    assert len(source.notices) == 1
+    assert read_marks(positions) == {f"{topic}/0": Mark.after(4, b"message 4")}
+
+
+async def test_says_what_to_do_when_it_cannot_connect(kafka: KafkaHelper) -> None:
+    impatient = FAST.model_copy(update={"connect_timeout_s": 0.4})
+    nobody = KafkaSource(parse_address(f"kafka://127.0.0.1:{free_port()}/bars"), impatient)
+    with pytest.raises(UsageError, match="cannot connect to Kafka") as caught:
+        await collect(nobody, {}, count(1))
+    assert "refused" in str(caught.value) or "Connect call failed" in str(caught.value)
+    with pytest.raises(UsageError, match="there is no topic nothing") as caught:
+        await collect(source_of(kafka, "nothing", options=impatient), {}, count(1))
+    assert "grandmodel publish" in str(caught.value)
+
+
+async def test_the_client_library_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    nobody = KafkaSource(
+        parse_address(f"kafka://127.0.0.1:{free_port()}/bars"), FAST.model_copy(update={"connect_timeout_s": 0.3})
+    )
+    with pytest.raises(UsageError):
+        await collect(nobody, {}, count(1))
+    assert "Traceback" not in capfd.readouterr().err
+    assert isinstance(cause_of(ValueError()), OSError)
+    assert not is_login_error(cause_of(ValueError()))
+
+
+async def test_positions_of_another_making_are_refused(kafka: KafkaHelper) -> None:
+    topic = await kafka.topic()
+    with pytest.raises(DataError, match="cannot be read"):
+        await collect(source_of(kafka, topic), {f"{topic}/0": "12"}, count(1))
+
+
+def test_login_and_encryption_reach_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")
+    login = "username=me&password=env:KAFKA_PASSWORD"
+    plain = client_settings(parse_address(f"kafka://h/t?{login}"))
+    assert (plain["security_protocol"], plain["sasl_mechanism"]) == ("SASL_PLAINTEXT", "PLAIN")
+    assert (plain["sasl_plain_username"], plain["sasl_plain_password"]) == ("me", "hunter2")
+    both = client_settings(parse_address(f"kafkas://h/t?{login}&sasl_mechanism=SCRAM-SHA-512&verify=false"))
+    assert (both["security_protocol"], both["sasl_mechanism"]) == ("SASL_SSL", "SCRAM-SHA-512")
+    assert both["ssl_context"].verify_mode == ssl.CERT_NONE
+    strict = client_settings(parse_address("kafkas://h/t"))
+    assert strict["security_protocol"] == "SSL"
+    assert strict["ssl_context"].verify_mode == ssl.CERT_REQUIRED and strict["ssl_context"].check_hostname
+    for key in ("ca_file", "cert_file"):
+        with pytest.raises(UsageError, match="certificate") as caught:
+            client_settings(parse_address(f"kafkas://h/t?{key}={tmp_path}/none.pem"))
+        assert "none.pem" in str(caught.value)
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 2**32 - 1))
+def test_a_place_is_inside_the_log_and_silence_means_nothing_is_lost(
+    following: int, start: int, crc: int | None
+) -> None:
+    mark = Mark(following, crc if following else None)
+    placed = place("bars/0", mark, start)
+    assert placed.seek >= start
+    assert (placed.notice is None) == (start <= following)
+    assert placed.mark.next == max(start, following)
+    assert placed.seek == placed.mark.next - placed.check
+    assert placed.check == (mark.crc is not None and start < following)
+    anew = place_anew("bars/0", mark, start, "why")
+    assert anew.seek == anew.mark.next == start and anew.mark.crc is None
+    assert anew.notice == placed.notice or ("why" in str(anew.notice) and start <= following)
+
+
+@given(st.integers(0, 2**62), st.binary(max_size=20))
+def test_marks_read_back_and_know_their_message(offset: int, payload: bytes) -> None:
+    mark = Mark.after(offset, payload)
+    assert read_marks({"t/0": mark.text, "t/1": Mark(offset).text}) == {"t/0": mark, "t/1": Mark(offset)}
+    assert mark.follows(offset, payload)
+    assert not mark.follows(offset, payload + b"x")
+    assert not mark.follows(offset + 1, payload)
+
+
+def test_attempts_grow_apart_up_to_a_limit() -> None:
+    waits = [backoff(attempt, 10.0) for attempt in range(100)]
+    assert waits[:3] == pytest.approx([0.1, 0.2, 0.4])
+    assert waits == sorted(waits) and waits[-1] == 10.0
