@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from feeds.live.broker import HOST, EmbeddedBroker, find_broker, free_port
 from feeds.live.kafka_client import ensure_topic
@@ -45,6 +46,14 @@ class KafkaHelper:
         name = name or unique("test")
         await ensure_topic(self.settings, name, partitions)
         return name
+
+    async def delete(self, topic: str) -> None:
+        admin = AIOKafkaAdminClient(**self.settings)
+        await admin.start()
+        try:
+            await admin.delete_topics([topic])
+        finally:
+            await admin.close()
 
     async def send(self, topic: str, payloads: Sequence[bytes], partition: int = 0) -> None:
         producer = AIOKafkaProducer(**self.settings, acks="all", enable_idempotence=False)

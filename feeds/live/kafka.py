@@ -23,6 +23,7 @@ log = logger("kafka")
 TICK_S = 1.0
 POLL_S = 0.25
 WATCHED_S = 2.0
+MOST_NOTICES = 1000
 
 
 class KafkaSource:
@@ -32,10 +33,6 @@ class KafkaSource:
         address: Of kind `kafka`.
         options: How patient it is.
         now: A clock in seconds that never runs backwards.
-
-    Attributes:
-        notices: What a person should know (messages lost, a log replaced), the oldest first; whoever shows them
-            takes them out.
 
     Raises:
         UsageError: If the password or a certificate cannot be read.
@@ -48,7 +45,7 @@ class KafkaSource:
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.notices: deque[str] = deque(maxlen=1000)
+        self._notices: deque[str] = deque(maxlen=MOST_NOTICES)
         self._address = address
         self._options = options or SourceOptions()
         self._now = now
@@ -70,6 +67,12 @@ class KafkaSource:
     def connected(self) -> bool:
         """Whether messages can come in at this moment."""
         return self._link is not None
+
+    def take_notices(self) -> list[str]:
+        """What a person should know and was not asked for yet: messages lost, a log replaced."""
+        taken = list(self._notices)
+        self._notices.clear()
+        return taken
 
     async def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:
         """Deliver from the given positions on, for ever; see `LiveSource`.
@@ -204,7 +207,7 @@ class KafkaSource:
         self._marks.update(link.marks)
         for notice in link.notices:
             log.warning("log changed", notice=notice)
-            self.notices.append(notice)
+            self._notices.append(notice)
         link.notices.clear()
 
     def _delivery(self, records: list[Record], quiet: frozenset[str]) -> Delivery:

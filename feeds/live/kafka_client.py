@@ -22,6 +22,7 @@ from feeds.live.tls import ssl_context
 
 log = logger("kafka")
 REQUEST_TIMEOUT_MS: Final = 10_000
+MOST_COPIES: Final = 3
 _TOPIC_EXISTS: Final = 36
 _LOGIN_ERRORS = (
     AuthenticationFailedError,
@@ -99,7 +100,7 @@ def client_settings(address: FeedAddress) -> dict[str, Any]:
 
 
 async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) -> bool:
-    """Create a topic if it is missing, with as many copies as the servers keep by default.
+    """Create a topic if it is missing, with a copy on each of up to three servers.
 
     Returns:
         Whether it was created.
@@ -111,7 +112,8 @@ async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) ->
     admin = AIOKafkaAdminClient(**settings)
     try:
         await admin.start()
-        response = await admin.create_topics([NewTopic(topic, partitions, 1)])
+        copies = min(len((await admin.describe_cluster())["brokers"]), MOST_COPIES)
+        response = await admin.create_topics([NewTopic(topic, partitions, copies)])
     finally:
         await admin.close()
     _, code, *said = response.topic_errors[0]

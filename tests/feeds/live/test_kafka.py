@@ -7,14 +7,17 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import DataError, UsageError
+from engine.dead_letter import DeadLetter
+from engine.errors import DataError, GrandModelError, UsageError
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
 from feeds.live.kafka import KafkaSource
 from feeds.live.kafka_client import cause_of, client_settings, is_login_error
+from feeds.live.kafka_letters import KafkaDeadLetters
 from feeds.live.kafka_marks import Mark, place, place_anew, read_marks
 from feeds.live.options import SourceOptions, backoff
 from feeds.live.source import Delivery, LiveSource, Record
@@ -95,7 +98,7 @@ async def test_goes_on_behind_what_was_committed(kafka: KafkaHelper) -> None:
     rest = await collect(again, positions, count(65 - len(first)))
     assert payloads([*first, *rest], f"{topic}/0") == numbers(0, 35)
     assert payloads([*first, *rest], f"{topic}/1") == numbers(100, 130)
-    assert not again.notices
+    assert not again.take_notices()
 
 
 async def test_from_latest_holds_its_place_before_the_first_message(kafka: KafkaHelper) -> None:
@@ -133,19 +136,23 @@ async def test_quiet_only_after_silence_at_the_end_of_the_log(kafka: KafkaHelper
 
 
 async def test_new_partitions_are_found_and_read_from_their_start() -> None:
-    # an absent topic is the one kind of growth that every broker here can do: it begins with none and gets some
     need_tansu()
     with EmbeddedBroker() as broker:
         helper = KafkaHelper(broker.address)
         source = source_of(helper, "bars", "?from=latest")
-        positions: dict[str, str] = {"bars/0": Mark(0).text}
+        positions: dict[str, str] = {}
         reading = asyncio.ensure_future(collect(source, positions, count(4)))
         await until(lambda: source.status == "waiting for the topic bars")
-        await helper.topic(2, "bars")
-        await helper.send("bars", numbers(0, 2))
-        await helper.send("bars", numbers(2, 4), partition=1)
+        await helper.topic(1, "bars")
+        await until(lambda: "bars/0" in positions)
+        # a broker that cannot add partitions gets the topic anew with more of them; we had read nothing of it
+        await helper.delete("bars")
+        await helper.topic(3, "bars")
+        for partition in range(2):
+            await helper.send("bars", numbers(partition * 2, partition * 2 + 2), partition)
         assert sorted(payloads(await reading)) == numbers(0, 4)
-        assert positions.keys() == {"bars/0", "bars/1"}
+        assert positions.keys() == {"bars/0", "bars/1", "bars/2"}
+        assert source.take_notices() == []
 
 
 async def test_a_connection_that_is_cut_loses_and_doubles_nothing(
@@ -169,7 +176,7 @@ async def test_a_connection_that_is_cut_loses_and_doubles_nothing(
         await source.close()
         await reading
     assert payloads(records) == numbers(0, 30)
-    assert not source.notices
+    assert not source.take_notices()
 
 
 async def test_a_broker_that_comes_back_empty_is_read_from_its_start_and_announced() -> None:
@@ -194,9 +201,11 @@ async def test_a_broker_that_comes_back_empty_is_read_from_its_start_and_announc
                     # first a log that is shorter than our place in it, then one that is longer
                     await helper.send("bars", numbers(100, 103) if generation == 1 else numbers(200, 220))
         assert payloads(records) == [*numbers(0, 10), *numbers(100, 103), *numbers(200, 220)]
-        assert len(source.notices) == 2
-        assert "ends at 3, and 10 was expected" in source.notices[0]
-        assert "its message 2 is not the one" in source.notices[1]
+        notices = source.take_notices()
+        assert len(notices) == 2
+        assert source.take_notices() == []
+        assert "ends at 3, and 10 was expected" in notices[0]
+        assert "its message 2 is not the one" in notices[1]
     finally:
         broker.stop()
 
@@ -207,7 +216,7 @@ async def test_a_replaced_log_is_noticed_after_a_restart_too(kafka: KafkaHelper)
     source = source_of(kafka, topic)
     positions = {f"{topic}/0": Mark.after(2, b"another message").text}
     assert payloads(await collect(source, positions, count(5))) == numbers(0, 5)
-    assert len(source.notices) == 1
+    assert len(source.take_notices()) == 1
     assert read_marks(positions) == {f"{topic}/0": Mark.after(4, b"message 4")}
 
 
@@ -286,3 +295,47 @@ def test_attempts_grow_apart_up_to_a_limit() -> None:
     waits = [backoff(attempt, 10.0) for attempt in range(100)]
     assert waits[:3] == pytest.approx([0.1, 0.2, 0.4])
     assert waits == sorted(waits) and waits[-1] == 10.0
+
+
+async def test_refused_messages_go_to_their_own_topic(kafka: KafkaHelper) -> None:
+    topic = await kafka.topic()
+    letters = [
+        (7, DeadLetter(f"{topic}/0", 3, "malformed", "JSON", "a Kü", b"\x00{")),
+        (8, DeadLetter("x", 4, *"abc", b"")),
+    ]
+    sink = KafkaDeadLetters(parse_address(f"kafka://{kafka.servers}/{topic}"))
+    await sink.send([])
+    await sink.send(letters)
+    await sink.send([letters[0]])
+    await sink.close()
+    consumer = AIOKafkaConsumer(sink.topic, **kafka.settings, auto_offset_reset="earliest")
+    await consumer.start()
+    async with asyncio.timeout(20):
+        found = [await consumer.getone() for _ in range(3)]
+    await consumer.stop()
+    assert sink.topic == f"{topic}.dead"
+    assert [(message.key, message.value) for message in found] == [(b"7", b"\x00{"), (b"8", b""), (b"7", b"\x00{")]
+    headers = {key: value.decode() for key, value in found[0].headers}
+    assert headers == {
+        "reason": "malformed",
+        "expected": "JSON",
+        "found": "a Kü",
+        "partition": f"{topic}/0",
+        "offset": "3",
+        "id": f"{topic}/0:3:7",
+    }
+    assert found[0].headers == found[2].headers
+
+
+async def test_letters_that_cannot_be_sent_are_an_error_and_can_be_sent_later() -> None:
+    need_tansu()
+    broker = EmbeddedBroker()
+    sink = KafkaDeadLetters(parse_address(f"kafka://{broker.address}/bars"), "refused")
+    letter = DeadLetter("bars/0", 1, "late", "a", "b", b"c")
+    with pytest.raises(GrandModelError, match="cannot be sent") as caught:
+        await sink.send([(1, letter)])
+    assert "refused" in str(caught.value)
+    with broker:
+        await sink.send([(1, letter)])
+        assert payloads(await collect(source_of(KafkaHelper(broker.address), "refused"), {}, count(1))) == [b"c"]
+        await sink.close()

@@ -1,0 +1,93 @@
+"""Refused messages go to a topic of their own, where whoever produced them can look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from engine.dead_letter import DeadLetter
+from engine.errors import GrandModelError
+from feeds.live.address import FeedAddress
+from feeds.live.kafka_client import cause_of, client_settings, described, ensure_topic, forget_cause
+
+
+class KafkaDeadLetters:
+    """Sends letters to a topic, which is created if it is missing.
+
+    The message is the refused payload; its key is the letter's number in the journal, and the headers say why:
+    `reason`, `expected`, `found`, `partition`, `offset`, and `id`, by which a letter that was sent twice is known.
+
+    Args:
+        address: Of the feed that the messages came from.
+        topic: Where letters go; by default the feed's topic with `.dead` behind it.
+
+    Raises:
+        UsageError: If the password or a certificate cannot be read.
+    """
+
+    def __init__(self, address: FeedAddress, topic: str | None = None) -> None:
+        self.topic = topic or f"{address.topic}.dead"
+        self._address = address
+        self._settings = client_settings(address)
+        self._producer: Any = None
+
+    async def send(self, letters: Sequence[tuple[int, DeadLetter]]) -> None:
+        """Send letters and wait until the broker has them.
+
+        Raises:
+            GrandModelError: If it cannot be reached or refuses one; some may have been sent.
+        """
+        if not letters:
+            return
+        forget_cause()
+        try:
+            producer = await self._started()
+            sent = [
+                await producer.send(
+                    self.topic, letter.payload, key=str(number).encode(), headers=_headers(number, letter)
+                )
+                for number, letter in letters
+            ]
+            await asyncio.gather(*sent)
+        except (KafkaError, OSError) as error:
+            await self.close()
+            raise GrandModelError(
+                "refused messages cannot be sent to their topic",
+                where=f"{self._address.servers}, {self.topic}",
+                found=described(cause_of(error)),
+                hint="they are kept in the journal meanwhile",
+            ) from error
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def _started(self) -> Any:
+        if self._producer is None:
+            await ensure_topic(self._settings, self.topic, 1)
+            producer = AIOKafkaProducer(**self._settings, acks="all", enable_idempotence=False)
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+
+def _headers(number: int, letter: DeadLetter) -> list[tuple[str, bytes]]:
+    texts = {
+        "reason": letter.reason,
+        "expected": letter.expected,
+        "found": letter.found,
+        "partition": letter.partition,
+        "offset": str(letter.offset),
+        "id": f"{letter.partition}:{letter.offset}:{number}",
+    }
+    return [(key, text.encode()) for key, text in texts.items()]
