@@ -21,6 +21,10 @@ CARD_TITLES = (
     "equity", "today", "total", "drawdown", "exposure", "margin", "realized", "fees", "session ends"
 )  # fmt: skip
 MIN_BAR = 10
+ALARM_BADGE = Style(bold=True, color="white", bgcolor="red")
+ENDED_BADGE = Style(bold=True, color="black", bgcolor="cyan")
+WAITING_BADGE = Style(bold=True, color="black", bgcolor="yellow")
+RUNNING_BADGE = Style(bold=True, color="black", bgcolor="green")
 LATE_S = 5.0
 
 
@@ -52,15 +56,21 @@ def header(state: DashboardState, width: int) -> Line:
 
 def status(state: DashboardState) -> tuple[str, Style]:
     """One word or two for how the run stands, and their colours."""
-    if state.account["halted"]:
-        return "HALTED", Style(bold=True, color="white", bgcolor="red")
+    # what a session says of itself holds at once; its account tells the same from the next row on
+    says = state.standing if state.standing not in {"", "stopped"} else None
+    if state.standing == "stuck" and not state.ended:
+        return "STUCK", ALARM_BADGE
+    if state.account["halted"] if says is None else says == "halted":
+        return "HALTED", ALARM_BADGE
     if state.account["liquidating"]:
-        return "MARGIN CALL", Style(bold=True, color="white", bgcolor="red")
-    if state.ended:
-        return "ENDED", Style(bold=True, color="black", bgcolor="cyan")
-    if not state.ready:
-        return "WAITING", Style(bold=True, color="black", bgcolor="yellow")
-    return "RUNNING", Style(bold=True, color="black", bgcolor="green")
+        return "MARGIN CALL", ALARM_BADGE
+    if state.ended or state.standing == "stopped":
+        return "ENDED" if state.ended else "STOPPED", ENDED_BADGE
+    if state.account["paused"] if says is None else says == "paused":
+        return "PAUSED", WAITING_BADGE
+    if not state.ready or says == "waiting":
+        return "WAITING", WAITING_BADGE
+    return "RUNNING", RUNNING_BADGE
 
 
 def progress_line(state: DashboardState, width: int, now: float) -> Line:
@@ -79,18 +89,6 @@ def progress_line(state: DashboardState, width: int, now: float) -> Line:
     bar = max(0, width - width_of(right) - 2)
     full = int(bar * done)
     return spread([Segment(" "), Segment("━" * full, GOOD), Segment("━" * (bar - full), DIM)], right, width)
-
-
-def key_help(width: int, note: str, *, keys: bool) -> Line:
-    """The keys, those that can be read; and a note where there is room for it."""
-    left: Line = []
-    for words in ((" close the dashboard, the run goes on   ", " stop the run"), (" close   ", " stop")):
-        leave = [Segment("q", BOLD), Segment(words[0], DIM)] if keys else []
-        left = [Segment(" "), *leave, Segment("Ctrl-C", BOLD), Segment(words[1], DIM)]
-        if width_of(left) < width:
-            break
-    right = [Segment(f"{note} ", DIM)]
-    return spread(left, right, width) if width_of(left) + width_of(right) < width else fit(left, width)
 
 
 def card_lines(state: DashboardState, width: int) -> list[Line]:
@@ -195,15 +193,18 @@ def _pace_facts(state: DashboardState) -> list[Segment]:
         facts.append(Segment(f"lag {text.duration(state.lag)}", WARN if state.lag > LATE_S else PLAIN))
     if state.quarantined:
         facts.append(Segment(f"{text.count(state.quarantined)} quarantined", WARN))
-    facts.append(Segment(_speed(state), DIM))
+    if speed := _speed(state):
+        facts.append(Segment(speed, DIM))
     if state.rows_missed:
         facts.append(Segment(f"{text.count(state.rows_missed)} not drawn", DIM))
     return facts
 
 
 def _speed(state: DashboardState) -> str:
-    if state.info.live:
+    if state.pace.live:
         return "live"
+    if state.pace.live is None and state.info.pace is None:
+        return "bars of the past" if state.rate is not None else ""
     pace = state.info.pace
     return "full speed" if pace is None else f"{text.quantity(pace)}x real time"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import IO, Any
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.segment import Segment
 
 from engine.dashboard import text
 from engine.dashboard.alerts import Severity
+from engine.dashboard.keys import KeyAction, KeyPad
 from engine.dashboard.state import DashboardState, RunInfo
 from engine.dashboard.terminal import Ink, Outbox, Screen, can_draw, reading_keys
 from engine.dashboard.view import frame, status_line
@@ -52,11 +53,13 @@ class Dashboard:
         console: Where to draw or print.
         clock: Wall time, seconds since 1970.
         stdin: Where keys come from; None for no keys.
+        actions: What keys order, beside the one that closes the screen.
+        attached: Whether it watches a session of another process: closing the screen then ends the watching.
         status_every_s: Seconds between lines where there is no terminal.
         timer: A clock for measuring costs, seconds from anywhere.
 
     Attributes:
-        state: What is shown; `quarantine` and `set_feed` may be called on it.
+        state: What is shown; `quarantine`, `tell`, `set_feed` and `set_standing` may be called on it.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class Dashboard:
         clock: Callable[[], float],
         *,
         stdin: IO[str] | None = None,
+        actions: Mapping[str, KeyAction] | None = None,
+        attached: bool = False,
         status_every_s: float = 5.0,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -73,6 +78,8 @@ class Dashboard:
         self._console = console
         self._clock = clock
         self._stdin = stdin
+        self._attached = attached
+        self._pad = KeyPad(actions or {}, lambda why: self.state.tell(Severity.WARNING, why), timer, attached=attached)
         self._status_every_s = status_every_s
         self._timer = timer
         self._ink = Ink(console)
@@ -89,11 +96,15 @@ class Dashboard:
         consumer = asyncio.create_task(self._consume(steps))
         last = "stopped"
         try:
-            if can_draw(self._console):
+            drawn = can_draw(self._console)
+            if drawn:
                 await self._show(consumer, outbox)
-            await self._tell(consumer, outbox)
-            await consumer
-            last = "ended"
+            if drawn and self._attached and not consumer.done():
+                last = "closed"
+            else:
+                await self._tell(consumer, outbox)
+                await consumer
+                last = "ended"
         except Exception as error:
             # a screen may fail; the run that it shows may not fail with it
             self._say(outbox, f"the dashboard failed, the run goes on: {type(error).__name__}: {error}")
@@ -117,7 +128,7 @@ class Dashboard:
         left = asyncio.Event()
 
         def on_key(key: str) -> None:
-            if key in "qQ":
+            if self._pad.press(key):
                 left.set()
 
         leaving = asyncio.create_task(left.wait())
@@ -131,16 +142,18 @@ class Dashboard:
 
     async def _draw(self, screen: Screen, outbox: Outbox, until: set[asyncio.Task[Any]], *, keys: bool) -> None:
         pause, started, spent = SHORTEST_FRAME_S, self._timer(), 0.0
-        drawn_version, drawn_at, painted_at, drawn_size = -1, float("-inf"), float("-inf"), (0, 0)
+        drawn_version, drawn_at, painted_at, drawn_size = (-1, -1), float("-inf"), float("-inf"), (0, 0)
         while not outbox.failed and not any(task.done() for task in until):
             began, size = self._timer(), (self._console.width, self._console.height)
-            idle = self.state.version == drawn_version and size == drawn_size
+            version = self.state.version, self._pad.version
+            idle = version == drawn_version and size == drawn_size
             if not outbox.busy and (not idle or began - drawn_at >= IDLE_FRAME_S):
                 whole = began - painted_at >= REPAINT_S
                 note = f"drawing takes {text.percent(spent / max(began - started, 1.0), decimals=1)} of the time"
-                lines = frame(self.state, size[0], size[1], self._clock(), note, keys=keys)
+                foot = self._pad.line(size[0], note, keys=keys)
+                lines = frame(self.state, size[0], size[1], self._clock(), foot=foot)
                 screen.draw(lines, size, whole=whole)
-                drawn_version, drawn_at, drawn_size = self.state.version, began, size
+                drawn_version, drawn_at, drawn_size = version, began, size
                 painted_at = began if whole else painted_at
                 cost = self._timer() - began
                 pause, spent = pause_after(cost, DRAW_SHARE, SHORTEST_FRAME_S), spent + cost

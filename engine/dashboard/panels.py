@@ -166,7 +166,7 @@ def fills_panel(state: DashboardState, width: int, height: int) -> list[Line]:
 def alerts_panel(state: DashboardState, width: int, height: int) -> list[Line]:
     """What a person should know, the newest first."""
     alerts = list(state.alerts)
-    if state.account["halted"] or state.account["liquidating"]:
+    if state.account["halted"] or state.account["liquidating"] or state.standing in {"halted", "stuck"}:
         # why nothing trades stays in sight
         alerts.sort(key=lambda alert: alert.severity != Severity.CRITICAL)
     room = max(0, height - 1)

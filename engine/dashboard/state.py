@@ -7,22 +7,20 @@ whatever is counted from rows covers the rows that were seen, and `rows_missed` 
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.blocks import Floats
-from engine.dashboard.alerts import Alerts, alerts_of
+from engine.dashboard.alerts import Alert, Alerts, Severity, alerts_of
 from engine.dashboard.history import EquityHistory
+from engine.dashboard.pace import Pace
 from engine.errors import UsageError
 from engine.records import ACCOUNT, ORDER, POSITION, Records
 from engine.step import StepBlock
 
 FILLS_KEPT = 100
-RATE_WINDOW_S = 0.25
-RATE_MEMORY_S = 2.0
 QUIET_BARS = 3.0
 
 
@@ -39,7 +37,7 @@ class RunInfo:
         currency: Account currency.
         total_rows: Rows of the whole run; None if it has no known end.
         pace: Seconds of data a second; None as fast as possible.
-        live: Whether bars arrive as they close, so that lag is wall time minus close time.
+        live: Whether bars arrive as they close, so that lag is wall time minus close time; None if the bars tell.
         multipliers: Account value of one contract per unit of price, S values; empty means 1.
         tick_sizes: Price steps, S values; empty or 0 leaves the decimals to the price.
     """
@@ -52,7 +50,7 @@ class RunInfo:
     currency: str = "USD"
     total_rows: int | None = None
     pace: float | None = None
-    live: bool = False
+    live: bool | None = False
     multipliers: tuple[float, ...] = ()
     tick_sizes: tuple[float, ...] = ()
 
@@ -100,8 +98,9 @@ class DashboardState:
         alerts: What a person should know, newest first.
         rows: Rows that the run has processed.
         rows_missed: Rows that the screen did not see.
-        rate: Rows a second, smoothed; None until measured.
-        lag: Seconds from the close of the last bar to its arrival here; None if that means nothing.
+        pace: How fast rows come, and whether they come late.
+        standing: How a live session stands, in its own word: trading, waiting, paused, halted, stuck (its journal
+            cannot be written) or stopped; empty where the account tells all there is.
         first_ts, last_ts: Close times of the first and last row seen, nanoseconds UTC; 0 before the first.
         version: Rises whenever anything changes.
     """
@@ -118,11 +117,11 @@ class DashboardState:
         self.alerts = Alerts()
         self.rows = 0
         self.rows_missed = 0
-        self.rate: float | None = None
-        self.lag: float | None = None
+        self.pace = Pace(info.live, info.pace)
         self.first_ts = 0
         self.last_ts = 0
         self.feed = ""
+        self.standing = ""
         self.quarantined = 0
         self.ended = False
         self.version = 0
@@ -130,8 +129,6 @@ class DashboardState:
         self._peak = 0.0
         self._interval_s = 0.0
         self._updated: float | None = None
-        self._rate_from: tuple[float, int] | None = None
-        self._schedule = math.inf
 
     @property
     def ready(self) -> bool:
@@ -166,6 +163,16 @@ class DashboardState:
         return min(1.0, self.rows / total) if total else None
 
     @property
+    def rate(self) -> float | None:
+        """Rows a second, smoothed; None until measured."""
+        return self.pace.rate
+
+    @property
+    def lag(self) -> float | None:
+        """Seconds from the close of the last bar to its arrival here; None if that means nothing."""
+        return self.pace.lag
+
+    @property
     def seconds_left(self) -> float | None:
         """Wall time until the end at the present rate; None if not known."""
         if not self.info.total_rows or not self.rate:
@@ -179,9 +186,23 @@ class DashboardState:
             step: What happened in the rows of a block.
             now: Wall time, seconds since 1970.
         """
-        if not len(step):
-            return
+        if self._take(step):
+            self._updated = now
+            self.pace.measure(now, self.rows, self.last_ts)
+
+    def recall(self, step: StepBlock) -> None:
+        """Take in a step from before the screen was there: nothing is measured by when it comes."""
+        self._take(step)
+
+    def tell(self, severity: Severity, text: str, ts_event: int | None = None) -> None:
+        """Show something that a person should know; it happened after the last row seen, if no time is given."""
+        self.alerts.add(Alert(self.last_ts if ts_event is None else ts_event, severity, text))
+        self.version += 1
+
+    def _take(self, step: StepBlock) -> bool:
         start, end = step.bars.seq, step.bars.seq + len(step)
+        if not len(step) or end <= self.rows:
+            return False
         self.rows_missed += max(0, start - self.rows)
         equity = np.ascontiguousarray(step.column("equity"))
         before = self.account if self.ready else None
@@ -192,10 +213,11 @@ class DashboardState:
         self.positions, self.orders = step.position_records, step.orders
         self.fills_seen += len(step.fills)
         self.fills.extendleft(step.fills[-FILLS_KEPT:].copy())
-        self._follow_time(step, now)
+        self._follow_time(step)
         for alert in alerts_of(step, before, self.info.symbols):
             self.alerts.add(alert)
         self.version += 1
+        return True
 
     def quarantine(self, what: str, count: int = 1) -> None:
         """Show that bad input was put aside: `what` says where and why."""
@@ -205,8 +227,13 @@ class DashboardState:
 
     def set_feed(self, status: str) -> None:
         """Show what the feed says of itself in a few words; an empty text shows what the bars tell."""
+        self.version += status != self.feed
         self.feed = status
-        self.version += 1
+
+    def set_standing(self, word: str) -> None:
+        """Show how a live session says that it stands."""
+        self.version += word != self.standing
+        self.standing = word
 
     def end(self) -> None:
         """The stream has ended: nothing will follow."""
@@ -218,7 +245,7 @@ class DashboardState:
         if self.ended:
             return "ended"
         if self.feed or self._updated is None:
-            return self.feed or "waiting for the first bar"
+            return self.feed or f"waiting for the {'next' if self.ready else 'first'} bar"
         expected = self._interval_s / (self.info.pace or 1.0)
         silent = now - self._updated
         return "quiet" if silent > max(5.0, QUIET_BARS * expected) else "receiving"
@@ -260,7 +287,7 @@ class DashboardState:
         self.worst_drawdown = max(self.worst_drawdown, self.drawdown)
         self._peak = max(float(self.account["peak_equity"]), top)
 
-    def _follow_time(self, step: StepBlock, now: float) -> None:
+    def _follow_time(self, step: StepBlock) -> None:
         ts = step.bars.ts_event
         if len(ts) > 1:
             self._interval_s = float(ts[-1] - ts[-2]) / 1e9
@@ -268,29 +295,3 @@ class DashboardState:
             self._interval_s = float(ts[0] - self.last_ts) / 1e9
         self.first_ts = self.first_ts or int(ts[0])
         self.last_ts = int(ts[-1])
-        self._updated = now
-        self._measure_rate(now)
-        self._measure_lag(now)
-
-    def _measure_rate(self, now: float) -> None:
-        if self._rate_from is None or now < self._rate_from[0]:
-            self._rate_from = now, self.rows
-            return
-        since, rows = self._rate_from
-        elapsed = now - since
-        if elapsed < RATE_WINDOW_S:
-            return
-        measured = (self.rows - rows) / elapsed
-        weight = 1.0 - math.exp(-elapsed / RATE_MEMORY_S)
-        self.rate = measured if self.rate is None else self.rate + weight * (measured - self.rate)
-        self._rate_from = now, self.rows
-
-    def _measure_lag(self, now: float) -> None:
-        if self.info.live:
-            self.lag = now - self.last_ts / 1e9
-        elif self.info.pace:
-            # a paced replay has no clock of its own: the earliest any bar came is taken as on time, and a
-            # replay that jumps over a closed market sets that anew
-            behind = now - self.last_ts / 1e9 / self.info.pace
-            self._schedule = min(self._schedule, behind)
-            self.lag = behind - self._schedule

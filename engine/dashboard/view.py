@@ -13,7 +13,8 @@ from rich.segment import Segment
 
 from engine.dashboard import text
 from engine.dashboard.cells import GAP, Line, beside, fill_up
-from engine.dashboard.head import card_lines, header, key_help, progress_line
+from engine.dashboard.head import card_lines, header, progress_line
+from engine.dashboard.keys import key_help
 from engine.dashboard.panels import alerts_panel, equity_panel, fills_panel, orders_panel, positions_panel
 from engine.dashboard.state import DashboardState
 
@@ -31,22 +32,32 @@ class DashboardView:
         state: What to show.
         now: Wall time, seconds since 1970.
         note: What stands at the right of the last line.
+        foot: In place of the last line; an empty one leaves it to the panels.
     """
 
     state: DashboardState
     now: float
     note: str = ""
+    foot: Line | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or options.size.height
-        for number, line in enumerate(frame(self.state, options.max_width, height, self.now, self.note)):
+        lines = frame(self.state, options.max_width, height, self.now, self.note, foot=self.foot)
+        for number, line in enumerate(lines):
             if number:
                 yield Segment.line()
             yield from line
 
 
 def frame(
-    state: DashboardState, width: int, height: int, now: float, note: str = "", *, keys: bool = True
+    state: DashboardState,
+    width: int,
+    height: int,
+    now: float,
+    note: str = "",
+    *,
+    keys: bool = True,
+    foot: Line | None = None,
 ) -> list[Line]:
     """The screen: exactly `height` lines of exactly `width` cells.
 
@@ -57,12 +68,14 @@ def frame(
         now: Wall time, seconds since 1970.
         note: What stands at the right of the last line.
         keys: Whether keys can be read.
+        foot: In place of the last line; an empty one leaves it to the panels.
     """
+    last = key_help(width, note, keys=keys) if foot is None else foot
     head = [header(state, width), progress_line(state, width, now), *card_lines(state, width)]
-    foot = [key_help(width, note, keys=keys)] if height > len(head) + 1 else []
-    room = max(0, height - len(head) - len(foot))
+    below = [last] if last and height > len(head) + 1 else []
+    room = max(0, height - len(head) - len(below))
     body = _wide(state, width, room) if width >= WIDE and room >= WIDE_ROOM else _narrow(state, width, room)
-    return fill_up([*fill_up([*head, *body], width, height - len(foot)), *foot], width, height)
+    return fill_up([*fill_up([*head, *body], width, height - len(below)), *below], width, height)
 
 
 def status_line(state: DashboardState, width: int | None = None) -> str:

@@ -1,0 +1,224 @@
+"""Watching a session from another process: its journal for what has happened, its socket for how it stands.
+
+Nothing here holds a lock between two looks, and what a look reads is no more than is new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.app.live.control import ask
+from engine.app.live.folder import SOCKET, is_running
+from engine.blocks import Floats
+from engine.errors import DataError, UsageError
+from engine.journal.blocks import joined
+from engine.journal.journal import Ordered
+from engine.journal.reading import JournalReader
+from engine.records import ACCOUNT, ORDER, POSITION, Records
+from engine.step import StepBlock
+
+HISTORY_ROWS = 4096
+LOOK_S = 0.2
+# a journal that is being made has no tables for a moment
+MAKING_S = 5.0
+SIMULATOR = "simulator"
+
+
+class Book(NamedTuple):
+    """The state of a simulator: ACCOUNT of shape (1,), POSITION of shape (S,), and working ORDER records."""
+
+    account: Records
+    positions: Records
+    orders: Records
+
+
+class Standing(NamedTuple):
+    """How a session stands, in its own word or `stopped`, and its feed; empty while bars can come in."""
+
+    word: str
+    feed: str
+
+
+def read_book(body: bytes, symbols: int) -> Book:
+    """The records in the bytes of a simulator's snapshot.
+
+    Args:
+        body: As `Simulator.snapshot` gave them.
+        symbols: How many symbols it has.
+
+    Raises:
+        DataError: If the bytes are not that.
+    """
+    middle = ACCOUNT.itemsize
+    end = middle + symbols * POSITION.itemsize
+    if len(body) < end or (len(body) - end) % ORDER.itemsize:
+        raise DataError(
+            "the saved state of the simulator cannot be read",
+            expected=f"{end} bytes, and {ORDER.itemsize} for each working order",
+            found=f"{len(body)} bytes",
+        )
+    return Book(
+        np.frombuffer(body[:middle], ACCOUNT),
+        np.frombuffer(body[middle:end], POSITION),
+        np.frombuffer(body[end:], ORDER),
+    )
+
+
+class Attached:
+    """A session's journal, looked at again and again.
+
+    Args:
+        folder: Of the session.
+        history: About how many rows the first look goes back.
+
+    Attributes:
+        reader: Of the journal.
+
+    Raises:
+        UsageError: If there is no journal.
+        DataError: If it is damaged, or the session never began; from any method.
+    """
+
+    def __init__(self, folder: Path, history: int = HISTORY_ROWS) -> None:
+        self.reader = JournalReader(folder)
+        self._marks: Floats = np.zeros(len(self.reader.symbols))
+        self._told: set[Ordered] = set()
+        self._begin = self._next = self._history(history)
+        self.reader.refresh()
+
+    def __enter__(self) -> Attached:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reader.close()
+
+    def look(self) -> list[StepBlock]:
+        """The steps since the last look, in order; the last one with the positions and working orders after it."""
+        steps = list(self.reader.steps(self._next))
+        for step in steps:
+            self._follow_marks(step)
+        if steps:
+            self._next = steps[-1].bars.seq + len(steps[-1])
+            steps[-1] = self._with_book(steps[-1])
+        # ends the transaction: a reader that stays in one would keep the journal from being tidied up
+        self.reader.refresh()
+        return steps
+
+    def orders(self) -> list[Ordered]:
+        """What persons ordered since this was asked last, from the first row looked at on."""
+        found = [order for order in self.reader.operations(self._begin) if order not in self._told]
+        self.reader.refresh()
+        self._told.update(found)
+        return found
+
+    def counters(self) -> dict[str, int]:
+        """The session's running counts."""
+        counters = self.reader.counters()
+        self.reader.refresh()
+        return counters
+
+    async def steps(
+        self, pause_s: float = LOOK_S, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> AsyncIterator[StepBlock]:
+        """What happens from the last look on, without an end: a session may be started again.
+
+        Args:
+            pause_s: Seconds between two looks.
+            sleep: Waits.
+        """
+        while True:
+            steps = self.look()
+            if steps:
+                yield steps[0] if len(steps) == 1 else joined(steps)
+            await sleep(pause_s)
+
+    def _history(self, rows: int) -> int:
+        """The row from which to read: at least so many back, and more where a block is larger than that."""
+        end, first = self.reader.next_seq, self.reader.first_seq
+        while end - rows > first:
+            block = next(self.reader.stored(end - rows), None)
+            if block is not None:
+                return block.seq
+            rows *= 2
+        return first
+
+    def _with_book(self, step: StepBlock) -> StepBlock:
+        """The step with the state behind it; where that was not saved, with what its bars tell of the positions."""
+        end = step.bars.seq + len(step)
+        seq, body = self.reader.states().get(SIMULATOR, (-1, b""))
+        if seq == end:
+            book = read_book(body, len(self.reader.symbols))
+            return replace(step, account=book.account, position_records=book.positions, orders=book.orders)
+        positions = step.position_records.copy()
+        positions["mark"] = self._marks
+        positions["avg_price"] = positions["realized"] = np.nan
+        return replace(step, position_records=positions)
+
+    def _follow_marks(self, step: StepBlock) -> None:
+        """Remember the last close of each symbol."""
+        present = step.bars.present
+        last = len(step) - 1 - np.argmax(present[::-1], axis=0)
+        closes = step.bars.close[last, np.arange(present.shape[1])]
+        self._marks = np.where(present.any(axis=0), closes, self._marks)
+
+
+def last_steps(folder: Path, history: int = HISTORY_ROWS) -> list[StepBlock]:
+    """The last rows of a session.
+
+    Args:
+        folder: Of the session.
+        history: About how many rows.
+
+    Raises:
+        GrandModelError: If there is no journal, or it cannot be read.
+    """
+    with Attached(folder, history) as attached:
+        return attached.look()
+
+
+def standing_of(folder: Path) -> Standing:
+    """Ask a session how it stands; takes as long as it takes to answer."""
+    # without a socket nothing can be asked, and the lock, which a session may be about to take, is left alone
+    if not (folder / SOCKET).exists() or not is_running(folder):
+        return Standing("stopped", "not running")
+    try:
+        status = ask(folder, "status", by="dashboard")
+    except UsageError as error:
+        return Standing("", error.what)
+    return Standing(str(status["state"]), "" if status["connected"] else str(status["feed"]))
+
+
+async def appears(
+    folder: Path, pause_s: float = LOOK_S, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+) -> None:
+    """Wait until there is a session in the folder.
+
+    Args:
+        folder: Where it will be.
+        pause_s: Seconds between two looks.
+        sleep: Waits.
+
+    Raises:
+        DataError: If the folder holds a journal that cannot be read.
+    """
+    left = MAKING_S
+    while True:
+        try:
+            JournalReader(folder).close()
+            return
+        except UsageError:
+            left = MAKING_S
+        except DataError:
+            left -= pause_s
+            if left < 0:
+                raise
+        await sleep(pause_s)

@@ -1,0 +1,106 @@
+"""`grandmodel dashboard`: the screen of a session that runs elsewhere, or has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from engine.app.live.attaching import Attached
+    from engine.dashboard.following import Following
+    from engine.dashboard.live import Dashboard
+    from engine.dashboard.state import DashboardState, RunInfo
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
+Once = Annotated[bool, typer.Option("--once", help="Print the screen as it is now, and leave.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until there is a session in the folder.")]
+STANDING_S = 1.0
+
+
+def dashboard(folder: Folder, once: Once = False, wait: Wait = False) -> None:
+    """Watch a live session from another terminal; nothing that is done here disturbs it, and q leaves.
+
+    Example: grandmodel dashboard runs/live
+    """
+    from engine.app.live.attaching import Attached, appears
+    from engine.cli.console import out
+
+    try:
+        if wait:
+            asyncio.run(appears(folder))
+        with Attached(folder) as attached:
+            if once:
+                _print(attached, folder, out())
+            else:
+                asyncio.run(_watch(attached, folder, out()))
+    except KeyboardInterrupt:
+        pass  # the way out where no key can be read
+
+
+def _print(attached: Attached, folder: Path, console: Console) -> None:
+    """The screen in text, as high as the terminal."""
+    from engine.app.live.attaching import standing_of
+    from engine.dashboard.following import Following
+    from engine.dashboard.state import DashboardState
+    from engine.dashboard.view import DashboardView
+
+    state = DashboardState(_info(attached))
+    _recall(attached, state)
+    Following(state).look(*standing_of(folder), attached.counters())
+    # the prompt that follows takes a line
+    height = max(2, console.height - 1)
+    console.print(DashboardView(state, time.time(), foot=[]), height=height)
+
+
+async def _watch(attached: Attached, folder: Path, console: Console) -> None:
+    from engine.cli.live_screens import beside
+    from engine.dashboard.following import Following
+    from engine.dashboard.live import Dashboard
+
+    screen = Dashboard(_info(attached), console, time.time, stdin=sys.stdin, attached=True)
+    _recall(attached, screen.state)
+    async with beside(_follow(attached, folder, screen, Following(screen.state))):
+        await screen.run(attached.steps())
+
+
+async def _follow(attached: Attached, folder: Path, screen: Dashboard, following: Following) -> None:
+    """Look at what is not in the rows: how the session stands, what persons ordered, what was put aside."""
+    from engine.app.live.attaching import standing_of
+
+    while True:
+        standing = await asyncio.to_thread(standing_of, folder)
+        following.look(*standing, attached.counters())
+        _tell_orders(attached, screen.state)
+        await asyncio.sleep(STANDING_S)
+
+
+def _recall(attached: Attached, state: DashboardState) -> None:
+    for step in attached.look():
+        state.recall(step)
+    _tell_orders(attached, state)
+
+
+def _tell_orders(attached: Attached, state: DashboardState) -> None:
+    from engine.app.live.session import WORDS
+    from engine.dashboard.alerts import Severity
+    from engine.records import Operation
+
+    for order in attached.orders():
+        severity = Severity.CRITICAL if order.kind is Operation.HALT else Severity.WARNING
+        state.tell(severity, f"{WORDS[order.kind]} by {order.by} before row {order.seq}", order.ts_event)
+
+
+def _info(attached: Attached) -> RunInfo:
+    from engine.app.live.opening import stored_setup
+    from engine.cli.live_screens import run_info
+
+    setup = stored_setup(attached.reader)
+    attached.reader.refresh()
+    return run_info(setup.config, setup.instruments, attached.reader.session["config"]["feed"]["address"])

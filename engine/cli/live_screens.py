@@ -1,0 +1,227 @@
+"""What a person sees of a live session: the dashboard with its keys, or one line that changes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from engine.cli.console import err, out
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from engine.app.config import RunConfig
+    from engine.app.live.config import PaperConfig
+    from engine.app.live.paper import LiveScreen
+    from engine.app.live.session import Committed, Session
+    from engine.app.loop import Screen
+    from engine.dashboard.following import Following
+    from engine.dashboard.keys import KeyAction
+    from engine.dashboard.state import DashboardState, RunInfo
+    from engine.instruments import Instrument
+    from engine.monitor.alerts import Severity
+    from engine.step import StepBlock
+
+LOOK_S = 0.5
+LINE_S = 0.25
+CLOSE_S = 2.0
+KEYS = {
+    "p": ("pause", ""),
+    "r": ("resume", ""),
+    "f": ("flatten", "close every position and pause?"),
+    "h": ("halt", "trip the kill switch: close every position and trade no more?"),
+    "x": ("reset-halt", "let trading go on after the halt?"),
+    "s": ("stop", "end the session?"),
+}
+
+
+def run_info(config: RunConfig, instruments: Mapping[str, Instrument], feed: str) -> RunInfo:
+    """What the screen of a session knows before the first bar.
+
+    Args:
+        config: What decides.
+        instruments: By symbol, in the order of the columns.
+        feed: Address of the feed; may be empty.
+    """
+    from engine.dashboard.state import RunInfo
+    from feeds.live.address import parse_address
+    from feeds.pacing import parse_speed
+
+    address = parse_address(feed) if feed else None
+    pace = parse_speed(address.speed) if address is not None and address.kind == "replay" else math.inf
+    return RunInfo(
+        mode="paper",
+        agent=config.agent,
+        symbols=tuple(instruments),
+        source="" if address is None else address.shown,
+        currency=config.currency,
+        pace=None if math.isinf(pace) else pace,
+        live=None,
+        multipliers=tuple(item.multiplier * item.fx_rate for item in instruments.values()),
+        tick_sizes=tuple(item.tick_size for item in instruments.values()),
+    )
+
+
+def dashboard_screen(config: PaperConfig, console: Console | None = None) -> LiveScreen:
+    """The terminal dashboard of a session, with keys that order.
+
+    Args:
+        config: Of the session.
+        console: In place of standard output.
+    """
+
+    def screen(session: Session) -> Screen:
+        return _SessionScreen(config, session, console or out()).run
+
+    return screen
+
+
+def progress_screen(console: Console | None = None) -> LiveScreen:
+    """One line on standard error that changes; nothing where that is no terminal.
+
+    Args:
+        console: In place of standard error.
+    """
+
+    def screen(session: Session) -> Screen:
+        return _ProgressLine(session, console or err()).run
+
+    return screen
+
+
+class _SessionScreen:
+    """The dashboard in the session's own process."""
+
+    def __init__(self, config: PaperConfig, session: Session, console: Console) -> None:
+        from engine.dashboard.following import Following
+        from engine.dashboard.live import Dashboard
+
+        self._session = session
+        info = run_info(config, session.opened.setup.instruments, config.feed.address)
+        self._dashboard = Dashboard(info, console, time.time, stdin=sys.stdin, actions=self._actions())
+        self._following = Following(self._dashboard.state)
+        session.observe(_Notices(self._dashboard.state))
+
+    async def run(self, steps: AsyncIterator[StepBlock]) -> None:
+        if self._session.trader.next_seq:
+            await self._recall()
+        async with beside(self._follow()):
+            await self._dashboard.run(steps)
+
+    async def _recall(self) -> None:
+        """A session that goes on shows what was before."""
+        from engine.app.live.attaching import last_steps
+        from engine.errors import GrandModelError
+
+        state = self._dashboard.state
+        try:
+            for step in await asyncio.to_thread(last_steps, self._session.opened.folder):
+                state.recall(step)
+        except GrandModelError as error:
+            from engine.dashboard.alerts import Severity
+
+            state.tell(Severity.WARNING, f"the rows before this start are not shown: {error.what}")
+
+    async def _follow(self) -> None:
+        while True:
+            look(self._following, self._session)
+            await asyncio.sleep(LOOK_S)
+
+    def _actions(self) -> dict[str, KeyAction]:
+        from engine.dashboard.keys import KeyAction
+
+        return {key: KeyAction(command, self._order, question) for key, (command, question) in KEYS.items()}
+
+    def _order(self, command: str) -> str:
+        from engine.app.live.paper import Controls
+
+        done = str(Controls(self._session)(command, "dashboard")["done"])
+        look(self._following, self._session)
+        return done
+
+
+def look(following: Following, session: Session) -> None:
+    """Show the session as it is now."""
+    from engine.app.live.status import state_word
+
+    feed = "" if session.source.connected else session.source.status
+    following.look(state_word(session), feed, session.counters)
+
+
+class _Notices:
+    """What the session says becomes alerts on the screen."""
+
+    def __init__(self, state: DashboardState) -> None:
+        self._state = state
+
+    def committed(self, committed: Committed) -> None:
+        """Rows reach the screen as steps."""
+
+    def notice(self, severity: Severity, kind: str, text: str) -> None:
+        from engine.dashboard.alerts import Severity as Shown
+
+        self._state.tell(Shown[severity.upper()], text)
+
+
+class _ProgressLine:
+    """Rows, last bar, equity, how the session stands and its feed, in one line."""
+
+    def __init__(self, session: Session, console: Console) -> None:
+        self._session, self._console = session, console
+
+    async def run(self, steps: AsyncIterator[StepBlock]) -> None:
+        from engine.dashboard.terminal import Outbox, can_draw
+
+        if not can_draw(self._console):
+            return
+        outbox = Outbox(self._console.file)
+        try:
+            async with beside(self._write(outbox)):
+                async for _ in steps:
+                    pass
+        finally:
+            outbox.send("\r\x1b[K")
+            await asyncio.to_thread(outbox.close, CLOSE_S)
+
+    async def _write(self, outbox: Any) -> None:
+        written = ""
+        while not outbox.failed:
+            line = self._line()[: self._console.width - 1]
+            if line != written and not outbox.busy:
+                # the cursor waits at the start, so that a message of the log covers the line
+                outbox.send(f"\r\x1b[K{line}\r")
+                written = line
+            await asyncio.sleep(LINE_S)
+
+    def _line(self) -> str:
+        from engine.app.live.status import state_word
+        from engine.dashboard import text
+
+        session = self._session
+        step, feed = session.last_step, text.clean(session.source.status)
+        facts = [f"{text.count(session.trader.next_seq)} rows"]
+        if step is not None:
+            currency = session.config.currency
+            facts.append(f"{text.clock(int(step.bars.ts_event[-1]))} UTC")
+            facts.append(f"equity {text.money(float(step.account['equity'][0]))} {currency}")
+        return "  ".join([*facts, state_word(session), feed])
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do some work beside the body; it ends with it, and if it fails the body goes on."""
+    from engine.log import logger
+
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        [result] = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(result, Exception):
+            logger("screen").error("what follows the session failed", reason=repr(result))

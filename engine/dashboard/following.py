@@ -1,0 +1,41 @@
+"""What the screen of a live session shows beside its rows: how it stands, its feed, and what was put aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.dashboard import text
+from engine.dashboard.alerts import Severity
+from engine.dashboard.state import DashboardState
+
+LETTERS, MISSING = "letters.", "missing"
+
+
+class Following:
+    """Keeps a screen true to a session that is looked at now and then.
+
+    Args:
+        state: What is shown.
+    """
+
+    def __init__(self, state: DashboardState) -> None:
+        self._state = state
+        self._counters: dict[str, int] = {}
+
+    def look(self, standing: str, feed: str, counters: Mapping[str, int]) -> None:
+        """Show the session as it is now; what its counters count since the last look becomes an alert.
+
+        Args:
+            standing: As `DashboardState.standing`.
+            feed: What the feed says of itself; empty while bars can come in.
+            counters: Running counts of the session.
+        """
+        self._state.set_standing(standing)
+        self._state.set_feed(feed)
+        for name, count in counters.items():
+            more = count - self._counters.get(name, 0)
+            if more > 0 and name.startswith(LETTERS):
+                self._state.quarantine(f"messages, {name.removeprefix(LETTERS)}", more)
+            elif more > 0 and name == MISSING:
+                self._state.tell(Severity.WARNING, f"{text.count(more)} bars are missing; {text.count(count)} in all")
+        self._counters = dict(counters)
