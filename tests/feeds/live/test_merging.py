@@ -264,6 +264,8 @@ def test_a_snapshot_goes_on_only_where_it_fits() -> None:
         single().restore(b"\x00")
     with pytest.raises(DataError, match="version"):
         single().restore(state.replace(b"\x9e\x01", b"\x9e\x02", 1))
+    merger.heard(frozenset({"p", "q"}), P)
+    state = merger.snapshot()
     restored = single(lateness_ns=MINUTE_NS)
     restored.restore(state)
     assert restored.snapshot() == state

@@ -53,9 +53,9 @@ def merged(
             merger.restore(state)
             assert merger.snapshot() == state
     merger.flush()
-    while merger.pending:
-        taken.append(merger.take(cuts.randint(1, 4)))
-    assert merger.take(1) is None
+    while (block := merger.take(cuts.randint(1, 4))) is not None:
+        taken.append(block)
+    assert merger.pending == 0
     return rows_of([block for block in taken if block is not None]), reasons
 
 

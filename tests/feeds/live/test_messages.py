@@ -82,7 +82,8 @@ def test_what_may_be_absent_and_what_is_ignored() -> None:
     # a bar may have fields of its own that are called like those of a trade
     assert one({**BAR, "id": "bar-7", "price": None}) == one(BAR)
     assert one({"ts_event" if name == "timestamp" else name: value for name, value in BAR.items()}) == one(BAR)
-    assert one(json.loads(b" \n" + json.dumps(BAR).encode())) == decode(record(b" \n" + packed(BAR, "json")))[0][0]
+    for message, elements in ((BAR, [one(BAR)]), ([BAR, QUOTE], [one(BAR), one(QUOTE)])):
+        assert decode(record(b" \n" + packed(message, "json"))) == (elements, [])
 
 
 @pytest.mark.parametrize(
