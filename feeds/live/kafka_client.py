@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from typing import Any, Final
 
@@ -15,13 +17,14 @@ from aiokafka.errors import (
     for_code,
 )
 
-from engine.errors import GrandModelError
+from engine.errors import GrandModelError, UsageError
 from engine.log import logger
 from feeds.live.address import FeedAddress
 from feeds.live.tls import ssl_context
 
 log = logger("kafka")
 REQUEST_TIMEOUT_MS: Final = 10_000
+STOP_S: Final = 3.0
 MOST_COPIES: Final = 3
 _TOPIC_EXISTS: Final = 36
 _LOGIN_ERRORS = (
@@ -125,6 +128,38 @@ async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) ->
             hint="create it by hand, or ask whoever runs the servers",
         )
     return bool(code == 0)
+
+
+async def let_go(user: Any, client: Any) -> None:
+    """Stop a consumer or producer and the client inside, whatever state they are in."""
+    # stopping fails with a cancellation of its own when it meets a retry, and leaves its connections open then
+    stopping = asyncio.ensure_future(user.stop())
+    await asyncio.wait({stopping}, timeout=STOP_S)
+    if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+        stopping.cancel()
+        with contextlib.suppress(KafkaError, OSError):
+            await asyncio.wait_for(client.close(), STOP_S)
+
+
+def unreachable(address: FeedAddress, seconds: float, found: str) -> UsageError:
+    """The error when no server answered in time."""
+    return UsageError(
+        "cannot connect to Kafka",
+        where=address.shown,
+        expected=f"an answer within {seconds:g} seconds",
+        found=found,
+        hint="see that the broker runs, and that the address it advertises can be reached from here",
+    )
+
+
+def refused_login(address: FeedAddress, error: BaseException) -> UsageError:
+    """The error when a server answered, and does not let us in."""
+    return UsageError(
+        "Kafka refuses the login",
+        where=address.shown,
+        found=described(error),
+        hint="check username, the password's reference and sasl_mechanism",
+    )
 
 
 def described(error: BaseException) -> str:

@@ -7,7 +7,6 @@ every new connection begins with the last message that we had, which must be the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -16,17 +15,13 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.errors import ConsumerStoppedError, KafkaError, OffsetOutOfRangeError, UnsupportedCodecError
 
 from engine.errors import UsageError
-from feeds.live.kafka_client import REQUEST_TIMEOUT_MS, described
+from feeds.live.kafka_client import REQUEST_TIMEOUT_MS, described, let_go
 from feeds.live.kafka_marks import Mark, Placed, place, place_anew
+from feeds.live.linked import LinkLostError
 from feeds.live.source import Record
 
 Begin = Literal["earliest", "latest"] | int
 FRESH_S = 3.0
-STOP_S = 5.0
-
-
-class LinkLostError(Exception):
-    """The connection, or what is behind it, is not what it was; a new one must be made."""
 
 
 class TopicMissingError(Exception):
@@ -153,13 +148,7 @@ class KafkaLink:
 
     async def close(self) -> None:
         """Let go of the connection."""
-        # stopping fails with a cancellation of its own when it meets a retry, and leaves its connections open then
-        stopping = asyncio.ensure_future(self._consumer.stop())
-        await asyncio.wait({stopping}, timeout=STOP_S)
-        if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
-            stopping.cancel()
-            with contextlib.suppress(KafkaError, OSError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._consumer._client.close(), STOP_S)  # noqa: SLF001 - see above
+        await let_go(self._consumer, self._consumer._client)  # noqa: SLF001 - it closes what the consumer forgets
 
     async def _place(self, numbers: frozenset[int], marks: Mapping[str, Mark], begin: Begin) -> None:
         self._parts = {f"{self._topic}/{number}": TopicPartition(self._topic, number) for number in sorted(numbers)}
