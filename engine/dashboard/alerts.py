@@ -112,7 +112,7 @@ def _account_alerts(account: np.void, before: np.void | None, ts_event: int) -> 
     if paused and not was_paused:
         found.append(Alert(ts_event, Severity.WARNING, "paused by a person; nothing may raise risk"))
     if was_paused and not paused:
-        found.append(Alert(ts_event, Severity.INFO, "pause is over; trading goes on"))
+        found.append(Alert(ts_event, Severity.INFO, "the pause is over"))
     liquidating = bool(account["liquidating"])
     was_liquidating = before is not None and bool(before["liquidating"])
     if liquidating and not was_liquidating:

@@ -200,6 +200,18 @@ def test_halt_and_its_reset_are_told_once():
     assert (reset.severity, "reset" in reset.text) == (Severity.INFO, True)
 
 
+def test_a_pause_its_end_and_a_halt_by_a_person_are_told_once():
+    state = DashboardState(INFO)
+    for seq, (paused, halted) in enumerate([(0, 0), (1, 0), (1, 0), (0, Reason.BY_OPERATOR)]):
+        state.update(make_step([1000.0], seq=seq, paused=paused, halted=halted), float(seq))
+    told = [(alert.severity, alert.text, alert.count) for alert in reversed(list(state.alerts))]
+    assert told == [
+        (Severity.WARNING, "paused by a person; nothing may raise risk", 1),
+        (Severity.CRITICAL, "stopped by a person; trading is halted until it is reset", 1),
+        (Severity.INFO, "the pause is over", 1),
+    ]
+
+
 def test_a_liquidation_within_one_step_is_told():
     state = DashboardState(INFO)
     step = make_step([1000.0], events=1)
