@@ -125,12 +125,13 @@ def paper(
 def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: list[str]) -> PaperConfig:
     """Defaults, then those of the folder's session, then files, then options, then --set."""
     from engine.app.live.config import PaperConfig
-    from engine.app.live.opening import has_session, stored_config
+    from engine.app.live.opening import stored_config
     from engine.config import merge, override, parse, read_yaml
     from engine.errors import UsageError
+    from engine.journal.reading import has_begun
 
     tree: dict[str, Any] = {}
-    if out is not None and has_session(out):
+    if out is not None and has_begun(out):
         # how it ends is said anew at every start
         tree = {key: value for key, value in stored_config(out).items() if key not in {"end", "standby"}}
     for file in files:

@@ -41,8 +41,9 @@ class JournalReader:
         archive = folder / ARCHIVE
         self._archive = _open(archive) if archive.is_file() else None
         self.refresh()
-        session = self.meta("session")
+        session = self.meta("session") if _has_tables(self._db) else None
         if session is None:
+            self.close()
             raise DataError("the session in this folder never began", where=str(self.path))
         self.session: dict[str, Any] = json.loads(session)
         self.symbols: tuple[str, ...] = tuple(self.session["symbols"])
@@ -151,6 +152,25 @@ class JournalReader:
             return self._db.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise DataError(f"cannot read the journal: {error}", where=str(self.path)) from error
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a session began in a folder; one that was killed while it made its journal did not.
+
+    Raises:
+        DataError: If there is a journal that cannot be read.
+    """
+    if not (folder / FILE).is_file():
+        return False
+    db = _open(folder / FILE)
+    try:
+        return _has_tables(db) and bool(db.execute("SELECT 1 FROM meta WHERE key = 'session'").fetchone())
+    finally:
+        db.close()
+
+
+def _has_tables(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
 def _open(path: Path) -> sqlite3.Connection:

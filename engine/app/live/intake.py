@@ -129,13 +129,13 @@ class Intake:
 
     def _offer(self, delivery: Delivery) -> list[DeadLetter]:
         letters: list[DeadLetter] = []
+        self._merger.heard(delivery.partitions, delivery.quiet)
         for record in delivery.records:
             elements, refused = decode(record)
             refused += self._merger.offer(record, elements)
             if refused and self._config.strict:
                 raise _strict(refused[0])
             letters += refused
-        self._merger.heard(delivery.partitions, delivery.quiet)
         return letters
 
     def _take(self, most: int) -> BarBlock | None:

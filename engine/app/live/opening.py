@@ -19,8 +19,8 @@ from engine.app.manifest import code_entries, versions
 from engine.config import parse
 from engine.errors import GrandModelError, UsageError
 from engine.instruments import Instrument
-from engine.journal.journal import FILE, Activation, Entry, Journal, Ordered
-from engine.journal.reading import JournalReader
+from engine.journal.journal import Activation, Entry, Journal, Ordered
+from engine.journal.reading import JournalReader, has_begun
 from engine.log import logger
 from engine.records import Operation
 
@@ -51,19 +51,6 @@ class Opened:
     states: dict[str, bytes]
     counters: dict[str, int]
     resumed: bool
-
-
-def has_session(folder: Path) -> bool:
-    """Whether a session began in this folder."""
-    if not (folder / FILE).is_file():
-        return False
-    try:
-        JournalReader(folder).close()
-    except GrandModelError as error:
-        if "never began" in error.what:
-            return False
-        raise
-    return True
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
@@ -110,7 +97,7 @@ def open_session(
         UsageError: If the folder's session has other settings, or the folder holds other things.
         GrandModelError: If the session cannot be recovered.
     """
-    resumed = has_session(folder)
+    resumed = has_begun(folder)
     if not resumed:
         check_session_folder(folder)
         return _new(folder, config, instruments, timeframe_ns, trace)

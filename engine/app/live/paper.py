@@ -73,7 +73,7 @@ def run_paper(
     source: LiveSource | None = None,
     trace: Callable[[str], object] | None = None,
 ) -> PaperRun:
-    """Trade on paper until the feed, the configuration or a person ends it.
+    """Trade on paper until the feed, the configuration or a person ends it, and write the run folder.
 
     Args:
         config: What to run.
@@ -86,25 +86,34 @@ def run_paper(
         GrandModelError: Whatever a person can mend.
     """
     with SessionLock(folder):
-        source = source or open_source(config, folder)
-        instruments, timeframe_ns = traded(config, source), timeframe_of(config, source)
-        before = time.perf_counter()
-        opened = open_session(folder, config, instruments, timeframe_ns, trace)
-        with opened.journal:
-            intake = Intake(instruments, timeframe_ns, config.feed)
-            intake.restore(opened.states, opened.trader.next_seq)
-            recovery = time.perf_counter() - before
-            if opened.resumed:
-                log.info("recovered", rows=opened.trader.next_seq, seconds=round(recovery, 3))
-            session = Session(config, opened, intake, source)
-            asyncio.run(_run(session, screens))
-        exported = _export(folder, opened) if opened.trader.next_seq else None
-        return PaperRun(folder, session.ended, exported, session.counters, opened.resumed, recovery)
+        opened, run = trade(config, folder, screens, source, trace)
+        if opened.trader.next_seq:
+            with JournalReader(folder) as reader:
+                run.exported = export_session(reader, opened.setup, opened.trader, folder)
+        return run
 
 
-def _export(folder: Path, opened: Opened) -> Exported:
-    with JournalReader(folder) as reader:
-        return export_session(reader, opened.setup, opened.trader, folder)
+def trade(
+    config: PaperConfig,
+    folder: Path,
+    screens: Sequence[LiveScreen],
+    source: LiveSource | None,
+    trace: Callable[[str], object] | None,
+) -> tuple[Opened, PaperRun]:
+    """Trade until the end; what `run_paper` does between taking the folder and writing the run folder."""
+    source = source or open_source(config, folder)
+    instruments, timeframe_ns = traded(config, source), timeframe_of(config, source)
+    before = time.perf_counter()
+    opened = open_session(folder, config, instruments, timeframe_ns, trace)
+    with opened.journal:
+        intake = Intake(instruments, timeframe_ns, config.feed)
+        intake.restore(opened.states, opened.trader.next_seq)
+        recovery = time.perf_counter() - before
+        if opened.resumed:
+            log.info("recovered", rows=opened.trader.next_seq, seconds=round(recovery, 3))
+        session = Session(config, opened, intake, source)
+        asyncio.run(_run(session, screens))
+    return opened, PaperRun(folder, session.ended, None, session.counters, opened.resumed, recovery)
 
 
 async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from engine.api import backtest
 from engine.app.live.config import PaperConfig
-from engine.app.live.paper import PaperRun, run_paper
+from engine.app.live.folder import SessionLock
+from engine.app.live.paper import PaperRun, run_paper, trade
 from engine.blocks import BarBlock
 from engine.config import merge, parse
 from feeds.memory import MemorySource
@@ -32,7 +33,9 @@ class Case:
 
     @property
     def expected(self) -> str:
-        shared = {key: value for key, value in self.settings.items() if key not in {"feed", "journal", "end", "standby"}}
+        shared = {
+            key: value for key, value in self.settings.items() if key not in {"feed", "journal", "end", "standby"}
+        }
         return backtest(MemorySource(self.bars), **shared).ledger_sha256
 
     def config(self, **more: Any) -> PaperConfig:
@@ -50,8 +53,17 @@ class Case:
         source = ListSource(self.payloads if payloads is None else payloads, cuts)
         return run_paper(self.config(**more), folder, source=source, trace=trace)
 
-    def killed(self, folder: Path, at: int, cuts: Sequence[int] = (1,)) -> None:
-        """Run in a process of its own, which kills itself before its journal's SQL statement number `at`."""
+    def traded(self, folder: Path, cuts: Sequence[int] = (1,), trace: Callable[[str], object] | None = None) -> str:
+        """Run to the end without writing the run folder; returns the ledger's hash."""
+        with SessionLock(folder):
+            opened, _ = trade(self.config(), folder, (), ListSource(self.payloads, cuts), trace)
+        return opened.trader.ledger_sha256
+
+    def killed(self, folder: Path, at: int, cuts: Sequence[int] = (1,)) -> bool:
+        """Run in a process of its own, which kills itself before its journal's SQL statement number `at`.
+
+        Returns whether it came so far.
+        """
         child = os.fork()
         if child == 0:
             seen = 0
@@ -63,11 +75,14 @@ class Case:
                 seen += 1
 
             try:
-                self.run(folder, cuts, trace)
+                # without writing the run folder: its libraries' threads do not survive a fork
+                self.traded(folder, cuts, trace)
+                os._exit(0)
             finally:
                 os._exit(1)
         _, status = os.waitpid(child, 0)
-        assert status == signal.SIGKILL
+        assert status in {signal.SIGKILL, 0}
+        return status == signal.SIGKILL
 
 
 def case(bars: BarBlock, per_message: int = 1, **settings: Any) -> Case:

@@ -155,7 +155,9 @@ def test_bad_messages_are_kept_with_their_reasons(tmp_path: Path) -> None:
         assert letters[0].payload == b"{not json"
     lines = [json.loads(line) for line in (tmp_path / "dead_letters.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [1, 2, 3, 4]
-    assert run.exported.manifest["quarantined"] == {letter.reason: 2 if letter.reason == "duplicate" else 1 for letter in letters}
+    assert run.exported.manifest["quarantined"] == {
+        letter.reason: 2 if letter.reason == "duplicate" else 1 for letter in letters
+    }
     with pytest.raises(DataError, match="a message cannot be used"):
         short.run(tmp_path / "strict", payloads=payloads, feed={"strict": True})
 
