@@ -58,9 +58,10 @@ def test_killed_with_networks_that_decide(tmp_path: Path) -> None:
     """Windows, features, networks and prioritised state are all behind a row; killed where 5 and 30 minutes end."""
     ready = 2_879  # the strategic agent decides first one row later
     short = case(live_bars(ready + 61), agent="ensemble", sizing={"value": 100.0}, ensemble={"risk_cadence": "bar"})
-    short.run(tmp_path / "ready", (500,), end={"bars": ready})
+    Case(short.bars, short.settings, short.payloads[:ready]).traded(tmp_path / "ready", (500,))
     shutil.copytree(tmp_path / "ready", tmp_path / "undisturbed")
     count = _statements(short, tmp_path / "undisturbed", (1,))
+    assert count > 400
     expected = short.expected
     for at in range(0, count, 31):
         folder = tmp_path / str(at)
