@@ -84,6 +84,12 @@ def verify(name: str) -> Verification:
     """
     path = find_manifest(name)
     manifest = read_manifest(path)
+    if manifest.get("operations") or (manifest.get("activations") and manifest.get("kind") == "paper"):
+        raise UsageError(
+            "a person gave orders to this session, or its models changed, which a backtest knows nothing of",
+            where=str(path),
+            hint="`grandmodel journal replay DIR` runs the session again, orders and models included",
+        )
     if not manifest["data"]:
         raise UsageError("this run had its bars in memory: nothing on the disk to run again", where=str(path))
     files = [_data_file(path, entry) for entry in manifest["data"]]

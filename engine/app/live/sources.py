@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.app.backtest import prepare
-from engine.app.config import BacktestConfig, RunConfig
 from engine.app.live.config import FeedConfig, PaperConfig
 from engine.errors import UsageError
 from engine.instruments import Instrument
 from feeds.live.source import DeadLetterSink, LiveSource
-from feeds.quarantine import Quarantine
 
 QUARANTINE = "quarantine.jsonl"
 
