@@ -73,10 +73,11 @@ class Proxy:
         self._target = target
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self.accepted = 0
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, HOST, self.port)
+        self._server = await asyncio.start_server(self._accept, HOST, self.port)
 
     async def refuse(self) -> None:
         """Cut everything and take nothing new, until `start`."""
@@ -84,14 +85,21 @@ class Proxy:
             self._server.close()
             self._server = None
         self.cut()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     def cut(self) -> None:
         """End the connections there are, without ceremony."""
         for writer in list(self._writers):
             writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_connection(HOST, self._target)
         except OSError:
@@ -139,6 +147,7 @@ class Mosquitto:
         lines = [
             f"listener {self.port} {HOST}",
             *(self._lines or ["allow_anonymous true"]),
+            "max_queued_messages 0",
             "persistence true",
             f"persistence_location {self._folder}/",
             "autosave_interval 1",

@@ -1,0 +1,160 @@
+"""One connection to an MQTT broker: what readers and publishers share, and a session that outlives the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+import aiomqtt
+
+from engine.errors import UsageError
+from feeds.live.address import FeedAddress
+from feeds.live.linked import LinkLostError
+from feeds.live.tls import ssl_context
+
+QOS: Final = 1
+KEEPALIVE_S: Final = 15
+ANSWER_S: Final = 10.0
+_LOGIN_CODES: Final = (134, 135)  # bad user name or password, not authorised
+_REFUSED: Final = 128
+
+_quiet = logging.getLogger("grandmodel.mqtt")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
+
+
+def client_settings(address: FeedAddress) -> dict[str, Any]:
+    """Arguments of the client, without those of the session; reads the password and the certificates.
+
+    Raises:
+        UsageError: If one of them cannot be read.
+    """
+    security = address.security
+    host, port = address.hosts[0]
+    return {
+        "hostname": host,
+        "port": port,
+        "username": security.username,
+        "password": None if security.password is None else security.password.reveal(),
+        "tls_context": ssl_context(security),
+        "keepalive": KEEPALIVE_S,
+        "timeout": ANSWER_S,
+        "logger": _quiet,
+    }
+
+
+def refused_login(address: FeedAddress, error: BaseException) -> UsageError | None:
+    """The error for a broker that answered and does not let us in; None if it was something else."""
+    if not isinstance(error, aiomqtt.MqttCodeError) or getattr(error.rc, "value", None) not in _LOGIN_CODES:
+        return None
+    return UsageError(
+        "the MQTT broker refuses the login",
+        where=address.shown,
+        found=str(error.rc),
+        hint="check username and the password's reference: ?username=NAME&password=env:VARIABLE",
+    )
+
+
+def unreachable(address: FeedAddress, seconds: float, found: str) -> UsageError:
+    """The error when no broker answered in time."""
+    return UsageError(
+        "cannot connect to the MQTT broker",
+        where=address.shown,
+        expected=f"an answer within {seconds:g} seconds",
+        found=found,
+        hint="see that the broker runs and can be reached from here",
+    )
+
+
+class MqttLink:
+    """A connected, subscribed client that acknowledges only what it is told to.
+
+    What is not acknowledged is sent again over the next connection of the same client id.
+    """
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+        self._waiting: deque[aiomqtt.Message] = deque()
+        self._came = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, settings: dict[str, Any], topic: str, client_id: str) -> Self:
+        """Connect, take up the session of the client id, and see that it is subscribed.
+
+        Raises:
+            MqttError: If the broker cannot be reached or does not let us in.
+            UsageError: If it refuses the subscription.
+        """
+        client = aiomqtt.Client(**settings, identifier=client_id, clean_session=False)
+        client._client.manual_ack_set(True)  # noqa: SLF001 - acknowledged once effects are committed, not before
+        await client.__aenter__()
+        link = cls(client)
+        link._pump = asyncio.ensure_future(link._take_in())
+        try:
+            granted = await client.subscribe(topic, qos=QOS)
+            if any(getattr(code, "value", code) >= _REFUSED for code in granted):
+                raise UsageError(
+                    "the MQTT broker refuses the subscription",
+                    where=topic,
+                    found=", ".join(map(str, granted)),
+                    hint="ask for the right to read the topic",
+                )
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    async def fetch(self, wait_s: float, most: int) -> list[aiomqtt.Message]:
+        """Messages that are there or come within some time.
+
+        Raises:
+            LinkLostError: If the connection broke; what was not acknowledged comes again.
+        """
+        if not self._waiting:
+            self._came.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._came.wait(), wait_s)
+        if self._pump is None or self._pump.done():
+            error = self._pump.exception() if self._pump and not self._pump.cancelled() else None
+            raise LinkLostError(described(error) if error else "closed")
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+    def acknowledge(self, messages: Sequence[tuple[int, int]]) -> None:
+        """Tell the broker that messages, by id and quality of service, need not be sent again."""
+        for number, qos in messages:
+            self._client._client.ack(number, qos)  # noqa: SLF001 - the library acknowledges all or at once only
+
+    async def close(self) -> None:
+        """Take leave, if the broker is there; the session stays."""
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait({self._pump})
+        await leave(self._client)
+
+    async def _take_in(self) -> None:
+        try:
+            async for message in self._client.messages:
+                self._waiting.append(message)
+                self._came.set()
+        finally:
+            self._came.set()
+
+
+async def leave(client: aiomqtt.Client) -> None:
+    """Disconnect, whatever state the connection is in."""
+    with contextlib.suppress(aiomqtt.MqttError, OSError):
+        await client.__aexit__(None, None, None)
+
+
+def described(error: BaseException) -> str:
+    """An error of the client in a few words, for a status line."""
+    cause = error.__cause__ if isinstance(error, aiomqtt.MqttError) and error.__cause__ else error
+    if isinstance(cause, aiomqtt.MqttCodeError):
+        text = str(cause).partition("] ")[2] or str(cause)
+        return "the connection closed" if text == "Unspecified error" else text
+    return str(cause) or type(cause).__name__

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from engine.errors import UsageError
+from feeds.live.address import parse_address
+from feeds.live.broker import free_port
+from feeds.live.mqtt import MqttSource, client_id_of
+from feeds.live.options import SourceOptions
+from feeds.live.publishing_mqtt import MqttOutlet
+from feeds.live.source import Delivery
+from tests.brokers import OPENSSL, PASSWORDS, Mosquitto, Proxy, certificates, mqtt, need_mosquitto, unique
+
+__all__ = ["mqtt"]  # a fixture
+
+FAST = SourceOptions(connect_timeout_s=15, longest_retry_s=0.2, quiet_after_s=0.4)
+
+
+def source_at(server: str, topic: str, session: str = "test") -> MqttSource:
+    return MqttSource(parse_address(f"mqtt://{server}/{topic}"), session, FAST)
+
+
+async def publish(server: str, topic: str, payloads: Sequence[bytes]) -> None:
+    host, port = server.split(":")
+    async with aiomqtt.Client(host, int(port)) as client:
+        for payload in payloads:
+            await client.publish(topic, payload, qos=1)
+
+
+def numbers(start: int, stop: int) -> list[bytes]:
+    return [b"message %d" % number for number in range(start, stop)]
+
+
+@asynccontextmanager
+async def reading(source: MqttSource, seconds: float = 30) -> AsyncGenerator[AsyncGenerator[Delivery, None], None]:
+    """Deliveries of a source that is connected and subscribed; none is taken that holds anything."""
+    async with asyncio.timeout(seconds):
+        async with aclosing(source.deliveries({})) as stream:  # type: ignore[type-var]
+            first = asyncio.ensure_future(anext(stream))
+            while not source.connected:
+                await asyncio.sleep(0.01)
+            yield _after(first, stream)
+        await source.close()
+
+
+async def _after(
+    first: asyncio.Future[Delivery], rest: AsyncGenerator[Delivery, None]
+) -> AsyncGenerator[Delivery, None]:
+    yield await first
+    async for delivery in rest:
+        yield delivery
+
+
+async def take(
+    source: MqttSource, stream: AsyncGenerator[Delivery, None], wanted: int, settle: bool = True
+) -> list[bytes]:
+    found: list[bytes] = []
+    while len(found) < wanted:
+        delivery = await anext(stream)
+        found += [record.payload for record in delivery.records]
+        if settle:
+            await source.settle(delivery)
+    return found
+
+
+async def until(stream: AsyncGenerator[Delivery, None], condition: Callable[[], bool]) -> None:
+    while not condition():
+        await anext(stream)
+
+
+async def test_arrives_in_order_and_does_not_stall_at_the_brokers_limit(mqtt: str) -> None:
+    topic = unique("bars")
+    source = source_at(mqtt, f"{topic}/#")
+    async with reading(source) as stream:
+        sending = asyncio.ensure_future(publish(mqtt, f"{topic}/1min", numbers(0, 200)))
+        assert await take(source, stream, 200) == numbers(0, 200)
+        await sending
+        silent = await anext(stream)
+        while not silent.quiet:
+            assert silent.records == []
+            silent = await anext(stream)
+        assert silent.quiet == silent.partitions == {"mqtt"}
+        assert dict(silent.positions) == {}
+        await publish(mqtt, f"{topic}/5min", numbers(0, 1))
+        woken = await anext(stream)
+        while not woken.records:
+            woken = await anext(stream)
+        assert woken.quiet == frozenset()
+        began = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() - began < 3 * FAST.quiet_after_s:
+            assert (await anext(stream)).quiet == frozenset()  # what is not acknowledged may hold more back
+        await source.settle(woken)
+        while not (await anext(stream)).quiet:
+            pass
+
+
+async def test_what_comes_while_nobody_is_there_is_kept(mqtt: str) -> None:
+    topic = unique("bars")
+    first = source_at(mqtt, topic)
+    async with reading(first) as stream:
+        await publish(mqtt, topic, numbers(0, 5))
+        assert await take(first, stream, 5) == numbers(0, 5)
+    await publish(mqtt, topic, numbers(5, 12))
+    second = source_at(mqtt, topic)
+    async with reading(second) as stream:
+        await publish(mqtt, topic, numbers(12, 13))
+        assert await take(second, stream, 8) == numbers(5, 13)
+
+
+async def test_unsettled_messages_come_again(mqtt: str) -> None:
+    topic = unique("bars")
+    host, port = mqtt.split(":")
+    async with Proxy(int(port)) as proxy:
+        few = FAST.model_copy(update={"max_records": 2})
+        source = MqttSource(parse_address(f"mqtt://{host}:{proxy.port}/{topic}"), "test", few)
+        async with reading(source) as stream:
+            await publish(mqtt, topic, numbers(0, 10))
+            taken: list[Delivery] = []
+            while sum(len(delivery.records) for delivery in taken) < 10:
+                taken.append(await anext(stream))
+            early = taken[:2]
+            settled = sum(len(delivery.records) for delivery in early)
+            for delivery in early:
+                await source.settle(delivery)
+            await anext(stream)  # the acknowledgements leave
+            proxy.cut()
+            assert await take(source, stream, 10 - settled, settle=False) == numbers(settled, 10)
+            for delivery in taken[2:]:
+                await source.settle(delivery)  # of the old connection: says nothing to the new one
+        last = source_at(mqtt, topic)
+        async with reading(last) as stream:
+            await publish(mqtt, topic, numbers(10, 11))
+            assert await take(last, stream, 11 - settled) == numbers(settled, 11)
+
+
+async def test_a_broker_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    need_mosquitto()
+    with Mosquitto(tmp_path) as broker:
+        source = source_at(broker.server, "bars")
+        async with reading(source) as stream:
+            await publish(broker.server, "bars", numbers(0, 3))
+            assert await take(source, stream, 3) == numbers(0, 3)
+            while not (await anext(stream)).quiet:
+                pass  # the acknowledgements leave
+            await asyncio.to_thread(broker.stop)
+            await until(stream, lambda: "trying again" in source.status and not source.connected)
+            broker.start()
+            await publish(broker.server, "bars", numbers(3, 6))  # kept for the session that the broker saved
+            assert await take(source, stream, 3) == numbers(3, 6)
+            assert source.status == f"connected to {broker.server}"
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mosquitto, Path]]:
+    """A broker that wants a login and encrypts, and the certificate to trust."""
+    need_mosquitto()
+    if PASSWORDS is None or OPENSSL is None:
+        pytest.skip("mosquitto_passwd and openssl are needed")
+    folder = tmp_path_factory.mktemp("locked")
+    made, passwords = certificates(folder), folder / "passwords"
+    subprocess.run([PASSWORDS, "-b", "-c", str(passwords), "me", "right"], check=True, capture_output=True)
+    lines = ["allow_anonymous false", f"password_file {passwords}"]
+    lines += [f"cafile {made['cert']}", f"certfile {made['cert']}", f"keyfile {made['key']}"]
+    with Mosquitto(folder, lines) as broker:
+        yield broker, made["cert"]
+
+
+async def test_login_and_encryption(locked: tuple[Mosquitto, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    broker, certificate = locked
+    monkeypatch.setenv("MQTT_PASSWORD", "right")
+    address = f"mqtts://{broker.server}/bars?username=me&password=env:MQTT_PASSWORD&ca_file={certificate}"
+    source = MqttSource(parse_address(address), "test", FAST)
+    async with reading(source) as stream:
+        outlet = MqttOutlet(parse_address(address, publishing=True), 10.0)
+        await outlet.open()
+        await outlet.send([("ES", payload) for payload in numbers(0, 5)])
+        await outlet.finish()
+        await outlet.close()
+        assert await take(source, stream, 5) == numbers(0, 5)
+
+
+async def test_a_wrong_password_is_said_at_once(
+    locked: tuple[Mosquitto, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, certificate = locked
+    monkeypatch.setenv("MQTT_PASSWORD", "not-the-right-one")
+    text = f"mqtts://{broker.server}/bars?username=me&password=env:MQTT_PASSWORD&ca_file={certificate}"
+    source = MqttSource(parse_address(text), "test", FAST)
+    with pytest.raises(UsageError, match="refuses the login") as caught:
+        await anext(source.deliveries({}))
+    assert "not-the-right-one" not in str(caught.value)
+    with pytest.raises(UsageError, match="refuses the login"):
+        await MqttOutlet(parse_address(text, publishing=True), 10.0).open()
+
+
+async def test_an_unknown_certificate_is_not_trusted(locked: tuple[Mosquitto, Path]) -> None:
+    broker, _ = locked
+    options = FAST.model_copy(update={"connect_timeout_s": 0.5})
+    source = MqttSource(parse_address(f"mqtts://{broker.server}/bars"), "test", options)
+    with pytest.raises(UsageError, match="cannot connect") as caught:
+        await anext(source.deliveries({}))
+    assert "certificate" in str(caught.value)
+
+
+async def test_says_when_nobody_answers() -> None:
+    options = FAST.model_copy(update={"connect_timeout_s": 0.3})
+    source = MqttSource(parse_address(f"mqtt://127.0.0.1:{free_port()}/bars"), "test", options)
+    with pytest.raises(UsageError, match="cannot connect to the MQTT broker") as caught:
+        await anext(source.deliveries({}))
+    assert "refused" in str(caught.value)
+
+
+def test_client_ids_are_stable_and_of_one_reader() -> None:
+    mine = client_id_of("mine", "mqtt:bars")
+    assert mine == client_id_of("mine", "mqtt:bars")
+    assert len(mine) <= 23 and mine.isalnum()
+    assert len({mine, client_id_of("yours", "mqtt:bars"), client_id_of("mine", "mqtt:other")}) == 3
+    assert MqttSource(parse_address("mqtt://h/bars?client_id=chosen"), "mine").client_id == "chosen"
