@@ -58,7 +58,7 @@ class SecretRef(str):
         # wrapped in a first step, so that an error of the second one cannot show what was given
         return core_schema.chain_schema(
             [
-                core_schema.no_info_plain_validator_function(_Given),
+                core_schema.no_info_plain_validator_function(Unshown),
                 core_schema.no_info_plain_validator_function(_checked),
             ],
             serialization=core_schema.to_string_ser_schema(),
@@ -69,8 +69,8 @@ class SecretRef(str):
         return {"type": "string", "pattern": "^(env|file):.+", "description": f"A secret by reference: {_FORMS}."}
 
 
-class _Given:
-    """What stands in a configuration in place of a reference; nothing that prints it shows it."""
+class Unshown:
+    """What stands in a configuration where a secret may stand by mistake; nothing that prints it shows it."""
 
     def __init__(self, value: object) -> None:
         self.value = value
@@ -79,7 +79,7 @@ class _Given:
         return "a value that is not shown"
 
 
-def _checked(given: _Given) -> SecretRef:
+def _checked(given: Unshown) -> SecretRef:
     if not isinstance(given.value, str) or not _is_reference(given.value):
         raise ValueError(f"a secret is given by reference, {_FORMS}")
     return SecretRef(given.value)

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NoReturn, Self
+from typing import Annotated, Literal, NoReturn, Self
 from urllib.parse import unquote
 
-from pydantic import ValidationError, model_validator
+from pydantic import BeforeValidator, ValidationError, model_validator
 
 from engine.config import Config
 from engine.errors import UsageError
-from engine.secrets import SecretRef
+from engine.secrets import SecretRef, Unshown
 from feeds.pacing import parse_speed
 
 Kind = Literal["kafka", "mqtt", "replay", "stdin", "stdout"]
@@ -39,6 +39,23 @@ _FORMS = "kafka://host:9092/topic, mqtt://host:1883/topic, replay:FILE or stdin"
 _PUBLISH_FORMS = "kafka://host:9092/topic, mqtt://host:1883/topic or stdout"
 _KAFKA_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
+
+
+def _readable(given: Unshown) -> str:
+    if not isinstance(given.value, str):
+        raise ValueError(f"expected {_FORMS}")
+    if given.value:
+        try:
+            parse_address(given.value)
+        except UsageError as error:
+            raise ValueError(
+                " ".join(f"{label}: {text}" if label else text for label, text in error.parts())
+            ) from error
+    return given.value
+
+
+AddressText = Annotated[str, BeforeValidator(_readable), BeforeValidator(Unshown)]
+"""An address in a configuration, or nothing yet; an error never shows it, for a login may stand in it by mistake."""
 
 
 class FeedSecurity(Config):

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import UsageError
+from engine.config import Config, parse
+from engine.errors import ConfigError, UsageError
 from engine.secrets import SecretRef
-from feeds.live.address import FeedAddress, FeedSecurity, parse_address
+from feeds.live.address import AddressText, FeedAddress, FeedSecurity, parse_address
 
 
 def refusal(text: str, *, publishing: bool = False) -> str:
@@ -135,3 +136,19 @@ def test_what_is_shown_can_be_read_again(text: str) -> None:
     address = parse_address(text)
     assert address.shown == text
     assert parse_address(address.shown) == address
+
+
+class Holder(Config):
+    address: AddressText = ""
+
+
+def test_a_configuration_names_the_mistake_and_not_the_login() -> None:
+    assert parse(Holder, {"address": "kafka://h/bars"}, "x.yaml").address == "kafka://h/bars"
+    assert Holder().address == ""
+    with pytest.raises(ConfigError, match="a login does not stand") as caught:
+        parse(Holder, {"address": "kafka://me:hunter2@h/bars"}, "x.yaml")
+    assert "hunter2" not in str(caught.value) and "address:" in str(caught.value)
+    with pytest.raises(ConfigError, match="did you mean 'mqtt'"):
+        parse(Holder, {"address": "mqt://h/bars"}, "x.yaml")
+    with pytest.raises(ConfigError, match="expected kafka://"):
+        parse(Holder, {"address": 7}, "x.yaml")

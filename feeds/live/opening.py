@@ -1,0 +1,77 @@
+"""From an address to what it stands for; clients of brokers are loaded only where one is meant."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from engine.errors import UsageError
+from feeds.live.address import FeedAddress
+from feeds.live.lines import LinesSource
+from feeds.live.options import SourceOptions
+from feeds.live.source import DeadLetterSink, LiveSource
+
+_PACKAGES = {"kafka": "aiokafka", "mqtt": "aiomqtt"}
+
+
+def open_connection(address: FeedAddress, options: SourceOptions, session: str) -> LiveSource:
+    """The source of messages at an address; it connects when deliveries are asked for.
+
+    Args:
+        address: Of any kind but `replay`, whose rows need no merging: see `feeds.live.recorded`.
+        options: How patient it is.
+        session: By which an MQTT broker tells this reader from others.
+
+    Raises:
+        UsageError: If a package, a password or a certificate is missing, or no messages come from there.
+    """
+    need_packages(address)
+    if address.kind == "kafka":
+        from feeds.live.kafka import KafkaSource  # noqa: PLC0415 - loads its client
+
+        return KafkaSource(address, options)
+    if address.kind == "mqtt":
+        from feeds.live.mqtt import MqttSource  # noqa: PLC0415 - loads its client
+
+        return MqttSource(address, session, options)
+    if address.kind == "stdin":
+        return LinesSource(options)
+    raise UsageError("no messages come from there", where=address.shown, expected="kafka, mqtt or stdin")
+
+
+def open_dead_letters(address: FeedAddress, topic: str | None = None) -> DeadLetterSink:
+    """The topic for refused messages, at the Kafka that the good ones come from.
+
+    Args:
+        address: Of the feed.
+        topic: By default that of the feed with `.dead` behind it.
+
+    Raises:
+        UsageError: If the feed is not Kafka, or a package, password or certificate is missing.
+    """
+    if address.kind != "kafka":
+        raise UsageError(
+            "only Kafka has a topic for refused messages",
+            where=address.shown,
+            hint="leave dead_letter_topic out: they are kept in a file",
+        )
+    need_packages(address)
+    from feeds.live.kafka_letters import KafkaDeadLetters  # noqa: PLC0415 - loads its client
+
+    return KafkaDeadLetters(address, topic)
+
+
+def need_packages(address: FeedAddress) -> None:
+    """See that the packages are installed that an address needs.
+
+    Raises:
+        UsageError: If they are not.
+    """
+    wanted = ("msgspec", *filter(None, [_PACKAGES.get(address.kind)]))
+    missing = [name for name in wanted if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            "live feeds need packages that are not installed",
+            expected="the extra `live`",
+            found=f"no {', '.join(missing)}",
+            hint="pip install 'grandmodel[live]', or in a checkout: make test",
+        )

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import DataError
+from feeds.live.lines import LinesSource
+from feeds.live.options import SourceOptions
+from feeds.live.source import Delivery, Record
+
+CHILD = """
+import asyncio, sys
+from feeds.live.lines import LinesSource
+
+async def main():
+    source = LinesSource()
+    async for delivery in source.deliveries({}):
+        for record in delivery.records:
+            print(record.offset, record.payload.decode(), flush=True)
+        if delivery.ended:
+            print("ended", dict(delivery.positions), source.connected, source.status, flush=True)
+asyncio.run(main())
+"""
+
+
+async def everything(source: LinesSource, positions: dict[str, str] | None = None) -> list[Delivery]:
+    async with asyncio.timeout(20):
+        return [delivery async for delivery in source.deliveries(positions or {})]
+
+
+def piped(data: bytes) -> int:
+    """The reading end of a pipe that holds the bytes and has ended."""
+    reading, writing = os.pipe()
+    os.write(writing, data)
+    os.close(writing)
+    return reading
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_a_process_reads_its_standard_input(tmp_path: Path, kind: str) -> None:
+    text = "one\n\n  two  \nthree"
+    (tmp_path / "lines").write_text(text)
+    with (tmp_path / "lines").open("rb") as file:
+        given_input = {"stdin": file} if kind == "file" else {"input": text.encode()}
+        done = subprocess.run([sys.executable, "-c", CHILD], check=True, capture_output=True, timeout=60, **given_input)
+    assert done.stdout.decode().splitlines()[:3] == ["0 one", "2 two", "3 three"]
+    assert "False standard input has ended" in done.stdout.decode()
+    assert done.stderr == b""
+
+
+def test_lines_arrive_while_the_pipe_stays_open_and_ctrl_c_is_heeded() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdin is not None and child.stdout is not None
+    for number in range(3):
+        child.stdin.write(b"line %d\n" % number)
+        child.stdin.flush()
+        assert child.stdout.readline() == b"%d line %d\n" % (number, number)
+    child.send_signal(2)  # while the reader waits
+    assert child.wait(20) != 0
+    child.stdin.close()
+    child.stdout.close()
+
+
+@given(
+    st.lists(st.binary(max_size=12).map(lambda data: data.replace(b"\n", b"")), max_size=20),
+    st.integers(1, 5),
+    st.booleans(),
+)
+async def test_the_same_lines_whatever_the_pieces(lines: list[bytes], most: int, last_break: bool) -> None:
+    data = b"\n".join(lines) + (b"\n" if last_break and lines else b"")
+    reading = piped(data)
+    deliveries = await everything(LinesSource(SourceOptions(max_records=most), descriptor=reading))
+    os.close(reading)
+    expected = [(number, line.strip()) for number, line in enumerate(data.split(b"\n")) if line.strip()]
+    records = [record for delivery in deliveries for record in delivery.records]
+    assert records == [Record("stdin", number, line) for number, line in expected]
+    assert all(len(delivery.records) <= most for delivery in deliveries)
+    assert [delivery.ended for delivery in deliveries].index(True) == len(deliveries) - 1
+    kept = [delivery.positions["stdin"] for delivery in deliveries if delivery.positions]
+    assert kept == sorted(kept, key=int)
+    total = data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
+    assert int(kept[-1] if kept else 0) == total
+
+
+async def test_counts_on_after_a_restart() -> None:
+    reading = piped(b"a\nb\n")
+    deliveries = await everything(LinesSource(descriptor=reading), {"stdin": "40"})
+    os.close(reading)
+    assert [record.offset for delivery in deliveries for record in delivery.records] == [40, 41]
+    assert deliveries[-1].positions.get("stdin", "42") == "42"
+    with pytest.raises(DataError, match="cannot be read"):
+        await everything(LinesSource(descriptor=reading), {"stdin": "many"})
+
+
+async def test_an_empty_pipe_is_quiet_and_half_a_line_is_not() -> None:
+    reading, writing = os.pipe()
+    source = LinesSource(SourceOptions(quiet_after_s=0.3), descriptor=reading)
+    async with asyncio.timeout(20), aclosing(source.deliveries({})) as stream:  # type: ignore[type-var]
+        assert not (await anext(stream)).records
+        while not (await anext(stream)).quiet:
+            pass
+        os.write(writing, b"whole\nhal")
+        async for delivery in stream:
+            if delivery.records:
+                break
+        assert [record.payload for record in delivery.records] == [b"whole"]
+        assert delivery.quiet == frozenset()
+        assert (await anext(stream)).quiet == frozenset()
+        os.write(writing, b"f\n")
+        assert [record.payload for record in (await anext(stream)).records] == [b"half"]
+        await source.close()
+        assert [delivery async for delivery in stream] == []
+    os.close(writing)
+    os.close(reading)
