@@ -189,6 +189,16 @@ def look(position: Any, low: float, high: float, ts: int, entry: int, memory: An
 
 
 @inlined
+def ask_again(position: Any, memory: Any, slot: int) -> bool:
+    """Whether a person let trading go on: what was asked may have been refused or cancelled, so nothing was reached."""
+    if not math.isnan(position.target):
+        return False
+    memory[slot + REACHED] = memory[slot + EXPIRES] = 0.0
+    memory[slot + LAPSED] = 1.0
+    return True
+
+
+@inlined
 def passive_price(close: float, side: float, offset: float, tick: float) -> float:
     """A limit price away from the market, on the tick that gives more, not less."""
     price = close - side * offset
@@ -274,6 +284,7 @@ def decide_symbol(
     fresh: bool,
     entry: int,
     call_off: bool,
+    paused: int,
 ) -> int:
     """Orders of one symbol that has a bar, after its decisions are known; returns the number of commands so far."""
     slot = MEMORY_HEAD + s * SLOT
@@ -286,7 +297,8 @@ def decide_symbol(
     if not act:
         return n
     rest = int(params[SYMBOLS]) - s  # a command each is always left for this symbol and those after it
-    if position.quantity * units < 0.0 and n + rest < commands.shape[0]:
+    if position.quantity * units < 0.0 and not paused and n + rest < commands.shape[0]:
+        # (a paused account refuses the flip: its stops must stay)
         # a stop that is met before the flip fills would make the new position twice as large
         commands[n].kind = CANCEL_ALL
         commands[n].symbol = s
@@ -325,6 +337,9 @@ def decide(
         # what happened within the row comes before what is decided at its close
         entry = entry_state(orders, s, bars.ts_event[i])
         call_off = look(positions[s], bars.low[i, s], bars.high[i, s], bars.ts_event[i], entry, memory, slot)
+        call_off = ask_again(positions[s], memory, slot) or call_off
         fresh = absorb(signals[i, s], memory, slot) or asked
-        n = decide_symbol(commands, n, s, bars, i, positions[s], orders, params, memory, fresh, entry, call_off)
+        n = decide_symbol(
+            commands, n, s, bars, i, positions[s], orders, params, memory, fresh, entry, call_off, account[0].paused
+        )
     return n
