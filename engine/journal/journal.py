@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from engine.dead_letter import DeadLetter
 from engine.errors import DataError, GrandModelError
 from engine.journal.blocks import encode
-from engine.journal.schema import APPLICATION_ID, TABLES, VERSION
+from engine.journal.schema import APPLICATION_ID, BLOCKS, TABLES, VERSION
 from engine.records import Operation
 from engine.step import StepBlock
 
@@ -188,6 +188,30 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    def copy_to_archive(self, through: int) -> None:
+        """Copy the blocks before a row to the archive; done again after a crash, it changes nothing."""
+        with _explained(self.path):
+            self._db.execute("ATTACH ? AS archive", (str(self.path.with_name(ARCHIVE)),))
+            try:
+                self._db.execute("PRAGMA archive.journal_mode = WAL")
+                self._db.execute(f"PRAGMA archive.application_id = {APPLICATION_ID}")
+                self._db.execute(f"PRAGMA archive.user_version = {VERSION}")
+                self._db.execute(BLOCKS.format(schema="archive"))
+                columns = "INSERT OR REPLACE INTO archive.blocks SELECT * FROM main.blocks WHERE seq + rows <= ?"
+                self._db.execute(columns, (through,))
+            finally:
+                self._db.execute("DETACH archive")
+
+    def forget(self, through: int, states: Mapping[str, bytes], letters_kept: int) -> None:
+        """Delete the blocks before a row, and the oldest letters that were handed on; save what stands for them."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM blocks WHERE seq + rows <= ?", (through,))
+            last = "(SELECT coalesce(max(id), 0) FROM dead_letters)"
+            db.execute(f"DELETE FROM dead_letters WHERE sent = 1 AND id <= {last} - ?", (letters_kept,))  # noqa: S608
+            db.executemany(
+                "INSERT OR REPLACE INTO state VALUES (?,?,?)", ((name, through, body) for name, body in states.items())
+            )
 
     def size(self) -> int:
         """Bytes on the disk."""

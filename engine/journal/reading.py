@@ -86,6 +86,11 @@ class JournalReader:
         archived = self._archive.execute("SELECT min(seq) FROM blocks").fetchone()[0]
         return kept if archived is None else min(kept, int(archived))
 
+    def held(self, before_ts: int) -> tuple[int, int] | None:
+        """First row that the journal itself holds, and the row before which those end that closed before a time."""
+        found = self._all("SELECT min(seq), max(seq + rows) FROM blocks WHERE last_ts < ?", before_ts)[0]
+        return None if found[0] is None else (int(found[0]), int(found[1]))
+
     def positions(self) -> dict[str, str]:
         """Where each partition goes on."""
         return dict(self._all("SELECT partition, position FROM positions"))

@@ -19,6 +19,7 @@ from engine.app.live.config import PaperConfig
 from engine.app.live.intake import Arrival, Intake
 from engine.app.live.latency import Latencies
 from engine.app.live.opening import Opened
+from engine.app.live.retention import Retention
 from engine.app.loop import Screen
 from engine.bus import Bus, Subscription
 from engine.journal.journal import Entry, JournalError, Ordered
@@ -106,6 +107,7 @@ class Session:
         self._bars_taken = opened.counters.get("bars", 0)
         self._since_snapshot = 0
         self._connected: bool | None = None
+        self._retention: Retention | None = None
         self.counters = dict(opened.counters)
         self.trouble: str | None = None
         self.last_step: StepBlock | None = None
@@ -255,7 +257,21 @@ class Session:
             self._tell(arrival, steps)
             for step in steps:
                 await bus.publish(step)
+            self._retire(steps)
         bus.close(StepBlock)
+
+    def _retire(self, steps: Sequence[StepBlock]) -> None:
+        """Let old rows leave the journal."""
+        wiring, keep = self.trader.wiring, self.config.journal
+        if not steps or wiring is None or keep.keep_days is None:
+            return
+        if self._retention is None:
+            setup = self.opened.setup
+            self._retention = Retention(self._journal, setup, wiring.sessions, keep.keep_days, keep.archive)
+        try:
+            self._retention.after(self.trader.next_seq, int(steps[-1].bars.ts_event[-1]))
+        except JournalError as error:  # nothing is lost; it is tried again later
+            self.notice("warning", "retention", f"old rows stay in the journal: {error.what}")
 
     def _write(self) -> None:
         """Commit what is owed to the journal, in order."""

@@ -118,7 +118,7 @@ def test_a_changed_value_in_the_journal_is_found_and_named(tmp_path: Path) -> No
     db.commit()
     with pytest.raises(CheckFailed, match="not those that were hashed"):
         audit(tmp_path)
-    with pytest.raises(CheckFailed, match="ledger.equity") as caught:
+    with pytest.raises(CheckFailed, match=r"ledger\.equity") as caught:
         replay_whole(tmp_path)
     assert "row 23" in str(caught.value.where)
 

@@ -1,0 +1,156 @@
+"""What may go wrong around a session: a full disk, a feed that goes away, clocks, observers that fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.app.live import session as sessions_module
+from engine.app.live.folder import SessionLock
+from engine.app.live.intake import Intake
+from engine.app.live.opening import open_session
+from engine.app.live.session import Committed, Ended, Session
+from engine.errors import GrandModelError
+from engine.journal.journal import JournalError
+from engine.journal.reading import JournalReader
+from engine.monitor.alerts import Severity
+from feeds.live.source import Delivery
+from tests.engine.app.live.feeding import ListSource
+from tests.engine.app.live.sessions import Case, case, live_bars
+
+
+class Watching:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+
+    def notice(self, severity: Severity, kind: str, text: str) -> None:
+        self.kinds.append(kind)
+
+    def committed(self, committed: Committed) -> None:
+        pass
+
+
+class Failing(Watching):
+    """Fails whenever it is told something."""
+
+    def notice(self, severity: Severity, kind: str, text: str) -> None:
+        raise RuntimeError("a screen fell over")
+
+    def committed(self, committed: Committed) -> None:
+        raise RuntimeError("a screen fell over")
+
+
+def _run(
+    short: Case, folder: Path, source: ListSource, observers: list[Watching], wall: Any = None, **more: Any
+) -> tuple[Ended, str]:
+    config = short.config(**more)
+    with SessionLock(folder):
+        opened = open_session(folder, config, {"X": config.instrument_for("X")}, 60_000_000_000)
+        with opened.journal:
+            intake = Intake(opened.setup.instruments, 60_000_000_000, config.feed, *([wall] if wall else []))
+            intake.restore(opened.states, opened.trader.next_seq)
+            session = Session(config, opened, intake, source, observers)
+            if hasattr(source, "meet"):
+                source.meet(session)
+            return asyncio.run(session.run()), opened.trader.ledger_sha256
+
+
+class FullDisk(ListSource):
+    """The disk is full from one delivery on, for a while."""
+
+    def meet(self, session: Session) -> None:
+        self.session, self.db = session, session.opened.journal._db
+
+    async def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:
+        async for delivery in super().deliveries(positions):
+            if delivery.records and delivery.records[0].offset == 20:
+                pages = self.db.execute("PRAGMA page_count").fetchone()[0]
+                self.db.execute(f"PRAGMA max_page_count = {pages}")
+                self.freeing = asyncio.create_task(self.free())
+            yield delivery
+
+    async def free(self) -> None:
+        while self.session.trouble is None:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        self.db.execute("PRAGMA max_page_count = 1000000")
+
+
+def test_a_full_disk_holds_the_session_up_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions_module, "RETRY_S", 0.01)
+    short, watching = case(live_bars(200)), Watching()
+    ended, digest = _run(short, tmp_path, FullDisk(short.payloads), [watching])
+    assert digest == short.expected
+    assert ended.rows == 200
+    assert watching.kinds == ["journal_unwritable", "journal_back"]
+
+
+class StaysFull(FullDisk):
+    async def free(self) -> None:
+        while self.session.trouble is None:
+            await asyncio.sleep(0.001)
+        self.session.stop("stopped by SIGTERM")
+
+
+def test_a_session_can_be_stopped_while_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions_module, "RETRY_S", 0.01)
+    short = case(live_bars(200))
+    with pytest.raises(JournalError, match="the disk is full"):
+        _run(short, tmp_path, StaysFull(short.payloads), [])
+    assert short.traded(tmp_path) == short.expected
+
+
+def test_an_observer_that_fails_changes_nothing(tmp_path: Path) -> None:
+    short = case(live_bars(30))
+    _, digest = _run(short, tmp_path, ListSource(short.payloads), [Failing()])
+    assert digest == short.expected
+
+
+@pytest.mark.parametrize("wall", [0.0, 4e9, -1.0])
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, wall: float) -> None:
+    short = case(live_bars(30))
+    times = iter([1.7e9] * 10 + [wall] * 1000)
+    _, digest = _run(short, tmp_path, ListSource(short.payloads), [], wall=lambda: next(times))
+    assert digest == short.expected
+
+
+class Silent(ListSource):
+    """Says nothing more after its messages, as a broker without news; the connection comes and goes."""
+
+    async def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:
+        async for delivery in super().deliveries(positions):
+            yield delivery
+        for turn in range(10_000):
+            self.connected = turn % 4 < 2
+            await asyncio.sleep(0.01)
+            yield Delivery(partitions=frozenset({"list"}))
+
+
+def test_silence_ends_a_session_that_is_told_so(tmp_path: Path) -> None:
+    short, watching = case(live_bars(30)), Watching()
+    source = Silent(short.payloads, ends=False)
+    ended, digest = _run(short, tmp_path, source, [watching], end={"silence_s": 0.2})
+    assert ended.because == "no bar came for 0.2 s"
+    assert digest == short.expected
+    assert {"feed_lost", "feed_back"} <= set(watching.kinds)
+
+
+def test_a_strategy_that_fails_ends_the_session_and_commits_nothing_of_the_row(tmp_path: Path) -> None:
+    file = tmp_path / "failing.py"
+    file.write_text(
+        "from agents.strategy import Strategy\n\n\nclass Failing(Strategy):\n    def on_bar(self, context):\n"
+        "        if context.seq == 12:\n            raise ValueError('no')\n"
+    )
+    short = case(live_bars(30), agent=f"{file}:Failing")
+    for _ in range(2):
+        with pytest.raises(GrandModelError, match="the strategy fails"):
+            short.traded(tmp_path / "run")
+    with JournalReader(tmp_path / "run") as reader:
+        assert reader.next_seq == 12
+        assert reader.positions() == {"list": "12"}
