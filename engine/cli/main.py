@@ -10,11 +10,13 @@ import typer
 from engine.cli import config, data, journal, models
 from engine.cli.backtest import backtest
 from engine.cli.ctl import ctl, reset_halt
+from engine.cli.dashboard import dashboard
 from engine.cli.doctor import doctor
 from engine.cli.evaluate import evaluate
 from engine.cli.explain import explain
 from engine.cli.export import export
 from engine.cli.paper import paper
+from engine.cli.publish import publish
 from engine.cli.report import report
 from engine.cli.train import train
 from engine.cli.verify import verify
@@ -29,7 +31,9 @@ app = typer.Typer(
 )
 app.command()(backtest)
 app.command()(paper)
+app.command()(publish)
 app.command()(ctl)
+app.command()(dashboard)
 app.command("reset-halt")(reset_halt)
 app.command()(report)
 app.command()(explain)

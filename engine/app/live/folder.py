@@ -13,6 +13,7 @@ from engine.journal.journal import ARCHIVE, FILE
 LOCK = "session.lock"
 SOCKET = "control.sock"
 DEAD_LETTERS = "dead_letters.jsonl"
+QUARANTINE = "quarantine.jsonl"
 OWN_FILES = frozenset(
     {
         FILE,
@@ -24,6 +25,7 @@ OWN_FILES = frozenset(
         LOCK,
         SOCKET,
         DEAD_LETTERS,
+        QUARANTINE,
         "models",
     }
 )

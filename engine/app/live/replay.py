@@ -92,7 +92,7 @@ def replay(reader: JournalReader, trader: Trader, since: int = 0, rows: int = 40
                 where=f"row {difference.seq}, {when:%Y-%m-%d %H:%M:%S} UTC ({reader.path})",
                 expected=f"{difference.expected}, as the session had it",
                 found=difference.found,
-                hint="the code, the models or the strategy file are not those of the session, or its journal was changed",
+                hint="code, models or strategy file are not those of the session, or its journal was changed",
             )
         count += len(expected)
     trader.activations.clear()

@@ -1,4 +1,4 @@
-"""Keeping the journal bounded over months: old rows go to an archive beside it, or are folded into figures and forgotten."""
+"""Keeping the journal bounded over months: old rows go to an archive, or are folded into figures and forgotten."""
 
 from __future__ import annotations
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.app.backtest import prepare
+from engine.app.config import BacktestConfig, RunConfig
 from engine.app.live.config import FeedConfig, PaperConfig
+from engine.app.live.folder import QUARANTINE
 from engine.errors import UsageError
 from engine.instruments import Instrument
+from feeds.live.address import FeedAddress, parse_address
+from feeds.live.opening import open_connection, open_dead_letters
+from feeds.live.options import SourceOptions
+from feeds.live.recorded import RecordedSource
 from feeds.live.source import DeadLetterSink, LiveSource
+from feeds.quarantine import Quarantine
 
-QUARANTINE = "quarantine.jsonl"
+RECORDED_ROWS = 1024
 
 
 def traded(config: PaperConfig, source: LiveSource) -> dict[str, Instrument]:
@@ -34,8 +42,42 @@ def timeframe_of(config: PaperConfig, source: LiveSource) -> int:
 
 
 def open_source(config: PaperConfig, folder: Path) -> LiveSource:
-    raise NotImplementedError
+    """The source that the configured address means; it connects when deliveries are asked for.
+
+    Args:
+        config: Of the session.
+        folder: Of the session, for rows of a file that cannot be used.
+
+    Raises:
+        UsageError: If the address cannot be read, a secret is missing or there is no such file.
+        DataError: If a file cannot be read.
+    """
+    feed = config.feed
+    address = parse_address(feed.address, security=feed.security)
+    if address.kind == "replay":
+        return _recorded(config, address, folder)
+    options = SourceOptions(
+        connect_timeout_s=feed.connect_timeout_s,
+        # with lateness allowed, silence that is shorter than it says nothing
+        quiet_after_s=max(feed.quiet_after_s, feed.lateness_s),
+    )
+    return open_connection(address, options, feed.session)
 
 
 def dead_letter_sink(config: FeedConfig, topic: str) -> DeadLetterSink:
-    raise NotImplementedError
+    """The Kafka topic for messages that cannot be used.
+
+    Raises:
+        UsageError: If the feed is not Kafka.
+    """
+    return open_dead_letters(parse_address(config.address, security=config.security), topic)
+
+
+def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSource:
+    """A file, opened as a backtest opens it."""
+    shared = {name: getattr(config, name) for name in RunConfig.model_fields}
+    backtest = BacktestConfig(data=(address.topic,), replay=config.feed.replay, **shared)
+    prepared = prepare(backtest, Quarantine(folder / QUARANTINE, config.feed.strict))
+    return RecordedSource(
+        prepared.source, prepared.timeframe_ns, address.topic, address.speed, min(config.feed.block, RECORDED_ROWS)
+    )

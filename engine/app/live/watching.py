@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from engine.app.live.letters import Relay
 from engine.app.live.session import Committed, Session
+from engine.journal.journal import Gap
 from engine.monitor.alerts import Alert, Severity
 from engine.monitor.dispatch import AlertDispatcher
 from engine.monitor.metrics import SessionMetrics
@@ -48,12 +49,8 @@ class Alerting:
             where = f"{first.partition}, offset {first.offset}" if first.offset >= 0 else first.partition
             found = f"first at {where}: expected {first.expected}, found {first.found}"
             self.notice("warning", "dead_letters", f"messages put aside: {counted}; {found}")
-        for gap in arrival.gaps:
-            after, before = (
-                np.datetime_as_string(np.datetime64(ns, "ns"), "s") for ns in (gap.after_ns, gap.before_ns)
-            )
-            text = f"{gap.missing} bars of {gap.symbol} are missing between {after} and {before} UTC"
-            self.notice("warning", "gap", text)
+        if arrival.gaps:
+            self.notice("warning", "gap", _gaps(arrival.gaps))
         for step in committed.steps:
             for fill in step.fills:
                 self.notice("info", "fill", _fill(fill, step.bars.symbols))
@@ -64,6 +61,14 @@ class Alerting:
                 "critical", "halted", f"trading was halted by a hard limit: {cause}; see `grandmodel reset-halt`"
             )
         self._halted = halted
+
+
+def _gaps(gaps: Sequence[Gap]) -> str:
+    first = gaps[0]
+    after, before = (np.datetime_as_string(np.datetime64(ns, "ns"), "s") for ns in (first.after_ns, first.before_ns))
+    text = f"{first.missing} bars of {first.symbol} are missing between {after} and {before} UTC"
+    more = sum(gap.missing for gap in gaps[1:])
+    return text + (f", and {more} more in {len(gaps) - 1} later gaps" if more else "")
 
 
 def _fill(fill: np.void, symbols: tuple[str, ...]) -> str:
