@@ -94,13 +94,13 @@ def _tell_orders(attached: Attached, state: DashboardState) -> None:
 
     for order in attached.orders():
         severity = Severity.CRITICAL if order.kind is Operation.HALT else Severity.WARNING
-        state.tell(severity, f"{WORDS[order.kind]} by {order.by} before row {order.seq}", order.ts_event)
+        state.tell(severity, f"{WORDS[order.kind]} by {order.by} before row {order.seq}", ts_event=order.ts_event)
 
 
 def _info(attached: Attached) -> RunInfo:
     from engine.app.live.opening import stored_setup
     from engine.cli.live_screens import run_info
 
-    setup = stored_setup(attached.reader)
-    attached.reader.refresh()
-    return run_info(setup.config, setup.instruments, attached.reader.session["config"]["feed"]["address"])
+    with attached.reading() as reader:
+        setup = stored_setup(reader)
+        return run_info(setup.config, setup.instruments, reader.session["config"]["feed"]["address"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.dashboard import text
 from engine.dashboard.alerts import Severity
 from engine.dashboard.state import DashboardState
 
@@ -37,5 +36,5 @@ class Following:
             if more > 0 and name.startswith(LETTERS):
                 self._state.quarantine(f"messages, {name.removeprefix(LETTERS)}", more)
             elif more > 0 and name == MISSING:
-                self._state.tell(Severity.WARNING, f"{text.count(more)} bars are missing; {text.count(count)} in all")
+                self._state.tell(Severity.WARNING, "bars are missing", count=more)
         self._counters = dict(counters)

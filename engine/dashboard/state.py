@@ -194,9 +194,9 @@ class DashboardState:
         """Take in a step from before the screen was there: nothing is measured by when it comes."""
         self._take(step)
 
-    def tell(self, severity: Severity, text: str, ts_event: int | None = None) -> None:
+    def tell(self, severity: Severity, text: str, *, ts_event: int | None = None, count: int = 1) -> None:
         """Show something that a person should know; it happened after the last row seen, if no time is given."""
-        self.alerts.add(Alert(self.last_ts if ts_event is None else ts_event, severity, text))
+        self.alerts.add(Alert(self.last_ts if ts_event is None else ts_event, severity, text, count))
         self.version += 1
 
     def _take(self, step: StepBlock) -> bool:
@@ -222,8 +222,7 @@ class DashboardState:
     def quarantine(self, what: str, count: int = 1) -> None:
         """Show that bad input was put aside: `what` says where and why."""
         self.quarantined += count
-        self.alerts.warn(self.last_ts, f"quarantined: {what}", count)
-        self.version += 1
+        self.tell(Severity.WARNING, f"quarantined: {what}", count=count)
 
     def set_feed(self, status: str) -> None:
         """Show what the feed says of itself in a few words; an empty text shows what the bars tell."""

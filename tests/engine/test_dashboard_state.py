@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.dashboard.alerts import Alert, Alerts, Severity
+from engine.dashboard.following import Following
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.state import FILLS_KEPT, DashboardState, RunInfo
 from engine.errors import UsageError
@@ -147,6 +148,54 @@ def test_lag_of_a_live_feed_is_wall_time_less_close_time():
     assert state.lag == pytest.approx(0.75)
 
 
+def test_the_bars_tell_whether_they_are_live():
+    state = DashboardState(RunInfo("paper", "x", ("EURUSD",), live=None))
+    state.update(make_step([1000.0]), (START + MINUTE) / 1e9 + 3600)
+    assert (state.pace.live, state.lag) == (None, None)  # one that waited at the broker
+    state.update(make_step([1000.0], seq=1), (START + 2 * MINUTE) / 1e9 + 2.0)
+    assert (state.pace.live, state.lag) == (True, pytest.approx(2.0))
+    state.update(make_step([1000.0], seq=2), (START + 3 * MINUTE) / 1e9 + 3600)
+    assert state.lag == pytest.approx(3600)
+
+
+def test_what_was_before_the_screen_says_nothing_of_pace():
+    state = DashboardState(RunInfo("paper", "x", ("EURUSD",), live=True))
+    state.recall(make_step([1000.0, 900.0, 1100.0], seq=40, fills=2))
+    assert (state.rows, state.rows_missed, state.fills_seen, state.equity) == (43, 40, 2, 1100.0)
+    assert state.worst_drawdown == pytest.approx(0.1)
+    assert (state.rate, state.lag, state.silence(5e9)) == (None, None, 0.0)
+    assert state.feed_status(5e9) == "waiting for the next bar"
+    state.update(make_step([1000.0], seq=43), 100.0)
+    state.update(make_step([1000.0], seq=44), 102.0)
+    assert state.rate == pytest.approx(0.5)
+
+
+def test_rows_that_were_seen_are_not_seen_again():
+    state = DashboardState(INFO)
+    step = make_step([1000.0, 990.0], seq=5, fills=3)
+    state.recall(step)
+    state.update(step, 1.0)
+    assert (state.rows, state.fills_seen, state.rate) == (7, 3, None)
+
+
+def test_a_session_is_followed_and_what_it_counts_is_told_once():
+    state = DashboardState(INFO)
+    following = Following(state)
+    counted = {"bars": 40, "letters.late": 2, "missing": 3}
+    following.look("trading", "", counted)
+    following.look("trading", "", counted)
+    following.look("waiting", "lost the connection", counted | {"letters.late": 5, "letters.malformed": 1})
+    assert (state.standing, state.feed_status(0.0), state.quarantined) == ("waiting", "lost the connection", 6)
+    assert {alert.text: alert.count for alert in state.alerts} == {
+        "quarantined: messages, late": 5,
+        "quarantined: messages, malformed": 1,
+        "bars are missing": 3,
+    }
+    version = state.version
+    following.look("waiting", "lost the connection", counted)
+    assert state.version == version
+
+
 def test_lag_of_a_paced_replay_is_lateness_against_its_best():
     state = DashboardState(RunInfo("replay", "x", ("EURUSD",), pace=60.0))
     lags = []
@@ -259,6 +308,9 @@ def test_every_change_raises_the_version():
     for change in (
         lambda: state.update(make_step([1000.0]), 1.0),
         lambda: state.set_feed("x"),
+        lambda: state.set_standing("paused"),
+        lambda: state.recall(make_step([1000.0], seq=1)),
+        lambda: state.tell(Severity.INFO, "x"),
         lambda: state.quarantine("x"),
         state.end,
     ):

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.segment import Segment
 
 from engine.dashboard import text
+from engine.dashboard.alerts import Severity
 from engine.dashboard.cells import Column, crop, fit, spread, table, width_of
 from engine.dashboard.chart import BRAILLE, dots, equity_chart, resample
 from engine.dashboard.history import EquityHistory
@@ -175,6 +176,47 @@ def test_a_halt_heads_the_screen_and_its_reason_stays_in_sight():
     lines = shown(state, 80, 24)
     assert "HALTED" in lines[0]
     assert any("limit tripped: max daily loss" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("standing", "account", "badge"),
+    [
+        ("", {"paused": 1}, "PAUSED"),
+        ("paused", {}, "PAUSED"),  # ordered after the last row
+        ("trading", {"paused": 1}, "RUNNING"),  # resumed after it
+        ("trading", {"halted": Reason.MAX_DRAWDOWN}, "RUNNING"),  # reset after it
+        ("halted", {}, "HALTED"),
+        ("stuck", {"paused": 1}, "STUCK"),
+        ("waiting", {}, "WAITING"),
+        ("trading", {}, "RUNNING"),
+        ("trading", {"liquidating": 1}, "MARGIN CALL"),
+        ("stopped", {}, "STOPPED"),
+        ("stopped", {"halted": Reason.BY_OPERATOR}, "HALTED"),
+    ],
+)
+def test_the_badge_is_what_holds_now(standing, account, badge):
+    state = DashboardState(RunInfo("paper", "x", ("EURUSD",)))
+    state.set_standing(standing)
+    state.update(make_step([1000.0], **account), 1.0)
+    assert f" {badge} " in shown(state)[0]
+
+
+def test_why_nothing_is_written_stays_in_sight():
+    state = run_of(events=0)
+    state.tell(Severity.CRITICAL, "the journal cannot be written: the disk is full")
+    state.set_standing("stuck")
+    for number in range(20):
+        state.quarantine(f"row {number}")
+    assert any("the disk is full" in line for line in shown(state, 80, 24))
+
+
+def test_bars_that_are_not_live_are_owned_up_to():
+    state = DashboardState(RunInfo("paper", "x", ("EURUSD",), live=None))
+    state.update(make_step([1000.0]), 5e9)
+    state.update(make_step([1000.0], seq=1), 5e9 + 1)
+    assert "bars of the past" in shown(state)[1]
+    state.update(make_step([1000.0], seq=2), (START + 3 * MINUTE) / 1e9 + 1.5)
+    assert "lag 1.5 s  live" in shown(state)[1]
 
 
 def test_missed_rows_are_owned_up_to():

@@ -6,7 +6,8 @@ Nothing here holds a lock between two looks, and what a look reads is no more th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -78,20 +79,17 @@ class Attached:
         folder: Of the session.
         history: About how many rows the first look goes back.
 
-    Attributes:
-        reader: Of the journal.
-
     Raises:
         UsageError: If there is no journal.
         DataError: If it is damaged, or the session never began; from any method.
     """
 
     def __init__(self, folder: Path, history: int = HISTORY_ROWS) -> None:
-        self.reader = JournalReader(folder)
-        self._marks: Floats = np.zeros(len(self.reader.symbols))
+        self._reader = JournalReader(folder)
+        self._marks: Floats = np.zeros(len(self._reader.symbols))
         self._told: set[Ordered] = set()
-        self._begin = self._next = self._history(history)
-        self.reader.refresh()
+        with self.reading() as reader:
+            self._begin = self._next = _begin(reader, history)
 
     def __enter__(self) -> Attached:
         return self
@@ -99,32 +97,39 @@ class Attached:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.reader.close()
+        self._reader.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[JournalReader]:
+        """The journal as it is now; afterwards nothing is held that would keep the session from tidying it up."""
+        self._reader.refresh()
+        try:
+            yield self._reader
+        finally:
+            self._reader.refresh()
 
     def look(self) -> list[StepBlock]:
         """The steps since the last look, in order; the last one with the positions and working orders after it."""
-        steps = list(self.reader.steps(self._next))
-        for step in steps:
-            self._follow_marks(step)
-        if steps:
-            self._next = steps[-1].bars.seq + len(steps[-1])
-            steps[-1] = self._with_book(steps[-1])
-        # ends the transaction: a reader that stays in one would keep the journal from being tidied up
-        self.reader.refresh()
+        with self.reading() as reader:
+            steps = list(reader.steps(self._next))
+            for step in steps:
+                self._follow_marks(step)
+            if steps:
+                self._next = steps[-1].bars.seq + len(steps[-1])
+                steps[-1] = self._with_book(steps[-1], reader)
         return steps
 
     def orders(self) -> list[Ordered]:
         """What persons ordered since this was asked last, from the first row looked at on."""
-        found = [order for order in self.reader.operations(self._begin) if order not in self._told]
-        self.reader.refresh()
+        with self.reading() as reader:
+            found = [order for order in reader.operations(self._begin) if order not in self._told]
         self._told.update(found)
         return found
 
     def counters(self) -> dict[str, int]:
         """The session's running counts."""
-        counters = self.reader.counters()
-        self.reader.refresh()
-        return counters
+        with self.reading() as reader:
+            return reader.counters()
 
     async def steps(
         self, pause_s: float = LOOK_S, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
@@ -141,22 +146,12 @@ class Attached:
                 yield steps[0] if len(steps) == 1 else joined(steps)
             await sleep(pause_s)
 
-    def _history(self, rows: int) -> int:
-        """The row from which to read: at least so many back, and more where a block is larger than that."""
-        end, first = self.reader.next_seq, self.reader.first_seq
-        while end - rows > first:
-            block = next(self.reader.stored(end - rows), None)
-            if block is not None:
-                return block.seq
-            rows *= 2
-        return first
-
-    def _with_book(self, step: StepBlock) -> StepBlock:
+    def _with_book(self, step: StepBlock, reader: JournalReader) -> StepBlock:
         """The step with the state behind it; where that was not saved, with what its bars tell of the positions."""
         end = step.bars.seq + len(step)
-        seq, body = self.reader.states().get(SIMULATOR, (-1, b""))
+        seq, body = reader.states().get(SIMULATOR, (-1, b""))
         if seq == end:
-            book = read_book(body, len(self.reader.symbols))
+            book = read_book(body, len(reader.symbols))
             return replace(step, account=book.account, position_records=book.positions, orders=book.orders)
         positions = step.position_records.copy()
         positions["mark"] = self._marks
@@ -169,6 +164,17 @@ class Attached:
         last = len(step) - 1 - np.argmax(present[::-1], axis=0)
         closes = step.bars.close[last, np.arange(present.shape[1])]
         self._marks = np.where(present.any(axis=0), closes, self._marks)
+
+
+def _begin(reader: JournalReader, rows: int) -> int:
+    """The row from which to read to see about so many rows, or the last block where that is larger."""
+    end, first = reader.next_seq, reader.first_seq
+    while end - rows > first:
+        block = next(reader.stored(end - rows), None)
+        if block is not None:
+            return block.seq
+        rows *= 2
+    return first
 
 
 def last_steps(folder: Path, history: int = HISTORY_ROWS) -> list[StepBlock]:
