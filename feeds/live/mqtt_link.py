@@ -149,6 +149,9 @@ async def leave(client: aiomqtt.Client) -> None:
     """Disconnect, whatever state the connection is in."""
     with contextlib.suppress(aiomqtt.MqttError, OSError):
         await client.__aexit__(None, None, None)
+    ended = client._disconnected  # noqa: SLF001 - or asyncio complains that nobody asked why it ended
+    if ended.done() and not ended.cancelled():
+        ended.exception()
 
 
 def described(error: BaseException) -> str:

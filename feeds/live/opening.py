@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from engine.errors import UsageError
 from feeds.live.address import FeedAddress
 from feeds.live.lines import LinesSource
 from feeds.live.options import SourceOptions
 from feeds.live.source import DeadLetterSink, LiveSource
-
-_PACKAGES = {"kafka": "aiokafka", "mqtt": "aiomqtt"}
 
 
 def open_connection(address: FeedAddress, options: SourceOptions, session: str) -> LiveSource:
@@ -22,9 +18,8 @@ def open_connection(address: FeedAddress, options: SourceOptions, session: str) 
         session: By which an MQTT broker tells this reader from others.
 
     Raises:
-        UsageError: If a package, a password or a certificate is missing, or no messages come from there.
+        UsageError: If a password or a certificate is missing, or no messages come from there.
     """
-    need_packages(address)
     if address.kind == "kafka":
         from feeds.live.kafka import KafkaSource  # noqa: PLC0415 - loads its client
 
@@ -46,7 +41,7 @@ def open_dead_letters(address: FeedAddress, topic: str | None = None) -> DeadLet
         topic: By default that of the feed with `.dead` behind it.
 
     Raises:
-        UsageError: If the feed is not Kafka, or a package, password or certificate is missing.
+        UsageError: If the feed is not Kafka, or a password or certificate is missing.
     """
     if address.kind != "kafka":
         raise UsageError(
@@ -54,24 +49,6 @@ def open_dead_letters(address: FeedAddress, topic: str | None = None) -> DeadLet
             where=address.shown,
             hint="leave dead_letter_topic out: they are kept in a file",
         )
-    need_packages(address)
     from feeds.live.kafka_letters import KafkaDeadLetters  # noqa: PLC0415 - loads its client
 
     return KafkaDeadLetters(address, topic)
-
-
-def need_packages(address: FeedAddress) -> None:
-    """See that the packages are installed that an address needs.
-
-    Raises:
-        UsageError: If they are not.
-    """
-    wanted = ("msgspec", *filter(None, [_PACKAGES.get(address.kind)]))
-    missing = [name for name in wanted if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            "live feeds need packages that are not installed",
-            expected="the extra `live`",
-            found=f"no {', '.join(missing)}",
-            hint="pip install 'grandmodel[live]', or in a checkout: make test",
-        )

@@ -113,8 +113,16 @@ async def publish(
     Raises:
         GrandModelError: If the bars cannot be read or the broker refuses them.
     """
+
+    async def rest(seconds: float) -> None:
+        """The time until the next bar is time to see the last ones confirmed, and a lost connection renewed."""
+        until = now() + seconds
+        if seconds > 0:
+            await outlet.finish()
+        await sleep(max(0.0, until - now()))
+
     begun = now()
-    async for block in paced(_limited(bars.blocks(BLOCK_ROWS), plan.limit), plan.speed, sleep=sleep, now=now):
+    async for block in paced(_limited(bars.blocks(BLOCK_ROWS), plan.limit), plan.speed, sleep=rest, now=now):
         messages = list(encode_bars(block, format=plan.format, per_message=plan.per_message))
         await outlet.send(messages)
         published.bars += int(block.present.sum())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import aiomqtt
 
@@ -34,6 +34,7 @@ class MqttOutlet:
         self._timeout = connect_timeout_s
         self._settings = client_settings(address)
         self._client: aiomqtt.Client | None = None
+        self._lost: asyncio.Future[aiomqtt.Message] | None = None
         self._held: deque[tuple[bytes, asyncio.Task[None]]] = deque()
         self._status = f"connecting to {address.servers}"
 
@@ -76,14 +77,8 @@ class MqttOutlet:
 
     async def close(self) -> None:
         """Let go of the connection."""
-        tasks = {task for _, task in self._held}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        client, self._client = self._client, None
-        if client is not None:
-            await leave(client)
+        await self._give_up_waiting()
+        await self._leave()
 
     def _publish(self, client: aiomqtt.Client, payload: bytes) -> asyncio.Task[None]:
         return asyncio.ensure_future(client.publish(self._address.topic, payload, qos=QOS))
@@ -91,18 +86,29 @@ class MqttOutlet:
     async def _confirm_first(self) -> None:
         """Wait for the oldest message; a lost connection is renewed, and everything not confirmed published anew."""
         task = self._held[0][1]
-        await asyncio.wait({task})  # a cancellation of ours leaves the message where it is
-        if task.exception() is None:
+        watched: list[asyncio.Future[Any]] = [task] if self._lost is None else [task, self._lost]
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)  # cancelled, the message stays where it is
+        if task.done() and task.exception() is None:
             self._held.popleft()
             return
-        for _, other in self._held:
-            other.cancel()
-        await asyncio.wait({other for _, other in self._held})
+        await self._give_up_waiting()
         # those that the broker confirmed out of turn are sent again too: twice is harmless, out of order is not
-        if self._client is not None:
-            await leave(self._client)
+        await self._leave()
         client = self._client = await self._connect()
         self._held = deque((payload, self._publish(client, payload)) for payload, _ in self._held)
+
+    async def _give_up_waiting(self) -> None:
+        for _, task in self._held:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in self._held), return_exceptions=True)
+
+    async def _leave(self) -> None:
+        if self._lost is not None:
+            self._lost.cancel()
+            await asyncio.wait({self._lost})
+        if self._client is not None:
+            await leave(self._client)
+        self._client = self._lost = None
 
     async def _connect(self) -> aiomqtt.Client:
         attempt = 0
@@ -113,11 +119,13 @@ class MqttOutlet:
                 await client.__aenter__()
             except (aiomqtt.MqttError, OSError) as error:
                 refused = refused_login(self._address, error)
-                if refused is not None and self._client is None:
+                if refused is not None:
                     raise refused from error
                 self._status = f"waiting for the broker: {described(error)}"
                 await asyncio.sleep(backoff(attempt, LONGEST_RETRY_S))
                 attempt += 1
             else:
                 self._status = "connected"
+                # nothing is subscribed, so this ends with the connection, and only then
+                self._lost = asyncio.ensure_future(anext(client.messages))
                 return client

@@ -1,0 +1,214 @@
+"""`grandmodel publish`: history played into a live feed, to try and to test what trades on one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from engine.cli.backtest import (
+    End,
+    Files,
+    InstrumentName,
+    Json,
+    Labels,
+    Speed,
+    Start,
+    Timeframe,
+    Timezone,
+    Verbose,
+    given,
+    instruments,
+)
+from engine.errors import GrandModelError, UsageError
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from engine.app.backtest import Prepared
+    from feeds.live.address import FeedAddress
+    from feeds.live.publishing import Outlet, Plan, Published
+
+Feed = Annotated[
+    str, typer.Option("--feed", help="kafka://HOST:PORT/TOPIC, mqtt://HOST:PORT/TOPIC or stdout.", show_default=False)
+]
+Format = Annotated[str, typer.Option("--format", metavar="json|msgpack", help="How bars are written.")]
+PerMessage = Annotated[
+    int, typer.Option("--per-message", help="Bars a message; more than one makes a list.", min=1, max=100_000)
+]
+Limit = Annotated[int | None, typer.Option("--limit", help="End after so many rows of bars.", min=1)]
+Partitions = Annotated[
+    int, typer.Option("--partitions", help="Of a Kafka topic that is missing and will be created.", min=1)
+]
+ConnectTimeout = Annotated[float, typer.Option("--connect-timeout", help="Seconds for the first connection.", min=0.1)]
+
+REFRESH_S = 0.2
+LAST_WAIT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How publishing ended."""
+
+    published: Published
+    unconfirmed: int
+    interrupted: bool
+
+
+def publish(
+    feed: Feed,
+    data: Files = None,
+    instrument: InstrumentName = None,
+    speed: Speed = None,
+    format_: Format = "json",
+    per_message: PerMessage = 1,
+    start: Start = None,
+    end: End = None,
+    labels: Labels = None,
+    timezone: Timezone = None,
+    timeframe: Timeframe = None,
+    limit: Limit = None,
+    partitions: Partitions = 1,
+    connect_timeout: ConnectTimeout = 30.0,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Play files of bars into a broker or a pipe, as fast as it takes them or as they happened.
+
+    Example: grandmodel publish --data es-drift --instrument ES --feed kafka://127.0.0.1:9092/bars --speed 60
+    """
+    from engine.cli.extras import need_live
+    from engine.log import configure_logging
+
+    configure_logging(verbose)
+    need_live()
+    from feeds.live.address import parse_address
+    from feeds.live.publishing import Plan, open_outlet
+    from feeds.pacing import parse_speed
+
+    if format_ not in {"json", "msgpack"}:
+        raise UsageError("bars are not written that way", expected="--format json or msgpack", found=format_)
+    written = cast("Literal['json', 'msgpack']", format_)
+    address = parse_address(feed, publishing=True)
+    if as_json and address.kind == "stdout":
+        raise UsageError("--json and bars cannot both go to standard output", hint="leave --json out")
+    plan = Plan(written, per_message, parse_speed(speed or "max"), limit)
+    outlet = open_outlet(address, written, partitions, connect_timeout)
+    replay = {"start": start, "end": end, "labels": labels, "timezone": timezone, "timeframe": timeframe}
+    prepared = _prepared({"data": data, "instrument": instruments(instrument), "replay": replay})
+    outcome = asyncio.run(_run(prepared, outlet, plan, quiet=as_json))
+    if as_json:
+        typer.echo(json.dumps(_result(prepared, address, outcome)))
+    else:
+        _show(prepared, address, outcome)
+
+
+def _prepared(flags: dict[str, Any]) -> Prepared:
+    """The files as a backtest opens them, so that symbols are called the same."""
+    from engine.app.backtest import prepare
+    from engine.app.config import BacktestConfig
+    from engine.config import parse
+    from feeds.quarantine import Quarantine
+
+    return prepare(parse(BacktestConfig, given(flags), where="command line"), Quarantine())
+
+
+async def _run(prepared: Prepared, outlet: Outlet, plan: Plan, quiet: bool) -> Outcome:
+    """Publish until the end or the first Ctrl-C, after which only what was taken is still confirmed."""
+    from feeds.live.publishing import Published, publish
+
+    published, interrupted = Published(), False
+    loop = asyncio.get_running_loop()
+
+    async def work() -> None:
+        await outlet.open()
+        await publish(prepared.source, outlet, plan, published)
+
+    working = asyncio.ensure_future(work())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, working.cancel)
+    try:
+        with _progress(published, outlet, quiet):
+            await asyncio.wait({working})
+        interrupted = working.cancelled()
+        if interrupted:
+            with suppress(GrandModelError, TimeoutError):
+                await asyncio.wait_for(outlet.finish(), LAST_WAIT_S)
+        else:
+            working.result()
+        return Outcome(published, outlet.unconfirmed, interrupted)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        await outlet.close()
+
+
+@contextmanager
+def _progress(published: Published, outlet: Outlet, quiet: bool) -> Iterator[None]:
+    """A line on standard error that says how far it is; nothing if that is no terminal."""
+    from engine.cli.console import err
+
+    console = err()
+    if quiet or not console.is_terminal:
+        yield
+        return
+    with console.status("connecting") as line:
+        refreshing = asyncio.ensure_future(_refresh(line, published, outlet))
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+
+
+async def _refresh(line: Status, published: Published, outlet: Outlet) -> None:
+    from rich.text import Text
+
+    while True:
+        await asyncio.sleep(REFRESH_S)
+        state = "" if outlet.status == "connected" else f", {outlet.status}"
+        line.update(Text(f"{published.bars:,} bars in {published.messages:,} messages{state}"))
+
+
+def _result(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> dict[str, Any]:
+    """What `--json` prints."""
+    published = outcome.published
+    seconds = published.seconds
+    return {
+        "feed": address.shown,
+        "symbols": list(prepared.source.symbols),
+        "bars": published.bars,
+        "messages": published.messages,
+        "unconfirmed": outcome.unconfirmed,
+        "quarantined": prepared.quarantine.total,
+        "interrupted": outcome.interrupted,
+        "seconds": round(seconds, 6),
+        "bars_per_second": round(published.bars / seconds) if seconds > 0 else None,
+        "messages_per_second": round(published.messages / seconds) if seconds > 0 else None,
+    }
+
+
+def _show(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> None:
+    from engine.cli.console import note, out
+
+    published, seconds = outcome.published, outcome.published.seconds
+    rate = (
+        f" ({published.bars / seconds:,.0f} bars/s, {published.messages / seconds:,.0f} messages/s)" if seconds else ""
+    )
+    said = f"{published.bars:,} bars in {published.messages:,} messages to {address.shown} in {seconds:.2f} s{rate}"
+    if address.kind == "stdout":
+        note(said)
+    else:
+        out().print(said, soft_wrap=True, highlight=False, markup=False)
+    note(f"symbols {', '.join(prepared.source.symbols)}; labels in the file: {prepared.labels_reason}")
+    if outcome.interrupted:
+        note("interrupted: the rest was not published")
+    if outcome.unconfirmed:
+        note(f"{outcome.unconfirmed:,} messages were not confirmed, and may or may not have arrived")
+    if prepared.quarantine.total:
+        note(f"{prepared.quarantine.total:,} bad rows were left out; `grandmodel data validate FILE` shows them")

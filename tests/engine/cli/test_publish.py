@@ -1,0 +1,118 @@
+"""`grandmodel publish` as a person calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from engine.instruments import load_instrument
+from feeds.live.messages import Bar, decode
+from feeds.live.source import Record
+from feeds.replay import HistoricalReplay
+from tests.brokers import KafkaHelper, kafka, unique
+
+__all__ = ["kafka"]  # a fixture
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "engine.cli.main", "publish", *words]
+
+
+def grandmodel(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), check=False, capture_output=True, text=True, timeout=120)
+
+
+def bars_of(lines: list[bytes]) -> list[Bar]:
+    decoded = [decode(Record("x", 0, line)) for line in lines]
+    assert not any(letters for _, letters in decoded)
+    return [element for elements, _ in decoded for element in elements if isinstance(element, Bar)]
+
+
+async def messages_of(kafka: KafkaHelper, topic: str, wanted: int) -> list[tuple[bytes, bytes]]:
+    consumer = AIOKafkaConsumer(topic, **kafka.settings, auto_offset_reset="earliest")
+    await consumer.start()
+    async with asyncio.timeout(20):
+        found = [await consumer.getone() for _ in range(wanted)]
+    await consumer.stop()
+    return [(message.key, message.value) for message in found]
+
+
+def test_bars_go_to_a_pipe_under_the_name_that_a_backtest_gives_them() -> None:
+    done = grandmodel("--data", "es-synthetic", "--instrument", "6E", "--feed", "-", "--limit", "3")
+    assert done.returncode == 0, done.stderr
+    bars = bars_of(done.stdout.encode().splitlines())
+    replay = HistoricalReplay("replays/es-synthetic/bars.parquet", load_instrument("6E"), symbol="6E")
+    block = next(replay.blocks(3))
+    assert [(bar.symbol, bar.ts_event, bar.close) for bar in bars] == [
+        ("6E", int(block.ts_event[row]), float(block.close[row, 0])) for row in range(3)
+    ]
+    assert "3 bars in 3 messages" in done.stderr and "symbols 6E" in done.stderr
+
+
+def test_a_topic_is_filled_and_the_summary_is_one_object(kafka: KafkaHelper) -> None:
+    topic = unique("bars")
+    options = ["--format", "msgpack", "--per-message", "40", "--limit", "100", "--start", "2024-01-03", "--json"]
+    done = grandmodel("--data", "es-synthetic", "--feed", f"kafka://{kafka.servers}/{topic}", *options)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert (summary["bars"], summary["messages"], summary["unconfirmed"]) == (100, 3, 0)
+    assert summary["symbols"] == ["bars"] and summary["interrupted"] is False
+    messages = asyncio.run(messages_of(kafka, topic, 3))
+    assert {key for key, _ in messages} == {b"bars"}
+    bars = bars_of([payload for _, payload in messages])
+    assert len(bars) == 100
+    assert bars[0].ts_event >= 1_704_240_000_000_000_000  # 3 January
+
+
+def test_ctrl_c_ends_it_with_what_was_sent(kafka: KafkaHelper) -> None:
+    topic = unique("bars")
+    feed = f"kafka://{kafka.servers}/{topic}"
+    words = command("--data", "es-synthetic", "--feed", feed, "--speed", "600", "--json")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        asyncio.run(messages_of(kafka, topic, 3))
+        child.send_signal(signal.SIGINT)
+        said, complained = child.communicate(timeout=30)
+    assert child.returncode == 0, complained
+    summary = json.loads(said)
+    assert summary["interrupted"] is True and summary["unconfirmed"] == 0
+    assert 3 <= summary["bars"] < 50_000
+    assert len(asyncio.run(messages_of(kafka, topic, summary["messages"]))) == summary["messages"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "es-synthetic", "--feed", "kafak://h/t"], "did you mean 'kafka'"),
+        (["--data", "es-synthetic", "--feed", "stdin"], "stdin cannot be published to"),
+        (["--data", "es-synthetic", "--feed", "stdout", "--format", "xml"], "json or msgpack"),
+        (["--data", "es-synthetic", "--feed", "stdout", "--format", "msgpack"], "lines of text"),
+        (["--data", "es-synthetic", "--feed", "stdout", "--json"], "cannot both go"),
+        (["--feed", "stdout"], "no data"),
+        (["--data", "nothing.csv", "--feed", "stdout"], "nothing.csv"),
+    ],
+)
+def test_mistakes_end_in_a_message(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from engine.cli.main import main
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as left:
+        patch.setattr(sys, "argv", ["grandmodel", "publish", *words])
+        main()
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_broker_that_does_not_answer(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = grandmodel("--data", "es-synthetic", "--feed", "kafka://127.0.0.1:1/bars", "--connect-timeout", "0.3")
+    assert done.returncode == 2 and "cannot connect to Kafka" in done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+    assert time.monotonic() - began < 60
