@@ -116,16 +116,15 @@ class _SessionScreen:
     async def _recall(self) -> None:
         """A session that goes on shows what was before."""
         from engine.app.live.attaching import last_steps
-        from engine.errors import GrandModelError
+        from engine.dashboard.alerts import Severity
 
         state = self._dashboard.state
         try:
             for step in await asyncio.to_thread(last_steps, self._session.opened.folder):
                 state.recall(step)
-        except GrandModelError as error:
-            from engine.dashboard.alerts import Severity
-
-            state.tell(Severity.WARNING, f"the rows before this start are not shown: {error.what}")
+        except Exception as error:
+            # a screen may fail; the session that it shows may not fail with it
+            state.tell(Severity.WARNING, f"the rows before this start are not shown: {error}")
 
     async def _follow(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from engine.app.live import attaching
 from engine.app.live.operating import operate_stopped
 from engine.app.live.paper import PaperRun, run_paper
 from engine.cli.dashboard import dashboard
@@ -121,6 +123,19 @@ def test_a_session_that_goes_on_shows_what_was_before(tmp_path: Path) -> None:
     last = file.getvalue().splitlines()[-1]
     for words in ("60 rows", f"equity {equity_of(before)} USD", f"{before.counters['fills']} fills"):
         assert words in last
+
+
+def test_a_past_that_cannot_be_read_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: Path) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    bars, file = short(), io.StringIO()
+    bars.run(tmp_path, end={"bars": 60})
+    monkeypatch.setattr(attaching, "last_steps", failing)
+    screen = dashboard_screen(bars.config(), console(file))
+    run = run_paper(bars.config(), tmp_path, [screen], source=ListSource(bars.payloads))
+    assert (run.counters["bars"], run.ended.rows) == (120, 30)
+    assert "the rows before this start are not shown: disk I/O error" in file.getvalue()
 
 
 def test_a_feed_that_is_away_shows(tmp_path: Path) -> None:
