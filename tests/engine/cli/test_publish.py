@@ -7,8 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -110,9 +108,7 @@ def test_mistakes_end_in_a_message(words: list[str], message: str, capsys: pytes
     assert message in capsys.readouterr().err
 
 
-def test_a_broker_that_does_not_answer(tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_a_broker_that_does_not_answer() -> None:
     done = grandmodel("--data", "es-synthetic", "--feed", "kafka://127.0.0.1:1/bars", "--connect-timeout", "0.3")
     assert done.returncode == 2 and "cannot connect to Kafka" in done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
-    assert time.monotonic() - began < 60
