@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 import uuid
@@ -66,18 +67,19 @@ class KafkaHelper:
 
 
 class Proxy:
-    """Passes connections on to a port, until it is told to cut or to refuse them."""
+    """Passes connections on to a port, until it is told to cut or to refuse them; takes TLS off if it has a context."""
 
-    def __init__(self, target: int, port: int | None = None) -> None:
+    def __init__(self, target: int, port: int | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.port = port or free_port()
         self._target = target
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self.accepted = 0
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, HOST, self.port)
+        self._server = await asyncio.start_server(self._accept, HOST, self.port, ssl=self._tls)
 
     async def refuse(self) -> None:
         """Cut everything and take nothing new, until `start`."""

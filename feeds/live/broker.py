@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -38,6 +38,7 @@ class EmbeddedBroker:
     Args:
         port: Where it listens; by default a free port.
         advertised_port: Where clients are told to connect to, if something stands between.
+        arguments: Further arguments of the program, such as `--authentication`.
         start_timeout_s: How long it may take to answer.
         now: A clock in seconds that never runs backwards.
 
@@ -50,6 +51,7 @@ class EmbeddedBroker:
         port: int | None = None,
         *,
         advertised_port: int | None = None,
+        arguments: Sequence[str] = (),
         start_timeout_s: float = 15.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -63,6 +65,7 @@ class EmbeddedBroker:
         self._program = program
         self.port = port or free_port()
         self._advertised = advertised_port or self.port
+        self._arguments = tuple(arguments)
         self._timeout = start_timeout_s
         self._now = now
         self._process: subprocess.Popen[bytes] | None = None
@@ -88,6 +91,7 @@ class EmbeddedBroker:
                 f"tcp://{self.address}",
                 "--storage-engine",
                 "memory://tansu/",
+                *self._arguments,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

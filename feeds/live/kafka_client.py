@@ -114,7 +114,7 @@ async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) ->
     """
     admin = AIOKafkaAdminClient(**settings)
     try:
-        await admin.start()
+        await started(admin)
         copies = min(len((await admin.describe_cluster())["brokers"]), MOST_COPIES)
         response = await admin.create_topics([NewTopic(topic, partitions, copies)])
     finally:
@@ -128,6 +128,18 @@ async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) ->
             hint="create it by hand, or ask whoever runs the servers",
         )
     return bool(code == 0)
+
+
+async def started(client: Any) -> None:
+    """Start a consumer, producer or administrator.
+
+    Raises:
+        KafkaError: If the servers cannot be reached or refuse the login.
+    """
+    try:
+        await client.start()
+    except KeyError as error:  # SCRAM ends with a proof or with an error, and the library looks for the proof only
+        raise AuthenticationFailedError("the password is not the one that the server knows") from error
 
 
 async def let_go(user: Any, client: Any) -> None:
@@ -148,7 +160,8 @@ def unreachable(address: FeedAddress, seconds: float, found: str) -> UsageError:
         where=address.shown,
         expected=f"an answer within {seconds:g} seconds",
         found=found,
-        hint="see that the broker runs, and that the address it advertises can be reached from here",
+        hint="see that the broker runs, and that the address it advertises can be reached from here; one that closes "
+        "the connection at once may want a login or TLS (kafkas://)",
     )
 
 

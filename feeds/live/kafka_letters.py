@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from engine.dead_letter import DeadLetter
 from engine.errors import GrandModelError
 from feeds.live.address import FeedAddress
-from feeds.live.kafka_client import cause_of, client_settings, described, ensure_topic, forget_cause
+from feeds.live.kafka_client import cause_of, client_settings, described, ensure_topic, forget_cause, started
 
 
 class KafkaDeadLetters:
@@ -73,7 +73,7 @@ class KafkaDeadLetters:
             await ensure_topic(self._settings, self.topic, 1)
             producer = AIOKafkaProducer(**self._settings, acks="all", enable_idempotence=False)
             try:
-                await producer.start()
+                await started(producer)
             except BaseException:
                 await producer.stop()
                 raise

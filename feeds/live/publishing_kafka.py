@@ -26,6 +26,7 @@ from feeds.live.kafka_client import (
     is_login_error,
     let_go,
     refused_login,
+    started,
     unreachable,
 )
 from feeds.live.options import backoff
@@ -123,7 +124,7 @@ class KafkaOutlet:
         await ensure_topic(self._settings, self._address.topic, self._partitions)
         producer = AIOKafkaProducer(**self._settings, acks="all", enable_idempotence=False, max_batch_size=BATCH_BYTES)
         try:
-            await producer.start()
+            await started(producer)
             found = sorted(await producer.partitions_for(self._address.topic))
         except BaseException:
             await producer.stop()

@@ -20,8 +20,9 @@ from feeds.live.kafka_client import cause_of, client_settings, is_login_error
 from feeds.live.kafka_letters import KafkaDeadLetters
 from feeds.live.kafka_marks import Mark, place, place_anew, read_marks
 from feeds.live.options import SourceOptions, backoff
+from feeds.live.publishing_kafka import KafkaOutlet
 from feeds.live.source import Delivery, LiveSource, Record
-from tests.brokers import KafkaHelper, Proxy, kafka, kafka_behind_proxy, need_tansu
+from tests.brokers import OPENSSL, KafkaHelper, Proxy, certificates, kafka, kafka_behind_proxy, need_tansu
 
 __all__ = ["kafka", "kafka_behind_proxy"]  # fixtures
 
@@ -264,6 +265,47 @@ def test_login_and_encryption_reach_the_client(monkeypatch: pytest.MonkeyPatch, 
         with pytest.raises(UsageError, match="certificate") as caught:
             client_settings(parse_address(f"kafkas://h/t?{key}={tmp_path}/none.pem"))
         assert "none.pem" in str(caught.value)
+
+
+async def test_encrypted_and_only_to_whom_it_trusts(tmp_path: Path) -> None:
+    need_tansu()
+    if OPENSSL is None:
+        pytest.skip("openssl is needed")
+    made = certificates(tmp_path)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(made["cert"], made["key"])
+    proxied = free_port()
+    with EmbeddedBroker(advertised_port=proxied) as broker:
+        async with Proxy(broker.port, proxied, server):
+            address = parse_address(f"kafkas://{broker.address}/bars?ca_file={made['cert']}")
+            outlet = KafkaOutlet(address, 1, 20.0)
+            await outlet.open()
+            await outlet.send([("ES", payload) for payload in numbers(0, 5)])
+            await outlet.finish()
+            await outlet.close()
+            assert payloads(await collect(KafkaSource(address, FAST), {}, count(5))) == numbers(0, 5)
+            stranger = parse_address(f"kafkas://{broker.address}/bars")
+            impatient = FAST.model_copy(update={"connect_timeout_s": 0.5})
+            with pytest.raises(UsageError, match="cannot connect") as caught:
+                await collect(KafkaSource(stranger, impatient), {}, count(1))
+            assert "certificate" in str(caught.value)
+
+
+async def test_a_wrong_password_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    need_tansu()
+    monkeypatch.setenv("KAFKA_PASSWORD", "not-the-right-one")
+    with EmbeddedBroker(arguments=["--authentication"]) as broker:
+        login = "username=me&password=env:KAFKA_PASSWORD&sasl_mechanism=SCRAM-SHA-256"
+        address = parse_address(f"kafka://{broker.address}/bars?{login}")
+        with pytest.raises(UsageError, match="refuses the login") as caught:
+            await collect(KafkaSource(address, FAST), {}, count(1))
+        assert "not-the-right-one" not in str(caught.value)
+        with pytest.raises(UsageError, match="refuses the login"):
+            await KafkaOutlet(address, 1, 20.0).open()
+        nobody = parse_address(f"kafka://{broker.address}/bars")
+        impatient = FAST.model_copy(update={"connect_timeout_s": 0.5})
+        with pytest.raises(UsageError, match="may want a login"):
+            await collect(KafkaSource(nobody, impatient), {}, count(1))
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 2**32 - 1))
