@@ -75,7 +75,8 @@ class JournalReader:
     @property
     def next_seq(self) -> int:
         """Number of the row that comes next."""
-        return int(self._all("SELECT coalesce(max(seq + rows), 0) FROM blocks")[0][0])
+        last = self._all("SELECT seq + rows FROM blocks ORDER BY seq DESC LIMIT 1")
+        return int(last[0][0]) if last else 0
 
     @property
     def first_seq(self) -> int:
@@ -126,14 +127,17 @@ class JournalReader:
             yield row[0], DeadLetter(*row[1:])
 
     def stored(self, since: int = 0) -> Iterator[StoredBlock]:
-        """Blocks as they are kept, from the row `since` on, archived ones first."""
+        """Blocks as they are kept, those that begin at the row `since` or later, archived ones first."""
         at = since
         for db in filter(None, (self._archive, self._db)):
-            for row in db.execute("SELECT * FROM blocks WHERE seq + rows > ? ORDER BY seq", (at,)):
-                block = StoredBlock(*row)
-                if block.seq >= at:  # what an interrupted move left in both
+            try:
+                # what an interrupted move left in both comes once
+                for row in db.execute("SELECT * FROM blocks WHERE seq >= ? ORDER BY seq", (at,)):
+                    block = StoredBlock(*row)
                     at = block.seq + block.rows
                     yield block
+            except sqlite3.DatabaseError as error:
+                raise DataError(f"cannot read the journal: {error}", where=str(self.path)) from error
 
     def steps(self, since: int = 0, rows: int = CHUNK_ROWS) -> Iterator[StepBlock]:
         """Steps in order from a block that begins at the row `since`, joined to at least so many rows each."""

@@ -62,6 +62,10 @@ class LiveSource(Protocol):
         """Whether messages can come in at this moment."""
         ...
 
+    def take_notices(self) -> list[str]:
+        """What a person should know of the feed and was not asked for yet: messages lost, a log that was replaced."""
+        ...
+
     def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:
         """Deliver from the given positions on (of the last committed delivery of each partition).
 
