@@ -5,23 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import TextIO
 
 import structlog
 
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
-def configure_logging(verbosity: int = 0, json_lines: bool | None = None) -> None:
+def configure_logging(verbosity: int = 0, json_lines: bool | None = None, file: TextIO | None = None) -> None:
     """Set up logging once, at the command line.
 
     Args:
         verbosity: 0 warnings, 1 information, 2 and more everything.
         json_lines: Whether to write JSON; by default, unless standard error is a terminal. The environment variable
             GRANDMODEL_LOG (`json` or `console`) decides if set.
+        file: Where to, in place of standard error.
     """
+    target = file or sys.stderr
     chosen = os.environ.get("GRANDMODEL_LOG")
     if json_lines is None:
-        json_lines = chosen == "json" if chosen else not sys.stderr.isatty()
+        json_lines = chosen == "json" if chosen else not target.isatty()
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer()
     )
@@ -34,7 +37,7 @@ def configure_logging(verbosity: int = 0, json_lines: bool | None = None) -> Non
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS.get(verbosity, logging.DEBUG)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
 

@@ -17,12 +17,15 @@ from engine.blocks import BarBlock
 from engine.calendar import DAY_NS, Sessions
 from engine.compiled import cache_dir
 from engine.instruments import Instrument
+from engine.ledger_hash import LedgerHash
 from engine.recorder import RunRecorder
+from engine.records import Operation
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from portfolio.trades import TradeBook
 
-Kind = Literal["rules", "strategy", "ensemble"]
+Kind = Literal["rules", "strategy", "ensemble", "live"]
+"""The kernels of an agent of that kind; `live` are those that a live session needs besides."""
 
 
 class _Idle(CompiledStrategy):
@@ -70,8 +73,13 @@ def warm_up(kind: Kind = "rules") -> None:
     agent = _agent(kind)
     agent.bind(["X"], [instrument])
     sessions = Sessions(np.array([0], np.int64), np.array([DAY_NS], np.int64))
+    simulator = Simulator(PortfolioConfig(), [instrument], sessions.closes)
+    step = agent.step(simulator, block)
+    if kind == "live":
+        LedgerHash(resumable=True).update(step)
+        simulator.operate(Operation.PAUSE, int(ts_event[-1]))
     recorder = RunRecorder(None, ["X"], 1e6, TradeBook([1.0]), sessions)
-    recorder.write(agent.step(Simulator(PortfolioConfig(), [instrument], sessions.closes), block))
+    recorder.write(step)
     recorder.close()
     _marker(kind).parent.mkdir(parents=True, exist_ok=True)
     _marker(kind).touch()

@@ -110,7 +110,9 @@ def paper(
     need_live()
     settings = _load(out, config or [], flags, set_ or [])
     folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(settings.agent)}"
-    compiled(settings.agent)
+    compiled(settings.agent, live=True)
+    if dashboard and not as_json:
+        _log_to_file(folder, verbose)
     from engine.app.live.paper import run_paper
 
     run = run_paper(settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json))
@@ -145,6 +147,15 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
             hint="`make paper` shows it all with a broker for development",
         )
     return config
+
+
+def _log_to_file(folder: Path, verbose: int) -> None:
+    """A log on the terminal would draw over the dashboard."""
+    from engine.app.live.folder import LOG
+    from engine.log import configure_logging
+
+    folder.mkdir(parents=True, exist_ok=True)
+    configure_logging(max(verbose, 1), json_lines=True, file=(folder / LOG).open("a", buffering=1, encoding="utf-8"))
 
 
 def _screens(config: PaperConfig, dashboard: bool, quiet: bool) -> list[LiveScreen]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from engine.cli.console import err
@@ -13,21 +13,25 @@ if TYPE_CHECKING:
     from engine.step import StepBlock
 
 
-def compiled(agent: str = "flat") -> None:
-    """Load the compiled kernels before the loop is timed; compile them, announced, the first time."""
-    from engine.app.warmup import is_warm, kind_of, warm_up
+def compiled(agent: str = "flat", *, live: bool = False) -> None:
+    """Load the compiled kernels before the loop is timed; compile them, announced, the first time.
 
-    kind = kind_of(agent)
-    if is_warm(kind):
-        warm_up(kind)
-        return
+    Args:
+        agent: Its specification.
+        live: Whether a live session will run.
+    """
+    from engine.app.warmup import Kind, is_warm, kind_of, warm_up
+
+    kinds: list[Kind] = [kind_of(agent)]
+    if live:
+        kinds.append("live")
+    cold = not all(is_warm(kind) for kind in kinds)
     message = "Compiling the simulator for this processor (once; about half a minute)"
-    if err().is_terminal:
-        with err().status(message):
-            warm_up(kind)
-    else:
+    if cold and not err().is_terminal:
         err().print(message, style="dim")
-        warm_up(kind)
+    with err().status(message) if cold and err().is_terminal else nullcontext():
+        for kind in kinds:
+            warm_up(kind)
 
 
 def total_rows(prepared: Prepared) -> int | None:

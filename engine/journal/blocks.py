@@ -53,15 +53,25 @@ def encode(step: StepBlock) -> StoredBlock:
     """A step as the journal keeps it."""
     block = step.bars
     columns = [np.ascontiguousarray(getattr(block, name)).tobytes() for name in BAR_COLUMNS]
-    bodies = (
-        b"".join([block.ts_event.tobytes(), *columns, np.ascontiguousarray(block.present).tobytes()]),
-        np.ascontiguousarray(step.ledger).tobytes(),
-        np.ascontiguousarray(step.positions).tobytes(),
+    bars = b"".join([block.ts_event.tobytes(), *columns, np.ascontiguousarray(block.present).tobytes()])
+    ledger, positions = np.ascontiguousarray(step.ledger).tobytes(), np.ascontiguousarray(step.positions).tobytes()
+    fills, events, decisions, outputs = (_some(getattr(step, name)) for name in RECORDS)
+    whole = StoredBlock(
+        block.seq,
+        len(block),
+        int(block.ts_event[0]),
+        int(block.ts_event[-1]),
+        0,
+        bars,
+        ledger,
+        positions,
         step.account.tobytes(),
-        *(_some(getattr(step, name)) for name in RECORDS),
+        fills,
+        events,
+        decisions,
+        outputs,
     )
-    head = (block.seq, len(block), int(block.ts_event[0]), int(block.ts_event[-1]))
-    return StoredBlock(*head, _checksum(bodies), *bodies)
+    return whole._replace(crc=_checksum(whole[5:]))
 
 
 def decode(stored: StoredBlock, symbols: Sequence[str]) -> StepBlock:

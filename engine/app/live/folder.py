@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -11,6 +12,8 @@ from engine.errors import UsageError
 from engine.journal.journal import ARCHIVE, FILE
 
 LOCK = "session.lock"
+LOG = "session.log"
+TRIES, TRY_S = 5, 0.05
 SOCKET = "control.sock"
 DEAD_LETTERS = "dead_letters.jsonl"
 QUARANTINE = "quarantine.jsonl"
@@ -23,6 +26,7 @@ OWN_FILES = frozenset(
         f"{ARCHIVE}-wal",
         f"{ARCHIVE}-shm",
         LOCK,
+        LOG,
         SOCKET,
         DEAD_LETTERS,
         QUARANTINE,
@@ -48,9 +52,7 @@ class SessionLock:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise UsageError(f"cannot use the session folder: {error.strerror}", where=str(folder)) from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not self._taken():
             holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
             raise UsageError(
@@ -58,9 +60,19 @@ class SessionLock:
                 where=str(folder),
                 found=f"process {holder}",
                 hint="stop it first (`grandmodel ctl DIR stop`), or choose another folder (--out)",
-            ) from None
+            )
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def _taken(self) -> bool:
+        for _ in range(TRIES):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(TRY_S)  # somebody may only look whether a session runs
+            else:
+                return True
+        return False
 
     def release(self) -> None:
         """Let others in."""
