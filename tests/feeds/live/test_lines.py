@@ -17,7 +17,7 @@ from feeds.live.options import SourceOptions
 from feeds.live.source import Delivery, Record
 
 CHILD = """
-import asyncio, sys
+import asyncio, signal, sys
 from feeds.live.lines import LinesSource
 
 async def main():
@@ -27,6 +27,7 @@ async def main():
             print(record.offset, record.payload.decode(), flush=True)
         if delivery.ended:
             print("ended", dict(delivery.positions), source.connected, source.status, flush=True)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
 asyncio.run(main())
 """
 
