@@ -13,7 +13,7 @@ from engine.instruments import NonNegative, Positive
 from engine.monitor.alerts import AlertsConfig
 from engine.monitor.http import MetricsConfig
 from engine.timeframe import parse_timeframe
-from feeds.live.address import FeedSecurity, parse_address
+from feeds.live.address import AddressText, FeedSecurity
 from feeds.replay import ReplayConfig
 
 SECOND_NS = 1_000_000_000
@@ -40,7 +40,7 @@ class FeedConfig(Config):
         replay: How the file of a `replay:` address is read.
     """
 
-    address: str = ""
+    address: AddressText = ""
     security: FeedSecurity = FeedSecurity()
     symbols: tuple[str, ...] = ()
     timeframe: str = "1min"
@@ -54,18 +54,6 @@ class FeedConfig(Config):
     strict: bool = False
     dead_letter_topic: str | None = None
     replay: ReplayConfig = ReplayConfig()
-
-    @field_validator("address")
-    @classmethod
-    def _address_reads(cls, value: str) -> str:
-        if value:
-            try:
-                parse_address(value)
-            except UsageError as error:
-                raise ValueError(
-                    " ".join(f"{label}: {text}" if label else text for label, text in error.parts())
-                ) from error
-        return value
 
     @field_validator("timeframe")
     @classmethod
