@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,7 @@ class Intake:
         )
         self._gaps = GapFinder(tuple(instruments.values()), timeframe_ns)
         self._seen = np.full(len(self._symbols), NEVER, np.int64)
+        self._heard = ("", -math.inf)
         self.next_seq = 0
 
     @property
@@ -96,7 +98,7 @@ class Intake:
         if delivery.rows is not None:
             yield self._whole(delivery, received_at, most_rows())
             return
-        letters = self._offer(delivery)
+        letters = self._offer(delivery, received_at)
         most = most_rows()
         block = self._take(most) if most else None
         if block is None and not letters and not delivery.positions and delivery.token is None:
@@ -127,9 +129,9 @@ class Intake:
         if SEEN in states:
             self._seen = np.frombuffer(states[SEEN], np.int64).copy()
 
-    def _offer(self, delivery: Delivery) -> list[DeadLetter]:
+    def _offer(self, delivery: Delivery, received_at: float) -> list[DeadLetter]:
         letters: list[DeadLetter] = []
-        self._merger.heard(delivery.partitions, delivery.quiet)
+        self._merger.heard(delivery.partitions, self._quiet(delivery, received_at))
         for record in delivery.records:
             elements, refused = decode(record)
             refused += self._merger.offer(record, elements)
@@ -137,6 +139,15 @@ class Intake:
                 raise _strict(refused[0])
             letters += refused
         return letters
+
+    def _quiet(self, delivery: Delivery, received_at: float) -> frozenset[str]:
+        """The quiet partitions; never all of them while what is late may still come."""
+        if delivery.records:
+            self._heard = delivery.records[-1].partition, received_at
+        partition, since = self._heard
+        if received_at - since < self._config.lateness_s:
+            return delivery.quiet - {partition}
+        return delivery.quiet
 
     def _take(self, most: int) -> BarBlock | None:
         block = self._merger.take(most)

@@ -9,6 +9,7 @@ anything up.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +31,7 @@ from engine.step import StepBlock
 from feeds.live.source import Delivery, LiveSource
 
 RETRY_S = 1.0
+MANY_ROWS, STALLED_S = 100, 60.0
 WORDS = {
     Operation.PAUSE: "paused",
     Operation.RESUME: "resumed",
@@ -106,6 +108,7 @@ class Session:
         self._stopping: str | None = None
         self._bars_taken = opened.counters.get("bars", 0)
         self._since_snapshot = 0
+        self._closed_at = clock()
         self._connected: bool | None = None
         self._retention: Retention | None = None
         self.counters = dict(opened.counters)
@@ -189,7 +192,10 @@ class Session:
                 heard_at = now
             for arrival in self._intake.arrivals(delivery, now, self._room):
                 self._count(arrival)
+                if arrival.block is not None:
+                    self._closed_at = now
                 await bus.publish(arrival)
+            self._watch_rows(delivery, now)
             because = self._end(delivery, now - heard_at)
             if because is not None:
                 self.ended.because = because
@@ -227,6 +233,17 @@ class Session:
     def _count(self, arrival: Arrival) -> None:
         if arrival.block is not None:
             self._bars_taken += int(arrival.block.present.sum())
+
+    def _watch_rows(self, delivery: Delivery, now: float) -> None:
+        """Say so, once, where rows pile up because a partition is silent."""
+        pending = self._intake.pending
+        if pending < MANY_ROWS:
+            self._closed_at = now
+        elif now - self._closed_at >= STALLED_S:
+            silent = ", ".join(sorted(delivery.partitions - delivery.quiet)[:5])
+            text = f"{pending:,} rows wait for messages of a partition that says nothing; partitions: {silent}"
+            self.notice("warning", "rows_wait", text)
+            self._closed_at = math.inf
 
     def _watch_connection(self) -> None:
         connected = self.source.connected

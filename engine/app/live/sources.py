@@ -56,11 +56,7 @@ def open_source(config: PaperConfig, folder: Path) -> LiveSource:
     address = parse_address(feed.address, security=feed.security)
     if address.kind == "replay":
         return _recorded(config, address, folder)
-    options = SourceOptions(
-        connect_timeout_s=feed.connect_timeout_s,
-        # with lateness allowed, silence that is shorter than it says nothing
-        quiet_after_s=max(feed.quiet_after_s, feed.lateness_s),
-    )
+    options = SourceOptions(connect_timeout_s=feed.connect_timeout_s, quiet_after_s=feed.quiet_after_s)
     return open_connection(address, options, feed.session)
 
 
