@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +29,7 @@ from engine.cli.backtest import (
     report_file,
     slug,
 )
+from engine.cli.demo import demo_config, demo_feed
 
 if TYPE_CHECKING:
     from engine.app.live.config import PaperConfig
@@ -55,6 +58,9 @@ MaxBars = Annotated[int | None, typer.Option("--max-bars", help="End after so ma
 Idle = Annotated[float | None, typer.Option("--idle-timeout", help="End after so many seconds without a bar.")]
 Standby = Annotated[bool, typer.Option("--standby", help="Begin paused, until `grandmodel ctl DIR start`.")]
 WithDashboard = Annotated[bool, typer.Option("--dashboard", help="Show the terminal dashboard; it has keys.")]
+Demo = Annotated[
+    bool, typer.Option("--demo", help="Show it with a broker of its own and a recording that ships, at 600 times.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first message that cannot be used.")]
 
 
@@ -77,6 +83,7 @@ def paper(
     as_json: Json = False,
     dashboard: WithDashboard = False,
     strict: Strict = False,
+    demo: Demo = False,
     no_report: NoReport = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -95,7 +102,6 @@ def paper(
         "fee": fee,
         "seed": seed,
         "feed": {
-            "address": feed,
             "symbols": symbols.split(",") if symbols else None,
             "timeframe": timeframe,
             "lateness_s": lateness,
@@ -108,20 +114,37 @@ def paper(
     from engine.cli.progress import compiled
 
     need_live()
-    settings = _load(out, config or [], flags, set_ or [])
-    folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(settings.agent)}"
-    compiled(settings.agent, live=True)
-    if dashboard and not as_json:
-        _log_to_file(folder, verbose)
-    from engine.app.live.paper import run_paper
+    with _feed(demo, feed) as address:
+        flags["feed"]["address"] = address
+        settings = _load(out, [*([demo_config()] if demo else []), *(config or [])], flags, set_ or [])
+        name = "demo" if demo else slug(settings.agent)
+        folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
+        compiled(settings.agent, live=True)
+        if dashboard and not as_json:
+            _log_to_file(folder, verbose)
+        from engine.app.live.paper import run_paper
 
-    run = run_paper(settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json))
+        run = run_paper(settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json))
     seconds = {"report": report_file(folder, wanted=not no_report and run.exported is not None)}
     seconds["total"] = time.perf_counter() - began
     if as_json:
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
         return
     _show(run, seconds, report=not no_report)
+
+
+@contextmanager
+def _feed(demo: bool, feed: str | None) -> Iterator[str | None]:
+    """The address of the feed; for the demonstration, of a broker that lasts as long."""
+    from engine.errors import UsageError
+
+    if not demo:
+        yield feed
+        return
+    if feed is not None:
+        raise UsageError("--demo brings a feed of its own", found=f"--feed {feed}", hint="leave one of them out")
+    with demo_feed() as address:
+        yield address
 
 
 def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: list[str]) -> PaperConfig:
