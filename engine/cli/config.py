@@ -15,6 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Show the configuration and its sch
 
 
 Training = Annotated[bool, typer.Option("--training", help="Of a training, as `train` and `evaluate` take it.")]
+Live = Annotated[bool, typer.Option("--live", help="Of a live session, as `paper` takes it.")]
 
 
 @app.command()
@@ -22,6 +23,7 @@ def show(
     config: Annotated[list[Path] | None, typer.Option("--config", "-c", help="YAML file (repeatable).")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override one key (repeatable).")] = None,
     training: Training = False,
+    live: Live = False,
 ) -> None:
     """Print the configuration that these files and overrides give, every default filled in, as YAML.
 
@@ -31,21 +33,29 @@ def show(
 
     from engine.config import load
 
-    loaded = load(_model(training), config or [], set_ or [])
+    loaded = load(_model(training, live), config or [], set_ or [])
     text = yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     typer.echo(text, nl=False)
 
 
 @app.command()
-def schema(training: Training = False) -> None:
+def schema(training: Training = False, live: Live = False) -> None:
     """Print the JSON schema of the configuration file, for editors.
 
     Example: grandmodel config schema --training > training.schema.json
     """
-    typer.echo(json.dumps(_model(training).model_json_schema(), indent=2))
+    typer.echo(json.dumps(_model(training, live).model_json_schema(), indent=2))
 
 
-def _model(training: bool) -> type[Config]:
+def _model(training: bool, live: bool) -> type[Config]:
+    if training and live:
+        from engine.errors import UsageError
+
+        raise UsageError("a configuration is that of a training or of a live session", found="--training --live")
+    if live:
+        from engine.app.live.config import PaperConfig
+
+        return PaperConfig
     if training:
         from training.config import TrainingConfig
 

@@ -67,6 +67,8 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
     from engine.cli.console import out
 
     table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in answer.items():
         table.add_row(Text(name.replace("_", " "), style="dim"), Text(_words(value)))
     out().print(table)

@@ -130,7 +130,7 @@ def paper(
     if as_json:
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
         return
-    _show(run, seconds, report=not no_report)
+    _show(run, seconds, report=not no_report, demo=demo)
 
 
 @contextmanager
@@ -225,7 +225,7 @@ def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def _show(run: PaperRun, seconds: dict[str, float], report: bool) -> None:
+def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) -> None:
     from engine.cli.console import note, out
     from engine.report.summary import render_summary
 
@@ -244,5 +244,7 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool) -> None:
     note(f"ended  {ended.because}")
     note(f"ledger {exported.manifest['ledger_sha256']}")
     note(f"run    {run.folder}" + (f", report {run.folder / 'report.html'}" if report else ""))
-    if sys.stdin.isatty():
+    if demo:
+        note("data   a synthetic recording: what is earned on it says nothing about real markets")
+    elif sys.stdin.isatty():
         note(f"again  grandmodel paper --out {run.folder}   goes on from here")

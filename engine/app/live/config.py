@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -130,6 +130,8 @@ class PaperConfig(RunConfig):
         heartbeat_file: Written every few seconds, for a container's health check.
         standby: Whether a new session waits, paused, for `grandmodel ctl DIR start`.
     """
+
+    schema_command: ClassVar[str] = "grandmodel config schema --live"
 
     feed: FeedConfig = FeedConfig()
     journal: JournalConfig = JournalConfig()

@@ -26,7 +26,7 @@ def test_what_is_shown_is_the_same_configuration(file: Path) -> None:
     assert TrainingConfig.model_validate(tree).model_dump(mode="json") == tree
 
 
-@pytest.mark.parametrize(("flags", "key"), [([], "limits"), (["--training"], "experience_replay")])
+@pytest.mark.parametrize(("flags", "key"), [([], "limits"), (["--training"], "experience_replay"), (["--live"], "journal")])
 def test_schemas_tell_the_keys_apart(flags: list[str], key: str) -> None:
     done = CliRunner().invoke(app, ["schema", *flags])
     assert done.exit_code == 0
@@ -38,3 +38,14 @@ def test_the_schema_that_is_named_is_that_of_the_file() -> None:
         CliRunner().invoke(app, ["show", "--training", "--set", "sed=1"], catch_exceptions=False)
     with pytest.raises(ConfigError, match="config schema`"):
         CliRunner().invoke(app, ["show", "--set", "sed=1"], catch_exceptions=False)
+
+
+def test_the_configuration_of_a_live_session_shows_references_and_no_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "live.yaml"
+    file.write_text("feed: {address: 'kafkas://h/x', security: {username: me, password: 'env:MY_SECRET'}}\n")
+    done = CliRunner().invoke(app, ["show", "--live", "-c", str(file)], catch_exceptions=False)
+    assert "env:MY_SECRET" in done.stdout
+    file.write_text("feed: {address: 'kafkas://h/x', security: {username: me, password: hunter2}}\n")
+    with pytest.raises(ConfigError, match="config schema --live") as caught:
+        CliRunner().invoke(app, ["show", "--live", "-c", str(file)], catch_exceptions=False)
+    assert "hunter2" not in str(caught.value)
