@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from engine.app.backtest import Prepared
     from feeds.live.address import FeedAddress
-    from feeds.live.publishing import Outlet, Plan, Published
+    from feeds.live.outlet import Outlet
+    from feeds.live.publishing import Plan, Published
 
 Feed = Annotated[
     str, typer.Option("--feed", help="kafka://HOST:PORT/TOPIC, mqtt://HOST:PORT/TOPIC or stdout.", show_default=False)

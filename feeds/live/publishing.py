@@ -7,56 +7,18 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal
 
 from engine.blocks import BarBlock
 from engine.errors import UsageError
 from engine.source import BarSource
 from feeds.live.address import FeedAddress
 from feeds.live.messages import encode_bars
+from feeds.live.outlet import Message, Outlet
 from feeds.pacing import paced
 
 Format = Literal["json", "msgpack"]
-Message = tuple[str, bytes]
 BLOCK_ROWS = 2048
-
-
-class Outlet(Protocol):
-    """Where messages go; one that loses its broker waits for it and loses nothing."""
-
-    @property
-    def status(self) -> str:
-        """A few words for screens."""
-        ...
-
-    @property
-    def unconfirmed(self) -> int:
-        """Messages that were taken, and of which the broker has not yet said that it has them."""
-        ...
-
-    async def open(self) -> None:
-        """Connect.
-
-        Raises:
-            UsageError: If that is not possible.
-        """
-        ...
-
-    async def send(self, messages: Sequence[Message]) -> None:
-        """Take keys and payloads, in order; waits while too many are unconfirmed.
-
-        Raises:
-            GrandModelError: If the broker refuses one for good.
-        """
-        ...
-
-    async def finish(self) -> None:
-        """Wait until everything is confirmed."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of the connection, confirmed or not."""
-        ...
 
 
 @dataclass

@@ -30,7 +30,7 @@ from feeds.live.kafka_client import (
     unreachable,
 )
 from feeds.live.options import backoff
-from feeds.live.publishing import Message
+from feeds.live.outlet import Message
 
 BATCH_BYTES = 256 * 1024
 LONGEST_RETRY_S = 5.0

@@ -12,7 +12,7 @@ import aiomqtt
 from feeds.live.address import FeedAddress
 from feeds.live.mqtt_link import QOS, client_settings, described, leave, refused_login, unreachable
 from feeds.live.options import backoff
-from feeds.live.publishing import Message
+from feeds.live.outlet import Message
 
 WINDOW: Final = 200
 LONGEST_RETRY_S: Final = 5.0

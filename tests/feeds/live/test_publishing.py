@@ -15,7 +15,8 @@ from engine.errors import UsageError
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
 from feeds.live.messages import Bar, decode
-from feeds.live.publishing import LinesOutlet, Outlet, Plan, Published, open_outlet, publish
+from feeds.live.outlet import Outlet
+from feeds.live.publishing import LinesOutlet, Plan, Published, open_outlet, publish
 from feeds.live.publishing_kafka import KafkaOutlet
 from feeds.live.publishing_mqtt import MqttOutlet
 from feeds.live.source import Record
