@@ -36,7 +36,7 @@ from engine.errors import CheckFailed, GrandModelError
 from engine.journal.reading import JournalReader, has_begun
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker
-from feeds.live.kafka_client import client_settings, ensure_topic
+from feeds.live.kafka.client import client_settings, ensure_topic
 from feeds.live.messages import encode_bars
 from feeds.quarantine import Quarantine
 
@@ -230,9 +230,8 @@ def main() -> None:
         f"{tally.starts} starts, largest process {children:.0f} MB"
     )
     print(f"dead letters: {result['dead_letters']}; last recovery {result['recovery_seconds']:.3f} s")
-    print(
-        f"ledger   {result['ledger_sha256']}\nbacktest {expected}\n{'the same' if same else 'DIFFERENT: ' + str(folder)}"
-    )
+    print(f"ledger   {result['ledger_sha256']}\nbacktest {expected}")
+    print("the same" if same else f"DIFFERENT, see {folder}")
     if same:
         shutil.rmtree(folder.parent)
     sys.exit(0 if same else 1)

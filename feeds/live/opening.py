@@ -21,11 +21,11 @@ def open_connection(address: FeedAddress, options: SourceOptions, session: str) 
         UsageError: If a password or a certificate is missing, or no messages come from there.
     """
     if address.kind == "kafka":
-        from feeds.live.kafka import KafkaSource  # noqa: PLC0415 - loads its client
+        from feeds.live.kafka.source import KafkaSource  # noqa: PLC0415 - loads its client
 
         return KafkaSource(address, options)
     if address.kind == "mqtt":
-        from feeds.live.mqtt import MqttSource  # noqa: PLC0415 - loads its client
+        from feeds.live.mqtt.source import MqttSource  # noqa: PLC0415 - loads its client
 
         return MqttSource(address, session, options)
     if address.kind == "stdin":
@@ -49,6 +49,6 @@ def open_dead_letters(address: FeedAddress, topic: str | None = None) -> DeadLet
             where=address.shown,
             hint="leave dead_letter_topic out: they are kept in a file",
         )
-    from feeds.live.kafka_letters import KafkaDeadLetters  # noqa: PLC0415 - loads its client
+    from feeds.live.kafka.letters import KafkaDeadLetters  # noqa: PLC0415 - loads its client
 
     return KafkaDeadLetters(address, topic)

@@ -151,11 +151,11 @@ def open_outlet(address: FeedAddress, format: Format, partitions: int, connect_t
         UsageError: If the two do not go together, or a password or certificate cannot be read.
     """
     if address.kind == "kafka":
-        from feeds.live.publishing_kafka import KafkaOutlet  # noqa: PLC0415 - clients load where they are used
+        from feeds.live.kafka.outlet import KafkaOutlet  # noqa: PLC0415 - clients load where they are used
 
         return KafkaOutlet(address, partitions, connect_timeout_s)
     if address.kind == "mqtt":
-        from feeds.live.publishing_mqtt import MqttOutlet  # noqa: PLC0415 - likewise
+        from feeds.live.mqtt.outlet import MqttOutlet  # noqa: PLC0415 - likewise
 
         return MqttOutlet(address, connect_timeout_s)
     if format != "json":

@@ -15,7 +15,7 @@ from engine.dead_letter import DeadLetter
 from engine.errors import DataError
 from engine.instruments import Instrument
 from engine.journal.journal import Gap
-from feeds.live.merging import RowMerger
+from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import decode
 from feeds.live.source import Delivery
 from feeds.reading.gaps import GapFinder

@@ -14,16 +14,16 @@ from engine.blocks import BarBlock, reblock
 from engine.errors import UsageError
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
+from feeds.live.kafka.outlet import KafkaOutlet
 from feeds.live.messages import Bar, decode
+from feeds.live.mqtt.outlet import MqttOutlet
 from feeds.live.outlet import Outlet
 from feeds.live.publishing import LinesOutlet, Plan, Published, open_outlet, publish
-from feeds.live.publishing_kafka import KafkaOutlet
-from feeds.live.publishing_mqtt import MqttOutlet
 from feeds.live.source import Record
 from tests.bars import random_bars
 from tests.brokers import HOST, KafkaHelper, Mosquitto, Proxy, kafka, kafka_behind_proxy, need_mosquitto, unique
-from tests.feeds.live.test_kafka import collect, count, source_of
-from tests.feeds.live.test_mqtt import mqtt, reading, source_at, take
+from tests.feeds.live.kafka.test_source import collect, count, source_of
+from tests.feeds.live.mqtt.test_source import mqtt, reading, source_at, take
 
 __all__ = ["kafka", "kafka_behind_proxy", "mqtt"]  # fixtures
 

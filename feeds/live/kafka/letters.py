@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from engine.dead_letter import DeadLetter
 from engine.errors import GrandModelError
 from feeds.live.address import FeedAddress
-from feeds.live.kafka_client import cause_of, client_settings, described, ensure_topic, forget_cause, started
+from feeds.live.kafka.client import cause_of, client_settings, described, ensure_topic, forget_cause, started
 
 
 class KafkaDeadLetters:

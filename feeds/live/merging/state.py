@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from engine.errors import DataError
-from feeds.live.merging_rows import Row
-from feeds.live.ticks import TickBar
+from feeds.live.merging.rows import Row
+from feeds.live.merging.ticks import TickBar
 
 STATE_VERSION: Final = 1
 

@@ -12,9 +12,9 @@ import pytest
 from engine.errors import UsageError
 from feeds.live.address import parse_address
 from feeds.live.broker import free_port
-from feeds.live.mqtt import MqttSource, client_id_of
+from feeds.live.mqtt.outlet import MqttOutlet
+from feeds.live.mqtt.source import MqttSource, client_id_of
 from feeds.live.options import SourceOptions
-from feeds.live.publishing_mqtt import MqttOutlet
 from feeds.live.source import Delivery
 from tests.brokers import OPENSSL, PASSWORDS, Mosquitto, Proxy, certificates, mqtt, need_mosquitto, unique
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.blocks import BarBlock
-from feeds.live.merging import RowMerger
+from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import Bar, Element, Quote, Trade
 from feeds.live.source import Record
-from tests.feeds.live.merging_oracle import PlainMerger, Rows, comparable, rows_of, sorted_rows
+from tests.feeds.live.merging.oracle import PlainMerger, Rows, comparable, rows_of, sorted_rows
 
 STEP = 10
 SYMBOLS = ("A", "B", "C")

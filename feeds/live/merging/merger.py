@@ -19,12 +19,12 @@ from engine.blocks import BarBlock
 from engine.dead_letter import DeadLetter
 from engine.timeframe import DAY_NS, format_timeframe
 from feeds.live.checks import Refused, clock_text, shown
-from feeds.live.merging_rows import Memory, Numbers, Row, block_of
-from feeds.live.merging_state import STATE_VERSION, State, check_alike, read_state
-from feeds.live.merging_watermark import NEVER, Watermark
+from feeds.live.merging.rows import Memory, Numbers, Row, block_of
+from feeds.live.merging.state import STATE_VERSION, State, check_alike, read_state
+from feeds.live.merging.ticks import TickBars
+from feeds.live.merging.watermark import NEVER, Watermark
 from feeds.live.messages import Bar, Element, Quote, Trade, encode_element
 from feeds.live.source import Record
-from feeds.live.ticks import TickBars
 
 _AHEAD_NS: Final = DAY_NS
 

@@ -15,12 +15,12 @@ from engine.dead_letter import DeadLetter
 from engine.errors import DataError, GrandModelError, UsageError
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
-from feeds.live.kafka import KafkaSource
-from feeds.live.kafka_client import cause_of, client_settings, is_login_error
-from feeds.live.kafka_letters import KafkaDeadLetters
-from feeds.live.kafka_marks import Mark, place, place_anew, read_marks
+from feeds.live.kafka.client import cause_of, client_settings, is_login_error
+from feeds.live.kafka.letters import KafkaDeadLetters
+from feeds.live.kafka.marks import Mark, place, place_anew, read_marks
+from feeds.live.kafka.outlet import KafkaOutlet
+from feeds.live.kafka.source import KafkaSource
 from feeds.live.options import SourceOptions, backoff
-from feeds.live.publishing_kafka import KafkaOutlet
 from feeds.live.source import Delivery, LiveSource, Record
 from tests.brokers import OPENSSL, KafkaHelper, Proxy, certificates, kafka, kafka_behind_proxy, need_tansu
 

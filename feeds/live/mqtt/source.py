@@ -11,7 +11,7 @@ import aiomqtt
 
 from feeds.live.address import FeedAddress
 from feeds.live.linked import POLL_S, TICK_S, LinkedSource, NotYetError
-from feeds.live.mqtt_link import MqttLink, client_settings, described, refused_login, unreachable
+from feeds.live.mqtt.link import MqttLink, client_settings, described, refused_login, unreachable
 from feeds.live.options import SourceOptions
 from feeds.live.source import Delivery, Record
 

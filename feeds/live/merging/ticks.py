@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from feeds.live.checks import Refused
-from feeds.live.merging_rows import Numbers
+from feeds.live.merging.rows import Numbers
 from feeds.live.messages import Quote, Trade
 
 

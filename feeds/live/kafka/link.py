@@ -15,8 +15,8 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.errors import ConsumerStoppedError, KafkaError, OffsetOutOfRangeError, UnsupportedCodecError
 
 from engine.errors import UsageError
-from feeds.live.kafka_client import REQUEST_TIMEOUT_MS, described, let_go, started
-from feeds.live.kafka_marks import Mark, Placed, place, place_anew
+from feeds.live.kafka.client import REQUEST_TIMEOUT_MS, described, let_go, started
+from feeds.live.kafka.marks import Mark, Placed, place, place_anew
 from feeds.live.linked import LinkLostError
 from feeds.live.source import Record
 

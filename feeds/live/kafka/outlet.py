@@ -17,7 +17,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from engine.errors import GrandModelError
 from feeds.live.address import FeedAddress
-from feeds.live.kafka_client import (
+from feeds.live.kafka.client import (
     cause_of,
     client_settings,
     described,

@@ -9,8 +9,8 @@ from engine.blocks import BAR_COLUMNS, BarBlock
 from engine.errors import DataError
 from engine.timeframe import DAY_NS, MINUTE_NS
 from feeds.live.checks import REASONS
-from feeds.live.merging import RowMerger
-from feeds.live.merging_rows import REMEMBERED
+from feeds.live.merging.merger import RowMerger
+from feeds.live.merging.rows import REMEMBERED
 from feeds.live.messages import Bar, Element, Quote, Trade, decode, encode_bars
 from feeds.live.source import Record
 from tests.bars import random_bars

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from engine.errors import UsageError
 from engine.log import logger
 from feeds.live.address import FeedAddress
-from feeds.live.kafka_client import (
+from feeds.live.kafka.client import (
     cause_of,
     client_settings,
     described,
@@ -19,8 +19,8 @@ from feeds.live.kafka_client import (
     refused_login,
     unreachable,
 )
-from feeds.live.kafka_link import KafkaLink, TopicMissingError
-from feeds.live.kafka_marks import Mark, read_marks
+from feeds.live.kafka.link import KafkaLink, TopicMissingError
+from feeds.live.kafka.marks import Mark, read_marks
 from feeds.live.linked import POLL_S, TICK_S, LinkedSource, NotYetError
 from feeds.live.options import SourceOptions
 from feeds.live.source import Delivery, Record
