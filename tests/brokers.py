@@ -25,7 +25,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from feeds.live.broker import HOST, EmbeddedBroker, find_broker, free_port
-from feeds.live.kafka_client import ensure_topic
+from feeds.live.kafka.client import ensure_topic
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 PASSWORDS = shutil.which("mosquitto_passwd")

@@ -26,7 +26,9 @@ def test_what_is_shown_is_the_same_configuration(file: Path) -> None:
     assert TrainingConfig.model_validate(tree).model_dump(mode="json") == tree
 
 
-@pytest.mark.parametrize(("flags", "key"), [([], "limits"), (["--training"], "experience_replay"), (["--live"], "journal")])
+@pytest.mark.parametrize(
+    ("flags", "key"), [([], "limits"), (["--training"], "experience_replay"), (["--live"], "journal")]
+)
 def test_schemas_tell_the_keys_apart(flags: list[str], key: str) -> None:
     done = CliRunner().invoke(app, ["schema", *flags])
     assert done.exit_code == 0
