@@ -80,6 +80,11 @@ class Intake:
         self.next_seq = 0
 
     @property
+    def width(self) -> int:
+        """Number of symbols."""
+        return len(self._symbols)
+
+    @property
     def pending(self) -> int:
         """Rows that have begun and are not closed."""
         return self._merger.pending

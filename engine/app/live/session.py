@@ -9,7 +9,6 @@ anything up.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +20,7 @@ from engine.app.live.intake import Arrival, Intake
 from engine.app.live.latency import Latencies
 from engine.app.live.opening import Opened
 from engine.app.live.retention import Retention
+from engine.app.live.taking import Taker
 from engine.app.loop import Screen
 from engine.bus import Bus, Subscription
 from engine.journal.journal import Entry, JournalError, Ordered
@@ -28,10 +28,9 @@ from engine.log import logger
 from engine.monitor.alerts import Severity
 from engine.records import Operation
 from engine.step import StepBlock
-from feeds.live.source import Delivery, LiveSource
+from feeds.live.source import LiveSource
 
 RETRY_S = 1.0
-MANY_ROWS, STALLED_S = 100, 60.0
 WORDS = {
     Operation.PAUSE: "paused",
     Operation.RESUME: "resumed",
@@ -100,16 +99,13 @@ class Session:
         observers: Sequence[Observer] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.opened, self._intake, self.source = opened, intake, source
+        self.opened, self.source = opened, source
         self.trader, self._journal = opened.trader, opened.journal
         self.config = config
         self._observers, self._clock = list(observers), clock
         self._owed: deque[Entry] = deque()
-        self._stopping: str | None = None
-        self._bars_taken = opened.counters.get("bars", 0)
+        self._taker = Taker(config, intake, source, opened.counters.get("bars", 0), self.notice, clock)
         self._since_snapshot = 0
-        self._closed_at = clock()
-        self._connected: bool | None = None
         self._retention: Retention | None = None
         self.counters = dict(opened.counters)
         self.trouble: str | None = None
@@ -122,7 +118,7 @@ class Session:
 
     def stop(self, because: str) -> None:
         """End after the transaction at hand; what waits for later bars waits for the next start."""
-        self._stopping = self._stopping or because
+        self._taker.stop(because)
 
     def operate(self, operation: Operation, by: str) -> str:
         """Obey a person at once, and journal the order.
@@ -169,7 +165,7 @@ class Session:
         views = [screen(bus.latest(StepBlock)) for screen in screens]
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._ingest(bus))
+                group.create_task(self._take(bus))
                 group.create_task(self._trade(arrivals, bus))
                 for view in views:
                     group.create_task(_awaited(view))
@@ -182,79 +178,8 @@ class Session:
         self.ended.seconds = self._clock() - began
         return self.ended
 
-    async def _ingest(self, bus: Bus) -> None:
-        """Take deliveries until something ends the session."""
-        heard_at = self._clock()
-        async for delivery in self.source.deliveries(self.opened.positions):
-            now = self._clock()
-            self._watch_connection()
-            if delivery.records or delivery.rows is not None:
-                heard_at = now
-            for arrival in self._intake.arrivals(delivery, now, self._room):
-                self._count(arrival)
-                if arrival.block is not None:
-                    self._closed_at = now
-                await bus.publish(arrival)
-            self._watch_rows(delivery, now)
-            because = self._end(delivery, now - heard_at)
-            if because is not None:
-                self.ended.because = because
-                if self._stopping is None:
-                    await self._flush(bus)
-                break
-        bus.close(Arrival)
-
-    async def _flush(self, bus: Bus) -> None:
-        for arrival in self._intake.flush(self._clock(), self._room):
-            self._count(arrival)
-            await bus.publish(arrival)
-
-    def _end(self, delivery: Delivery, silent_s: float) -> str | None:
-        """Why the session ends here, if it does."""
-        end = self.config.end
-        if self._stopping is not None:
-            return self._stopping
-        if end.bars is not None and self._bars_taken >= end.bars:
-            return f"{end.bars:,} bars were traded"
-        if delivery.ended:
-            return "the feed ended"
-        if end.silence_s is not None and silent_s >= end.silence_s:
-            return f"no bar came for {end.silence_s:g} s"
-        return None
-
-    def _room(self) -> int:
-        """Most rows that the next block may have."""
-        wanted, block = self.config.end.bars, self.config.feed.block
-        if wanted is None:
-            return block
-        left = wanted - self._bars_taken
-        return 0 if left <= 0 else min(block, max(1, left // len(self.opened.setup.symbols)))
-
-    def _count(self, arrival: Arrival) -> None:
-        if arrival.block is not None:
-            self._bars_taken += int(arrival.block.present.sum())
-
-    def _watch_rows(self, delivery: Delivery, now: float) -> None:
-        """Say so, once, where rows pile up because a partition is silent."""
-        pending = self._intake.pending
-        if pending < MANY_ROWS:
-            self._closed_at = now
-        elif now - self._closed_at >= STALLED_S:
-            silent = ", ".join(sorted(delivery.partitions - delivery.quiet)[:5])
-            text = f"{pending:,} rows wait for messages of a partition that says nothing; partitions: {silent}"
-            self.notice("warning", "rows_wait", text)
-            self._closed_at = math.inf
-
-    def _watch_connection(self) -> None:
-        connected = self.source.connected
-        if self._connected is not None and connected != self._connected:
-            if connected:
-                self.notice("info", "feed_back", f"the feed is back: {self.source.status}")
-            else:
-                self.notice("warning", "feed_lost", f"the feed is away: {self.source.status}")
-        self._connected = connected
-        for text in self.source.take_notices():
-            self.notice("warning", "feed", text)
+    async def _take(self, bus: Bus) -> None:
+        self.ended.because = await self._taker.run(self.opened.positions, bus)
 
     async def _trade(self, arrivals: Subscription[Arrival], bus: Bus) -> None:
         """One transaction after the other."""
@@ -301,7 +226,7 @@ class Session:
         if self.trouble is None:
             self.notice("critical", "journal_unwritable", error.what)
         self.trouble = error.what
-        if self._stopping is not None:
+        if self._taker.stopping is not None:
             raise error
         await asyncio.sleep(RETRY_S)
 

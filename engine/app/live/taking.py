@@ -1,0 +1,138 @@
+"""Taking deliveries in: until the feed, the configuration or a person ends it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from engine.app.live.config import PaperConfig
+from engine.app.live.intake import Arrival, Intake
+from engine.bus import Bus
+from engine.monitor.alerts import Severity
+from feeds.live.source import Delivery, LiveSource
+
+MANY_ROWS, STALLED_S = 100, 60.0
+
+
+class Notice(Protocol):
+    """Tells whoever watches the session something."""
+
+    def __call__(self, severity: Severity, kind: str, text: str) -> None:
+        """Tell it."""
+        ...
+
+
+class Taker:
+    """Publishes what a source delivers as arrivals, and sees when there is an end to it.
+
+    Args:
+        config: Of the session.
+        intake: Makes rows of messages.
+        source: Where they come from.
+        bars: Bars that the session had before.
+        notice: Told what a person should know of the feed.
+        clock: Seconds that never run backwards.
+
+    Attributes:
+        stopping: Why it was told to stop, if it was.
+    """
+
+    def __init__(
+        self,
+        config: PaperConfig,
+        intake: Intake,
+        source: LiveSource,
+        bars: int,
+        notice: Notice,
+        clock: Callable[[], float],
+    ) -> None:
+        self.stopping: str | None = None
+        self._config, self._intake, self._source = config, intake, source
+        self._notice, self._clock = notice, clock
+        self._bars = bars
+        self._closed_at = clock()
+        self._connected: bool | None = None
+
+    def stop(self, because: str) -> None:
+        """End after the delivery at hand; what waits for later bars waits for the next start."""
+        self.stopping = self.stopping or because
+
+    async def run(self, positions: Mapping[str, str], bus: Bus) -> str:
+        """Take deliveries until something ends it, then end the arrivals.
+
+        Args:
+            positions: Where partitions go on.
+            bus: Gets the arrivals.
+
+        Returns:
+            Why it ended.
+        """
+        heard_at = self._clock()
+        because = "the feed ended"
+        async for delivery in self._source.deliveries(positions):
+            now = self._clock()
+            self._watch_connection()
+            if delivery.records or delivery.rows is not None:
+                heard_at = now
+            for arrival in self._intake.arrivals(delivery, now, self._room):
+                await self._publish(arrival, bus)
+            self._watch_rows(delivery, now)
+            end = self._end(delivery, now - heard_at)
+            if end is not None:
+                because = end
+                break
+        if self.stopping is None:
+            for arrival in self._intake.flush(self._clock(), self._room):
+                await self._publish(arrival, bus)
+        bus.close(Arrival)
+        return because
+
+    async def _publish(self, arrival: Arrival, bus: Bus) -> None:
+        if arrival.block is not None:
+            self._bars += int(arrival.block.present.sum())
+            self._closed_at = arrival.received_at
+        await bus.publish(arrival)
+
+    def _end(self, delivery: Delivery, silent_s: float) -> str | None:
+        """Why the session ends here, if it does."""
+        end = self._config.end
+        if self.stopping is not None:
+            return self.stopping
+        if end.bars is not None and self._bars >= end.bars:
+            return f"{end.bars:,} bars were traded"
+        if delivery.ended:
+            return "the feed ended"
+        if end.silence_s is not None and silent_s >= end.silence_s:
+            return f"no bar came for {end.silence_s:g} s"
+        return None
+
+    def _room(self) -> int:
+        """Most rows that the next block may have."""
+        wanted, block = self._config.end.bars, self._config.feed.block
+        if wanted is None:
+            return block
+        left = wanted - self._bars
+        return 0 if left <= 0 else min(block, max(1, left // self._intake.width))
+
+    def _watch_rows(self, delivery: Delivery, now: float) -> None:
+        """Say so, once, where rows pile up because a partition is silent."""
+        pending = self._intake.pending
+        if pending < MANY_ROWS:
+            self._closed_at = now
+        elif now - self._closed_at >= STALLED_S:
+            silent = ", ".join(sorted(delivery.partitions - delivery.quiet)[:5])
+            text = f"{pending:,} rows wait for messages of a partition that says nothing; partitions: {silent}"
+            self._notice("warning", "rows_wait", text)
+            self._closed_at = math.inf
+
+    def _watch_connection(self) -> None:
+        connected = self._source.connected
+        if self._connected is not None and connected != self._connected:
+            if connected:
+                self._notice("info", "feed_back", f"the feed is back: {self._source.status}")
+            else:
+                self._notice("warning", "feed_lost", f"the feed is away: {self._source.status}")
+        self._connected = connected
+        for text in self._source.take_notices():
+            self._notice("warning", "feed", text)
