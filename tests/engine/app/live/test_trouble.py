@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.app.live import session as sessions_module
+from engine.app.live import taking
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
 from engine.app.live.opening import open_session
@@ -154,3 +156,26 @@ def test_a_strategy_that_fails_ends_the_session_and_commits_nothing_of_the_row(t
     with JournalReader(tmp_path / "run") as reader:
         assert reader.next_seq == 12
         assert reader.positions() == {"list": "12"}
+
+
+class HalfDeaf(ListSource):
+    """Another partition is there, says nothing, and nobody knows whether it will."""
+
+    async def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:
+        there = frozenset({"list", "other"})
+        async for delivery in super().deliveries(positions):
+            yield replace(delivery, partitions=there, ended=False)
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            yield Delivery(partitions=there)
+        yield Delivery(partitions=there, ended=True)
+
+
+def test_rows_that_wait_for_a_silent_partition_are_told_once_and_traded_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "STALLED_S", 0.0)
+    short, watching = case(live_bars(150)), Watching()
+    _, digest = _run(short, tmp_path, HalfDeaf(short.payloads, (40,)), [watching])
+    assert watching.kinds == ["rows_wait"]
+    assert digest == short.expected
