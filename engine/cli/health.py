@@ -1,0 +1,40 @@
+"""`grandmodel health`: is a session alive and ready? For the health checks of containers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+File = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="What heartbeat_file of the session's configuration names.", show_default=False
+    ),
+]
+MaxAge = Annotated[
+    float, typer.Option("--max-age", metavar="S", help="Seconds after which the session is taken for dead.", min=0.1)
+]
+
+
+def health(file: File, max_age: MaxAge = 30.0) -> None:
+    """See by its heartbeat file whether a session lives and was ready; exit code 1 with the reason if not.
+
+    Example: grandmodel health /run/grandmodel/heartbeat.json --max-age 30
+    """
+    from engine.errors import CheckFailed
+    from engine.monitor.heartbeat import check_heartbeat
+
+    check_heartbeat(file, max_age)
+    # written whole or not at all, so what was good a moment ago is so now
+    life = json.loads(file.read_text(encoding="utf-8"))
+    if not life.get("ready"):
+        raise CheckFailed(
+            "the session is not ready",
+            where=str(file),
+            expected="one that has been connected to its feed, and is not ending",
+            found=str(life["status"]),
+        )
+    typer.echo(f"ok: {life['status']}")
