@@ -6,7 +6,7 @@ Kill the process anywhere: what was committed is whole, and what was not will be
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 from engine.dead_letter import DeadLetter
 from engine.errors import DataError, GrandModelError
-from engine.journal.blocks import encode
-from engine.journal.schema import APPLICATION_ID, BLOCKS, TABLES, VERSION
+from engine.journal.blocks import StoredBlock, encode
+from engine.journal.schema import APPLICATION_ID, BLOCKS, INSERT_BLOCK, TABLES, VERSION
 from engine.records import Operation
 from engine.step import StepBlock
 
@@ -128,7 +128,7 @@ class Journal:
         """All of the entry, or nothing."""
         with self.transaction() as db:
             for step in entry.steps:
-                db.execute("INSERT INTO blocks VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", encode(step))
+                db.execute(INSERT_BLOCK.format(schema="main", replace=""), encode(step))
             db.executemany("INSERT OR REPLACE INTO positions VALUES (?,?)", entry.positions.items())
             changed = {name: body for name, body in entry.states.items() if self._states.get(name) != body}
             db.executemany(
@@ -189,8 +189,8 @@ class Journal:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def copy_to_archive(self, through: int) -> None:
-        """Copy the blocks before a row to the archive; done again after a crash, it changes nothing."""
+    def archive(self, blocks: Iterable[StoredBlock]) -> None:
+        """Copy blocks to the archive beside the journal; done again after a crash, it changes nothing."""
         with _explained(self.path):
             self._db.execute("ATTACH ? AS archive", (str(self.path.with_name(ARCHIVE)),))
             try:
@@ -198,8 +198,8 @@ class Journal:
                 self._db.execute(f"PRAGMA archive.application_id = {APPLICATION_ID}")
                 self._db.execute(f"PRAGMA archive.user_version = {VERSION}")
                 self._db.execute(BLOCKS.format(schema="archive"))
-                columns = "INSERT OR REPLACE INTO archive.blocks SELECT * FROM main.blocks WHERE seq + rows <= ?"
-                self._db.execute(columns, (through,))
+                with self.transaction() as db:
+                    db.executemany(INSERT_BLOCK.format(schema="archive", replace="OR REPLACE "), blocks)
             finally:
                 self._db.execute("DETACH archive")
 

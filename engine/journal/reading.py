@@ -139,6 +139,11 @@ class JournalReader:
             except sqlite3.DatabaseError as error:
                 raise DataError(f"cannot read the journal: {error}", where=str(self.path)) from error
 
+    def own(self, through: int) -> Iterator[StoredBlock]:
+        """Blocks of the journal itself, without the archive, that end before a row."""
+        for row in self._all("SELECT * FROM blocks WHERE seq < ? AND seq + rows <= ? ORDER BY seq", through, through):
+            yield StoredBlock(*row)
+
     def steps(self, since: int = 0, rows: int = CHUNK_ROWS) -> Iterator[StepBlock]:
         """Steps in order from a block that begins at the row `since`, joined to at least so many rows each."""
         held: list[StepBlock] = []

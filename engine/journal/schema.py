@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS {schema}.blocks (
 )
 """
 
+INSERT_BLOCK = "INSERT {replace}INTO {schema}.blocks VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+
 TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     BLOCKS.format(schema="main"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.app.live.export import RECORDER
 from engine.app.live.trader import SIMULATOR, Setup
 from engine.app.wiring import trade_book
 from engine.calendar import DAY_NS, Sessions
+from engine.journal.blocks import StoredBlock, decode, encode, joined
 from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
 from engine.recorder import RunRecorder
+from engine.step import StepBlock
 
 CHUNK_ROWS = 4096
 LETTERS_KEPT = 100_000
@@ -47,9 +50,11 @@ class Retention:
             through = self._through(reader, last_ts - self._keep_ns)
             if through is None:
                 return False
-            base = None if self._archive else self._folded(reader, through)
-        if self._archive:
-            self._journal.copy_to_archive(through)
+            if self._archive:
+                base = None
+                self._journal.archive(compacted(reader, through))
+            else:
+                base = self._folded(reader, through)
         self._journal.forget(through, {} if base is None else {RECORDER: base}, LETTERS_KEPT)
         self._look_at = next_seq + CHUNK_ROWS // 8  # there may be more
         return True
@@ -82,3 +87,17 @@ class Retention:
                 break
             recorder.write(step)
         return recorder.snapshot()
+
+
+def compacted(reader: JournalReader, through: int) -> Iterator[StoredBlock]:
+    """The journal's own blocks that end before a row, joined to a few large ones: a row takes half the room there."""
+    held: list[StepBlock] = []
+    rows = 0
+    for stored in reader.own(through):
+        held.append(decode(stored, reader.symbols))
+        rows += stored.rows
+        if rows >= CHUNK_ROWS:
+            yield encode(joined(held))
+            held, rows = [], 0
+    if held:
+        yield encode(joined(held))

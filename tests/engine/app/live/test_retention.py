@@ -10,6 +10,7 @@ import pytest
 
 from engine.app.live import retention
 from engine.app.live.auditing import audit, replay_whole
+from engine.app.live.retention import compacted
 from engine.errors import UsageError
 from engine.journal.journal import ARCHIVE, Journal
 from engine.journal.reading import JournalReader
@@ -63,12 +64,12 @@ def test_the_journal_stays_bounded_and_the_figures_the_same(tmp_path: Path, arch
 def test_an_interrupted_move_shows_no_row_twice(tmp_path: Path) -> None:
     short = case(live_bars(ROWS, ("A", "B"), absent=0.1), per_message=2)
     short.traded(tmp_path, (5,))
+    for through in (300, 300, 431):
+        with Journal(tmp_path) as journal, JournalReader(tmp_path) as reader:
+            journal.archive(compacted(reader, through))  # and killed before the rows were deleted
+        assert replay_whole(tmp_path) == (len(short.bars), short.expected)
     with Journal(tmp_path) as journal:
-        journal.copy_to_archive(300)  # and killed before the rows were deleted
-    assert replay_whole(tmp_path) == (len(short.bars), short.expected)
-    with Journal(tmp_path) as journal:
-        journal.copy_to_archive(300)
-        journal.forget(300, {}, 0)
+        journal.forget(431, {}, 0)
     assert replay_whole(tmp_path) == (len(short.bars), short.expected)
 
 
