@@ -80,19 +80,28 @@ class Upstream:
     def __init__(self, log: Sequence[bytes], address: str, dice: random.Random, folder: Path) -> None:
         self._log, self._dice, self._folder = log, dice, folder
         self._settings = client_settings(parse_address(f"kafka://{address}/{TOPIC}", publishing=True))
+        self._work: asyncio.Task[None] | None = None
         self.due = 0
         self.rewritten = 0
 
-    async def serve(self) -> None:
-        """Send what is due, for ever; begin anew whenever the broker was lost."""
-        first = True
+    def begin(self) -> None:
+        """The broker is there, and empty: write the log, and then what comes due."""
+        first = self._work is None
+        # a log that begins later gives every message another offset
+        start = 0 if first or self._dice.random() < 0.5 else self._dice.randrange(1 + self._traded())
+        self.rewritten += start > 0
+        self._work = asyncio.create_task(self._serve(start))
+
+    async def end(self) -> None:
+        """The broker was killed. What is on its way must not get into the next one before the log is written anew."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait({self._work})
+
+    async def _serve(self, start: int) -> None:
         while True:
             with suppress(KafkaError, OSError, GrandModelError, asyncio.TimeoutError):
                 await ensure_topic(self._settings, TOPIC, 1)
-                # a log that begins later gives every message another offset
-                start = 0 if first or self._dice.random() < 0.5 else self._dice.randrange(1 + self._traded())
-                self.rewritten += start > 0
-                first = False
                 await self._send(start)
             await asyncio.sleep(0.1)
 
@@ -145,7 +154,8 @@ class Attack:
     async def run(self) -> dict[str, Any]:
         """Attack until every bar is traded; returns what the session printed at its end."""
         self._broker.start()
-        tasks = [asyncio.create_task(work) for work in (self._upstream.serve(), self._clock(), self._break_broker())]
+        self._upstream.begin()
+        tasks = [asyncio.create_task(work) for work in (self._clock(), self._break_broker())]
         try:
             while True:
                 session = await self._start()
@@ -161,6 +171,7 @@ class Attack:
         finally:
             for task in tasks:
                 task.cancel()
+            await self._upstream.end()
             self._broker.stop()
 
     async def _start(self) -> asyncio.subprocess.Process:
@@ -193,8 +204,10 @@ class Attack:
             await asyncio.sleep(1 + self._dice.expovariate(1 / 12))
             self._broker.stop()
             self.tally.broker_kills += 1
+            await self._upstream.end()
             await asyncio.sleep(self._dice.choice([0.0, 0.05, 0.5, 3.0]))
             self._broker.start()
+            self._upstream.begin()
 
     async def _clock(self) -> None:
         """Let messages come due evenly over the time wanted."""

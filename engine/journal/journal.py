@@ -22,6 +22,7 @@ from engine.step import StepBlock
 
 FILE = "journal.sqlite"
 ARCHIVE = "archive.sqlite"
+LETTERS_KEPT = 100_000
 Durability = Literal["power", "process"]
 # a power cut loses nothing, or the last transactions, each of them as a whole; the end of the process loses nothing
 SYNCHRONOUS: Mapping[Durability, str] = {"power": "FULL", "process": "NORMAL"}
@@ -172,9 +173,10 @@ class Journal:
             return [(row[0], DeadLetter(*row[1:])) for row in self._db.execute(query, (most,))]
 
     def mark_sent(self, through: int) -> None:
-        """The letters up to this number were handed on."""
+        """The letters up to this number were handed on; only the last ones of them stay here."""
         with self.transaction() as db:
             db.execute("UPDATE dead_letters SET sent = 1 WHERE sent = 0 AND id <= ?", (through,))
+            db.execute("DELETE FROM dead_letters WHERE sent = 1 AND id <= ?", (through - LETTERS_KEPT,))
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -203,12 +205,10 @@ class Journal:
             finally:
                 self._db.execute("DETACH archive")
 
-    def forget(self, through: int, states: Mapping[str, bytes], letters_kept: int) -> None:
-        """Delete the blocks before a row, and the oldest letters that were handed on; save what stands for them."""
+    def forget(self, through: int, states: Mapping[str, bytes]) -> None:
+        """Delete the blocks before a row, and save what stands for them."""
         with self.transaction() as db:
             db.execute("DELETE FROM blocks WHERE seq + rows <= ?", (through,))
-            last = "(SELECT coalesce(max(id), 0) FROM dead_letters)"
-            db.execute(f"DELETE FROM dead_letters WHERE sent = 1 AND id <= {last} - ?", (letters_kept,))  # noqa: S608
             db.executemany(
                 "INSERT OR REPLACE INTO state VALUES (?,?,?)", ((name, through, body) for name, body in states.items())
             )

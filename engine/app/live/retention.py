@@ -16,7 +16,6 @@ from engine.recorder import RunRecorder
 from engine.step import StepBlock
 
 CHUNK_ROWS = 4096
-LETTERS_KEPT = 100_000
 
 
 class Retention:
@@ -55,7 +54,7 @@ class Retention:
                 self._journal.archive(compacted(reader, through))
             else:
                 base = self._folded(reader, through)
-        self._journal.forget(through, {} if base is None else {RECORDER: base}, LETTERS_KEPT)
+        self._journal.forget(through, {} if base is None else {RECORDER: base})
         self._look_at = next_seq + CHUNK_ROWS // 8  # there may be more
         return True
 

@@ -100,6 +100,15 @@ def test_letters_are_handed_on_in_order_and_once(tmp_path: Path) -> None:
         assert journal.unsent() == []
 
 
+def test_only_the_last_letters_that_were_handed_on_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.journal.journal.LETTERS_KEPT", 3)
+    with Journal(tmp_path) as journal:
+        journal.commit(Entry(meta=SESSION, letters=[LETTER] * 8))
+        journal.mark_sent(5)
+        with JournalReader(tmp_path) as reader:
+            assert [number for number, _ in reader.letters()] == [3, 4, 5, 6, 7, 8]
+
+
 def test_a_full_disk_is_named_and_passes(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.commit(Entry(meta=SESSION))

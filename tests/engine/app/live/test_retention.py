@@ -69,7 +69,7 @@ def test_an_interrupted_move_shows_no_row_twice(tmp_path: Path) -> None:
             journal.archive(compacted(reader, through))  # and killed before the rows were deleted
         assert replay_whole(tmp_path) == (len(short.bars), short.expected)
     with Journal(tmp_path) as journal:
-        journal.forget(431, {}, 0)
+        journal.forget(431, {})
     assert replay_whole(tmp_path) == (len(short.bars), short.expected)
 
 
