@@ -24,6 +24,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "feed": session.source.status,
         "connected": session.source.connected,
         "trouble": session.trouble,
+        "agent_waits": None if wiring is None else trader.agent.unready_because,
         "rows": trader.next_seq,
         "bars": session.counters.get("bars", 0),
         "fills": session.counters.get("fills", 0),
