@@ -1,0 +1,113 @@
+"""`grandmodel publish` and `grandmodel paper` with real brokers: the ledger is the backtest's, however bars come."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from engine.journal.reading import JournalReader
+from tests.brokers import KafkaHelper, kafka, mqtt, unique
+from tests.engine.app.live.sessions import live_bars
+from tests.engine.cli.children import QUICK, ROOT, RUN, Child, called, csv_files, printed, rows_of
+from tests.real import EURO_FX, needs_real_data
+
+__all__ = ["kafka", "mqtt"]  # fixtures
+TRADES = ("--agent", "sma_cross:fast=3,slow=9", "--fee", "0.0002")
+
+
+def backtested(folder: Path, *words: str) -> str:
+    return str(printed("backtest", *words, "--out", str(folder), "--no-report")["ledger_sha256"])
+
+
+@needs_real_data
+@pytest.mark.slow
+def test_a_month_through_kafka_is_the_backtest_of_the_file(kafka: KafkaHelper, tmp_path: Path) -> None:
+    feed = f"kafka://{kafka.servers}/{unique('euro')}"
+    month = ("--data", str(EURO_FX), "--instrument", "6E")
+    published = printed("publish", *month, "--feed", feed)
+    words = ("--feed", feed, "--instrument", "6E", "--agent", "sma_cross", "--max-bars", str(published["bars"]))
+    with Child(tmp_path / "live", *words) as child:
+        result = child.result()
+    expected = backtested(tmp_path / "backtest", *month, "--agent", "sma_cross")
+    assert (result["ledger_sha256"], result["bars"]) == (expected, published["bars"])
+    assert result["gaps"] > 0 and result["dead_letters"] == {}
+    assert printed("journal", "verify", str(tmp_path / "live"))["ledger_sha256"] == expected
+    assert printed("journal", "replay", str(tmp_path / "live"))["ledger_sha256"] == expected
+    exported = printed("journal", "export", str(tmp_path / "live"), "--out", str(tmp_path / "exported"))
+    assert exported["ledger_sha256"] == expected
+    assert called("verify", str(tmp_path / "live"))[0] == 0
+
+
+@pytest.mark.slow
+def test_three_symbols_in_three_partitions_some_of_them_absent(kafka: KafkaHelper, tmp_path: Path) -> None:
+    bars = live_bars(3000, ("A", "B", "C"), absent=0.3)
+    files = csv_files(bars, tmp_path)
+    feed = f"kafka://{kafka.servers}/{unique('three')}"
+    published = printed("publish", *files, "--feed", feed, "--partitions", "3", "--format", "msgpack")
+    assert published["bars"] == int(bars.present.sum())
+    words = ("--feed", feed, "--symbols", "A,B,C", *TRADES, "--max-bars", str(published["bars"]))
+    with Child(tmp_path / "live", *words) as child:
+        result = child.result()
+    assert result["dead_letters"] == {}
+    assert result["ledger_sha256"] == backtested(tmp_path / "backtest", *files, *TRADES)
+
+
+@pytest.mark.slow
+def test_through_mqtt(mqtt: str, tmp_path: Path) -> None:
+    bars = live_bars(600, ("A", "B"), absent=0.2)
+    files, topic = csv_files(bars, tmp_path), unique("bars")
+    total = int(bars.present.sum())
+    words = ("--feed", f"mqtt://{mqtt}/{topic}/#", "--symbols", "A,B", *TRADES, "--max-bars", str(total))
+    with Child(tmp_path / "live", *words, "--set", f"feed.session={topic}") as child:
+        child.until_connected()
+        assert printed("publish", *files, "--feed", f"mqtt://{mqtt}/{topic}")["unconfirmed"] == 0
+        result = child.result()
+    assert result["dead_letters"] == {}
+    assert result["ledger_sha256"] == backtested(tmp_path / "backtest", *files, *TRADES)
+
+
+def test_through_a_pipe(tmp_path: Path) -> None:
+    files = csv_files(live_bars(1500), tmp_path)
+    with subprocess.Popen(
+        [*RUN, "publish", *files, "--feed", "stdout"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
+    ) as publisher:
+        words = ["paper", "--feed", "stdin", "--symbols", "X", *TRADES, "--out", str(tmp_path / "live"), *QUICK]
+        done = subprocess.run(
+            [*RUN, *words, "--json"], stdin=publisher.stdout, capture_output=True, text=True, cwd=ROOT, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["bars"], result["ended"]) == (1500, "the feed ended")
+    assert result["ledger_sha256"] == backtested(tmp_path / "backtest", *files, *TRADES)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_nothing_is_lost_or_doubled(kafka: KafkaHelper, tmp_path: Path) -> None:
+    bars = live_bars(4000, ("A", "B"), absent=0.1)
+    files = csv_files(bars, tmp_path)
+    feed = f"kafka://{kafka.servers}/{unique('killed')}"
+    total = printed("publish", *files, "--feed", feed, "--partitions", "2")["bars"]
+    words = ("--feed", feed, "--symbols", "A,B", *TRADES, "--max-bars", str(total), "--set", "feed.block=2")
+    dice, folder, kills = random.Random(5), tmp_path / "live", 0
+    while kills < 5:
+        before = rows_of(folder)
+        with Child(folder, *words) as child:
+            child.until_rows(before + dice.randrange(1, 700))
+            child.send(signal.SIGKILL)
+            assert child.end()[0] == -signal.SIGKILL, "it ended before it was killed"
+        kills += 1
+    with Child(folder, *words) as child:
+        result = child.result()
+    expected = backtested(tmp_path / "backtest", *files, *TRADES)
+    assert (result["ledger_sha256"], result["bars"], result["resumed"]) == (expected, total, True)
+    assert 0 < result["bars_this_run"] < total
+    assert printed("journal", "verify", str(folder))["ledger_sha256"] == expected
+    assert printed("journal", "replay", str(folder))["ledger_sha256"] == expected
+    with JournalReader(folder) as reader:
+        orders = [int(fill["order_id"]) for step in reader.steps() for fill in step.fills]
+    assert len(orders) == len(set(orders)) == result["fills"]
