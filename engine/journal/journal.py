@@ -26,6 +26,8 @@ LETTERS_KEPT = 100_000
 Durability = Literal["power", "process"]
 # a power cut loses nothing, or the last transactions, each of them as a whole; the end of the process loses nothing
 SYNCHRONOUS: Mapping[Durability, str] = {"power": "FULL", "process": "NORMAL"}
+# the write-ahead log is emptied while nothing waits, and by a commit only where that comes too late
+CHECKPOINT_PAGES, LATEST_CHECKPOINT_PAGES = 1000, 8000
 
 
 class JournalError(GrandModelError):
@@ -110,11 +112,12 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
             check_version(self._db, self.path)
             self._db.set_trace_callback(trace)
             if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 self._create()
+        self._synchronous = SYNCHRONOUS[durability]
+        self._set(self._synchronous, LATEST_CHECKPOINT_PAGES)
         self._states: dict[str, bytes] = {}
 
     def __enter__(self) -> Journal:
@@ -131,16 +134,39 @@ class Journal:
             for step in entry.steps:
                 db.execute(INSERT_BLOCK.format(schema="main", replace=""), encode(step))
             db.executemany("INSERT OR REPLACE INTO positions VALUES (?,?)", entry.positions.items())
-            changed = {name: body for name, body in entry.states.items() if self._states.get(name) != body}
-            db.executemany(
-                "INSERT OR REPLACE INTO state VALUES (?,?,?)",
-                ((name, entry.seq, body) for name, body in changed.items()),
-            )
-            if len(changed) < len(entry.states):
-                same = [name for name in entry.states if name not in changed]
-                db.executemany("UPDATE state SET seq = ? WHERE name = ?", ((entry.seq, name) for name in same))
+            changed = self._put_states(db, entry.seq, entry.states)
             self._notes(db, entry)
         self._states.update(changed)
+
+    def save(self, seq: int, states: Mapping[str, bytes]) -> None:
+        """States behind rows that are committed, all of them or none.
+
+        The disk is not waited for: after a power cut the states before these may be there, and the rows since are run
+        over again. It is also the time to move what was committed into the main file, which the disk is waited for.
+        """
+        self._set(SYNCHRONOUS["process"], CHECKPOINT_PAGES)
+        try:
+            with self.transaction() as db:
+                changed = self._put_states(db, seq, states)
+            self._states.update(changed)
+        finally:
+            self._set(self._synchronous, LATEST_CHECKPOINT_PAGES)
+
+    def _put_states(self, db: sqlite3.Connection, seq: int, states: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Write states, of those that are as before only the row; returns the others."""
+        changed = {name: body for name, body in states.items() if self._states.get(name) != body}
+        db.executemany(
+            "INSERT OR REPLACE INTO state VALUES (?,?,?)", ((name, seq, body) for name, body in changed.items())
+        )
+        if len(changed) < len(states):
+            same = [name for name in states if name not in changed]
+            db.executemany("UPDATE state SET seq = ? WHERE name = ?", ((seq, name) for name in same))
+        return changed
+
+    def _set(self, synchronous: str, checkpoint_pages: int) -> None:
+        with _explained(self.path):
+            self._db.execute(f"PRAGMA synchronous = {synchronous}")
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
 
     def _notes(self, db: sqlite3.Connection, entry: Entry) -> None:
         """What most transactions have none of."""

@@ -31,6 +31,9 @@ from engine.step import StepBlock
 from feeds.live.source import LiveSource
 
 RETRY_S = 1.0
+# states are saved once it was calm for so long, or after so many rows
+CALM_S = 0.002
+MOST_UNSAVED_ROWS = 1024
 WORDS = {
     Operation.PAUSE: "paused",
     Operation.RESUME: "resumed",
@@ -105,7 +108,9 @@ class Session:
         self._observers, self._clock = list(observers), clock
         self._owed: deque[Entry] = deque()
         self._taker = Taker(config, intake, source, opened.counters.get("bars", 0), self.notice, clock)
-        self._since_snapshot = 0
+        self._unsaved = asyncio.Event()
+        self._unsaved_entries = self._unsaved_rows = 0
+        self._ordered_seq = -1
         self._retention: Retention | None = None
         self.counters = dict(opened.counters)
         self.trouble: str | None = None
@@ -136,7 +141,7 @@ class Session:
         self.trader.operate(operation)
         step = self.last_step
         ts_event = int(step.bars.ts_event[-1]) if step is not None else 0
-        seq = self.trader.next_seq
+        seq = self._ordered_seq = self.trader.next_seq
         self._owed.append(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
         severity: Severity = "critical" if operation is Operation.HALT else "warning"
         self.notice(severity, WORDS[operation], f"{WORDS[operation]} by {by} before row {seq}")
@@ -166,7 +171,8 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._take(bus))
-                group.create_task(self._trade(arrivals, bus))
+                saving = group.create_task(self._save_in_calm())
+                group.create_task(self._trade(arrivals, bus)).add_done_callback(lambda _: saving.cancel())
                 for view in views:
                     group.create_task(_awaited(view))
         except BaseExceptionGroup as several:
@@ -199,8 +205,47 @@ class Session:
             self._tell(arrival, steps)
             for step in steps:
                 await bus.publish(step)
+            self._owe_states(steps)
             self._retire(steps)
+        self._save()
         bus.close(StepBlock)
+
+    def _owe_states(self, steps: Sequence[StepBlock]) -> None:
+        """The states behind these rows are to be saved: soon, or at once if that is long owed."""
+        if not steps:
+            return
+        self._unsaved_entries += 1
+        self._unsaved_rows += sum(len(step) for step in steps)
+        self._unsaved.set()
+        if self._unsaved_rows >= MOST_UNSAVED_ROWS:
+            self._save()
+
+    async def _save_in_calm(self) -> None:
+        """Save states while nothing happens, so that no bar waits for it."""
+        while True:
+            await self._unsaved.wait()
+            self._unsaved.clear()
+            await asyncio.sleep(CALM_S)
+            if not self._unsaved.is_set():
+                self._save()
+
+    def _save(self) -> None:
+        """Save the states behind the last row, if that is due.
+
+        Not while the journal lacks a row, and not behind an order that a person gave since: it would be obeyed again.
+        """
+        self._unsaved.clear()
+        due = self._unsaved_entries >= self.config.journal.snapshot_every
+        if not due or self._owed or self._ordered_seq == self.trader.next_seq:
+            return
+        try:
+            states = self.trader.states()
+            if states is not None:
+                self._journal.save(self.trader.next_seq, states)
+        except JournalError as error:  # nothing is lost: the rows since are run over again
+            logger("session").warning("the states were not saved", reason=error.what)
+            return
+        self._unsaved_entries = self._unsaved_rows = 0
 
     def _retire(self, steps: Sequence[StepBlock]) -> None:
         """Let old rows leave the journal."""
@@ -231,7 +276,6 @@ class Session:
         await asyncio.sleep(RETRY_S)
 
     def _entry(self, arrival: Arrival, steps: Sequence[StepBlock]) -> Entry:
-        states = dict(arrival.states)
         meta: dict[str, str] = {}
         counts: dict[str, int] = {f"letters.{one.reason}": 0 for one in arrival.letters}
         for one in arrival.letters:
@@ -244,7 +288,6 @@ class Session:
             counts["fills"] = sum(len(step.fills) for step in steps)
             if steps[0].bars.seq == 0:
                 meta["first_ns"] = str(int(steps[0].bars.ts_event[0]))
-            states |= self._snapshot()
         activations = tuple(self.trader.activations)
         self.trader.activations.clear()
         for name, count in counts.items():
@@ -253,21 +296,13 @@ class Session:
             steps,
             self.trader.next_seq,
             arrival.positions,
-            states,
+            arrival.states,
             arrival.letters,
             arrival.gaps,
             activations=activations,
             meta=meta,
             counts=counts,
         )
-
-    def _snapshot(self) -> dict[str, bytes]:
-        """State of the trader, where it is due."""
-        self._since_snapshot += 1
-        if self._since_snapshot < self.config.journal.snapshot_every:
-            return {}
-        self._since_snapshot = 0
-        return self.trader.states() or {}
 
     def _tell(self, arrival: Arrival, steps: Sequence[StepBlock]) -> None:
         seconds = self._clock() - arrival.received_at
