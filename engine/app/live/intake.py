@@ -179,17 +179,15 @@ class Intake:
         """Gaps before the rows of a block, by symbol."""
         if block is None:
             return ()
-        found: list[Gap] = []
-        for s, symbol in enumerate(self._symbols):
-            rows = np.flatnonzero(block.present[:, s])
-            if not len(rows):
-                continue
-            times = block.ts_event[rows]
-            before = np.concatenate([self._seen[s : s + 1], times[:-1]])
-            self._seen[s] = times[-1]
-            for at, missing in self._gaps.find(times, before, np.full(len(times), s)):
-                found.append(Gap(block.seq + int(rows[at]), symbol, int(before[at]), int(times[at]), missing))
-        return tuple(found)
+        times = np.where(block.present, block.ts_event[:, np.newaxis], NEVER)
+        seen = np.maximum.accumulate(np.concatenate([self._seen[np.newaxis], times]), axis=0)
+        self._seen = seen[-1].copy()
+        columns, rows = np.nonzero(block.present.T)
+        at, before = block.ts_event[rows], seen[rows, columns]
+        return tuple(
+            Gap(block.seq + int(rows[k]), self._symbols[columns[k]], int(before[k]), int(at[k]), missing)
+            for k, missing in self._gaps.find(at, before, columns)
+        )
 
 
 def _strict(letter: DeadLetter) -> DataError:
