@@ -26,7 +26,8 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
         return
     from engine.cli.console import out
 
-    rows = f"rows {audited.first_row:,} to {audited.next_row - 1:,} in {audited.blocks:,} blocks"
+    first, last = audited.first_row, audited.next_row - 1
+    rows = f"rows {first:,} to {last:,} in {audited.blocks:,} blocks" if audited.blocks else "no rows yet"
     others = f"{audited.operations:,} orders of persons, {audited.dead_letters:,} dead letters"
     out().print(f"ok: {rows}, {others}\nledger {audited.ledger_sha256}", soft_wrap=True, highlight=False)
 

@@ -1,0 +1,61 @@
+"""SIGTERM and Ctrl-C: the first ends a session as it should, the second at once, and nothing is lost by either."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import KafkaHelper, kafka, unique
+from tests.engine.app.live.sessions import case, live_bars
+from tests.engine.cli.children import Child, printed, refused, rows_of
+
+__all__ = ["kafka"]  # a fixture
+TRADES = ("--symbols", "X", "--agent", "sma_cross:fast=2,slow=5", "--fee", "0.0002")
+ROWS = 400
+
+
+@pytest.mark.slow
+def test_signals_end_it_and_it_goes_on_afterwards(kafka: KafkaHelper, tmp_path: Path) -> None:
+    short = case(live_bars(ROWS))
+    topic = asyncio.run(kafka.topic(name=unique("signals")))
+    words = ("--feed", f"kafka://{kafka.servers}/{topic}", *TRADES, "--max-bars", str(ROWS))
+    at = 0
+    for number, through in ((signal.SIGTERM, 150), (signal.SIGINT, 250)):
+        asyncio.run(kafka.send(topic, short.payloads[at:through]))
+        at = through
+        with Child(tmp_path, *words) as child:
+            child.until_rows(through - 1)
+            child.send(number)
+            code, said, complained = child.end()
+        assert code == 0, complained
+        result = json.loads(said)
+        assert result["ended"] == f"stopped by {number.name}"
+        assert through - 1 <= result["bars"] == rows_of(tmp_path) <= through
+        assert result["ledger_sha256"] == printed("journal", "verify", str(tmp_path))["ledger_sha256"]
+    asyncio.run(kafka.send(topic, short.payloads[at:-1]))
+    with Child(tmp_path, *words) as child:
+        child.until_rows(at + 1)
+        # two of one kind would be one where both are waiting; which of the two is heard first is open
+        child.send(signal.SIGINT)
+        child.send(signal.SIGTERM)
+        code, said, complained = child.end()
+    assert code in {128 + signal.SIGINT, 128 + signal.SIGTERM}, complained
+    assert said == ""
+    asyncio.run(kafka.send(topic, short.payloads[-1:]))
+    with Child(tmp_path, *words) as child:
+        again = child.result()
+    assert (again["resumed"], again["bars"], again["ledger_sha256"]) == (True, ROWS, short.expected)
+    assert printed("journal", "replay", str(tmp_path))["ledger_sha256"] == short.expected
+
+
+def test_a_session_that_waits_for_its_broker_heeds_a_signal(tmp_path: Path) -> None:
+    with Child(tmp_path, "--feed", "kafka://127.0.0.1:1/bars", *TRADES) as child:
+        child.until(lambda: (tmp_path / "control.sock").exists())
+        child.send(signal.SIGTERM)
+        result = child.result()
+    assert (result["ended"], result["bars"], result["ledger_sha256"]) == ("stopped by SIGTERM", 0, None)
+    assert "no bar" in refused("journal", "export", str(tmp_path), "--out", str(tmp_path / "out"))
