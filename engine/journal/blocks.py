@@ -44,6 +44,11 @@ class StoredBlock(NamedTuple):
     outputs: bytes | None
 
     @property
+    def well_formed(self) -> bool:
+        """Whether every value is of the kind that was written."""
+        return _all_are(self[:5], int) and _all_are(self[5:9], bytes) and _all_are(self[9:], bytes | None)
+
+    @property
     def intact(self) -> bool:
         """Whether the bytes are those that were written."""
         return _checksum(self[5:]) == self.crc
@@ -137,6 +142,10 @@ def _bars(stored: StoredBlock, symbols: Sequence[str]) -> BarBlock:
 
 def _some(records: Records) -> bytes | None:
     return records.tobytes() if len(records) else None
+
+
+def _all_are(values: Sequence[object], kind: Any) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
 def _checksum(bodies: Sequence[Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from engine.records import Operation
 from engine.step import StepBlock
 
 CHUNK_ROWS = 4096
+# what damaged bytes come to: SQLite's own complaint, text that is none, a value of another kind
+DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError)
 
 
 class JournalReader:
@@ -45,15 +48,17 @@ class JournalReader:
         if session is None:
             self.close()
             raise DataError("the session in this folder never began", where=str(self.path))
-        self.session: dict[str, Any] = json.loads(session)
-        self.symbols: tuple[str, ...] = tuple(self.session["symbols"])
+        with _readable(self.path):
+            self.session: dict[str, Any] = dict(json.loads(session))
+            self.symbols: tuple[str, ...] = tuple(self.session["symbols"])
 
     def refresh(self) -> None:
         """Look at the journal as it is now."""
-        for db in filter(None, (self._db, self._archive)):
-            if db.in_transaction:
-                db.execute("COMMIT")
-            db.execute("BEGIN")
+        with _readable(self.path):
+            for db in filter(None, (self._db, self._archive)):
+                if db.in_transaction:
+                    db.execute("COMMIT")
+                db.execute("BEGIN")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -84,7 +89,8 @@ class JournalReader:
         kept = int(self._all("SELECT coalesce(min(seq), 0) FROM blocks")[0][0])
         if self._archive is None:
             return kept
-        archived = self._archive.execute("SELECT min(seq) FROM blocks").fetchone()[0]
+        with _readable(self.path.with_name(ARCHIVE)):
+            archived = self._archive.execute("SELECT min(seq) FROM blocks").fetchone()[0]
         return kept if archived is None else min(kept, int(archived))
 
     def held(self, before_ts: int) -> tuple[int, int] | None:
@@ -98,12 +104,15 @@ class JournalReader:
 
     def states(self) -> dict[str, tuple[int, bytes]]:
         """The latest state of each part, and the number of the row behind it."""
-        return {name: (seq, bytes(body)) for name, seq, body in self._all("SELECT name, seq, body FROM state")}
+        rows = self._all("SELECT name, seq, body FROM state")
+        with _readable(self.path):
+            return {name: (int(seq), bytes(body)) for name, seq, body in rows}
 
     def operations(self, since: int = 0) -> list[Ordered]:
         """What a person ordered, from a row on, in order."""
         rows = self._all("SELECT seq, ts_event, kind, by FROM operations WHERE seq >= ? ORDER BY id", since)
-        return [Ordered(seq, ts, Operation(kind), by) for seq, ts, kind, by in rows]
+        with _readable(self.path):
+            return [Ordered(seq, ts, Operation(kind), by) for seq, ts, kind, by in rows]
 
     def activations(self) -> list[Activation]:
         """Which models decided from which row on."""
@@ -130,14 +139,14 @@ class JournalReader:
         """Blocks as they are kept, those that begin at the row `since` or later, archived ones first."""
         at = since
         for db in filter(None, (self._archive, self._db)):
-            try:
+            with _readable(self.path if db is self._db else self.path.with_name(ARCHIVE)):
                 # what an interrupted move left in both comes once
                 for row in db.execute("SELECT * FROM blocks WHERE seq >= ? ORDER BY seq", (at,)):
                     block = StoredBlock(*row)
+                    if not block.well_formed:
+                        raise ValueError(f"the block after row {at - 1} has values of another kind")
                     at = block.seq + block.rows
                     yield block
-            except sqlite3.DatabaseError as error:
-                raise DataError(f"cannot read the journal: {error}", where=str(self.path)) from error
 
     def own(self, through: int) -> Iterator[StoredBlock]:
         """Blocks of the journal itself, without the archive, that end before a row."""
@@ -162,10 +171,8 @@ class JournalReader:
         return "; ".join(str(row[0]) for row in self._all("PRAGMA integrity_check"))
 
     def _all(self, query: str, *values: object) -> list[Any]:
-        try:
+        with _readable(self.path):
             return self._db.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise DataError(f"cannot read the journal: {error}", where=str(self.path)) from error
 
 
 def has_begun(folder: Path) -> bool:
@@ -178,7 +185,8 @@ def has_begun(folder: Path) -> bool:
         return False
     db = _open(folder / FILE)
     try:
-        return _has_tables(db) and bool(db.execute("SELECT 1 FROM meta WHERE key = 'session'").fetchone())
+        with _readable(folder / FILE):
+            return _has_tables(db) and bool(db.execute("SELECT 1 FROM meta WHERE key = 'session'").fetchone())
     finally:
         db.close()
 
@@ -188,9 +196,17 @@ def _has_tables(db: sqlite3.Connection) -> bool:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    try:
+    with _readable(path):
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         check_version(db, path)
-    except sqlite3.DatabaseError as error:
-        raise DataError(f"cannot read the journal: {error}", where=str(path)) from error
-    return db
+        return db
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        raise DataError(
+            f"cannot read the journal: {error}", where=str(path), hint="restore the session folder from a copy"
+        ) from error

@@ -39,6 +39,7 @@ def audit(folder: Path) -> Audit:
         integrity = reader.integrity()
         if integrity != "ok":
             raise CheckFailed("the journal's file is damaged", where=str(reader.path), found=integrity)
+        stored_setup(reader)
         first = reader.first_seq
         digest = LedgerHash(resumable=True)
         kept = reader.states().get(HASH)

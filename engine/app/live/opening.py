@@ -17,7 +17,7 @@ from engine.app.live.replay import recover
 from engine.app.live.trader import Lookup, Setup, Trader
 from engine.app.manifest import code_entries, versions
 from engine.config import parse
-from engine.errors import GrandModelError, UsageError
+from engine.errors import DataError, GrandModelError, UsageError
 from engine.instruments import Instrument
 from engine.journal.journal import Activation, Entry, Journal, Ordered
 from engine.journal.reading import JournalReader, has_begun
@@ -112,8 +112,14 @@ def open_session(
 
 
 def stored_setup(reader: JournalReader) -> Setup:
-    """What the session of a journal consists of."""
+    """What the session of a journal consists of.
+
+    Raises:
+        GrandModelError: If what the journal says of it is damaged.
+    """
     session, where = reader.session, str(reader.path)
+    if missing := {"config", "instruments", "symbols", "timeframe_ns"} - session.keys():
+        raise DataError("the journal does not say what is traded", where=where, expected=", ".join(sorted(missing)))
     config = parse(PaperConfig, session["config"], where=f"{where}, config")
     instruments = {
         symbol: parse(Instrument, session["instruments"][symbol], where=f"{where}, instruments.{symbol}")
