@@ -26,6 +26,7 @@ from engine.records import Operation
 
 # what a restart may change: how a session is driven, watched and ended, never what it does with a bar
 NEUTRAL_KEYS = frozenset({"feed", "journal", "end", "alerts", "metrics", "heartbeat_file", "standby", "instrument"})
+SESSION_KEYS = frozenset({"config", "symbols", "instruments", "timeframe_ns", "models", "code", "versions"})
 
 
 @dataclass
@@ -118,7 +119,7 @@ def stored_setup(reader: JournalReader) -> Setup:
         GrandModelError: If what the journal says of it is damaged.
     """
     session, where = reader.session, str(reader.path)
-    if missing := {"config", "instruments", "symbols", "timeframe_ns"} - session.keys():
+    if missing := SESSION_KEYS - session.keys():
         raise DataError("the journal does not say what is traded", where=where, expected=", ".join(sorted(missing)))
     config = parse(PaperConfig, session["config"], where=f"{where}, config")
     instruments = {

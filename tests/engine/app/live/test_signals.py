@@ -54,7 +54,7 @@ def test_signals_end_it_and_it_goes_on_afterwards(kafka: KafkaHelper, tmp_path: 
 
 def test_a_session_that_waits_for_its_broker_heeds_a_signal(tmp_path: Path) -> None:
     with Child(tmp_path, "--feed", "kafka://127.0.0.1:1/bars", *TRADES) as child:
-        child.until(lambda: (tmp_path / "control.sock").exists())
+        child.until((tmp_path / "control.sock").exists)
         child.send(signal.SIGTERM)
         result = child.result()
     assert (result["ended"], result["bars"], result["ledger_sha256"]) == ("stopped by SIGTERM", 0, None)

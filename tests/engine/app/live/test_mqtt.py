@@ -1,0 +1,134 @@
+"""MQTT: what is not settled is delivered again, over deaths of the session and restarts of the broker."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import PASSWORDS, Mosquitto, need_mosquitto
+from tests.engine.app.live.sessions import case, live_bars
+from tests.engine.cli.children import Child, called, csv_files, printed, rows_of
+
+TRADES = ("--symbols", "X", "--agent", "sma_cross:fast=2,slow=5", "--fee", "0.0002")
+# `grandmodel` that dies of SIGKILL at the call number NTH of a method
+DYING = """
+import os, signal, sys
+from engine.cli.main import main
+from {module} import {owner}
+whole, calls = {owner}.{method}, 0
+def dying(*arguments):
+    global calls
+    calls += 1
+    if calls == {nth}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(*arguments)
+{owner}.{method} = dying
+main()
+"""
+
+
+def dying(module: str, owner: str, method: str, nth: int) -> list[str]:
+    return [sys.executable, "-c", DYING.format(module=module, owner=owner, method=method, nth=nth)]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Mosquitto:
+    need_mosquitto()
+    (tmp_path / "broker").mkdir()
+    return Mosquitto(tmp_path / "broker")
+
+
+@pytest.mark.slow
+def test_killed_between_receipt_commit_and_settlement(broker: Mosquitto, tmp_path: Path) -> None:
+    """A message that was committed and not settled comes again and changes nothing; one not committed is not lost."""
+    short, folder = case(live_bars(200)), tmp_path / "session"
+    files = csv_files(short.bars, tmp_path)
+    with broker:
+        feed = f"mqtt://{broker.server}/bars"
+        words = ("--feed", feed, *TRADES, "--max-bars", "200", "--set", "feed.block=1")
+        before_commit = dying("engine.journal.journal", "Journal", "commit", 40)
+        before_settlement = dying("feeds.live.mqtt.source", "MqttSource", "settle", 40)
+        with Child(folder, *words, program=before_commit) as child:
+            child.until_connected()
+            assert printed("publish", *files, "--labels", "close", "--feed", feed)["unconfirmed"] == 0
+            assert child.end()[0] == -signal.SIGKILL
+        assert 0 < rows_of(folder) < 200
+        for program in (before_settlement, before_commit):
+            with Child(folder, *words, program=program) as child:
+                assert child.end()[0] == -signal.SIGKILL
+        assert rows_of(folder) < 200
+        with Child(folder, *words) as child:
+            result = child.result()
+    assert (result["ledger_sha256"], result["bars"]) == (short.expected, 200)
+    # what comes again after it was committed is known by its time
+    assert set(result["dead_letters"]) <= {"duplicate", "late"}
+    assert printed("journal", "replay", str(folder))["ledger_sha256"] == short.expected
+
+
+@pytest.mark.slow
+def test_a_broker_that_is_restarted_with_what_it_kept(broker: Mosquitto, tmp_path: Path) -> None:
+    short, folder = case(live_bars(200)), tmp_path / "session"
+    files = csv_files(short.bars, tmp_path)
+    with broker:
+        feed = f"mqtt://{broker.server}/bars"
+        words = ("--feed", feed, *TRADES, "--max-bars", "200")
+        with Child(folder, *words) as child:
+            child.until_connected()
+            assert printed("publish", *files, "--labels", "close", "--feed", feed, "--limit", "80")["unconfirmed"] == 0
+            child.until_rows(79)
+            broker.stop()
+            broker.start()
+            child.until_connected()
+            child.send(signal.SIGTERM)
+            child.result()
+        # nobody listens: the broker keeps what comes, also over a restart of its own
+        assert (
+            printed("publish", *files, "--labels", "close", "--feed", feed, "--start", "2024-01-01T01:20:30")[
+                "unconfirmed"
+            ]
+            == 0
+        )
+        broker.stop()
+        broker.start()
+        with Child(folder, *words) as child:
+            result = child.result()
+    assert (result["ledger_sha256"], result["bars"], result["dead_letters"]) == (short.expected, 200, {})
+
+
+@pytest.mark.slow
+def test_a_password_is_nowhere_to_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_mosquitto()
+    if PASSWORDS is None:
+        pytest.skip("mosquitto_passwd is needed")
+    secret = "wiped-glass-4411"
+    (tmp_path / "broker").mkdir()
+    passwords = tmp_path / "broker" / "passwords"
+    subprocess.run([PASSWORDS, "-b", "-c", str(passwords), "me", secret], check=True, capture_output=True)
+    short, folder, out = case(live_bars(40)), tmp_path / "session", tmp_path / "exported"
+    files = csv_files(short.bars, tmp_path)
+    lines = ["allow_anonymous false", f"password_file {passwords}"]
+    monkeypatch.setenv("BROKER_PASSWORD", secret)
+    with Mosquitto(tmp_path / "broker", lines) as broker:
+        feed = f"mqtt://{broker.server}/bars?username=me&password=env:BROKER_PASSWORD"
+        words = ("--feed", feed, *TRADES, "--set", f"heartbeat_file={tmp_path / 'alive'}", "-vv")
+        with Child(folder, *words) as child:
+            child.until_connected()
+            published = called("publish", *files, "--labels", "close", "--feed", feed)
+            child.until_rows(40)
+            status = called("ctl", str(folder), "status", "--json")
+            broker.stop()
+            child.until(lambda: not printed("ctl", str(folder), "status")["connected"])
+            printed("ctl", str(folder), "stop")
+            code, said, complained = child.end()
+    assert (code, published[0], status[0]) == (0, 0, 0), complained
+    exported = called("journal", "export", str(folder), "--out", str(out))
+    assert exported[0] == 0
+    spoken = "".join(map(str, (*published, *status, said, complained, *exported)))
+    written = [path for place in (folder, out) for path in place.rglob("*") if path.is_file()]
+    assert {"journal.sqlite", "manifest.json", "report.html"} <= {path.name for path in written}
+    assert secret not in spoken
+    assert not [path for path in (*written, tmp_path / "alive") if secret.encode() in path.read_bytes()]
