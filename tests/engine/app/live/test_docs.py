@@ -1,0 +1,168 @@
+"""docs/live.md says what the code says; examples and deployment files are what the program takes."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import pytest
+import typer
+import yaml
+
+from engine.app.live import paper, session
+from engine.app.live.config import FeedConfig, PaperConfig
+from engine.app.live.control import COMMANDS
+from engine.app.live.folder import OWN_FILES
+from engine.cli.live_screens import KEYS
+from engine.cli.main import app
+from engine.config import parse
+from engine.errors import UsageError
+from engine.journal.schema import TABLES
+from engine.monitor.metrics import SessionMetrics
+from engine.records import Operation
+from feeds.live.address import parse_address
+from feeds.live.checks import REASONS
+from feeds.live.messages import Bar, Quote, Trade, decode
+from feeds.live.source import Record
+
+ROOT = Path(__file__).resolve().parents[4]
+PAGE = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def rows(first: str) -> list[list[str]]:
+    """Cells of the table whose head begins so."""
+    lines = PAGE.split(f"| {first} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def named(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def elements(payload: bytes) -> list[Any]:
+    good, letters = decode(Record("page", 0, payload))
+    assert not letters
+    return good
+
+
+def test_messages_are_read_in_both_formats() -> None:
+    read = [elements(block.encode()) for block in blocks("json")]
+    assert [[type(one) for one in message] for message in read] == [[Bar], [Trade], [Quote], [Bar, Bar], [Bar]]
+    packed = [msgspec.msgpack.encode(json.loads(block)) for block in blocks("json")]
+    # a volume that is not known is NaN, which differs from itself
+    assert repr([elements(payload) for payload in packed]) == repr(read)
+
+
+def test_reasons_are_those_of_the_code() -> None:
+    assert {named(reason)[0]: text for reason, text in rows("reason")} == REASONS
+
+
+@pytest.mark.parametrize("row", rows("address"), ids=lambda row: named(row[0])[0].partition(":")[0])
+def test_keys_of_addresses_are_those_of_the_code(row: list[str]) -> None:
+    kind = named(row[0])[0].partition(":")[0]
+    if kind == "stdin":
+        assert not named(row[1])
+        return
+    with pytest.raises(UsageError) as refused:
+        parse_address(f"{kind}:FILE?nothing=1" if kind == "replay" else f"{kind}://host/topic?nothing=1")
+    assert refused.value.expected is not None
+    assert refused.value.expected.startswith(f"one of {', '.join(named(row[1]))}, as in")
+
+
+def test_keys_of_feeds_and_their_defaults_are_those_of_the_code() -> None:
+    nested = {"security", "replay"}
+    written = {named(key)[0]: yaml.safe_load(named(default)[0]) if default else None for key, default, _ in rows("key")}
+    assert all(written[name] is None for name in nested)
+    defaults = FeedConfig().model_dump(mode="json")
+    assert {k: v for k, v in written.items() if k not in nested} == {
+        k: v for k, v in defaults.items() if k not in nested
+    }
+    assert written.keys() == defaults.keys()
+
+
+def test_tables_and_files_are_those_of_the_code() -> None:
+    tables = [name for text in TABLES for name in re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(?:main\.)?(\w+)", text)]
+    assert [named(row[0])[0] for row in rows("table")] == tables
+    folder = {name for row in rows("file") for name in named(row[0])}
+    own = {re.sub(r"-(wal|shm)$", "", name) for name in OWN_FILES}
+    assert own <= {name.rstrip("/") for name in folder}
+
+
+def test_orders_and_keys_are_those_of_the_code() -> None:
+    written = [(named(commands), named(keys)) for commands, keys, _ in rows("`grandmodel ctl DIR ...`")]
+    assert {name for names, _ in written for name in names} == set(COMMANDS)
+    by_key = {key: names for names, keys in written for key in keys}
+    assert by_key.keys() == KEYS.keys()
+    assert all(KEYS[key][0] in names for key, names in by_key.items())
+    asking = re.search(r"Of the keys .*?, (.*?) want a second press", PAGE, re.DOTALL)
+    assert asking is not None
+    assert set(named(asking[1])) == {key for key, (_, question) in KEYS.items() if question}
+
+
+def notices() -> Iterator[tuple[str, str]]:
+    """Kind and severity of everything that a session says."""
+    for file in sorted(Path(paper.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or len(node.args) != 3:
+                continue
+            severity, kind = node.args[:2]
+            if node.func.attr in {"notice", "_notice"} and isinstance(kind, ast.Constant):
+                assert isinstance(severity, ast.Constant)
+                yield str(kind.value), str(severity.value)
+    for operation, word in session.WORDS.items():
+        yield word, "critical" if operation is Operation.HALT else "warning"
+
+
+def test_kinds_of_alerts_are_those_of_the_code() -> None:
+    assert {kind: severity for kinds, severity, _ in rows("kind") for kind in named(kinds)} == dict(notices())
+
+
+def test_metrics_are_those_of_the_code() -> None:
+    metrics = SessionMetrics()
+    types = re.findall(r"^# TYPE (\S+)", metrics.exposition().decode(), re.MULTILINE)
+    assert {name for row in rows("metric") for name in named(row[0])} == {
+        name for name in types if not name.endswith("_created")
+    }
+
+
+def test_yaml_is_a_configuration() -> None:
+    for block in blocks("yaml"):
+        parse(PaperConfig, yaml.safe_load(block), where="docs/live.md")
+
+
+def test_commands_and_their_options_exist() -> None:
+    lines = [line for block in blocks("console") for line in re.sub(r"\s#.*", "", block).splitlines()]
+    calls = [part.strip() for line in lines for part in line.removeprefix("$ ").split(" | ")]
+    assert sum(call.startswith("grandmodel ") for call in calls) >= 8
+    root = typer.main.get_command(app)
+    for call in calls:
+        program, *words = shlex.split(call)
+        if program == "make":
+            assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+            continue
+        command: Any = root
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        # the parser refuses what is no option of the command
+        command.make_context(program, words, resilient_parsing=False).close()
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", PAGE):
+        file, _, anchor = link.partition("#")
+        text = (ROOT / "docs" / file).read_text(encoding="utf-8")
+        heads = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall(r"^#+ (.*)", text, re.M)}
+        assert not anchor or anchor in heads, link
+    for file in re.findall(r"`((?:configs|benchmarks|docs)/[\w./-]+)`", PAGE):
+        assert (ROOT / file).exists(), file
