@@ -19,27 +19,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from engine.api import backtest
 from engine.app.backtest import prepare
 from engine.app.config import BacktestConfig
 from engine.app.live.auditing import audit, replay_whole
-from engine.errors import CheckFailed, GrandModelError
+from engine.errors import CheckFailed
 from engine.journal.reading import JournalReader, has_begun
-from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker
-from feeds.live.kafka.client import client_settings, ensure_topic
 from feeds.live.messages import encode_bars
 from feeds.quarantine import Quarantine
 
+ROOT = Path(__file__).resolve().parents[1]
 TOPIC = "bars"
 COMMAND = Path(sys.executable).with_name("grandmodel")
 
@@ -68,42 +63,42 @@ def messages(config: BacktestConfig, dice: random.Random) -> Iterator[tuple[bool
 
 
 class Upstream:
-    """Holds every message so far, and writes them into the broker whenever that has come back empty.
+    """Writes every message so far into the broker whenever that has come back empty, and then what comes due.
 
     Args:
-        log: All messages of the soak.
-        address: Of the broker.
-        dice: Decides from where a log is written anew.
+        log: File of all messages, one a line.
+        address: Of the feed.
+        seconds: After which the last one is due.
+        dice: Decides from where the log is written anew.
         folder: Of the session; a message that it may still need is never left out.
     """
 
-    def __init__(self, log: Sequence[bytes], address: str, dice: random.Random, folder: Path) -> None:
-        self._log, self._dice, self._folder = log, dice, folder
-        self._settings = client_settings(parse_address(f"kafka://{address}/{TOPIC}", publishing=True))
-        self._work: asyncio.Task[None] | None = None
-        self.due = 0
+    def __init__(self, log: Path, address: str, seconds: float, dice: random.Random, folder: Path) -> None:
+        self._log, self._address, self._dice, self._folder = log, address, dice, folder
+        self._began, self._seconds = time.monotonic(), seconds
+        self._process: asyncio.subprocess.Process | None = None
         self.rewritten = 0
 
-    def begin(self) -> None:
-        """The broker is there, and empty: write the log, and then what comes due."""
-        first = self._work is None
+    async def begin(self) -> asyncio.subprocess.Process:
+        """The broker is there, and empty: write the log."""
+        first = self._process is None
         # a log that begins later gives every message another offset
         start = 0 if first or self._dice.random() < 0.5 else self._dice.randrange(1 + self._traded())
         self.rewritten += start > 0
-        self._work = asyncio.create_task(self._serve(start))
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "benchmarks.soak_upstream", str(self._log), self._address),
+            *(str(start), str(self._began), str(self._seconds)),
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        return self._process
 
     async def end(self) -> None:
-        """The broker was killed. What is on its way must not get into the next one before the log is written anew."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.wait({self._work})
-
-    async def _serve(self, start: int) -> None:
-        while True:
-            with suppress(KafkaError, OSError, GrandModelError, asyncio.TimeoutError):
-                await ensure_topic(self._settings, TOPIC, 1)
-                await self._send(start)
-            await asyncio.sleep(0.1)
+        """The broker was killed: nothing that is on its way may get into the next one."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
 
     def _traded(self) -> int:
         """Rows that the session has committed: so many messages, at least, it will not miss."""
@@ -111,23 +106,6 @@ class Upstream:
             return 0
         with JournalReader(self._folder) as reader:
             return reader.next_seq
-
-    async def _send(self, at: int) -> None:
-        producer = AIOKafkaProducer(**self._settings, acks="all", linger_ms=5)
-        await asyncio.wait_for(producer.start(), 5)
-        try:
-            while True:
-                if at < self.due:
-                    part = self._log[at : min(self.due, at + 5000)]
-                    sending = [await producer.send(TOPIC, value, partition=0) for value in part]
-                    await asyncio.wait_for(asyncio.gather(*sending), 10)
-                    at += len(part)
-                else:
-                    await asyncio.sleep(0.02)
-                    await asyncio.wait_for(producer.client.force_metadata_update(), 5)
-        finally:
-            with suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 2)
 
 
 class Attack:
@@ -148,14 +126,14 @@ class Attack:
         log = list(messages(self._config, random.Random(arguments.seed)))  # noqa: S311
         self.bars = sum(counts for counts, _ in log)
         self._broker = EmbeddedBroker()
-        self._upstream = Upstream([payload for _, payload in log], self._broker.address, self._dice, folder)
-        self._total = len(log)
+        self._address = f"kafka://{self._broker.address}/{TOPIC}"
+        file = folder.with_name("messages")
+        file.write_bytes(b"\n".join(payload for _, payload in log))
+        self._upstream = Upstream(file, self._address, 60.0 * arguments.minutes, self._dice, folder)
 
     async def run(self) -> dict[str, Any]:
         """Attack until every bar is traded; returns what the session printed at its end."""
-        self._broker.start()
-        self._upstream.begin()
-        tasks = [asyncio.create_task(work) for work in (self._clock(), self._break_broker())]
+        breaking = asyncio.create_task(self._break_broker())
         try:
             while True:
                 session = await self._start()
@@ -169,25 +147,17 @@ class Attack:
                 if session.returncode != -signal.SIGKILL:
                     raise CheckFailed("the session ended by itself", found=errors.decode()[-2000:])
         finally:
-            for task in tasks:
-                task.cancel()
+            breaking.cancel()
+            await asyncio.wait({breaking})
             await self._upstream.end()
             self._broker.stop()
 
     async def _start(self) -> asyncio.subprocess.Process:
         self.tally.starts += 1
-        address, arguments = f"kafka://{self._broker.address}/{TOPIC}", self._arguments
+        arguments = self._arguments
         return await asyncio.create_subprocess_exec(
-            *(
-                str(COMMAND),
-                "paper",
-                "--feed",
-                address,
-                "--instrument",
-                arguments.instrument,
-                "--agent",
-                arguments.agent,
-            ),
+            *(str(COMMAND), "paper", "--feed", self._address, "--instrument", arguments.instrument),
+            *("--agent", arguments.agent),
             *("--out", str(self._folder), "--max-bars", str(self.bars), "--json", "--no-report"),
             *("--lateness", "120", "--idle-timeout", "60", "--set", "feed.connect_timeout_s=600"),
             stdout=subprocess.PIPE,
@@ -200,22 +170,15 @@ class Attack:
         session.kill()
 
     async def _break_broker(self) -> None:
+        """Start the broker and fill it; kill it after a while, or when what fills it fails; and again."""
         while True:
-            await asyncio.sleep(1 + self._dice.expovariate(1 / 12))
+            self._broker.start()
+            filling = asyncio.create_task((await self._upstream.begin()).wait())
+            await asyncio.wait({filling}, timeout=4 + self._dice.expovariate(1 / 12))
             self._broker.stop()
             self.tally.broker_kills += 1
             await self._upstream.end()
             await asyncio.sleep(self._dice.choice([0.0, 0.05, 0.5, 3.0]))
-            self._broker.start()
-            self._upstream.begin()
-
-    async def _clock(self) -> None:
-        """Let messages come due evenly over the time wanted."""
-        began, wanted = time.monotonic(), 60.0 * self._arguments.minutes
-        while self._upstream.due < self._total:
-            share = (time.monotonic() - began) / wanted
-            self._upstream.due = min(self._total, int(share * self._total))
-            await asyncio.sleep(0.05)
 
 
 def main() -> None:
