@@ -1,7 +1,7 @@
 """What feeds the broker of a soak, as a process that can be killed: `python -m benchmarks.soak_upstream LOG ...`.
 
-Writes the messages of a log into an empty topic, those that are due at once and the others as they come due. It ends at the
-first error: nothing that a broker did not take may be left behind, or messages would be out of order.
+Writes the messages of a log into an empty topic, those that are due at once and the others as they come due. It ends at
+the first error: nothing that a broker did not take may be left behind, or messages would be out of order.
 """
 
 from __future__ import annotations
