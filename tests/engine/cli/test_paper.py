@@ -6,14 +6,15 @@ import json
 import random
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from engine.journal.reading import JournalReader
 from tests.brokers import KafkaHelper, kafka, mqtt, unique
-from tests.engine.app.live.sessions import live_bars
-from tests.engine.cli.children import QUICK, ROOT, RUN, Child, called, csv_files, printed, rows_of
+from tests.engine.app.live.sessions import case, live_bars
+from tests.engine.cli.children import QUICK, ROOT, RUN, Child, called, csv_files, printed, refused, rows_of
 from tests.real import EURO_FX, needs_real_data
 
 __all__ = ["kafka", "mqtt"]  # fixtures
@@ -59,7 +60,7 @@ def test_three_symbols_in_three_partitions_some_of_them_absent(kafka: KafkaHelpe
 
 @pytest.mark.slow
 def test_through_mqtt(mqtt: str, tmp_path: Path) -> None:
-    bars = live_bars(600, ("A", "B"), absent=0.2)
+    bars = live_bars(200, ("A", "B"), absent=0.2)
     files, topic = csv_files(bars, tmp_path), unique("bars")
     total = int(bars.present.sum())
     words = ("--feed", f"mqtt://{mqtt}/{topic}/#", "--symbols", "A,B", *TRADES, "--max-bars", str(total))
@@ -88,13 +89,13 @@ def test_through_a_pipe(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_at_random_moments_nothing_is_lost_or_doubled(kafka: KafkaHelper, tmp_path: Path) -> None:
-    bars = live_bars(4000, ("A", "B"), absent=0.1)
+    bars = live_bars(3000, ("A", "B"), absent=0.1)
     files = csv_files(bars, tmp_path)
     feed = f"kafka://{kafka.servers}/{unique('killed')}"
     total = printed("publish", *files, "--feed", feed, "--partitions", "2")["bars"]
     words = ("--feed", feed, "--symbols", "A,B", *TRADES, "--max-bars", str(total), "--set", "feed.block=2")
     dice, folder, kills = random.Random(5), tmp_path / "live", 0
-    while kills < 5:
+    while kills < 3:
         before = rows_of(folder)
         with Child(folder, *words) as child:
             child.until_rows(before + dice.randrange(1, 700))
@@ -111,3 +112,36 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(kafka: KafkaHelper,
     with JournalReader(folder) as reader:
         orders = [int(fill["order_id"]) for step in reader.steps() for fill in step.fills]
     assert len(orders) == len(set(orders)) == result["fills"]
+
+
+def test_mistakes_end_in_a_message(kafka: KafkaHelper, tmp_path: Path) -> None:
+    def said(*words: str) -> str:
+        return refused("paper", "--out", str(tmp_path / "live"), "--json", *words)
+
+    here, soon = f"kafka://{kafka.servers}", ("--symbols", "X", "--set", "feed.connect_timeout_s=1")
+    assert "no feed" in said("--symbols", "X")
+    assert "did you mean 'kafka'" in said("--feed", "kafak://h/t", "--symbols", "X")
+    complained = said("--feed", "kafka://me:hunter2@127.0.0.1/bars", "--symbols", "X")
+    assert "login" in complained and "hunter2" not in complained
+    assert "leave one of them out" in said("--demo", "--feed", f"{here}/any")
+    assert not (tmp_path / "live").exists()
+    assert "which symbols" in said("--feed", f"{here}/any")
+    assert "cannot connect to Kafka" in said("--feed", "kafka://127.0.0.1:1/bars", *soon)
+    assert "there is no topic nowhere" in said("--feed", f"{here}/nowhere", *soon)
+    assert rows_of(tmp_path / "live") == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    assert "holds other files" in refused("paper", "--out", str(tmp_path / "other"), "--feed", f"{here}/any", *soon)
+
+
+def test_strictness_and_other_settings(tmp_path: Path) -> None:
+    short, pipe, folder = case(live_bars(30)), tmp_path / "pipe", str(tmp_path / "live")
+    pipe.write_bytes(b"\n".join([*short.payloads[:20], b"broken", *short.payloads[20:]]))
+    words = ("paper", "--out", folder, "--symbols", "X", *TRADES, *QUICK)
+    with pytest.MonkeyPatch.context() as patch, pipe.open() as lines:
+        patch.setattr(sys, "stdin", lines)
+        complained = refused(*words, "--feed", "stdin", "--strict", "--json")
+    assert "malformed" in complained and "broken" in complained and "without strict mode" in complained
+    words = (*words, "--feed", "kafka://127.0.0.1:1/bars")
+    assert "fee: 0.0002 there, 0.5 here" in refused(*words, "--fee", "0.5")
+    assert "agent: sma_cross:fast=3,slow=9 there, buy_and_hold here" in refused(*words, "--agent", "buy_and_hold")

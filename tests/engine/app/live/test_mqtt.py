@@ -11,7 +11,7 @@ import pytest
 
 from tests.brokers import PASSWORDS, Mosquitto, need_mosquitto
 from tests.engine.app.live.sessions import case, live_bars
-from tests.engine.cli.children import Child, called, csv_files, printed, rows_of
+from tests.engine.cli.children import Child, called, csv_files, printed, rows_of, status_of
 
 TRADES = ("--symbols", "X", "--agent", "sma_cross:fast=2,slow=5", "--fee", "0.0002")
 # `grandmodel` that dies of SIGKILL at the call number NTH of a method
@@ -81,6 +81,7 @@ def test_a_broker_that_is_restarted_with_what_it_kept(broker: Mosquitto, tmp_pat
             assert printed("publish", *files, "--labels", "close", "--feed", feed, "--limit", "80")["unconfirmed"] == 0
             child.until_rows(79)
             broker.stop()
+            child.until(lambda: not status_of(folder)["connected"])
             broker.start()
             child.until_connected()
             child.send(signal.SIGTERM)
@@ -96,7 +97,9 @@ def test_a_broker_that_is_restarted_with_what_it_kept(broker: Mosquitto, tmp_pat
         broker.start()
         with Child(folder, *words) as child:
             result = child.result()
-    assert (result["ledger_sha256"], result["bars"], result["dead_letters"]) == (short.expected, 200, {})
+    assert (result["ledger_sha256"], result["bars"]) == (short.expected, 200)
+    # what was settled too late for the broker to hear of it comes again
+    assert set(result["dead_letters"]) <= {"duplicate", "late"}
 
 
 @pytest.mark.slow

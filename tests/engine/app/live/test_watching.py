@@ -1,0 +1,109 @@
+"""Metrics, health, heartbeat and alerts of a session, as what watches it from outside sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feeds.live.broker import EmbeddedBroker, free_port
+from tests.brokers import HOST, KafkaHelper, need_tansu
+from tests.engine.app.live.sessions import case, live_bars
+from tests.engine.cli.children import Child, printed, until
+
+TOPIC = "bars"
+
+
+class Hook(BaseHTTPRequestHandler):
+    """Takes alerts."""
+
+    told: list[dict[str, Any]]
+
+    def do_POST(self) -> None:
+        self.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address for alerts, and those that came."""
+    told: list[dict[str, Any]] = []
+    with HTTPServer((HOST, 0), type("Told", (Hook,), {"told": told})) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://{HOST}:{server.server_port}/s3cret-hook", told
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def fetched(port: int, page: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}{page}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+async def fill(kafka: KafkaHelper, payloads: list[bytes]) -> None:
+    await kafka.topic(name=TOPIC)
+    await kafka.send(TOPIC, payloads)
+
+
+@pytest.mark.slow
+def test_what_watches_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It follows the broker away and back; the webhook, whose address is a secret, hears what a person should know."""
+    need_tansu()
+    short, port, folder, alive = case(live_bars(120)), free_port(), tmp_path / "session", tmp_path / "alive"
+    sent = [*short.payloads[:50], b"broken", *short.payloads[60:]]
+    with EmbeddedBroker() as broker, webhook() as (address, told):
+        monkeypatch.setenv("HOOK", address)
+        kafka = KafkaHelper(broker.address)
+        asyncio.run(fill(kafka, sent))
+        wanted = {
+            "metrics.enabled": "true",
+            "metrics.port": port,
+            "heartbeat_file": alive,
+            "alerts.webhook.url": "env:HOOK",
+            "alerts.webhook.least": "info",
+            "alerts.every_s": 0,
+            "limits.max_drawdown": 1e-6,
+        }
+        settings = [word for key, value in wanted.items() for word in ("--set", f"{key}={value}")]
+        words = ("--feed", f"kafka://{broker.address}/{TOPIC}", "--symbols", "X", "--agent", "buy_and_hold", *settings)
+        with Child(folder, *words) as child:
+            child.until_rows(110)
+            child.until(lambda: "grandmodel_rows_total 110.0" in fetched(port, "/metrics")[1].splitlines())
+            child.until(lambda: fetched(port, "/readyz")[0] == 200)
+            child.until(alive.exists)
+            beat = alive.stat().st_mtime_ns
+            child.until(lambda: alive.stat().st_mtime_ns > beat)
+            broker.stop()
+            child.until(lambda: fetched(port, "/readyz")[0] == 503)
+            assert fetched(port, "/healthz")[0] == 200
+            broker.start()
+            asyncio.run(fill(kafka, sent))
+            child.until(lambda: fetched(port, "/readyz")[0] == 200)
+            until(lambda: {"session_started", "gap", "dead_letters", "halted"} <= {one["kind"] for one in told})
+            status = printed("ctl", str(folder), "status")
+            assert (status["halted"], status["positions"]) == ("max_drawdown", {})
+            printed("ctl", str(folder), "stop")
+            code, said, complained = child.end()
+    assert code == 0, complained
+    assert "session_stopped" in {one["kind"] for one in told}
+    written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert not [body for body in (*written, said.encode(), complained.encode()) if b"s3cret-hook" in body]
