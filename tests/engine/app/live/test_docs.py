@@ -20,16 +20,19 @@ from engine.app.live import paper, session
 from engine.app.live.config import FeedConfig
 from engine.app.live.control import COMMANDS
 from engine.app.live.folder import OWN_FILES
+from engine.app.live.intake import Intake
+from engine.blocks import BarBlock
 from engine.cli.live_screens import KEYS
 from engine.cli.main import app
 from engine.errors import UsageError
+from engine.instruments import load_instrument
 from engine.journal.schema import TABLES
 from engine.monitor.metrics import SessionMetrics
 from engine.records import Operation
 from feeds.live.address import parse_address
 from feeds.live.checks import REASONS
 from feeds.live.messages import Bar, Quote, Trade, decode
-from feeds.live.source import Record
+from feeds.live.source import Delivery, Record
 
 ROOT = Path(__file__).resolve().parents[4]
 PAGE = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
@@ -61,6 +64,29 @@ def test_messages_are_read_in_both_formats() -> None:
     packed = [msgspec.msgpack.encode(json.loads(block)) for block in blocks("json")]
     # a volume that is not known is NaN, which differs from itself
     assert repr([elements(payload) for payload in packed]) == repr(read)
+
+
+def delivered(symbols: tuple[str, ...], payloads: list[bytes]) -> BarBlock:
+    """Rows that messages of one partition close."""
+    intake = Intake({name: load_instrument(name) for name in symbols}, FeedConfig().timeframe_ns, FeedConfig())
+    records = [Record("t/0", at, payload) for at, payload in enumerate(payloads)]
+    [arrival] = intake.arrivals(Delivery(records, partitions=frozenset({"t/0"})), 0.0, lambda: 1024)
+    assert arrival.block is not None and not arrival.letters
+    return arrival.block
+
+
+def test_a_row_that_lacks_a_symbol_closes_with_messages_of_a_later_time() -> None:
+    alone, _, _, both = (block.encode() for block in blocks("json"))
+    assert delivered(("ES", "6E"), [alone, both]).present.tolist() == [[True, False], [True, True]]
+
+
+def test_a_trade_at_a_close_belongs_to_the_bar_of_that_close() -> None:
+    assert "a trade at 13:31:00 belongs to the bar of 13:31" in " ".join(PAGE.split())
+    times = ("2024-06-03T13:30:00.000000001Z", "2024-06-03T13:31:00Z", "2024-06-03T13:31:00.5Z")
+    trades = [{"type": "trade", "timestamp": time, "price": 100.0 + at, "size": 1} for at, time in enumerate(times)]
+    block = delivered(("ES",), [json.dumps(trade).encode() for trade in trades])
+    assert block.ts_event.tolist() == [1_717_421_460_000_000_000]
+    assert (block.open[0, 0], block.close[0, 0], block.volume[0, 0]) == (100.0, 101.0, 2.0)
 
 
 def test_reasons_are_those_of_the_code() -> None:
