@@ -157,8 +157,9 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
 
     tree: dict[str, Any] = {}
     if out is not None and has_begun(out):
-        # how it ends is said anew at every start
+        # how it ends, and at what it stops, is said anew at every start
         tree = {key: value for key, value in stored_config(out).items() if key not in {"end", "standby"}}
+        tree["feed"].pop("strict", None)
     for file in files:
         tree = merge(tree, read_yaml(file))
     tree = override(merge(tree, given(flags)), settings)

@@ -89,16 +89,16 @@ def test_through_a_pipe(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_at_random_moments_nothing_is_lost_or_doubled(kafka: KafkaHelper, tmp_path: Path) -> None:
-    bars = live_bars(3000, ("A", "B"), absent=0.1)
+    bars = live_bars(2000, ("A", "B"), absent=0.1)
     files = csv_files(bars, tmp_path)
     feed = f"kafka://{kafka.servers}/{unique('killed')}"
     total = printed("publish", *files, "--feed", feed, "--partitions", "2")["bars"]
-    words = ("--feed", feed, "--symbols", "A,B", *TRADES, "--max-bars", str(total), "--set", "feed.block=2")
+    words = ("--feed", feed, "--symbols", "A,B", *TRADES, "--max-bars", str(total), "--set", "feed.block=4")
     dice, folder, kills = random.Random(5), tmp_path / "live", 0
     while kills < 3:
         before = rows_of(folder)
         with Child(folder, *words) as child:
-            child.until_rows(before + dice.randrange(1, 700))
+            child.until_rows(before + dice.randrange(1, 500))
             child.send(signal.SIGKILL)
             assert child.end()[0] == -signal.SIGKILL, "it ended before it was killed"
         kills += 1
@@ -135,13 +135,15 @@ def test_mistakes_end_in_a_message(kafka: KafkaHelper, tmp_path: Path) -> None:
 
 
 def test_strictness_and_other_settings(tmp_path: Path) -> None:
-    short, pipe, folder = case(live_bars(30)), tmp_path / "pipe", str(tmp_path / "live")
-    pipe.write_bytes(b"\n".join([*short.payloads[:20], b"broken", *short.payloads[20:]]))
-    words = ("paper", "--out", folder, "--symbols", "X", *TRADES, *QUICK)
-    with pytest.MonkeyPatch.context() as patch, pipe.open() as lines:
+    short, folder = case(live_bars(30)), str(tmp_path / "live")
+    words = ("paper", "--out", folder, "--symbols", "X", "--feed", "stdin", *TRADES, "--no-report")
+    (tmp_path / "lines").write_bytes(b"\n".join([*short.payloads[:20], b"broken", *short.payloads[20:]]))
+    with pytest.MonkeyPatch.context() as patch, (tmp_path / "lines").open() as lines:
         patch.setattr(sys, "stdin", lines)
-        complained = refused(*words, "--feed", "stdin", "--strict", "--json")
-    assert "malformed" in complained and "broken" in complained and "without strict mode" in complained
-    words = (*words, "--feed", "kafka://127.0.0.1:1/bars")
-    assert "fee: 0.0002 there, 0.5 here" in refused(*words, "--fee", "0.5")
-    assert "agent: sma_cross:fast=3,slow=9 there, buy_and_hold here" in refused(*words, "--agent", "buy_and_hold")
+        complained = refused(*words, "--strict", "--json")
+        assert "malformed" in complained and "broken" in complained and "without strict mode" in complained
+        lines.seek(0)
+        assert printed(*words)["dead_letters"] == {"malformed": 1}
+        lines.seek(0)
+        assert "fee: 0.0002 there, 0.5 here" in refused(*words, "--fee", "0.5", "--json")
+        assert "agent: sma_cross:fast=3,slow=9 there, flat here" in refused(*words, "--agent", "flat", "--json")
