@@ -39,7 +39,6 @@ class Size:
         paced_rows: Rows that come one by one at a pace.
         long_rows: Rows over which the memory is watched.
         month_rows: Rows of the journal that is recovered.
-        history: Rows that agents have seen before; the strategic one decides for the first time after 2,880.
     """
 
     rounds: int = 3
@@ -50,7 +49,6 @@ class Size:
     paced_rows: int = 1500
     long_rows: int = 1_000_000
     month_rows: int = MONTH_ROWS
-    history: int = 3000
 
 
 QUICK = Size(1, 500, 3000, 200, 10_000, 1000, 200_000, 10_000)
