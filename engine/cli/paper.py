@@ -232,7 +232,10 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) ->
 
     ended, exported = run.ended, run.exported
     if exported is None:
-        note(f"no bar came: {ended.because}; nothing was traded")
+        note(f"nothing was traded: {ended.because}")
+        if letters := {name: count for name, count in run.counters.items() if name.startswith("letters.")}:
+            aside = ", ".join(f"{count:,} {name.removeprefix('letters.')}" for name, count in sorted(letters.items()))
+            note(f"messages put aside: {aside}; `grandmodel journal letters {run.folder}` shows them")
         note(f"run    {run.folder}")
         return
     out().print(render_summary(exported.metrics, exported.manifest, exported.curve))

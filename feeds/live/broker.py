@@ -79,8 +79,10 @@ class EmbeddedBroker:
         """Start it and wait until it accepts connections (some tens of milliseconds).
 
         Raises:
-            GrandModelError: If it ends at once or does not answer in time.
+            GrandModelError: If another program has the port, it ends at once or does not answer in time.
         """
+        if self._accepts():  # or that program would be taken for ours
+            raise self._not_started("another program listens there already")
         self._process = subprocess.Popen(  # noqa: S603 - a program of our own installation
             [
                 self._program,
@@ -102,11 +104,7 @@ class EmbeddedBroker:
         while not self._accepts():
             if self._process.poll() is not None or self._now() > deadline:
                 self.stop()
-                raise GrandModelError(
-                    "the development broker does not start",
-                    where=f"{HOST}:{self.port}",
-                    hint="see whether another program uses the port",
-                )
+                raise self._not_started("it ended, or did not answer in time")
             time.sleep(0.01)
 
     def stop(self) -> None:
@@ -115,6 +113,14 @@ class EmbeddedBroker:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def _not_started(self, found: str) -> GrandModelError:
+        return GrandModelError(
+            "the development broker does not start",
+            where=f"{HOST}:{self.port}",
+            found=found,
+            hint="see whether another program uses the port",
+        )
 
     def _accepts(self) -> bool:
         try:

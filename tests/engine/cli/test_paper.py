@@ -147,3 +147,14 @@ def test_strictness_and_other_settings(tmp_path: Path) -> None:
         lines.seek(0)
         assert "fee: 0.0002 there, 0.5 here" in refused(*words, "--fee", "0.5", "--json")
         assert "agent: sma_cross:fast=3,slow=9 there, flat here" in refused(*words, "--agent", "flat", "--json")
+
+
+def test_a_feed_of_other_symbols_is_told(tmp_path: Path) -> None:
+    """The commonest first mistake: every message is put aside, and the summary has to say so."""
+    (tmp_path / "lines").write_bytes(b"\n".join(case(live_bars(30)).payloads))
+    with pytest.MonkeyPatch.context() as patch, (tmp_path / "lines").open() as lines:
+        patch.setattr(sys, "stdin", lines)
+        code, _, complained = called("paper", "--out", str(tmp_path / "live"), "--symbols", "Y", "--feed", "stdin")
+    assert code == 0
+    assert "nothing was traded: the feed ended" in complained
+    assert "messages put aside: 30 unknown_symbol; `grandmodel journal letters" in complained

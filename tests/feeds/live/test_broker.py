@@ -1,0 +1,30 @@
+"""The development broker is ours, or there is none."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from engine.errors import GrandModelError
+from feeds.live.broker import HOST, EmbeddedBroker
+from tests.brokers import need_tansu
+
+
+def test_another_program_on_the_port_is_not_taken_for_the_broker() -> None:
+    need_tansu()
+    with (
+        socket.create_server((HOST, 0)) as other,
+        pytest.raises(GrandModelError, match="another program listens there") as caught,
+    ):
+        EmbeddedBroker(port=other.getsockname()[1]).start()
+    assert caught.value.where == f"{HOST}:{other.getsockname()[1]}"
+
+
+def test_it_starts_again_on_the_port_that_it_had() -> None:
+    need_tansu()
+    with EmbeddedBroker() as broker:
+        broker.stop()
+        broker.start()
+        with socket.create_connection((HOST, broker.port), timeout=5):
+            pass
