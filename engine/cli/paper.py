@@ -137,8 +137,11 @@ def paper(
 def _feed(demo: bool, feed: str | None) -> Iterator[str | None]:
     """The address of the feed; for the demonstration, of a broker that lasts as long."""
     from engine.errors import UsageError
+    from feeds.live.address import parse_address
 
     if not demo:
+        if feed is not None:
+            parse_address(feed)  # a mistake in it is told in its own words, not as one of a configuration
         yield feed
         return
     if feed is not None:

@@ -90,7 +90,7 @@ def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
         raise UsageError(
             "no session is running in this folder",
             where=str(folder),
-            hint="start it with `grandmodel paper --out DIR`" if folder.is_dir() else "check the folder's name",
+            hint=f"start it with `grandmodel paper --out {folder}`" if folder.is_dir() else "check the folder's name",
         )
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(folder) as path:

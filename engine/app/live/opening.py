@@ -179,6 +179,8 @@ def _same_settings(
     then["timeframe_ns"] = session["timeframe_ns"]
     now = {**_decisive(config.model_dump(mode="json")), "symbols": list(instruments), "timeframe_ns": timeframe_ns}
     now["instruments"] = {symbol: item.model_dump(mode="json") for symbol, item in instruments.items()}
+    if then["symbols"] != now["symbols"]:  # which says more than what each of them is made of
+        del then["instruments"], now["instruments"]
     before, after = dict(_leaves(then)), dict(_leaves(now))
     changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
     if changed:

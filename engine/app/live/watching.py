@@ -66,9 +66,10 @@ class Alerting:
 def _gaps(gaps: Sequence[Gap]) -> str:
     first = gaps[0]
     after, before = (np.datetime_as_string(np.datetime64(ns, "ns"), "s") for ns in (first.after_ns, first.before_ns))
-    text = f"{first.missing} bars of {first.symbol} are missing between {after} and {before} UTC"
-    more = sum(gap.missing for gap in gaps[1:])
-    return text + (f", and {more} more in {len(gaps) - 1} later gaps" if more else "")
+    bars = f"1 bar of {first.symbol} is" if first.missing == 1 else f"{first.missing} bars of {first.symbol} are"
+    text = f"{bars} missing between {after} and {before} UTC"
+    more, later = sum(gap.missing for gap in gaps[1:]), len(gaps) - 1
+    return text + (f", and {more} more in {later} later gap{'s' if later > 1 else ''}" if more else "")
 
 
 def _fill(fill: np.void, symbols: tuple[str, ...]) -> str:

@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 
+from engine.app.live.watching import _gaps
+from engine.journal.journal import Gap
 from feeds.live.broker import EmbeddedBroker, free_port
+from tests.bars import MINUTE
 from tests.brokers import HOST, KafkaHelper, need_tansu
-from tests.engine.app.live.sessions import case, live_bars
+from tests.engine.app.live.sessions import START, case, live_bars
 from tests.engine.cli.children import Child, printed, until
 
 TOPIC = "bars"
@@ -107,3 +110,17 @@ def test_what_watches_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "session_stopped" in {one["kind"] for one in told}
     written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     assert not [body for body in (*written, said.encode(), complained.encode()) if b"s3cret-hook" in body]
+
+
+@pytest.mark.parametrize(
+    ("missing", "text"),
+    [
+        ([1], "1 bar of X is missing between 2024-01-01T00:01:00 and 2024-01-01T00:03:00 UTC"),
+        ([2], "2 bars of X are missing between 2024-01-01T00:01:00 and 2024-01-01T00:04:00 UTC"),
+        ([1, 1], "2024-01-01T00:03:00 UTC, and 1 more in 1 later gap"),
+        ([1, 1, 5], "2024-01-01T00:03:00 UTC, and 6 more in 2 later gaps"),
+    ],
+)
+def test_gaps_in_words(missing: list[int], text: str) -> None:
+    gaps = [Gap(1, "X", START, START + (count + 1) * MINUTE, count) for count in missing]
+    assert _gaps(gaps).endswith(text)
