@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+# before the import: the runtime would gather telemetry from then on, to send it to its makers
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime as ort
 
 from agents.serving.checks import as_observations, check_finite, misfit_of_one
 from agents.serving.seats import Outputs, Seat, seat_named

@@ -15,6 +15,7 @@ from engine.cli.doctor import doctor
 from engine.cli.evaluate import evaluate
 from engine.cli.explain import explain
 from engine.cli.export import export
+from engine.cli.health import health
 from engine.cli.paper import paper
 from engine.cli.publish import publish
 from engine.cli.report import report
@@ -34,6 +35,7 @@ app.command()(paper)
 app.command()(publish)
 app.command()(ctl)
 app.command()(dashboard)
+app.command()(health)
 app.command("reset-halt")(reset_halt)
 app.command()(report)
 app.command()(explain)

@@ -89,8 +89,6 @@ class FeedSecurity(Config):
             raise ValueError("sasl_mechanism needs a username and a password")
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("key_file needs cert_file")
-        if not self.tls and (self.ca_file or self.cert_file or not self.verify):
-            raise ValueError("ca_file, cert_file and verify need TLS: kafkas://, mqtts:// or tls=true")
         return self
 
 
@@ -319,6 +317,12 @@ def _secured(base: FeedSecurity, told: Mapping[str, str], kind: Kind, where: str
         _refuse(error, where)
     if kind == "kafka" and security.username is not None and security.password is None:
         raise UsageError("Kafka wants a password with a username", where=where, expected="password=env:NAME")
+    if not security.tls and (security.ca_file or security.cert_file or not security.verify):
+        raise UsageError(
+            "ca_file, cert_file and verify say something about an encrypted connection, and this one is not",
+            where=where,
+            expected=f"{kind}s://, or tls=true",
+        )
     return security
 
 

@@ -54,7 +54,9 @@ class KafkaSource(LinkedSource[KafkaLink]):
         self._told: dict[str, str] = {}
 
     def _begin(self, positions: Mapping[str, str]) -> None:
-        self._marks = read_marks(positions)
+        # what the session read of another topic before must not be waited for
+        own = {name: text for name, text in positions.items() if name.rpartition("/")[0] == self._address.topic}
+        self._marks = read_marks(own)
         self._told = dict(positions)
 
     def _partitions(self) -> frozenset[str]:

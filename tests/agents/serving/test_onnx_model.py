@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +250,11 @@ def test_further_outputs_do_no_harm() -> None:
         proto.graph.output.append(helper.make_tensor_value_info("layer1", TensorProto.FLOAT, ["batch", 64]))
 
     assert list(OnnxModel(_edited(keep_hidden), "risk").run(observations("risk", 1))) == ["action", "q_values"]
+
+
+def test_the_runtime_keeps_nothing_and_tells_nobody(tmp_path: Path) -> None:
+    """Left to itself, ONNX Runtime gathers telemetry in the home folder, to send it."""
+    code = "from agents.models.loading import load_ensemble; from agents.models.store import BUNDLED; load_ensemble(BUNDLED)"
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=Path(__file__).parents[3])
+    assert not list(tmp_path.rglob("*onnxruntime*"))

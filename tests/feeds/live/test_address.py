@@ -72,7 +72,7 @@ def test_reads_where_to_publish(text: str, kind: str) -> None:
         ("kafka://h/t?from=yesterday", "'yesterday'"),
         ("kafka://h/t?username=a", "wants a password"),
         ("kafka://h/t?username=a&password=env:A&sasl_mechanism=NTLM", "SCRAM-SHA-256"),
-        ("kafka://h/t?ca_file=ca.pem", "need TLS"),
+        ("kafka://h/t?ca_file=ca.pem", "an encrypted connection"),
         ("mqtts://h/t?key_file=key.pem", "needs cert_file"),
         ("mqtt://h/t?password=env:A", "needs a username"),
         ("mqtt://h,i/t", "one broker"),
@@ -152,3 +152,10 @@ def test_a_configuration_names_the_mistake_and_not_the_login() -> None:
         parse(Holder, {"address": "mqt://h/bars"}, "x.yaml")
     with pytest.raises(ConfigError, match="expected kafka://"):
         parse(Holder, {"address": 7}, "x.yaml")
+
+
+def test_certificates_from_elsewhere_go_with_an_encrypted_scheme() -> None:
+    security = FeedSecurity(ca_file=Path("ca.pem"))
+    assert parse_address("kafkas://h/t", security).security.ca_file == Path("ca.pem")
+    with pytest.raises(UsageError, match="an encrypted connection"):
+        parse_address("kafka://h/t", security)
