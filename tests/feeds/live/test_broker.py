@@ -13,12 +13,11 @@ from tests.brokers import need_tansu
 
 def test_another_program_on_the_port_is_not_taken_for_the_broker() -> None:
     need_tansu()
-    with (
-        socket.create_server((HOST, 0)) as other,
-        pytest.raises(GrandModelError, match="another program listens there") as caught,
-    ):
-        EmbeddedBroker(port=other.getsockname()[1]).start()
-    assert caught.value.where == f"{HOST}:{other.getsockname()[1]}"
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(GrandModelError, match="does not start") as caught:
+            EmbeddedBroker(port=port).start()
+    assert (caught.value.where, caught.value.found) == (f"{HOST}:{port}", "another program listens there already")
 
 
 def test_it_starts_again_on_the_port_that_it_had() -> None:
