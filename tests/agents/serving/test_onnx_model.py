@@ -254,7 +254,7 @@ def test_further_outputs_do_no_harm() -> None:
 
 def test_the_runtime_keeps_nothing_and_tells_nobody(tmp_path: Path) -> None:
     """Left to itself, ONNX Runtime gathers telemetry in the home folder, to send it."""
-    code = "from agents.models.loading import load_ensemble; from agents.models.store import BUNDLED; load_ensemble(BUNDLED)"
+    code = "from agents.models import loading, store; loading.load_ensemble(store.BUNDLED)"
     environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=Path(__file__).parents[3])
     assert not list(tmp_path.rglob("*onnxruntime*"))

@@ -102,6 +102,22 @@ async def test_goes_on_behind_what_was_committed(kafka: KafkaHelper) -> None:
     assert not again.take_notices()
 
 
+async def test_another_topic_is_not_waited_for(kafka: KafkaHelper) -> None:
+    before, after = await kafka.topic(), await kafka.topic()
+    await kafka.send(before, numbers(0, 5))
+    await kafka.send(after, numbers(0, 5))
+    positions: dict[str, str] = {}
+    await collect(source_of(kafka, before), positions, count(5))
+    seen: set[str] = set()
+
+    def enough(records: list[Record], delivery: Delivery) -> bool:
+        seen.update(delivery.partitions)
+        return len(records) == 5
+
+    assert payloads(await collect(source_of(kafka, after), positions, enough)) == numbers(0, 5)
+    assert seen == {f"{after}/0"}
+
+
 async def test_from_latest_holds_its_place_before_the_first_message(kafka: KafkaHelper) -> None:
     topic = await kafka.topic()
     await kafka.send(topic, numbers(0, 5))
