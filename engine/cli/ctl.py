@@ -18,6 +18,12 @@ Command = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LABELS = {
+    "last_bar": "last bar (UTC)",
+    "milliseconds_50": "receipt to commit, ms",
+    "milliseconds_99": "the same, 99 %, ms",
+    "ledger_sha256": "ledger",
+}
 
 
 def ctl(folder: Folder, command: Command, as_json: AsJson = False) -> None:
@@ -61,17 +67,13 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(answer))
         return
-    from rich.table import Table
-    from rich.text import Text
-
     from engine.cli.console import out
 
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in answer.items():
-        table.add_row(Text(name.replace("_", " "), style="dim"), Text(_words(value)))
-    out().print(table)
+    labels = {name: LABELS.get(name, name.replace("_", " ")) for name in answer}
+    width = max(map(len, labels.values()))
+    lines = [f"{labels[name]:<{width}}  {_words(value)}" for name, value in answer.items()]
+    # never folded: a hash is to be copied
+    out().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
 
 def _words(value: Any) -> str:

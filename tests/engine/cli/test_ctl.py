@@ -58,6 +58,8 @@ def test_a_persons_orders_over_restarts(kafka: KafkaHelper, tmp_path: Path) -> N
         send(child, 10)
         assert position() == {}
         assert "a session is running in this folder" in refused("paper", "--out", str(tmp_path), *words)
+        lines = dict(line.split(maxsplit=1) for line in called("ctl", str(tmp_path), "status")[1].splitlines())
+        assert lines["ledger"] == ctl(tmp_path, "status")["ledger_sha256"]
         assert ctl(tmp_path, "stop")["done"] == "stops after the transaction at hand"
         assert child.result()["ended"] == "stopped by ctl"
     with Child(tmp_path, *words) as child:
