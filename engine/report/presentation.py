@@ -167,6 +167,10 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
         found = by_reason(metrics, prefix)
         if found:
             lines.append(f"{text}: " + ", ".join(f"{count:,} {spaced(reason)}" for reason, count in found))
+    ordered = [spaced(one["kind"]) for one in manifest.get("operations") or () if isinstance(one, Mapping)]
+    if ordered:
+        shown = ", ".join(ordered[:6]) + (f" and {len(ordered) - 6} more" if len(ordered) > 6 else "")
+        lines.append(f"A person gave orders: {shown}")
     lines += _data_warnings(manifest)
     if metrics.get("trades") == 0:
         lines.append("No trade was closed, so trade statistics are not defined")

@@ -89,3 +89,8 @@ def test_title_and_span_shorten_and_count() -> None:
 def test_tone_knows_good_from_bad() -> None:
     assert (tone("total_return", 0.1), tone("total_return", -0.1), tone("total_return", None)) == ("good", "bad", "")
     assert tone("fees", 3.0) == ""
+
+
+def test_orders_of_a_person_are_told() -> None:
+    manifest = {"operations": [{"seq": 3, "kind": "pause", "by": "ctl"}, {"seq": 9, "kind": "reset_halt", "by": "ctl"}]}
+    assert "A person gave orders: pause, reset halt" in warnings(manifest, {})
