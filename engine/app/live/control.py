@@ -74,7 +74,8 @@ class ControlServer:
         try:
             return {"ok": True, **self._handle(command, by)}
         except GrandModelError as error:
-            return {"ok": False, "error": str(error)}
+            parts = {"expected": error.expected, "found": error.found, "hint": error.hint}
+            return {"ok": False, "error": error.what, **parts}
         except Exception:
             logger("control").exception("a command failed", command=command)
             return {"ok": False, "error": "the command failed; the session's log says why"}
@@ -103,7 +104,8 @@ def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"the session does not answer: {error}", where=str(folder / SOCKET)) from error
     if not answer.pop("ok", False):
-        raise UsageError(f"the session refuses: {answer.get('error', 'for no reason')}", where=str(folder))
+        parts = {name: answer.get(name) for name in ("expected", "found", "hint")}
+        raise UsageError(f"the session refuses: {answer.get('error', 'for no reason')}", where=str(folder), **parts)
     return dict(answer)
 
 

@@ -70,6 +70,9 @@ def test_a_persons_orders_over_restarts(kafka: KafkaHelper, tmp_path: Path) -> N
         send(child, 10)
         assert position() == {"X": 1.0}
         ctl(tmp_path, "halt")
+        complained = refused("reset-halt", str(tmp_path))
+        assert complained.startswith("error: the session refuses: the halt cannot be reset before the book is empty\n")
+        assert all(line.startswith("  ") for line in complained.splitlines()[1:])
         send(child, 10)
         ctl(tmp_path, "stop")
         child.result()
