@@ -71,7 +71,9 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
 
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in answer}
     width = max(map(len, labels.values()))
-    lines = [f"{labels[name]:<{width}}  {_words(value)}" for name, value in answer.items()]
+    # a process id is to be copied too
+    words = {name: str(value) if name == "pid" else _words(value) for name, value in answer.items()}
+    lines = [f"{labels[name]:<{width}}  {words[name]}" for name in answer]
     # never folded: a hash is to be copied
     out().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 

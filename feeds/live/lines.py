@@ -51,12 +51,12 @@ class LinesSource:
     @property
     def status(self) -> str:
         """A few words for screens."""
-        return "standard input has ended" if self._ended else "reading standard input"
+        return "reading standard input" if self.connected else "standard input has ended"
 
     @property
     def connected(self) -> bool:
         """Whether more can come."""
-        return not self._ended
+        return not self._ended or bool(self._lines)
 
     def take_notices(self) -> list[str]:
         """A pipe has nothing to say."""

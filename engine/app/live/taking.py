@@ -72,7 +72,7 @@ class Taker:
         because = "the feed ended"
         async for delivery in self._source.deliveries(positions):
             now = self._clock()
-            self._watch_connection()
+            self._watch_connection(delivery)
             if delivery.records or delivery.rows is not None:
                 heard_at = now
             for arrival in self._intake.arrivals(delivery, now, self._room):
@@ -126,8 +126,8 @@ class Taker:
             self._notice("warning", "rows_wait", text)
             self._closed_at = math.inf
 
-    def _watch_connection(self) -> None:
-        connected = self._source.connected
+    def _watch_connection(self, delivery: Delivery) -> None:
+        connected = self._source.connected or delivery.ended  # the end is no loss
         if self._connected is not None and connected != self._connected:
             if connected:
                 self._notice("info", "feed_back", f"the feed is back: {self._source.status}")

@@ -42,6 +42,7 @@ def test_a_persons_orders_over_restarts(kafka: KafkaHelper, tmp_path: Path) -> N
         child.until_connected()
         send(child, 10)
         status = ctl(tmp_path, "status")
+        assert str(status["pid"]) in called("ctl", str(tmp_path), "status")[1].splitlines()[0]
         assert (status["state"], status["rows"], status["positions"]) == ("trading", 10, {"X": 1.0})
         assert ctl(tmp_path, "pause") == {"done": "paused", "state": "paused", "row": 10}
         send(child, 10)

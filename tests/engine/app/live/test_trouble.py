@@ -20,7 +20,9 @@ from engine.errors import GrandModelError
 from engine.journal.journal import JournalError
 from engine.journal.reading import JournalReader
 from engine.monitor.alerts import Severity
-from feeds.live.source import Delivery
+from feeds.live.lines import LinesSource
+from feeds.live.options import SourceOptions
+from feeds.live.source import Delivery, LiveSource
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
 
@@ -49,7 +51,7 @@ class Failing(Watching):
 
 
 def _run(
-    short: Case, folder: Path, source: ListSource, observers: list[Watching], wall: Any = None, **more: Any
+    short: Case, folder: Path, source: LiveSource, observers: list[Watching], wall: Any = None, **more: Any
 ) -> tuple[Ended, str]:
     config = short.config(**more)
     with SessionLock(folder):
@@ -141,6 +143,18 @@ def test_silence_ends_a_session_that_is_told_so(tmp_path: Path) -> None:
     assert ended.because == "no bar came for 0.2 s"
     assert digest == short.expected
     assert {"feed_lost", "feed_back"} <= set(watching.kinds)
+
+
+@pytest.mark.parametrize("most", [7, 1000])
+def test_the_end_of_a_pipe_is_no_loss(tmp_path: Path, most: int) -> None:
+    """Also where lines are still to be delivered when the pipe has ended."""
+    short, watching, lines = case(live_bars(30)), Watching(), tmp_path / "lines"
+    lines.write_bytes(b"\n".join(short.payloads))
+    with lines.open("rb") as pipe:
+        source = LinesSource(SourceOptions(max_records=most), descriptor=pipe.fileno())
+        ended, digest = _run(short, tmp_path / "run", source, [watching])
+    assert (ended.because, digest) == ("the feed ended", short.expected)
+    assert watching.kinds == []
 
 
 def test_a_strategy_that_fails_ends_the_session_and_commits_nothing_of_the_row(tmp_path: Path) -> None:
