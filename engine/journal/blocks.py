@@ -24,6 +24,10 @@ from engine.records import (
 from engine.step import StepBlock
 
 RECORDS = {"fills": FILL, "events": ORDER_EVENT, "decisions": COMMAND, "outputs": AGENT_OUTPUT}
+NEEDED, MAYBE = (int,) * 5 + (bytes,) * 4, frozenset({bytes, type(None)})
+# most rows have none of most records
+NO_RECORDS: dict[str, Records] = {name: np.frombuffer(b"", dtype) for name, dtype in RECORDS.items()}
+NO_ORDERS: Records = np.frombuffer(b"", ORDER)
 
 
 class StoredBlock(NamedTuple):
@@ -46,7 +50,8 @@ class StoredBlock(NamedTuple):
     @property
     def well_formed(self) -> bool:
         """Whether every value is of the kind that was written."""
-        return _all_are(self[:5], int) and _all_are(self[5:9], bytes) and _all_are(self[9:], bytes | None)
+        kinds = tuple(map(type, self))
+        return kinds[:9] == NEEDED and MAYBE.issuperset(kinds[9:])
 
     @property
     def intact(self) -> bool:
@@ -104,8 +109,11 @@ def decode(stored: StoredBlock, symbols: Sequence[str]) -> StepBlock:
         positions,
         account=np.frombuffer(stored.account, ACCOUNT),
         position_records=held,
-        orders=np.empty(0, ORDER),
-        **{name: np.frombuffer(getattr(stored, name) or b"", dtype) for name, dtype in RECORDS.items()},
+        orders=NO_ORDERS,
+        **{
+            name: np.frombuffer(body, RECORDS[name]) if body else NO_RECORDS[name]
+            for name, body in zip(RECORDS, stored[9:], strict=True)
+        },
     )
 
 
@@ -124,17 +132,21 @@ def joined(steps: Sequence[StepBlock]) -> StepBlock:
         account=last.account,
         position_records=last.position_records,
         orders=last.orders,
-        **{name: np.concatenate([getattr(step, name) for step in steps]) for name in RECORDS},
+        **{name: _in_turn([getattr(step, name) for step in steps]) for name in RECORDS},
     )
+
+
+def _in_turn(parts: Sequence[Records]) -> Records:
+    """Records one after the other; by their bytes, since NumPy compares every field of every part first."""
+    some = [part for part in parts if len(part)]
+    return np.frombuffer(bytearray().join(part.tobytes() for part in some), parts[0].dtype)
 
 
 def _bars(stored: StoredBlock, symbols: Sequence[str]) -> BarBlock:
     count, width = stored.rows, len(symbols)
     size, start = 8 * count * width, 8 * count
-    columns = {
-        name: np.frombuffer(stored.bars, np.float64, count * width, start + k * size).reshape(count, width)
-        for k, name in enumerate(BAR_COLUMNS)
-    }
+    numbers = np.frombuffer(stored.bars, np.float64, len(BAR_COLUMNS) * count * width, start)
+    columns = dict(zip(BAR_COLUMNS, numbers.reshape(len(BAR_COLUMNS), count, width), strict=True))
     present = np.frombuffer(stored.bars, np.bool_, count * width, start + len(BAR_COLUMNS) * size)
     ts_event = np.frombuffer(stored.bars, np.int64, count)
     return BarBlock(tuple(symbols), stored.seq, ts_event, present=present.reshape(count, width), **columns)
@@ -142,10 +154,6 @@ def _bars(stored: StoredBlock, symbols: Sequence[str]) -> BarBlock:
 
 def _some(records: Records) -> bytes | None:
     return records.tobytes() if len(records) else None
-
-
-def _all_are(values: Sequence[object], kind: Any) -> bool:
-    return all(isinstance(value, kind) for value in values)
 
 
 def _checksum(bodies: Sequence[Any]) -> int:
