@@ -256,6 +256,17 @@ class Journal:
                 db.execute(table)
 
 
+def remove(folder: Path) -> None:
+    """Take the journal of a session away.
+
+    Raises:
+        JournalError: If the disk refuses.
+    """
+    with _explained(folder / FILE):
+        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
+            (folder / name).unlink(missing_ok=True)
+
+
 def check_version(db: sqlite3.Connection, path: Path) -> None:
     """See that a database is a journal that this program reads, or empty.
 

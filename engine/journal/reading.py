@@ -84,6 +84,12 @@ class JournalReader:
         return int(last[0][0]) if last else 0
 
     @property
+    def untouched(self) -> bool:
+        """Whether nothing ever came to the session and nobody gave it an order."""
+        letters = self._all("SELECT 1 FROM dead_letters LIMIT 1")
+        return not (self.next_seq or self.operations() or self.positions() or letters)
+
+    @property
     def first_seq(self) -> int:
         """Number of the first row that is kept, in the archive or here."""
         kept = int(self._all("SELECT coalesce(min(seq), 0) FROM blocks")[0][0])

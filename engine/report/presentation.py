@@ -160,7 +160,9 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
             "(raise sizing.value), or orders that never met a price"
         )
     if metrics.get("halted"):
-        lines.append(f"Trading was halted by a hard limit: {spaced(metrics['halted'])}")
+        by_person = metrics["halted"] == "by_operator"
+        cause = "a person" if by_person else f"a hard limit: {spaced(metrics['halted'])}"
+        lines.append(f"Trading was halted by {cause}")
     if metrics.get("margin_call_orders"):
         lines.append(f"Margin calls closed positions: {metrics['margin_call_orders']:,} orders")
     for prefix, text in (("rejected.", "Rejected orders"), ("clipped.", "Fills cut short by a limit")):

@@ -19,7 +19,7 @@ from engine.app.manifest import code_entries, versions
 from engine.config import parse
 from engine.errors import DataError, GrandModelError, UsageError
 from engine.instruments import Instrument
-from engine.journal.journal import Activation, Entry, Journal, Ordered
+from engine.journal.journal import Activation, Entry, Journal, Ordered, remove
 from engine.journal.reading import JournalReader, has_begun
 from engine.log import logger
 from engine.records import Operation
@@ -99,6 +99,9 @@ def open_session(
         GrandModelError: If the session cannot be recovered.
     """
     resumed = has_begun(folder)
+    if resumed and _untouched(folder):
+        remove(folder)  # a first attempt that met no broker binds nobody to its settings
+        resumed = False
     if not resumed:
         check_session_folder(folder)
         return _new(folder, config, instruments, timeframe_ns, trace)
@@ -110,6 +113,11 @@ def open_session(
         states = {name: body for name, (_, body) in reader.states().items()}
     journal = Journal(folder, config.journal.durability, trace)
     return Opened(folder, journal, setup, with_lookup(trader, config, folder), positions, states, counters, resumed)
+
+
+def _untouched(folder: Path) -> bool:
+    with JournalReader(folder) as reader:
+        return reader.untouched
 
 
 def stored_setup(reader: JournalReader) -> Setup:

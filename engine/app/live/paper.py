@@ -164,6 +164,8 @@ class Controls:
             return {"done": "stops after the transaction at hand"}
         done = self._session.operate(OPERATIONS[command], by) if command in OPERATIONS else None
         status = status_of(self._session)
+        if done is not None and OPERATIONS[command] is Operation.RESUME and status["halted"]:
+            done += "; the halt stays until reset-halt"
         return status if done is None else {"done": done, "state": status["state"], "row": status["rows"]}
 
 

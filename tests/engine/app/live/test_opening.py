@@ -31,3 +31,12 @@ def test_an_address_that_cannot_be_read_is_told_in_its_own_words(tmp_path: Path)
 def test_a_session_that_does_not_run_is_started_by_a_command_that_is_named(tmp_path: Path) -> None:
     case(live_bars(5)).traded(tmp_path)
     assert f"`grandmodel paper --out {tmp_path}`" in called("ctl", str(tmp_path), "status")[2]
+
+
+def test_a_first_attempt_to_which_nothing_came_binds_nobody(tmp_path: Path) -> None:
+    bars = live_bars(30)
+    case(bars).run(tmp_path, payloads=[])
+    other = case(bars, agent="buy_and_hold")
+    assert other.traded(tmp_path) == other.expected
+    with pytest.raises(UsageError, match="other settings"):
+        case(bars).run(tmp_path)
