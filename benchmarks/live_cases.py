@@ -103,7 +103,7 @@ LATENCIES = (
     LatencyCase("in memory (tmpfs)", "process", False, (0.3, 1.0)),
 )
 PACE = 250.0
-LONG_EACH = 50
+LONG_EACH = 100
 
 
 def latency_cases() -> list[LatencyCase]:

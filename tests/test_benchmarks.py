@@ -13,8 +13,15 @@ from benchmarks.bars import benchmark_bars, decidable, opening_at_last_close
 from benchmarks.ensemble_results import EnsembleResults, Replays, percentiles
 from benchmarks.ensemble_results import as_markdown as ensemble_markdown
 from benchmarks.ensemble_runs import Live, Whole
+from benchmarks.live_cases import TINY, Recovery
+from benchmarks.live_child import Found, Work
+from benchmarks.live_child import run as run_session
+from benchmarks.live_feeding import live_bars
+from benchmarks.live_results import LiveResults
+from benchmarks.live_results import as_markdown as live_markdown
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars
 from benchmarks.results import Measured, Results, as_markdown, disagreement
+from engine.errors import CheckFailed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -169,3 +176,73 @@ def test_the_ensembles_ratio_compares_rounds_of_the_same_turn() -> None:
     assert "| on 5-minute closes | 1.11 | 1.0 | 0.15 + 0.38 + 0.22 | 1.20 | 1.5 |" in ensemble_markdown(good)
     poor = ensemble_results([1.1, 1.1, 1.1], [0.7, 0.7, 0.7], 1000.0).missed()
     assert [sentence.partition(":")[0] for sentence in poor] == ["risk on 5-minute closes"] * 2 + ["live"]
+
+
+def test_a_measured_session_takes_every_bar_and_trades_as_the_backtest(tmp_path: Path) -> None:
+    work = Work(str(tmp_path / "session"), "sma_cross:fast=2,slow=5", 2, 40, 60, each=7, check=True)
+    found = run_session(work)
+    assert (found.bars, found.transactions, len(found.latencies)) == (120, 9, 9)
+    assert found.fills > 0
+    assert 0 < found.latencies[0] < found.wall
+
+
+def test_a_session_that_is_not_the_backtests_is_caught(tmp_path: Path) -> None:
+    folder = str(tmp_path / "session")
+    run_session(Work(folder, "sma_cross:fast=2,slow=5", 1, 40, 20, seed=1))
+    # the same rows again come too late to be traded
+    with pytest.raises(CheckFailed, match="not that of a backtest"):
+        run_session(Work(folder, "sma_cross:fast=2,slow=5", 1, 0, 60, seed=2, check=True))
+
+
+@pytest.mark.slow
+def test_the_live_benchmark_runs_from_broker_to_table(tmp_path: Path) -> None:
+    written = tmp_path / "out.json"
+    done = run_benchmark("live", "--tiny", "--only=rate", f"--folder={tmp_path}", f"--json={written}", "--markdown")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(written.read_text())
+    bars = {title: rounds[0]["bars"] for title, rounds in found["rates"].items()}
+    many, one = TINY.symbols * TINY.wide_rows, TINY.narrow_rows
+    assert bars == {
+        "ensemble, many symbols": many,
+        "sma_cross, many symbols": many,
+        "ensemble, one symbol": one,
+        "sma_cross, one symbol": one,
+    }
+    assert done.stdout.count("| ensemble, ") == 2
+    assert list(tmp_path.iterdir()) == [written]
+
+
+def test_live_bars_are_seeded_and_complete() -> None:
+    first, again, other = live_bars(50, 3, 1), live_bars(50, 3, 1), live_bars(50, 3, 2)
+    assert np.array_equal(first.close, again.close)
+    assert np.array_equal(first.close[:, 1:], other.close[:, :-1])
+    assert first.present.all()
+
+
+def test_aims_of_the_live_benchmark_are_judged() -> None:
+    def rated(seconds: float) -> Found:
+        return Found(wall=seconds, cpu=seconds, bars=1000, latencies=[0.0005] * 97 + [0.002] * 3)
+
+    good = LiveResults(
+        rates={"ensemble, many symbols": [rated(0.04), rated(9.0), rated(0.05)]},
+        latencies={"on disk, durability power": [rated(1.0)]},
+        memory=Found(wall=1.0, bars=1000, memory=[100_000_000, 110_000_000]),
+        recoveries={"ensemble": Recovery([0.5, 0.9, 3.0], [2.0, 2.0, 2.0])},
+    )
+    # the median of the rounds counts, so one disturbed round does not
+    assert good.rate("ensemble, many symbols") == 20_000.0
+    assert good.missed() == []
+    assert "| ensemble, many symbols | 20,000 | 111 - 25,000 | 20,000 |" in live_markdown(good)
+    poor = LiveResults(
+        rates={"ensemble, many symbols": [rated(0.06)]},
+        latencies={"in memory (tmpfs)": [rated(1.0)]},
+        memory=Found(wall=1.0, bars=1000, memory=[100_000_000, 111_000_000]),
+        recoveries={"ensemble": Recovery([1.1], [2.0])},
+    )
+    assert [sentence.partition(":")[0] for sentence in poor.missed()] == [
+        "ensemble, many symbols",
+        "journal in memory (tmpfs)",
+        "journal in memory (tmpfs)",
+        "memory",
+        "recovery, ensemble",
+    ]

@@ -184,8 +184,10 @@ class Journal:
             db.executemany(f"INSERT INTO gaps ({columns}) VALUES (?,?,?,?,?)", entry.gaps)  # noqa: S608 - constant
         if entry.operation is not None:
             db.execute("INSERT INTO operations (seq, ts_event, kind, by) VALUES (?,?,?,?)", entry.operation)
-        db.executemany("INSERT OR REPLACE INTO activations VALUES (?,?,?)", entry.activations)
-        db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", entry.meta.items())
+        if entry.activations:
+            db.executemany("INSERT OR REPLACE INTO activations VALUES (?,?,?)", entry.activations)
+        if entry.meta:
+            db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", entry.meta.items())
         db.executemany(
             "INSERT INTO counters VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
             entry.counts.items(),

@@ -74,6 +74,7 @@ class Intake:
             max_jump_ns=config.max_jump_ns,
             now=wall,
         )
+        self._timeframe = timeframe_ns
         self._gaps = GapFinder(tuple(instruments.values()), timeframe_ns)
         self._seen = np.full(len(self._symbols), NEVER, np.int64)
         self._heard = ("", -math.inf)
@@ -179,6 +180,9 @@ class Intake:
         """Gaps before the rows of a block, by symbol."""
         if block is None:
             return ()
+        if len(block) == 1 and block.present.all() and (self._seen == block.ts_event - self._timeframe).all():
+            self._seen = np.full_like(self._seen, block.ts_event[0])
+            return ()  # as nearly always: every symbol has the bar that was to come
         times = np.where(block.present, block.ts_event[:, np.newaxis], NEVER)
         seen = np.maximum.accumulate(np.concatenate([self._seen[np.newaxis], times]), axis=0)
         self._seen = seen[-1].copy()
