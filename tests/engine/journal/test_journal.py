@@ -89,6 +89,16 @@ def test_an_unchanged_state_keeps_its_bytes_and_moves_its_row(tmp_path: Path) ->
             assert reader.states() == {"a": (2, b"same"), "b": (2, b"2")}
 
 
+def test_states_may_follow_in_a_transaction_of_their_own(tmp_path: Path) -> None:
+    steps = steps_of(2, 2)
+    with Journal(tmp_path) as journal:
+        journal.commit(Entry(steps, 2, meta=SESSION, states={"merger": b"m"}))
+        journal.save(2, {"agent": b"a", "hash": b"h"})
+        journal.save(2, {"agent": b"a", "hash": b"i"})
+        with JournalReader(tmp_path) as reader:
+            assert reader.states() == {"merger": (2, b"m"), "agent": (2, b"a"), "hash": (2, b"i")}
+
+
 def test_letters_are_handed_on_in_order_and_once(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.commit(Entry(meta=SESSION, letters=[LETTER] * 5))

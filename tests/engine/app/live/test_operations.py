@@ -14,8 +14,11 @@ import pytest
 from engine.app.live.auditing import replay_whole
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, SessionLock
+from engine.app.live.intake import Intake
+from engine.app.live.opening import open_session, stored_setup
 from engine.app.live.operating import operate_stopped
 from engine.app.live.paper import Controls, PaperRun, run_paper
+from engine.app.live.replay import recover
 from engine.app.live.session import Session
 from engine.app.loop import Screen
 from engine.app.verify import verify
@@ -192,3 +195,24 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     with SessionLock(tmp_path), pytest.raises(UsageError, match="a session is running") as caught:
         short.run(tmp_path)
     assert caught.value.found == f"process {os.getpid()}"
+
+
+def test_no_state_is_saved_behind_an_order_that_would_be_obeyed_again(tmp_path: Path) -> None:
+    short = case(live_bars(30), agent="buy_and_hold")
+    config = short.config()
+    with SessionLock(tmp_path):
+        opened = open_session(tmp_path, config, {"X": config.instrument_for("X")}, 60_000_000_000)
+        with opened.journal:
+            intake = Intake(opened.setup.instruments, 60_000_000_000, config.feed)
+            session = Session(config, opened, intake, ListSource(short.payloads))
+            asyncio.run(session.run())
+            session.operate(Operation.FLATTEN, "test")
+            session._unsaved_entries = 1
+            session._save()
+            wiring = session.trader.wiring
+            assert wiring is not None
+            held = wiring.simulator.snapshot()
+    with JournalReader(tmp_path) as reader:
+        recovered = recover(reader, stored_setup(reader)).wiring
+    assert recovered is not None
+    assert recovered.simulator.snapshot() == held
