@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from engine.log import logger
 Handler = Callable[[str, str], dict[str, Any]]
 MOST_LINE = 4096
 ANSWER_S = 10.0
+TRIES, TRY_S = 20, 0.1
 COMMANDS = ("status", "start", "pause", "resume", "flatten", "halt", "reset-halt", "stop")
 
 
@@ -96,7 +98,7 @@ def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(folder) as path:
             connection.settimeout(ANSWER_S)
-            connection.connect(path)
+            _connect(connection, path)
             connection.sendall(json.dumps({"command": command, "by": by}).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 line = lines.readline()
@@ -107,6 +109,18 @@ def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
         parts = {name: answer.get(name) for name in ("expected", "found", "hint")}
         raise UsageError(f"the session refuses: {answer.get('error', 'for no reason')}", where=str(folder), **parts)
     return dict(answer)
+
+
+def _connect(connection: socket.socket, path: str) -> None:
+    """Connect; a session that has just started may not listen yet."""
+    for _ in range(TRIES):
+        try:
+            connection.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            time.sleep(TRY_S)
+        else:
+            return
+    connection.connect(path)
 
 
 class _short:  # noqa: N801 - reads as the context it is

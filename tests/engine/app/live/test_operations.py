@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def test_the_socket_is_the_owners_alone_and_answers(tmp_path: Path) -> None:
 
     def asking() -> None:
         while not (deep / SOCKET).exists():
-            pass
+            time.sleep(0.01)
         seen["mode"] = (deep / SOCKET).stat().st_mode & 0o777
         for command in ("status", "pause", "resume", "reset-halt", "nonsense", "stop"):
             try:
