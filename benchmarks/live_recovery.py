@@ -42,7 +42,7 @@ def restart_seconds(folder: Path) -> float:
     before = time.perf_counter()
     command = [str(COMMAND), "paper", "--out", str(folder), "--json", "--no-report"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload] # the stubs know no shared options
         while (standing := standing_of(folder)).word != "trading":
             seconds = time.perf_counter() - before
             if process.poll() is not None or seconds > PATIENCE_S:

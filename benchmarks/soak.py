@@ -123,7 +123,7 @@ class Attack:
         self._config = BacktestConfig(
             data=(arguments.data,), instrument=arguments.instrument, agent=arguments.agent, block=4096
         )
-        log = list(messages(self._config, random.Random(arguments.seed)))  # noqa: S311
+        log = list(messages(self._config, random.Random(arguments.seed)))  # noqa: S311 - likewise
         self.bars = sum(counts for counts, _ in log)
         self._broker = EmbeddedBroker()
         self._address = f"kafka://{self._broker.address}/{TOPIC}"

@@ -60,7 +60,7 @@ def _print(attached: Attached, folder: Path, console: Console) -> None:
 
 
 async def _watch(attached: Attached, folder: Path, console: Console) -> None:
-    from engine.cli.live_screens import beside
+    from engine.app.live.beside import beside
     from engine.dashboard.following import Following
     from engine.dashboard.live import Dashboard
 

@@ -6,8 +6,7 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.console import err, out
@@ -110,6 +109,8 @@ class _SessionScreen:
     async def run(self, steps: AsyncIterator[StepBlock]) -> None:
         if self._session.trader.next_seq:
             await self._recall()
+        from engine.app.live.beside import beside
+
         async with beside(self._follow()):
             await self._dashboard.run(steps)
 
@@ -174,6 +175,7 @@ class _ProgressLine:
         self._session, self._console = session, console
 
     async def run(self, steps: AsyncIterator[StepBlock]) -> None:
+        from engine.app.live.beside import beside
         from engine.dashboard.terminal import Outbox, can_draw
 
         if not can_draw(self._console):
@@ -209,18 +211,3 @@ class _ProgressLine:
             facts.append(f"{text.clock(int(step.bars.ts_event[-1]))} UTC")
             facts.append(f"equity {text.money(float(step.account['equity'][0]))} {currency}")
         return "  ".join([*facts, state_word(session), feed])
-
-
-@asynccontextmanager
-async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do some work beside the body; it ends with it, and if it fails the body goes on."""
-    from engine.log import logger
-
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        [result] = await asyncio.gather(task, return_exceptions=True)
-        if isinstance(result, Exception):
-            logger("screen").error("what follows the session failed", reason=repr(result))

@@ -102,7 +102,7 @@ class Intake:
             DataError: In strict mode, for the first message that cannot be used.
         """
         if delivery.rows is not None:
-            yield self._whole(delivery, received_at, most_rows())
+            yield self._whole(delivery, delivery.rows, received_at, most_rows())
             return
         letters = self._offer(delivery, received_at)
         most = most_rows()
@@ -163,10 +163,9 @@ class Intake:
         self.next_seq += len(block)
         return block
 
-    def _whole(self, delivery: Delivery, received_at: float, most: int) -> Arrival:
+    def _whole(self, delivery: Delivery, block: BarBlock, received_at: float, most: int) -> Arrival:
         """Rows from a file: what is beyond the wanted number is as if it never came."""
-        block, positions = delivery.rows, delivery.positions
-        assert block is not None  # noqa: S101 - the caller looked
+        positions = delivery.positions
         if most < len(block):
             block = block.slice(0, most)
             positions = {name: str(block.seq + most) for name in positions}

@@ -6,12 +6,13 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.app.live.beside import beside
 from engine.app.live.config import PaperConfig
 from engine.app.live.control import ControlServer
 from engine.app.live.export import Exported, export_session
@@ -131,7 +132,7 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
             await stack.enter_async_context(_monitor(session, heartbeat))
         await stack.enter_async_context(ControlServer(folder, Controls(session)))
         for task in (heartbeat.run(), relay.run(), _say(session, heartbeat)):
-            await stack.enter_async_context(_background(task))
+            await stack.enter_async_context(beside(task))
         stack.enter_context(_signals(session))
         begun = "goes on" if session.opened.resumed else "begins"
         text = f"the session {begun} at row {session.trader.next_seq}, feed {session.source.status}"
@@ -198,19 +199,6 @@ async def _say(session: Session, heartbeat: Heartbeat) -> None:
             heartbeat.ready(text)
         heartbeat.say(text)
         await asyncio.sleep(1.0)
-
-
-@asynccontextmanager
-async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Beside the session, ended with it; a failure is logged."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        [result] = await asyncio.gather(task, return_exceptions=True)
-        if isinstance(result, Exception):
-            log.error("a task beside the session failed", reason=repr(result))
 
 
 @contextmanager
