@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agents.base import Ready
 from agents.context.context import Context
@@ -46,7 +47,8 @@ class Strategy(Ready, ABC):
             commands = context.commands()
             if len(commands):
                 simulator.submit(commands)
-        return simulator.take()
+        step, plots = simulator.take(), context.plotted()
+        return step if plots is None else replace(step, plots=plots)
 
     def _decide(self, context: Context) -> None:
         try:

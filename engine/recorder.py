@@ -1,7 +1,7 @@
 """The recorder: a lossless tap that writes a run to its folder, or keeps it in memory.
 
 A run folder holds `ledger`, `fills`, `orders`, `decisions`, `agents` (what each agent of an ensemble said), `trades`,
-`sessions` and `chart`, as Parquet files.
+`sessions`, `chart` and `plots` (what a strategy plotted), as Parquet files.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from engine.calendar import Sessions
 from engine.errors import UsageError
 from engine.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
 from engine.recording.buffer import RowBuffer
+from engine.recording.plots import PlotTable
 from engine.recording.records import CLOSED_ORDER, SESSION_END, TRADE
 from engine.recording.tables import (
     AGENT_COLUMNS,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-TABLES = ("ledger", "fills", "orders", "decisions", "agents", "trades", "sessions", "chart")
+TABLES = ("ledger", "fills", "orders", "decisions", "agents", "trades", "sessions", "chart", "plots")
 WASTE = 4
 
 
@@ -111,6 +112,7 @@ class RunRecorder:
         self._trades = self._table("trades", TRADE)
         self._agents = self._table("agents", AGENT_OUTPUT)
         self._sessions = self._table("sessions", SESSION_END)
+        self._plots = PlotTable(folder / "plots.parquet" if folder else None, self._symbols)
         self._steps: list[StepBlock] = []
         self._folded = 0
         self._account: Records = np.empty(0, ACCOUNT)
@@ -151,6 +153,7 @@ class RunRecorder:
         if self._folder is not None:
             for table in (self._fills, self._decisions, self._agents, self._orders, self._trades, self._sessions):
                 table.close()
+            self._plots.close()
             chart = ParquetFile(self._folder / "chart.parquet")
             chart.write(self._chart())
             chart.close()
@@ -235,6 +238,7 @@ class RunRecorder:
             "trades": self._trades.table(),
             "sessions": self._sessions.table(),
             "chart": self._chart(),
+            "plots": self._plots.table(),
         }
         return {name: pl.DataFrame(table) for name, table in tables.items()}
 
@@ -252,6 +256,7 @@ class RunRecorder:
             self._orders.add(self._order_folder.update(step.events))
         if len(step.outputs):
             self._agents.add(_compact(step.outputs))
+        self._plots.add(step)
         start = 0
         while start < len(step):
             start += self._buffer.take(step, start)

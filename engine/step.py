@@ -6,8 +6,29 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.blocks import BarBlock, Floats
+from engine.blocks import BarBlock, Floats, Ints
 from engine.records import AGENT_OUTPUT, LEDGER_COLUMNS, Records
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plots:
+    """What a strategy plotted in the rows of one block, in order; no part of the ledger.
+
+    Attributes:
+        names: Of the series so far, by number.
+        panels: Panel of each series below the price; None draws it over the price.
+        symbols: Number of the symbol that each series belongs to.
+        seq: Number of the row of each value, shape (n,).
+        series: Number of the series of each value, shape (n,).
+        values: Shape (n,); NaN leaves a gap.
+    """
+
+    names: tuple[str, ...]
+    panels: tuple[str | None, ...]
+    symbols: tuple[int, ...]
+    seq: Ints
+    series: Ints
+    values: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +46,7 @@ class StepBlock:
         position_records: POSITION records after the last row, shape (S,), a copy.
         orders: Working ORDER records after the last row, a copy.
         outputs: AGENT_OUTPUT records of an ensemble, in order of the rows; empty for other agents.
+        plots: What a strategy plotted; None if nothing. The journal of a live session does not keep it.
     """
 
     bars: BarBlock
@@ -37,6 +59,7 @@ class StepBlock:
     position_records: Records
     orders: Records
     outputs: Records = field(default_factory=lambda: np.empty(0, AGENT_OUTPUT))
+    plots: Plots | None = None
 
     def __len__(self) -> int:
         return len(self.bars)

@@ -103,6 +103,10 @@ def decode(stored: StoredBlock, symbols: Sequence[str]) -> StepBlock:
     positions = np.frombuffer(stored.positions, np.float64).reshape(count, width)
     held = np.zeros(width, POSITION)
     held["quantity"] = positions[-1]
+    records: dict[str, Any] = {
+        name: np.frombuffer(body, RECORDS[name]) if body else NO_RECORDS[name]
+        for name, body in zip(RECORDS, stored[9:], strict=True)
+    }
     return StepBlock(
         _bars(stored, symbols),
         np.frombuffer(stored.ledger, np.float64).reshape(count, len(LEDGER_COLUMNS)),
@@ -110,10 +114,7 @@ def decode(stored: StoredBlock, symbols: Sequence[str]) -> StepBlock:
         account=np.frombuffer(stored.account, ACCOUNT),
         position_records=held,
         orders=NO_ORDERS,
-        **{
-            name: np.frombuffer(body, RECORDS[name]) if body else NO_RECORDS[name]
-            for name, body in zip(RECORDS, stored[9:], strict=True)
-        },
+        **records,
     )
 
 
@@ -125,6 +126,7 @@ def joined(steps: Sequence[StepBlock]) -> StepBlock:
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(block, name) for block in bars]) for name in ("ts_event", *BAR_COLUMNS, "present")
     }
+    records: dict[str, Any] = {name: _in_turn([getattr(step, name) for step in steps]) for name in RECORDS}
     return StepBlock(
         BarBlock(bars[0].symbols, bars[0].seq, **columns),
         np.concatenate([step.ledger for step in steps]),
@@ -132,7 +134,7 @@ def joined(steps: Sequence[StepBlock]) -> StepBlock:
         account=last.account,
         position_records=last.position_records,
         orders=last.orders,
-        **{name: _in_turn([getattr(step, name) for step in steps]) for name in RECORDS},
+        **records,
     )
 
 

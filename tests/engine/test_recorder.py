@@ -36,7 +36,7 @@ def test_folder_and_memory_hold_the_same_tables(tmp_path: Path) -> None:
     assert tuple(mine) == tuple(theirs) == TABLES
     for name in TABLES:
         assert_frame_equal(readable(mine[name]), readable(theirs[name]), check_exact=True)
-        assert (mine[name].height > 0) == (name != "agents")  # only an ensemble says something there
+        assert (mine[name].height > 0) == (name not in {"agents", "plots"})  # not every agent fills these
 
 
 @settings(max_examples=10, deadline=None)
