@@ -18,9 +18,12 @@ from engine.app.config import BacktestConfig
 from engine.config import merge, parse, read_yaml
 from engine.errors import UsageError
 from engine.report.html import write_report
-from feeds.memory import MemorySource, source_from_frame
+from feeds.memory import MemorySource
 from feeds.quarantine import Quarantine
+from feeds.reading.frames import ACCEPTED, frame_files, is_frame
 from feeds.replay import ReplayConfig
+
+FRAME_SYMBOL = "X"  # what the bars of a frame are called if nothing says
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,15 +129,15 @@ def backtest(
     """Backtest an agent on bars.
 
     Args:
-        data: A file, several files, a pandas or polars frame (close times), or a BarSource; by default what the
-            configuration names.
+        data: A file, several files, a frame (pandas, polars, Arrow, a mapping of arrays; read and checked like a
+            file), a mapping from symbol to frame, or a BarSource; by default what the configuration names.
         instrument: Name, YAML file, or a mapping from symbol to either; by default the configuration's, else GENERIC.
         agent: A specification as on the command line, or an agent object, which is copied, so that every run starts
             from the object as it is; by default the configuration's, else sma_cross:fast=10,slow=30.
         config: YAML files, later ones over earlier ones.
         out: Run folder; by default everything stays in memory.
         **settings: Keys of BacktestConfig, for example `initial_capital=50_000`, `limits={"max_drawdown": 0.2}`,
-            `replay={"labels": "close"}`.
+            `replay={"labels": "close"}` (of ReplayConfig: how files and frames are read).
 
     Raises:
         GrandModelError: Whatever is wrong with data or configuration.
@@ -158,8 +161,7 @@ def backtest(
     if folder is not None:
         check_folder(folder)
     quarantine = Quarantine(folder / "quarantine.jsonl" if folder else None, validated.replay.strict)
-    from_files = bool(names) or data is None
-    prepared = prepare(validated, quarantine) if from_files else _in_memory(validated, data, quarantine)
+    prepared = _prepared(validated, None if names else data, quarantine)
     return BacktestResult(run_backtest(validated, folder, prepared=prepared, agent=given))
 
 
@@ -171,34 +173,20 @@ def _paths(data: Any) -> list[str | Path]:
     return []
 
 
-def _in_memory(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Prepared:
-    if not hasattr(data, "blocks") and not hasattr(data, "columns"):
-        raise UsageError("no data", expected="files, a pandas or polars frame, or a BarSource", found=repr(data)[:80])
+def _prepared(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Prepared:
+    if data is None:
+        return prepare(config, quarantine)
+    if is_frame(data):
+        return prepare(config, quarantine, frames=frame_files(data, FRAME_SYMBOL))
+    if not hasattr(data, "blocks"):
+        raise UsageError("no data", expected=f"files, {ACCEPTED}, or a BarSource", found=repr(data)[:80])
     if config.replay != ReplayConfig():
         raise UsageError(
-            "bars in memory are taken as they are: by their close times, all of them",
+            "the blocks of a BarSource are taken as they are: by their close times, all of them",
             found="settings of `replay`",
-            hint="filter or resample the frame first, or write it to a file",
+            hint="pass a frame or a file instead",
         )
-    source = data if hasattr(data, "blocks") else source_from_frame(data, _symbol(config))
-    instruments = {symbol: config.instrument_for(symbol) for symbol in source.symbols}
-    timeframe = source.timeframe_ns if isinstance(source, MemorySource) else 60_000_000_000
-    return Prepared(
-        config,
-        source,
-        quarantine,
-        instruments,
-        timeframe,
-        "close",
-        "bars in memory are labelled by close",
-        (),
-    )
-
-
-def _symbol(config: BacktestConfig) -> str:
-    """What to call the one symbol of a frame: as the mapping does, or like the instrument."""
-    if isinstance(config.instrument, dict):
-        if len(config.instrument) != 1:
-            raise UsageError("a frame holds one symbol", expected="one instrument", found=", ".join(config.instrument))
-        return next(iter(config.instrument))
-    return config.instrument_for().name
+    instruments = {symbol: config.instrument_for(symbol) for symbol in data.symbols}
+    timeframe = data.timeframe_ns if isinstance(data, MemorySource) else 60_000_000_000
+    reason = "the blocks of a BarSource are labelled by close"
+    return Prepared(config, data, quarantine, instruments, timeframe, "close", reason, ())

@@ -75,6 +75,15 @@ class Quarantine:
         """Number of bad rows."""
         return sum(self.counts.values())
 
+    def explain(self) -> str:
+        """How many rows are bad for which reason, with the first of each, for an error."""
+        found = [
+            f"{count:,} rows: {reason} (the first, row {row.line}: expected {row.expected}, found {row.found})"
+            for reason, count in sorted(self.counts.items())
+            for row in [self.first[reason]]
+        ]
+        return "; ".join(found) or "no bad rows"
+
     def admit(self, reading: str, through: int, bad: Sequence[BadRow], gaps: Sequence[Gap] = ()) -> None:
         """Take what one batch of rows brought.
 

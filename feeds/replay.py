@@ -1,4 +1,4 @@
-"""Historical replay: files of bars as a stream of blocks, checked row by row and known at their close."""
+"""Historical replay: files or frames of bars as a stream of blocks, checked row by row and known at their close."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
 from engine.timeframe import format_timeframe, parse_timeframe
 from feeds.quarantine import Quarantine
-from feeds.reading.columns import Labels
-from feeds.reading.labels import LabelDecision, bar_width, decide
+from feeds.reading.files import BarFile
+from feeds.reading.labels import LabelDecision, bar_width, decide_file
 from feeds.reading.merging import merge, numbered
+from feeds.reading.opening import open_file
 from feeds.reading.part import iso
 from feeds.reading.plan import FilePlan, plan_file, require_symbol, scan_symbols
 from feeds.reading.track import Layout, Pass, Track, read_track
@@ -27,10 +28,10 @@ from feeds.reading.window import window
 
 
 class ReplayConfig(Config):
-    """How to read files of bars.
+    """How to read bars from files and frames.
 
     Attributes:
-        labels: What their times stamp; auto finds out and says.
+        labels: What their times stamp; auto finds out file by file, and reports it.
         timezone: IANA name of the zone of times without an offset, and of `start` and `end`.
         start: First moment wanted, a date or a time; a bar that opens then is the first.
         end: Last moment wanted; a date alone means its end; a bar that closes then is the last.
@@ -79,13 +80,13 @@ class ReplayConfig(Config):
 
 
 class HistoricalReplay:
-    """Files of bars as a stream; it can be read again and again.
+    """Files or frames of bars as a stream; it can be read again and again.
 
     A file without a symbol column holds one symbol, called by the file's name. Several files are several symbols,
     side by side in one row a time; with `symbol` they are parts of that one symbol instead, in order of time.
 
     Args:
-        paths: One or more files.
+        files: One or more paths, or files that are open, such as frames (`feeds.reading.frames`).
         instruments: The instrument of all symbols, or of each by its name.
         config: How to read.
         quarantine: Where bad rows go; by default they are counted only.
@@ -98,7 +99,7 @@ class HistoricalReplay:
 
     def __init__(
         self,
-        paths: Path | str | Sequence[Path | str],
+        files: Path | str | BarFile | Sequence[Path | str | BarFile],
         instruments: Instrument | Mapping[str, Instrument],
         config: ReplayConfig | None = None,
         quarantine: Quarantine | None = None,
@@ -106,15 +107,16 @@ class HistoricalReplay:
     ) -> None:
         self.config = config or ReplayConfig()
         self.quarantine = quarantine or Quarantine(None, self.config.strict)
-        files = [paths] if isinstance(paths, str | Path) else paths
-        if not files:
+        opened = [
+            _open(file) for file in (files if isinstance(files, Sequence) and not isinstance(files, str) else [files])
+        ]
+        if not opened:
             raise UsageError("there is nothing to replay", expected="at least one file")
-        plans = tuple(plan_file(Path(file), self.config.timezone) for file in files)
+        plans = tuple(plan_file(file, self.config.timezone) for file in opened)
         self._plans = plans
-        self._tracks = _tracks(plans, instruments, symbol)
+        self._tracks = _tracks(plans, instruments, symbol, self.config)
         self._symbols = tuple(name for track in self._tracks for name in track.symbols)
         self._width = _common_width(plans, self.config.bar_width)
-        self._decision = _common_labels(self._tracks, self.config)
         self._output = _output_timeframe(self.config.timeframe, self._width, self._tracks)
 
     @property
@@ -133,14 +135,24 @@ class HistoricalReplay:
         return self._output
 
     @property
-    def labels(self) -> Labels:
-        """Whether the files label bars by open or by close."""
-        return self._decision.labels
+    def label_decisions(self) -> dict[str, LabelDecision]:
+        """How each file labels its bars, and why; by path, or name of a frame."""
+        return {
+            plan.source: decision
+            for track in self._tracks
+            for plan, decision in zip(track.plans, track.labels, strict=True)
+        }
+
+    @property
+    def labels(self) -> Literal["open", "close", "mixed"]:
+        """Whether all files label bars by open or by close; mixed if some do so and some so."""
+        found = {decision.labels for decision in self.label_decisions.values()}
+        return "mixed" if len(found) > 1 else found.pop()
 
     @property
     def labels_reason(self) -> str:
-        """How that was decided, a sentence."""
-        return self._decision.reason
+        """How that was decided, a sentence; where files differ, one for each."""
+        return explain_labels(self.label_decisions)
 
     @property
     def total_rows(self) -> int | None:
@@ -153,7 +165,7 @@ class HistoricalReplay:
 
     @property
     def format(self) -> str:
-        """Format of the first file and of its times, for people."""
+        """Format of the first file and of its times, for messages."""
         return f"{self._plans[0].file.format}, {self._plans[0].times.described}"
 
     @property
@@ -175,7 +187,6 @@ class HistoricalReplay:
         after, through = window(self.config.start, self.config.end, self.config.timezone)
         shared = Pass(
             width_ns=self._width,
-            shift_ns=self._width if self.labels == "open" else 0,
             after_ns=after,
             through_ns=through,
             quarantine=self.quarantine,
@@ -191,10 +202,6 @@ class HistoricalReplay:
         if empty:
             raise self._no_bars()
 
-    def _bad(self) -> str:
-        counts = sorted(self.quarantine.counts.items())
-        return ", ".join(f"{count:,} rows: {reason}" for reason, count in counts) or "no bad rows"
-
     def _no_bars(self) -> DataError:
         starts = [int(plan.head_times[0]) for plan in self._plans if len(plan.head_times)]
         bounded = self.config.start or self.config.end
@@ -204,20 +211,28 @@ class HistoricalReplay:
             expected=f"bars from {self.config.start or 'the start'} to {self.config.end or 'the end'}"
             if bounded
             else "at least one good bar",
-            found=(f"a first time of {iso(min(starts))}, {self._bad()}") if starts else None,
-            hint="`grandmodel data validate FILE` shows the first of each" if self.quarantine.total else None,
+            found=(f"a first time of {iso(min(starts))}, {self.quarantine.explain()}") if starts else None,
         )
 
 
+def _open(file: Path | str | BarFile) -> BarFile:
+    return open_file(Path(file)) if isinstance(file, Path | str) else file
+
+
 def _tracks(
-    plans: Sequence[FilePlan], instruments: Instrument | Mapping[str, Instrument], symbol: str | None
+    plans: Sequence[FilePlan],
+    instruments: Instrument | Mapping[str, Instrument],
+    symbol: str | None,
+    config: ReplayConfig,
 ) -> tuple[Track, ...]:
     if symbol is not None:
         for plan in plans:
             if plan.columns.symbol is not None:
                 require_symbol(plan, symbol)
         parts = tuple(sorted(plans, key=lambda plan: int(plan.head_times[0]) if len(plan.head_times) else 0))
-        return (Track(parts, (symbol,), (_instrument(instruments, symbol),), "by time"),)
+        known = {symbol: _instrument(instruments, symbol)}
+        labels = tuple(decide_file(config.labels, plan, known) for plan in parts)
+        return (Track(parts, labels, (symbol,), tuple(known.values()), "by time"),)
     tracks = []
     seen: dict[str, str] = {}
     for plan in plans:
@@ -231,9 +246,10 @@ def _tracks(
                     hint="join the files into one, or rename one: the name of a file is the name of its symbol",
                 )
             seen[name] = plan.source
-        chosen = tuple(_instrument(instruments, name) for name in symbols)
+        chosen = {name: _instrument(instruments, name) for name in symbols}
         layout: Layout = "by time" if by_time else "by symbol"
-        tracks.append(Track((plan,), symbols, chosen, layout))
+        decided = decide_file(config.labels, plan, chosen)
+        tracks.append(Track((plan,), (decided,), symbols, tuple(chosen.values()), layout))
     return tuple(tracks)
 
 
@@ -264,23 +280,18 @@ def _common_width(plans: Sequence[FilePlan], told: str | None) -> int:
     return widths[0]
 
 
-def _common_labels(tracks: Sequence[Track], config: ReplayConfig) -> LabelDecision:
-    found = [
-        (plan, decide(config.labels, plan.columns, plan.head_times, track.instruments[0]))
-        for track in tracks
-        for plan in track.plans
-    ]
-    firm = [(plan, decision) for plan, decision in found if not decision.assumed]
-    for plan, decision in firm:
-        if decision.labels != firm[0][1].labels:
-            raise DataError(
-                "the files label their bars differently",
-                where=plan.source,
-                expected=f"{firm[0][1].reason}, as in {firm[0][0].source}",
-                found=decision.reason,
-                hint="convert one of them first",
-            )
-    return firm[0][1] if firm else found[0][1]
+def explain_labels(decisions: Mapping[str, LabelDecision]) -> str:
+    """How files label their bars, and why, in one sentence; files that differ are named.
+
+    Args:
+        decisions: By file.
+    """
+    files: dict[str, list[str]] = {}
+    for source, decision in decisions.items():
+        files.setdefault(decision.reason, []).append(Path(source).name)
+    if len(files) == 1:
+        return next(iter(files))
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in files.items())
 
 
 def _output_timeframe(timeframe: str | None, width: int, tracks: Sequence[Track]) -> int:

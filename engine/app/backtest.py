@@ -28,6 +28,7 @@ from engine.source import BarSource
 from engine.step import StepBlock
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
+from feeds.reading.files import BarFile
 from feeds.replay import HistoricalReplay
 from portfolio.metrics import Metrics, compute_metrics, sessions_per_year
 from portfolio.trades import TradeBook
@@ -55,6 +56,7 @@ class Prepared:
     labels: str
     labels_reason: str
     paths: tuple[Path, ...]
+    labels_by_file: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -102,27 +104,34 @@ def _clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def prepare(config: BacktestConfig, quarantine: Quarantine, known: Mapping[str, Instrument] | None = None) -> Prepared:
+def prepare(
+    config: BacktestConfig,
+    quarantine: Quarantine,
+    known: Mapping[str, Instrument] | None = None,
+    frames: Sequence[BarFile] = (),
+) -> Prepared:
     """Open the data and find the instruments.
 
     Args:
         config: What to run.
         quarantine: Where bad rows go.
         known: Instruments by symbol, in place of the configured ones (of a manifest).
+        frames: Frames to read in place of the configured files.
 
     Raises:
         UsageError: If no data are named.
         DataError: If they cannot be read.
     """
-    if not config.data:
+    if not config.data and not frames:
         raise UsageError("no data", expected="at least one file of bars", hint="grandmodel backtest --data FILE")
-    paths = tuple(resolve_data(name) for name in config.data)
+    paths = () if frames else tuple(resolve_data(name) for name in config.data)
+    files: list[Path | str | BarFile] = [*frames] or [*paths]
     by_symbol = dict(known or {name: config.instrument_for(name) for name in _named_symbols(config)})
     chosen = by_symbol or config.instrument_for()
-    source = HistoricalReplay(list(paths), chosen, config.replay, quarantine, symbol=_only(known))
-    name = _single_symbol(config, paths)
+    source = HistoricalReplay(files, chosen, config.replay, quarantine, symbol=_only(known))
+    name = _single_symbol(config, files)
     if name is not None and known is None and "symbol" not in source.column_map:
-        source = HistoricalReplay(list(paths), chosen, config.replay, quarantine, symbol=name)
+        source = HistoricalReplay(files, chosen, config.replay, quarantine, symbol=name)
     instruments = {symbol: by_symbol.get(symbol) or config.instrument_for(symbol) for symbol in source.symbols}
     return Prepared(
         config,
@@ -133,6 +142,7 @@ def prepare(config: BacktestConfig, quarantine: Quarantine, known: Mapping[str, 
         source.labels,
         source.labels_reason,
         paths,
+        {name: decision.reason for name, decision in source.label_decisions.items()},
     )
 
 
@@ -151,9 +161,9 @@ def _only(known: Mapping[str, Instrument] | None) -> str | None:
     return next(iter(known)) if known and len(known) == 1 else None
 
 
-def _single_symbol(config: BacktestConfig, paths: Sequence[Path]) -> str | None:
+def _single_symbol(config: BacktestConfig, files: Sequence[object]) -> str | None:
     """One file and one instrument with a name of its own: the symbol is called like the instrument."""
-    if len(paths) != 1 or not isinstance(config.instrument, str):
+    if len(files) != 1 or not isinstance(config.instrument, str):
         return None
     name = config.instrument_for().name
     return None if name == "GENERIC" else name
@@ -313,8 +323,8 @@ def _finish(
         raise DataError(
             "more rows were put aside than traded on",
             where=", ".join(map(str, prepared.paths)),
-            found=", ".join(f"{count:,} {reason}" for reason, count in sorted(quarantine.counts.items())),
-            hint="`grandmodel data validate FILE` shows the first of each; sort or repair the file",
+            found=quarantine.explain(),
+            hint="sort or repair the bars; `grandmodel data validate FILE` checks a file",
         )
     if folder is not None and not quarantine.total:
         (folder / "quarantine.jsonl").unlink(missing_ok=True)  # of an earlier run
@@ -329,6 +339,7 @@ def _finish(
         timeframe_ns=prepared.timeframe_ns,
         labels=prepared.labels,
         labels_reason=prepared.labels_reason,
+        labels_by_file=prepared.labels_by_file,
         rows=timings.bars,
         quarantined=dict(quarantine.counts),
         gaps=quarantine.gaps,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import DataError
-from feeds.reading.files import Batch, unreadable
+from feeds.reading.files import Batch, symbol_from, unreadable
 
 ROWS = 1 << 14  # a batch with all that is computed from it stays in the cache of a core
 _BUFFER_BYTES = 1 << 18
@@ -26,9 +26,10 @@ class ParquetFile:
     """
 
     format = "Parquet"
+    time: int | None = None
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.source, self.symbol = path, str(path), symbol_from(path)
         with self._open() as file:
             self.names = tuple(str(name) for name in file.schema_arrow.names)
             self.rows_hint: int | None = file.metadata.num_rows
@@ -41,7 +42,7 @@ class ParquetFile:
             batches = file.iter_batches(batch_size=ROWS, columns=names, use_threads=True)
             while (rows := self._next(batches)) is not None:
                 if rows.num_rows:
-                    yield _batch({at: rows.column(self.names[at]) for at in columns}, self.names, first)
+                    yield table_batch({at: rows.column(self.names[at]) for at in columns}, self.names, first)
                 first += rows.num_rows
 
     def _next(self, batches: Iterator[Any]) -> Any:
@@ -65,10 +66,11 @@ class ArrowFile:
     """
 
     format = "Arrow IPC"
+    time: int | None = None
     rows_hint: int | None = None  # only a reading tells
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.source, self.symbol = path, str(path), symbol_from(path)
         with pa.memory_map(str(path)) as source:
             self.names = tuple(str(name) for name in self._reader(source).schema.names)
 
@@ -79,7 +81,7 @@ class ArrowFile:
             for whole in self._batches(self._reader(source)):
                 for start in range(0, whole.num_rows, ROWS):
                     rows = whole.slice(start, ROWS)
-                    yield _batch({at: rows.column(at) for at in columns}, self.names, first)
+                    yield table_batch({at: rows.column(at) for at in columns}, self.names, first)
                     first += rows.num_rows
 
     def _batches(self, reader: Any) -> Iterator[Any]:
@@ -108,7 +110,14 @@ class ArrowFile:
             raise unreadable(self.path, self.format, error) from error
 
 
-def _batch(columns: dict[int, Any], names: tuple[str, ...], first: int) -> Batch:
+def table_batch(columns: dict[int, Any], names: tuple[str, ...], first: int) -> Batch:
+    """A batch of typed columns.
+
+    Args:
+        columns: Arrow arrays of n cells, by position.
+        names: Names of all columns.
+        first: Number of the first row, counted from 1.
+    """
     count = len(next(iter(columns.values())))
 
     def raw(row: int) -> str:

@@ -48,14 +48,14 @@ _DATES = ("date", "day_date", "dt")
 _CLOCKS = ("time", "hour_minute")
 _INDEX = ("index", "", "__index_level_0__")
 
-_NAMES = {
+VALUE_NAMES = {
     "open": ("open", "o", "open_price", "first"),
     "high": ("high", "h", "high_price", "max"),
     "low": ("low", "l", "low_price", "min"),
     "close": ("close", "c", "close_price", "last"),
     "volume": ("volume", "vol", "v", "tick_volume", "tickvol"),
 }
-_SYMBOLS = (
+SYMBOL_NAMES = (
     "symbol",
     "tic",
     "ticker",
@@ -99,25 +99,26 @@ class ColumnMap:
         return found if self.symbol is None else found | {"symbol": self.names[self.symbol]}
 
 
-def match_columns(names: Sequence[str], where: str) -> ColumnMap:
+def match_columns(names: Sequence[str], where: str, index: int | None = None) -> ColumnMap:
     """Find the columns that bars need.
 
     Args:
         names: Column names in file order.
         where: The file, for the message.
+        index: Position of the column that holds the times whatever its name, the index of a frame.
 
     Raises:
         DataError: If one is missing or stands there twice; what was found and what is accepted is listed.
     """
     finder = _Finder(names, where)
-    values = {role: at for role in BAR_COLUMNS if (at := finder.first(_NAMES[role])) is not None}
+    values = {role: at for role in BAR_COLUMNS if (at := finder.first(VALUE_NAMES[role])) is not None}
     missing = [role for role in BAR_COLUMNS if role not in values and role != "volume"]
-    time = _time_columns(finder)
+    time = _time_columns(finder) if index is None else (index,)
     if missing or not time:
         raise _missing(names, where, missing, has_time=bool(time))
-    stamp = _normalise(names[time[0]])
+    stamp = normalise(names[time[0]])
     labels: Labels | None = "open" if stamp in _OPENING else "close" if stamp in _CLOSING else None
-    return ColumnMap(tuple(names), time, values, finder.first(_SYMBOLS), labels, stamp in _UTC)
+    return ColumnMap(tuple(names), time, values, finder.first(SYMBOL_NAMES), labels, stamp in _UTC)
 
 
 class _Finder:
@@ -126,7 +127,7 @@ class _Finder:
         self._where = where
         self._at: dict[str, list[int]] = {}
         for position, name in enumerate(names):
-            self._at.setdefault(_normalise(name), []).append(position)
+            self._at.setdefault(normalise(name), []).append(position)
 
     def first(self, accepted: Sequence[str]) -> int | None:
         """Position of the first accepted name that the file has."""
@@ -157,13 +158,14 @@ def _time_columns(finder: _Finder) -> tuple[int, ...]:
     return () if index is None else (index,)
 
 
-def _normalise(name: str) -> str:
+def normalise(name: str) -> str:
+    """A column name without case, separators and surrounding marks; an unnamed column is empty."""
     plain = re.sub(r"[\s\-./]+", "_", name.strip().strip("<>").strip().casefold())
     return "" if plain.startswith("unnamed:") else plain
 
 
 def _missing(names: Sequence[str], where: str, missing: Sequence[str], has_time: bool) -> DataError:
-    accepted = [f"{role} ({', '.join(_NAMES[role])})" for role in missing]
+    accepted = [f"{role} ({', '.join(VALUE_NAMES[role])})" for role in missing]
     accepted += [] if has_time else [f"a time ({_ACCEPTED_TIMES})"]
     lacking = [*missing, *([] if has_time else ["time"])]
     header = not any(_is_value(name) for name in names)
@@ -178,7 +180,7 @@ def _missing(names: Sequence[str], where: str, missing: Sequence[str], has_time:
 
 
 def _hint(names: Sequence[str]) -> str:
-    if {"price", "bid", "ask"} & {_normalise(name) for name in names}:
+    if {"price", "bid", "ask"} & {normalise(name) for name in names}:
         return "these look like trades or quotes; make bars of them first"
     return "rename the columns"
 

@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 
 from engine.errors import DataError
 from feeds.reading.casting import MISSING, Array, valid_mask
-from feeds.reading.files import Batch, Malformed, unreadable
+from feeds.reading.files import Batch, Malformed, symbol_from, unreadable
 
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24
@@ -32,7 +32,8 @@ class CsvFile:
     """
 
     def __init__(self, path: Path, compression: str | None) -> None:
-        self.path = path
+        self.path, self.source, self.symbol = path, str(path), symbol_from(path)
+        self.time: int | None = None
         self._compression = compression
         self.format = f"CSV ({compression})" if compression else "CSV"
         head = next(self._chunks(), b"")

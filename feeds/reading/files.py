@@ -1,7 +1,7 @@
-"""Files of bars, read as a stream of batches of columns: CSV, Parquet, Feather and Arrow IPC.
+"""Tables of bars, read as a stream of batches of columns: CSV, Parquet, Feather and Arrow IPC files, and frames.
 
-Batches are cut by the file alone (bytes of text, rows of a table), never by what the reader asks for, and their
-memory does not grow with the file.
+Batches are cut by the table alone (bytes of text, rows), never by what the reader asks for, and their memory does not
+grow with the file.
 """
 
 from __future__ import annotations
@@ -51,11 +51,21 @@ class Batch:
 
 
 class BarFile(Protocol):
-    """An open file, whose rows can be read again and again."""
+    """An open file or a frame, whose rows can be read again and again."""
 
     @property
-    def path(self) -> Path:
-        """Where it is."""
+    def source(self) -> str:
+        """Where it is, for messages."""
+        ...
+
+    @property
+    def symbol(self) -> str:
+        """What its bars are called if no column says."""
+        ...
+
+    @property
+    def time(self) -> int | None:
+        """Position of the column that is known to hold the times (a frame's index); None if the names decide."""
         ...
 
     @property
@@ -65,7 +75,7 @@ class BarFile(Protocol):
 
     @property
     def format(self) -> str:
-        """What it is, for people."""
+        """What it is, for messages."""
         ...
 
     @property

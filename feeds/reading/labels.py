@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ from engine.errors import DataError
 from engine.instruments import Instrument
 from feeds.reading.columns import ColumnMap, Labels
 from feeds.reading.gaps import joined_sessions
+from feeds.reading.plan import FilePlan
 
 _NEAR_NS = 30 * DAY_NS
 _CLEAR = 5  # times as many labels on one end of the sessions as on the other
@@ -64,9 +66,9 @@ def decide(
 ) -> LabelDecision:
     """Find out whether labels are open or close times.
 
-    What the person says comes first, then the name of the column, then the calendar: bars labelled by their open
-    have a label at the open of a session and none at its close. Where nothing tells, open is assumed, because a
-    wrong guess then makes bars known late and never early.
+    The setting comes first, then the name of the column, then the calendar: bars labelled by their open have a label
+    at the open of a session and none at its close. Where nothing tells, open is assumed, because a wrong guess then
+    makes bars known late and never early.
 
     Args:
         told: The setting.
@@ -93,6 +95,31 @@ def decide(
     if len(at_open) > _CLEAR * len(at_close):
         return LabelDecision("open", _by_sessions("open", "close", at_open, at_close, instrument))
     return unknown
+
+
+def decide_file(
+    told: Literal["open", "close", "auto"], plan: FilePlan, instruments: Mapping[str, Instrument]
+) -> LabelDecision:
+    """Find out how one file labels its bars, from nothing but that file.
+
+    Args:
+        told: The setting.
+        plan: The file.
+        instruments: By symbol; of a file without a symbol column, that of its one symbol.
+    """
+    if not plan.head_symbols:
+        return decide(told, plan.columns, plan.head_times, next(iter(instruments.values())))
+    found = [
+        decide(told, plan.columns, plan.head_times[plan.head_codes == code], instruments[symbol])
+        for code, symbol in enumerate(plan.head_symbols)
+        if symbol in instruments
+    ]
+    firm = [decision for decision in found if not decision.assumed]
+    if len({decision.labels for decision in firm}) > 1:
+        return LabelDecision("open", "open times, assumed: the calendars of its symbols contradict each other", True)
+    if not firm and not found:  # its symbols come after the head
+        return decide(told, plan.columns, plan.head_times[:0], next(iter(instruments.values())))
+    return (firm or found)[0]
 
 
 def _by_sessions(end: Labels, other: Labels, hits: Ints, misses: Ints, instrument: Instrument) -> str:

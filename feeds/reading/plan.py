@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +12,7 @@ from engine.blocks import Bools, Ints
 from engine.errors import DataError, UsageError
 from feeds.reading.casting import Array, is_number, is_text, plain, to_ints, trimmed, valid_mask
 from feeds.reading.columns import ColumnMap, match_columns
-from feeds.reading.files import BarFile, Batch, symbol_from
-from feeds.reading.opening import open_file
+from feeds.reading.files import BarFile, Batch
 from feeds.reading.ordering import NEVER
 from feeds.reading.times import TimeReader, settle
 from feeds.reading.zones import LocalClock
@@ -37,6 +35,7 @@ class FilePlan:
         zone: IANA name of the zone of times without an offset.
         head_times: Labels of the readable rows of its head, nanoseconds UTC, shape (n,).
         head_codes: Number of each such row's symbol, in order of appearance, shape (n,).
+        head_symbols: The symbols in that order; empty without a symbol column.
     """
 
     file: BarFile
@@ -45,49 +44,48 @@ class FilePlan:
     zone: str
     head_times: Ints
     head_codes: Ints
+    head_symbols: tuple[str, ...]
 
     @property
     def source(self) -> str:
         """The file, for messages."""
-        return str(self.file.path)
+        return self.file.source
 
     @property
     def name(self) -> str:
         """What its bars are called if no column says."""
-        return symbol_from(self.file.path)
+        return self.file.symbol
 
     def stamps(self, batch: Batch, clock: LocalClock, codes: Ints | None) -> tuple[Ints, Bools]:
         """Labels of a batch, nanoseconds UTC, and which are good, both of shape (n,)."""
         return self.times.read([batch.columns[at] for at in self.columns.time], clock, codes)
 
 
-def plan_file(path: Path, zone: str) -> FilePlan:
-    """Open a file and look at its head.
+def plan_file(file: BarFile, zone: str) -> FilePlan:
+    """Look at the head of a file.
 
     Args:
-        path: Where it is.
+        file: An open file or a frame.
         zone: IANA name of the zone of times without an offset, unless the name of the column says UTC.
 
     Raises:
-        UsageError: If there is no such file or its format is unknown.
         DataError: If it is damaged, lacks a column, or none of its times can be read.
     """
-    file = open_file(path)
-    columns = match_columns(file.names, str(path))
+    columns = match_columns(file.names, file.source, file.time)
     zone = "UTC" if columns.utc else zone
     used = [*columns.time, *columns.values.values(), *([] if columns.symbol is None else [columns.symbol])]
     head = _head(file, used)
-    _check_types(head[0], columns, str(path))
+    _check_types(head[0], columns, file.source)
     labels = [pa.concat_arrays([_text_or_plain(batch.columns[at]) for batch in head]) for at in columns.time]
     name = columns.by_role["timestamp"]
-    times = settle(labels, f"{path}, column {name!r}")
+    times = settle(labels, f"{file.source}, column {name!r}")
     codes = np.zeros(len(labels[0]), np.int64)
+    known: dict[str, int] = {}
     if columns.symbol is not None:
-        known: dict[str, int] = {}
         codes = np.concatenate([symbol_codes(batch.columns[columns.symbol], known, grow=True) for batch in head])
     stamps, good = times.read(labels, LocalClock(zone), codes)
     good &= codes != NO_SYMBOL
-    return FilePlan(file, columns, times, zone, stamps[good], codes[good])
+    return FilePlan(file, columns, times, zone, stamps[good], codes[good], tuple(known))
 
 
 def symbol_codes(column: Array, known: dict[str, int], *, grow: bool = False) -> Ints:
@@ -171,7 +169,7 @@ def _head(file: BarFile, used: Sequence[int]) -> list[Batch]:
     if not head:
         raise DataError(
             "the file holds no rows",
-            where=str(file.path),
+            where=file.source,
             expected="rows of as many fields as there are columns" if malformed else "rows below the column names",
             found=f"{malformed} lines with another number of fields" if malformed else "column names only",
         )

@@ -14,6 +14,7 @@ from feeds.quarantine import BadRow, Gap, Quarantine, strict_error
 from feeds.reading.checks import REASONS, Columns, Fault, Faults, check_bars, read_numbers
 from feeds.reading.files import Batch
 from feeds.reading.gaps import GapFinder
+from feeds.reading.labels import LabelDecision
 from feeds.reading.merging import blocks_of, sorted_block
 from feeds.reading.ordering import OrderCheck
 from feeds.reading.part import Part
@@ -30,12 +31,14 @@ class Track:
 
     Attributes:
         plans: The files.
+        labels: How each of them labels its bars.
         symbols: Their symbols.
         instruments: The instrument of each symbol.
         layout: Whether rows of several symbols come in order of time.
     """
 
     plans: tuple[FilePlan, ...]
+    labels: tuple[LabelDecision, ...]
     symbols: tuple[str, ...]
     instruments: tuple[Instrument, ...]
     layout: Layout
@@ -47,7 +50,6 @@ class Pass:
 
     Attributes:
         width_ns: Length of a bar.
-        shift_ns: From a label to the close of its bar.
         after_ns: Close times up to this one are not wanted.
         through_ns: The last close time wanted.
         quarantine: Where bad rows go.
@@ -55,7 +57,6 @@ class Pass:
     """
 
     width_ns: int
-    shift_ns: int
     after_ns: int
     through_ns: int
     quarantine: Quarantine
@@ -82,27 +83,28 @@ class _Reader:
         self._clock = LocalClock("UTC")
 
     def rows(self) -> Iterator[Rows]:
-        for plan in self._track.plans:
+        for plan, decision in zip(self._track.plans, self._track.labels, strict=True):
+            shift = self._shared.width_ns if decision.labels == "open" else 0
             self._clock = LocalClock(plan.zone)
             symbol = [] if plan.columns.symbol is None else [plan.columns.symbol]
             for batch in plan.file.batches([*plan.columns.time, *plan.columns.values.values(), *symbol]):
-                rows, past = self._take(plan, batch)
+                rows, past = self._take(plan, batch, shift)
                 if rows is not None:
                     yield rows
                 if past and self._track.layout == "by time":
                     break
 
-    def _take(self, plan: FilePlan, batch: Batch) -> tuple[Rows | None, bool]:
-        """The good rows of a batch, and whether all of it lies past what is wanted."""
+    def _take(self, plan: FilePlan, batch: Batch, shift_ns: int) -> tuple[Rows | None, bool]:
+        """The good rows of a batch, closing `shift_ns` after their labels; and whether all lie past what is wanted."""
         symbol = plan.columns.symbol
         codes = None if symbol is None else symbol_codes(batch.columns[symbol], self._numbers)
         stamps, good = plan.stamps(batch, self._clock, codes)
-        ts_event = stamps + self._shared.shift_ns
+        ts_event = stamps + shift_ns
         late = ts_event > self._shared.through_ns
         mine = np.ones(len(ts_event), np.bool_) if codes is None else codes != OTHER_SYMBOL
         past = bool(late.any()) and bool(late[good & mine].all()) and bool((good & mine).any())
         wanted = ((ts_event > self._shared.after_ns) & ~late | ~good) & mine
-        part = Part(plan, batch, ts_event, codes, good, self._shared.shift_ns)
+        part = Part(plan, batch, ts_event, codes, good, shift_ns)
         return self._check(part if wanted.all() else part.where(wanted)), past
 
     def _check(self, part: Part) -> Rows | None:

@@ -619,16 +619,31 @@ def test_files_that_do_not_go_together(tmp_path: Path) -> None:
     one = write(tmp_path / "X.csv", good_lines(10))
     twin = write(tmp_path / "d" / "X.csv", good_lines(10))
     coarse = write(tmp_path / "Y.csv", good_lines(20)[::5])
-    by_open = write(tmp_path / "O.csv", good_lines(10), HEADER.replace("timestamp", "open_time"))
-    by_close = write(tmp_path / "C.csv", good_lines(10), HEADER.replace("timestamp", "close_time"))
     with pytest.raises(UsageError, match="two files hold the symbol 'X'"):
         replay([one, twin])
     with pytest.raises(DataError, match="different lengths"):
         replay([one, coarse])
-    with pytest.raises(DataError, match="label their bars differently"):
-        replay([by_open, by_close])
     with pytest.raises(UsageError, match="does not fit"):
         replay(coarse, timeframe="7min")
+
+
+def test_each_file_is_read_by_its_own_labels(tmp_path: Path) -> None:
+    by_open = write(tmp_path / "O.csv", good_lines(10), HEADER.replace("timestamp", "open_time"))
+    by_close = write(tmp_path / "C.csv", good_lines(10), HEADER.replace("timestamp", "close_time"))
+    unknown = write(tmp_path / "U.csv", good_lines(10))
+    both = replay([by_close, by_open, unknown])
+    assert (both.labels, [decision.labels for decision in both.label_decisions.values()]) == (
+        "mixed",
+        ["close", "open", "open"],
+    )
+    assert "C.csv: close times, by the column name 'close_time'; O.csv: open times" in both.labels_reason
+    assert "U.csv: open times, assumed" in both.labels_reason
+    merged, alone = everything(both), everything(replay(by_close))
+    assert len(merged) == 11
+    assert merged.ts_event[merged.present[:, 0]].tolist() == alone.ts_event.tolist()
+    minute_later = (alone.ts_event + 60_000_000_000).tolist()
+    assert merged.ts_event[merged.present[:, 1]].tolist() == minute_later
+    assert merged.ts_event[merged.present[:, 2]].tolist() == minute_later
 
 
 def test_nothing_left_is_said(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_pandas_frame_is_a_source() -> None:
         **{name.title(): getattr(block, name)[:, 0] for name in ("open", "high", "low", "close", "volume")}
     )[["Open", "High", "Low", "Close", "Volume"]]
     assert backtest(frame).metrics["fills"] == backtest(MemorySource(block)).metrics["fills"]
-    with pytest.raises(DataError, match="above 0"):
+    with pytest.raises(DataError, match=r"row 1: expected prices above 0, found close -1\.0"):
         backtest(frame.assign(Close=-1.0))
 
 
