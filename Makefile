@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
-SOURCES := engine agents feeds training portfolio benchmarks tests
+SOURCES := grandmodel.py engine agents feeds training portfolio benchmarks tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run paper test check bench learning soak format clean

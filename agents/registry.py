@@ -43,7 +43,7 @@ def make_agent(spec: str, seed: int | None = None) -> Agent:
     else:
         arguments = tail
         factory = _rule(head)
-    return _construct(spec, factory, _parameters(spec, arguments), seed)
+    return construct(spec, factory, _parameters(spec, arguments), seed)
 
 
 def make_market_agent(spec: str) -> MarketAgent:
@@ -85,7 +85,18 @@ def _parameters(spec: str, text: str) -> dict[str, Any]:
     return parameters
 
 
-def _construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: int | None) -> Agent:
+def construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: int | None = None) -> Agent:
+    """Build an agent from its class.
+
+    Args:
+        spec: How it is called in messages.
+        factory: The class.
+        parameters: By name.
+        seed: For a class that takes a `seed` and is given none.
+
+    Raises:
+        UsageError: If a parameter is not known, or the class refuses.
+    """
     known = [p.name for p in inspect.signature(factory).parameters.values() if p.kind != p.VAR_POSITIONAL]
     unknown = [name for name in parameters if name not in known]
     if unknown:

@@ -1,4 +1,4 @@
-"""GrandModel from Python: `from engine.api import backtest`.
+"""GrandModel from Python: what `import grandmodel` offers.
 
 >>> result = backtest("bars.csv.gz", instrument="ES", agent="sma_cross:fast=10,slow=30")  # doctest: +SKIP
 >>> result.metrics["sharpe"], result.pandas("trades")  # doctest: +SKIP
@@ -6,125 +6,63 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-from engine.agent import Agent
-from engine.app.backtest import BacktestRun, Prepared, check_folder, prepare, run_backtest
-from engine.app.config import BacktestConfig
-from engine.config import merge, parse, read_yaml
+from agents.ensemble.config import EnsembleConfig
+from engine.app.backtest import Prepared, check_folder, prepare, run_backtest
+from engine.app.config import BacktestConfig, CutsConfig
+from engine.arguments import Files, Moment, given, refuse_unknown, tree_of, with_settings
+from engine.config import Config, merge, parse
 from engine.errors import UsageError
-from engine.report.html import write_report
+from engine.results.agents import AgentLike, agent_given
+from engine.results.backtest import BacktestResult
 from feeds.memory import MemorySource
 from feeds.quarantine import Quarantine
 from feeds.reading.frames import ACCEPTED, frame_files, is_frame
 from feeds.replay import ReplayConfig
+from portfolio.config import Execution, Limits, SizingConfig, Slippage
+
+__all__ = ["BacktestResult", "backtest", "load"]
 
 FRAME_SYMBOL = "X"  # what the bars of a frame are called if nothing says
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
-
-
-class BacktestResult:
-    """What a backtest came to. Tables: ledger, fills, orders, trades, decisions, sessions, chart."""
-
-    def __init__(self, run: BacktestRun) -> None:
-        self._run = run
-
-    @property
-    def folder(self) -> Path | None:
-        """The run folder, if one was asked for."""
-        return self._run.folder
-
-    @property
-    def metrics(self) -> dict[str, float | int | str | None]:
-        """Every metric by name; None where it is not defined."""
-        return dict(self._run.metrics)
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """What decides the result, and the ledger's hash."""
-        return dict(self._run.manifest)
-
-    @property
-    def ledger_sha256(self) -> str:
-        """Hash of every fill and every ledger row."""
-        return str(self._run.manifest["ledger_sha256"])
-
-    @property
-    def seconds(self) -> float:
-        """Time of the loop, without reading and recording."""
-        return self._run.timings.loop
-
-    @cached_property
-    def _frames(self) -> dict[str, pl.DataFrame]:
-        return self._run.recorder.frames()
-
-    def polars(self, table: str) -> pl.DataFrame:
-        """One table as a polars frame.
-
-        Raises:
-            UsageError: If there is no such table.
-        """
-        if table not in self._frames:
-            raise UsageError(f"no table {table!r}", expected=", ".join(self._frames))
-        return self._frames[table]
-
-    def pandas(self, table: str) -> pd.DataFrame:
-        """One table as a pandas frame, indexed by time where it has one row a time."""
-        frame = self.polars(table).to_pandas()
-        return frame.set_index("ts_event") if table in {"ledger", "chart"} else frame
-
-    @property
-    def equity(self) -> pd.Series[float]:
-        """Equity after each row, account currency, indexed by close time UTC."""
-        return self.pandas("ledger")["equity"]
-
-    def plot(self) -> Any:
-        """Equity and drawdown as a plotly Figure."""
-        import plotly.graph_objects as go
-        from plotly.subplots import make_subplots
-
-        equity = self.equity
-        figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.04)
-        figure.add_trace(go.Scatter(x=equity.index, y=equity, name="equity"), row=1, col=1)
-        drawdown = equity / equity.cummax() - 1.0
-        figure.add_trace(go.Scatter(x=equity.index, y=drawdown, name="drawdown", fill="tozeroy"), row=2, col=1)
-        return figure.update_layout(title=str(self.manifest["agent"]), hovermode="x unified")
-
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write report.html for a run with a folder, and copy it to `path` if one is given.
-
-        Raises:
-            UsageError: If the run kept no folder; pass `out=` to `backtest`.
-        """
-        if self.folder is None:
-            raise UsageError("this run kept no folder", hint="call backtest(..., out='runs/name')")
-        written = write_report(self.folder)
-        if path is None:
-            return written
-        copied = Path(path)
-        copied.write_bytes(written.read_bytes())
-        return copied
-
-    def __repr__(self) -> str:
-        shown = ("total_return", "sharpe", "max_drawdown", "trades", "final_equity")
-        return "BacktestResult(" + ", ".join(f"{name}={self.metrics.get(name)}" for name in shown) + ")"
+_INNER: dict[str, type[Config]] = {"limits": Limits, "execution": Execution, "sizing": SizingConfig}
+NESTED = {name: f"{key}={{{name!r}: ...}}" for key, model in _INNER.items() for name in model.model_fields}
+"""Keys that lie inside of another argument."""
 
 
 def backtest(
     data: Any = None,
     instrument: str | Mapping[str, str] | None = None,
-    agent: str | Agent | None = None,
+    agent: AgentLike = None,
     *,
-    config: str | Path | Sequence[str | Path] = (),
+    params: Mapping[str, Any] | None = None,
+    config: Files = (),
     out: str | Path | None = None,
-    **settings: Any,
+    initial_capital: float | None = None,
+    currency: str | None = None,
+    fee: float | None = None,
+    slippage: Slippage | Mapping[str, float] | None = None,
+    sizing: SizingConfig | Mapping[str, Any] | None = None,
+    limits: Limits | Mapping[str, float | None] | None = None,
+    execution: Execution | Mapping[str, Any] | None = None,
+    start: Moment = None,
+    end: Moment = None,
+    timeframe: str | None = None,
+    labels: Literal["open", "close", "auto"] | None = None,
+    timezone: str | None = None,
+    strict: bool | None = None,
+    replay: ReplayConfig | Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    cuts: CutsConfig | Mapping[str, Any] | None = None,
+    ensemble: EnsembleConfig | Mapping[str, Any] | None = None,
+    block: int | None = None,
+    speed: str | float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **unknown: Any,
 ) -> BacktestResult:
     """Backtest an agent on bars.
 
@@ -132,37 +70,85 @@ def backtest(
         data: A file, several files, a frame (pandas, polars, Arrow, a mapping of arrays; read and checked like a
             file), a mapping from symbol to frame, or a BarSource; by default what the configuration names.
         instrument: Name, YAML file, or a mapping from symbol to either; by default the configuration's, else GENERIC.
-        agent: A specification as on the command line, or an agent object, which is copied, so that every run starts
-            from the object as it is; by default the configuration's, else sma_cross:fast=10,slow=30.
-        config: YAML files, later ones over earlier ones.
+        agent: A specification as on the command line, a class, a class with its parameters `(Cls, {"length": 30})`, or
+            an object, which is copied, so that every run starts from the object as it is; by default the
+            configuration's, else sma_cross:fast=10,slow=30.
+        params: Parameters of the agent, where it is a specification or a class.
+        config: YAML files, later ones over earlier ones; arguments count more.
         out: Run folder; by default everything stays in memory.
-        **settings: Keys of BacktestConfig, for example `initial_capital=50_000`, `limits={"max_drawdown": 0.2}`,
-            `replay={"labels": "close"}` (of ReplayConfig: how files and frames are read).
+        initial_capital: Account currency; 100,000 by default.
+        currency: Of the account; USD by default.
+        fee: Commission as a fraction of notional per fill, in place of the instrument's fees.
+        slippage: Of market and stop fills: `{"ticks": 1}`, `{"bps": 2}`, `{"range": 0.1}`, which add up.
+        sizing: What one unit of an agent's wanted position is worth: `{"mode": "fixed", "value": 2}` contracts,
+            `equity_fraction` of equity, or a yearly `volatility_target`.
+        limits: Hard limits: `max_position` (contracts), `max_leverage`, `max_daily_loss`, `max_drawdown` (fractions).
+        execution: How orders meet the market: `limit_fill`, `participation`, `max_open_orders`.
+        start: First moment wanted, a date or a time.
+        end: Last moment wanted; a date alone means its end.
+        timeframe: Length of bars to make while reading, such as "5min".
+        labels: What bar times mean; found out and reported by default.
+        timezone: IANA name, of times without an offset; UTC by default.
+        strict: Stop at the first bad row instead of putting it aside.
+        replay: Further keys of how files and frames are read.
+        seed: For agents that draw random numbers; 42 by default.
+        cuts: Where models may change: `{"every_bars": 1000}`.
+        ensemble: How three agents decide together, if the agent is an ensemble.
+        block: Rows per block; any number gives the same result.
+        speed: "max", "realtime" or a factor.
+        settings: Values at dotted keys, as `--set` takes them: `{"execution.limit_fill": "through"}`.
+        **unknown: Refused, with the right name.
 
     Raises:
+        UsageError: If an argument does not exist or cannot be.
         GrandModelError: Whatever is wrong with data or configuration.
     """
-    files = [config] if isinstance(config, str | Path) else list(config)
-    tree: dict[str, Any] = {}
-    for file in files:
-        tree = merge(tree, read_yaml(Path(file)))
-    if isinstance(agent, type):
-        raise UsageError("the agent is a class", expected="an object of it", found=agent.__name__)
-    given = None if agent is None or isinstance(agent, str) else copy.deepcopy(agent)
+    refuse_unknown("backtest", unknown, _KNOWN, NESTED)
     names = [str(name) for name in _paths(data)]
-    chosen: dict[str, Any] = {
-        "instrument": dict(instrument) if isinstance(instrument, Mapping) else instrument,
-        "agent": type(given).__name__ if given is not None else agent,
-        "data": names or None,
-    }
-    tree = merge(tree, {**settings, **{key: value for key, value in chosen.items() if value is not None}})
-    validated = parse(BacktestConfig, tree, where="backtest()")
+    chosen = given(
+        {
+            "instrument": instrument,
+            "data": names or None,
+            "initial_capital": initial_capital,
+            "currency": currency,
+            "fee": fee,
+            "sizing": sizing,
+            "limits": limits,
+            "execution": execution,
+            "replay": replay,
+            "seed": seed,
+            "cuts": cuts,
+            "ensemble": ensemble,
+            "block": block,
+            "speed": speed,
+        }
+    )
+    reading: dict[str, Any] = {"start": start, "end": end, "timeframe": timeframe}
+    reading |= {"labels": labels, "timezone": timezone, "strict": strict}
+    chosen = merge(chosen, given({"execution": given({"slippage": slippage}), "replay": given(reading)}))
+    specification, build = agent_given(agent, params)
+    tree = merge(tree_of(config), merge(chosen, given({"agent": specification})))
+    validated = parse(BacktestConfig, with_settings(tree, settings), where="backtest()")
     folder = Path(out) if out is not None else None
     if folder is not None:
         check_folder(folder)
     quarantine = Quarantine(folder / "quarantine.jsonl" if folder else None, validated.replay.strict)
     prepared = _prepared(validated, None if names else data, quarantine)
-    return BacktestResult(run_backtest(validated, folder, prepared=prepared, agent=given))
+    made = None if build is None else build(validated.seed)
+    return BacktestResult.of(run_backtest(validated, folder, prepared=prepared, agent=made))
+
+
+_KNOWN = tuple(name for name in inspect.signature(backtest).parameters if name != "unknown")
+
+
+def load(folder: str | Path) -> BacktestResult:
+    """A finished run as a result, from its folder.
+
+    Raises:
+        UsageError: If the folder is not that of a run.
+        DataError: If one of its files is damaged.
+    """
+    return BacktestResult.load(folder)
 
 
 def _paths(data: Any) -> list[str | Path]:

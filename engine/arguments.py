@@ -1,0 +1,125 @@
+"""The keyword arguments of the Python calls: typed, put into a configuration's tree, and answered when wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.config import Config, Tree, merge, read_yaml
+from engine.errors import UsageError
+
+Moment = str | date | datetime | None
+Files = str | Path | Sequence[str | Path]
+
+OTHER_NAMES = {
+    "cash": "initial_capital",
+    "init_cash": "initial_capital",
+    "initial_cash": "initial_capital",
+    "starting_cash": "initial_capital",
+    "capital": "initial_capital",
+    "capital_base": "initial_capital",
+    "balance": "initial_capital",
+    "dry_run_wallet": "initial_capital",
+    "commission": "fee",
+    "commissions": "fee",
+    "fees": "fee",
+    "strategy": "agent",
+    "strategies": "agent",
+    "model": "agent",
+    "strategy_params": "params",
+    "parameters": "params",
+    "kwargs": "params",
+    "freq": "timeframe",
+    "interval": "timeframe",
+    "bar": "timeframe",
+    "from_date": "start",
+    "fromdate": "start",
+    "start_date": "start",
+    "to_date": "end",
+    "todate": "end",
+    "end_date": "end",
+    "timerange": "start, end",
+    "tz": "timezone",
+    "symbol": "instrument",
+    "ticker": "instrument",
+    "df": "data",
+    "bars": "data",
+    "dataframe": "data",
+    "random_state": "seed",
+    "output": "out",
+    "folder": "out",
+    "leverage": "limits={'max_leverage': ...}",
+    "margin": "limits={'max_leverage': 1 / margin}; margin itself is a matter of the instrument's file",
+    "spread": "slippage={'bps': ...} (half the spread on each side)",
+    "size": "sizing={'mode': 'fixed', 'value': ...}",
+    "stake_amount": "sizing={'mode': 'fixed', 'value': ...}",
+    "trade_on_close": "nothing: an order fills at the open of the next bar at the earliest",
+    "exclusive_orders": "context.target(...), which asks for a position",
+    "sl_stop": "context.buy(..., stop_distance=...) in the strategy",
+    "tp_stop": "context.buy(..., target_distance=...) in the strategy",
+}
+"""What other programs call an argument, and what it is called here."""
+
+
+def refuse_unknown(call: str, unknown: Iterable[str], known: Iterable[str], nested: Mapping[str, str]) -> None:
+    """Name the right argument for each one that does not exist.
+
+    Args:
+        call: Name of the function, for the message.
+        unknown: Arguments that it does not take.
+        known: Arguments that it takes.
+        nested: Keys that lie inside of another argument, and how to give them.
+
+    Raises:
+        UsageError: If there is an unknown argument.
+    """
+    for name in unknown:
+        raise UsageError(
+            f"{call} takes no argument {name!r}",
+            expected=OTHER_NAMES.get(name) or nested.get(name) or _near(name, list(known)),
+            where=f"{call}(..., {name}=...)",
+        )
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return near[0] if near else "one of " + ", ".join(known)
+
+
+def tree_of(files: Files) -> Tree:
+    """YAML files as one tree, later ones over earlier ones."""
+    tree: Tree = {}
+    for file in [files] if isinstance(files, str | Path) else files:
+        tree = merge(tree, read_yaml(Path(file)))
+    return tree
+
+
+def given(values: Mapping[str, Any]) -> Tree:
+    """The arguments that were given, as a tree: those that are not None, as a configuration file would hold them."""
+    return {key: plain(value) for key, value in values.items() if value is not None}
+
+
+def plain(value: Any) -> Any:
+    """A value as a configuration file would hold it."""
+    if isinstance(value, Config):
+        return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, date):  # a datetime is one too
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    return value
+
+
+def with_settings(tree: Tree, settings: Mapping[str, Any] | None) -> Tree:
+    """Put values at dotted keys: `{"execution.limit_fill": "through"}`, last of all."""
+    if not settings:
+        return tree
+    for key, value in settings.items():
+        branch: Any = plain(value)
+        for part in reversed(key.split(".")):
+            branch = {part: branch}
+        tree = merge(tree, branch)
+    return tree

@@ -1,0 +1,77 @@
+"""A result as text and as HTML, with the figures and words of the terminal's summary."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from engine.report.presentation import GROUPS, Row, assumptions, span, title, tone, verdict, warnings, write
+from engine.report.summary import WIDE, render_summary
+
+NARROWEST = 80
+CURVE = (600, 60)
+CURVE_POINTS = 300
+TONES = {"good": "color:#0a7d33", "bad": "color:#c0392b", "": ""}
+
+
+def rendered(renderable: RenderableType) -> str:
+    """What rich would show, as plain text as wide as the terminal, 80 to 120 columns."""
+    width = min(max(shutil.get_terminal_size((NARROWEST, 24)).columns, NARROWEST), WIDE)
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def as_text(metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequence[float]) -> str:
+    """The summary of a run as plain text."""
+    return rendered(render_summary(metrics, manifest, curve))
+
+
+def as_html(metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequence[float]) -> str:
+    """The summary of a run as HTML for a notebook; everything that comes from the run is escaped."""
+    judged = verdict(metrics)
+    parts = [
+        f"<p><b>{escape(title(manifest))}</b><br><small>{escape(span(manifest, metrics))}</small></p>",
+        f"<p><b>{escape(judged[1])}</b></p>" if judged else "",
+        curve_svg(curve),
+        '<div style="display:flex;flex-wrap:wrap;gap:2em">',
+        *(_group(name, rows, metrics) for name, rows in GROUPS),
+        "</div>",
+        *(f"<p>&#9888; {escape(line)}</p>" for line in warnings(manifest, metrics)),
+    ]
+    facts = "; ".join(f"{name}: {value}" for name, value in assumptions(manifest, metrics))
+    return f'<div style="line-height:1.35">{"".join(parts)}<p><small>{escape(facts)}</small></p></div>'
+
+
+def curve_svg(values: Sequence[float]) -> str:
+    """A curve as a small drawing in the colour of the text; empty if there is nothing to show."""
+    if len(values) < 2:
+        return ""
+    width, height = CURVE
+    count = min(CURVE_POINTS, len(values))
+    picked = [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
+    low, high = min(picked), max(picked)
+    scale = (height - 2) / (high - low) if high > low else 0.0
+    points = " ".join(
+        f"{width * i / (count - 1):.1f},{height - 1 - (value - low) * scale:.1f}" for i, value in enumerate(picked)
+    )
+    return (
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" style="max-width:100%">'
+        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>'
+    )
+
+
+def _group(name: str, rows: Sequence[Row], metrics: Mapping[str, Any]) -> str:
+    body = ""
+    for row in rows:
+        if row.short:
+            value = metrics.get(row.key)
+            shown = f'<td style="text-align:right;{TONES[tone(row.key, value)]}">{escape(write(value, row.kind))}</td>'
+            body += f'<tr><td style="text-align:left">{escape(row.label)}</td>{shown}</tr>'
+    return f"<table><thead><tr><th colspan=2>{escape(name)}</th></tr></thead><tbody>{body}</tbody></table>"
