@@ -23,6 +23,7 @@ from feeds.reading.merging import merge, numbered
 from feeds.reading.opening import open_file
 from feeds.reading.part import iso
 from feeds.reading.plan import FilePlan, plan_file, require_symbol, scan_symbols
+from feeds.reading.times import DateOrder
 from feeds.reading.track import Layout, Pass, Track, read_track
 from feeds.reading.window import window
 
@@ -33,6 +34,7 @@ class ReplayConfig(Config):
     Attributes:
         labels: What their times stamp; auto finds out file by file, and reports it.
         timezone: IANA name of the zone of times without an offset, and of `start` and `end`.
+        date_order: Whether 01/02/2024 is 1 February or 2 January; auto finds out from a day after the 12th.
         start: First moment wanted, a date or a time; a bar that opens then is the first.
         end: Last moment wanted; a date alone means its end; a bar that closes then is the last.
         timeframe: Length of bars to make while reading, such as 5min; otherwise they stay as they are.
@@ -42,6 +44,7 @@ class ReplayConfig(Config):
 
     labels: Literal["open", "close", "auto"] = "auto"
     timezone: str = "UTC"
+    date_order: DateOrder = "auto"
     start: str | None = None
     end: str | None = None
     timeframe: str | None = None
@@ -112,7 +115,7 @@ class HistoricalReplay:
         ]
         if not opened:
             raise UsageError("there is nothing to replay", expected="at least one file")
-        plans = tuple(plan_file(file, self.config.timezone) for file in opened)
+        plans = tuple(plan_file(file, self.config.timezone, self.config.date_order) for file in opened)
         self._plans = plans
         self._tracks = _tracks(plans, instruments, symbol, self.config)
         self._symbols = tuple(name for track in self._tracks for name in track.symbols)
@@ -162,6 +165,11 @@ class HistoricalReplay:
         if not whole or len(self._symbols) > 1 or None in hints:
             return None
         return sum(hint for hint in hints if hint is not None)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was found in the files and is worth a line to the user, each with its file."""
+        return tuple(f"{Path(plan.source).name}: {remark}" for plan in self._plans for remark in plan.remarks)
 
     @property
     def format(self) -> str:

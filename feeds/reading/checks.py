@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, Bools, Floats
 from feeds.reading.casting import Array, to_floats
+from feeds.reading.numbers import NumberStyle, plain_numbers
 
 
 class Fault(IntEnum):
@@ -47,16 +48,21 @@ REASONS = {
     Fault.BACKWARDS: "time goes back",
 }
 
+UNKNOWN_VOLUME = -1.0  # what brokers write for midpoints and quotes
+
 Faults = np.ndarray[tuple[int], np.dtype[np.uint8]]
 Columns = dict[str, Floats]
 
 
-def read_numbers(cells: Mapping[str, Array], count: int) -> tuple[Columns, dict[str, Bools]]:
+def read_numbers(
+    cells: Mapping[str, Array], count: int, style: NumberStyle = "plain"
+) -> tuple[Columns, dict[str, Bools]]:
     """Read the columns of a batch.
 
     Args:
-        cells: Arrow column of each of open, high, low, close and perhaps volume.
+        cells: Arrow column of each of open, high, low, close and perhaps volume; a volume of -1 is none.
         count: Rows of the batch.
+        style: How the numbers are written.
 
     Returns:
         open, high, low, close and volume, each of shape (n,), NaN where missing; and, for each column that
@@ -65,11 +71,12 @@ def read_numbers(cells: Mapping[str, Array], count: int) -> tuple[Columns, dict[
     columns: Columns = {}
     unreadable: dict[str, Bools] = {}
     for name, column in cells.items():
-        columns[name], bad = to_floats(column)
+        columns[name], bad = to_floats(plain_numbers(column, style))
         if bad is not None:
             unreadable[name] = bad
     if "volume" not in columns:
         columns["volume"] = np.full(count, np.nan)
+    columns["volume"][columns["volume"] == UNKNOWN_VOLUME] = np.nan
     return {name: columns[name] for name in BAR_COLUMNS}, unreadable
 
 

@@ -48,12 +48,13 @@ _DATES = ("date", "day_date", "dt")
 _CLOCKS = ("time", "hour_minute")
 _INDEX = ("index", "", "__index_level_0__")
 
+_TICK_VOLUMES = ("tick_volume", "tickvol", "tickvolume")
 VALUE_NAMES = {
     "open": ("open", "o", "open_price", "first"),
     "high": ("high", "h", "high_price", "max"),
     "low": ("low", "l", "low_price", "min"),
     "close": ("close", "c", "close_price", "last"),
-    "volume": ("volume", "vol", "v", "tick_volume", "tickvol"),
+    "volume": ("volume", "vol", "v", *_TICK_VOLUMES),
 }
 SYMBOL_NAMES = (
     "symbol",
@@ -82,6 +83,7 @@ class ColumnMap:
         symbol: The symbol column, if there is one.
         labels: What the name of the time column says about the moment that it stamps.
         utc: Whether its name says that times without an offset are UTC.
+        spare_volume: A count of ticks beside the volume, for when that holds nothing.
     """
 
     names: tuple[str, ...]
@@ -90,6 +92,7 @@ class ColumnMap:
     symbol: int | None
     labels: Labels | None
     utc: bool
+    spare_volume: int | None = None
 
     @property
     def by_role(self) -> dict[str, str]:
@@ -118,7 +121,9 @@ def match_columns(names: Sequence[str], where: str, index: int | None = None) ->
         raise _missing(names, where, missing, has_time=bool(time))
     stamp = normalise(names[time[0]])
     labels: Labels | None = "open" if stamp in _OPENING else "close" if stamp in _CLOSING else None
-    return ColumnMap(tuple(names), time, values, finder.first(SYMBOL_NAMES), labels, stamp in _UTC)
+    ticks = finder.first(_TICK_VOLUMES)
+    spare = ticks if ticks != values.get("volume") else None
+    return ColumnMap(tuple(names), time, values, finder.first(SYMBOL_NAMES), labels, stamp in _UTC, spare)
 
 
 class _Finder:

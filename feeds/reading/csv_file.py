@@ -25,7 +25,8 @@ class CsvFile:
     """A CSV file, plain or compressed, with its column names in the first line.
 
     The delimiter (comma, semicolon, tab or bar) is the one that the first line holds most of. A quoted cell may
-    hold the delimiter but no line end. Blank lines are skipped.
+    hold the delimiter but no line end. Blank lines are skipped. The three header lines that yfinance writes for one
+    symbol are read as one. Bytes that are not UTF-8 are replaced.
 
     Raises:
         DataError: If the first line cannot be read.
@@ -37,17 +38,22 @@ class CsvFile:
         self._compression = compression
         self.format = f"CSV ({compression})" if compression else "CSV"
         head = next(self._chunks(), b"")
-        header = head.split(b"\n", 1)[0]
+        lines = head.split(b"\n", 3)
         self.rows_hint = self._estimate(head)
-        self._delimiter = _delimiter(header)
-        self.names = self._names(header)
+        self._delimiter = _delimiter(lines[0])
+        self.names = self._cells(lines[0])
+        self._header_lines = 1
+        if self._from_yfinance(lines):
+            self._header_lines, self.names = 3, (self._cells(lines[2])[0], *self.names[1:])
 
     def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
         """Read the columns at these positions from the start."""
         line = 1
         for number, chunk in enumerate(self._chunks()):
-            body = chunk.split(b"\n", 1)[1] if number == 0 else chunk
-            line += number == 0
+            body = chunk
+            if number == 0:
+                body = chunk.split(b"\n", self._header_lines)[-1]
+                line += self._header_lines
             if body:
                 yield self._parse(body, line, columns)
             line += body.count(b"\n")
@@ -58,7 +64,30 @@ class CsvFile:
             return max(rows, 0)
         return None if self._compression else round(self.path.stat().st_size / len(head) * rows)
 
-    def _names(self, header: bytes) -> tuple[str, ...]:
+    def _from_yfinance(self, lines: Sequence[bytes]) -> bool:
+        """Whether three lines name the columns: Price, Close, ...; Ticker, ABC, ...; Date.
+
+        Raises:
+            DataError: If they are those of several symbols.
+        """
+        if self.names[0].strip().casefold() != "price" or len(lines) < 4:
+            return False
+        tickers = self._cells(lines[1])
+        if tickers[0].strip().casefold() != "ticker":
+            return False
+        symbols = list(dict.fromkeys(filter(None, tickers[1:])))
+        if len(symbols) != 1:
+            raise DataError(
+                "the file holds several symbols side by side below three header lines",
+                where=self.source,
+                expected="one symbol, or a column of symbols",
+                found=", ".join(symbols[:5]),
+                hint="write one file for each symbol, or pass the frame itself from Python",
+            )
+        self.symbol = symbols[0]
+        return True
+
+    def _cells(self, header: bytes) -> tuple[str, ...]:
         if header[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in header:
             raise DataError(
                 "the file is not text in UTF-8",
@@ -111,6 +140,7 @@ class CsvFile:
 
     def _parse(self, body: bytes, first_line: int, columns: Sequence[int]) -> Batch:
         invalid: list[Any] = []
+        body = _utf8(body)
 
         def skip(row: Any) -> str:
             invalid.append(row)
@@ -160,6 +190,17 @@ def _convert(columns: tuple[int, ...]) -> Any:
         strings_can_be_null=True,
         check_utf8=False,
     )
+
+
+def _utf8(body: bytes) -> bytes:
+    """The text with a replacement character for each byte that is not UTF-8, which Arrow stumbles over."""
+    if body.isascii():
+        return body
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return body.decode("utf-8", errors="replace").encode()
+    return body
 
 
 def _delimiter(header: bytes) -> str:

@@ -47,14 +47,15 @@ def bar_width(times: Ints, codes: Ints, where: str) -> int:
         DataError: If no symbol has two different times.
     """
     by_symbol = np.argsort(codes, kind="stable")
-    steps = np.diff(times[by_symbol])
-    steps = steps[(np.diff(codes[by_symbol]) == 0) & (steps > 0)]
+    steps = np.diff(times[by_symbol])[np.diff(codes[by_symbol]) == 0]
+    steps = steps[steps > 0]
     if not len(steps):
+        alike = len(times) > 1 and bool((times == times[0]).all())
         raise DataError(
             "cannot tell how long the bars are",
             where=where,
             expected="at least two bars of a symbol, in order of time",
-            found=f"rows with a readable time: {len(times)}",
+            found=f"{len(times)} times, all the same" if alike else f"{len(times)} rows with a readable time",
             hint="say how long they are: --set replay.bar_width=1min (bar_width in ReplayConfig)",
         )
     widths, counts = np.unique(steps, return_counts=True)
@@ -107,6 +108,8 @@ def decide_file(
         plan: The file.
         instruments: By symbol; of a file without a symbol column, that of its one symbol.
     """
+    if told == "auto" and plan.closing is not None and plan.columns.labels is None:
+        return LabelDecision("close", f"close times, because {plan.closing}")
     if not plan.head_symbols:
         return decide(told, plan.columns, plan.head_times, next(iter(instruments.values())))
     found = [

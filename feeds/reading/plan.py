@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from engine.blocks import Bools, Ints
 from engine.errors import DataError, UsageError
-from feeds.reading.casting import Array, is_number, is_text, plain, to_ints, trimmed, valid_mask
+from feeds.reading.casting import Array, is_number, is_text, plain, to_floats, to_ints, trimmed, valid_mask
 from feeds.reading.columns import ColumnMap, match_columns
 from feeds.reading.files import BarFile, Batch
+from feeds.reading.instants import LastInstant, settle_instants, to_whole
+from feeds.reading.numbers import NumberStyle, settle_numbers
 from feeds.reading.ordering import NEVER
-from feeds.reading.times import TimeReader, settle
+from feeds.reading.reversing import ReversedFile, runs_backwards
+from feeds.reading.times import DateOrder, TimeReader, settle, unreadable_times
 from feeds.reading.zones import LocalClock
 
 HEAD_ROWS = 20_000
@@ -36,6 +39,10 @@ class FilePlan:
         head_times: Labels of the readable rows of its head, nanoseconds UTC, shape (n,).
         head_codes: Number of each such row's symbol, in order of appearance, shape (n,).
         head_symbols: The symbols in that order; empty without a symbol column.
+        numbers: How its numbers are written.
+        instants: Whether its labels fall on the last instant of a bar, which is taken for the end of it.
+        closing: What in the times themselves shows that they are close times; None if nothing does.
+        remarks: What was found and is worth a line to the user.
     """
 
     file: BarFile
@@ -45,6 +52,10 @@ class FilePlan:
     head_times: Ints
     head_codes: Ints
     head_symbols: tuple[str, ...]
+    numbers: NumberStyle = "plain"
+    instants: LastInstant = ""
+    closing: str | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -58,34 +69,72 @@ class FilePlan:
 
     def stamps(self, batch: Batch, clock: LocalClock, codes: Ints | None) -> tuple[Ints, Bools]:
         """Labels of a batch, nanoseconds UTC, and which are good, both of shape (n,)."""
-        return self.times.read([batch.columns[at] for at in self.columns.time], clock, codes)
+        stamps, good = self.times.read([batch.columns[at] for at in self.columns.time], clock, codes)
+        return to_whole(stamps, self.instants), good
 
 
-def plan_file(file: BarFile, zone: str) -> FilePlan:
+def plan_file(file: BarFile, zone: str, order: DateOrder = "auto") -> FilePlan:
     """Look at the head of a file.
 
     Args:
         file: An open file or a frame.
         zone: IANA name of the zone of times without an offset, unless the name of the column says UTC.
+        order: Whether 01/02/2024 is in January or in February, if the dates do not tell.
 
     Raises:
         DataError: If it is damaged, lacks a column, or none of its times can be read.
     """
     columns = match_columns(file.names, file.source, file.time)
     zone = "UTC" if columns.utc else zone
-    used = [*columns.time, *columns.values.values(), *([] if columns.symbol is None else [columns.symbol])]
+    spare = [] if columns.spare_volume is None else [columns.spare_volume]
+    used = [*columns.time, *columns.values.values(), *([] if columns.symbol is None else [columns.symbol]), *spare]
     head = _head(file, used)
+    columns, volume = _choose_volume(head, columns)
     _check_types(head[0], columns, file.source)
-    labels = [pa.concat_arrays([_text_or_plain(batch.columns[at]) for batch in head]) for at in columns.time]
-    name = columns.by_role["timestamp"]
-    times = settle(labels, f"{file.source}, column {name!r}")
-    codes = np.zeros(len(labels[0]), np.int64)
-    known: dict[str, int] = {}
+    numbers = settle_numbers([_joined(head, at) for at in columns.values.values()], file.source)
+    codes, known = np.zeros(sum(len(batch.lines) for batch in head), np.int64), dict[str, int]()
     if columns.symbol is not None:
         codes = np.concatenate([symbol_codes(batch.columns[columns.symbol], known, grow=True) for batch in head])
+    labels = [_joined(head, at) for at in columns.time]
+    where = f"{file.source}, column {columns.by_role['timestamp']!r}"
+    times = settle(labels, where, order)
     stamps, good = times.read(labels, LocalClock(zone), codes)
+    if not good.any():
+        raise unreadable_times(trimmed(labels[0]).drop_null(), where)
     good &= codes != NO_SYMBOL
-    return FilePlan(file, columns, times, zone, stamps[good], codes[good], tuple(known))
+    remarks = [*volume, *([] if numbers == "plain" else [f"numbers are written with a {numbers}"])]
+    if runs_backwards(stamps[good], codes[good]):
+        file, codes = ReversedFile(file), codes[::-1]
+        stamps, good = times.read([column.take(_backwards(column)) for column in labels], LocalClock(zone), codes)
+        good &= codes != NO_SYMBOL
+        remarks.append("it runs from the newest bar to the oldest, and is read in reverse")
+    instants = settle_instants(stamps[good])
+    closing = "they name the last instant of a bar" if instants else None
+    closing = "midnight is written 24:00" if times.has_midnight(labels) else closing
+    stamps = to_whole(stamps[good], instants)
+    return FilePlan(
+        file, columns, times, zone, stamps, codes[good], tuple(known), numbers, instants, closing, tuple(remarks)
+    )
+
+
+def _joined(head: Sequence[Batch], at: int) -> Array:
+    return pa.concat_arrays([_text_or_plain(batch.columns[at]) for batch in head])
+
+
+def _backwards(column: Array) -> Array:
+    return pa.array(np.arange(len(column) - 1, -1, -1))
+
+
+def _choose_volume(head: Sequence[Batch], columns: ColumnMap) -> tuple[ColumnMap, list[str]]:
+    """The count of ticks in place of a volume that is nothing but zeros, as MetaTrader writes it for spot markets."""
+    if columns.spare_volume is None:
+        return columns, []
+    volume, ticks = (to_floats(_joined(head, at))[0] for at in (columns.values["volume"], columns.spare_volume))
+    if np.nan_to_num(volume).any() or not np.nan_to_num(ticks).any():
+        return columns, []
+    chosen = replace(columns, values={**columns.values, "volume": columns.spare_volume})
+    zeros, used = columns.by_role["volume"], chosen.by_role["volume"]
+    return chosen, [f"the volume is that of {used}, because {zeros} is nothing but zeros"]
 
 
 def symbol_codes(column: Array, known: dict[str, int], *, grow: bool = False) -> Ints:

@@ -1,8 +1,8 @@
 """The time column of a file into nanoseconds UTC, whatever its form.
 
 Stamps may be Arrow timestamps and dates, epochs in seconds to nanoseconds, ISO 8601 text with or without an offset,
-`20240131 235900`, `2024.01.31 23:59`, `31.01.2024 23:59`, or a date and a time of day in columns of their own. The
-form is settled once, from the head of the file, so that it cannot depend on how the rest is cut.
+`20240131 235900`, `2024.01.31 23:59`, `31.01.2024 23:59`, `01/31/2024 11:59 PM`, or a date and a time of day in columns
+of their own. The form is settled once, from the head of the file, so that it cannot depend on how the rest is cut.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ import pyarrow.compute as pc
 from engine.blocks import Bools, Ints
 from engine.errors import DataError
 from feeds.reading.casting import Array, is_number, is_text, plain, to_floats, trimmed
-from feeds.reading.stamps import STYLES, UNITS, plausible, read_epochs, read_texts, read_timestamps
+from feeds.reading.stamps import UNITS, epoch_scales, read_epochs, read_timestamps
+from feeds.reading.texts import DAY_FIRST, MONTH_FIRST, STYLES, read_texts, slash_order
 from feeds.reading.zones import LocalClock
 
 READABLE = "2024-01-31 23:59:00, with an offset or without, or an epoch in seconds, ms, us or ns"
 _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _EPOCH = r"^\d{9,19}(?:\.\d*)?$"
 _SAMPLE = 2000
+DateOrder = Literal["auto", "day_first", "month_first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,24 @@ class TimeReader:
         kind: Arrow timestamps or dates, epochs, or text.
         form: The unit of an epoch or the style of a text.
         digits: How many digits a time of day in a column of its own has, where it is written in digits alone.
+        others: Further units of epochs in the head of the file.
     """
 
     kind: Literal["timestamp", "epoch", "text"]
     form: str
     digits: int = 6
+    others: tuple[str, ...] = ()
 
     @property
     def described(self) -> str:
-        """The form, for people."""
-        return f"epoch {_UNIT_NAMES[self.form]}" if self.kind == "epoch" else self.form
+        """The form, for messages."""
+        if self.kind != "epoch":
+            return self.form
+        return f"epoch {' and '.join(_UNIT_NAMES[unit] for unit in (self.form, *self.others))}"
+
+    def has_midnight(self, columns: Sequence[Array]) -> bool:
+        """Whether some text names midnight as the 24:00 of the day before, which no opening time does."""
+        return self.kind == "text" and _matches(_cells(columns, self.digits), r"[T ]24:?00") > 0
 
     def read(self, columns: Sequence[Array], clock: LocalClock, codes: Ints | None) -> tuple[Ints, Bools]:
         """Read one batch.
@@ -77,15 +87,16 @@ class TimeReader:
         return stamps, good
 
 
-def settle(columns: Sequence[Array], where: str) -> TimeReader:
+def settle(columns: Sequence[Array], where: str, order: DateOrder = "auto") -> TimeReader:
     """Find the form of a time column from the head of its file.
 
     Args:
         columns: The time column; or the date column and the time-of-day column.
         where: File and column, for the message.
+        order: What 01/02/2024 means; auto finds out from dates that can be read in one way only.
 
     Raises:
-        DataError: If none of the cells can be read.
+        DataError: If none of the cells can be read, or nothing tells the day from the month.
     """
     digits = _digits(columns[1]) if len(columns) > 1 else 6
     head = _cells(columns, digits)
@@ -98,30 +109,68 @@ def settle(columns: Sequence[Array], where: str) -> TimeReader:
     votes = {style: _matches(text, pattern) for style, (pattern, _) in STYLES.items()}
     style = max(votes, key=lambda name: votes[name])
     if votes[style] and votes[style] >= _matches(text, _EPOCH):
+        if style in {DAY_FIRST, MONTH_FIRST}:
+            style = _settle_order(trimmed(whole).drop_null(), where, order)
         return TimeReader("text", style, digits)
-    unit = _epoch_unit(text)
-    if unit is None:
-        first = repr(text[0].as_py()) if len(text) else "nothing but empty cells"
-        raise DataError(
-            "the time column cannot be read",
-            where=where,
-            expected=READABLE,
-            found=first,
-            hint="write dates as year-month-day; 01/02/2024 may be January or February" if "/" in first else None,
-        )
-    return TimeReader("epoch", unit)
+    units = _epoch_units(text)
+    if not units:
+        raise unreadable_times(text, where)
+    return TimeReader("epoch", units[0], digits, units[1:])
+
+
+def unreadable_times(text: Array, where: str) -> DataError:
+    """The error for a time column of which no cell can be read.
+
+    Args:
+        text: Some of its cells, none of them empty.
+        where: File and column.
+    """
+    first = str(text[0].as_py()) if len(text) else None
+    return DataError(
+        "the time column cannot be read",
+        where=where,
+        expected=READABLE,
+        found="nothing but empty cells" if first is None else repr(first),
+        hint=None if first is None else _hint(first),
+    )
+
+
+def _hint(cell: str) -> str | None:
+    number = re.fullmatch(r"(\d{1,8})(?:\.\d*)?", cell)
+    if number and 20_000 <= int(number[1]) <= 80_000:
+        return "these look like day numbers of a spreadsheet; format the column as a date before saving"
+    if number:
+        return "the numbers are too small for an epoch; name the column that holds the times, and rename this one"
+    if re.match(r"\d{1,2}:\d\d", cell):
+        return "a time of day needs a date beside it: a column called date"
+    return "write dates as year-month-day" if re.search(r"\d", cell) else None
+
+
+def _settle_order(text: Array, where: str, order: DateOrder) -> str:
+    if order != "auto":
+        return DAY_FIRST if order == "day_first" else MONTH_FIRST
+    day, month = slash_order(text)
+    if day != month:
+        return DAY_FIRST if day else MONTH_FIRST
+    raise DataError(
+        "some dates can only be day first, others only month first" if day else "cannot tell the day from the month",
+        where=where,
+        expected="dates in one order" if day else "year-month-day, or a date with a day after the 12th",
+        found=repr(str(text[0].as_py())),
+        hint="--set replay.date_order=day_first or month_first (date_order in ReplayConfig)",
+    )
 
 
 def _matches(text: Array, pattern: str) -> int:
     return int(pc.sum(pc.match_substring_regex(text, pattern)).as_py() or 0)
 
 
-def _epoch_unit(text: Array) -> str | None:
-    """The unit in which most cells are a moment from 1973 to 2261; the ranges of the four do not overlap."""
+def _epoch_units(text: Array) -> tuple[str, ...]:
+    """The units in which cells are a moment from 1973 to 2261, the most frequent first; their ranges do not overlap."""
     values, _ = to_floats(text)
-    within = {unit: np.count_nonzero(plausible(values / (1e9 / scale))) for unit, scale in UNITS.items()}
-    best = max(within, key=lambda unit: within[unit])
-    return best if within[best] else None
+    scales = epoch_scales(values).tolist()
+    counts = {unit: scales.count(scale) for unit, scale in UNITS.items() if scale in scales}
+    return tuple(sorted(counts, key=lambda unit: -counts[unit]))
 
 
 def _cells(columns: Sequence[Array], digits: int) -> Array:

@@ -155,7 +155,7 @@ class _Reader:
 def _judge(part: Part) -> tuple[Columns, dict[str, Bools], Faults]:
     """Numbers of the rows, the cells that are none, and the fault of each row by itself."""
     cells = {name: part.batch.columns[at] for name, at in part.plan.columns.values.items()}
-    columns, unreadable = read_numbers(cells, len(part.batch.lines))
+    columns, unreadable = read_numbers(cells, len(part.batch.lines), part.plan.numbers)
     found = check_bars(columns, unreadable)
     faults = np.zeros(len(part.batch.lines), np.uint8) if found is None else found
     if part.codes is not None:

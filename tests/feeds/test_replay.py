@@ -558,7 +558,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "only short lines": ("X.csv", f"{HEADER}\n1,2\n3,4\n".encode(), "the file holds no rows"),
     "old line ends": ("X.csv", "\r".join([HEADER, *good_lines(5)]).encode(), "the lines have no end"),
     "no line ends": ("X.csv", b"x" * (1 << 24) + b"xx", "the lines have no end"),
-    "month first": ("X.csv", b"Date,open,high,low,close\n01/31/2024,1,1,1,1\n", "the time column cannot be read"),
+    "day or month": ("X.csv", b"Date,open,high,low,close\n01/02/2024,1,1,1,1\n", "cannot tell the day from"),
     "not gzip": ("X.csv.gz", b"timestamp,open\n", "the file is damaged"),
     "not parquet": ("X.parquet", b"PAR1 nothing of the kind", "the file is damaged"),
     "not arrow": ("X.feather", b"ARROW1 nothing of the kind", "the file is damaged"),

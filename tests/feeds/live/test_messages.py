@@ -20,7 +20,7 @@ from feeds.live import checks
 from feeds.live.checks import REASONS, Refused, check_bar, clock_text, read_time
 from feeds.live.messages import Bar, Element, Quote, Trade, _format, _one_by_one, decode, encode_bars, encode_element
 from feeds.live.source import Record
-from feeds.reading import stamps
+from feeds.reading import stamps, texts
 from feeds.reading.checks import check_bars
 
 NS = 1_700_000_000_000_000_000
@@ -343,7 +343,7 @@ def test_what_is_no_time(stamp: int | str) -> None:
 def test_text_reads_as_numpy_writes_it_and_as_files_are_read(time_ns: int) -> None:
     text = str(np.datetime64(time_ns, "ns"))
     assert read_time(text) == read_time(f"{text}Z") == time_ns
-    assert stamps.read_texts(pa.array([f"{text}Z"]), "ISO 8601 text")[0].tolist() == [time_ns]
+    assert texts.read_texts(pa.array([f"{text}Z"]), "ISO 8601 text")[0].tolist() == [time_ns]
 
 
 def test_epochs_are_told_apart_as_in_files() -> None:

@@ -113,9 +113,12 @@ def test_offsets_and_local_times_may_be_mixed() -> None:
     assert [stamp // 3_600_000_000_000 % 24 for stamp in stamps] == [17, 12, 17]
 
 
-def test_an_epoch_of_another_unit_is_bad() -> None:
-    _, good = read([1_704_067_200, 1_704_067_260, 1_704_067_320_000, 7])
-    assert good == [True, True, False, False]
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_the_size_of_each_epoch_tells_its_unit(kind: type) -> None:
+    second, scales = 1_704_067_200, [1, 1, 10**3, 10**6, 10**9]
+    stamps, good = read([*(kind(second * scale) for scale in scales), kind(7)])
+    assert good == [True] * 5 + [False]
+    assert stamps[:5] == [second * 10**9] * 5
 
 
 @pytest.mark.parametrize(
