@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agents.base import Ready
-from agents.context.context import Context
+from agents.context.context import HISTORY_ROWS, Context
 from agents.context.views import Bar, Position, WorkingOrder
 from engine.blocks import BarBlock
 from engine.errors import GrandModelError, UsageError
 from engine.instruments import Instrument
+from engine.packing import pack, unpack
 from engine.simulator import Simulator
 from engine.step import StepBlock
 from engine.timeframe import MINUTE_NS
@@ -21,11 +22,17 @@ __all__ = ["Bar", "Context", "Position", "Strategy", "WorkingOrder", "last_place
 
 
 class Strategy(Ready, ABC):
-    """Base class of a user's own strategy: override `on_bar`, and `on_start` if there is something to prepare."""
+    """Base class of a user's own strategy: override `on_bar`, and `on_start` if there is something to prepare.
+
+    Attributes:
+        history_rows: Rows that `context.history` and indicators can look back at.
+    """
+
+    history_rows: int = HISTORY_ROWS
 
     def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
         """Learn what is traded, and start."""
-        self._context = Context(symbols, instruments)
+        self._context = Context(symbols, instruments, timeframe_ns, self.history_rows)
         self.on_start(self._context)
 
     def on_start(self, context: Context) -> None:
@@ -34,6 +41,21 @@ class Strategy(Ready, ABC):
     @abstractmethod
     def on_bar(self, context: Context) -> None:
         """Called after every row, when its bars are known and marked."""
+
+    def saved_state(self) -> bytes | None:
+        """What `snapshot` gives, and history and indicators; None if either cannot be saved."""
+        own, context = self.snapshot(), self._context.snapshot()
+        return None if own is None or context is None else pack({"own": own, "context": context})
+
+    def resume_from(self, state: bytes) -> None:
+        """Continue from what `saved_state` gave; `restore` gets what `snapshot` gave.
+
+        Raises:
+            DataError: If it is not one of a strategy made alike.
+        """
+        parts = unpack(state, ("own", "context"))
+        self._context.restore(parts["context"])
+        self.restore(parts["own"])
 
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
         """Advance row by row and let `on_bar` decide after each."""

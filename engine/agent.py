@@ -9,7 +9,7 @@ run inside the scan (agents.base.CompiledStrategy); strategies in plain Python a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from engine.blocks import BarBlock
 from engine.instruments import Instrument
@@ -53,3 +53,37 @@ class Agent(Protocol):
             DataError: If the snapshot is not one of an agent made alike: class, parameters, symbols, models.
         """
         ...
+
+
+@runtime_checkable
+class KeepsMore(Protocol):
+    """An agent whose base class carries state besides what the user's `snapshot` knows of."""
+
+    def saved_state(self) -> bytes | None:
+        """All of its state; None if it cannot be saved."""
+        ...
+
+    def resume_from(self, state: bytes) -> None:
+        """Continue from `saved_state`; called after `bind`.
+
+        Raises:
+            DataError: If the state is not one of an agent made alike.
+        """
+        ...
+
+
+def saved_state(agent: Agent) -> bytes | None:
+    """All that an agent carries from block to block; None if it cannot be saved."""
+    return agent.saved_state() if isinstance(agent, KeepsMore) else agent.snapshot()
+
+
+def resume_from(agent: Agent, state: bytes) -> None:
+    """Let an agent that was bound continue from `saved_state`.
+
+    Raises:
+        DataError: If the state is not one of an agent made alike.
+    """
+    if isinstance(agent, KeepsMore):
+        agent.resume_from(state)
+    else:
+        agent.restore(state)

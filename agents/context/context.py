@@ -1,21 +1,125 @@
-"""The one object that a strategy is given: market, account, orders and plots."""
+"""The one object that a strategy is given: market, account, orders, history, indicators and plots."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.context.indicator import Indicator
 from agents.context.orders import Trading
 from agents.context.plots import PlotPad
+from agents.context.stream import Column, Cursor, Stream, keys_from
+from agents.context.timeframe import Timeframe, TimeframeView
+from engine.blocks import BarBlock, Floats
+from engine.errors import DataError
 from engine.instruments import Instrument
+from engine.packing import pack, unpack
+from engine.simulator import Simulator
 from engine.step import Plots
+from engine.timeframe import MINUTE_NS, format_timeframe, parse_timeframe
+
+HISTORY_ROWS = 1000
 
 
 class Context(Trading):
-    """What a strategy sees of one row, and how it trades. Valid only during `on_bar`."""
+    """What a strategy sees of one row, and how it trades. Valid only during `on_bar`.
 
-    def __init__(self, symbols: Sequence[str], instruments: Sequence[Instrument]) -> None:
+    Args:
+        symbols: S names.
+        instruments: By symbol.
+        timeframe_ns: Length of the bars, nanoseconds.
+        keep: Rows that can be looked back at.
+    """
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        instruments: Sequence[Instrument],
+        timeframe_ns: int = MINUTE_NS,
+        keep: int = HISTORY_ROWS,
+    ) -> None:
         super().__init__(symbols, instruments)
-        self._pad = PlotPad()
+        self._timeframe_ns, self._keep = timeframe_ns, keep
+        self._cursor, self._pad = Cursor(), PlotPad()
+        self._stream = Stream(symbols, [item.tick_size for item in instruments], keep, self._cursor)
+        self._frames: dict[int, Timeframe] = {}
+        self._views: dict[str, TimeframeView] = {}
+
+    def enter(self, simulator: Simulator, block: BarBlock) -> None:
+        """Called by the strategy's base class before the rows of a block."""
+        super().enter(simulator, block)
+        self._cursor.row = 0
+        self._stream.append(block)
+        for frame in self._frames.values():
+            frame.follow(block)
+
+    def move_to(self, row: int) -> None:
+        """Called by the strategy's base class before each row."""
+        super().move_to(row)
+        self._cursor.row = row
+
+    def history(self, column: Column, length: int, symbol: str | None = None) -> Floats:
+        """The last values of a column, oldest first, that of the present row last.
+
+        Args:
+            column: open, high, low, close or volume.
+            length: How many rows, at most `history_rows` of the strategy.
+            symbol: By default the first; "*" gives all of them side by side.
+
+        Returns:
+            A read-only view, shape (length,), or (length, S) for all symbols. NaN before the first row, and in rows in
+            which the symbol has no bar.
+
+        Raises:
+            UsageError: If there is no such column or symbol, or more rows are asked for than are kept.
+        """
+        return self._stream.history(column, length, symbol)
+
+    def times(self, length: int) -> NDArray[np.datetime64]:
+        """Close times of the last rows, UTC, oldest first, shape (length,); NaT before the first row.
+
+        Raises:
+            UsageError: If more rows are asked for than are kept.
+        """
+        return self._stream.times(length)
+
+    def indicator(
+        self, name: str, *values: float, symbol: str | None = None, of: Column | None = None, **named: float
+    ) -> Indicator:
+        """An indicator over the bars of one symbol; the same arguments give the same object.
+
+        Args:
+            name: sma, ema, rsi, atr, macd, bollinger, highest, lowest, roc, stochastic, or talib.NAME for a function of
+                TA-Lib.
+            *values: Its parameters, in order.
+            symbol: By default the first.
+            of: The column that it looks at, where it looks at one; by default close (high and low for highest and
+                lowest).
+            **named: Its parameters, by name.
+
+        Raises:
+            UsageError: If there is no such indicator, its parameters do not fit, or it is asked for only after more
+                rows than are kept: `on_start` is the place to ask for it.
+        """
+        return self._stream.indicator(name, values, symbol, of, named)
+
+    def bars(self, timeframe: str) -> TimeframeView:
+        """Bars of a larger timeframe, such as "30min", of which only completed ones are seen.
+
+        They have `bar`, `completed`, `history`, `times` and `indicator`. Buckets are counted from the open of each
+        session and cut at its close.
+
+        Raises:
+            UsageError: If it cannot be made of the run's bars, or is asked for only after more rows than are kept:
+                `on_start` is the place to ask for it.
+        """
+        found = self._views.get(timeframe)
+        if found is None:
+            found = self._views[timeframe] = TimeframeView(self._frame(parse_timeframe(timeframe)))
+        return found
 
     def plot(self, name: str, value: float, symbol: str | None = None, *, panel: str | None = None) -> None:
         """Record a value to be drawn in the report and by `result.plot()`; it changes no result.
@@ -35,3 +139,50 @@ class Context(Trading):
     def plotted(self) -> Plots | None:
         """What was plotted since the last call; called by the strategy's base class after the rows of a block."""
         return self._pad.take()
+
+    def snapshot(self) -> bytes | None:
+        """History, indicators and timeframes; None if one of TA-Lib's functions is used, which needs all bars."""
+        streams: dict[str, Stream] = {"": self._stream}
+        streams |= {format_timeframe(length): frame for length, frame in self._frames.items()}
+        states = {name: stream.snapshot() for name, stream in streams.items()}
+        whole = {name: state for name, state in states.items() if state is not None}
+        if len(whole) < len(states):
+            return None
+        keys = json.dumps({name: stream.keys() for name, stream in streams.items()})
+        return pack({"keys": keys.encode(), "states": pack(whole)})
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it is not one of a context made alike.
+        """
+        parts = unpack(state, ("keys", "states"))
+        try:
+            keys = {str(name): keys_from(lists) for name, lists in json.loads(parts["keys"]).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DataError("the snapshot is damaged", expected="the indicators of a strategy") from error
+        states = unpack(parts["states"], tuple(keys))
+        for name, body in states.items():
+            stream: Stream = self._stream
+            if name:
+                length = parse_timeframe(name)
+                stream = self._frames.get(length) or self._frames.setdefault(length, self._made_frame(length))
+            stream.restore(body, keys[name])
+
+    def _frame(self, length: int) -> Timeframe:
+        if length in self._frames:
+            return self._frames[length]
+        self._stream.check_late(f"the timeframe {format_timeframe(length)}")
+        frame = self._made_frame(length)
+        if self._stream.rows:
+            before = self._stream.before(self._block.seq)
+            if before is not None:
+                frame.follow(before)
+            frame.follow(self._block)
+        self._frames[length] = frame
+        return frame
+
+    def _made_frame(self, length: int) -> Timeframe:
+        traded = list(self.instruments.values())
+        return Timeframe(length, self._timeframe_ns, traded, self.symbols, self._keep, self._cursor)

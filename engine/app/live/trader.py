@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agents.ensemble.ensemble import Ensemble
 from agents.models.loading import load_ensemble
-from engine.agent import Agent
+from engine.agent import Agent, resume_from, saved_state
 from engine.app.agents import build_agent
 from engine.app.config import RunConfig
 from engine.app.wiring import Wiring, wire
@@ -135,7 +135,7 @@ class Trader:
 
     def states(self) -> dict[str, bytes] | None:
         """The carried state of every part by name; None if the agent's cannot be saved."""
-        agent = self._agent.snapshot()
+        agent = saved_state(self._agent)
         if agent is None:
             return None
         return {AGENT: agent, SIMULATOR: self._wired.simulator.snapshot(), HASH: self._hash.snapshot()}
@@ -143,7 +143,7 @@ class Trader:
     def restore(self, states: Mapping[str, bytes], first_ns: int, next_seq: int) -> None:
         """Go on from saved states, before any other bar."""
         self.begin(first_ns, next_seq)
-        self._agent.restore(states[AGENT])
+        resume_from(self._agent, states[AGENT])
         self._wired.simulator.restore(states[SIMULATOR])
         self._hash.restore(states[HASH])
 

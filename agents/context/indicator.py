@@ -1,0 +1,220 @@
+"""Indicators as a strategy holds them: computed for a whole block, read in the row that the strategy is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.context.rolling import Rolling
+from agents.indicators.kernels import CLOSE, hold_rows
+from agents.indicators.kinds import Kind, kind_of, parameters_of
+from agents.indicators.talib import PREFIX, TalibFunction
+from engine.blocks import BAR_COLUMNS, Floats
+from engine.errors import UsageError
+
+Number = float | int
+
+
+class Indicator:
+    """One indicator over the bars of one symbol; NaN until there are enough bars.
+
+    Values are those of the row that the strategy is in. Where the symbol has no bar the last value stands.
+
+    Args:
+        name: For messages.
+        symbol: Number of the symbol.
+        outputs: Names of its values, the main one first.
+        compute: Writes the values of the next bars, given as an array (5, n), into an array (outputs, n).
+        keep: Rows that can be looked back at.
+        offset: Rows of the block at hand up to the one that the strategy is in.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        symbol: int,
+        outputs: tuple[str, ...],
+        compute: Computation,
+        keep: int,
+        offset: Callable[[], int],
+    ) -> None:
+        self.name, self.symbol, self.outputs = name, symbol, outputs
+        self._compute, self._offset = compute, offset
+        self._place = {output: place for place, output in enumerate(outputs)}
+        self._values = Rolling(len(outputs), keep)
+        self._last = np.full(len(outputs), np.nan)
+
+    @property
+    def value(self) -> float:
+        """The main value in this row; NaN until there are enough bars."""
+        return float(self._values.shown[0, self._values.base + self._offset() - 1])
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are enough bars."""
+        return self.value == self.value
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __getitem__(self, output: str) -> float:
+        return float(self._values.shown[self._row(output), self._values.base + self._offset() - 1])
+
+    def ago(self, rows: int, output: str | None = None) -> float:
+        """The value so many rows ago; 0 is the present row.
+
+        Raises:
+            UsageError: If so many rows are not kept, or there is no such output.
+        """
+        return float(self.history(rows + 1, output)[0])
+
+    def history(self, length: int, output: str | None = None) -> Floats:
+        """The last values, oldest first, that of the present row last: a read-only view, shape (length,).
+
+        Raises:
+            UsageError: If so many rows are not kept, or there is no such output.
+        """
+        if not 0 < length <= self._values.keep:
+            raise UsageError(
+                f"{self.name} has no {length} values",
+                expected=f"1 to {self._values.keep:,} rows",
+                hint="set history_rows in the class of the strategy to keep more" if length > 0 else None,
+            )
+        stop = self._values.base + self._offset()
+        values: Floats = self._values.shown[self._row(output), stop - length : stop]
+        return values
+
+    def crossed_above(self, other: Indicator | Number) -> bool:
+        """Whether it is above the other now and was not in the row before; false while one of them is NaN."""
+        before, now = _pair(other)
+        return self.ago(1) <= before and self.value > now
+
+    def crossed_below(self, other: Indicator | Number) -> bool:
+        """Whether it is below the other now and was not in the row before; false while one of them is NaN."""
+        before, now = _pair(other)
+        return self.ago(1) >= before and self.value < now
+
+    def append(self, bars: Floats, block: int | None = None) -> None:
+        """Take the next bars, shape (5, n).
+
+        Args:
+            bars: open, high, low, close, volume.
+            block: How many of them, at the end, belong to the block at hand; by default all.
+        """
+        count = bars.shape[1]
+        out = self._values.room(count)
+        if count:
+            self._compute.rows(bars, out)
+            hold_rows(bars, self._last, out)
+        if block is not None:
+            self._values.base = self._values.end - block
+
+    def carried(self) -> dict[str, NDArray[Any]] | None:
+        """The carried state by name; None if it is all bars since the beginning."""
+        state = self._compute.state
+        if state is None:
+            return None
+        return {"state": state, "last": self._last, "values": self._values.past(self._values.keep)}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from what `carried` gave."""
+        assert self._compute.state is not None  # noqa: S101 - nothing else is ever saved
+        self._compute.state[:], self._last[:] = arrays["state"], arrays["last"]
+        self._values.restore(arrays["values"])
+
+    def _row(self, output: str | None) -> int:
+        if output is None:
+            return 0
+        if output not in self._place:
+            raise UsageError(f"{self.name} has no output {output!r}", expected=", ".join(self.outputs))
+        return self._place[output]
+
+    def __repr__(self) -> str:
+        return f"Indicator({self.name}, {self.value})"
+
+
+class Computation:
+    """What computes the values of the next bars, with its carried state."""
+
+    state: Floats | None
+
+    def rows(self, bars: Floats, out: Floats) -> None:
+        """Write the values of the next bars."""
+        raise NotImplementedError
+
+
+class Compiled(Computation):
+    """One of the compiled indicators."""
+
+    def __init__(self, kind: Kind, parameters: Sequence[float], column: str, tick: float) -> None:
+        place = BAR_COLUMNS.index(column)
+        self._kind = kind
+        self._params = np.array([place, 0.0 if column == "volume" else tick, *parameters], np.float64)
+        self.state: Floats = np.zeros(kind.state(*parameters))
+
+    def rows(self, bars: Floats, out: Floats) -> None:
+        """Run the kernel."""
+        self._kind.rows(bars, self._params, self.state, out)
+
+
+class Foreign(Computation):
+    """A function of TA-Lib, over all bars since the beginning: some of them look back without end."""
+
+    state = None
+
+    def __init__(self, function: TalibFunction) -> None:
+        self._function = function
+        self._bars: Floats = np.empty((len(BAR_COLUMNS), 0))
+        self._count = 0
+
+    def rows(self, bars: Floats, out: Floats) -> None:
+        """Compute over all bars; rows without a bar are left out of them."""
+        there = np.flatnonzero(~np.isnan(bars[CLOSE]))
+        count = self._count + len(there)
+        if count > self._bars.shape[1]:
+            grown = np.empty((len(BAR_COLUMNS), 2 * count))
+            grown[:, : self._count] = self._bars[:, : self._count]
+            self._bars = grown
+        self._bars[:, self._count : count] = bars[:, there]
+        self._count = count
+        if len(there):
+            out[:, there] = self._function.values(self._bars[:, :count])[:, count - len(there) :]
+
+
+def make_indicator(
+    name: str,
+    values: Sequence[float],
+    named: Mapping[str, Any],
+    of: str | None,
+    symbol: int,
+    tick: float,
+    keep: int,
+    offset: Callable[[], int],
+) -> Indicator:
+    """An indicator by its name; `Context.indicator` describes the arguments.
+
+    Raises:
+        UsageError: If there is no such indicator, or its parameters do not fit.
+    """
+    if of is not None and of not in BAR_COLUMNS:
+        raise UsageError(f"bars have no column {of!r}", expected=", ".join(BAR_COLUMNS))
+    if name.startswith(PREFIX):
+        function = TalibFunction(name.removeprefix(PREFIX), values, named, of)
+        return Indicator(name, symbol, function.outputs, Foreign(function), keep, offset)
+    kind = kind_of(name)
+    if of is not None and kind.column is None:
+        raise UsageError(f"{name} always looks at high, low and close", found=f"of={of!r}")
+    parameters = parameters_of(name, kind, values, named)
+    column = of or kind.column or "close"
+    shown = f"{name}({', '.join(f'{value:g}' for value in parameters.values())})"
+    compute = Compiled(kind, list(parameters.values()), column, tick)
+    return Indicator(shown, symbol, kind.outputs, compute, keep, offset)
+
+
+def _pair(other: Indicator | Number) -> tuple[float, float]:
+    if isinstance(other, Indicator):
+        return other.ago(1), other.value
+    return float(other), float(other)

@@ -1,0 +1,236 @@
+"""The bars that a strategy looks back at: their history, and the indicators over them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.context.indicator import Indicator, make_indicator
+from agents.context.rolling import Rolling
+from engine.blocks import BAR_COLUMNS, BarBlock, Floats
+from engine.errors import UsageError
+from engine.packing import pack_arrays, unpack_arrays
+
+Column = Literal["open", "high", "low", "close", "volume"]
+PLACES: Mapping[str, int] = {name: place for place, name in enumerate(BAR_COLUMNS)}
+ALL = "*"
+NO_TIME = np.iinfo(np.int64).min
+
+
+class Cursor:
+    """The row of the block at hand that a strategy is in."""
+
+    __slots__ = ("row",)
+
+    def __init__(self) -> None:
+        self.row = 0
+
+
+class Stream:
+    """Closed bars of all symbols, up to the row that the strategy is in.
+
+    Args:
+        symbols: S names.
+        ticks: Tick sizes, by symbol.
+        keep: Rows that can be looked back at.
+        cursor: The row that the strategy is in.
+    """
+
+    def __init__(self, symbols: Sequence[str], ticks: Sequence[float], keep: int, cursor: Cursor) -> None:
+        self.symbols, self.keep = tuple(symbols), keep
+        self._index = {symbol: s for s, symbol in enumerate(symbols)}
+        self._ticks, self._cursor = tuple(ticks), cursor
+        self._bars = Rolling(len(BAR_COLUMNS) * len(symbols), keep)
+        self._times = Rolling(1, keep, NO_TIME)
+        self._indicators: dict[tuple[Any, ...], Indicator] = {}
+        self.rows = 0
+
+    def append(self, block: BarBlock) -> None:
+        """Take the next bars; all of a block at once, since what looks back never reaches beyond its row."""
+        count, width = len(block), len(self.symbols)
+        room = self._bars.room(count)
+        for place, name in enumerate(BAR_COLUMNS):
+            room[place * width : (place + 1) * width] = getattr(block, name).T
+        self._times.room(count)[0] = block.ts_event
+        self.rows += count
+        for indicator in self._indicators.values():
+            indicator.append(self._of(indicator.symbol, count))
+
+    def offset(self) -> int:
+        """Rows of the block at hand up to the one that the strategy is in, that one included."""
+        return self._cursor.row + 1
+
+    def history(self, column: Column, length: int, symbol: str | None = None) -> Floats:
+        """The last values of a column, oldest first, that of the present row last.
+
+        Args:
+            column: open, high, low, close or volume.
+            length: How many rows, at most as many as are kept.
+            symbol: By default the first; "*" gives all of them side by side.
+
+        Returns:
+            A read-only view, shape (length,), or (length, S) for all symbols; NaN before the first row and where the
+            symbol has no bar.
+
+        Raises:
+            UsageError: If there is no such column or symbol, or the length is out of range.
+        """
+        place, stop = PLACES.get(column, -1), self._bars.base + self.offset()
+        if place < 0 or not 0 < length <= self.keep:
+            raise self._refused(column, length)
+        values: Floats
+        if symbol == ALL:
+            width = len(self.symbols)
+            values = self._bars.shown[place * width : (place + 1) * width, stop - length : stop].T
+        else:
+            s = 0 if symbol is None else self.number(symbol)
+            values = self._bars.shown[place * len(self.symbols) + s, stop - length : stop]
+        return values
+
+    def times(self, length: int) -> NDArray[np.datetime64]:
+        """Close times of the last rows, UTC, oldest first, that of the present row last; NaT before the first.
+
+        Raises:
+            UsageError: If the length is out of range.
+        """
+        if not 0 < length <= self.keep:
+            raise self._refused("close", length)
+        stop = self._times.base + self.offset()
+        found: NDArray[np.datetime64] = self._times.shown[0, stop - length : stop].view("datetime64[ns]")
+        return found
+
+    def indicator(
+        self, name: str, values: Sequence[float], symbol: str | None, of: Column | None, named: Mapping[str, Any]
+    ) -> Indicator:
+        """An indicator over one symbol, made now or found again; `Context.indicator` describes it."""
+        key = (name, values, symbol, of, tuple(named.items()))
+        found = self._indicators.get(key)
+        return self._new(key) if found is None else found
+
+    def number(self, symbol: str) -> int:
+        """Number of a symbol.
+
+        Raises:
+            UsageError: If there is no such symbol.
+        """
+        if symbol not in self._index:
+            raise UsageError(f"no symbol {symbol!r}", expected=", ".join(self.symbols))
+        return self._index[symbol]
+
+    def check_late(self, what: str) -> None:
+        """Refuse what would have to see bars that are no longer kept.
+
+        Raises:
+            UsageError: If that is so.
+        """
+        seen = self.rows - (self._bars.end - self._bars.base) + self.offset()
+        if self.rows and seen > self.keep:
+            raise UsageError(
+                f"{what} is asked for too late: its first bars are no longer kept",
+                expected="on_start is the place to ask for it",
+                found=f"after {seen:,} rows, of which {self.keep:,} are kept",
+            )
+
+    def before(self, seq: int) -> BarBlock | None:
+        """All bars before the block at hand, whose first row has that number; None if there are none.
+
+        Only of use as long as `check_late` allows it.
+        """
+        count, width = self.rows - (self._bars.end - self._bars.base), len(self.symbols)
+        if not count:
+            return None
+        kept = self._bars.shown[:, self._bars.base - count : self._bars.base]
+        columns = {name: kept[p * width : (p + 1) * width].T.copy() for p, name in enumerate(BAR_COLUMNS)}
+        times = self._times.shown[0, self._times.base - count : self._times.base].copy()
+        return BarBlock.from_columns(self.symbols, times, columns, seq=seq - count)
+
+    def snapshot(self) -> bytes | None:
+        """Rows and indicators; None if an indicator keeps all bars since the beginning."""
+        parts = [indicator.carried() for indicator in self._indicators.values()]
+        if any(part is None for part in parts):
+            return None
+        arrays = {
+            "rows": np.array([self.rows]),
+            "bars": self._bars.past(self.keep),
+            "times": self._times.past(self.keep),
+        }
+        for number, part in enumerate(parts):
+            arrays |= {f"{number}.{name}": array for name, array in (part or {}).items()}
+        return pack_arrays(self._made(), arrays)
+
+    def keys(self) -> list[tuple[Any, ...]]:
+        """What `remade` needs to make the same indicators again."""
+        return list(self._indicators)
+
+    def restore(self, state: bytes, keys: Sequence[tuple[Any, ...]]) -> None:
+        """Continue from a snapshot with these indicators.
+
+        Raises:
+            DataError: If it is not one of such a stream.
+        """
+        there = self._indicators  # those that on_start made, which the strategy may hold
+        self._indicators = {key: there[key] if key in there else self._made_from(key) for key in keys}
+        like: dict[str, NDArray[Any]] = {"rows": np.array([0]), **self._kept()}
+        for number, indicator in enumerate(self._indicators.values()):
+            like |= {f"{number}.{name}": array for name, array in (indicator.carried() or {}).items()}
+        found = unpack_arrays(state, self._made(), like)
+        self.rows = int(found["rows"][0])
+        self._bars.restore(found["bars"])
+        self._times.restore(found["times"])
+        for number, indicator in enumerate(self._indicators.values()):
+            prefix = f"{number}."
+            indicator.restore({k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)})
+
+    def _kept(self) -> dict[str, NDArray[Any]]:
+        return {"bars": self._bars.past(self.keep), "times": self._times.past(self.keep)}
+
+    def _made(self) -> dict[str, Any]:
+        return {"symbols": self.symbols, "keep": self.keep, "ticks": self._ticks, "indicators": self.keys()}
+
+    def _new(self, key: tuple[Any, ...]) -> Indicator:
+        name, values, symbol, of, named = key
+        key = (name, tuple(map(_plain, values)), symbol, of, tuple((k, _plain(v)) for k, v in named))
+        indicator = self._made_from(key)
+        self.check_late(f"the indicator {key[0]}")
+        if self.rows:
+            indicator.append(self._of(indicator.symbol, self.rows), self._bars.end - self._bars.base)
+        self._indicators[key] = indicator
+        return indicator
+
+    def _made_from(self, key: tuple[Any, ...]) -> Indicator:
+        name, values, symbol, of, named = key
+        s = 0 if symbol is None else self.number(symbol)
+        return make_indicator(name, values, dict(named), of, s, self._ticks[s], self.keep, self.offset)
+
+    def _of(self, symbol: int, count: int) -> Floats:
+        """The last bars of one symbol, shape (5, count)."""
+        values: Floats = self._bars.past(count)[symbol :: len(self.symbols)]
+        return values
+
+    def _refused(self, column: str, length: Any) -> UsageError:
+        if column not in PLACES:
+            near = difflib.get_close_matches(str(column), list(PLACES), n=1)
+            hint = f"did you mean {near[0]}?" if near else None
+            return UsageError(f"bars have no column {column!r}", expected=", ".join(PLACES), hint=hint)
+        return UsageError(
+            f"a history of {length} rows cannot be had",
+            expected=f"1 to {self.keep:,} rows",
+            hint="set history_rows in the class of the strategy to keep more" if length > 0 else None,
+        )
+
+
+def keys_from(lists: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The keys of indicators as JSON gives them back."""
+    return [
+        (name, tuple(values), symbol, of, tuple((key, value) for key, value in named))
+        for name, values, symbol, of, named in lists
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """A number of Python where NumPy's was given."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,84 @@
+"""Functions of TA-Lib, where that package is installed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from engine.blocks import BAR_COLUMNS, Floats
+from engine.errors import UsageError
+
+PREFIX = "talib."
+
+
+class TalibFunction:
+    """One function with its parameters.
+
+    Args:
+        name: As TA-Lib has it, such as ADX; case does not matter.
+        values: Parameters in the order of TA-Lib.
+        named: Parameters by name, such as `timeperiod=14`.
+        of: The column that a function of one price looks at.
+
+    Raises:
+        UsageError: If TA-Lib is not installed, has no such function, or refuses the parameters.
+    """
+
+    def __init__(self, name: str, values: Sequence[float], named: Mapping[str, Any], of: str | None) -> None:
+        abstract = _abstract()
+        known = _names()
+        if name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=3)
+            raise UsageError(
+                f"TA-Lib has no function {name!r}", expected=", ".join(near) or "one that `talib.get_functions()` lists"
+            )
+        self.name = name.upper()
+        self._function: Any = abstract.Function(self.name)
+        self.outputs: tuple[str, ...] = tuple(self._function.output_names)
+        names = list(self._function.parameters)
+        unknown = [key for key in named if key not in names]
+        if unknown or len(values) > len(names):
+            found = unknown[0] if unknown else f"{len(values)} values"
+            raise UsageError(
+                f"{PREFIX}{self.name} takes other parameters", expected=", ".join(names) or "none", found=found
+            )
+        self._parameters = {**dict(zip(names, values, strict=False)), **named}
+        inputs = self._function.input_names
+        if of is not None:
+            if list(inputs) != ["price"]:
+                raise UsageError(f"{PREFIX}{self.name} does not look at one price", found=f"of={of!r}")
+            self._parameters["price"] = of
+        if any("periods" in key for key in inputs):
+            raise UsageError(f"{PREFIX}{self.name} wants a second series, which bars do not have")
+        self.values(np.full((len(BAR_COLUMNS), 3), 1.0))
+
+    def values(self, bars: Floats) -> Floats:
+        """All outputs, shape (outputs, n), float64, of the bars of one symbol, shape (5, n); NaN until warm.
+
+        Raises:
+            UsageError: If TA-Lib refuses the parameters.
+        """
+        columns = dict(zip(BAR_COLUMNS, np.ascontiguousarray(bars), strict=True))
+        try:
+            found = self._function(columns, **self._parameters)
+        except Exception as error:  # TA-Lib raises plain Exception
+            raise UsageError(f"{PREFIX}{self.name}: {error}", found=str(self._parameters)) from error
+        outputs = [found] if isinstance(found, np.ndarray) else list(found)
+        return np.vstack([np.asarray(output, np.float64) for output in outputs])
+
+
+def _abstract() -> Any:
+    try:
+        return import_module("talib.abstract")
+    except ImportError as error:
+        raise UsageError("TA-Lib is not installed", expected="the package TA-Lib", hint="pip install TA-Lib") from error
+
+
+def _names() -> list[str]:
+    talib: Any = import_module("talib")
+    names: list[str] = talib.get_functions()
+    return names
