@@ -65,23 +65,23 @@ class Strategy(Ready, ABC):
         for row in range(len(block)):
             simulator.advance(block, row)
             context.move_to(row)
-            self._decide(context)
-            commands = context.commands()
-            if len(commands):
-                simulator.submit(commands)
+            try:
+                self.on_bar(context)
+            except GrandModelError:
+                raise
+            except Exception as error:
+                raise self._failed(error) from error
+            if context.has_commands:
+                simulator.submit(context.commands())
         step, plots = simulator.take(), context.plotted()
         return step if plots is None else replace(step, plots=plots)
 
-    def _decide(self, context: Context) -> None:
-        try:
-            self.on_bar(context)
-        except GrandModelError:
-            raise
-        except Exception as error:
-            raise UsageError(
-                f"the strategy fails: {type(error).__name__}: {error}",
-                where=f"{last_place(error)}, at row {context.seq} ({context.time:%Y-%m-%d %H:%M} UTC)",
-            ) from error
+    def _failed(self, error: Exception) -> UsageError:
+        context = self._context
+        return UsageError(
+            f"the strategy fails: {type(error).__name__}: {error}",
+            where=f"{last_place(error)}, at row {context.seq} ({context.time:%Y-%m-%d %H:%M} UTC)",
+        )
 
 
 def last_place(error: BaseException) -> str:

@@ -72,3 +72,21 @@ def kernel(function: F) -> F:
 def inlined(function: F) -> F:
     """Compile a kernel that is laid into its callers; for small or hot functions with few call sites."""
     return _compile(function, forceinline=True)
+
+
+def entry_point(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    """The compiled code of a kernel for arguments of exactly these types.
+
+    A call of a kernel begins with a look at the type of every argument, which for arrays of records takes longer than
+    most rows. Whoever calls what this returns vouches that later arguments have the same types: nothing checks them.
+
+    Args:
+        function: A kernel.
+        *arguments: As it will be called.
+    """
+    kernel_function: Any = function
+    types = tuple(numba.typeof(argument) for argument in arguments)
+    if types not in kernel_function.overloads:
+        kernel_function.compile(types)
+    compiled: Callable[..., Any] = kernel_function.overloads[types].entry_point
+    return compiled

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.blocks import BarBlock, Floats, Ints
+from engine.compiled import entry_point
 from engine.errors import ConfigError, UsageError
 from engine.instruments import Instrument
 from engine.records import (
@@ -33,6 +34,7 @@ from portfolio.kernels.scan import apply_commands, has_room, scan_decide, scan_t
 COMMANDS_PER_ROW = 64
 BUFFER_ROWS = 4096
 MOST_BUFFER_ROWS = 65_536
+ROWS_TO_LOOK = 16
 
 
 class Simulator:
@@ -87,6 +89,8 @@ class Simulator:
         self._ledger: Floats = np.empty((0, 8))
         self._positions: Floats = np.empty((0, symbols))
         self._slabs = FloatSlabs()
+        self._advance: Callable[..., Any] | None = None
+        self._apply: Callable[..., Any] | None = None
         self._given = [0, 0, 0]
         self._reserve = reserve
         self._taken: tuple[list[Records], list[Records], list[Records]] = ([], [], [])
@@ -115,23 +119,33 @@ class Simulator:
         self._bars = block.kernel_view()
         self._ledger = self._slabs.matrix(len(block), len(LEDGER_COLUMNS))
         self._positions = self._slabs.matrix(len(block), len(block.symbols))
+        self._advance = None
 
     def advance(self, block: BarBlock, row: int) -> None:
         """Fill, mark and check limits in one row; the caller decides next."""
         if block is not self._block:
             self.begin(block)
-        if not has_room(self._book, self._commands):
+        if not self._has_room():
             self._flush()
-        advance_row(self._book, self._bars, row, self._ledger, self._positions)
+        arguments = (self._book, self._bars, row, self._ledger, self._positions)
+        if self._advance is None:
+            # the types of a block's arrays are looked at once, where there are rows enough to gain from it
+            self._advance = entry_point(advance_row, *arguments) if len(block) >= ROWS_TO_LOOK else advance_row
+        self._advance(*arguments)
 
     def submit(self, commands: Records) -> None:
         """Apply commands after the row that was advanced last; their `order_id` is filled in."""
         ts = int(self._book.account["ts_event"][0])
         for start in range(0, len(commands), COMMANDS_PER_ROW):
             part = commands[start : start + COMMANDS_PER_ROW]
-            if not has_room(self._book, self._commands):
+            if not self._has_room():
                 self._flush()
-            apply_commands(self._book, part, len(part), ts)
+            if part.dtype is not COMMAND or not part.flags.carray:
+                apply_commands(self._book, part, len(part), ts)
+                continue
+            if self._apply is None:
+                self._apply = entry_point(apply_commands, self._book, part, len(part), ts)
+            self._apply(self._book, part, len(part), ts)
 
     def run_targets(self, block: BarBlock, targets: Floats) -> StepBlock:
         """Process a whole block for wanted positions in units, shape (rows, S); NaN keeps the last."""
@@ -148,6 +162,17 @@ class Simulator:
             memory: Its carried state; changed.
         """
         return self._scan(block, scan_decide, signals, (decide, params, memory))
+
+    def _has_room(self) -> bool:
+        """What the kernel `has_room` tells, without the cost of calling a kernel."""
+        book = self._book
+        fills, events, decisions, _ = book.counts.tolist()
+        reserve = 6 * len(book.orders) + 4 * len(self._commands)
+        return bool(
+            fills + reserve < len(book.fills)
+            and events + reserve < len(book.events)
+            and decisions + reserve < len(book.decisions)
+        )
 
     def _scan(self, block: BarBlock, scan: Callable[..., int], signals: Floats, tail: tuple[Any, ...]) -> StepBlock:
         self.begin(block)
@@ -250,6 +275,7 @@ class Simulator:
         )
         self._book.counts[:] = 0
         self._given = [0, 0, 0]
+        self._advance = self._apply = None
 
     def snapshot(self) -> bytes:
         """The whole state as bytes; equal states give equal bytes."""

@@ -50,7 +50,8 @@ class Indicator:
     @property
     def value(self) -> float:
         """The main value in this row; NaN until there are enough bars."""
-        return float(self._values.shown[0, self._values.base + self._offset() - 1])
+        values = self._values
+        return float(values.shown.item(0, values.base + self._offset() - 1))
 
     @property
     def ready(self) -> bool:
@@ -61,7 +62,8 @@ class Indicator:
         return self.value
 
     def __getitem__(self, output: str) -> float:
-        return float(self._values.shown[self._row(output), self._values.base + self._offset() - 1])
+        values = self._values
+        return float(values.shown.item(self._row(output), values.base + self._offset() - 1))
 
     def ago(self, rows: int, output: str | None = None) -> float:
         """The value so many rows ago; 0 is the present row.
@@ -89,13 +91,21 @@ class Indicator:
 
     def crossed_above(self, other: Indicator | Number) -> bool:
         """Whether it is above the other now and was not in the row before; false while one of them is NaN."""
-        before, now = _pair(other)
-        return self.ago(1) <= before and self.value > now
+        before, now = self.last_two()
+        their_before, their_now = _last_two(other)
+        return before <= their_before and now > their_now
 
     def crossed_below(self, other: Indicator | Number) -> bool:
         """Whether it is below the other now and was not in the row before; false while one of them is NaN."""
-        before, now = _pair(other)
-        return self.ago(1) >= before and self.value < now
+        before, now = self.last_two()
+        their_before, their_now = _last_two(other)
+        return before >= their_before and now < their_now
+
+    def last_two(self) -> tuple[float, float]:
+        """The main value in the row before and in this one."""
+        values = self._values
+        shown, now = values.shown, values.base + self._offset() - 1
+        return shown.item(0, now - 1), shown.item(0, now)
 
     def append(self, bars: Floats, block: int | None = None) -> None:
         """Take the next bars, shape (5, n).
@@ -214,7 +224,5 @@ def make_indicator(
     return Indicator(shown, symbol, kind.outputs, compute, keep, offset)
 
 
-def _pair(other: Indicator | Number) -> tuple[float, float]:
-    if isinstance(other, Indicator):
-        return other.ago(1), other.value
-    return float(other), float(other)
+def _last_two(other: Indicator | Number) -> tuple[float, float]:
+    return other.last_two() if isinstance(other, Indicator) else (float(other), float(other))

@@ -37,7 +37,7 @@ class Market:
     @property
     def ts_event(self) -> int:
         """Close time of the row, nanoseconds UTC."""
-        return int(self._block.ts_event[self._row])
+        return int(self._block.ts_event.item(self._row))
 
     @property
     def time(self) -> datetime:
@@ -47,12 +47,12 @@ class Market:
     @property
     def cash(self) -> float:
         """Capital plus realised profit minus fees, account currency."""
-        return float(self._simulator.account["cash"][0])
+        return float(self._simulator.account["cash"].item(0))
 
     @property
     def equity(self) -> float:
         """Cash plus unrealised profit at the marks, account currency."""
-        return float(self._simulator.account["equity"][0])
+        return float(self._simulator.account["equity"].item(0))
 
     @property
     def halted(self) -> bool:
@@ -62,26 +62,30 @@ class Market:
     def bar(self, symbol: str | None = None) -> Bar | None:
         """The symbol's bar in this row, or None if it has none; by default the first symbol's."""
         s, i, block = self._at(symbol), self._row, self._block
-        if not block.present[i, s]:
+        if not block.present.item(i, s):
             return None
-        values = (float(column[i, s]) for column in (block.open, block.high, block.low, block.close, block.volume))
-        return Bar(self.symbols[s], self.ts_event, *values)
+        return Bar(
+            self.symbols[s],
+            block.ts_event.item(i),
+            block.open.item(i, s),
+            block.high.item(i, s),
+            block.low.item(i, s),
+            block.close.item(i, s),
+            block.volume.item(i, s),
+        )
 
     def position(self, symbol: str | None = None) -> Position:
         """The position in a symbol."""
         s = self._at(symbol)
-        record = self._simulator.positions[s]
-        return Position(
-            self.symbols[s],
-            float(record["quantity"]),
-            float(record["avg_price"]),
-            float(record["mark"]),
-            float(record["realized"]),
-        )
+        # a whole record at once: a look at one field of it takes as long as this
+        quantity, avg_price, mark, _, _, realized, _ = self._simulator.positions[s].item()
+        return Position(self.symbols[s], quantity, avg_price, mark, realized)
 
     def orders(self, symbol: str | None = None) -> list[WorkingOrder]:
         """Working orders, in order of id; of one symbol or of all."""
         s = None if symbol is None else self._at(symbol)
+        if not self._simulator.account["orders"].item(0):
+            return []
         return [working_order(o, self.symbols) for o in self._simulator.orders if s is None or o["symbol"] == s]
 
     def _at(self, symbol: str | None) -> int:

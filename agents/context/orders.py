@@ -25,11 +25,23 @@ class Trading(Market):
     def move_to(self, row: int) -> None:
         """Called by the strategy's base class before each row."""
         self._row = row
-        self._commands.clear()
+        if self._commands:
+            self._commands.clear()
 
     def commands(self) -> Records:
         """What was asked for in this row, COMMAND records."""
-        return np.concatenate(self._commands) if self._commands else np.empty(0, COMMAND)
+        given = self._commands
+        if len(given) == 1:
+            return given[0]
+        joined: Records = np.empty(len(given), COMMAND)
+        for place, command in enumerate(given):
+            joined[place] = command[0]
+        return joined
+
+    @property
+    def has_commands(self) -> bool:
+        """Whether anything was asked for in this row."""
+        return bool(self._commands)
 
     def target(self, units: float, symbol: str | None = None, **fields: Any) -> None:
         """Ask for a position in units of the base size; see `order` for the fields."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from engine.records import OrderType
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """One bar of one symbol; `ts_event` is its close time in nanoseconds UTC."""
 
     symbol: str
@@ -22,8 +20,7 @@ class Bar:
     volume: float
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A position: signed contracts, average entry price, last close, profit realised so far before fees."""
 
     symbol: str
@@ -33,8 +30,7 @@ class Position:
     realized: float
 
 
-@dataclass(frozen=True, slots=True)
-class WorkingOrder:
+class WorkingOrder(NamedTuple):
     """A working order; prices of 0 mean none, `parent` names the entry order of a bracket leg."""
 
     id: int
