@@ -16,6 +16,7 @@ from engine.cli.evaluate import evaluate
 from engine.cli.explain import explain
 from engine.cli.export import export
 from engine.cli.health import health
+from engine.cli.init import init
 from engine.cli.paper import paper
 from engine.cli.publish import publish
 from engine.cli.report import report
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(init)
 app.command()(backtest)
 app.command()(paper)
 app.command()(publish)
