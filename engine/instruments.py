@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Self
@@ -66,7 +68,8 @@ class Instrument(Config):
         maintenance_margin: Below it the position is liquidated.
         calendar: Name of an exchange_calendars calendar; "24/7" never closes.
         daily_halt: A pause the calendar does not know of.
-        synonyms: Other names.
+        synonyms: Other names, with `*`, `?` and `[...]` as in names of files: `ES[HMUZ][0-9]` for every quarter's
+            contract. Case does not matter.
     """
 
     name: str
@@ -98,6 +101,30 @@ def shipped_instruments() -> dict[str, Path]:
     return {path.stem.upper(): path for path in sorted((shipped("configs") / "instruments").glob("*.yaml"))}
 
 
+@cache
+def _all_shipped() -> tuple[Instrument, ...]:
+    return tuple(parse(Instrument, read_yaml(path), where=str(path)) for path in shipped_instruments().values())
+
+
+def find_instrument(symbol: str) -> Instrument | None:
+    """The instrument that ships and of which this is the name or a synonym, if there is one."""
+    wanted = symbol.upper()
+    for instrument in _all_shipped():
+        names = (instrument.name, *instrument.synonyms)
+        if any(fnmatchcase(wanted, name.upper()) for name in names):
+            return instrument
+    return None
+
+
+def known_beginning(name: str) -> str | None:
+    """The beginning of a file's name that is the name of an instrument or a synonym: `es` of `es_2024_1min`.
+
+    The whole name is tried first, then what stands before each separator, from the last to the first.
+    """
+    ends = [len(name), *(match.start() for match in reversed(list(re.finditer(r"[-_. ]", name))))]
+    return next((name[:end] for end in ends if end and find_instrument(name[:end]) is not None), None)
+
+
 def load_instrument(name_or_file: str) -> Instrument:
     """Find an instrument by name, synonym or YAML file.
 
@@ -112,10 +139,9 @@ def load_instrument(name_or_file: str) -> Instrument:
     known = shipped_instruments()
     if wanted in known:
         return parse(Instrument, read_yaml(known[wanted]), where=str(known[wanted]))
-    for file in known.values():
-        instrument = parse(Instrument, read_yaml(file), where=str(file))
-        if wanted in {synonym.upper() for synonym in instrument.synonyms}:
-            return instrument
+    instrument = find_instrument(name_or_file)
+    if instrument is not None:
+        return instrument
     near = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.5)
     raise UsageError(
         f"no instrument is called {name_or_file!r}",

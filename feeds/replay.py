@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self
@@ -90,7 +90,7 @@ class HistoricalReplay:
 
     Args:
         files: One or more paths, or files that are open, such as frames (`feeds.reading.frames`).
-        instruments: The instrument of all symbols, or of each by its name.
+        instruments: The instrument of all symbols, or of each by its name; or a function that finds it.
         config: How to read.
         quarantine: Where bad rows go; by default they are counted only.
         symbol: What the bars are called; of a file with a symbol column, the one to read.
@@ -103,7 +103,7 @@ class HistoricalReplay:
     def __init__(
         self,
         files: Path | str | BarFile | Sequence[Path | str | BarFile],
-        instruments: Instrument | Mapping[str, Instrument],
+        instruments: Instrument | Mapping[str, Instrument] | Callable[[str], Instrument],
         config: ReplayConfig | None = None,
         quarantine: Quarantine | None = None,
         symbol: str | None = None,
@@ -229,7 +229,7 @@ def _open(file: Path | str | BarFile) -> BarFile:
 
 def _tracks(
     plans: Sequence[FilePlan],
-    instruments: Instrument | Mapping[str, Instrument],
+    instruments: Instrument | Mapping[str, Instrument] | Callable[[str], Instrument],
     symbol: str | None,
     config: ReplayConfig,
 ) -> tuple[Track, ...]:
@@ -261,9 +261,13 @@ def _tracks(
     return tuple(tracks)
 
 
-def _instrument(instruments: Instrument | Mapping[str, Instrument], symbol: str) -> Instrument:
+def _instrument(
+    instruments: Instrument | Mapping[str, Instrument] | Callable[[str], Instrument], symbol: str
+) -> Instrument:
     if isinstance(instruments, Instrument):
         return instruments
+    if callable(instruments):
+        return instruments(symbol)
     if symbol not in instruments:
         raise UsageError(
             f"no instrument is given for the symbol {symbol!r}",

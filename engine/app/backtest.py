@@ -15,6 +15,7 @@ from engine.app.agents import Activations
 from engine.app.config import BacktestConfig
 from engine.app.loop import Clock, Screen, Timings, run_loop, timed
 from engine.app.manifest import build_manifest, code_entries, data_entries, write_json
+from engine.app.markets import Markets
 from engine.app.wiring import trade_book, wire
 from engine.blocks import BarBlock
 from engine.errors import DataError, UsageError
@@ -29,6 +30,7 @@ from engine.step import StepBlock
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
 from feeds.reading.files import BarFile
+from feeds.reading.opening import open_file
 from feeds.replay import HistoricalReplay
 from portfolio.metrics import Metrics, compute_metrics, sessions_per_year
 from portfolio.trades import TradeBook
@@ -57,6 +59,7 @@ class Prepared:
     labels_reason: str
     paths: tuple[Path, ...]
     labels_by_file: dict[str, str] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -125,24 +128,20 @@ def prepare(
     if not config.data and not frames:
         raise UsageError("no data", expected="at least one file of bars", hint="grandmodel backtest --data FILE")
     paths = () if frames else tuple(resolve_data(name) for name in config.data)
-    files: list[Path | str | BarFile] = [*frames] or [*paths]
-    by_symbol = dict(known or {name: config.instrument_for(name) for name in _named_symbols(config)})
-    chosen = by_symbol or config.instrument_for()
-    source = HistoricalReplay(files, chosen, config.replay, quarantine, symbol=_only(known))
-    name = _single_symbol(config, files)
-    if name is not None and known is None and "symbol" not in source.column_map:
-        source = HistoricalReplay(files, chosen, config.replay, quarantine, symbol=name)
-    instruments = {symbol: by_symbol.get(symbol) or config.instrument_for(symbol) for symbol in source.symbols}
+    files = [*frames] or [open_file(path) for path in paths]
+    markets = Markets(config, files, known)
+    source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=_only(known))
     return Prepared(
         config,
         source,
         quarantine,
-        instruments,
+        {symbol: markets.of(symbol) for symbol in source.symbols},
         source.output_timeframe_ns,
         source.labels,
         source.labels_reason,
         paths,
         {name: decision.reason for name, decision in source.label_decisions.items()},
+        (*markets.assumptions(source.symbols), *source.remarks),
     )
 
 
@@ -153,20 +152,8 @@ def resolve_data(name: str) -> Path:
     return recording if not path.exists() and recording.is_file() else path
 
 
-def _named_symbols(config: BacktestConfig) -> list[str]:
-    return list(config.instrument) if isinstance(config.instrument, dict) else []
-
-
 def _only(known: Mapping[str, Instrument] | None) -> str | None:
     return next(iter(known)) if known and len(known) == 1 else None
-
-
-def _single_symbol(config: BacktestConfig, files: Sequence[object]) -> str | None:
-    """One file and one instrument with a name of its own: the symbol is called like the instrument."""
-    if len(files) != 1 or not isinstance(config.instrument, str):
-        return None
-    name = config.instrument_for().name
-    return None if name == "GENERIC" else name
 
 
 class _Hashing:
@@ -340,6 +327,7 @@ def _finish(
         labels=prepared.labels,
         labels_reason=prepared.labels_reason,
         labels_by_file=prepared.labels_by_file,
+        assumptions=list(prepared.assumptions),
         rows=timings.bars,
         quarantined=dict(quarantine.counts),
         gaps=quarantine.gaps,

@@ -9,12 +9,13 @@ from pydantic import Field, field_validator, model_validator
 from agents.ensemble.config import EnsembleConfig
 from engine.config import Config
 from engine.errors import UsageError
-from engine.instruments import Instrument, load_instrument
+from engine.instruments import Instrument, find_instrument, load_instrument
 from feeds.pacing import parse_speed
 from feeds.replay import ReplayConfig
 from portfolio.config import PortfolioConfig
 
 DEFAULT_BLOCK = 16384
+AUTO, ASSUMED = "auto", "GENERIC"
 
 
 class CutsConfig(Config):
@@ -39,7 +40,8 @@ class RunConfig(PortfolioConfig):
     """What decides the result of a run, whether its bars come from files or live.
 
     Attributes:
-        instrument: One name or YAML file for every symbol, or a mapping from symbol to name or file.
+        instrument: One name or YAML file for every symbol, or a mapping from symbol to name or file; `auto` finds the
+            instrument that ships by the symbol, else takes GENERIC.
         agent: Specification of the agent, see `agents.registry`.
         fee: Commission as a fraction of notional, in place of the instrument's fees; null keeps those.
         seed: For agents that draw random numbers and name no seed of their own.
@@ -47,7 +49,7 @@ class RunConfig(PortfolioConfig):
         ensemble: How three agents decide together, if the agent is an ensemble.
     """
 
-    instrument: str | dict[str, str] = "GENERIC"
+    instrument: str | dict[str, str] = AUTO
     agent: str = "sma_cross:fast=10,slow=30"
     fee: Annotated[float, Field(ge=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 42
@@ -59,8 +61,9 @@ class RunConfig(PortfolioConfig):
         if isinstance(self.instrument, str):
             name = self.instrument
         else:
-            name = self.instrument.get(symbol or "", self.instrument.get("default", "GENERIC"))
-        instrument = load_instrument(name)
+            name = self.instrument.get(symbol or "", self.instrument.get("default", AUTO))
+        found = find_instrument(symbol or "") if name == AUTO else None
+        instrument = found or load_instrument(ASSUMED if name == AUTO else name)
         if self.fee is None:
             return instrument
         return instrument.model_copy(

@@ -254,6 +254,8 @@ def _show(run: BacktestRun, seconds: dict[str, float], report: bool) -> None:
         f"recording {timings.recording:.3f} s, report {seconds['report']:.2f} s, everything {seconds['total']:.2f} s"
     )
     note(f"labels {run.manifest['labels']}: {run.manifest['labels_reason']}")
+    for line in run.manifest["assumptions"]:
+        note(line)
     note(f"ledger {run.manifest['ledger_sha256']}")
     for name in _synthetic(run):
         note(f"data   {name} is a synthetic recording: what is earned on it says nothing about real markets")

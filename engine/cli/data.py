@@ -19,7 +19,12 @@ BLOCK_ROWS = 65_536
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="File of bars, CSV or Parquet.", show_default=False)]
 InstrumentName = Annotated[
-    str, typer.Option("--instrument", metavar="NAME", help="An instrument such as 6E or ES, or a YAML file.")
+    str,
+    typer.Option(
+        "--instrument",
+        metavar="NAME",
+        help="An instrument such as 6E or ES, or a YAML file; auto finds one by the file's name, or takes GENERIC.",
+    ),
 ]
 Symbol = Annotated[
     str | None, typer.Option("--symbol", metavar="NAME", help="Symbol to read, or what to call the bars.")
@@ -48,7 +53,7 @@ Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad ro
 @app.command(epilog="Example: grandmodel data inspect bars.csv --instrument 6E")
 def inspect(
     file: File,
-    instrument: InstrumentName = "GENERIC",
+    instrument: InstrumentName = "auto",
     symbol: Symbol = None,
     labels: Labels = "auto",
     timezone: Timezone = None,
@@ -57,11 +62,10 @@ def inspect(
 ) -> None:
     """Show what a file of market data holds and how it is read."""
     from engine.cli import data_view
-    from engine.instruments import load_instrument
     from feeds.quarantine import Quarantine
     from feeds.summary import BarSummary
 
-    market, quarantine = load_instrument(instrument), Quarantine()
+    market, quarantine = _market(instrument, file, symbol), Quarantine()
     how = {"labels": labels, "timezone": timezone, "bar_width": bar_width}
     replay = _replay(file, market, quarantine, symbol, how)
     summary = BarSummary(market, replay.timeframe_ns)
@@ -74,7 +78,7 @@ def inspect(
 @app.command(epilog="Example: grandmodel data validate bars.csv --instrument ES --quarantine bad.jsonl")
 def validate(
     file: File,
-    instrument: InstrumentName = "GENERIC",
+    instrument: InstrumentName = "auto",
     symbol: Symbol = None,
     labels: Labels = "auto",
     timezone: Timezone = None,
@@ -89,11 +93,10 @@ def validate(
     """
     from engine.cli import data_view
     from engine.errors import DataError
-    from engine.instruments import load_instrument
     from feeds.quarantine import Quarantine
     from feeds.summary import BarSummary
 
-    market, quarantine = load_instrument(instrument), Quarantine(quarantine_file)
+    market, quarantine = _market(instrument, file, symbol), Quarantine(quarantine_file)
     how = {"labels": labels, "timezone": timezone, "bar_width": bar_width}
     replay = _replay(file, market, quarantine, symbol, how)
     summary = BarSummary(market, replay.timeframe_ns)
@@ -119,7 +122,7 @@ def convert(
     file: File,
     out: Out,
     timeframe: Annotated[str | None, typer.Option(metavar="5min", help="Aggregate to this timeframe.")] = None,
-    instrument: InstrumentName = "GENERIC",
+    instrument: InstrumentName = "auto",
     symbol: Symbol = None,
     labels: Labels = "auto",
     timezone: Timezone = None,
@@ -136,13 +139,12 @@ def convert(
 
     Bad rows are left out and kept in OUT.quarantine.jsonl, or where --quarantine says.
     """
-    from engine.instruments import load_instrument
     from feeds.export import check_suffix, write_bars
     from feeds.quarantine import Quarantine
 
     check_suffix(out)
     _refuse_same(file, out)
-    market = load_instrument(instrument)
+    market = _market(instrument, file, symbol)
     kept = out.with_name(f"{out.name}.quarantine.jsonl")
     kept.unlink(missing_ok=True)  # what an earlier run kept says nothing about this one
     quarantine = Quarantine(quarantine_file or kept, strict=strict)
@@ -213,6 +215,16 @@ def _numbers(pairs: list[str]) -> dict[str, float]:
         if not separator:
             raise UsageError("cannot read a --parameter", expected="KEY=NUMBER", found=pair)
     return found
+
+
+def _market(instrument: str, file: Path, symbol: str | None) -> Instrument:
+    from engine.instruments import find_instrument, known_beginning, load_instrument
+    from feeds.reading.files import symbol_from
+
+    if instrument != "auto":
+        return load_instrument(instrument)
+    known = symbol or known_beginning(symbol_from(file)) or ""
+    return find_instrument(known) or load_instrument("GENERIC")
 
 
 def _replay(

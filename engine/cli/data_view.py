@@ -34,6 +34,7 @@ def inspection(file: Path, replay: HistoricalReplay, summary: BarSummary, quaran
         "format": replay.format,
         "columns": dict(replay.column_map),
         "timeframe": format_timeframe(replay.timeframe_ns),
+        "remarks": [remark.partition(": ")[2] for remark in replay.remarks],
         "labels": replay.labels,
         "labels_reason": replay.labels_reason,
         **_stream(summary),
@@ -72,6 +73,7 @@ def print_inspection(facts: Facts) -> None:
         "Bars": f"{facts['rows']:,} of {facts['timeframe']}",
         "First close": _readable(facts["first"]),
         "Last close": _readable(facts["last"]),
+        **({"Remarks": "; ".join(facts["remarks"])} if facts["remarks"] else {}),
         "Labels": f"{facts['labels']} ({facts['labels_reason']})",
         **_session_lines(facts),
     }

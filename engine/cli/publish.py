@@ -207,6 +207,8 @@ def _show(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> None:
     else:
         out().print(said, soft_wrap=True, highlight=False, markup=False)
     note(f"symbols {', '.join(prepared.source.symbols)}; labels in the file: {prepared.labels_reason}")
+    for line in prepared.assumptions:
+        note(line)
     if outcome.interrupted:
         note("interrupted: the rest was not published")
     if outcome.unconfirmed:

@@ -27,6 +27,7 @@ class ParquetFile:
 
     format = "Parquet"
     time: int | None = None
+    named = False
 
     def __init__(self, path: Path) -> None:
         self.path, self.source, self.symbol = path, str(path), symbol_from(path)
@@ -67,6 +68,7 @@ class ArrowFile:
 
     format = "Arrow IPC"
     time: int | None = None
+    named = False
     rows_hint: int | None = None  # only a reading tells
 
     def __init__(self, path: Path) -> None:

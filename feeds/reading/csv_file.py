@@ -35,6 +35,7 @@ class CsvFile:
     def __init__(self, path: Path, compression: str | None) -> None:
         self.path, self.source, self.symbol = path, str(path), symbol_from(path)
         self.time: int | None = None
+        self.named = False
         self._compression = compression
         self.format = f"CSV ({compression})" if compression else "CSV"
         head = next(self._chunks(), b"")
@@ -84,7 +85,7 @@ class CsvFile:
                 found=", ".join(symbols[:5]),
                 hint="write one file for each symbol, or pass the frame itself from Python",
             )
-        self.symbol = symbols[0]
+        self.symbol, self.named = symbols[0], True
         return True
 
     def _cells(self, header: bytes) -> tuple[str, ...]:

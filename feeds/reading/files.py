@@ -51,7 +51,13 @@ class Batch:
 
 
 class BarFile(Protocol):
-    """An open file or a frame, whose rows can be read again and again."""
+    """An open file or a frame, whose rows can be read again and again.
+
+    Attributes:
+        symbol: What its bars are called if no column says.
+    """
+
+    symbol: str
 
     @property
     def source(self) -> str:
@@ -59,8 +65,8 @@ class BarFile(Protocol):
         ...
 
     @property
-    def symbol(self) -> str:
-        """What its bars are called if no column says."""
+    def named(self) -> bool:
+        """Whether the data themselves name that symbol; otherwise it comes from the name of the file."""
         ...
 
     @property

@@ -32,6 +32,7 @@ class FrameFile:
         columns: How to get each column, by name in order.
         rows: Number of rows.
         time: Position of the column that is the index; None if there is no such.
+        named: Whether the frame or the caller names the symbol.
     """
 
     format = "frame"
@@ -43,8 +44,9 @@ class FrameFile:
         columns: Sequence[tuple[str, Callable[[], Any]]],
         rows: int,
         time: int | None = None,
+        named: bool = False,
     ) -> None:
-        self.source, self.symbol, self.time = source, symbol, time
+        self.source, self.symbol, self.time, self.named = source, symbol, time, named
         self.names = tuple(name for name, _ in columns)
         self.rows_hint: int | None = rows
         self._columns = [column for _, column in columns]
@@ -122,7 +124,7 @@ def _files(parts: Sequence[tuple[str | None, _Columns]], symbol: str, *, named: 
     for own, (kind, columns, rows, time) in parts:
         name = symbol if own is None or named else own
         source = f"{kind} {name}" if named or own is not None else kind
-        file = FrameFile(source, name, columns, rows, time)
+        file = FrameFile(source, name, columns, rows, time, named or own is not None)
         files.append(_without_symbols(file, columns, rows) if named else file)
     return files
 
@@ -144,7 +146,7 @@ def _without_symbols(file: FrameFile, columns: list[tuple[str, Callable[[], Any]
         return file
     kept = [at for at in range(len(columns)) if at not in drop]
     time = None if file.time is None else kept.index(file.time)
-    return FrameFile(file.source, file.symbol, [columns[at] for at in kept], rows, time)
+    return FrameFile(file.source, file.symbol, [columns[at] for at in kept], rows, time, named=True)
 
 
 def _parts(data: Any) -> list[tuple[str | None, _Columns]]:

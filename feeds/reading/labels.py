@@ -68,8 +68,9 @@ def decide(
     """Find out whether labels are open or close times.
 
     The setting comes first, then the name of the column, then the calendar: bars labelled by their open have a label
-    at the open of a session and none at its close. Where nothing tells, open is assumed, because a wrong guess then
-    makes bars known late and never early.
+    at the open of a session and none at its close. A session counts only where the labels themselves pause with it: a
+    market that trades through the calendar's pause shows nothing. Where nothing tells, open is assumed, because a wrong
+    guess then makes bars known late and never early.
 
     Args:
         told: The setting.
@@ -87,10 +88,12 @@ def decide(
     if instrument.calendar == "24/7" or not len(times):
         return unknown
     middle = int(np.sort(times)[len(times) // 2])
-    near = times[np.abs(times - middle) < _NEAR_NS]
+    near = np.unique(times[np.abs(times - middle) < _NEAR_NS])
     sessions = joined_sessions(instrument, middle)
-    at_open = near[np.isin(near, sessions.opens)]
-    at_close = near[np.isin(near, sessions.closes)]
+    steps = np.diff(near)
+    pauses = steps > (np.median(steps) if len(steps) else 0)
+    at_open = near[np.isin(near, sessions.opens) & np.concatenate([[True], pauses])]
+    at_close = near[np.isin(near, sessions.closes) & np.concatenate([pauses, [True]])]
     if len(at_close) > _CLEAR * len(at_open):
         return LabelDecision("close", _by_sessions("close", "open", at_close, at_open, instrument))
     if len(at_open) > _CLEAR * len(at_close):

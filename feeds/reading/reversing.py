@@ -37,7 +37,8 @@ class ReversedFile:
 
     def __init__(self, file: BarFile) -> None:
         self._file = file
-        self.source, self.symbol, self.time, self.names = file.source, file.symbol, file.time, file.names
+        self.source, self.time, self.names = file.source, file.time, file.names
+        self.symbol, self.named = file.symbol, file.named
         self.format = f"{file.format}, newest first"
         self.rows_hint = file.rows_hint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -233,8 +234,10 @@ def test_a_strategy_that_fails_is_named_with_its_row() -> None:
 
 
 def test_mostly_bad_data_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "backwards.csv"
+    file = tmp_path / "shuffled.csv"
     rows = [f"2024-01-02 {h:02d}:{m:02d},100,101,99,100,1" for h in range(3) for m in range(60)]
-    file.write_text("timestamp,open,high,low,close,volume\n" + "\n".join(reversed(rows)) + "\n")
-    with pytest.raises(DataError):
+    random.Random(3).shuffle(rows)
+    file.write_text("timestamp,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    with pytest.raises(DataError, match="more rows were put aside") as caught:
         backtest(file, replay={"bar_width": "1min"})
+    assert "time goes back (the first, row" in str(caught.value.found)

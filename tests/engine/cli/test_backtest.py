@@ -125,7 +125,7 @@ def test_doctor_finds_this_installation_well() -> None:
     done = grandmodel("doctor", "--json")
     findings = json.loads(done.stdout)
     assert findings["recordings"]["ok"] is True
-    assert findings["instruments"]["text"] == "6E, BTC-PERP, ES, GENERIC"
+    assert findings["instruments"]["text"] == "6E, BTC-PERP, ES, EURUSD, GBPUSD, GENERIC"
 
 
 def test_ctrl_c_ends_with_a_word_and_no_result(tmp_path: Path) -> None:

@@ -63,9 +63,9 @@ def test_a_topic_is_filled_and_the_summary_is_one_object(kafka: KafkaHelper) -> 
     summary = json.loads(done.stdout)
     assert done.stderr == ""
     assert (summary["bars"], summary["messages"], summary["unconfirmed"]) == (100, 3, 0)
-    assert summary["symbols"] == ["bars"] and summary["interrupted"] is False
+    assert summary["symbols"] == ["ES"] and summary["interrupted"] is False
     messages = asyncio.run(messages_of(kafka, topic, 3))
-    assert {key for key, _ in messages} == {b"bars"}
+    assert {key for key, _ in messages} == {b"ES"}
     bars = bars_of([payload for _, payload in messages])
     assert len(bars) == 100
     assert bars[0].ts_event >= 1_704_240_000_000_000_000  # 3 January
