@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.completing import agents, data_files
+from engine.cli.completing import instruments as known_instruments
+
 if TYPE_CHECKING:
     from engine.app.backtest import BacktestRun, Prepared
     from engine.app.config import BacktestConfig
@@ -18,18 +21,25 @@ if TYPE_CHECKING:
 Files = Annotated[
     list[str] | None,
     typer.Option(
-        "--data", help="File of bars: CSV (plain, .gz, .zst), Parquet or Feather. Repeat for several symbols."
+        "--data",
+        help="File of bars: CSV (plain, .gz, .zst), Parquet or Feather. Repeat for several symbols.",
+        autocompletion=data_files,
     ),
 ]
 InstrumentName = Annotated[
     list[str] | None,
-    typer.Option("--instrument", help="Name or YAML file; SYMBOL=NAME (repeatable) where symbols differ."),
+    typer.Option(
+        "--instrument",
+        help="Name or YAML file; SYMBOL=NAME (repeatable) where symbols differ.",
+        autocompletion=known_instruments,
+    ),
 ]
 AgentSpec = Annotated[
     str | None,
     typer.Option(
         "--agent",
         help="flat, buy_and_hold, sma_cross:fast=10,slow=30,size=1, random:seed=1, ensemble[:FOLDER] or file.py:Class.",
+        autocompletion=agents,
     ),
 ]
 ConfigFiles = Annotated[

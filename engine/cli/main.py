@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from engine.cli import config, data, journal, models
 from engine.cli.backtest import backtest
+from engine.cli.completing import VARIABLE, answer_shells, completion
 from engine.cli.ctl import ctl, reset_halt
 from engine.cli.dashboard import dashboard
 from engine.cli.doctor import doctor
@@ -46,6 +48,7 @@ app.command()(verify)
 app.command()(train)
 app.command()(export)
 app.command()(doctor)
+app.command()(completion)
 app.add_typer(journal.app, name="journal")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
@@ -79,6 +82,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows marks, not a traceback
+    if VARIABLE in os.environ:  # a shell asks
+        answer_shells()
     try:
         app()
     except GrandModelError as error:
