@@ -124,14 +124,18 @@ def describe_instrument(market: Instrument) -> str:
     needed += [f"margin {margin.per_contract:g} a contract"] if margin.per_contract else []
     return ", ".join(
         [
-            f"ticks of {market.tick_size:g}" if market.tick_size else "continuous prices",
+            f"ticks of {_decimal(market.tick_size)}" if market.tick_size else "continuous prices",
             *([f"{market.multiplier:g} {market.currency} a point"] if market.multiplier != 1 else []),
-            f"sizes in steps of {market.size_step:g}" if market.size_step >= 1e-3 else "any size",
+            f"sizes in steps of {_decimal(market.size_step)}" if market.size_step >= 1e-3 else "any size",
             f"fee {' and '.join(fees) or 'none'}",
             " and ".join(needed) or "no leverage",
             "always open" if market.calendar == "24/7" else f"hours of {market.calendar}",
         ]
     )
+
+
+def _decimal(number: float) -> str:
+    return f"{number:.10f}".rstrip("0").rstrip(".")
 
 
 def _beginning(file: BarFile) -> str | None:

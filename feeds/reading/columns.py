@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.blocks import BAR_COLUMNS
+from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS
 from engine.errors import DataError
 
 Labels = Literal["open", "close"]
@@ -43,7 +43,7 @@ _CLOSING = (
     "end",
 )
 _UTC = ("timestamp_utc", "datetime_utc", "date_utc", "time_utc", "utc", "gmt_time", "utc_time")
-_STAMPS = ("ts_event", "timestamp", "datetime", "date_time", "ts", "local_time", "unix", "epoch")
+_STAMPS = ("ts_event", "timestamp", "datetime", "date_time", "ts", "local_time", "unix", "epoch", "t")
 _DATES = ("date", "day_date", "dt")
 _CLOCKS = ("time", "hour_minute")
 _INDEX = ("index", "", "__index_level_0__")
@@ -54,7 +54,7 @@ VALUE_NAMES = {
     "high": ("high", "h", "high_price", "max"),
     "low": ("low", "l", "low_price", "min"),
     "close": ("close", "c", "close_price", "last"),
-    "volume": ("volume", "vol", "v", *_TICK_VOLUMES),
+    "volume": ("volume", "vol", "vol_", "v", *_TICK_VOLUMES),
 }
 SYMBOL_NAMES = (
     "symbol",
@@ -69,6 +69,7 @@ SYMBOL_NAMES = (
     "security",
     "sym",
 )
+_LAST_PRICE = ("price",)  # the close beside an open, a high and a low, as investing.com calls it
 _ACCEPTED_TIMES = "timestamp, datetime, date (alone or with time), ts_event, open_time, close_time, timestamp_utc"
 
 
@@ -115,6 +116,8 @@ def match_columns(names: Sequence[str], where: str, index: int | None = None) ->
     """
     finder = _Finder(names, where)
     values = {role: at for role in BAR_COLUMNS if (at := finder.first(VALUE_NAMES[role])) is not None}
+    price = finder.first(_LAST_PRICE) if "close" not in values and {"open", "high", "low"} <= values.keys() else None
+    values |= {} if price is None else {"close": price}
     missing = [role for role in BAR_COLUMNS if role not in values and role != "volume"]
     time = _time_columns(finder) if index is None else (index,)
     if missing or not time:
@@ -124,6 +127,12 @@ def match_columns(names: Sequence[str], where: str, index: int | None = None) ->
     ticks = finder.first(_TICK_VOLUMES)
     spare = ticks if ticks != values.get("volume") else None
     return ColumnMap(tuple(names), time, values, finder.first(SYMBOL_NAMES), labels, stamp in _UTC, spare)
+
+
+def looks_like_header(names: Sequence[str]) -> bool:
+    """Whether a line names at least three of open, high, low and close."""
+    found = {normalise(name) for name in names}
+    return sum(not found.isdisjoint(VALUE_NAMES[role]) for role in PRICE_COLUMNS) >= 3
 
 
 class _Finder:

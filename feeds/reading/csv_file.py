@@ -14,15 +14,17 @@ import pyarrow.csv as pa_csv
 
 from engine.errors import DataError
 from feeds.reading.casting import MISSING, Array, valid_mask
+from feeds.reading.columns import looks_like_header
 from feeds.reading.files import Batch, Malformed, symbol_from, unreadable
 
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24
 _DELIMITERS = ",;\t|"
+_FIRST_LINES = 10
 
 
 class CsvFile:
-    """A CSV file, plain or compressed, with its column names in the first line.
+    """A CSV file, plain or compressed, with its column names in the first line that has them, among the first ten.
 
     The delimiter (comma, semicolon, tab or bar) is the one that the first line holds most of. A quoted cell may
     hold the delimiter but no line end. Blank lines are skipped. The three header lines that yfinance writes for one
@@ -39,13 +41,16 @@ class CsvFile:
         self._compression = compression
         self.format = f"CSV ({compression})" if compression else "CSV"
         head = next(self._chunks(), b"")
-        lines = head.split(b"\n", 3)
         self.rows_hint = self._estimate(head)
+        above = _lines_above(head)
+        lines = head.split(b"\n", above + 3)[above:]
         self._delimiter = _delimiter(lines[0])
         self.names = self._cells(lines[0])
-        self._header_lines = 1
+        self._header_lines = above + 1
+        if above:
+            self.format += f", column names in line {above + 1}"
         if self._from_yfinance(lines):
-            self._header_lines, self.names = 3, (self._cells(lines[2])[0], *self.names[1:])
+            self._header_lines, self.names = above + 3, (self._cells(lines[2])[0], *self.names[1:])
 
     def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
         """Read the columns at these positions from the start."""
@@ -202,6 +207,16 @@ def _utf8(body: bytes) -> bytes:
     except UnicodeDecodeError:
         return body.decode("utf-8", errors="replace").encode()
     return body
+
+
+def _lines_above(head: bytes) -> int:
+    """How many lines stand above the names of the columns: a title, a comment, `sep=;`, nothing."""
+    lines = [line.decode("utf-8", errors="replace") for line in head.split(b"\n", _FIRST_LINES)[:_FIRST_LINES]]
+    for at, line in enumerate(lines):
+        cells = next(csv.reader([line.removeprefix("\ufeff")], delimiter=_delimiter(line.encode())), [])
+        if looks_like_header(cells):
+            return at
+    return 0
 
 
 def _delimiter(header: bytes) -> str:

@@ -127,6 +127,11 @@ def _backwards(column: Array) -> Array:
 
 def _choose_volume(head: Sequence[Batch], columns: ColumnMap) -> tuple[ColumnMap, list[str]]:
     """The count of ticks in place of a volume that is nothing but zeros, as MetaTrader writes it for spot markets."""
+    if "volume" not in columns.values:
+        others = [name for name in columns.names if "vol" in name.casefold()]
+        return columns, [
+            f"the volume is unknown: no column is called volume, but {', '.join(others)}"
+        ] if others else []
     if columns.spare_volume is None:
         return columns, []
     volume, ticks = (to_floats(_joined(head, at))[0] for at in (columns.values["volume"], columns.spare_volume))

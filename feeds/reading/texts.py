@@ -22,10 +22,10 @@ DAY_FIRST, MONTH_FIRST = "day/month/year text", "month/day/year text"
 STYLES = {
     "ISO 8601 text": (r"^\d{4}-\d\d?-\d\d?(?:[T ,].*)?$", ""),
     "YYYYMMDD": (rf"^{_Y}{_M}{_D}$", r"\1-\2-\3"),
-    "YYYYMMDD HHMM": (rf"^{_Y}{_M}{_D}[T ]?(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5"),
-    "YYYYMMDD HHMMSS": (rf"^{_Y}{_M}{_D}[T ]?(\d\d):?(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5:\6"),
+    "YYYYMMDD HHMM": (rf"^{_Y}{_M}{_D}[T ]*(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5"),
+    "YYYYMMDD HHMMSS": (rf"^{_Y}{_M}{_D}[T ]*(\d\d):?(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5:\6"),
     "YYYYMMDD HHMMSSfff": (
-        rf"^{_Y}{_M}{_D}[T ](\d\d):?(\d\d):?(\d\d)\.?(\d{{1,9}})$",
+        rf"^{_Y}{_M}{_D}[T ]+(\d\d):?(\d\d):?(\d\d)\.?(\d{{1,9}})$",
         r"\1-\2-\3 \4:\5:\6.\7",
     ),
     "YYYY.MM.DD text": (rf"^{_Y}[./]{_M1}[./]{_D1}{_REST}$", r"\1-\2-\3\4"),

@@ -137,6 +137,10 @@ def unreadable_times(text: Array, where: str) -> DataError:
 
 def _hint(cell: str) -> str | None:
     number = re.fullmatch(r"(\d{1,8})(?:\.\d*)?", cell)
+    if re.fullmatch(r"(?:19|20)\d\d-?(?:0[1-9]|1[0-2])?", cell):
+        return "a year or a month needs a day: 2024-01-31"
+    if re.search(r"\d\s*[A-Za-z_]+(?:/[A-Za-z_]+)+$|:\d\d\s*[A-Z]{3,4}$", cell):
+        return "leave the zone out of the times and name it with --timezone, or write an offset such as -05:00"
     if number and 20_000 <= int(number[1]) <= 80_000:
         return "these look like day numbers of a spreadsheet; format the column as a date before saving"
     if number:

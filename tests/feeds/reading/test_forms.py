@@ -76,6 +76,14 @@ READ_RIGHTLY = {
     + "".join(f"2024-03-13 19:0{m}:00-05:00,100,1250.5,99.25,101,1000\n" for m in MINUTES),
     "date and clock of 12 hours": "Date,Time,Open,High,Low,Close,Volume\n"
     + "".join(f"03/14/2024,12:0{m} am,100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "sep= and blank line": "sep=;\n\ntimestamp;open;high;low;close;volume\n"
+    + "".join(f"2024-03-14 00:0{m};100;1250.5;99.25;101;1000\n" for m in MINUTES),
+    "title above": "# from a broker\nCreated, 2024-03-15\ntimestamp,open,high,low,close,volume\n"
+    + "".join(f"2024-03-14 00:0{m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "two blanks": "date,open,high,low,close,volume,average\n"
+    + "".join(f"20240314  00:0{m}:00,100,1250.5,99.25,101,1000,5\n" for m in MINUTES),
+    "price is the close": '"Date","Price","Open","High","Low","Volume"\n'
+    + "".join(f'"03/14/2024 00:0{m}","101","100","1,250.50","99.25","1,000"\n' for m in MINUTES),
     "newest first": "timestamp,open,high,low,close,volume\n"
     + "".join(f"2024-03-14 00:0{5 - m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
 }
@@ -105,6 +113,8 @@ REFUSED = {
     "spreadsheet days": (rows("45365.0", "45365.5"), "the time column cannot be read", "spreadsheet"),
     "counter": (rows("1", "2", "3"), "the time column cannot be read", "too small for an epoch"),
     "times of day": (rows("00:00", "00:01"), "the time column cannot be read", "a date beside it"),
+    "months": (rows("202001", "202002"), "the time column cannot be read", "needs a day"),
+    "name of a zone": (rows("2024-03-14 00:00 EST", "2024-03-14 00:01 EST"), "the time column cannot", "--timezone"),
     "one time": (rows("2024-03-14", "2024-03-14"), "cannot tell how long the bars are", "bar_width"),
     "comma of three": (
         "timestamp;open;high;low;close\n2024-03-14;1,100;1,101;1,099;1,100\n2024-03-15;1,100;1,101;1,099;1,100\n",
