@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from agents.base import CompiledStrategy, MarketAgent
+from agents.grid import refuse_range, split_parameters, split_spec, unknown_parameter
 from agents.rules import BuyAndHold, Flat, Random, SmaCross
 from agents.strategy import Strategy
 from engine.agent import Agent
@@ -36,14 +38,33 @@ def make_agent(spec: str, seed: int | None = None) -> Agent:
     Raises:
         UsageError: If the name, the file, the class or a parameter is not known.
     """
+    refuse_range(spec)
+    return construct(spec, factory_of(spec), _parameters(spec), seed)
+
+
+def factory_of(spec: str) -> type[Any]:
+    """The class of a specification.
+
+    Raises:
+        UsageError: If the name, the file or the class is not known.
+    """
     head, _, tail = spec.partition(":")
-    if head.endswith(".py"):
-        class_name, _, arguments = tail.partition(":")
-        factory = _load_class(Path(head), class_name)
-    else:
-        arguments = tail
-        factory = _rule(head)
-    return construct(spec, factory, _parameters(spec, arguments), seed)
+    return _load_class(Path(head), tail.partition(":")[0]) if head.endswith(".py") else _rule(head)
+
+
+def check_parameters(spec: str, factory: type[Any], names: Iterable[str]) -> None:
+    """Refuse a parameter that a class does not take.
+
+    Raises:
+        UsageError: If there is one, naming the nearest that it takes.
+    """
+    signature = inspect.signature(factory).parameters.values()
+    if any(parameter.kind == parameter.VAR_KEYWORD for parameter in signature):
+        return
+    known = [parameter.name for parameter in signature if parameter.kind != parameter.VAR_POSITIONAL]
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
+        raise unknown_parameter(spec, unknown, known)
 
 
 def make_market_agent(spec: str) -> MarketAgent:
@@ -72,16 +93,15 @@ def _rule(name: str) -> type[Any]:
     )
 
 
-def _parameters(spec: str, text: str) -> dict[str, Any]:
+def _parameters(spec: str) -> dict[str, Any]:
     parameters = {}
-    for part in filter(None, text.split(",")):
-        key, separator, value = part.partition("=")
-        if not separator:
-            raise UsageError(f"cannot read {part!r}", where=f"agent {spec}", expected="key=value")
+    for key, value in split_parameters(spec, split_spec(spec)[1]):
         try:
-            parameters[key.strip()] = yaml.safe_load(value)
+            parameters[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise UsageError(f"cannot read {part!r}", where=f"agent {spec}", expected="key=value, one value") from error
+            raise UsageError(
+                f"cannot read {key}={value}", where=f"agent {spec}", expected="key=value, one value"
+            ) from error
     return parameters
 
 
@@ -97,13 +117,8 @@ def construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: i
     Raises:
         UsageError: If a parameter is not known, or the class refuses.
     """
-    known = [p.name for p in inspect.signature(factory).parameters.values() if p.kind != p.VAR_POSITIONAL]
-    unknown = [name for name in parameters if name not in known]
-    if unknown:
-        raise UsageError(
-            f"agent {spec}: unknown parameter {unknown[0]!r}", expected=", ".join(known) or "no parameters"
-        )
-    if seed is not None and "seed" in known:
+    check_parameters(spec, factory, parameters)
+    if seed is not None and "seed" in inspect.signature(factory).parameters:
         parameters = {"seed": seed, **parameters}
     try:
         agent: Agent = factory(**parameters)

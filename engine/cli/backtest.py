@@ -120,7 +120,7 @@ def backtest(
             "strict": strict or None,
         },
     }
-    settings = _load(config or [], flags, set_ or [])
+    settings = load_settings(config or [], flags, set_ or [])
     from engine.app.backtest import check_folder
 
     folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(settings.agent)}"
@@ -146,7 +146,7 @@ def report_file(folder: Path, wanted: bool) -> float:
     return time.perf_counter() - before
 
 
-def _load(files: list[Path], flags: dict[str, Any], settings: list[str]) -> BacktestConfig:
+def load_settings(files: list[Path], flags: dict[str, Any], settings: list[str]) -> BacktestConfig:
     """Defaults, then files, then options, then --set."""
     from engine.app.config import BacktestConfig
     from engine.config import merge, override, parse, read_yaml

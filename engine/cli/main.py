@@ -11,6 +11,7 @@ import typer
 from engine.cli import config, data, journal, models
 from engine.cli.backtest import backtest
 from engine.cli.completing import VARIABLE, answer_shells, completion
+from engine.cli.compare import compare
 from engine.cli.ctl import ctl, reset_halt
 from engine.cli.dashboard import dashboard
 from engine.cli.doctor import doctor
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command()(init)
 app.command()(backtest)
+app.command()(compare)
 app.command()(paper)
 app.command()(publish)
 app.command()(ctl)

@@ -1,0 +1,294 @@
+"""Comparing variants: specifications in, one judged list out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.grid import Variant, expand
+from agents.registry import check_parameters, factory_of
+from engine.app.backtest import Prepared
+from engine.app.comparison.bars import read_bars
+from engine.app.comparison.evaluation import Build, Outcome, Setting, curve_rows
+from engine.app.comparison.parts import IN_SAMPLE, WHOLE, parts_of
+from engine.app.comparison.selection import Selection, Step, select, walk_forward
+from engine.app.comparison.store import RUNS, Keys, Store, bars_sha256, check_comparison_folder
+from engine.app.comparison.workers import Job, run_jobs
+from engine.blocks import BarBlock, Floats
+from engine.errors import GrandModelError, UsageError
+
+Watch = Callable[[int, int, str, Outcome], None]
+"""Called with finished, total, specification and outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One agent of a comparison: a specification, or what builds it where none can.
+
+    Attributes:
+        variant: Specification and parameters.
+        build: Builds the agent from the seed.
+        group: Number of the `--agent` that it came from.
+    """
+
+    variant: Variant
+    build: Build | None = None
+    group: int = 0
+
+
+@dataclass
+class Comparison:
+    """What a comparison came to.
+
+    Attributes:
+        setting: What all variants share.
+        given: The variants, in order.
+        outcomes: Of each.
+        selection: The winner, and what luck would show.
+        steps: Walking forward over the folds, if there are any.
+        times: Of the curves' points, nanoseconds UTC.
+        benchmark: Buy-and-hold's return at these points.
+        bars_sha256: Hash of the bars.
+        continued: Variants whose outcomes were there already.
+        folders: Run folders kept, by number.
+        unsteady: Variants that gave another ledger when they were run again.
+    """
+
+    setting: Setting
+    given: list[Given]
+    outcomes: list[Outcome]
+    selection: Selection
+    steps: list[Step]
+    times: list[int]
+    benchmark: list[float]
+    bars_sha256: str
+    continued: int = 0
+    folders: dict[int, Path] = field(default_factory=dict)
+    unsteady: list[int] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[int]:
+        """Variants that failed; those refused by their agent count where it refused the whole of its range."""
+        alive = {one.group for one, outcome in zip(self.given, self.outcomes, strict=True) if outcome.status == "done"}
+        return [
+            number
+            for number, (one, outcome) in enumerate(zip(self.given, self.outcomes, strict=True))
+            if outcome.status == "failed" or (outcome.status == "refused" and one.group not in alive)
+        ]
+
+    def tree(self) -> dict[str, Any]:
+        """As `comparison.json` and `--json` hold it; the same whatever the number of workers."""
+        config = self.setting.config.model_dump(mode="json")
+        return {
+            "kind": "comparison",
+            "symbols": list(self.setting.instruments),
+            "timeframe_ns": self.setting.timeframe_ns,
+            "labels": self.setting.labels,
+            "config": {key: value for key, value in config.items() if key != "agent"},
+            "bars_sha256": self.bars_sha256,
+            "parts": [part.tree() for part in self.setting.parts],
+            "selection": self.selection.tree(),
+            "walk_forward": [asdict(step) for step in self.steps],
+            "variants": [self._variant(number) for number in range(len(self.given))],
+            "times": self.times,
+            "benchmark": self.benchmark,
+        }
+
+    def _variant(self, number: int) -> dict[str, Any]:
+        variant, outcome = self.given[number].variant, self.outcomes[number]
+        folder = self.folders.get(number)
+        return {
+            "number": number + 1,
+            "variant": variant.spec,
+            "agent": variant.agent,
+            "parameters": {name: _number(value) for name, value in variant.parameters},
+            "varied": list(variant.varied),
+            "run": None if folder is None else f"{RUNS}/{folder.name}",
+            **asdict(outcome),
+        }
+
+
+def _number(text: str) -> float | int | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def variants_of(specs: Sequence[str]) -> list[Given]:
+    """The variants that specifications stand for, without duplicates.
+
+    Raises:
+        UsageError: If a range cannot be read, an agent does not exist or takes no such parameter.
+    """
+    found: dict[str, Given] = {}
+    for group, spec in enumerate(specs):
+        expanded = expand(spec)
+        first = expanded[0]
+        if first.agent.partition(":")[0] != "ensemble":
+            check_parameters(spec, factory_of(first.spec), [name for name, _ in first.parameters])
+        for variant in expanded:
+            found.setdefault(variant.spec, Given(variant, None, group))
+    return list(found.values())
+
+
+def compare(
+    prepared: Prepared,
+    given: Sequence[Given],
+    *,
+    split: str | None = None,
+    folds: int | None = None,
+    workers: int | None = None,
+    folder: Path | None = None,
+    keep: bool = False,
+    watch: Watch | None = None,
+) -> Comparison:
+    """Run every variant on the same bars and judge them.
+
+    Args:
+        prepared: The data, opened; its configuration is that of every variant but for the agent.
+        given: The variants.
+        split: In-sample before this date or time, out-of-sample after.
+        folds: As many consecutive parts, in place of a split.
+        workers: Processes; None decides by the work there is. The result is the same.
+        folder: Keeps what is finished, so that the same call continues; None keeps nothing.
+        keep: Whether to keep the run folder of every variant.
+        watch: Told of every variant that has ended.
+
+    Raises:
+        UsageError: If there is no variant, or split or folds do not fit the bars.
+        DataError: If the bars cannot be read.
+    """
+    if not given:
+        raise UsageError("nothing to compare", expected="at least one agent")
+    if folder is not None:
+        check_comparison_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    bars = read_bars(prepared)
+    parts = parts_of(bars.ts_event, split, folds, prepared.config.replay.timezone)
+    setting = Setting(
+        prepared.config, dict(prepared.instruments), prepared.timeframe_ns, prepared.labels, prepared.labels_reason,
+        tuple(parts),
+    )  # fmt: skip
+    digest = bars_sha256(bars)
+    outcomes, continued, folders = _run_all(
+        setting, bars, given, digest, workers, folder if keep else None, folder, watch
+    )
+    rows = curve_rows(len(bars))
+    selected = next((part for part in parts if part.name == IN_SAMPLE), parts[0])
+    share = float((rows < selected.stop).mean()) if selected.name != WHOLE else 1.0
+    return Comparison(
+        setting,
+        list(given),
+        outcomes,
+        select(outcomes, share),
+        walk_forward(outcomes, folds) if folds else [],
+        bars.ts_event[rows].tolist(),
+        [float(f"{value:.6g}") for value in buy_and_hold(bars)[rows]],
+        digest,
+        continued,
+        folders,
+    )
+
+
+def _run_all(
+    setting: Setting,
+    bars: BarBlock,
+    given: Sequence[Given],
+    digest: str,
+    workers: int | None,
+    keep: Path | None,
+    folder: Path | None,
+    watch: Watch | None,
+) -> tuple[list[Outcome], int, dict[int, Path]]:
+    keys, store = Keys(setting, digest), Store(folder)
+    outcomes: list[Outcome | None] = [None] * len(given)
+    jobs, names, folders = [], {}, {}
+    for number, one in enumerate(given):
+        run = None if keep is None else run_folder(keep, number, one.variant.spec)
+        if run is not None:
+            folders[number] = run
+        if one.build is None:
+            names[number] = keys.key(one.variant.spec)
+            outcomes[number] = store.found.get(names[number])
+            if run is not None and not (run / "manifest.json").is_file():
+                outcomes[number] = None
+        if outcomes[number] is None:
+            jobs.append(Job(number, one.variant.spec, one.build, run))
+    continued = finished = len(given) - len(jobs)
+
+    def done(job: Job, outcome: Outcome) -> None:
+        nonlocal finished
+        finished += 1
+        outcomes[job.number] = outcome
+        if job.number in names:
+            store.add(names[job.number], job.spec, outcome)
+        if outcome.status != "done":
+            folders.pop(job.number, None)
+        if watch is not None:
+            watch(finished, len(given), job.spec, outcome)
+
+    run_jobs(setting, bars, jobs, workers, done)
+    return [outcome for outcome in outcomes if outcome is not None], continued, folders
+
+
+def run_folder(folder: Path, number: int, spec: str) -> Path:
+    """Where the run of a variant is kept within a comparison's folder."""
+    name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in Path(spec).name)[:80]
+    return folder / RUNS / f"{number + 1:04d}-{name.strip('-.')}"
+
+
+def keep_runs(
+    comparison: Comparison, prepared: Prepared, folder: Path, numbers: Sequence[int], workers: int | None = None
+) -> None:
+    """Keep the run folders of some variants, by running them again as backtests.
+
+    Raises:
+        GrandModelError: If a variant that had run fails now.
+    """
+    setting, jobs = comparison.setting, []
+    for number in numbers:
+        one = comparison.given[number]
+        run = run_folder(folder, number, one.variant.spec)
+        if not _holds(run, comparison.outcomes[number]):
+            jobs.append(Job(number, one.variant.spec, one.build, run))
+        comparison.folders[number] = run
+
+    def done(job: Job, outcome: Outcome) -> None:
+        if outcome.status != "done":
+            raise GrandModelError(f"{job.spec} failed when it was run again", found=outcome.error)
+        if outcome.ledger_sha256 != comparison.outcomes[job.number].ledger_sha256:
+            comparison.unsteady.append(job.number)
+
+    if jobs:
+        run_jobs(setting, read_bars(prepared), jobs, workers, done)
+
+
+def _holds(run: Path, outcome: Outcome) -> bool:
+    try:
+        return bool(outcome.ledger_sha256) and str(outcome.ledger_sha256) in (run / "manifest.json").read_text("utf-8")
+    except OSError:
+        return False
+
+
+def buy_and_hold(bars: BarBlock) -> Floats:
+    """Return since the start of the capital spread equally over the symbols at their first closes, shape (rows,)."""
+    present = bars.present & ~np.isnan(bars.close)
+    place = np.maximum.accumulate(np.where(present, np.arange(len(bars))[:, None], -1), axis=0)
+    close = np.take_along_axis(bars.close, np.maximum(place, 0), axis=0)
+    first = np.take_along_axis(bars.close, present.argmax(axis=0)[None, :], axis=0)
+    growth = np.where(place >= 0, close / first, 1.0)
+    mean: Floats = growth.mean(axis=1) - 1
+    return mean
+
+
+def setting_facts(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a comparison's tree that says under which assumptions it ran."""
+    config = tree["config"]
+    return {key: config[key] for key in ("initial_capital", "fee", "sizing", "execution", "limits") if key in config}

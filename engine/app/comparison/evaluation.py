@@ -1,0 +1,159 @@
+"""Running one variant: the same loop as a backtest, of which metrics and a thin curve are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.agent import Agent
+from engine.app.agents import build_agent
+from engine.app.backtest import Prepared, prepare, run_backtest
+from engine.app.comparison.bars import SharedBars
+from engine.app.comparison.parts import Judge, Part
+from engine.app.config import BacktestConfig
+from engine.blocks import BarBlock
+from engine.calendar import sessions_for
+from engine.config import parse
+from engine.errors import GrandModelError
+from engine.instruments import Instrument
+from feeds.quarantine import Quarantine
+from portfolio.metrics import sessions_per_year
+
+Status = Literal["done", "refused", "failed"]
+Build = Callable[[int], Agent]
+CURVE_POINTS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What every variant of a comparison has in common; JSON-able, so that a worker can be told.
+
+    Attributes:
+        config: Configuration; its agent is replaced by each variant's.
+        instruments: By symbol.
+        timeframe_ns: Length of the bars, nanoseconds.
+        labels: What the times of the files stamp.
+        labels_reason: How that was decided.
+        parts: What is judged.
+    """
+
+    config: BacktestConfig
+    instruments: dict[str, Instrument]
+    timeframe_ns: int
+    labels: str
+    labels_reason: str
+    parts: tuple[Part, ...]
+
+    def tree(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "instruments": {symbol: item.model_dump(mode="json") for symbol, item in self.instruments.items()},
+            "timeframe_ns": self.timeframe_ns,
+            "labels": self.labels,
+            "labels_reason": self.labels_reason,
+            "parts": [part.tree() for part in self.parts],
+        }
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any]) -> Setting:
+        """From its tree."""
+        known = {symbol: parse(Instrument, item, where="instruments") for symbol, item in tree["instruments"].items()}
+        return cls(
+            parse(BacktestConfig, tree["config"], where="config"),
+            known,
+            tree["timeframe_ns"],
+            tree["labels"],
+            tree["labels_reason"],
+            tuple(Part(**part) for part in tree["parts"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a variant came to.
+
+    Attributes:
+        status: `done`; `refused`, if the agent cannot be built so; `failed`, if it failed while it ran.
+        error: Why it is not done.
+        ledger_sha256: That of the same backtest.
+        config_sha256: Likewise.
+        parts: Metrics of each part by its name.
+        curve: Return since the start, at most CURVE_POINTS values, six digits each.
+    """
+
+    status: Status
+    error: str | None = None
+    ledger_sha256: str | None = None
+    config_sha256: str | None = None
+    parts: Mapping[str, Mapping[str, Any]] | None = None
+    curve: tuple[float, ...] = ()
+
+
+def curve_rows(rows: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Rows of the thin curve, the first and the last among them."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, CURVE_POINTS)).round().astype(np.int64))
+
+
+def evaluate(
+    setting: Setting, bars: BarBlock, spec: str, build: Build | None = None, folder: Path | None = None
+) -> Outcome:
+    """Run one variant and judge its parts.
+
+    Args:
+        setting: What all variants share.
+        bars: All bars.
+        spec: The variant's specification.
+        build: Builds the agent from the seed, where no specification can.
+        folder: Where to keep the whole run; the bars are read from their files again, as a backtest does.
+    """
+    config = setting.config.model_copy(update={"agent": spec})
+    with contextlib.redirect_stdout(sys.stderr):  # what a strategy prints is no part of the result
+        try:
+            agent = build(config.seed) if build is not None else build_agent(config)
+        except GrandModelError as error:
+            return Outcome("refused", str(error))
+        try:
+            return _run(setting, bars, config, agent, folder)
+        except GrandModelError as error:
+            return Outcome("failed", str(error))
+        except Exception as error:  # an agent of the user's may raise anything; the other variants go on
+            return Outcome("failed", f"{type(error).__name__}: {error}")
+
+
+def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent, folder: Path | None) -> Outcome:
+    traded = list(setting.instruments.values())
+    judge = Judge(
+        setting.parts,
+        curve_rows(len(bars)),
+        bars.symbols,
+        config.initial_capital,
+        sessions_for(traded, int(bars.ts_event[0])),
+        [item.multiplier * item.fx_rate for item in traded],
+    )
+    prepared = _prepared(setting, bars, config, folder)
+    run = run_backtest(config, folder, prepared=prepared, agent=agent, watch=judge.watch)
+    return Outcome(
+        "done",
+        None,
+        run.manifest["ledger_sha256"],
+        run.manifest["config_sha256"],
+        judge.judged(sessions_per_year(traded)),
+        tuple(float(f"{value:.6g}") for value in judge.curve),
+    )
+
+
+def _prepared(setting: Setting, bars: BarBlock, config: BacktestConfig, folder: Path | None) -> Prepared:
+    if folder is not None and config.data:
+        return prepare(config, Quarantine(folder / "quarantine.jsonl", config.replay.strict), setting.instruments)
+    source = SharedBars(replace(bars, seq=0), setting.timeframe_ns)
+    quarantine = Quarantine(None)
+    return Prepared(
+        config, source, quarantine, setting.instruments, setting.timeframe_ns, setting.labels, setting.labels_reason, ()
+    )

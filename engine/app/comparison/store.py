@@ -1,0 +1,123 @@
+"""What a comparison has finished, kept line by line, so that an interrupted one continues where it stood."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from agents.models.metadata import read_ensemble
+from engine.app.agents import models_folder
+from engine.app.comparison.evaluation import Outcome, Setting
+from engine.app.comparison.parts import Part
+from engine.app.manifest import code_entries, config_sha256, versions
+from engine.blocks import BarBlock
+from engine.errors import GrandModelError, UsageError
+
+FILE, SUMMARY, TABLE, PAGE, RUNS = "variants.jsonl", "comparison.json", "comparison.csv", "compare.html", "variants"
+FILES = {FILE, SUMMARY, TABLE, PAGE, RUNS}
+_ARRAYS = ("ts_event", "open", "high", "low", "close", "volume", "present")
+_FIELDS = {field.name for field in fields(Outcome)}
+
+
+def check_comparison_folder(folder: Path) -> None:
+    """Refuse to mix a comparison with other files.
+
+    Raises:
+        UsageError: If the folder holds anything else than an earlier comparison.
+    """
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in FILES) if folder.is_dir() else []
+    if foreign:
+        raise UsageError(
+            "the folder holds other files than those of a comparison",
+            where=str(folder),
+            expected="a new or empty folder, or that of an earlier comparison, which is continued",
+            found=", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else ""),
+            hint="choose another folder (--out)",
+        )
+
+
+def bars_sha256(bars: BarBlock) -> str:
+    """Hash of all bars as they were read, and of their symbols."""
+    digest = hashlib.sha256(json.dumps(bars.symbols).encode())
+    for name in _ARRAYS:
+        digest.update(memoryview(getattr(bars, name)).cast("B"))
+    return digest.hexdigest()
+
+
+class Keys:
+    """Names what decides a variant's outcome: configuration, bars, parts, code, models and versions.
+
+    Args:
+        setting: What all variants share.
+        bars_hash: From `bars_sha256`.
+    """
+
+    def __init__(self, setting: Setting, bars_hash: str) -> None:
+        self._setting = setting
+        shared = {"bars": bars_hash, "parts": [part.tree() for part in _sorted(setting.parts)], "versions": versions()}
+        self._shared = json.dumps(shared, sort_keys=True)
+        self._models: dict[str, str] = {}
+        self._code: dict[str, list[str]] = {}
+
+    def key(self, spec: str) -> str:
+        """Hash of all that decides the outcome of a specification."""
+        config = self._setting.config.model_copy(update={"agent": spec})
+        head = spec.partition(":")[0]
+        if head not in self._code or head == "ensemble":
+            self._code[head] = [entry["sha256"] for entry in code_entries(config)]
+        parts = [config_sha256(config), self._shared, json.dumps(self._code[head]), self._models_of(spec)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def _models_of(self, spec: str) -> str:
+        if spec.partition(":")[0] != "ensemble":
+            return ""
+        if spec not in self._models:
+            try:
+                folder = models_folder(self._setting.config.model_copy(update={"agent": spec}))
+                self._models[spec] = "" if folder is None else read_ensemble(folder)[1]
+            except GrandModelError:
+                self._models[spec] = ""  # the variant will say what is wrong with them
+        return self._models[spec]
+
+
+def _sorted(parts: Sequence[Part]) -> list[Part]:
+    return sorted(parts, key=lambda part: part.name)
+
+
+class Store:
+    """Outcomes on the disk, a line each.
+
+    Args:
+        folder: Of the comparison; None keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / FILE if folder else None
+        self.found: dict[str, Outcome] = {}
+        if self._path is not None and self._path.is_file():
+            self._read(self._path)
+
+    def _read(self, path: Path) -> None:
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                tree = json.loads(line)
+                outcome = {name: tree["outcome"][name] for name in _FIELDS}
+                self.found[str(tree["key"])] = Outcome(**{**outcome, "curve": tuple(outcome["curve"])})
+            except (ValueError, KeyError, TypeError):
+                continue  # a line that was cut off when the comparison was interrupted
+
+    def add(self, key: str, spec: str, outcome: Outcome) -> None:
+        """Append one outcome, if it is done: what failed is tried again the next time."""
+        if self._path is None or outcome.status != "done":
+            return
+        line = json.dumps({"key": key, "spec": spec, "outcome": asdict(outcome)}, allow_nan=False)
+        with self._path.open("a+b") as file:
+            file.seek(0, 2)
+            if file.tell():
+                file.seek(-1, 2)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")  # after a line that was cut off
+            file.write(line.encode() + b"\n")

@@ -1,0 +1,176 @@
+"""compare.html: one file that needs nothing else; a click opens the report of a variant beside it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from engine.errors import GrandModelError
+from engine.report.comparison.rows import short_name, shown_parts
+from engine.report.comparison.sentences import (
+    counts,
+    failures,
+    luck_sentence,
+    part_name,
+    walk_sentences,
+    winner_sentence,
+)
+from engine.report.html import fill, plotly_script
+
+MOST_CURVES = 60
+MILLION = 1_000_000
+SHOWN = {
+    "return": ("return", "percent", True),
+    "sharpe": ("Sharpe", "ratio", True),
+    "drawdown": ("max drawdown", "percent", False),
+    "leverage": ("leverage", "ratio", False),
+    "trades": ("trades", "count", False),
+    "excess": ("vs benchmark", "percent", True),
+}
+COLUMNS = (
+    "Return, Sharpe ratio (annualised), maximum drawdown, mean leverage (gross exposure over equity) and closed trades "
+    "are those of the part that the heading names. A variant runs once over all bars: it enters the out-of-sample part "
+    "with the position and the history that it had, and each part is judged by the equity that it began with. "
+    "“vs benchmark” is the return less that of buy and hold at equal risk: as much or as little of it as has the "
+    "variant's volatility in that part, the rest cash."
+)
+
+
+def write_page(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write the page of a comparison.
+
+    Args:
+        tree: Of the comparison.
+        rows: Sorted, from `rows_of`.
+        path: Where.
+
+    Raises:
+        GrandModelError: If the disk refuses.
+    """
+    try:
+        path.write_text(page(tree, rows), encoding="utf-8")
+    except OSError as error:
+        raise GrandModelError(f"cannot write the page: {error}", where=str(path)) from error
+
+
+def page(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """The page as text; everything that comes from data or agents is escaped."""
+    own, shared = resources.files("engine.report.comparison"), resources.files("engine.report")
+    data = page_data(tree, rows)
+    shown = sum(1 for row in data["rows"] if row["run"])
+    parts = {
+        "title": escape(f"Comparison of {counts(tree)} · {', '.join(tree['symbols'][:4])}"),
+        "span": escape(_span(tree)),
+        "verdict": f'<p class="verdict plain">{escape(winner_sentence(tree) or "No variant traded.")}</p>',
+        "warnings": _warnings(tree),
+        "steps": "".join(f"<li>{escape(line)}</li>" for line in walk_sentences(tree)),
+        "table_note": escape(f"{shown:,} of {len(rows):,} kept their report (--reports, --keep)."),
+        "columns": escape(COLUMNS),
+        "setting": escape(json.dumps(tree["config"], indent=2, ensure_ascii=False)),
+        "footer": escape(f"bars {tree['bars_sha256']}"),
+        # a script element ends at "</script", so no "<" may stand in its data
+        "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+        "css": shared.joinpath("page.css").read_text("utf-8") + own.joinpath("page.css").read_text("utf-8"),
+        "js": shared.joinpath("page_layout.js").read_text("utf-8") + "\n" + own.joinpath("page.js").read_text("utf-8"),
+        "plotly": plotly_script(),
+    }
+    return fill(own.joinpath("page.html").read_text("utf-8"), parts)
+
+
+def page_data(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the page's script draws, JSON-able."""
+    parts, variants = shown_parts(tree), tree["variants"]
+    metrics: list[dict[str, Any]] = [
+        {"key": f"{part}.{column}", "column": column, "kind": kind, "signed": signed,
+         "short": label, "label": f"{label}, {part_name(part)}" if len(parts) > 1 else label}
+        for part in parts
+        for column, (label, kind, signed) in SHOWN.items()
+    ]  # fmt: skip
+    winner = tree["selection"]["winner"]
+    drawn = _drawn(rows, winner)
+    times = [ns / MILLION for ns in tree["times"]]
+    return {
+        "rows": [
+            {
+                "number": row["number"],
+                "variant": row["variant"],
+                "name": short_name(row["variant"]),
+                "agent": row["agent"],
+                "parameters": variants[row["number"] - 1]["parameters"],
+                "status": row["status"],
+                "error": row["error"],
+                "run": row["run"],
+                "winner": row["number"] - 1 == winner,
+                "values": {metric["key"]: row[metric["key"]] for metric in metrics},
+                "curve": variants[row["number"] - 1]["curve"] if row["number"] in drawn else None,
+                "command": command(tree, row["variant"]),
+            }
+            for row in rows
+        ],
+        "metrics": metrics,
+        "parts": [part_name(part) for part in parts],
+        "maps": _maps(variants),
+        "times": times,
+        "benchmark": tree["benchmark"],
+        "cuts": _cuts(tree, times),
+        "steps": len(tree["walk_forward"]),
+    }
+
+
+def _drawn(rows: Sequence[Mapping[str, Any]], winner: int | None) -> set[int]:
+    done = [row["number"] for row in rows if row["status"] == "done"][:MOST_CURVES]
+    return {*done, *([] if winner is None else [winner + 1])}
+
+
+def _maps(variants: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Agents of which parameters were varied, and which."""
+    found: dict[str, dict[str, None]] = {}
+    for variant in variants:
+        if variant["varied"]:
+            found.setdefault(variant["agent"], {}).update(dict.fromkeys(variant["varied"]))
+    return [{"agent": agent, "name": short_name(agent), "varied": list(names)} for agent, names in found.items()]
+
+
+def _cuts(tree: Mapping[str, Any], times: Sequence[float]) -> list[float]:
+    """Times at which parts begin, as places on the thin curve."""
+    rows = tree["parts"][0]["stop"]
+    starts = {part["start"] for part in tree["parts"] if part["start"] > 0}
+    return [times[min(round(start / rows * len(times)), len(times) - 1)] for start in sorted(starts)] if rows else []
+
+
+def command(tree: Mapping[str, Any], variant: str) -> str:
+    """What runs a variant alone and writes its report."""
+    config = tree["config"]
+    words = ["grandmodel", "backtest"]
+    for file in config["data"]:
+        words += ["--data", file]
+    named = config["instrument"]
+    for name in [named] if isinstance(named, str) else [f"{key}={value}" for key, value in named.items()]:
+        words += ["--instrument", name]
+    return shlex.join([*words, "--agent", variant])
+
+
+def _span(tree: Mapping[str, Any]) -> str:
+    days = [_day(tree["times"][place]) for place in (0, -1)]
+    spans = {part["name"]: part["stop"] - part["start"] for part in tree["parts"]}
+    rows = f"{spans['all']:,} rows"
+    if "out" in spans:
+        rows += f", {spans['in']:,} in-sample and {spans['out']:,} out-of-sample"
+    return f"{days[0]} to {days[1]} UTC · {rows}"
+
+
+def _day(ns: int) -> str:
+
+    return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M}"
+
+
+def _warnings(tree: Mapping[str, Any]) -> str:
+    lines = [line for line in (luck_sentence(tree),) if line]
+    lines += [f"Failed: {name}: {reason}" for name, reason in failures(tree, "failed")[:3]]
+    return '<ul class="warnings">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>" if lines else ""

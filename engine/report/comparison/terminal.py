@@ -1,0 +1,119 @@
+"""A comparison in the terminal: one table, and what to think of its first row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from engine.report.comparison.rows import short_name, shown_parts
+from engine.report.comparison.sentences import (
+    counts,
+    failures,
+    luck_sentence,
+    part_name,
+    walk_sentences,
+    winner_sentence,
+)
+from engine.report.presentation import UNDEFINED
+
+STYLES = {"return": "percent", "drawdown": "percent", "excess": "percent", "trades": "count"}
+HEADINGS = {
+    "return": "return",
+    "sharpe": "Sharpe",
+    "drawdown": "max DD",
+    "leverage": "lev",
+    "trades": "trades",
+    "excess": "vs bench",
+}
+LISTED = 3
+
+
+class ComparisonTable:
+    """A rich renderable of a comparison that drops columns where the terminal is narrow.
+
+    Args:
+        tree: Of the comparison.
+        rows: Sorted, from `rows_of`.
+        top: How many rows are shown.
+    """
+
+    def __init__(self, tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], top: int) -> None:
+        self._tree, self._rows, self._top = tree, rows, top
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self._parts(options.max_width)
+
+    def _parts(self, width: int) -> Iterator[RenderableType]:
+        done = [row for row in self._rows if row["status"] == "done"]
+        yield self._table(done[: self._top], width)
+        if len(done) > self._top:
+            yield Text(f"and {len(done) - self._top:,} more (--top)", style="dim")
+        if width_of(width, len(shown_parts(self._tree))) != ALL:
+            yield Text("a wider terminal shows more columns; the CSV and the page have all", style="dim")
+        yield Text()
+        for sentence in (winner_sentence(self._tree), luck_sentence(self._tree)):
+            if sentence:
+                yield Text(sentence)
+        for line in walk_sentences(self._tree):
+            yield Text(line, style="dim")
+        for status, words in (("refused", "not possible"), ("failed", "failed")):
+            found = failures(self._tree, status)
+            for name, reason in found[:LISTED]:
+                yield Text(f"! {words}: {name}: {reason}", style="yellow" if status == "refused" else "red")
+            if len(found) > LISTED:
+                yield Text(f"! and {len(found) - LISTED} more {words}", style="yellow")
+
+    def _table(self, rows: Sequence[Mapping[str, Any]], width: int) -> Table:
+        parts = shown_parts(self._tree)
+        columns = width_of(width, len(parts))
+        table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+        table.add_column("", no_wrap=True, width=1)
+        table.add_column(counts(self._tree), overflow="fold", min_width=22)
+        for part in parts:
+            for at, column in enumerate(columns):
+                label = part_name(part) if at == 0 and len(parts) > 1 else ""
+                table.add_column(
+                    Text(f"{label}\n{HEADINGS[column]}" if len(parts) > 1 else HEADINGS[column]),
+                    justify="right",
+                    no_wrap=True,
+                )
+        winner = self._tree["selection"]["winner"]
+        for row in rows:
+            best = winner is not None and row["number"] == winner + 1
+            cells = [cell(row.get(f"{part}.{column}"), column) for part in parts for column in columns]
+            table.add_row("*" if best else "", Text(short_name(row["variant"])), *cells, style="bold" if best else "")
+        return table
+
+
+ALL = ("return", "sharpe", "drawdown", "leverage", "trades", "excess")
+
+
+def width_of(width: int, parts: int) -> tuple[str, ...]:
+    """The columns of a part that fit."""
+    left = (width - 26) // parts
+    if left >= 49:
+        return ALL
+    return ("return", "sharpe", "drawdown", "excess") if left >= 35 else ("return", "sharpe", "drawdown")
+
+
+def cell(value: Any, column: str) -> Text:
+    """A metric as a cell."""
+    if value is None:
+        return Text(UNDEFINED, style="dim")
+    if STYLES.get(column) == "percent":
+        return Text(
+            f"{100 * value:+,.2f} %" if column != "drawdown" else f"{100 * value:,.2f} %", style=_tone(value, column)
+        )
+    if STYLES.get(column) == "count":
+        return Text(f"{value:,}")
+    return Text(f"{value:,.2f}", style=_tone(value, column))
+
+
+def _tone(value: float, column: str) -> str:
+    if column not in {"return", "excess", "sharpe"} or not value:
+        return ""
+    return "green" if value > 0 else "red"
