@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from engine.cli.backtest import (
     instruments,
     load_settings,
 )
+from engine.cli.completing import agents
 
 if TYPE_CHECKING:
     from engine.app.backtest import Prepared
@@ -40,18 +41,19 @@ Runs = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[RUN]...", help="Run folders: compares them instead of running variants."),
 ]
-Agents = Annotated[
+AgentSpecs = Annotated[
     list[str] | None,
     typer.Option(
         "--agent",
         help="As of backtest, with ranges: sma_cross:fast=5..20:5,slow=30|60 (repeatable; every combination is run).",
+        autocompletion=agents,
     ),
 ]
 Split = Annotated[str | None, typer.Option("--split", help="In-sample before this date or time, out-of-sample after.")]
 Folds = Annotated[int | None, typer.Option("--folds", help="Cut the bars into N parts in order and walk forward.")]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Processes.  [default: one per processor, if it pays]"),
+    typer.Option("--workers", min=1, help="Processes; by default one per processor, if that pays."),
 ]
 Sort = Annotated[
     str | None,
@@ -77,7 +79,7 @@ def compare(
     runs: Runs = None,
     data: Files = None,
     instrument: InstrumentName = None,
-    agent: Agents = None,
+    agent: AgentSpecs = None,
     config: ConfigFiles = None,
     set_: Settings = None,
     split: Split = None,
@@ -132,14 +134,14 @@ def compare(
         settings, agent or [settings.agent], split, folds, workers, folder, keep, quiet=as_json or as_csv
     )
     _write(prepared, found, folder, sort, 0 if no_report else reports, workers, page=not no_report)
-    _show(found, folder, sort, top, as_json, as_csv, page=not no_report)
+    _show(found, folder, sort, top, as_json, as_csv, page=not no_report, assumptions=prepared.assumptions)
     if found.failures:
         raise typer.Exit(1)
 
 
 def _run(
     settings: Any,
-    agents: list[str],
+    specs: list[str],
     split: str | None,
     folds: int | None,
     workers: int | None,
@@ -154,7 +156,7 @@ def _run(
     from engine.cli.progress import compiled
     from feeds.quarantine import Quarantine
 
-    given = variants_of(agents)
+    given = variants_of(specs)
     check_comparison_folder(folder)
     prepared = prepare(settings, Quarantine(None, settings.replay.strict))
     for spec in dict.fromkeys(one.variant.agent for one in given):
@@ -199,7 +201,16 @@ def _write(
     write_comparison(prepared, found, folder, sort=sort, reports=reports, workers=workers, page=page)
 
 
-def _show(found: Comparison, folder: Path, sort: str | None, top: int, as_json: bool, as_csv: bool, page: bool) -> None:
+def _show(
+    found: Comparison,
+    folder: Path,
+    sort: str | None,
+    top: int,
+    as_json: bool,
+    as_csv: bool,
+    page: bool,
+    assumptions: Sequence[str],
+) -> None:
     from engine.app.comparison.store import PAGE, TABLE
     from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows, write_csv
 
@@ -220,4 +231,6 @@ def _show(found: Comparison, folder: Path, sort: str | None, top: int, as_json: 
     for number in found.unsteady:
         note(f"! {found.given[number].variant.spec} gave another ledger when it was run again: it is not deterministic")
     note(f"labels {found.setting.labels}: {found.setting.labels_reason}")
+    for line in assumptions:
+        note(line)
     note(f"table  {folder / TABLE}" + (f", page {folder / PAGE}" if page else ""))

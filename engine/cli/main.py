@@ -10,8 +10,8 @@ import typer
 
 from engine.cli import config, data, journal, models
 from engine.cli.backtest import backtest
-from engine.cli.completing import VARIABLE, answer_shells, completion
 from engine.cli.compare import compare
+from engine.cli.completing import VARIABLE, answer_shells, completion
 from engine.cli.ctl import ctl, reset_halt
 from engine.cli.dashboard import dashboard
 from engine.cli.doctor import doctor
