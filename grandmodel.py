@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agents.base import CompiledStrategy, MarketAgent
     from agents.strategy import Bar, Context, Position, Strategy, WorkingOrder
-    from engine.api import backtest, load
+    from engine.api import backtest, compare, load
     from engine.errors import CheckFailed, ConfigError, DataError, GrandModelError, UsageError
     from engine.instruments import Instrument
     from engine.results.backtest import BacktestResult
@@ -46,13 +46,14 @@ __all__ = [
     "UsageError",
     "WorkingOrder",
     "backtest",
+    "compare",
     "load",
 ]
 
 _HOMES = {
     "agents.base": ("CompiledStrategy", "MarketAgent"),
     "agents.strategy": ("Bar", "Context", "Position", "Strategy", "WorkingOrder"),
-    "engine.api": ("backtest", "load"),
+    "engine.api": ("backtest", "compare", "load"),
     "engine.errors": ("CheckFailed", "ConfigError", "DataError", "GrandModelError", "UsageError"),
     "engine.instruments": ("Instrument",),
     "engine.results.backtest": ("BacktestResult",),

@@ -12,22 +12,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agents.ensemble.config import EnsembleConfig
-from engine.app.backtest import Prepared, check_folder, prepare, run_backtest
+from engine.app.backtest import check_folder, run_backtest
 from engine.app.config import BacktestConfig, CutsConfig
-from engine.arguments import Files, Moment, given, refuse_unknown, tree_of, with_settings
+from engine.arguments import Files, Moment, refuse_unknown, run_tree, tree_of, with_settings
 from engine.config import Config, merge, parse
-from engine.errors import UsageError
 from engine.results.agents import AgentLike, agent_given
 from engine.results.backtest import BacktestResult
-from feeds.memory import MemorySource
+from engine.results.comparing import compare
+from engine.results.data import paths_of, prepared_of
 from feeds.quarantine import Quarantine
-from feeds.reading.frames import ACCEPTED, frame_files, is_frame
 from feeds.replay import ReplayConfig
 from portfolio.config import Execution, Limits, SizingConfig, Slippage
 
-__all__ = ["BacktestResult", "backtest", "load"]
-
-FRAME_SYMBOL = "X"  # what the bars of a frame are called if nothing says
+__all__ = ["BacktestResult", "backtest", "compare", "load"]
 
 _INNER: dict[str, type[Config]] = {"limits": Limits, "execution": Execution, "sizing": SizingConfig}
 NESTED = {name: f"{key}={{{name!r}: ...}}" for key, model in _INNER.items() for name in model.model_fields}
@@ -104,36 +101,21 @@ def backtest(
         GrandModelError: Whatever is wrong with data or configuration.
     """
     refuse_unknown("backtest", unknown, _KNOWN, NESTED)
-    names = [str(name) for name in _paths(data)]
-    chosen = given(
-        {
-            "instrument": instrument,
-            "data": names or None,
-            "initial_capital": initial_capital,
-            "currency": currency,
-            "fee": fee,
-            "sizing": sizing,
-            "limits": limits,
-            "execution": execution,
-            "replay": replay,
-            "seed": seed,
-            "cuts": cuts,
-            "ensemble": ensemble,
-            "block": block,
-            "speed": speed,
-        }
-    )
-    reading: dict[str, Any] = {"start": start, "end": end, "timeframe": timeframe}
-    reading |= {"labels": labels, "timezone": timezone, "strict": strict}
-    chosen = merge(chosen, given({"execution": given({"slippage": slippage}), "replay": given(reading)}))
+    values = {
+        "data": paths_of(data) or None, "instrument": instrument, "initial_capital": initial_capital,
+        "currency": currency, "fee": fee, "slippage": slippage, "sizing": sizing, "limits": limits,
+        "execution": execution, "start": start, "end": end, "timeframe": timeframe, "labels": labels,
+        "timezone": timezone, "strict": strict, "replay": replay, "seed": seed, "cuts": cuts, "ensemble": ensemble,
+        "block": block, "speed": speed,
+    }  # fmt: skip
     specification, build = agent_given(agent, params)
-    tree = merge(tree_of(config), merge(chosen, given({"agent": specification})))
+    tree = merge(tree_of(config), run_tree({**values, "agent": specification}))
     validated = parse(BacktestConfig, with_settings(tree, settings), where="backtest()")
     folder = Path(out) if out is not None else None
     if folder is not None:
         check_folder(folder)
     quarantine = Quarantine(folder / "quarantine.jsonl" if folder else None, validated.replay.strict)
-    prepared = _prepared(validated, None if names else data, quarantine)
+    prepared = prepared_of(validated, data, quarantine)
     made = None if build is None else build(validated.seed)
     return BacktestResult.of(run_backtest(validated, folder, prepared=prepared, agent=made))
 
@@ -149,30 +131,3 @@ def load(folder: str | Path) -> BacktestResult:
         DataError: If one of its files is damaged.
     """
     return BacktestResult.load(folder)
-
-
-def _paths(data: Any) -> list[str | Path]:
-    if isinstance(data, str | Path):
-        return [data]
-    if isinstance(data, list | tuple) and all(isinstance(item, str | Path) for item in data):
-        return list(data)
-    return []
-
-
-def _prepared(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Prepared:
-    if data is None:
-        return prepare(config, quarantine)
-    if is_frame(data):
-        return prepare(config, quarantine, frames=frame_files(data, FRAME_SYMBOL))
-    if not hasattr(data, "blocks"):
-        raise UsageError("no data", expected=f"files, {ACCEPTED}, or a BarSource", found=repr(data)[:80])
-    if config.replay != ReplayConfig():
-        raise UsageError(
-            "the blocks of a BarSource are taken as they are: by their close times, all of them",
-            found="settings of `replay`",
-            hint="pass a frame or a file instead",
-        )
-    instruments = {symbol: config.instrument_for(symbol) for symbol in data.symbols}
-    timeframe = data.timeframe_ns if isinstance(data, MemorySource) else 60_000_000_000
-    reason = "the blocks of a BarSource are labelled by close"
-    return Prepared(config, data, quarantine, instruments, timeframe, "close", reason, ())

@@ -113,6 +113,19 @@ def plain(value: Any) -> Any:
     return value
 
 
+READING = ("start", "end", "timeframe", "labels", "timezone", "strict")
+"""Arguments that are keys of `replay`."""
+
+
+def run_tree(values: Mapping[str, Any]) -> Tree:
+    """The arguments of a call that runs agents as a configuration's tree, reading and slippage in their places."""
+    outer = {key: value for key, value in values.items() if key not in (*READING, "slippage")}
+    inner = {key: values.get(key) for key in READING}
+    return merge(
+        given(outer), given({"execution": given({"slippage": values.get("slippage")}), "replay": given(inner)})
+    )
+
+
 def with_settings(tree: Tree, settings: Mapping[str, Any] | None) -> Tree:
     """Put values at dotted keys: `{"execution.limit_fill": "through"}`, last of all."""
     if not settings:

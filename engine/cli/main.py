@@ -23,6 +23,7 @@ from engine.cli.init import init
 from engine.cli.paper import paper
 from engine.cli.publish import publish
 from engine.cli.report import report
+from engine.cli.runs import runs
 from engine.cli.train import train
 from engine.cli.verify import verify
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command()(init)
 app.command()(backtest)
 app.command()(compare)
+app.command()(runs)
 app.command()(paper)
 app.command()(publish)
 app.command()(ctl)
