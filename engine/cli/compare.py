@@ -169,7 +169,7 @@ def _run(
     except KeyboardInterrupt:
         from engine.cli.console import note
 
-        note(f"interrupted: what is finished is kept; the same command with --out {folder} continues")
+        note(f"what is finished is kept: the same command with --out {folder} continues")
         sys.exit(130)
     return prepared, found
 

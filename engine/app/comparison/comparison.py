@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from agents.grid import Variant, expand
 from agents.registry import check_parameters, factory_of
 from engine.app.backtest import Prepared
 from engine.app.comparison.bars import read_bars
+from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Build, Outcome, Setting, curve_rows
 from engine.app.comparison.parts import IN_SAMPLE, WHOLE, parts_of
 from engine.app.comparison.selection import Selection, Step, select, walk_forward
@@ -21,6 +22,7 @@ from engine.app.comparison.workers import Job, run_jobs
 from engine.blocks import BarBlock, Floats
 from engine.errors import GrandModelError, UsageError
 
+BY_OPTION = {"data", "instrument", "agent", "block", "speed"}
 Watch = Callable[[int, int, str, Outcome], None]
 """Called with finished, total, specification and outcome."""
 
@@ -89,6 +91,7 @@ class Comparison:
             "timeframe_ns": self.setting.timeframe_ns,
             "labels": self.setting.labels,
             "config": {key: value for key, value in config.items() if key != "agent"},
+            "settings": self._settings(),
             "bars_sha256": self.bars_sha256,
             "parts": [part.tree() for part in self.setting.parts],
             "selection": self.selection.tree(),
@@ -97,6 +100,11 @@ class Comparison:
             "times": self.times,
             "benchmark": self.benchmark,
         }
+
+    def _settings(self) -> dict[str, Any]:
+        """What is not as by default, by dotted key: with it a variant alone is run alike."""
+        changed = flat(self.setting.config.model_dump(mode="json", exclude_defaults=True))
+        return {key: value for key, value in changed.items() if key.partition(".")[0] not in BY_OPTION}
 
     def _variant(self, number: int) -> dict[str, Any]:
         variant, outcome = self.given[number].variant, self.outcomes[number]
@@ -286,9 +294,3 @@ def buy_and_hold(bars: BarBlock) -> Floats:
     growth = np.where(place >= 0, close / first, 1.0)
     mean: Floats = growth.mean(axis=1) - 1
     return mean
-
-
-def setting_facts(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a comparison's tree that says under which assumptions it ran."""
-    config = tree["config"]
-    return {key: config[key] for key in ("initial_capital", "fee", "sizing", "execution", "limits") if key in config}

@@ -119,14 +119,15 @@ def _shown(value: Any) -> Any:
 
 def config_differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """Settings in which the configurations differ, by dotted key."""
-    flat = [_flat(run.manifest.get("config") or {}) for run in runs]
-    keys = dict.fromkeys(key for tree in flat for key in tree)
-    found = {key: [tree.get(key) for tree in flat] for key in keys}
+    trees = [flat(run.manifest.get("config") or {}) for run in runs]
+    keys = dict.fromkeys(key for tree in trees for key in tree)
+    found = {key: [tree.get(key) for tree in trees] for key in keys}
     return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
 
 
-def _flat(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flat(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """A tree's leaves by dotted key."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
-        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+        found |= flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
     return found

@@ -9,7 +9,7 @@ const number = (v) => (v === null || v === undefined ? "n/a" : v.toFixed(2));
 const write = (v, kind) => (kind === "percent" ? percent(v, true) : kind === "count" ? (v === null ? "n/a" : String(v)) : number(v));
 const colored = (column) => ["return", "sharpe", "excess"].includes(column);
 
-function open(row) {
+function openVariant(row) {
   if (row.run) {
     window.open(encodeURI(row.run) + "/report.html", "_blank");
     return;
@@ -49,7 +49,7 @@ function drawCurves() {
   const chart = element("curves");
   Plotly.react(chart, traces, layout, CONFIG);
   chart.removeAllListeners("plotly_click");
-  chart.on("plotly_click", (event) => event.points.length && event.points[0].customdata && open(byNumber(event.points[0].customdata)));
+  chart.on("plotly_click", (event) => event.points.length && event.points[0].customdata && openVariant(byNumber(event.points[0].customdata)));
 }
 
 const byNumber = (wanted) => rows.find((row) => row.number === wanted);
@@ -127,7 +127,7 @@ function drawMap() {
   chart.removeAllListeners("plotly_click");
   chart.on("plotly_click", (event) => {
     const [i, j] = event.points[0].pointIndex || event.points[0].pointNumber;
-    if (cells[i][j]) open(cells[i][j]);
+    if (cells[i][j]) openVariant(cells[i][j]);
   });
 }
 
@@ -222,7 +222,7 @@ function tableRow(row) {
       line.append(cell);
     });
   }
-  line.addEventListener("click", (event) => { if (event.target.tagName !== "A") open(row); });
+  line.addEventListener("click", (event) => { if (event.target.tagName !== "A") openVariant(row); });
   return line;
 }
 

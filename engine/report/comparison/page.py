@@ -28,17 +28,17 @@ MILLION = 1_000_000
 SHOWN = {
     "return": ("return", "percent", True),
     "sharpe": ("Sharpe", "ratio", True),
-    "drawdown": ("max drawdown", "percent", False),
+    "drawdown": ("max DD", "percent", False),
     "leverage": ("leverage", "ratio", False),
     "trades": ("trades", "count", False),
-    "excess": ("vs benchmark", "percent", True),
+    "excess": ("vs bench", "percent", True),
 }
 COLUMNS = (
-    "Return, Sharpe ratio (annualised), maximum drawdown, mean leverage (gross exposure over equity) and closed trades "
-    "are those of the part that the heading names. A variant runs once over all bars: it enters the out-of-sample part "
-    "with the position and the history that it had, and each part is judged by the equity that it began with. "
-    "“vs benchmark” is the return less that of buy and hold at equal risk: as much or as little of it as has the "
-    "variant's volatility in that part, the rest cash."
+    "Return, Sharpe ratio (annualised), maximum drawdown (max DD), mean leverage (gross exposure over equity) and "
+    "closed trades are those of the part that the heading names. A variant runs once over all bars: it enters the "
+    "out-of-sample part with the position and the history that it had, and each part is judged by the equity that it "
+    "began with. “vs bench” is the return less that of buy and hold at equal risk: as much or as little of it as has "
+    "the variant's volatility in that part, the rest cash."
 )
 
 
@@ -153,6 +153,8 @@ def command(tree: Mapping[str, Any], variant: str) -> str:
     named = config["instrument"]
     for name in [named] if isinstance(named, str) else [f"{key}={value}" for key, value in named.items()]:
         words += ["--instrument", name]
+    for key, value in tree["settings"].items():
+        words += ["--set", f"{key}={json.dumps(value)}"]
     return shlex.join([*words, "--agent", variant])
 
 

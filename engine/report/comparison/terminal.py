@@ -14,7 +14,6 @@ from engine.report.comparison.sentences import (
     counts,
     failures,
     luck_sentence,
-    part_name,
     walk_sentences,
     winner_sentence,
 )
@@ -49,10 +48,13 @@ class ComparisonTable:
 
     def _parts(self, width: int) -> Iterator[RenderableType]:
         done = [row for row in self._rows if row["status"] == "done"]
-        yield self._table(done[: self._top], width)
+        shown, parts = done[: self._top], shown_parts(self._tree)
+        longest = max((len(short_name(row["variant"])) for row in shown), default=0)
+        columns = columns_that_fit(width, len(parts), longest)
+        yield self._table(shown, columns)
         if len(done) > self._top:
             yield Text(f"and {len(done) - self._top:,} more (--top)", style="dim")
-        if width_of(width, len(shown_parts(self._tree))) != ALL:
+        if columns != ALL:
             yield Text("a wider terminal shows more columns; the CSV and the page have all", style="dim")
         yield Text()
         for sentence in (winner_sentence(self._tree), luck_sentence(self._tree)):
@@ -67,20 +69,17 @@ class ComparisonTable:
             if len(found) > LISTED:
                 yield Text(f"! and {len(found) - LISTED} more {words}", style="yellow")
 
-    def _table(self, rows: Sequence[Mapping[str, Any]], width: int) -> Table:
+    def _table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
         parts = shown_parts(self._tree)
-        columns = width_of(width, len(parts))
         table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
         table.add_column("", no_wrap=True, width=1)
-        table.add_column(counts(self._tree), overflow="fold", min_width=22)
+        table.add_column(counts(self._tree), overflow="fold", min_width=16)
         for part in parts:
+            # the name of a part stands above its first columns
+            words = {"in": ["in-sample"], "out": ["out-of-", "sample"]}.get(part)
             for at, column in enumerate(columns):
-                label = part_name(part) if at == 0 and len(parts) > 1 else ""
-                table.add_column(
-                    Text(f"{label}\n{HEADINGS[column]}" if len(parts) > 1 else HEADINGS[column]),
-                    justify="right",
-                    no_wrap=True,
-                )
+                above = "" if words is None else (words[at] if at < len(words) else "") + "\n"
+                table.add_column(Text(above + HEADINGS[column]), justify="right", no_wrap=True)
         winner = self._tree["selection"]["winner"]
         for row in rows:
             best = winner is not None and row["number"] == winner + 1
@@ -89,15 +88,23 @@ class ComparisonTable:
         return table
 
 
-ALL = ("return", "sharpe", "drawdown", "leverage", "trades", "excess")
+WIDTHS = {"return": 10, "sharpe": 8, "drawdown": 10, "leverage": 6, "trades": 8, "excess": 10}
+"""Of each column, with its margin."""
+ALL = tuple(WIDTHS)
+SETS = (ALL, ("return", "sharpe", "drawdown", "excess"), ("return", "sharpe", "drawdown"))
+LONGEST = 46  # a name that is longer than this is folded
 
 
-def width_of(width: int, parts: int) -> tuple[str, ...]:
-    """The columns of a part that fit."""
-    left = (width - 26) // parts
-    if left >= 49:
-        return ALL
-    return ("return", "sharpe", "drawdown", "excess") if left >= 35 else ("return", "sharpe", "drawdown")
+def columns_that_fit(width: int, parts: int, name: int) -> tuple[str, ...]:
+    """The columns of each part that are shown.
+
+    Args:
+        width: Of the terminal.
+        parts: How many there are.
+        name: Length of the longest name.
+    """
+    left = (width - 5 - min(name, LONGEST)) // parts
+    return next((columns for columns in SETS if sum(WIDTHS[one] for one in columns) <= left), SETS[-1])
 
 
 def cell(value: Any, column: str) -> Text:
