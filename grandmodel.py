@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agents.base import CompiledStrategy, MarketAgent
     from agents.strategy import Bar, Context, Position, Strategy, WorkingOrder
-    from engine.api import backtest, compare, load
+    from engine.api import backtest, compare, evaluate, load, train
     from engine.errors import CheckFailed, ConfigError, DataError, GrandModelError, UsageError
     from engine.instruments import Instrument
     from engine.results.backtest import BacktestResult
+    from engine.results.training import EvaluationResult, TrainingResult
     from portfolio.config import Execution, Limits, SizingConfig, Slippage
 
     __version__: str
@@ -34,6 +35,7 @@ __all__ = [
     "ConfigError",
     "Context",
     "DataError",
+    "EvaluationResult",
     "Execution",
     "GrandModelError",
     "Instrument",
@@ -43,20 +45,24 @@ __all__ = [
     "SizingConfig",
     "Slippage",
     "Strategy",
+    "TrainingResult",
     "UsageError",
     "WorkingOrder",
     "backtest",
     "compare",
+    "evaluate",
     "load",
+    "train",
 ]
 
 _HOMES = {
     "agents.base": ("CompiledStrategy", "MarketAgent"),
     "agents.strategy": ("Bar", "Context", "Position", "Strategy", "WorkingOrder"),
-    "engine.api": ("backtest", "compare", "load"),
+    "engine.api": ("backtest", "compare", "evaluate", "load", "train"),
     "engine.errors": ("CheckFailed", "ConfigError", "DataError", "GrandModelError", "UsageError"),
     "engine.instruments": ("Instrument",),
     "engine.results.backtest": ("BacktestResult",),
+    "engine.results.training": ("EvaluationResult", "TrainingResult"),
     "portfolio.config": ("Execution", "Limits", "SizingConfig", "Slippage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

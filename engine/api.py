@@ -14,23 +14,25 @@ from typing import Any, Literal
 from agents.ensemble.config import EnsembleConfig
 from engine.app.backtest import check_folder, run_backtest
 from engine.app.config import BacktestConfig, CutsConfig
-from engine.arguments import Files, Moment, refuse_unknown, run_tree, tree_of, with_settings
+from engine.arguments import Files, Moment, clean, refuse_unknown, run_tree, tree_of, with_settings
 from engine.config import Config, merge, parse
 from engine.results.agents import AgentLike, agent_given
 from engine.results.backtest import BacktestResult
 from engine.results.comparing import compare
 from engine.results.data import paths_of, prepared_of
+from engine.results.learning import evaluate, train
 from feeds.quarantine import Quarantine
 from feeds.replay import ReplayConfig
 from portfolio.config import Execution, Limits, SizingConfig, Slippage
 
-__all__ = ["BacktestResult", "backtest", "compare", "load"]
+__all__ = ["BacktestResult", "backtest", "compare", "evaluate", "load", "train"]
 
 _INNER: dict[str, type[Config]] = {"limits": Limits, "execution": Execution, "sizing": SizingConfig}
 NESTED = {name: f"{key}={{{name!r}: ...}}" for key, model in _INNER.items() for name in model.model_fields}
 """Keys that lie inside of another argument."""
 
 
+@clean
 def backtest(
     data: Any = None,
     instrument: str | Mapping[str, str] | None = None,
@@ -123,8 +125,9 @@ def backtest(
 _KNOWN = tuple(name for name in inspect.signature(backtest).parameters if name != "unknown")
 
 
+@clean
 def load(folder: str | Path) -> BacktestResult:
-    """A finished run as a result, from its folder.
+    """A finished run as a result, from its folder. `EvaluationResult.load` does the same for an evaluation.
 
     Raises:
         UsageError: If the folder is not that of a run.

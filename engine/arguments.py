@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from engine.config import Config, Tree, merge, read_yaml
-from engine.errors import UsageError
+from engine.errors import GrandModelError, UsageError
 
 Moment = str | date | datetime | None
+P = ParamSpec("P")
+R = TypeVar("R")
 Files = str | Path | Sequence[str | Path]
 
 OTHER_NAMES = {
@@ -62,6 +65,19 @@ OTHER_NAMES = {
     "tp_stop": "context.buy(..., target_distance=...) in the strategy",
 }
 """What other programs call an argument, and what it is called here."""
+
+
+def clean(function: Callable[P, R]) -> Callable[P, R]:
+    """Let errors that explain themselves end at the call: what is below it says nothing to its user."""
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except GrandModelError as error:
+            raise error.with_traceback(None) from error.__cause__
+
+    return called
 
 
 def refuse_unknown(call: str, unknown: Iterable[str], known: Iterable[str], nested: Mapping[str, str]) -> None:

@@ -44,6 +44,10 @@ class GrandModelError(Exception):
     def __str__(self) -> str:
         return "\n".join(f"{label}: {text}" if label else text for label, text in self.parts())
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
     def parts(self) -> list[tuple[str, str]]:
         """The message as (label, text) pairs; the first label is empty."""
         labelled = [

@@ -47,14 +47,15 @@ def export(
 
     Example: grandmodel export models/checkpoints --production configs/production/marl_models.yaml
     """
-    from engine.cli.checkpoints import find
-    from engine.cli.extras import need_training
+    from engine.app.checkpoints import find
+    from engine.app.extras import need_training
+    from engine.cli.console import note
 
     need_training()
     from training.export import export as write
     from training.export import write_production
 
-    checkpoint = find(source)
+    checkpoint = find(source, note)
     metadata = write(checkpoint, out, version, last=last)
     if production is not None:
         write_production(production, out)

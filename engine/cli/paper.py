@@ -110,7 +110,7 @@ def paper(
         "end": {"bars": max_bars, "silence_s": idle_timeout},
         "standby": standby or None,
     }
-    from engine.cli.extras import need_live
+    from engine.app.extras import need_live
     from engine.cli.progress import compiled
 
     need_live()

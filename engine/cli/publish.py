@@ -84,7 +84,7 @@ def publish(
 
     Example: grandmodel publish --data es-drift --instrument ES --feed kafka://127.0.0.1:9092/bars --speed 60
     """
-    from engine.cli.extras import need_live
+    from engine.app.extras import need_live
     from engine.log import configure_logging
 
     configure_logging(verbose)

@@ -6,16 +6,14 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from engine.app.training import TrainingRun
-    from training.checkpoint import Checkpoint
-    from training.config import TrainingConfig
+    from engine.app.training_plan import TrainingPlan
     from training.trainer.trainer import Trainer
 
 ConfigFiles = Annotated[
@@ -39,7 +37,6 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Of weights, exploratio
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more.")]
 INTERRUPTED = 130
-CHECKPOINT_FOLDER = "checkpoints"
 
 
 def train(
@@ -59,18 +56,17 @@ def train(
 
     Example: grandmodel train -c configs/training/marl_training.yaml --set data.sources.0.path=bars.csv.gz
     """
-    from engine.cli.extras import need_training
+    from engine.app.extras import need_training
     from engine.log import configure_logging
 
     need_training()
     configure_logging(verbose)
-    checkpoint = _checkpoint(resume)
-    settings = _config(config, set_ or [], seed, checkpoint)
-    folder = out or _folder_of(checkpoint) or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-train"
-    places = Places(folder, _checkpoints_of(settings, folder, out, checkpoint))
-    _refuse_other_training(places, checkpoint)
+    from engine.app.training_plan import plan_training
+    from engine.cli.console import note
+
+    plan = plan_training(config or [], set_ or [], seed=seed, resume=resume, out=out, warn=note)
     options = {"device": device, "compiled": compile_}
-    run = _run(settings, places, checkpoint, options, project if wandb or settings.logging.wandb else None, as_json)
+    run = _run(plan, options, project if wandb or plan.config.logging.wandb else None, as_json)
     if as_json:
         typer.echo(json.dumps(result_object(run)))
     else:
@@ -79,89 +75,22 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-class Places(NamedTuple):
-    """Where a training writes."""
-
-    folder: Path
-    checkpoints: Path
-
-
-def _checkpoint(resume: Path | None) -> Checkpoint | None:
-    if resume is None:
-        return None
-    from engine.cli.checkpoints import find
-
-    return find(resume)
-
-
-def _config(
-    files: list[Path] | None, settings: list[str], seed: int | None, checkpoint: Checkpoint | None
-) -> TrainingConfig:
-    from engine.config import load
-    from engine.errors import UsageError
-    from training.config import TrainingConfig
-
-    base: dict[str, Any] = {}
-    if checkpoint is not None and not files:
-        base = checkpoint.note["config"]
-    elif not files:
-        raise UsageError(
-            "no configuration", expected="-c FILE", hint="configs/training/marl_training.yaml is one to begin with"
-        )
-    chosen = [*settings, *([f"seed={seed}"] if seed is not None else [])]
-    return load(TrainingConfig, files or [], chosen, base=base)
-
-
-def _folder_of(checkpoint: Checkpoint | None) -> Path | None:
-    """The run folder that a training goes on in: the one around its checkpoints, wherever it was moved or copied."""
-    if checkpoint is None:
-        return None
-    folder = checkpoint.path.parent
-    if folder.name == CHECKPOINT_FOLDER:
-        return folder.parent
-    return Path(checkpoint.note["run"]) if checkpoint.note.get("run") else None
-
-
-def _checkpoints_of(config: TrainingConfig, folder: Path, out: Path | None, checkpoint: Checkpoint | None) -> Path:
-    if out is not None:
-        return out / CHECKPOINT_FOLDER
-    return checkpoint.path.parent if checkpoint is not None else config.logging.checkpoint_dir / folder.name
-
-
-def _refuse_other_training(places: Places, checkpoint: Checkpoint | None) -> None:
-    """A new training does not write over another one."""
-    from engine.errors import UsageError
-
-    if checkpoint is None and any(places.checkpoints.glob("*.ckpt")):
-        raise UsageError(
-            "another training lies there already",
-            where=str(places.checkpoints),
-            hint=f"go on with it (--resume {places.checkpoints}), or choose another folder (--out)",
-        )
-
-
-def _run(
-    config: TrainingConfig,
-    places: Places,
-    checkpoint: Checkpoint | None,
-    options: dict[str, Any],
-    project: str | None,
-    quiet: bool,
-) -> TrainingRun:
+def _run(plan: TrainingPlan, options: dict[str, Any], project: str | None, quiet: bool) -> TrainingRun:
     from engine.app.training import is_warm, run_training, wire, write_config
-    from engine.cli.console import err
-    from engine.cli.training_records import files, screen
+    from engine.app.training_plan import training_files
+    from engine.cli.console import err, note
+    from engine.cli.training_records import screen
 
     if not is_warm():
         err().print("Compiling the environments for this processor (once; a minute or two)", style="dim")
     with ExitStack() as stack:
-        watching = [] if quiet else [stack.enter_context(screen(config, places.folder, checkpoint, options["device"]))]
-        trainer = wire(config, places.checkpoints, watching, resume=checkpoint, run=places.folder, **options)
+        watching = [] if quiet else [stack.enter_context(screen(plan, options["device"]))]
+        trainer = wire(plan.config, plan.checkpoints, watching, resume=plan.resume, run=plan.folder, **options)
         # only now, when nothing can be refused any more, is anything written
-        trainer.listen(stack.enter_context(files(config, places.folder, checkpoint, project)))
-        write_config(places.folder, config)
+        trainer.listen(stack.enter_context(training_files(plan, project, note)))
+        write_config(plan.folder, plan.config)
         with _stopping_cleanly(trainer):
-            return run_training(trainer, places.folder)
+            return run_training(trainer, plan.folder)
 
 
 @contextmanager

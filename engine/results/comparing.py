@@ -14,7 +14,7 @@ from engine.app.comparison.comparison import Comparison, Given, variants_of
 from engine.app.comparison.comparison import compare as run_comparison
 from engine.app.comparison.keeping import write_comparison
 from engine.app.config import BacktestConfig
-from engine.arguments import Files, Moment, plain, refuse_unknown, run_tree, tree_of, with_settings
+from engine.arguments import Files, Moment, clean, plain, refuse_unknown, run_tree, tree_of, with_settings
 from engine.config import merge, parse
 from engine.errors import UsageError
 from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@clean
 def compare(
     data: Any = None,
     instrument: str | Mapping[str, str] | None = None,

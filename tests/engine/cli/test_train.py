@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from agents.models.loading import load_ensemble
-from engine.cli.checkpoints import find
+from engine.app.checkpoints import find
 from engine.config import load, merge
 from tests.training.trainer.small import SMALL
 from training.config import TrainingConfig
@@ -156,7 +156,7 @@ def test_a_copy_of_a_training_goes_on_in_its_own_folder(run: tuple[Path, dict[st
     assert (folder / "run" / "history.jsonl").read_bytes() == before
     # what the copy had of later episodes is set aside: the newest checkpoint is the newest of this course
     assert [path.name for path in sorted(copy.glob("checkpoints/*.old"))]
-    assert find(copy).path == Path(found["checkpoint"])
+    assert find(copy, print).path == Path(found["checkpoint"])
 
 
 def test_a_resume_that_is_refused_leaves_everything_as_it_was(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

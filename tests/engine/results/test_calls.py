@@ -149,3 +149,13 @@ def test_names_from_a_run_cannot_write_html() -> None:
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(gm.UsageError, match="not a run folder"):
         gm.load(tmp_path)
+
+
+def test_an_error_ends_at_the_call_and_a_notebook_shows_its_words_alone() -> None:
+    with pytest.raises(gm.UsageError) as caught:
+        gm.backtest(source(), agent="sma_crss")
+    files = [entry.path.name for entry in caught.traceback]
+    assert files == ["test_calls.py", "arguments.py"]
+    shown = caught.value._render_traceback_()
+    assert shown[0].startswith("UsageError: no agent is called 'sma_crss'")
+    assert "did you mean sma_cross?" in shown[0]

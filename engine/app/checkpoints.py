@@ -1,27 +1,28 @@
-"""Finding the checkpoint that a person means."""
+"""Finding the checkpoint that is meant."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from training.checkpoint import Checkpoint
+from engine.errors import UsageError
+from training.checkpoint import SUFFIX, Checkpoint, checkpoints, load, newest_good
 
 CHECKPOINT_FOLDERS = (".", "checkpoints")
 
 
-def find(source: Path) -> Checkpoint:
+def find(source: Path, warn: Callable[[str], None]) -> Checkpoint:
     """The checkpoint that is meant, verified.
+
+    Args:
+        source: A checkpoint, or a folder: the newest of its that is whole.
+        warn: Told if a newer one is damaged.
 
     Raises:
         UsageError: If a folder holds none.
         DataError: If there is no such file.
         CheckFailed: If it is damaged, or all of a folder are.
     """
-    from engine.errors import UsageError
-    from training.checkpoint import SUFFIX, checkpoints, load, newest_good
-
     if not source.is_dir():
         return load(source)
     folders = [source / name for name in CHECKPOINT_FOLDERS if checkpoints(source / name)]
@@ -37,7 +38,5 @@ def find(source: Path) -> Checkpoint:
     if found is None:
         return load(newest)  # says what is wrong with it
     if found.path != newest:
-        from engine.cli.console import note
-
-        note(f"{newest.name} is damaged; {found.path.name} is the newest that is whole")
+        warn(f"{newest.name} is damaged; {found.path.name} is the newest that is whole")
     return found

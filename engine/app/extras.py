@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from engine.errors import UsageError
+
 
 def need_training() -> None:
     """See that torch and the environment interfaces are installed.
@@ -24,8 +26,6 @@ def need_live() -> None:
 
 
 def _need(packages: tuple[str, ...], purpose: str, extra: str) -> None:
-    from engine.errors import UsageError
-
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise UsageError(

@@ -1,0 +1,132 @@
+"""What a training will do and where it writes, decided before anything is written: for the command and for Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.app.checkpoints import find
+from engine.config import Tree, load
+from engine.errors import UsageError
+from training.checkpoint import Checkpoint
+from training.config import TrainingConfig
+from training.trainer.sinks import Sink, open_sinks
+
+CHECKPOINT_FOLDER = "checkpoints"
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """A training that has not begun.
+
+    Attributes:
+        config: What to do.
+        folder: The run folder.
+        checkpoints: Where checkpoints go.
+        resume: The checkpoint that it goes on from; None for a new training.
+    """
+
+    config: TrainingConfig
+    folder: Path
+    checkpoints: Path
+    resume: Checkpoint | None
+
+
+def plan_training(
+    files: Sequence[Path],
+    settings: Sequence[str],
+    *,
+    seed: int | None,
+    resume: Path | None,
+    out: Path | None,
+    warn: Warn,
+    base: Tree | None = None,
+) -> TrainingPlan:
+    """Read the configuration and choose the folders.
+
+    Args:
+        files: Configuration files, later ones over earlier ones; none to go on with that of a checkpoint.
+        settings: `a.b=c` overrides.
+        seed: In place of the configuration's.
+        resume: A checkpoint, or the folder of a training.
+        out: The run folder; by default that of the checkpoint, or a new one in `runs`.
+        warn: Told what should be known.
+        base: Configuration below the files.
+
+    Raises:
+        UsageError: If there is no configuration, or another training lies where this one would write.
+        GrandModelError: If the configuration or the checkpoint does not fit.
+    """
+    checkpoint = None if resume is None else find(resume, warn)
+    config = _config(files, [*settings, *([f"seed={seed}"] if seed is not None else [])], checkpoint, base)
+    folder = out or _folder_of(checkpoint) or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-train"
+    plan = TrainingPlan(config, folder, _checkpoints_of(config, folder, out, checkpoint), checkpoint)
+    _refuse_other_training(plan)
+    return plan
+
+
+@contextmanager
+def training_files(plan: TrainingPlan, project: str | None, warn: Warn) -> Iterator[list[Sink]]:
+    """The files that records go to; what an earlier run wrote after the checkpoint is cut off. Closed in the end.
+
+    Args:
+        plan: The training.
+        project: At Weights & Biases, if records go there.
+        warn: Told what should be known.
+    """
+    logging = plan.config.logging.model_copy(update={"wandb": project is not None})
+    resumed, tree = episode_of(plan.resume), plan.config.model_dump(mode="json")
+    with ExitStack() as stack:
+        sinks = open_sinks(logging, plan.folder, tree, warn, resumed=resumed, project=project or "grandmodel")
+        for sink in reversed(sinks):
+            stack.callback(sink.close)
+        yield sinks
+
+
+def episode_of(checkpoint: Checkpoint | None) -> int | None:
+    """Episode of a checkpoint; None if there is none."""
+    return None if checkpoint is None else int(checkpoint.note["episode"])
+
+
+def _config(
+    files: Sequence[Path], settings: Sequence[str], checkpoint: Checkpoint | None, base: Tree | None
+) -> TrainingConfig:
+    below: dict[str, Any] = base or {}
+    if checkpoint is not None and not files and not below:
+        below = checkpoint.note["config"]
+    elif not files and not below:
+        raise UsageError(
+            "no configuration", expected="-c FILE", hint="configs/training/marl_training.yaml is one to begin with"
+        )
+    return load(TrainingConfig, files, settings, base=below)
+
+
+def _folder_of(checkpoint: Checkpoint | None) -> Path | None:
+    """The run folder that a training goes on in: the one around its checkpoints, wherever it was moved or copied."""
+    if checkpoint is None:
+        return None
+    folder = checkpoint.path.parent
+    if folder.name == CHECKPOINT_FOLDER:
+        return folder.parent
+    return Path(checkpoint.note["run"]) if checkpoint.note.get("run") else None
+
+
+def _checkpoints_of(config: TrainingConfig, folder: Path, out: Path | None, checkpoint: Checkpoint | None) -> Path:
+    if out is not None:
+        return out / CHECKPOINT_FOLDER
+    return checkpoint.path.parent if checkpoint is not None else config.logging.checkpoint_dir / folder.name
+
+
+def _refuse_other_training(plan: TrainingPlan) -> None:
+    """A new training does not write over another one."""
+    if plan.resume is None and any(plan.checkpoints.glob("*.ckpt")):
+        raise UsageError(
+            "another training lies there already",
+            where=str(plan.checkpoints),
+            hint=f"go on with it (--resume {plan.checkpoints}), or choose another folder (--out)",
+        )

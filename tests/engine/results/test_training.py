@@ -1,0 +1,46 @@
+"""Training and evaluation from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import grandmodel as gm
+from tests.training.trainer.small import SMALL
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> gm.TrainingResult:
+    return gm.train(SMALL, out=tmp_path_factory.mktemp("train") / "run", settings={"training_params.total_episodes": 6})
+
+
+def test_a_training_leaves_networks_that_trade_and_can_be_evaluated(trained: gm.TrainingResult, tmp_path: Path) -> None:
+    assert trained.episodes >= 6
+    assert trained.stopped == "finished"
+    assert (trained.folder / "history.jsonl").is_file()
+    found = gm.evaluate(
+        trained.folder / "config.yaml", trained.models, episodes=2, contributions=False, out=tmp_path / "evaluation"
+    )
+    loaded = gm.EvaluationResult.load(tmp_path / "evaluation")
+    assert str(loaded) == str(found)
+    assert loaded.tree["about"]["part"] == "validation"
+    assert str(trained.evaluation) in str(trained)
+    assert "<table>" in trained._repr_html_()
+    assert "\x1b" not in str(found)
+
+
+def test_a_training_does_not_write_over_another(trained: gm.TrainingResult) -> None:
+    with pytest.raises(gm.UsageError, match="another training lies there"):
+        gm.train(SMALL, out=trained.folder)
+
+
+def test_a_training_goes_on_from_its_folder(trained: gm.TrainingResult) -> None:
+    more = gm.train(resume=trained.folder, settings=None)
+    assert more.folder == trained.folder
+    assert more.weights_sha256 == trained.weights_sha256  # it had ended: nothing was left to do
+
+
+def test_a_call_without_configuration_is_refused() -> None:
+    with pytest.raises(gm.UsageError, match="no configuration"):
+        gm.train()
