@@ -129,8 +129,13 @@ def paper(
     seconds["total"] = time.perf_counter() - began
     if as_json:
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
-        return
-    _show(run, seconds, report=not no_report, demo=demo)
+    else:
+        _show(run, seconds, report=not no_report, demo=demo)
+    if run.ended.refused is not None:
+        from engine.cli.console import note
+
+        note(f"failed {run.ended.refused}")
+        raise typer.Exit(1)
 
 
 @contextmanager
@@ -220,6 +225,7 @@ def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
         "total_seconds": round(seconds["total"], 6),
         "rows": manifest.get("rows", 0),
         "ended": ended.because,
+        "mostly_refused": ended.refused,
         "resumed": run.resumed,
         "recovery_seconds": round(run.recovery_seconds, 6),
         "bars_this_run": ended.bars,

@@ -22,7 +22,7 @@ REASONS: Final = {
     "bad_volume": "A volume or size is no number, negative or not finite.",
     "unknown_symbol": "The symbol is not among those of this session.",
     "off_grid": "The close time of a bar is no whole multiple of the timeframe.",
-    "ahead_of_time": "The time is far beyond all others and beyond the clock.",
+    "ahead_of_time": "The time is beyond the clock, or jumps ahead and later messages do not confirm it.",
     "late": "The row that the element belongs to is closed already.",
     "duplicate": "The same bar or trade came before.",
     "conflicting_duplicate": "Another bar of the same symbol and time came before; the first stays.",

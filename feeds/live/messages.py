@@ -179,12 +179,14 @@ def decode(record: Record) -> tuple[list[Element], list[DeadLetter]]:
     decoders, is_list = _format(payload)
     try:
         if is_list:
-            return [_element(wire) for wire in decoders.many.decode(payload)], []
-        message = decoders.message.decode(payload)
-        if message.items is None:
-            return [_element(message)], []
-        if message.v == VERSION:
-            return [_element(wire) for wire in message.items], []
+            wires = decoders.many.decode(payload)
+        else:
+            message = decoders.message.decode(payload)
+            if message.items is None:
+                return [_element(message)], []
+            wires = message.items if message.v == VERSION else []
+        if wires:
+            return [_element(wire) for wire in wires], []
     except (Refused, *_UNREADABLE):
         pass  # said below, element by element
     return _one_by_one(record, decoders, is_list)
@@ -272,18 +274,22 @@ def _one_by_one(record: Record, decoders: _Decoders, is_list: bool) -> tuple[lis
 
 
 def _take_apart(payload: bytes, decoders: _Decoders, is_list: bool) -> list[bytes | msgspec.Raw]:
+    raws: list[bytes | msgspec.Raw]
     try:
         if is_list:
-            raws: list[bytes | msgspec.Raw] = decoders.raw_many.decode(payload)
-            return raws
-        envelope = decoders.envelope.decode(payload)
+            raws = decoders.raw_many.decode(payload)
+        else:
+            envelope = decoders.envelope.decode(payload)
+            if envelope.items is msgspec.UNSET:
+                return [payload]
+            if envelope.v != VERSION:
+                raise Refused("unsupported_version", f"v {VERSION}", f"v {shown(envelope.v)}")
+            raws = list(envelope.items)
     except _UNREADABLE as error:
         raise Refused("malformed", "JSON or MessagePack: an element, a list of them or items", str(error)) from error
-    if envelope.items is msgspec.UNSET:
-        return [payload]
-    if envelope.v != VERSION:
-        raise Refused("unsupported_version", f"v {VERSION}", f"v {shown(envelope.v)}")
-    return list(envelope.items)
+    if not raws:
+        raise Refused("malformed", "at least one element", "an empty list")
+    return raws
 
 
 def _judge(raw: bytes | msgspec.Raw, decoders: _Decoders) -> Element:

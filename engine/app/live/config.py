@@ -14,10 +14,10 @@ from engine.monitor.alerts import AlertsConfig
 from engine.monitor.http import MetricsConfig
 from engine.timeframe import parse_timeframe
 from feeds.live.address import AddressText, FeedSecurity
+from feeds.live.merging.lanes import CONFIRMATIONS
 from feeds.replay import ReplayConfig
 
 SECOND_NS = 1_000_000_000
-DAY_NS = 86_400 * SECOND_NS
 
 
 class FeedConfig(Config):
@@ -31,7 +31,10 @@ class FeedConfig(Config):
         labels: What the times of bars stamp.
         lateness_s: How far a message may come behind later ones of its partition, seconds of event time.
         quiet_after_s: A partition that holds nothing more and was silent for so long does not hold others up, seconds.
-        max_jump_days: A message further ahead than this of all others, and of the clock, is refused.
+        max_ahead_s: A message that jumps further than this (and the length of a bar) ahead of the clock is refused,
+            seconds; null for a feed whose times run ahead of the clock.
+        confirmations: A message that jumps ahead of its partition waits until as many later times as it would skip
+            bars have come, at most so many, its own included; 1 believes every jump.
         connect_timeout_s: How long the first connection may take, seconds.
         block: Most rows of a block; live there is one, and more only where rows have piled up.
         session: Name of this reader where a broker keeps one apart from others (MQTT).
@@ -47,7 +50,8 @@ class FeedConfig(Config):
     labels: Literal["close", "open"] = "close"
     lateness_s: NonNegative = 0.0
     quiet_after_s: Positive = 5.0
-    max_jump_days: Positive = 30.0
+    max_ahead_s: Annotated[float, Field(gt=0, le=31_536_000)] | None = 300.0
+    confirmations: Annotated[int, Field(ge=1, le=1000)] = CONFIRMATIONS
     connect_timeout_s: Positive = 30.0
     block: Annotated[int, Field(ge=1, le=1 << 16)] = 1024
     session: str = "grandmodel"
@@ -83,9 +87,9 @@ class FeedConfig(Config):
         return round(self.lateness_s * SECOND_NS)
 
     @property
-    def max_jump_ns(self) -> int:
-        """Furthest jump in nanoseconds."""
-        return round(self.max_jump_days * DAY_NS)
+    def ahead_ns(self) -> int | None:
+        """How far ahead of the clock a message may jump, nanoseconds."""
+        return None if self.max_ahead_s is None else round(self.max_ahead_s * SECOND_NS)
 
 
 class JournalConfig(Config):

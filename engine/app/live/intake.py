@@ -36,6 +36,7 @@ class Arrival:
         letters: Messages that could not be used.
         gaps: Bars missing before the rows.
         received_at: When the delivery came, seconds of the session's clock.
+        elements: Bars, trades and quotes that came, those that could not be used included.
     """
 
     block: BarBlock | None
@@ -45,6 +46,7 @@ class Arrival:
     letters: tuple[DeadLetter, ...] = ()
     gaps: tuple[Gap, ...] = ()
     received_at: float = 0.0
+    elements: int = 0
 
 
 class Intake:
@@ -71,7 +73,8 @@ class Intake:
             timeframe_ns,
             lateness_ns=config.lateness_ns,
             labels=config.labels,
-            max_jump_ns=config.max_jump_ns,
+            ahead_ns=config.ahead_ns,
+            confirmations=config.confirmations,
             now=wall,
         )
         self._timeframe = timeframe_ns
@@ -90,6 +93,11 @@ class Intake:
         """Rows that have begun and are not closed."""
         return self._merger.pending
 
+    @property
+    def waiting(self) -> int:
+        """Messages held until later ones confirm their time."""
+        return self._merger.waiting
+
     def arrivals(self, delivery: Delivery, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
         """What a delivery brings: one arrival for the messages, and further ones where they close many rows.
 
@@ -104,18 +112,33 @@ class Intake:
         if delivery.rows is not None:
             yield self._whole(delivery, delivery.rows, received_at, most_rows())
             return
-        letters = self._offer(delivery, received_at)
+        letters, elements = self._offer(delivery, received_at)
         most = most_rows()
         block = self._take(most) if most else None
         if block is None and not letters and not delivery.positions and delivery.token is None:
             return
         gaps = self._missing(block)
-        yield Arrival(block, delivery, delivery.positions, self.states(), tuple(letters), gaps, received_at)
+        yield Arrival(block, delivery, delivery.positions, self.states(), tuple(letters), gaps, received_at, elements)
         yield from self._rest(received_at, most_rows)
 
-    def flush(self, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
-        """Nothing more will come: what waits for later bars is closed."""
-        self._merger.flush()
+    def flush(self, received_at: float, most_rows: Callable[[], int], *, ended: bool) -> Iterator[Arrival]:
+        """What waits for later bars is closed.
+
+        Args:
+            received_at: When.
+            most_rows: As in `arrivals`.
+            ended: Whether nothing will ever follow; otherwise a far jump that nothing confirms waits on.
+
+        Raises:
+            DataError: In strict mode, for the first message that cannot be used.
+        """
+        if not most_rows():
+            return  # what is left is for the next start
+        letters = self._merger.flush(ended=ended)
+        if letters and self._config.strict:
+            raise _strict(letters[0])
+        if letters:
+            yield Arrival(None, states=self.states(), letters=tuple(letters), received_at=received_at)
         yield from self._rest(received_at, most_rows)
 
     def _rest(self, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
@@ -135,16 +158,17 @@ class Intake:
         if SEEN in states:
             self._seen = np.frombuffer(states[SEEN], np.int64).copy()
 
-    def _offer(self, delivery: Delivery, received_at: float) -> list[DeadLetter]:
-        letters: list[DeadLetter] = []
-        self._merger.heard(delivery.partitions, self._quiet(delivery, received_at))
+    def _offer(self, delivery: Delivery, received_at: float) -> tuple[list[DeadLetter], int]:
+        """Offer messages; returns what was refused, and how many elements came."""
+        count = 0
+        letters = self._merger.heard(delivery.partitions, self._quiet(delivery, received_at))
         for record in delivery.records:
             elements, refused = decode(record)
-            refused += self._merger.offer(record, elements)
-            if refused and self._config.strict:
-                raise _strict(refused[0])
-            letters += refused
-        return letters
+            count += len(elements) + len(refused)
+            letters += refused + self._merger.offer(record, elements)
+            if letters and self._config.strict:
+                raise _strict(letters[0])
+        return letters, count
 
     def _quiet(self, delivery: Delivery, received_at: float) -> frozenset[str]:
         """The quiet partitions; never all of them while what is late may still come."""

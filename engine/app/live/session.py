@@ -19,6 +19,7 @@ from engine.app.live.config import PaperConfig
 from engine.app.live.intake import Arrival, Intake
 from engine.app.live.latency import Latencies
 from engine.app.live.opening import Opened
+from engine.app.live.refusals import Refusals
 from engine.app.live.retention import Retention
 from engine.app.live.taking import Taker
 from engine.app.loop import Screen
@@ -72,9 +73,10 @@ class Observer(Protocol):
 
 @dataclass
 class Ended:
-    """Why a session ended, and what this run of it did."""
+    """Why a session ended, and what this run of it did; `refused` says so where most of what came was refused."""
 
     because: str = "the feed ended"
+    refused: str | None = None
     rows: int = 0
     bars: int = 0
     seconds: float = 0.0
@@ -112,6 +114,7 @@ class Session:
         self._unsaved_entries = self._unsaved_rows = 0
         self._ordered_seq = -1
         self._retention: Retention | None = None
+        self._refusals = Refusals(opened.folder)
         self.counters = dict(opened.counters)
         self.trouble: str | None = None
         self.last_step: StepBlock | None = None
@@ -182,6 +185,7 @@ class Session:
         finally:
             await self.source.close()
         self.ended.seconds = self._clock() - began
+        self.ended.refused = self._refusals.verdict
         return self.ended
 
     async def _take(self, bus: Bus) -> None:
@@ -314,6 +318,9 @@ class Session:
         committed = Committed(arrival, steps, seconds)
         for observer in self._observers:
             _harmless(observer.committed, committed)
+        refused = self._refusals.count(arrival.elements, arrival.letters)
+        if refused is not None:
+            self.notice("critical", "mostly_refused", refused)
 
 
 def _harmless(call: Callable[..., object], *values: object) -> None:

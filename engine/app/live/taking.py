@@ -69,7 +69,7 @@ class Taker:
             Why it ended.
         """
         heard_at = self._clock()
-        because = "the feed ended"
+        because, ended = "the feed ended", True
         async for delivery in self._source.deliveries(positions):
             now = self._clock()
             self._watch_connection(delivery)
@@ -80,10 +80,10 @@ class Taker:
             self._watch_rows(delivery, now)
             end = self._end(delivery, now - heard_at)
             if end is not None:
-                because = end
+                because, ended = end, delivery.ended
                 break
         if self.stopping is None:
-            for arrival in self._intake.flush(self._clock(), self._room):
+            for arrival in self._intake.flush(self._clock(), self._room, ended=ended):
                 await self._publish(arrival, bus)
         bus.close(Arrival)
         return because

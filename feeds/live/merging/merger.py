@@ -1,7 +1,9 @@
 """From messages of several partitions and symbols to closed rows, in order of event time, under a watermark.
 
 What comes out depends on the messages and their order alone, never on how they were cut into deliveries or on when
-rows are taken; with partitions that are each in order, not on how partitions interleave either.
+rows are taken; with partitions that are each in order, not on how partitions interleave either. The clock refuses what
+is stamped after it, and spares a live feed the wait for confirmation; both are decided once, when a message comes, and
+what was decided is part of the state.
 """
 
 from __future__ import annotations
@@ -16,17 +18,21 @@ from typing import Final, Literal
 import msgspec
 
 from engine.blocks import BarBlock
-from engine.dead_letter import DeadLetter
-from engine.timeframe import DAY_NS, format_timeframe
+from engine.dead_letter import MOST_PAYLOAD, DeadLetter
+from engine.timeframe import format_timeframe
 from feeds.live.checks import Refused, clock_text, shown
+from feeds.live.merging.lanes import CONFIRMATIONS, Held, Lane, Mode, Rules
 from feeds.live.merging.rows import Memory, Numbers, Row, block_of
 from feeds.live.merging.state import STATE_VERSION, State, check_alike, read_state
 from feeds.live.merging.ticks import TickBars
-from feeds.live.merging.watermark import NEVER, Watermark
+from feeds.live.merging.watermark import FAR_BARS, NEVER, Watermark
 from feeds.live.messages import Bar, Element, Quote, Trade, encode_element
 from feeds.live.source import Record
 
-_AHEAD_NS: Final = DAY_NS
+AHEAD_NS: Final = 300 * 1_000_000_000
+# clocks of a feed and of this machine differ by so much at most where both are right
+_SKEW_NS: Final = 2 * 1_000_000_000
+_MOST_HELD = 1024
 
 
 class RowMerger:
@@ -39,12 +45,16 @@ class RowMerger:
     Trades and quotes make bars of their own, open and close by arrival, each over the timeframe up to and including
     the close time. Bars, trades and quotes of one symbol do not mix within a row: the first kind stays.
 
+    An unknown symbol, a time off the grid and one beyond the clock are refused and prove nothing about time. A jump
+    ahead waits until later messages of its partition confirm it (`feeds.live.merging.lanes`).
+
     Args:
         symbols: The S columns, in order.
         timeframe_ns: Length of a bar, nanoseconds.
         lateness_ns: How far behind its newest event a partition may still send older ones, nanoseconds.
         labels: Whether bars come labelled by their open or their close.
-        max_jump_ns: An element so far after the newest event, and a day ahead of the clock too, is refused.
+        ahead_ns: A bar that begins, or a tick that is stamped, so far after the clock is refused; None allows any.
+        confirmations: Most distinct times that confirm a jump ahead, its own included; 1 believes every jump.
         now: Seconds since 1970.
 
     Attributes:
@@ -59,7 +69,8 @@ class RowMerger:
         *,
         lateness_ns: int = 0,
         labels: Literal["close", "open"] = "close",
-        max_jump_ns: int = 30 * DAY_NS,
+        ahead_ns: int | None = AHEAD_NS,
+        confirmations: int = CONFIRMATIONS,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.next_seq = 0
@@ -70,9 +81,11 @@ class RowMerger:
             self._columns[None] = 0
         self._timeframe = timeframe_ns
         self._shift = timeframe_ns if labels == "open" else 0
-        self._max_jump = max_jump_ns
-        self._now = now
-        self._watermark = Watermark(lateness_ns)
+        self._ahead, self._now, self._latest_now = ahead_ns, now, 0
+        self._rules = Rules(timeframe_ns, lateness_ns, confirmations)
+        self._watermark = Watermark(lateness_ns, FAR_BARS * timeframe_ns)
+        self._lanes: dict[str, Lane] = {}
+        self._most_held = _MOST_HELD + 16 * len(self._symbols)
         self._ticks = TickBars()
         self._memory = Memory(len(self._symbols))
         # rows that are open: their whole bars, and their times as a heap
@@ -87,29 +100,52 @@ class RowMerger:
         """Rows held: open ones, and closed ones that were not taken yet."""
         return len(self._bars) + len(self._closed)
 
-    def heard(self, partitions: frozenset[str], quiet: frozenset[str]) -> None:
+    @property
+    def waiting(self) -> int:
+        """Elements held until later ones confirm their time."""
+        return sum(len(lane.held) for lane in self._lanes.values())
+
+    def heard(self, partitions: frozenset[str], quiet: frozenset[str]) -> list[DeadLetter]:
         """Say which partitions there are, before what they sent is offered.
 
         Args:
             partitions: All of them.
             quiet: Those that are known to hold nothing more at present; they hold nothing back until they send again.
+
+        Returns:
+            A letter for each element that was held and is refused now.
         """
+        letters: list[DeadLetter] = []
+        for partition in sorted(quiet):
+            letters += self._release(partition, "drained")
         self._watermark.heard(partitions, quiet)
         self._close()
+        return letters
 
     def offer(self, record: Record, elements: Sequence[Element]) -> list[DeadLetter]:
         """Take in the elements of one message.
 
         Returns:
-            A letter for each element that is refused.
+            A letter for each element that is refused, of earlier messages that were held, too.
         """
-        letters = []
+        letters: list[DeadLetter] = []
+        partition = record.partition
+        lane = self._lane(partition)
         for element in elements:
+            newest, is_new = lane.newest, False
             try:
-                self._admit(record.partition, element)
+                column, time_ns = self._judge(element)
+                if time_ns <= lane.reach or time_ns <= self._edge or self._believed(partition, lane, time_ns, letters):
+                    self._admit(partition, lane, time_ns, column, element)
+                else:
+                    payload = record.payload if len(elements) == 1 else encode_element(element)
+                    held = Held(time_ns, column, record.offset, payload[:MOST_PAYLOAD], element)
+                    is_new = self._hold(partition, lane, held)
             except Refused as refused:
                 payload = record.payload if len(elements) == 1 else encode_element(element)
                 letters.append(refused.letter(record, payload))
+            if lane.held and (is_new or lane.newest != newest):
+                letters += self._release(partition)
         return letters
 
     def take(self, most_rows: int) -> BarBlock | None:
@@ -122,13 +158,24 @@ class RowMerger:
         self.last_ts = int(block.ts_event[-1])
         return block
 
-    def flush(self) -> None:
-        """Nothing more will come: close what can be closed.
+    def flush(self, *, ended: bool = True) -> list[DeadLetter]:
+        """Close what can be closed.
 
         A last row that trades or quotes may still have changed stays open: its time was not over.
+
+        Args:
+            ended: Whether nothing will ever follow; otherwise a far jump that nothing confirms is held on.
+
+        Returns:
+            A letter for each element that was held and is refused now.
         """
+        letters: list[DeadLetter] = []
+        for partition in sorted(self._lanes):
+            letters += self._release(partition, "ended" if ended else "drained")
         everyone = frozenset(self._watermark.times)
-        self.heard(everyone, everyone)
+        if ended:
+            self._watermark.end()
+        return letters + self.heard(everyone, everyone)
 
     def snapshot(self) -> bytes:
         """The complete state, rows that were not taken included."""
@@ -149,6 +196,8 @@ class RowMerger:
                 times=mark.times,
                 known=sorted(mark.known),
                 quiet=sorted(mark.quiet),
+                lanes=self._lanes,
+                alone=mark.alone,
             )
         )
 
@@ -168,36 +217,109 @@ class RowMerger:
         self._memory.rows = state.memory
         mark = self._watermark
         mark.times, mark.known, mark.quiet = state.times, frozenset(state.known), frozenset(state.quiet)
+        mark.alone, self._lanes = state.alone, state.lanes
         mark.restart()
 
-    def _admit(self, partition: str, element: Element) -> None:
-        is_bar = isinstance(element, Bar)
-        time_ns = element.ts_event + self._shift if is_bar else element.ts_event
-        if time_ns > self._watermark.newest + self._max_jump:
-            self._check_jump(time_ns)
+    def _judge(self, element: Element) -> tuple[int, int]:
+        """The column and the time of an element that may count.
+
+        Raises:
+            Refused: unknown_symbol or off_grid.
+        """
+        column = self._columns.get(element.symbol)
+        if column is None:
+            raise self._unknown(element.symbol)
+        time_ns = element.ts_event
+        if isinstance(element, Bar):
+            time_ns += self._shift
+            if time_ns % self._timeframe:
+                expected = f"a close time on a whole multiple of {format_timeframe(self._timeframe)}"
+                raise Refused("off_grid", expected, clock_text(time_ns))
+        return column, time_ns
+
+    def _now_ns(self) -> int:
+        """The clock, which does not run backwards here."""
+        self._latest_now = max(self._latest_now, int(self._now() * 1e9))
+        return self._latest_now
+
+    def _lane(self, partition: str) -> Lane:
+        lane = self._lanes.get(partition)
+        if lane is None:
+            lane = self._lanes[partition] = Lane()
+        return lane
+
+    def _believed(self, partition: str, lane: Lane, time_ns: int, letters: list[DeadLetter]) -> bool:
+        """Whether the clock confirms a jump, as it does in a live feed; what is held before it is released first.
+
+        Raises:
+            Refused: ahead_of_time, if it jumps beyond the clock.
+        """
+        now_ns = self._now_ns()
+        if self._ahead is not None and time_ns > now_ns + self._ahead + self._timeframe:
+            raise Refused("ahead_of_time", f"a time up to that of the clock, {clock_text(now_ns)}", clock_text(time_ns))
+        begun = lane.live if lane.newest != NEVER else partition in self._watermark.quiet
+        if not begun or not now_ns - AHEAD_NS - self._timeframe <= time_ns <= now_ns + _SKEW_NS:
+            return False
+        letters += self._admit_held(partition, lane.release(time_ns, self._timeframe))
+        return True
+
+    def _hold(self, partition: str, lane: Lane, held: Held) -> bool:
+        """Keep an element until its time is confirmed; returns whether nothing of its time was held yet."""
+        if len(lane.held) >= self._most_held:
+            raise self._jumped(lane, held.time_ns)
+        self._watermark.speaks(partition)
+        is_new = lane.hold(held)
+        if is_new:
+            lane.doubt(held.time_ns, moved=False)
+        return is_new
+
+    def _jumped(self, lane: Lane, time_ns: int) -> Refused:
+        newest = "none that counted" if lane.newest == NEVER else clock_text(lane.newest)
+        expected = f"a time near those before and after it in its partition, the newest of them {newest}"
+        return Refused("ahead_of_time", expected, clock_text(time_ns))
+
+    def _release(self, partition: str, mode: Mode = "waiting") -> list[DeadLetter]:
+        """Let in what was held and is confirmed, and refuse what is refuted."""
+        lane = self._lane(partition)
+        if not lane.held:
+            return []
+        letters: list[DeadLetter] = []
+        while released := lane.release(lane.confirmed(self._rules, mode), self._timeframe):
+            letters += self._admit_held(partition, released)
+        for held in lane.refuted(self._rules.confirmations):
+            record = Record(partition, held.offset, held.payload)
+            letters.append(self._jumped(lane, held.time_ns).letter(record, held.payload))
+        return letters
+
+    def _admit_held(self, partition: str, released: Sequence[Held]) -> list[DeadLetter]:
+        letters = []
+        lane = self._lane(partition)
+        for held in released:
+            try:
+                self._admit(partition, lane, held.time_ns, held.column, held.element, released=True)
+            except Refused as refused:
+                letters.append(refused.letter(Record(partition, held.offset, held.payload), held.payload))
+        return letters
+
+    def _admit(
+        self, partition: str, lane: Lane, time_ns: int, column: int, element: Element, *, released: bool = False
+    ) -> None:
+        """Place an element whose time counts, and note how far its partition has come."""
         try:
-            column = self._columns.get(element.symbol)
-            if column is None:
-                raise self._unknown(element.symbol)
             if isinstance(element, Bar):
                 self._place_bar(time_ns, column, element)
             else:
                 self._place_tick(time_ns, column, element)
         finally:
-            # a refused element tells as well how far its partition has come
+            # one that comes again, or late, tells as well how far its partition has come
+            if time_ns > lane.newest:
+                lane.advance(time_ns, self._rules, live=time_ns >= self._now_ns() - AHEAD_NS - self._timeframe)
+                if lane.held and not released:
+                    lane.doubt(time_ns, moved=True)
             self._watermark.advance(partition, time_ns)
             self._close()
 
-    def _check_jump(self, time_ns: int) -> None:
-        newest = self._watermark.newest
-        if newest != NEVER and time_ns > self._now() * 1e9 + _AHEAD_NS:
-            expected = f"a time near those before, the last of them {clock_text(newest)}"
-            raise Refused("ahead_of_time", expected, clock_text(time_ns))
-
     def _place_bar(self, time_ns: int, column: int, bar: Bar) -> None:
-        if time_ns % self._timeframe:
-            expected = f"a close time on a whole multiple of {format_timeframe(self._timeframe)}"
-            raise Refused("off_grid", expected, clock_text(time_ns))
         if time_ns <= self._edge:
             if self._memory.has(time_ns, column):
                 raise Refused("duplicate", "a bar that did not come before", f"again {clock_text(time_ns)}")
@@ -258,7 +380,7 @@ class RowMerger:
         if time_ns in self._ticks.rows:
             return False
         if mark.settled:
-            return True
+            return mark.value == time_ns
         full = len(self._bars[time_ns]) == len(self._symbols)
         return full and (mark.value == time_ns or self._edge == time_ns - self._timeframe)
 

@@ -7,10 +7,12 @@ from typing import Final
 import msgspec
 
 from engine.errors import DataError
+from feeds.live.merging.lanes import Lane
 from feeds.live.merging.rows import Row
 from feeds.live.merging.ticks import TickBar
+from feeds.live.merging.watermark import NEVER
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 
 
 class State(msgspec.Struct, array_like=True):
@@ -26,6 +28,8 @@ class State(msgspec.Struct, array_like=True):
         ticks, ids: Bars that trades or quotes are making, likewise; the last trade id of each column.
         memory: Columns present in the last rows, a bit each, by close time.
         times, known, quiet: What the watermark knows of partitions.
+        lanes: What each partition has told of time, and what is held of it.
+        alone: How often the leading partition has moved on since another one did.
     """
 
     version: int
@@ -42,6 +46,8 @@ class State(msgspec.Struct, array_like=True):
     times: dict[str, int]
     known: list[str]
     quiet: list[str]
+    lanes: dict[str, Lane] = {}
+    alone: int = 0
 
 
 def read_state(snapshot: bytes) -> State:
@@ -54,8 +60,18 @@ def read_state(snapshot: bytes) -> State:
         state = msgspec.msgpack.decode(snapshot, type=State)
     except msgspec.MsgspecError as error:
         raise DataError("the state of the row merger cannot be read", found=str(error)) from error
+    if state.version == 1:
+        return _upgraded(state)
     check_alike("another version of its state", str(STATE_VERSION), str(state.version))
     return state
+
+
+def _upgraded(state: State) -> State:
+    """Version 1 believed the time of refused messages, too: a partition has come no further than rows have begun."""
+    reached = max(state.edge, *state.bars, *state.ticks, NEVER)
+    times = {partition: min(time, reached) for partition, time in state.times.items()}
+    lanes = {partition: Lane(time, time + state.timeframe_ns) for partition, time in times.items()}
+    return msgspec.structs.replace(state, version=STATE_VERSION, times=times, lanes=lanes)
 
 
 def check_alike(what: str, ours: str, theirs: str) -> None:

@@ -68,7 +68,8 @@ def test_messages_are_read_in_both_formats() -> None:
 
 def delivered(symbols: tuple[str, ...], payloads: list[bytes]) -> BarBlock:
     """Rows that messages of one partition close."""
-    intake = Intake({name: load_instrument(name) for name in symbols}, FeedConfig().timeframe_ns, FeedConfig())
+    config = FeedConfig(confirmations=1)
+    intake = Intake({name: load_instrument(name) for name in symbols}, config.timeframe_ns, config)
     records = [Record("t/0", at, payload) for at, payload in enumerate(payloads)]
     [arrival] = intake.arrivals(Delivery(records, partitions=frozenset({"t/0"})), 0.0, lambda: 1024)
     assert arrival.block is not None and not arrival.letters

@@ -103,12 +103,12 @@ async def _letters(kafka: KafkaHelper, topic: str, wanted: int) -> list[tuple[in
 
 def test_messages_out_of_order_without_lateness_are_put_aside_and_named(kafka: KafkaHelper, tmp_path: Path) -> None:
     short = case(live_bars(60))
-    swapped = [*short.payloads[:20], short.payloads[21], short.payloads[20], *short.payloads[22:]]
+    swapped = [*short.payloads[:20], *short.payloads[21:23], short.payloads[20], *short.payloads[23:]]
     topic = asyncio.run(kafka.topic())
     asyncio.run(kafka.send(topic, swapped))
     words = ("--feed", f"kafka://{kafka.servers}/{topic}", *TRADES, "--max-bars", "59")
     result = printed("paper", "--out", str(tmp_path), *QUICK, *words)
     assert result["dead_letters"] == {"late": 1}
     [letter] = [json.loads(line) for line in (tmp_path / "dead_letters.jsonl").read_text().splitlines()]
-    assert (letter["partition"], letter["offset"]) == (f"{topic}/0", 21)
+    assert (letter["partition"], letter["offset"]) == (f"{topic}/0", 22)
     assert letter["payload"] == short.payloads[20].decode()

@@ -119,7 +119,7 @@ def test_an_observer_that_fails_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wall", [0.0, 4e9, -1.0])
 def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, wall: float) -> None:
     short = case(live_bars(30))
-    times = iter([1.7e9] * 10 + [wall] * 1000)
+    times = iter([1.8e9] * 10 + [wall] * 1000)
     _, digest = _run(short, tmp_path, ListSource(short.payloads), [], wall=lambda: next(times))
     assert digest == short.expected
 

@@ -73,10 +73,11 @@ class PlainMerger:
         reason = self.judge(element, time)
         if reason is None:
             self.accepted.append((math.ceil(time / self.timeframe) * self.timeframe, element))
-        self.heard_times.append((partition, time))
-        self.known.add(partition)
-        self.quiet.discard(partition)
-        self.close()
+        if reason not in {"unknown_symbol", "off_grid"}:
+            self.heard_times.append((partition, time))
+            self.known.add(partition)
+            self.quiet.discard(partition)
+            self.close()
         return reason
 
     def judge(self, element: Element, time: int) -> str | None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.blocks import BAR_COLUMNS, BarBlock
 from engine.errors import DataError
-from engine.timeframe import DAY_NS, MINUTE_NS
+from engine.timeframe import MINUTE_NS
 from feeds.live.checks import REASONS
 from feeds.live.merging.merger import RowMerger
 from feeds.live.merging.rows import REMEMBERED
@@ -39,8 +41,13 @@ def times(block: BarBlock | None) -> list[float]:
     return [] if block is None else [(time - T0) / MINUTE_NS for time in block.ts_event.tolist()]
 
 
+def trusting(symbols: Sequence[str], timeframe_ns: int, **more: Any) -> RowMerger:
+    """One that believes every jump: what it holds until it is confirmed is tested by itself."""
+    return RowMerger(symbols, timeframe_ns, confirmations=1, **more)
+
+
 def single(lateness_ns: int = 0) -> RowMerger:
-    return RowMerger(["ES"], MINUTE_NS, lateness_ns=lateness_ns)
+    return trusting(["ES"], MINUTE_NS, lateness_ns=lateness_ns)
 
 
 def test_a_full_row_is_there_at_once() -> None:
@@ -71,7 +78,7 @@ def test_a_full_row_waits_for_what_may_come_before_it_only() -> None:
 
 def test_a_quiet_partition_holds_nothing_back_until_it_speaks() -> None:
     both = frozenset({"p", "q"})
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS)
+    merger = trusting(["ES", "NQ"], MINUTE_NS)
     merger.heard(both, NONE)
     offer(merger, bar(0), bar(1))
     assert merger.take(10) is None
@@ -87,7 +94,7 @@ def test_a_quiet_partition_holds_nothing_back_until_it_speaks() -> None:
 
 
 def test_without_partitions_nothing_is_settled() -> None:
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS)
+    merger = trusting(["ES", "NQ"], MINUTE_NS)
     offer(merger, bar(0), bar(1))
     assert times(merger.take(10)) == [0]
     merger.heard(NONE, NONE)
@@ -98,7 +105,7 @@ def test_without_partitions_nothing_is_settled() -> None:
 
 
 def test_lateness_is_waited_for() -> None:
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS, lateness_ns=2 * MINUTE_NS)
+    merger = trusting(["ES", "NQ"], MINUTE_NS, lateness_ns=2 * MINUTE_NS)
     assert offer(merger, bar(1), bar(0), bar(0, "NQ")) == []
     assert merger.take(10) is None  # full, but a row before it may still come
     assert offer(merger, bar(2), bar(1, "NQ"), bar(0.5)) == ["off_grid"]
@@ -111,7 +118,7 @@ def test_lateness_is_waited_for() -> None:
 
 
 def test_bars_labelled_by_their_open_close_one_timeframe_later() -> None:
-    merger = RowMerger(["ES"], MINUTE_NS, labels="open")
+    merger = trusting(["ES"], MINUTE_NS, labels="open")
     offer(merger, bar(0))
     assert times(merger.take(1)) == [1]
     # ticks carry the time at which they happened
@@ -121,13 +128,13 @@ def test_bars_labelled_by_their_open_close_one_timeframe_later() -> None:
 
 def test_the_symbol_may_be_left_out_where_there_is_but_one() -> None:
     assert offer(single(), bar(0, None), bar(1, "NQ")) == ["unknown_symbol"]
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS)
+    merger = trusting(["ES", "NQ"], MINUTE_NS)
     (letter,) = merger.offer(Record("p", 0, b"x"), [bar(0, None)])
     assert (letter.reason, letter.expected, letter.found) == ("unknown_symbol", "one of ES, NQ", "no symbol")
 
 
 def test_what_comes_again() -> None:
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS)
+    merger = trusting(["ES", "NQ"], MINUTE_NS)
     unknown = Bar("ES", at(0), 2.0, 3.0, 1.0, 2.0, math.nan)
     again = Bar("ES", at(0), 2.0, 3.0, 1.0, 2.0, float("nan"))
     assert offer(merger, unknown, again, bar(0), bar(0, close=2.5)) == ["duplicate", *["conflicting_duplicate"] * 2]
@@ -144,22 +151,25 @@ def test_rows_long_gone_are_not_remembered() -> None:
     assert offer(merger, bar(0), bar(1)) == ["late", "duplicate"]
 
 
-def test_an_absurd_time_harms_nothing_and_a_wrong_clock_neither() -> None:
-    merger = RowMerger(["ES"], MINUTE_NS, now=lambda: T0 / 1e9)
-    assert offer(merger, bar(0), bar(100 * 1440), bar(1)) == ["ahead_of_time"]
-    assert times(merger.take(10)) == [0, 1]
-    assert offer(merger, bar(20 * 1440)) == []  # three weeks without a bar
-    behind = RowMerger(["ES"], MINUTE_NS, now=lambda: 0.0)
-    assert offer(behind, bar(0), bar(1), bar(29 * 1440)) == []
-    assert offer(behind, bar(60 * 1440)) == ["ahead_of_time"]
-    ahead = RowMerger(["ES"], MINUTE_NS, now=lambda: (T0 + 400 * DAY_NS) / 1e9)
-    assert offer(ahead, bar(0), bar(300 * 1440)) == []  # the history of a contract that was not traded
+def test_a_time_beyond_the_clock_is_refused_and_one_at_the_own_pace_is_not() -> None:
+    merger = RowMerger(["ES"], MINUTE_NS, now=lambda: at(1) / 1e9)
+    assert offer(merger, *(bar(minute) for minute in range(5)), bar(30), bar(5), bar(6), bar(7), bar(8)) == [
+        "ahead_of_time"
+    ]
+    assert times(merger.take(10)) == list(range(9))  # a feed that runs faster than the clock goes on
+    patient = RowMerger(["ES"], MINUTE_NS, now=lambda: at(1) / 1e9, ahead_ns=None)
+    assert offer(patient, *(bar(minute) for minute in range(1000, 1006))) == []
+    assert times(patient.take(10)) == list(range(1000, 1006))
 
 
-def test_a_refused_element_tells_how_far_its_partition_is() -> None:
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS)
-    assert offer(merger, bar(0), bar(1, "CL")) == ["unknown_symbol"]
-    assert times(merger.take(1)) == [0]
+@pytest.mark.parametrize("refused", [bar(9, "CL"), bar(9.5), Trade("CL", at(9), 2.0, 1.0, None)])
+def test_what_is_refused_proves_nothing_about_time(refused: Element) -> None:
+    merger = trusting(["ES", "NQ"], MINUTE_NS)
+    merger.heard(frozenset({"p"}), P)
+    assert len(offer(merger, bar(0), refused)) == 1
+    assert merger.take(1) is None
+    assert offer(merger, bar(0, "NQ"), bar(1), bar(1, "NQ")) == []
+    assert times(merger.take(2)) == [0, 1]
 
 
 def test_letters_hold_the_message_or_the_element_of_several() -> None:
@@ -171,7 +181,7 @@ def test_letters_hold_the_message_or_the_element_of_several() -> None:
 
 
 def test_trades_make_bars_by_arrival() -> None:
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS)
+    merger = trusting(["ES", "NQ"], MINUTE_NS)
     prices = [(0.1, 5.0), (0.4, 7.0), (0.3, 4.0), (1.0, 6.0), (1.01, 9.0)]
     trades = [Trade("ES", at(minute), price, 0.1, None) for minute, price in prices]
     assert offer(merger, *trades[:4]) == []
@@ -196,7 +206,7 @@ def test_quotes_make_bars_of_their_mid_price() -> None:
 
 
 def test_kinds_do_not_mix_within_a_row() -> None:
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS)
+    merger = trusting(["ES", "NQ"], MINUTE_NS)
     trade, quote = Trade("ES", at(0.5), 2.0, 1.0, None), Quote("ES", at(0.6), 1.0, 2.0)
     assert offer(merger, trade, quote, bar(1)) == ["mixed_kinds", "mixed_kinds"]
     assert offer(merger, bar(2), Trade("ES", at(1.5), 2.0, 1.0, None)) == ["mixed_kinds"]
@@ -205,7 +215,7 @@ def test_kinds_do_not_mix_within_a_row() -> None:
 
 
 def test_numbered_trades_come_once() -> None:
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS)
+    merger = trusting(["ES", "NQ"], MINUTE_NS)
     numbered = [Trade("ES", at(0.1 * n), 2.0, 1.0, n) for n in range(1, 15)]
     assert offer(merger, *numbered, *numbered) == ["duplicate"] * 14
     assert offer(merger, Trade("NQ", at(1.4), 2.0, 1.0, 3)) == []
@@ -215,7 +225,7 @@ def test_numbered_trades_come_once() -> None:
 
 
 def test_the_end_closes_whole_bars_but_no_unfinished_ones() -> None:
-    merger = RowMerger(["ES", "NQ"], MINUTE_NS)
+    merger = trusting(["ES", "NQ"], MINUTE_NS)
     merger.heard(frozenset({"p", "q"}), NONE)
     offer(merger, Trade("ES", at(0.5), 2.0, 1.0, None), bar(2), Trade("NQ", at(2.5), 2.0, 1.0, None))
     assert merger.pending == 3
@@ -231,7 +241,7 @@ def test_the_end_closes_whole_bars_but_no_unfinished_ones() -> None:
 def test_real_messages_give_the_block_they_were_made_of(symbols: int) -> None:
     names = tuple(f"S{number}" for number in range(symbols))
     source = random_bars(60, symbols=names, absent=0.3 if symbols > 1 else 0.0, first_ns=T0)
-    merger = RowMerger(names, MINUTE_NS)
+    merger = trusting(names, MINUTE_NS)
     merger.next_seq = 5
     for key, payload in encode_bars(source, format="json", per_message=7):
         record = Record("p", 0, payload)
@@ -256,14 +266,14 @@ def test_a_snapshot_goes_on_only_where_it_fits() -> None:
     merger = single()
     offer(merger, bar(0), Trade("ES", at(0.5), 2.0, 1.0, 2**63 - 1))
     state = merger.snapshot()
-    for other, found in ((RowMerger(["NQ"], MINUTE_NS), "symbols"), (RowMerger(["ES"], 2 * MINUTE_NS), "timeframe")):
+    for other, found in ((trusting(["NQ"], MINUTE_NS), "symbols"), (trusting(["ES"], 2 * MINUTE_NS), "timeframe")):
         with pytest.raises(DataError, match=found) as caught:
             other.restore(state)
         assert caught.value.hint
     with pytest.raises(DataError, match="cannot be read"):
         single().restore(b"\x00")
     with pytest.raises(DataError, match="version"):
-        single().restore(state.replace(b"\x9e\x01", b"\x9e\x02", 1))
+        single().restore(b"\xdc\x00\x10\x03" + state[4:])
     merger.heard(frozenset({"p", "q"}), P)
     state = merger.snapshot()
     restored = single(lateness_ns=MINUTE_NS)

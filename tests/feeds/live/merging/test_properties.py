@@ -21,6 +21,10 @@ NOBODY: frozenset[str] = frozenset()
 Sent = tuple[str, Element]
 
 
+def CLOCK() -> float:  # noqa: N802 - a constant that is called
+    return 1e9
+
+
 def bar(symbol: str, time: int, price: float = 2.0, volume: float = 1.0) -> Bar:
     return Bar(symbol, time, price, price + 1.0, price - 1.0, price + 0.5, volume)
 
@@ -31,7 +35,7 @@ def merged(
     """Offer messages of one to three elements of a partition, take when and as much as chance will."""
 
     def make() -> RowMerger:
-        return RowMerger(symbols, STEP, lateness_ns=lateness)
+        return RowMerger(symbols, STEP, lateness_ns=lateness, now=CLOCK)
 
     merger = make()
     merger.heard(PARTITIONS, NOBODY)
@@ -52,7 +56,8 @@ def merged(
             merger = make()
             merger.restore(state)
             assert merger.snapshot() == state
-    merger.flush()
+    reasons += [letter.reason for letter in merger.flush()]
+    assert merger.waiting == 0
     while (block := merger.take(cuts.randint(1, 4))) is not None:
         taken.append(block)
     assert merger.pending == 0
@@ -150,7 +155,9 @@ def test_any_events_are_treated_as_the_plain_merger_does(
     steps: list[Any], chance: Random, symbols: tuple[str, ...], lateness: int, opens: bool, in_time: bool
 ) -> None:
     def make() -> RowMerger:
-        return RowMerger(symbols, STEP, lateness_ns=lateness, labels="open" if opens else "close")
+        return RowMerger(
+            symbols, STEP, lateness_ns=lateness, labels="open" if opens else "close", confirmations=1, now=CLOCK
+        )
 
     if in_time:  # mostly in order, so that rows close by turns instead of all being late
         events = iter(sorted((step for step in steps if isinstance(step[0], str)), key=lambda step: step[1].ts_event))

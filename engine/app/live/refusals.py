@@ -1,0 +1,79 @@
+"""Is most of what arrives refused? Then the session does not do what it was started for, and somebody must know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from engine.dead_letter import DeadLetter
+
+# the share of refusals is that of about so many messages
+WINDOW: Final = 200
+FEWEST: Final = 20
+# what comes again does so after a restart or a lost connection, and harms nothing
+HARMLESS: Final = frozenset({"duplicate"})
+REMEDIES: Final = {
+    "late": "rows of these times are closed; if messages come in disorder, raise feed.lateness_s; if a wrong time "
+    "closed the rows, stop the session and see `grandmodel journal mend {folder}`",
+    "unknown_symbol": "name the symbols of the feed (--symbols, --instrument), or read another topic",
+    "off_grid": "give the length of the bars (--timeframe), or say what their times stamp (feed.labels)",
+    "ahead_of_time": "compare the clock of this machine with that of the feed; feed.max_ahead_s allows a difference",
+    "mixed_kinds": "send either bars, trades or quotes of a symbol",
+}
+LOOK: Final = "`grandmodel journal letters {folder}` shows what was refused and why (docs/live.md)"
+
+
+class Refusals:
+    """Counts what arrives and what of it is refused.
+
+    Args:
+        folder: Of the session, named in the remedy.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._arrived = self._recent = 0
+        self._refused: Counter[str] = Counter()
+        self._lately: Counter[str] = Counter()
+        self._told = False
+
+    def count(self, elements: int, letters: Iterable[DeadLetter]) -> str | None:
+        """Take note of a delivery.
+
+        Args:
+            elements: How many elements it had, those that are refused included.
+            letters: Those that were refused.
+
+        Returns:
+            What somebody must be told, once when most is refused.
+        """
+        reasons = Counter(letter.reason for letter in letters)
+        elements -= sum(reasons.pop(reason, 0) for reason in HARMLESS)
+        self._arrived += elements
+        self._recent += elements
+        self._refused += reasons
+        self._lately += reasons
+        while self._recent > WINDOW:
+            self._recent //= 2
+            self._lately = Counter({reason: count // 2 for reason, count in self._lately.items()})
+        lately = self._lately.total() >= FEWEST and _mostly(self._lately, self._recent)
+        new, self._told = lately and not self._told, lately
+        return self._text(self._lately, self._recent) if new else None
+
+    @property
+    def verdict(self) -> str | None:
+        """Why this run did not do what it was started for; None if it did."""
+        if _mostly(self._refused, self._arrived):
+            return self._text(self._refused, self._arrived)
+        return self._text(self._lately, self._recent) if self._told else None
+
+    def _text(self, refused: Counter[str], arrived: int) -> str:
+        counted = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common() if count)
+        remedy = REMEDIES.get(refused.most_common(1)[0][0], LOOK).format(folder=self._folder)
+        return f"most messages are refused ({counted} of about {max(arrived, refused.total()):,}): {remedy}"
+
+
+def _mostly(refused: Counter[str], arrived: int) -> bool:
+    return 2 * refused.total() > arrived
