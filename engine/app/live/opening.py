@@ -26,6 +26,8 @@ from engine.records import Operation
 
 # what a restart may change: how a session is driven, watched and ended, never what it does with a bar
 NEUTRAL_KEYS = frozenset({"feed", "journal", "end", "alerts", "metrics", "heartbeat_file", "standby", "instrument"})
+# of feeds, about which a restart may say anything anew
+RETIRED_FEED_KEYS = frozenset({"max_jump_days"})
 SESSION_KEYS = frozenset({"config", "symbols", "instruments", "timeframe_ns", "models", "code", "versions"})
 
 
@@ -57,8 +59,13 @@ class Opened:
 def stored_config(folder: Path) -> dict[str, Any]:
     """The configuration with which a session began, as a tree."""
     with JournalReader(folder) as reader:
-        tree: dict[str, Any] = reader.session["config"]
-        return tree
+        return _current(reader.session["config"])
+
+
+def _current(tree: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the keys that earlier versions wrote and this one does not know."""
+    feed = {key: value for key, value in tree.get("feed", {}).items() if key not in RETIRED_FEED_KEYS}
+    return {**tree, "feed": feed}
 
 
 def check_session_folder(folder: Path) -> None:
@@ -129,7 +136,7 @@ def stored_setup(reader: JournalReader) -> Setup:
     session, where = reader.session, str(reader.path)
     if missing := SESSION_KEYS - session.keys():
         raise DataError("the journal does not say what is traded", where=where, expected=", ".join(sorted(missing)))
-    config = parse(PaperConfig, session["config"], where=f"{where}, config")
+    config = parse(PaperConfig, _current(session["config"]), where=f"{where}, config")
     instruments = {
         symbol: parse(Instrument, session["instruments"][symbol], where=f"{where}, instruments.{symbol}")
         for symbol in session["symbols"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from engine.app.live.opening import stored_config
 from engine.errors import UsageError
+from engine.journal.journal import FILE
 from tests.engine.app.live.sessions import Case, case, live_bars
 from tests.engine.cli.children import called
 
@@ -40,3 +44,16 @@ def test_a_first_attempt_to_which_nothing_came_binds_nobody(tmp_path: Path) -> N
     assert other.traded(tmp_path) == other.expected
     with pytest.raises(UsageError, match="other settings"):
         case(bars).run(tmp_path)
+
+
+def test_a_session_of_an_earlier_version_goes_on_without_its_retired_keys(tmp_path: Path) -> None:
+    short = case(live_bars(30))
+    short.run(tmp_path, end={"bars": 10})
+    db = sqlite3.connect(tmp_path / FILE)
+    session = json.loads(db.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0])
+    session["config"]["feed"]["max_jump_days"] = 30.0
+    db.execute("UPDATE meta SET value = ? WHERE key = 'session'", (json.dumps(session),))
+    db.commit()
+    db.close()
+    assert "max_jump_days" not in stored_config(tmp_path)["feed"]
+    assert short.traded(tmp_path) == short.expected
