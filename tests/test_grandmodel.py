@@ -29,7 +29,9 @@ def test_type_checkers_see_exactly_what_there_is() -> None:
     tree = ast.parse((ROOT / "grandmodel.py").read_text(encoding="utf-8"))
     guarded = next(node for node in tree.body if isinstance(node, ast.If))
     typed = {alias.name for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert typed == set(grandmodel.__all__) == set(grandmodel._HOME_OF)
+    stubs = ast.parse((ROOT / "grandmodel-stubs" / "__init__.pyi").read_text(encoding="utf-8"))
+    stubbed = {alias.asname for node in stubs.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert typed == stubbed == set(grandmodel.__all__) == set(grandmodel._HOME_OF)
     for name in grandmodel.__all__:
         assert getattr(grandmodel, name).__name__ == name
         assert name in dir(grandmodel)

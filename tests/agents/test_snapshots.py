@@ -20,7 +20,7 @@ from agents.models.store import BUNDLED, UNTRAINED
 from agents.registry import make_agent
 from agents.rules import BuyAndHold, Flat, Random, SmaCross
 from agents.strategy import Context, Strategy
-from engine.agent import Agent
+from engine.agent import Agent, resume_from, saved_state
 from engine.blocks import BarBlock, Floats, reblock
 from engine.errors import DataError
 from engine.instruments import load_instrument
@@ -29,6 +29,7 @@ from portfolio.simulator import Simulator
 from tests.agents.ensemble import scripted
 from tests.agents.ensemble.runs import make_simulator, networks, seat
 from tests.agents.strategies.breakout import Breakout
+from tests.agents.strategies.looking import Looking
 from tests.agents.strategies.saved import Momentum, SavedBreakout, SavedMomentum
 from tests.bars import MINUTE, random_bars
 
@@ -70,6 +71,7 @@ AGENTS: dict[str, Callable[[], Agent]] = {
     "compiled": lambda: make_agent(f"{BREAKOUT}:CompiledBreakout:length=9"),
     "signals": SavedMomentum,
     "python": lambda: SavedBreakout(9),
+    "looking back": lambda: Looking(4),
     "documentation": lambda: documented("Streak"),
     "ensemble of rules": lambda: ruled("tactical", strategic="sma_cross:fast=1,slow=3", tactical="random:hold=2"),
     "ensemble at every bar": lambda: ruled("bar", strategic="random:hold=2", tactical="sma_cross:fast=2,slow=3"),
@@ -104,7 +106,7 @@ def bound(agent: Agent, bars: BarBlock) -> Agent:
 
 def go(agent: Agent, simulator: Simulator, blocks: Iterable[BarBlock]) -> Run:
     steps = [agent.step(simulator, block) for block in blocks]
-    state = agent.snapshot()
+    state = saved_state(agent)
     assert state is not None
     return Run(steps, state, simulator.snapshot())
 
@@ -113,9 +115,9 @@ def interrupted(make: Callable[[], Agent], bars: BarBlock, cut: int, before: lis
     """Killed after the row `cut`, and gone on with by another agent and another simulator."""
     first = go(bound(make(), bars), make_simulator(bars), reblock([bars.slice(0, cut)], before) if cut else [])
     agent, simulator = bound(make(), bars), make_simulator(bars)
-    agent.restore(first.agent)
+    resume_from(agent, first.agent)
     simulator.restore(first.simulator)
-    assert agent.snapshot() == first.agent
+    assert saved_state(agent) == first.agent
     assert agent.unready_because == bound_like(make, bars, cut).unready_because
     last = go(agent, simulator, reblock([bars.slice(cut, len(bars))], after) if cut < len(bars) else [])
     return Run(first.steps + last.steps, last.agent, last.simulator)
@@ -162,7 +164,7 @@ def test_so_is_one_with_networks(cut: int, sizes: list[int]) -> None:
     assert interrupted(make, bars, cut, [4096], sizes).parts() == whole.parts()
 
 
-@pytest.mark.parametrize("kind", ["networks", "ensemble of rules", "random", "compiled"])
+@pytest.mark.parametrize("kind", ["networks", "ensemble of rules", "random", "compiled", "looking back"])
 def test_every_row_can_be_gone_on_from(kind: str) -> None:
     """One row further from each state is the next state, from before the first bar to the last."""
     models = kind == "networks"
@@ -171,19 +173,19 @@ def test_every_row_can_be_gone_on_from(kind: str) -> None:
     agent, simulator = bound(make(), bars), make_simulator(bars)
     again = make_simulator(bars)
     for row in range(len(bars)):
-        state, account, block = agent.snapshot(), simulator.snapshot(), bars.slice(row, row + 1)
+        state, account, block = saved_state(agent), simulator.snapshot(), bars.slice(row, row + 1)
         assert state is not None
         other = bound(make(), bars)
-        other.restore(state)
+        resume_from(other, state)
         again.restore(account)
         step, expected = other.step(again, block), agent.step(simulator, block)
         assert all(getattr(step, name).tobytes() == getattr(expected, name).tobytes() for name in PARTS)
-        assert (other.snapshot(), again.snapshot()) == (agent.snapshot(), simulator.snapshot())
+        assert (saved_state(other), again.snapshot()) == (saved_state(agent), simulator.snapshot())
 
 
 def state_of(agent: Agent, bars: BarBlock) -> bytes | None:
     bound(agent, bars).step(make_simulator(bars), bars)
-    return agent.snapshot()
+    return saved_state(agent)
 
 
 class OtherSma(SmaCross):
@@ -211,7 +213,7 @@ def test_an_agent_made_otherwise_is_refused(
     state = state_of(one(), bars)
     assert state is not None
     with pytest.raises(DataError, match="snapshot") as caught:
-        bound(other(), bars).restore(state)
+        resume_from(bound(other(), bars), state)
     assert caught.value.where == where
 
 
@@ -221,11 +223,11 @@ def test_other_symbols_and_damage_are_refused(kind: str) -> None:
     state = state_of(AGENTS[kind](), bars)
     assert state is not None
     with pytest.raises(DataError, match="other settings") as caught:
-        bound(AGENTS[kind](), replace(bars, symbols=("A", "C"))).restore(state)
+        resume_from(bound(AGENTS[kind](), replace(bars, symbols=("A", "C"))), state)
     assert caught.value.where == "symbols"
     for wrong in (b"", state[:-1], state + b"\0", state[: len(state) // 2]):
         with pytest.raises(DataError):
-            bound(AGENTS[kind](), bars).restore(wrong)
+            resume_from(bound(AGENTS[kind](), bars), wrong)
 
 
 def test_other_models_are_refused_whatever_their_name() -> None:
@@ -286,14 +288,14 @@ def test_what_a_users_class_carries_is_not_known(make: Callable[[], Agent]) -> N
     state = state_of(BuyAndHold(), bars)
     assert state is not None
     with pytest.raises(DataError, match="snapshot"):
-        bound(make(), bars).restore(state)
+        resume_from(bound(make(), bars), state)
 
 
 def test_a_subclass_that_changes_no_method_is_saved_like_its_parent() -> None:
     bars = bars_of(60, 0, 1)
     state = state_of(OtherSma(3, 8), bars)
     assert state is not None
-    bound(OtherSma(3, 8), bars).restore(state)
+    resume_from(bound(OtherSma(3, 8), bars), state)
 
 
 @pytest.mark.parametrize("name", ["strategic", "tactical"])

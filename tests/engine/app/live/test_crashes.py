@@ -53,6 +53,15 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     assert replay_whole(tmp_path / "run")[1] == short.expected
 
 
+def test_killed_with_a_strategy_that_looks_back(tmp_path: Path) -> None:
+    file = Path(__file__).parents[3] / "agents" / "strategies" / "looking.py"
+    short = case(live_bars(60), agent=f"{file}:Looking")
+    count = _statements(short, tmp_path / "undisturbed", (1,))
+    kills = [short.killed(tmp_path / "run", count // 8 + turn % 5) for turn in range(10)]
+    assert sum(kills) >= 6
+    _whole(short, tmp_path / "run", (1,), 60, short.expected)
+
+
 @pytest.mark.slow
 def test_killed_with_networks_that_decide(tmp_path: Path) -> None:
     """Windows, features, networks and prioritised state are all behind a row; killed where 5 and 30 minutes end."""

@@ -1,0 +1,29 @@
+# What type checkers see of grandmodel.py: a single module cannot carry the marker py.typed.
+
+from agents.base import CompiledStrategy as CompiledStrategy
+from agents.base import MarketAgent as MarketAgent
+from agents.strategy import Bar as Bar
+from agents.strategy import Context as Context
+from agents.strategy import Position as Position
+from agents.strategy import Strategy as Strategy
+from agents.strategy import WorkingOrder as WorkingOrder
+from engine.api import backtest as backtest
+from engine.api import compare as compare
+from engine.api import evaluate as evaluate
+from engine.api import load as load
+from engine.api import train as train
+from engine.errors import CheckFailed as CheckFailed
+from engine.errors import ConfigError as ConfigError
+from engine.errors import DataError as DataError
+from engine.errors import GrandModelError as GrandModelError
+from engine.errors import UsageError as UsageError
+from engine.instruments import Instrument as Instrument
+from engine.results.backtest import BacktestResult as BacktestResult
+from engine.results.training import EvaluationResult as EvaluationResult
+from engine.results.training import TrainingResult as TrainingResult
+from portfolio.config import Execution as Execution
+from portfolio.config import Limits as Limits
+from portfolio.config import SizingConfig as SizingConfig
+from portfolio.config import Slippage as Slippage
+
+__version__: str
