@@ -1,0 +1,79 @@
+"""docs/python.md and docs/strategies.md: their Python runs, and their tables say what the code says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import grandmodel as gm
+from agents.context.context import HISTORY_ROWS
+from agents.indicators.kinds import KINDS
+from feeds.memory import MemorySource
+from tests.bars import random_bars
+
+DOCS = Path(__file__).parents[1] / "docs"
+PYTHON, STRATEGIES = ((DOCS / name).read_text(encoding="utf-8") for name in ("python.md", "strategies.md"))
+CALLS = re.findall(r"```python\n(.*?)```", PYTHON, re.DOTALL)
+CLASSES = re.findall(r"```python\n(.*?)```", STRATEGIES, re.DOTALL)
+
+
+def rows(page: str, first: str) -> list[list[str]]:
+    """Cells of the table whose head begins so."""
+    lines = page.split(f"| {first} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def named(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+@pytest.mark.parametrize("number", range(len(CALLS)))
+def test_the_calls_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(CALLS) == 5
+    monkeypatch.chdir(tmp_path)
+    exec(compile(CALLS[number], "docs/python.md", "exec"), {"__name__": "page"})
+
+
+@pytest.mark.parametrize("number", range(len(CLASSES)))
+def test_the_strategies_trade(number: int) -> None:
+    assert len(CLASSES) == 6
+    space: dict[str, Any] = {"__name__": "page"}
+    exec(compile(CLASSES[number], "docs/strategies.md", "exec"), space)
+    (made,) = [one for one in space.values() if isinstance(one, type) and one.__module__ == "page"]
+    bars = random_bars(2000, seed=6)
+    hashes = set()
+    for block in (4096, 17):
+        result = gm.backtest(MemorySource(bars), agent=made, block=block)
+        fills = result.metrics["fills"]
+        assert isinstance(fills, int) and fills > 5
+        hashes.add(result.ledger_sha256)
+    assert len(hashes) == 1
+
+
+def test_the_table_of_indicators_is_the_code() -> None:
+    table = {row[0].strip("`"): row for row in rows(STRATEGIES, "name")}
+    assert list(table) == list(KINDS)
+    for name, kind in KINDS.items():
+        parameters = ", ".join(f"{key}={value:g}" for key, value in kind.parameters.items())
+        assert named(table[name][1])[0] == parameters
+        assert tuple(named(table[name][2])) == kind.outputs
+
+
+def test_the_arguments_are_those_of_the_call() -> None:
+    known = set(inspect.signature(gm.backtest).parameters)
+    told = {name for row in rows(PYTHON, "argument") for name in named(row[0])}
+    bold = set(re.findall(r"\*\*(\w+)\*\*:", PYTHON))
+    assert told | bold | {"params", "unknown"} == known
+
+
+def test_what_the_pages_name_exists() -> None:
+    names = set(re.findall(r"`gm\.(\w+)", PYTHON + STRATEGIES))
+    assert names <= set(gm.__all__)
+    offered = STRATEGIES.split("`context` offers", 1)[1].split("\n\n", 1)[0]
+    for name in named(offered):
+        assert hasattr(gm.Context, name.partition("(")[0]) or name in {"symbols", "instruments"}
+    assert f"look back {HISTORY_ROWS:,} rows" in STRATEGIES
