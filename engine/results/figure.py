@@ -44,11 +44,11 @@ def figure(frames: Frames, manifest: Mapping[str, Any], symbol: str | None = Non
         subplot_titles=[chosen, *panels, "Equity", "Drawdown"],
     )
     drawn.add_trace(_candles(go, frames["chart"], chosen), row=1, col=1)
-    for side in MARKS:
-        drawn.add_trace(_fills(go, frames["fills"], chosen, side), row=1, col=1)
     for (panel, name), line in lines.items():
         row = 1 if panel is None else 2 + panels.index(panel)
         drawn.add_trace(go.Scatter(x=line["ts_event"], y=line["value"], name=name, mode="lines"), row=row, col=1)
+    for side in MARKS:  # above the lines
+        drawn.add_trace(_fills(go, frames["fills"], chosen, side), row=1, col=1)
     chart, below = frames["chart"], len(panels) + 2
     drawn.add_trace(go.Scatter(x=chart["ts_event"], y=chart["equity"], name="equity"), row=below, col=1)
     drawn.add_trace(

@@ -40,7 +40,7 @@ def as_html(metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequ
         f"<p><b>{escape(title(manifest))}</b><br><small>{escape(span(manifest, metrics))}</small></p>",
         f"<p><b>{escape(judged[1])}</b></p>" if judged else "",
         curve_svg(curve),
-        '<div style="display:flex;flex-wrap:wrap;gap:2em">',
+        '<div style="display:flex;flex-wrap:wrap;align-items:flex-start;gap:2em">',
         *(_group(name, rows, metrics) for name, rows in GROUPS),
         "</div>",
         *(f"<p>&#9888; {escape(line)}</p>" for line in warnings(manifest, metrics)),

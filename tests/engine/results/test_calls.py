@@ -133,8 +133,8 @@ def test_a_run_prints_draws_and_loads(tmp_path: Path) -> None:
     assert "Every" in html and "\x1b" not in text
     for one in (run, loaded):
         names = [trace.name for trace in one.plot().data]
-        assert names == ["X", "buy", "sell", "middle", "place", "equity", "buy and hold", "drawdown"]
-        assert len(one.plot().data[3].x) == 600
+        assert names == ["X", "middle", "place", "buy", "sell", "equity", "buy and hold", "drawdown"]
+        assert len(one.plot().data[1].x) == 600
     assert loaded.pandas("plots").equals(run.pandas("plots"))
     with pytest.raises(gm.UsageError, match="no symbol 'Y'"):
         run.plot("Y")
