@@ -57,7 +57,7 @@ def test_values_are_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert set(AGENTS) == {*RULES, "ensemble"}
     assert data_files("b") == ["bars.csv"] or data_files("b")[-1] == "bars.csv"
     assert ".hidden" not in data_files("")
-    assert instruments("A=E") == ["A=ES"]
+    assert instruments("A=BTC") == ["A=BTC-PERP"]
     assert instruments("e") == ["es.yaml"]
     assert agents("more/") == ["more/deep.py:Deep"]
     assert agents("more/deep.py:") == ["more/deep.py:Deep"]
