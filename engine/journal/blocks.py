@@ -100,6 +100,15 @@ def decode(stored: StoredBlock, symbols: Sequence[str]) -> StepBlock:
             found=f"checksum {_checksum(stored[5:]):08x}",
             hint="restore the session folder from a copy",
         )
+    bars = _bars(stored, symbols)
+    if (int(bars.ts_event[0]), int(bars.ts_event[-1])) != (stored.first_ts, stored.last_ts):
+        raise DataError(
+            "the journal is damaged",
+            where=f"rows {stored.seq} to {stored.seq + count - 1}",
+            expected=f"rows from {int(bars.ts_event[0])} to {int(bars.ts_event[-1])}, by their bars",
+            found=f"{stored.first_ts} to {stored.last_ts}",
+            hint="restore the session folder from a copy",
+        )
     positions = np.frombuffer(stored.positions, np.float64).reshape(count, width)
     held = np.zeros(width, POSITION)
     held["quantity"] = positions[-1]
@@ -108,7 +117,7 @@ def decode(stored: StoredBlock, symbols: Sequence[str]) -> StepBlock:
         for name, body in zip(RECORDS, stored[9:], strict=True)
     }
     return StepBlock(
-        _bars(stored, symbols),
+        bars,
         np.frombuffer(stored.ledger, np.float64).reshape(count, len(LEDGER_COLUMNS)),
         positions,
         account=np.frombuffer(stored.account, ACCOUNT),

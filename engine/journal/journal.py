@@ -13,16 +13,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from engine.dead_letter import DeadLetter
 from engine.errors import DataError, GrandModelError
 from engine.journal.blocks import StoredBlock, encode
-from engine.journal.schema import APPLICATION_ID, BLOCKS, INSERT_BLOCK, TABLES, VERSION
+from engine.journal.digests import SEALED, Key, Sealing, digest_of
+from engine.journal.schema import APPLICATION_ID, BLOCKS, INSERT_BLOCK, OLD_VERSION, SEAL, TABLES, VERSION
 from engine.records import Operation
 from engine.step import StepBlock
 
 FILE = "journal.sqlite"
 ARCHIVE = "archive.sqlite"
 LETTERS_KEPT = 100_000
+# states of an earlier row, and how many rows lie between two of them
+OLDER = "older:"
+OLDER_ROWS = 4096
 Durability = Literal["power", "process"]
 # a power cut loses nothing, or the last transactions, each of them as a whole; the end of the process loses nothing
 SYNCHRONOUS: Mapping[Durability, str] = {"power": "FULL", "process": "NORMAL"}
@@ -114,8 +120,14 @@ class Journal:
             self._db.execute("PRAGMA journal_mode = WAL")
             check_version(self._db, self.path)
             self._db.set_trace_callback(trace)
+            self._sealing = Sealing()
+            self._counters: dict[str, int] = {}
             if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 self._create()
+            elif self._db.execute("PRAGMA user_version").fetchone()[0] == OLD_VERSION:
+                self._upgrade()
+            else:
+                self._load()
         self._synchronous = SYNCHRONOUS[durability]
         self._set(self._synchronous, LATEST_CHECKPOINT_PAGES)
         self._states: dict[str, bytes] = {}
@@ -133,43 +145,67 @@ class Journal:
         with self.transaction() as db:
             for step in entry.steps:
                 db.execute(INSERT_BLOCK.format(schema="main", replace=""), encode(step))
-            db.executemany("INSERT OR REPLACE INTO positions VALUES (?,?)", entry.positions.items())
+                self._sealing.reach(step.bars.seq + len(step))
+            for partition, position in entry.positions.items():
+                self._put(db, "positions", partition, position)
             changed = self._put_states(db, entry.seq, entry.states)
-            self._notes(db, entry)
+            counters = self._notes(db, entry)
         self._states.update(changed)
+        self._counters.update(counters)
 
     def save(self, seq: int, states: Mapping[str, bytes]) -> None:
         """States behind rows that are committed, all of them or none.
 
         The disk is not waited for: after a power cut the states before these may be there, and the rows since are run
         over again. It is also the time to move what was committed into the main file, which the disk is waited for.
+        Now and then the states saved before stay as older ones, for a journal whose latest are damaged.
         """
         self._set(SYNCHRONOUS["process"], CHECKPOINT_PAGES)
         try:
             with self.transaction() as db:
+                self._keep_older(db, states)
                 changed = self._put_states(db, seq, states)
             self._states.update(changed)
         finally:
             self._set(self._synchronous, LATEST_CHECKPOINT_PAGES)
 
+    def _keep_older(self, db: sqlite3.Connection, states: Mapping[str, bytes]) -> None:
+        rows: dict[str, int] = dict(db.execute("SELECT name, seq FROM state"))
+        seqs = {rows.get(name) for name in states}
+        seq = seqs.pop()
+        if seq is None or seqs or seq - max((rows.get(OLDER + name, 0) for name in states), default=0) < OLDER_ROWS:
+            return
+        for name in states:
+            body = db.execute("SELECT body FROM state WHERE name = ?", (name,)).fetchone()[0]
+            self._put(db, "state", OLDER + name, seq, body)
+
     def _put_states(self, db: sqlite3.Connection, seq: int, states: Mapping[str, bytes]) -> dict[str, bytes]:
         """Write states, of those that are as before only the row; returns the others."""
-        changed = {name: body for name, body in states.items() if self._states.get(name) != body}
-        db.executemany(
-            "INSERT OR REPLACE INTO state VALUES (?,?,?)", ((name, seq, body) for name, body in changed.items())
-        )
-        if len(changed) < len(states):
-            same = [name for name in states if name not in changed]
-            db.executemany("UPDATE state SET seq = ? WHERE name = ?", ((seq, name) for name in same))
+        changed: dict[str, bytes] = {}
+        for name, body in states.items():
+            if self._states.get(name) != body:
+                self._put(db, "state", name, seq, body)
+                changed[name] = body
+            else:
+                digest = digest_of("state", (name, seq, body))
+                db.execute("UPDATE state SET seq = ?, digest = ? WHERE name = ?", (seq, digest, name))
+                self._sealing.put("state", name, digest)
         return changed
+
+    def _put(self, db: sqlite3.Connection, table: str, *values: str | int | bytes) -> None:
+        """Write a row of a sealed table; its key is the first value."""
+        digest = digest_of(table, values)
+        places = ",".join("?" * (len(values) + 1))
+        db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({places})", (*values, digest))  # noqa: S608 - constants
+        self._sealing.put(table, _key(values[0]), digest)
 
     def _set(self, synchronous: str, checkpoint_pages: int) -> None:
         with _explained(self.path):
             self._db.execute(f"PRAGMA synchronous = {synchronous}")
             self._db.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
 
-    def _notes(self, db: sqlite3.Connection, entry: Entry) -> None:
-        """What most transactions have none of."""
+    def _notes(self, db: sqlite3.Connection, entry: Entry) -> dict[str, int]:
+        """What most transactions have none of; returns the counters that moved."""
         if entry.letters:
             db.executemany(
                 "INSERT INTO dead_letters (seq, partition, offset, reason, expected, found, payload) "
@@ -183,15 +219,16 @@ class Journal:
             columns = "seq, symbol, after_ns, before_ns, missing"
             db.executemany(f"INSERT INTO gaps ({columns}) VALUES (?,?,?,?,?)", entry.gaps)  # noqa: S608 - constant
         if entry.operation is not None:
-            db.execute("INSERT INTO operations (seq, ts_event, kind, by) VALUES (?,?,?,?)", entry.operation)
-        if entry.activations:
-            db.executemany("INSERT OR REPLACE INTO activations VALUES (?,?,?)", entry.activations)
-        if entry.meta:
-            db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", entry.meta.items())
-        db.executemany(
-            "INSERT INTO counters VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-            entry.counts.items(),
-        )
+            seq, ts_event, kind, by = entry.operation
+            self._put(db, "operations", self._sealing.highest("operations") + 1, seq, ts_event, int(kind), by)
+        for activation in entry.activations:
+            self._put(db, "activations", *activation)
+        for key, value in entry.meta.items():
+            self._put(db, "meta", key, value)
+        counters = {name: self._counters.get(name, 0) + count for name, count in entry.counts.items()}
+        for name, total in counters.items():
+            self._put(db, "counters", name, total)
+        return counters
 
     def unsent(self, most: int = 1000) -> list[tuple[int, DeadLetter]]:
         """Dead letters that were not handed on yet, with their numbers."""
@@ -213,8 +250,13 @@ class Journal:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                if self._sealing.changed:
+                    body = msgspec.msgpack.encode(self._sealing.seal())
+                    self._db.execute("INSERT OR REPLACE INTO seal VALUES (0,?,?)", (body, digest_of("seal", (body,))))
                 self._db.execute("COMMIT")
+                self._sealing.commit()
             except BaseException:
+                self._sealing.discard()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -237,9 +279,15 @@ class Journal:
         """Delete the blocks before a row, and save what stands for them."""
         with self.transaction() as db:
             db.execute("DELETE FROM blocks WHERE seq + rows <= ?", (through,))
-            db.executemany(
-                "INSERT OR REPLACE INTO state VALUES (?,?,?)", ((name, through, body) for name, body in states.items())
-            )
+            for name, body in states.items():
+                self._put(db, "state", name, through, body)
+
+    def drop_states(self, names: Iterable[str]) -> None:
+        """Delete states that are damaged: others stand in for them."""
+        with self.transaction() as db:
+            for name in names:
+                db.execute("DELETE FROM state WHERE name = ?", (name,))
+                self._sealing.put("state", name, None)
 
     def size(self) -> int:
         """Bytes on the disk."""
@@ -256,6 +304,40 @@ class Journal:
             db.execute(f"PRAGMA user_version = {VERSION}")
             for table in TABLES:
                 db.execute(table)
+
+    def _upgrade(self) -> None:
+        """Give a journal of the version before its digests, over the values that it has."""
+        with self.transaction() as db:
+            for table, columns in SEALED.items():
+                rows = db.execute(f"SELECT {columns} FROM {table}").fetchall()  # noqa: S608 - constants
+                db.execute(f"ALTER TABLE {table} ADD COLUMN digest INTEGER NOT NULL DEFAULT 0")
+                for row in rows:
+                    self._put(db, table, *row)
+            db.execute(SEAL)
+            self._sealing.reach(_next_seq(db))
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        self._load_counters()
+
+    def _load(self) -> None:
+        for table, columns in SEALED.items():
+            key = columns.partition(",")[0]
+            for name, digest in self._db.execute(f"SELECT {key}, digest FROM {table}"):  # noqa: S608 - constants
+                self._sealing.load(table, name, digest)
+        self._sealing.reach(_next_seq(self._db))
+        self._sealing.commit()
+        self._load_counters()
+
+    def _load_counters(self) -> None:
+        self._counters = dict(self._db.execute("SELECT name, value FROM counters"))
+
+
+def _next_seq(db: sqlite3.Connection) -> int:
+    last = db.execute("SELECT seq + rows FROM blocks ORDER BY seq DESC LIMIT 1").fetchone()
+    return int(last[0]) if last else 0
+
+
+def _key(value: str | int | bytes) -> Key:
+    return value if isinstance(value, int) else str(value)
 
 
 def remove(folder: Path) -> None:
@@ -278,7 +360,7 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
     application = db.execute("PRAGMA application_id").fetchone()[0]
     version = db.execute("PRAGMA user_version").fetchone()[0]
     empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if (application, version) != (APPLICATION_ID, VERSION) and not empty:
+    if (application != APPLICATION_ID or version not in {OLD_VERSION, VERSION}) and not empty:
         other = application == APPLICATION_ID
         raise DataError(
             "this journal was written by another version" if other else "this file is no journal of a session",

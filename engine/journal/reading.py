@@ -9,14 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engine.dead_letter import DeadLetter
 from engine.errors import DataError, UsageError
 from engine.journal.blocks import StoredBlock, decode, joined
-from engine.journal.journal import ARCHIVE, FILE, Activation, Gap, Ordered, check_version
+from engine.journal.digests import SEALED, Seal, digest_of, total_of
+from engine.journal.journal import ARCHIVE, FILE, OLDER, Activation, Gap, Ordered, check_version
+from engine.journal.schema import VERSION
 from engine.records import Operation
 from engine.step import StepBlock
 
 CHUNK_ROWS = 4096
+# states that older ones, or the bars, can make again
+REMAKEABLE = frozenset({"agent", "simulator", "hash", "seen"})
+MEND = "restore the session folder from a copy, or see `grandmodel journal mend`"
 # what damaged bytes come to: SQLite's own complaint, text that is none, a value of another kind
 DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError)
 
@@ -44,9 +51,14 @@ class JournalReader:
         archive = folder / ARCHIVE
         self._archive = _open(archive) if archive.is_file() else None
         self.refresh()
+        with _readable(self.path):
+            # a journal of the version before has no digests, and nothing of it can be checked
+            self._sealed = self._db.execute("PRAGMA user_version").fetchone()[0] == VERSION
         session = self.meta("session") if _has_tables(self._db) else None
         if session is None:
             self.close()
+            if has_begun(folder):
+                raise _damaged(self.path, "meta", "session", "restore the session folder from a copy")
             raise DataError("the session in this folder never began", where=str(self.path))
         with _readable(self.path):
             self.session: dict[str, Any] = dict(json.loads(session))
@@ -74,8 +86,8 @@ class JournalReader:
 
     def meta(self, key: str) -> str | None:
         """A fact about the session."""
-        found = self._all("SELECT value FROM meta WHERE key = ?", key)
-        return str(found[0][0]) if found else None
+        found = self._rows("meta", "WHERE key = ?", key)
+        return str(found[0][1]) if found else None
 
     @property
     def next_seq(self) -> int:
@@ -106,27 +118,78 @@ class JournalReader:
 
     def positions(self) -> dict[str, str]:
         """Where each partition goes on."""
-        return dict(self._all("SELECT partition, position FROM positions"))
+        return dict(self._rows("positions"))
 
     def states(self) -> dict[str, tuple[int, bytes]]:
-        """The latest state of each part, and the number of the row behind it."""
-        rows = self._all("SELECT name, seq, body FROM state")
+        """The latest state of each part, and the number of the row behind it; without those that are damaged."""
+        return {name: (seq, body) for name, seq, body in self._state_rows()[0]}
+
+    def _state_rows(self) -> tuple[list[tuple[str, int, bytes]], frozenset[str]]:
+        """States that are whole, and the names of the others."""
+        damaged: set[str] = set()
+        rows = [tuple(row) for row in self._rows("state", damaged=damaged)]
         with _readable(self.path):
-            return {name: (int(seq), bytes(body)) for name, seq, body in rows}
+            return [(str(name), int(seq), bytes(body)) for name, seq, body in rows], frozenset(damaged)
 
     def operations(self, since: int = 0) -> list[Ordered]:
         """What a person ordered, from a row on, in order."""
-        rows = self._all("SELECT seq, ts_event, kind, by FROM operations WHERE seq >= ? ORDER BY id", since)
+        rows = self._rows("operations", "WHERE seq >= ? ORDER BY id", since)
         with _readable(self.path):
-            return [Ordered(seq, ts, Operation(kind), by) for seq, ts, kind, by in rows]
+            return [Ordered(seq, ts, Operation(kind), by) for _, seq, ts, kind, by in rows]
 
     def activations(self) -> list[Activation]:
         """Which models decided from which row on."""
-        return [Activation(*row) for row in self._all("SELECT seq, version, sha256 FROM activations ORDER BY seq")]
+        return [Activation(*row) for row in self._rows("activations", "ORDER BY seq")]
 
     def counters(self) -> dict[str, int]:
         """The running counts."""
-        return dict(self._all("SELECT name, value FROM counters"))
+        return dict(self._rows("counters"))
+
+    def check(self) -> frozenset[str]:
+        """Check every row that decides what comes next, and that none is lost.
+
+        Returns:
+            Names of saved states that are damaged and can be made again.
+
+        Raises:
+            DataError: If anything else is damaged or lost.
+        """
+        if not self._sealed:
+            return frozenset()
+        seal = self._seal()
+        rows, damaged = self._state_rows()
+        if lost := damaged - REMAKEABLE - {OLDER + name for name in REMAKEABLE}:
+            raise _damaged(self.path, "state", min(lost), MEND)
+        for table in SEALED:
+            if table == "state":
+                digests = [digest_of(table, row) for row in rows]
+            else:
+                digests = [digest_of(table, row) for row in self._rows(table)]
+            whole = len(digests) == seal.rows.get(table) and total_of(digests) == seal.totals.get(table)
+            if not whole and not (table == "state" and len(digests) + len(damaged) == seal.rows.get(table)):
+                raise DataError(
+                    f"rows of the journal's table {table} are lost",
+                    where=str(self.path),
+                    expected=f"{seal.rows.get(table)} rows, as when it was written last",
+                    found=f"{len(digests)} rows" + ("" if len(digests) != seal.rows.get(table) else ", others"),
+                    hint=MEND,
+                )
+        if self.next_seq != seal.next_seq:
+            raise DataError(
+                "rows are missing at the end of the journal",
+                where=str(self.path),
+                expected=f"rows to {seal.next_seq - 1}",
+                found=f"rows to {self.next_seq - 1}",
+                hint=MEND,
+            )
+        return damaged
+
+    def _seal(self) -> Seal:
+        found = self._all("SELECT body, digest FROM seal WHERE id = 0")
+        with _readable(self.path):
+            if not found or digest_of("seal", (found[0][0],)) != found[0][1]:
+                raise _damaged(self.path, "seal", "0", MEND)
+            return msgspec.msgpack.decode(found[0][0], type=Seal)
 
     def gaps(self) -> list[Gap]:
         """Bars that were missing."""
@@ -151,6 +214,8 @@ class JournalReader:
                     block = StoredBlock(*row)
                     if not block.well_formed:
                         raise ValueError(f"the block after row {at - 1} has values of another kind")
+                    if at > since and block.seq != at:
+                        raise ValueError(f"rows {at} to {block.seq - 1} are missing")
                     at = block.seq + block.rows
                     yield block
 
@@ -176,9 +241,45 @@ class JournalReader:
         """What SQLite says of its files: `ok`, or what is wrong."""
         return "; ".join(str(row[0]) for row in self._all("PRAGMA integrity_check"))
 
+    def _rows(self, table: str, rest: str = "", *values: object, damaged: set[str] | None = None) -> list[Any]:
+        """Rows of a sealed table, without their digests, which are checked.
+
+        Args:
+            table: Its name.
+            rest: What follows in the query.
+            values: For the query.
+            damaged: Takes the keys of rows that are damaged, in place of an error.
+
+        Raises:
+            DataError: If a row is damaged.
+        """
+        columns = SEALED[table] + (", digest" if self._sealed else "")
+        rows = self._all(f"SELECT {columns} FROM {table} {rest}", *values)  # noqa: S608 - constants
+        if not self._sealed:
+            return rows
+        whole = []
+        for row in rows:
+            if digest_of(table, row[:-1]) == row[-1]:
+                whole.append(row[:-1])
+            elif damaged is None:
+                raise _damaged(self.path, table, str(row[0]), MEND)
+            else:
+                damaged.add(str(row[0]))
+        return whole
+
     def _all(self, query: str, *values: object) -> list[Any]:
         with _readable(self.path):
             return self._db.execute(query, values).fetchall()
+
+
+def _damaged(path: Path, table: str, key: str, hint: str) -> DataError:
+    return DataError(
+        "the journal is damaged",
+        where=f"{path}, table {table}, row {key[:80]!r}",
+        expected="the values that were written",
+        found="others: their digest differs",
+        hint=hint,
+    )
 
 
 def has_begun(folder: Path) -> bool:
@@ -192,7 +293,10 @@ def has_begun(folder: Path) -> bool:
     db = _open(folder / FILE)
     try:
         with _readable(folder / FILE):
-            return _has_tables(db) and bool(db.execute("SELECT 1 FROM meta WHERE key = 'session'").fetchone())
+            if not _has_tables(db):
+                return False
+            begun = "SELECT 1 FROM meta WHERE key = 'session' UNION ALL SELECT 1 FROM blocks LIMIT 1"
+            return bool(db.execute(begun).fetchone())
     finally:
         db.close()
 

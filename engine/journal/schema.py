@@ -11,12 +11,17 @@
 | dead_letters | messages that could not be used, and whether they were handed on |
 | gaps | bars missing while the market was open |
 | counters | running counts |
+| seal | what the rows of the tables that decide come to (`engine.journal.digests`) |
+
+Rows of meta, operations, activations, positions, state and counters carry a digest of their values.
 """
 
 from __future__ import annotations
 
 APPLICATION_ID = 0x474D4A31
-VERSION = 1
+VERSION = 2
+# without digests; read as it is, and given them when a session goes on with it
+OLD_VERSION = 1
 
 BLOCKS = """
 CREATE TABLE IF NOT EXISTS {schema}.blocks (
@@ -38,8 +43,10 @@ CREATE TABLE IF NOT EXISTS {schema}.blocks (
 
 INSERT_BLOCK = "INSERT {replace}INTO {schema}.blocks VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
+SEAL = "CREATE TABLE seal (id INTEGER PRIMARY KEY, body BLOB NOT NULL, digest INTEGER NOT NULL)"
+
 TABLES = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, digest INTEGER NOT NULL) WITHOUT ROWID",
     BLOCKS.format(schema="main"),
     """
     CREATE TABLE operations (
@@ -47,18 +54,33 @@ TABLES = (
         seq INTEGER NOT NULL,
         ts_event INTEGER NOT NULL,
         kind INTEGER NOT NULL,
-        by TEXT NOT NULL
+        by TEXT NOT NULL,
+        digest INTEGER NOT NULL
     )
     """,
     """
     CREATE TABLE activations (
         seq INTEGER PRIMARY KEY,
         version TEXT NOT NULL,
-        sha256 TEXT NOT NULL
+        sha256 TEXT NOT NULL,
+        digest INTEGER NOT NULL
     )
     """,
-    "CREATE TABLE positions (partition TEXT PRIMARY KEY, position TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE state (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL)",
+    """
+    CREATE TABLE positions (
+        partition TEXT PRIMARY KEY,
+        position TEXT NOT NULL,
+        digest INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE state (
+        name TEXT PRIMARY KEY,
+        seq INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        digest INTEGER NOT NULL
+    )
+    """,
     """
     CREATE TABLE dead_letters (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -83,5 +105,6 @@ TABLES = (
         missing INTEGER NOT NULL
     )
     """,
-    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL, digest INTEGER NOT NULL) WITHOUT ROWID",
+    SEAL,
 )

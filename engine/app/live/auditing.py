@@ -9,7 +9,7 @@ from engine.app.live.export import Exported, export_session
 from engine.app.live.opening import stored_setup
 from engine.app.live.replay import fresh_trader, recover, replay
 from engine.app.live.trader import HASH
-from engine.errors import CheckFailed, UsageError
+from engine.errors import CheckFailed, DataError, UsageError
 from engine.journal.blocks import decode
 from engine.journal.reading import JournalReader
 from engine.ledger_hash import LedgerHash
@@ -39,6 +39,13 @@ def audit(folder: Path) -> Audit:
         integrity = reader.integrity()
         if integrity != "ok":
             raise CheckFailed("the journal's file is damaged", where=str(reader.path), found=integrity)
+        if damaged := _checked(reader):
+            raise CheckFailed(
+                "saved states of the journal are damaged",
+                where=str(reader.path),
+                found=", ".join(sorted(damaged)),
+                hint="start the session again: they are made again from older ones or from the bars",
+            )
         stored_setup(reader)
         first = reader.first_seq
         digest = LedgerHash(resumable=True)
@@ -64,6 +71,15 @@ def audit(folder: Path) -> Audit:
         letters = sum(count for name, count in reader.counters().items() if name.startswith("letters."))
         shown = digest.hexdigest() if checked else _hexdigest(kept[1]) if kept else ""
         return Audit(first, at, blocks, len(reader.operations()), letters, shown)
+
+
+def _checked(reader: JournalReader) -> frozenset[str]:
+    try:
+        return reader.check()
+    except DataError as error:
+        raise CheckFailed(
+            error.what, where=error.where, expected=error.expected, found=error.found, hint=error.hint
+        ) from error
 
 
 def replay_whole(folder: Path) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from engine.app.live.config import FeedConfig
+from engine.app.live.remaking import MERGER, SEEN
 from engine.blocks import BarBlock
 from engine.dead_letter import DeadLetter
 from engine.errors import DataError
@@ -20,8 +21,6 @@ from feeds.live.messages import decode
 from feeds.live.source import Delivery
 from feeds.reading.gaps import GapFinder
 from feeds.reading.ordering import NEVER
-
-MERGER, SEEN = "merger", "seen"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from engine.app.agents import models_folder
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import OWN_FILES
 from engine.app.live.models import KeptModels
+from engine.app.live.remaking import SEEN, seen_of
 from engine.app.live.replay import recover
 from engine.app.live.trader import Lookup, Setup, Trader
 from engine.app.manifest import code_entries, versions
@@ -113,12 +114,19 @@ def open_session(
         check_session_folder(folder)
         return _new(folder, config, instruments, timeframe_ns, trace)
     with JournalReader(folder) as reader:
+        damaged = reader.check()
         _same_settings(reader, config, instruments, timeframe_ns)
         setup = stored_setup(reader)
         trader = recover(reader, setup)
         positions, counters = reader.positions(), reader.counters()
         states = {name: body for name, (_, body) in reader.states().items()}
+        if SEEN in damaged:
+            states[SEEN] = seen_of(reader)
     journal = Journal(folder, config.journal.durability, trace)
+    if damaged:
+        names = ", ".join(sorted(damaged))
+        logger("journal").warning("saved states were damaged and made again", states=names, rows=trader.next_seq)
+        journal.drop_states(damaged)
     return Opened(folder, journal, setup, with_lookup(trader, config, folder), positions, states, counters, resumed)
 
 

@@ -27,6 +27,7 @@ def operate_stopped(folder: Path, operation: Operation, by: str) -> int:
         UsageError: If there is no session, it is running, or the order cannot be obeyed now.
     """
     with JournalReader(folder) as reader, SessionLock(folder):
+        reader.check()
         trader = recover(reader, stored_setup(reader))
         trader.operate(operation)
         seq, wiring = trader.next_seq, trader.wiring

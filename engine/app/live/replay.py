@@ -12,7 +12,7 @@ from engine.app.live.trader import AGENT, HASH, SIMULATOR, Lookup, Setup, Trader
 from engine.errors import CheckFailed, DataError
 from engine.journal.blocks import joined
 from engine.journal.comparing import first_difference
-from engine.journal.journal import Activation, Ordered
+from engine.journal.journal import OLDER, Activation, Ordered
 from engine.journal.reading import JournalReader
 from engine.step import StepBlock
 
@@ -35,34 +35,44 @@ def fresh_trader(reader: JournalReader, setup: Setup) -> Trader:
 def recover(reader: JournalReader, setup: Setup) -> Trader:
     """The trader as it was when the last transaction was committed.
 
-    From the last saved state; the rows after it are run over again, and must come out as the journal has them.
+    From the last saved state; where that is damaged, from an older one, or from the first bar on. The rows after it are
+    run over again, and must come out as the journal has them.
 
     Raises:
         CheckFailed: If they do not.
         DataError: If the journal does not hold what is needed.
     """
-    first_ns, states = reader.meta("first_ns"), reader.states()
-    if first_ns is None:  # no bar was seen, but a person may have given orders
-        trader = fresh_trader(reader, setup)
-        replay(reader, trader)
-        return trader
-    if AGENT not in states:
+    first_ns = reader.meta("first_ns")
+    saved = None if first_ns is None else _saved(reader)
+    if saved is None:
+        # no bar was seen (but a person may have given orders), or nothing that is whole was saved
         if reader.first_seq > 0:
             raise DataError(
-                "the session cannot be recovered: the state of its agent was never saved, and its first bars are gone",
+                "the session cannot be recovered: no state of its agent is there, and its first bars are gone",
                 where=str(reader.path),
-                expected="all bars from the first on",
+                expected="a state that was saved and is whole, or all bars from the first on",
                 found=f"bars from row {reader.first_seq} on",
                 hint="give the strategy the methods snapshot and restore (docs/strategies.md)",
             )
         trader = fresh_trader(reader, setup)
         replay(reader, trader)
         return trader
-    since = states[SIMULATOR][0]
+    since, states = saved
     trader = _trader(reader, setup, [one for one in reader.activations() if one.seq < since or one.seq == 0])
-    trader.restore({name: states[name][1] for name in (AGENT, SIMULATOR, HASH)}, int(first_ns), since)
+    trader.restore(states, int(first_ns or 0), since)
     replay(reader, trader, since)
     return trader
+
+
+def _saved(reader: JournalReader) -> tuple[int, dict[str, bytes]] | None:
+    """The latest states of a trader that are whole and belong together, and the row behind them."""
+    states = reader.states()
+    for prefix in ("", OLDER):
+        found = [states.get(prefix + name) for name in (AGENT, SIMULATOR, HASH)]
+        rows = {one[0] for one in found if one is not None}
+        if None not in found and len(rows) == 1 and min(rows) >= reader.first_seq:
+            return min(rows), {name: states[prefix + name][1] for name in (AGENT, SIMULATOR, HASH)}
+    return None
 
 
 def replay(reader: JournalReader, trader: Trader, since: int = 0, rows: int = 4096) -> int:

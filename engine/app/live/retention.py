@@ -10,7 +10,7 @@ from engine.app.live.trader import SIMULATOR, Setup
 from engine.app.wiring import trade_book
 from engine.calendar import DAY_NS, Sessions
 from engine.journal.blocks import StoredBlock, decode, encode, joined
-from engine.journal.journal import Journal
+from engine.journal.journal import OLDER, Journal
 from engine.journal.reading import JournalReader
 from engine.recorder import RunRecorder
 from engine.step import StepBlock
@@ -61,7 +61,8 @@ class Retention:
     def _through(self, reader: JournalReader, before_ts: int) -> int | None:
         """Number of the row before which a chunk of old rows ends; None if there is no whole chunk yet."""
         states = reader.states()
-        saved = states[SIMULATOR][0] if SIMULATOR in states else 0
+        # older states, too, need the rows behind them
+        saved = min((states[name][0] for name in (SIMULATOR, OLDER + SIMULATOR) if name in states), default=0)
         if not saved and not self._archive:
             return None  # the agent's state is rebuilt from its bars: they must stay
         held = reader.held(before_ts)

@@ -14,7 +14,7 @@ from engine.journal.blocks import encode
 from engine.journal.journal import FILE, Activation, Entry, Gap, Journal, JournalError, Ordered
 from engine.journal.reading import JournalReader
 from engine.records import Operation
-from tests.engine.journal.steps import steps_of
+from tests.engine.journal.steps import make_old, steps_of
 
 SESSION = {"session": json.dumps({"symbols": ["S0", "S1"]})}
 LETTER = DeadLetter("topic/0", 7, "late", "a bar after 12:00", "a bar of 11:59", b"\xff\x00raw")
@@ -152,7 +152,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
-        journal._db.execute("PRAGMA user_version = 2")
+        journal._db.execute("PRAGMA user_version = 3")
     with pytest.raises(DataError, match="another version"):
         Journal(tmp_path)
 
@@ -191,3 +191,63 @@ def test_killed_inside_a_transaction_nothing_of_it_is_there(tmp_path: Path) -> N
             assert reader.integrity() == "ok"
     assert signal.SIGKILL in statements
     assert 0 in statements
+
+
+def _journal(folder: Path) -> None:
+    with Journal(folder) as journal:
+        journal.commit(Entry(meta=SESSION, activations=[Activation(0, "v1", "ab"), Activation(7, "v2", "cd")]))
+        order = Ordered(0, 99, Operation.PAUSE, "ctl")
+        journal.commit(Entry(steps_of(3, 2), 3, {"p": "1"}, {"merger": b"m"}, operation=order, counts={"bars": 6}))
+        journal.commit(Entry(seq=3, positions={"p": "2", "q": "1"}, counts={"bars": 0, "gaps": 1}))
+
+
+CHANGES = [
+    ("meta", "value = replace(value, 'S0', 'S2')"),
+    ("operations", "kind = kind + 1"),
+    ("operations", "id = 2"),
+    ("activations", "sha256 = 'ef'"),
+    ("activations", "seq = seq + 1"),
+    ("positions", "position = '3'"),
+    ("positions", "partition = partition || 'x'"),
+    ("counters", "value = value + 1"),
+    ("state", "body = x'00'"),
+    ("state", "name = 'other'"),
+    ("state", "digest = digest + 1"),
+    ("seal", "digest = 0"),
+    ("blocks", "first_ts = first_ts + 1"),
+]
+
+
+@pytest.mark.parametrize(("table", "change"), CHANGES)
+def test_what_was_changed_since_it_was_written_is_noticed(tmp_path: Path, table: str, change: str) -> None:
+    _journal(tmp_path)
+    with JournalReader(tmp_path) as reader:
+        assert reader.check() == frozenset()
+    db = sqlite3.connect(tmp_path / FILE)
+    db.execute(f"UPDATE {table} SET {change}")
+    db.commit()
+    db.close()
+    with pytest.raises(DataError, match="damaged"), JournalReader(tmp_path) as reader:
+        reader.check()
+        list(reader.steps())
+
+
+def test_a_journal_without_digests_is_read_and_gets_them_when_it_is_written(tmp_path: Path) -> None:
+    _journal(tmp_path)
+    with JournalReader(tmp_path) as reader:
+        before = reader.positions(), reader.operations(), reader.activations(), reader.counters(), reader.states()
+    make_old(tmp_path)
+    with JournalReader(tmp_path) as reader:
+        assert reader.check() == frozenset()
+        read = reader.positions(), reader.operations(), reader.activations(), reader.counters(), reader.states()
+        assert read == before
+    with Journal(tmp_path) as journal:
+        journal.commit(Entry(seq=3, counts={"bars": 1}))
+    with JournalReader(tmp_path) as reader:
+        assert reader.check() == frozenset()
+        assert reader.counters() == {"bars": 7, "gaps": 1}
+        assert reader.operations() == before[1]
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("UPDATE positions SET position = '9'")
+    with JournalReader(tmp_path) as reader, pytest.raises(DataError, match="damaged"):
+        reader.check()

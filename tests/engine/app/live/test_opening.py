@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.app.live.auditing import audit
 from engine.app.live.opening import stored_config
 from engine.errors import UsageError
 from engine.journal.journal import FILE
 from tests.engine.app.live.sessions import Case, case, live_bars
 from tests.engine.cli.children import called
+from tests.engine.journal.steps import make_old
 
 
 def test_other_symbols_are_named_before_all_that_follows_from_them(tmp_path: Path) -> None:
@@ -49,11 +51,14 @@ def test_a_first_attempt_to_which_nothing_came_binds_nobody(tmp_path: Path) -> N
 def test_a_session_of_an_earlier_version_goes_on_without_its_retired_keys(tmp_path: Path) -> None:
     short = case(live_bars(30))
     short.run(tmp_path, end={"bars": 10})
+    make_old(tmp_path)
     db = sqlite3.connect(tmp_path / FILE)
     session = json.loads(db.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0])
     session["config"]["feed"]["max_jump_days"] = 30.0
     db.execute("UPDATE meta SET value = ? WHERE key = 'session'", (json.dumps(session),))
     db.commit()
     db.close()
+    assert audit(tmp_path).next_row == 10
     assert "max_jump_days" not in stored_config(tmp_path)["feed"]
     assert short.traded(tmp_path) == short.expected
+    assert audit(tmp_path).ledger_sha256 == short.expected

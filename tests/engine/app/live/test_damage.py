@@ -1,0 +1,147 @@
+"""A bit that changes in a journal is noticed: the session goes on to the right ledger, or says what is damaged."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from engine.app.live import retention
+from engine.app.live.auditing import audit
+from engine.errors import CheckFailed, DataError, GrandModelError
+from engine.journal import journal as journal_module
+from engine.journal.digests import SEALED
+from engine.journal.journal import FILE, OLDER
+from engine.journal.reading import JournalReader
+from engine.records import Operation
+from tests.engine.app.live.sessions import Case, case, live_bars
+
+CUTS = (3,)
+# only sessions with models have activations; those are tested with the journal
+TABLES = [table for table in SEALED if table != "activations"]
+TRADER = ("agent", "simulator", "hash")
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Path]:
+    """A session with every kind of row, stopped after some rows."""
+    folder = tmp_path_factory.mktemp("stopped")
+    short = case(live_bars(60, ("A", "B"), absent=0.2), standby=True)
+    short.run(folder, CUTS, end={"bars": 30})
+    from engine.app.live.operating import operate_stopped
+
+    operate_stopped(folder, Operation.RESUME, "test")
+    short.run(folder, CUTS, end={"bars": 50})
+    return short, folder
+
+
+def flipped(value: Any, chance: Random) -> Any:
+    """A value with one bit changed."""
+    if isinstance(value, int):
+        return value ^ (1 << chance.randrange(31))
+    body = bytearray(value.encode() if isinstance(value, str) else value)
+    body[chance.randrange(len(body))] ^= 1 << chance.randrange(8)
+    return bytes(body)
+
+
+def damage(folder: Path, table: str, chance: Random, column: str | None = None, key: str | None = None) -> str:
+    """Change one bit of a value in a table; returns what was changed."""
+    db = sqlite3.connect(folder / FILE, isolation_level=None)
+    columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+    rows = db.execute(f"SELECT * FROM {table}").fetchall()
+    row = chance.choice([row for row in rows if key is None or row[0] == key])
+    at = (
+        columns.index(column)
+        if column
+        else chance.choice([k for k, cell in enumerate(row) if cell not in (None, b"", "")])
+    )
+    kind = "CAST(? AS TEXT)" if isinstance(row[at], str) else "?"
+    db.execute(f"UPDATE {table} SET {columns[at]} = {kind} WHERE {columns[0]} = ?", (flipped(row[at], chance), row[0]))
+    db.close()
+    return f"{table}.{columns[at]} of {row[0]}"
+
+
+@pytest.fixture(scope="module")
+def expected(stopped: tuple[Case, Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+    short, folder = stopped
+    whole = tmp_path_factory.mktemp("whole") / "run"
+    shutil.copytree(folder, whole)
+    return short.traded(whole, CUTS)
+
+
+@pytest.mark.parametrize("table", [*TABLES, "seal", "blocks"])
+def test_a_flipped_bit_never_gives_another_ledger(
+    table: str, stopped: tuple[Case, Path], expected: str, tmp_path: Path
+) -> None:
+    short, folder = stopped
+    noticed = 0
+    for seed in range(25):
+        copy = tmp_path / str(seed)
+        shutil.copytree(folder, copy)
+        what = damage(copy, table, Random(seed))
+        with pytest.raises(GrandModelError):
+            audit(copy)
+        try:
+            assert short.traded(copy, CUTS) == expected, what
+        except GrandModelError as error:
+            noticed += 1
+            assert error.where and error.hint, what
+    assert noticed or table in {"state", "blocks"}
+
+
+@pytest.mark.parametrize("name", TRADER)
+def test_a_damaged_state_of_the_trader_is_made_again(
+    name: str, stopped: tuple[Case, Path], expected: str, tmp_path: Path
+) -> None:
+    short, folder = stopped
+    for seed in range(5):
+        copy = tmp_path / str(seed)
+        shutil.copytree(folder, copy)
+        damage(copy, "state", Random(seed), "body", name)
+        with pytest.raises(CheckFailed, match="states of the journal are damaged") as caught:
+            audit(copy)
+        assert caught.value.found == name
+        assert short.traded(copy, CUTS) == expected
+        assert audit(copy).ledger_sha256 == expected
+
+
+@pytest.mark.parametrize("table", [*TABLES, "blocks"])
+def test_a_lost_row_is_noticed(table: str, stopped: tuple[Case, Path], tmp_path: Path) -> None:
+    short, folder = stopped
+    shutil.copytree(folder, tmp_path / "run")
+    db = sqlite3.connect(tmp_path / "run" / FILE)
+    last = {"blocks": "seq", "state": "rowid", "operations": "id"}.get(table)
+    where = f"{last} = (SELECT max({last}) FROM {table})" if last else "1"
+    db.execute(f"DELETE FROM {table} WHERE {where}")
+    db.commit()
+    db.close()
+    with pytest.raises(GrandModelError):
+        audit(tmp_path / "run")
+    with pytest.raises(DataError):
+        short.traded(tmp_path / "run", CUTS)
+
+
+def test_an_older_state_stands_in_where_the_first_bars_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "OLDER_ROWS", 20)
+    monkeypatch.setattr(retention, "CHUNK_ROWS", 10)
+    short = case(live_bars(200), journal={"keep_days": 0.02, "archive": False})
+    short.traded(tmp_path / "whole")
+    for bars in (60, 110, 150):
+        short.run(tmp_path / "run", end={"bars": bars})
+    with JournalReader(tmp_path / "run") as reader:
+        states = reader.states()
+        assert 0 < reader.first_seq <= states[OLDER + "simulator"][0] < states["simulator"][0] == 150
+    for name in TRADER:
+        shutil.copytree(tmp_path / "run", tmp_path / name)
+        damage(tmp_path / name, "state", Random(1), "body", name)
+        assert short.traded(tmp_path / name) == short.expected
+    for name in ("simulator", OLDER + "hash"):
+        damage(tmp_path / "run", "state", Random(1), "body", name)
+    with pytest.raises(DataError, match="cannot be recovered"):
+        short.traded(tmp_path / "run")
