@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="Verify, export and replay the journal of a live session.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from engine.app.live.mending import Mended
+
+app = typer.Typer(help="Verify, export, replay and mend the journal of a live session.", no_args_is_help=True)
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Before = Annotated[
+    str | None,
+    typer.Option("--before", help="Take back the rows that close at this time (UTC) or later.  [default: the clock]"),
+]
+Reread = Annotated[
+    bool, typer.Option("--reread", help="Read the feed from its beginning at the next start; what is known is refused.")
+]
 Out = Annotated[Path, typer.Option("--out", help="Run folder to write.", file_okay=False, show_default=False)]
 
 
@@ -77,3 +87,50 @@ def letters(folder: Folder) -> None:
     with JournalReader(folder) as reader:
         for number, letter in reader.letters():
             typer.echo(json.dumps(as_object(number, letter), ensure_ascii=False))
+
+
+@app.command(epilog="Example: grandmodel journal mend runs/live --before 2024-06-04T13:30Z --reread")
+def mend(folder: Folder, before: Before = None, reread: Reread = False, as_json: AsJson = False) -> None:
+    """Take back rows that a wrong time brought, and make again what is damaged, in the journal of a stopped session.
+
+    By default, rows ahead of the clock are taken back. The journal as it was stays beside it.
+    """
+    from engine.app.live.mending import mend as mend_journal
+    from engine.errors import UsageError
+    from feeds.reading.window import moment
+
+    try:
+        before_ns = None if before is None else moment(before, "UTC", end=False)
+    except ValueError as error:
+        raise UsageError("this is no time", where="--before", found=str(error)) from error
+    mended = mend_journal(folder, before_ns, reread=reread)
+    if as_json:
+        tree = mended._asdict() | {"copy": str(mended.copy) if mended.copy else None}
+        typer.echo(json.dumps(tree))
+        return
+    from engine.cli.console import out
+
+    out().print("\n".join(_mended(mended, folder)), soft_wrap=True, highlight=False, markup=False)
+
+
+def _mended(mended: Mended, folder: Path) -> list[str]:
+    from feeds.live.checks import clock_text
+
+    if mended.copy is None:
+        lines = ["nothing to mend: no row is ahead of the clock, and nothing is damaged"]
+        if mended.jump is not None:
+            row, after, at = mended.jump
+            lines.append(
+                f"the largest jump is before row {row:,}, from {clock_text(after)} to {clock_text(at)}; "
+                f"`--before '{clock_text(at)[:-4]}'` takes back what follows"
+            )
+        return lines
+    lines = [f"mended: {mended.rows:,} rows taken back, the next is row {mended.next_row:,}"]
+    if mended.remade:
+        lines.append(f"made again: {', '.join(mended.remade)}")
+    lines.append(
+        "at the next start the feed is read from its beginning"
+        if mended.reread
+        else "the feed goes on where it was; --reread reads again what it still holds"
+    )
+    return [*lines, f"the journal as it was: {mended.copy}", f"again  grandmodel paper --out {folder}"]

@@ -75,6 +75,11 @@ class Sealing:
         """A row is written, or deleted if it has no digest."""
         self._staged.append((table, key, digest))
 
+    def clear(self, table: str) -> None:
+        """All rows of a table are deleted."""
+        for key in self._digests[table]:
+            self.put(table, key, None)
+
     def reach(self, next_seq: int) -> None:
         """Rows up to this one are written."""
         self._staged_seq = next_seq

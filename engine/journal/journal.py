@@ -289,6 +289,25 @@ class Journal:
                 db.execute("DELETE FROM state WHERE name = ?", (name,))
                 self._sealing.put("state", name, None)
 
+    def rewrite(self, tables: Mapping[str, Iterable[Sequence[str | int | bytes]]], end: int) -> None:
+        """Put other rows in place of all that sealed tables hold, and delete the blocks and gaps from a row on.
+
+        Args:
+            tables: By name, their rows without digests; tables that are left out stay.
+            end: Number of the row that comes next then.
+        """
+        with self.transaction() as db:
+            db.execute("DELETE FROM blocks WHERE seq >= ?", (end,))
+            db.execute("DELETE FROM gaps WHERE seq >= ?", (end,))
+            self._sealing.reach(end)
+            for table, rows in tables.items():
+                db.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+                self._sealing.clear(table)
+                for row in rows:
+                    self._put(db, table, *row)
+        self._states.clear()
+        self._load_counters()
+
     def size(self) -> int:
         """Bytes on the disk."""
         files = (self.path, self.path.with_name(FILE + "-wal"))

@@ -96,6 +96,12 @@ class JournalReader:
         return int(last[0][0]) if last else 0
 
     @property
+    def last_ts(self) -> int | None:
+        """Close time of the last row, nanoseconds UTC; None without rows."""
+        last = self._all("SELECT last_ts FROM blocks ORDER BY seq DESC LIMIT 1")
+        return int(last[0][0]) if last else None
+
+    @property
     def untouched(self) -> bool:
         """Whether nothing ever came to the session and nobody gave it an order."""
         letters = self._all("SELECT 1 FROM dead_letters LIMIT 1")
@@ -144,6 +150,12 @@ class JournalReader:
     def counters(self) -> dict[str, int]:
         """The running counts."""
         return dict(self._rows("counters"))
+
+    def whole(self, table: str) -> list[Any] | None:
+        """Rows of a sealed table without their digests; None if any is damaged."""
+        damaged: set[str] = set()
+        rows = self._rows(table, damaged=damaged)
+        return None if damaged else rows
 
     def check(self) -> frozenset[str]:
         """Check every row that decides what comes next, and that none is lost.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
@@ -115,6 +118,7 @@ def open_session(
         return _new(folder, config, instruments, timeframe_ns, trace)
     with JournalReader(folder) as reader:
         damaged = reader.check()
+        _check_clock(reader, config, timeframe_ns)
         _same_settings(reader, config, instruments, timeframe_ns)
         setup = stored_setup(reader)
         trader = recover(reader, setup)
@@ -128,6 +132,25 @@ def open_session(
         logger("journal").warning("saved states were damaged and made again", states=names, rows=trader.next_seq)
         journal.drop_states(damaged)
     return Opened(folder, journal, setup, with_lookup(trader, config, folder), positions, states, counters, resumed)
+
+
+def _check_clock(reader: JournalReader, config: PaperConfig, timeframe_ns: int) -> None:
+    """Refuse to go on behind rows that no clock has reached: all that comes would be late."""
+    ahead, last = config.feed.ahead_ns, reader.last_ts
+    now = int(time.time() * 1e9)
+    if ahead is not None and last is not None and last > now + ahead + timeframe_ns:
+        raise DataError(
+            "the last rows of this session are ahead of the clock, so that all that comes would be late",
+            where=str(reader.path),
+            expected=f"rows up to {_second(now)} UTC",
+            found=f"a row that closes at {_second(last)} UTC",
+            hint=f"set this machine's clock; or take them back: `grandmodel journal mend {reader.folder}`; or, for a "
+            "feed whose times run ahead of the clock, set feed.max_ahead_s to null",
+        )
+
+
+def _second(time_ns: int) -> str:
+    return str(np.datetime_as_string(np.datetime64(time_ns, "ns"), "s"))
 
 
 def _untouched(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Is most of what arrives refused? Then the session does not do what it was started for, and somebody must know."""
+"""Is half or more of what arrives refused? Then the session does not do what it was started for, and somebody must know."""
 
 from __future__ import annotations
 
@@ -76,4 +76,4 @@ class Refusals:
 
 
 def _mostly(refused: Counter[str], arrived: int) -> bool:
-    return 2 * refused.total() > arrived
+    return 0 < arrived <= 2 * refused.total()
