@@ -1,4 +1,4 @@
-"""Is half or more of what arrives refused? Then the session does not do what it was started for, and somebody must know."""
+"""Is half or more of what arrives refused? Then the session does not do its work, and its operator must know."""
 
 from __future__ import annotations
 
