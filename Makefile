@@ -25,7 +25,7 @@ $(VENV)/dev: $(VENV)/base
 	touch $@
 
 run: $(VENV)/base ## Backtest the bundled recording, print the result, write the report
-	$(BIN)/grandmodel backtest --config configs/demo.yaml --out runs/demo
+	$(BIN)/grandmodel backtest --config configs/demo.yaml --out runs/demo --overwrite
 
 # Clients of brokers, and a small broker to try them with.
 $(VENV)/live: $(VENV)/base

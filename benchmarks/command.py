@@ -65,7 +65,17 @@ def slow_imports(*words: str) -> list[tuple[float, str]]:
 
 def backtests(data: Path, folder: Path, rounds: int) -> tuple[float, dict[str, Any]]:
     """Median wall seconds of the command, and the medians of what it says of itself."""
-    words = ("backtest", "--data", str(data), "--labels", "close", "--out", str(folder / "run"), "--json")
+    words = (
+        "backtest",
+        "--data",
+        str(data),
+        "--labels",
+        "close",
+        "--out",
+        str(folder / "run"),
+        "--overwrite",
+        "--json",
+    )
     timed(*words)  # compiles, if need be
     walls, reports = [], []
     for _ in range(rounds):
@@ -91,7 +101,17 @@ def main() -> int:
         data = Path(name) / "bars.csv"
         write_bars(data, options.rows)
         wall, parts = backtests(data, Path(name), options.rounds)
-        words = ("backtest", "--data", str(data), "--labels", "close", "--out", str(Path(name) / "run"), "--json")
+        words = (
+            "backtest",
+            "--data",
+            str(data),
+            "--labels",
+            "close",
+            "--out",
+            str(Path(name) / "run"),
+            "--overwrite",
+            "--json",
+        )
         imports = slow_imports(*words)
     show(f"backtest, {options.rows:,} bars", wall, COMMAND_AIM)
     # what lies between the process and the command's own clock is Python, typer and the first imports

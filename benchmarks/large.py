@@ -70,7 +70,17 @@ def backtest(data: Path, out: Path, report: bool) -> dict[str, float | str | Non
     Raises:
         SystemExit: If it fails; with its message.
     """
-    command = [sys.executable, "-m", "engine.cli.main", "backtest", "--data", str(data), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "engine.cli.main",
+        "backtest",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--overwrite",
+    ]
     # capital enough for the fees of millions of trades
     command += ["--agent", "sma_cross:fast=10,slow=30", "--initial-capital", "1e9", "--labels", "close", "--json"]
     command += [] if report else ["--no-report"]

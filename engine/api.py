@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agents.ensemble.config import EnsembleConfig
-from engine.app.backtest import check_folder, run_backtest
+from engine.app.backtest import RUN, BacktestRun, run_backtest
 from engine.app.config import BacktestConfig, CutsConfig
 from engine.arguments import Files, Moment, clean, refuse_unknown, run_tree, tree_of, with_settings
 from engine.config import Config, merge, parse
-from engine.results.agents import AgentLike, agent_given
+from engine.replacing import replaced_folder
+from engine.results.agents import AgentLike, Build, agent_given
 from engine.results.backtest import BacktestResult
 from engine.results.comparing import compare
 from engine.results.data import paths_of, prepared_of
@@ -41,6 +42,7 @@ def backtest(
     params: Mapping[str, Any] | None = None,
     config: Files = (),
     out: str | Path | None = None,
+    overwrite: bool = False,
     initial_capital: float | None = None,
     currency: str | None = None,
     fee: float | None = None,
@@ -74,7 +76,8 @@ def backtest(
             configuration's, else sma_cross:fast=10,slow=30.
         params: Parameters of the agent, where it is a specification or a class.
         config: YAML files, later ones over earlier ones; arguments count more.
-        out: Run folder; by default everything stays in memory.
+        out: Run folder; by default everything stays in memory. It appears when the run has ended well.
+        overwrite: Replace the run that the folder holds.
         initial_capital: Account currency; 100,000 by default.
         currency: Of the account; USD by default.
         fee: Commission as a fraction of notional per fill, in place of the instrument's fees.
@@ -114,12 +117,18 @@ def backtest(
     tree = merge(tree_of(config), run_tree({**values, "agent": specification}))
     validated = parse(BacktestConfig, with_settings(tree, settings), where="backtest()")
     folder = Path(out) if out is not None else None
-    if folder is not None:
-        check_folder(folder)
-    quarantine = Quarantine(folder / "quarantine.jsonl" if folder else None, validated.replay.strict)
-    prepared = prepared_of(validated, data, quarantine)
-    made = None if build is None else build(validated.seed)
-    return BacktestResult.of(run_backtest(validated, folder, prepared=prepared, agent=made))
+    if folder is None:
+        return BacktestResult.of(_run(validated, data, build, None))
+    with replaced_folder(folder, RUN, overwrite=overwrite) as part:
+        run = _run(validated, data, build, part)
+    run.moved(folder)
+    return BacktestResult.of(run)
+
+
+def _run(config: BacktestConfig, data: Any, build: Build | None, folder: Path | None) -> BacktestRun:
+    quarantine = Quarantine(folder / "quarantine.jsonl" if folder else None, config.replay.strict)
+    prepared = prepared_of(config, data, quarantine)
+    return run_backtest(config, folder, prepared=prepared, agent=None if build is None else build(config.seed))
 
 
 _KNOWN = tuple(name for name in inspect.signature(backtest).parameters if name != "unknown")

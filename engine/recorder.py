@@ -214,6 +214,10 @@ class RunRecorder:
         self._account = unpack_array(parts["account"], self._account, grows=True)
         self._positions = unpack_array(parts["positions"], self._positions)
 
+    def moved(self, folder: Path) -> None:
+        """Find the files of a closed recorder in a folder that was renamed."""
+        self._folder = folder
+
     def _made(self) -> dict[str, Any]:
         return {"symbols": self._symbols, "initial_capital": self._initial}
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, BarBlock, reblock
 from engine.errors import DataError, UsageError
+from engine.replacing import replaced_file
 
 # rows per row group and write: fixed, so that the blocks a stream comes in leave no trace in the file
 ROWS = 65_536
@@ -67,21 +68,18 @@ def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True) -
         DataError: If there is no bar.
     """
     suffix = check_suffix(path)
-    partial = path.with_name(f"{path.name}.part")
     lines = 0
     try:
-        with _open_sink(partial, suffix) as sink:
-            for block in reblock(blocks, [ROWS]):
-                frame = _frame(block, volume)
-                sink.write(frame)
-                lines += frame.height
-        if not lines:
-            raise DataError("there are no bars to write", where=str(path))
-        partial.replace(path)
+        with replaced_file(path) as part:
+            with _open_sink(part, suffix) as sink:
+                for block in reblock(blocks, [ROWS]):
+                    frame = _frame(block, volume)
+                    sink.write(frame)
+                    lines += frame.height
+            if not lines:
+                raise DataError("there are no bars to write", where=str(path))
     except OSError as error:
         raise UsageError(f"cannot write the file: {error.strerror or error}", where=str(path)) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return lines
 
 

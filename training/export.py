@@ -10,7 +10,6 @@ import io
 import itertools
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata as packages
@@ -37,7 +36,7 @@ from agents.models.metadata import (
     EnsembleMetadata,
     FeatureSchema,
     SeatMetadata,
-    listing,
+    metadata_file,
     model_file,
     seal,
     write_seat,
@@ -45,7 +44,8 @@ from agents.models.metadata import (
 from agents.serving.risk_network import write_risk_weights
 from agents.serving.seats import SEATS
 from engine.config import parse
-from engine.errors import DataError, UsageError
+from engine.errors import DataError
+from engine.replacing import OutputKind, replaced_folder, write_text
 from training.checkpoint import Checkpoint, weights_sha256
 from training.config import AgentsConfig, Network
 
@@ -159,43 +159,31 @@ def version_name(checkpoint: Checkpoint, *, last: bool = False) -> str:
     return f"trained-{int(evaluation_of(checkpoint, last=last).get('episode') or 0)}-{digest[:8]}"
 
 
-def export(checkpoint: Checkpoint, folder: Path, version: str | None = None, *, last: bool = False) -> EnsembleMetadata:
+def export(
+    checkpoint: Checkpoint, folder: Path, version: str | None = None, *, last: bool = False, overwrite: bool = False
+) -> EnsembleMetadata:
     """Write a version of the ensemble; the same checkpoint gives the same bytes.
 
     The folder is written beside its place, verified as it will be when it is served, and moved there.
 
     Args:
         checkpoint: Of a training.
-        folder: Made; a version that lies there is replaced.
+        folder: Made if need be.
         version: What to call it; see `version_name`.
         last: As in `learned`.
+        overwrite: Replace the version that lies in the folder.
 
     Raises:
-        UsageError: If the folder holds something that is no version, or the version cannot be called so.
+        UsageError: If the folder holds a version that is not to be replaced, or other files, or the version cannot be
+            called so.
         DataError: As `learned`.
     """
     networks = learned(checkpoint, last=last)
-    if folder.exists() and (not folder.is_dir() or (listing(folder) and not (folder / ENSEMBLE_FILE).is_file())):
-        raise UsageError(
-            "the folder holds something else",
-            where=str(folder),
-            expected="a new folder, an empty one, or one that holds an exported version",
-        )
-    part, old = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
-    for rest in (part, old):
-        shutil.rmtree(rest, ignore_errors=True)  # what a process that was killed left
-    part.mkdir(parents=True)
-    try:
+    with replaced_folder(folder, VERSION, overwrite=overwrite) as part:
         for one in networks.values():
             write_network(one, part)
         found = _sealed(checkpoint, part, version or version_name(checkpoint, last=last), last=last)
         load_ensemble(part)
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
     return found
 
 
@@ -223,6 +211,18 @@ def weights_file(seat: str) -> str:
     return f"{seat}_model.pth"
 
 
+VERSION = OutputKind(
+    "a version of the models",
+    frozenset(
+        {
+            ENSEMBLE_FILE,
+            RISK_WEIGHTS,
+            *(name(seat) for seat in SEATS for name in (model_file, metadata_file, weights_file)),
+        }
+    ),
+)
+
+
 def write_production(path: Path, folder: Path) -> None:
     """Write a production configuration that names the networks of a folder.
 
@@ -244,9 +244,7 @@ def write_production(path: Path, folder: Path) -> None:
             f"    onnx_path: {json.dumps(str(folder / model_file(seat)), ensure_ascii=False)}",
         ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _check(one: Learned, where: str) -> None:

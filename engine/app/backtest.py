@@ -25,6 +25,7 @@ from engine.log import logger
 from engine.paths import shipped
 from engine.pipeline import Pipeline
 from engine.recorder import TABLES, RunRecorder
+from engine.replacing import OutputKind
 from engine.source import BarSource
 from engine.step import StepBlock
 from feeds.pacing import paced, parse_speed
@@ -36,12 +37,18 @@ from portfolio.metrics import Metrics, compute_metrics, sessions_per_year
 from portfolio.trades import TradeBook
 
 log = logger("backtest")
-RUN_FILES = {f"{name}.parquet" for name in TABLES} | {
-    "manifest.json",
-    "metrics.json",
-    "report.html",
-    "quarantine.jsonl",
-}
+RUN = OutputKind(
+    "a run",
+    frozenset(
+        {
+            *(f"{name}.parquet" for name in (*TABLES, "bars")),
+            "manifest.json",
+            "metrics.json",
+            "report.html",
+            "quarantine.jsonl",
+        }
+    ),
+)
 ScreenFactory = Callable[["Prepared"], Screen]
 Watch = Callable[[StepBlock], None]
 
@@ -83,22 +90,10 @@ class BacktestRun:
     quarantined: int
     counts: dict[str, int] = field(default_factory=dict)
 
-
-def check_folder(folder: Path) -> None:
-    """Refuse to mix a run with files that are not a run's.
-
-    Raises:
-        UsageError: If the folder holds anything else than an earlier run.
-    """
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in RUN_FILES) if folder.is_dir() else []
-    if foreign:
-        raise UsageError(
-            "the run folder holds other files",
-            where=str(folder),
-            expected="a new or empty folder, or that of an earlier run, which is overwritten",
-            found=", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else ""),
-            hint="choose another folder (--out)",
-        )
+    def moved(self, folder: Path) -> None:
+        """Know the folder by its new name."""
+        self.folder = folder
+        self.recorder.moved(folder)
 
 
 def _clear(folder: Path) -> None:

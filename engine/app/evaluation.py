@@ -16,6 +16,7 @@ from engine.app.manifest import config_sha256, versions, write_json
 from engine.blocks import Ints
 from engine.compiled import cache_dir
 from engine.errors import UsageError
+from engine.replacing import OutputKind
 from engine.report.training.history import History
 from engine.report.training.report import write_training_report
 from portfolio.metrics import iso
@@ -30,7 +31,10 @@ from training.evaluation.results import EpisodeResult
 from training.evaluation.starts import evaluation_starts
 
 PARTS = {"train": "training", "training": "training", "validation": "validation", "test": "test"}
-FILES = ("evaluation.json", "episodes.parquet", "evaluation.md", "evaluation.html", "evaluation_charts")
+EVALUATION = OutputKind(
+    "an evaluation",
+    frozenset({"evaluation.json", "episodes.parquet", "evaluation.md", "evaluation.html", "evaluation_charts"}),
+)
 WARM = "complete-training"
 
 
@@ -45,23 +49,6 @@ class EvaluationRun:
 
     tree: dict[str, Any]
     evaluation: Evaluation
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse to mix an evaluation with files that are not one's.
-
-    Raises:
-        UsageError: If the folder holds anything else than an earlier evaluation.
-    """
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in FILES) if folder.is_dir() else []
-    if foreign:
-        raise UsageError(
-            "the folder holds other files",
-            where=str(folder),
-            expected="a new or empty folder, or that of an earlier evaluation, which is overwritten",
-            found=", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else ""),
-            hint="choose another folder (--out)",
-        )
 
 
 def is_warm() -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.config import Config
 from engine.instruments import Instrument
+from engine.replacing import write_text
 
 PACKAGES = ("grandmodel", "numpy", "numba", "llvmlite", "onnxruntime", "polars", "pyarrow")
 # These change how a run is driven, never what comes out of it.
@@ -96,6 +97,4 @@ def build_manifest(
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     """Write JSON whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(tree, indent=2, allow_nan=False) + "\n")

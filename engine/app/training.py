@@ -8,10 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from engine.app.evaluation import EvaluationRun, run_evaluation, write_evaluation
+from engine.app.evaluation import EVALUATION, EvaluationRun, run_evaluation, write_evaluation
 from engine.compiled import cache_dir
 from engine.errors import UsageError
 from engine.log import logger
+from engine.replacing import replaced_folder, write_text
 from engine.report.training.history import read_history
 from training.checkpoint import Checkpoint, set_aside_later
 from training.checkpoint import load as load_checkpoint
@@ -110,7 +111,7 @@ def write_config(folder: Path, config: TrainingConfig) -> None:
     """Keep the whole configuration in the run folder, where `grandmodel evaluate -c` finds it."""
     folder.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+    write_text(folder / CONFIG_FILE, text)
 
 
 def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
@@ -123,7 +124,7 @@ def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
     outcome = trainer.run()
     (cache_dir() / WARM).touch()
     models = folder / "models"
-    export(load_checkpoint(outcome.checkpoint), models, version_name(folder))
+    export(load_checkpoint(outcome.checkpoint), models, version_name(folder), overwrite=True)
     return TrainingRun(folder, outcome, models, final_evaluation(trainer.scene, models, folder))
 
 
@@ -138,7 +139,8 @@ def final_evaluation(scene: Scene, models: Path, folder: Path) -> EvaluationRun:
         loaded=(scene.market, scene.parts),
     )
     history = read_history(folder) if (folder / HISTORY).is_file() else []
-    write_evaluation(folder / "evaluation", found, {folder.name: history} if history else None)
+    with replaced_folder(folder / "evaluation", EVALUATION, overwrite=True) as part_folder:
+        write_evaluation(part_folder, found, {folder.name: history} if history else None)
     return found
 
 

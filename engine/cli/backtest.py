@@ -64,6 +64,7 @@ Block = Annotated[int | None, typer.Option("--block", help="Rows per block; chan
 Seed = Annotated[int | None, typer.Option("--seed", help="For agents that draw random numbers.  [default: 42]")]
 Speed = Annotated[str | None, typer.Option("--speed", help="max, realtime or a factor such as 60.  [default: max]")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: runs/<time>-<agent>]", file_okay=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that the folder of --out holds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 WithDashboard = Annotated[bool, typer.Option("--dashboard", help="Show the terminal dashboard while it runs.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row instead of putting it aside.")]
@@ -88,6 +89,7 @@ def backtest(
     seed: Seed = None,
     speed: Speed = None,
     out: Out = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     dashboard: WithDashboard = False,
     strict: Strict = False,
@@ -121,12 +123,14 @@ def backtest(
         },
     }
     settings = load_settings(config or [], flags, set_ or [])
-    from engine.app.backtest import check_folder
+    from engine.app.backtest import RUN
+    from engine.replacing import new_folder, replaced_folder
 
-    folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(settings.agent)}"
-    check_folder(folder)
-    run = _run(settings, folder, dashboard, quiet=as_json)
-    seconds = {"report": report_file(folder, wanted=not no_report)}
+    folder = out or new_folder(Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(settings.agent)}")
+    with replaced_folder(folder, RUN, overwrite=overwrite) as part:
+        run = _run(settings, part, dashboard, quiet=as_json)
+        seconds = {"report": report_file(part, wanted=not no_report)}
+    run.moved(folder)
     seconds["total"] = time.perf_counter() - began
     if as_json:
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))

@@ -47,6 +47,7 @@ Out = Annotated[
     Path,
     typer.Option("--out", metavar="FILE", help="File to write: .parquet, .csv or .csv.gz.", show_default=False),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")]
 
 
@@ -85,6 +86,7 @@ def validate(
     bar_width: BarWidth = None,
     strict: Strict = False,
     quarantine_file: KeepBad = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Check every row of a file.
@@ -93,9 +95,12 @@ def validate(
     """
     from engine.cli import data_view
     from engine.errors import DataError
+    from engine.replacing import refuse_existing
     from feeds.quarantine import Quarantine
     from feeds.summary import BarSummary
 
+    if quarantine_file is not None:
+        refuse_existing(quarantine_file, overwrite=overwrite)
     market, quarantine = _market(instrument, file, symbol), Quarantine(quarantine_file)
     how = {"labels": labels, "timezone": timezone, "bar_width": bar_width}
     replay = _replay(file, market, quarantine, symbol, how)
@@ -134,30 +139,34 @@ def convert(
     ] = False,
     strict: Strict = False,
     quarantine_file: KeepBad = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write bars to a Parquet or CSV file, labelled by their close in UTC.
 
     Bad rows are left out and kept in OUT.quarantine.jsonl, or where --quarantine says.
     """
+    from engine.replacing import refuse_existing, replaced_file
     from feeds.export import check_suffix, write_bars
     from feeds.quarantine import Quarantine
 
     check_suffix(out)
     _refuse_same(file, out)
+    kept = quarantine_file or out.with_name(f"{out.name}.quarantine.jsonl")
+    for path in (out, *filter(None, [quarantine_file])):
+        refuse_existing(path, overwrite=overwrite)
     market = _market(instrument, file, symbol)
-    kept = out.with_name(f"{out.name}.quarantine.jsonl")
-    kept.unlink(missing_ok=True)  # what an earlier run kept says nothing about this one
-    quarantine = Quarantine(quarantine_file or kept, strict=strict)
-    how = {"labels": labels, "timezone": timezone, "bar_width": bar_width, "start": start, "end": end}
-    replay = _replay(file, market, quarantine, symbol, how)
-    blocks = replay.blocks(BLOCK_ROWS)
-    if timeframe is not None:
-        from engine.aggregate import aggregated
+    with replaced_file(kept) as part:
+        quarantine = Quarantine(part, strict=strict)
+        how = {"labels": labels, "timezone": timezone, "bar_width": bar_width, "start": start, "end": end}
+        replay = _replay(file, market, quarantine, symbol, how)
+        blocks = replay.blocks(BLOCK_ROWS)
+        if timeframe is not None:
+            from engine.aggregate import aggregated
 
-        blocks = aggregated(blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial)
-    lines = write_bars(out, blocks, volume="volume" in replay.column_map)
+            blocks = aggregated(blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial)
+        lines = write_bars(out, blocks, volume="volume" in replay.column_map)
     _report_written(out, lines)
-    _report_bad(quarantine)
+    _report_bad(quarantine, kept)
 
 
 @app.command(epilog="Example: grandmodel data synthesize --bars 50000 --seed 7 --instrument ES --out es.parquet")
@@ -176,6 +185,7 @@ def synthesize(
     parameter: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the generator (repeatable).")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make up realistic 1-minute bars on the sessions and ticks of an instrument.
 
@@ -184,10 +194,12 @@ def synthesize(
     """
     from engine.config import parse
     from engine.instruments import load_instrument
+    from engine.replacing import refuse_existing
     from feeds.export import check_suffix, write_bars
     from feeds.synthetic import SyntheticBars, SyntheticConfig
 
     check_suffix(out)
+    refuse_existing(out, overwrite=overwrite)
     if generator is not None:
         from feeds.generators import generate
 
@@ -292,9 +304,9 @@ def _report_written(out: Path, lines: int) -> None:
     note(f"wrote {lines:,} bars, labelled by their close, to {out} (sha256 {digest[:16]})")
 
 
-def _report_bad(quarantine: Quarantine) -> None:
+def _report_bad(quarantine: Quarantine, kept: Path) -> None:
     from engine.cli.console import note
 
     if quarantine.total:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in quarantine.counts.items())
-        note(f"left out {quarantine.total:,} bad rows ({reasons}); they are kept in {quarantine.path}")
+        note(f"left out {quarantine.total:,} bad rows ({reasons}); they are kept in {kept}")

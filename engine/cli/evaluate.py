@@ -28,6 +28,7 @@ Seed = Annotated[
 ]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Override one key (repeatable).")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder.  [default: runs/<time>-evaluate]", file_okay=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation that the folder of --out holds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 NoContributions = Annotated[
     bool, typer.Option("--no-contributions", help="Do not try what is lost without each agent: four times as fast.")
@@ -46,6 +47,7 @@ def evaluate(
     seed: Seed = None,
     set_: Settings = None,
     out: Out = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     no_contributions: NoContributions = False,
     history: Histories = None,
@@ -57,12 +59,12 @@ def evaluate(
     Example: grandmodel evaluate -c configs/training/marl_training.yaml --part test
     """
     settings = _load(config or [], set_ or [])
-    from engine.app.evaluation import check_folder, run_evaluation, write_evaluation
+    from engine.app.evaluation import EVALUATION, run_evaluation, write_evaluation
+    from engine.replacing import new_folder, replaced_folder
 
     histories = _histories(history or [])
-    folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-evaluate"
-    check_folder(folder)
-    with _progress(quiet=as_json) as watch:
+    folder = out or new_folder(Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-evaluate")
+    with replaced_folder(folder, EVALUATION, overwrite=overwrite) as part_folder, _progress(quiet=as_json) as watch:
         run = run_evaluation(
             settings,
             model,
@@ -72,7 +74,7 @@ def evaluate(
             contributions=not no_contributions,
             watch=watch,
         )
-    write_evaluation(folder, run, histories)
+        write_evaluation(part_folder, run, histories)
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), **run.tree}, allow_nan=False))
         return

@@ -20,7 +20,10 @@ Source = Annotated[
         show_default=False,
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write; a version in it is replaced.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the version in the folder, and the file of --production.")
+]
 Version = Annotated[
     str | None,
     typer.Option("--version", metavar="NAME", help="What to call it; else trained-EPISODE-HASH.", show_default=False),
@@ -41,6 +44,7 @@ def export(
     production: Production = None,
     add: Add = False,
     last: Last = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the networks of a checkpoint as ONNX files and weights, verified and ready to serve.
@@ -52,11 +56,14 @@ def export(
     from engine.cli.console import note
 
     need_training()
+    from engine.replacing import refuse_existing
     from training.export import export as write
     from training.export import write_production
 
+    if production is not None:
+        refuse_existing(production, overwrite=overwrite)
     checkpoint = find(source, note)
-    metadata = write(checkpoint, out, version, last=last)
+    metadata = write(checkpoint, out, version, last=last, overwrite=overwrite)
     if production is not None:
         write_production(production, out)
     store = _add(out) if add else None

@@ -23,6 +23,7 @@ Reread = Annotated[
     bool, typer.Option("--reread", help="Read the feed from its beginning at the next start; what is known is refused.")
 ]
 Out = Annotated[Path, typer.Option("--out", help="Run folder to write.", file_okay=False, show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that the folder of --out holds.")]
 
 
 @app.command(epilog="Example: grandmodel journal verify runs/live")
@@ -61,16 +62,17 @@ def replay(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: grandmodel journal export runs/live --out runs/live-export")
-def export(folder: Folder, out: Out, as_json: AsJson = False) -> None:
+def export(folder: Folder, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
     """Write what a backtest writes, and the bars, of a session that runs or has ended."""
-    from engine.app.backtest import check_folder
+    from engine.app.backtest import RUN
     from engine.app.live.auditing import export_whole
     from engine.cli.backtest import report_file
     from engine.cli.console import note
+    from engine.replacing import replaced_folder
 
-    check_folder(out)
-    exported = export_whole(folder, out)
-    report_file(out, wanted=True)
+    with replaced_folder(out, RUN, overwrite=overwrite) as part:
+        exported = export_whole(folder, part)
+        report_file(part, wanted=True)
     if as_json:
         typer.echo(json.dumps({"run_dir": str(out), "ledger_sha256": exported.manifest["ledger_sha256"]}))
         return

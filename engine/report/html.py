@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import GrandModelError
+from engine.replacing import write_text
 from engine.report.payload import MOST_TRADES, payload, read_json
 from engine.report.presentation import (
     GROUPS,
@@ -61,7 +62,7 @@ def write_report(run_folder: Path) -> Path:
     text = page(manifest, metrics, payload(run_folder, manifest, metrics))
     path = run_folder / "report.html"
     try:
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise GrandModelError(f"cannot write the report: {error}", where=str(path)) from error
     return path

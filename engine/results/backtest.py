@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.app.backtest import BacktestRun
 from engine.errors import UsageError
 from engine.recorder import TABLES
+from engine.replacing import replaced_file
 from engine.report.html import write_report
 from engine.report.payload import read_json
 from engine.results.printing import as_html, as_text
@@ -155,7 +156,8 @@ class BacktestResult:
         if path is None:
             return written
         copied = Path(path)
-        copied.write_bytes(written.read_bytes())
+        with replaced_file(copied) as part:
+            part.write_bytes(written.read_bytes())
         return copied
 
     @property

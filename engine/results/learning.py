@@ -11,6 +11,7 @@ from typing import Any, Literal
 from engine.app.extras import need_training
 from engine.arguments import Files, clean, tree_of, with_settings
 from engine.config import parse
+from engine.replacing import replaced_folder
 from engine.results.training import EvaluationResult, TrainingResult
 
 
@@ -69,6 +70,7 @@ def evaluate(
     seed: int | None = None,
     contributions: bool = True,
     out: str | Path | None = None,
+    overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> EvaluationResult:
     """Let an ensemble trade episodes without exploration, beside buy-and-hold and staying flat.
@@ -81,6 +83,7 @@ def evaluate(
         seed: Draws the episodes at random; by default they are spread evenly.
         contributions: Whether to try what is lost without each agent: four times as slow.
         out: Folder; by default everything stays in memory.
+        overwrite: Replace the evaluation that the folder holds.
         settings: Values at dotted keys.
 
     Raises:
@@ -91,18 +94,19 @@ def evaluate(
 
     tree = with_settings(dict(config) if isinstance(config, Mapping) else tree_of(config), settings)
     folder = None if out is None else Path(out)
-    if folder is not None:
-        evaluation.check_folder(folder)
-    run = evaluation.run_evaluation(
-        parse(TrainingConfig, tree, where="evaluate()"),
-        None if model is None else str(model),
-        part=part,
-        episodes=episodes,
-        seed=seed,
-        contributions=contributions,
-    )
-    if folder is not None:
-        evaluation.write_evaluation(folder, run)
+    with ExitStack() as stack:
+        kind = evaluation.EVALUATION
+        written = None if folder is None else stack.enter_context(replaced_folder(folder, kind, overwrite=overwrite))
+        run = evaluation.run_evaluation(
+            parse(TrainingConfig, tree, where="evaluate()"),
+            None if model is None else str(model),
+            part=part,
+            episodes=episodes,
+            seed=seed,
+            contributions=contributions,
+        )
+        if written is not None:
+            evaluation.write_evaluation(written, run)
     return EvaluationResult.of(run, folder)
 
 

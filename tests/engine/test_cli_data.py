@@ -164,7 +164,7 @@ def test_inspect_warns_of_the_wrong_instrument(run: Run, tmp_path: Path) -> None
     path = tmp_path / "bars.csv"
     assert run("synthesize", "--bars", 3000, "--out", path).code == 0  # never closes
     assert "outside every session" in run("inspect", path, "--instrument", "6E", "--labels", "close").flat
-    assert run("synthesize", "--bars", 8000, "--instrument", "6E", "--out", path).code == 0  # does close
+    assert run("synthesize", "--bars", 8000, "--instrument", "6E", "--out", path, "--overwrite").code == 0  # does close
     assert "say which it is with --instrument" in run("inspect", path, "--labels", "close").flat
 
 
@@ -345,12 +345,30 @@ def check_half_hours(source: Path, target: Path) -> None:
 def test_the_unfinished_last_bar_is_written_on_request(run: Run, bars_csv: Path, tmp_path: Path) -> None:
     rewrite(bars_csv, lambda lines: lines[:104])  # 103 bars
     counts = []
-    for extra in ([], ["--keep-partial"]):
+    for extra in ([], ["--keep-partial", "--overwrite"]):
         target = tmp_path / "out.csv"
         what = ["--labels", "close", "--instrument", "6E", "--timeframe", "1h", *extra]
         assert run("convert", bars_csv, "--out", target, *what).code == 0
         counts.append(len(rows_of(target)))
     assert counts == [1, 2]
+
+
+def test_files_are_not_replaced_unasked(run: Run, bars_csv: Path, tmp_path: Path) -> None:
+    target, kept = tmp_path / "out.csv", tmp_path / "bad.jsonl"
+    for path in (target, kept):
+        path.write_text("mine")
+    for words in (["synthesize"], ["convert", bars_csv]):
+        refused = run(*words, "--out", target)
+        assert refused.code == 2 and "--overwrite" in refused.flat
+    assert run("convert", bars_csv, "--out", tmp_path / "other.csv", "--quarantine", kept).code == 2
+    assert run("validate", bars_csv, "--quarantine", kept).code == 2
+    assert target.read_text() == kept.read_text() == "mine"
+    broken = tmp_path / "broken.csv"
+    broken.write_text("nothing\n")
+    assert run("convert", broken, "--out", target, "--overwrite").code == 2
+    assert target.read_text() == "mine"  # a conversion that fails takes nothing away
+    assert run("convert", bars_csv, "--out", target, "--labels", "close", "--overwrite").code == 0
+    assert len(rows_of(target)) == len(rows_of(bars_csv))
 
 
 def test_bad_rows_are_left_out_and_kept(run: Run, bars_csv: Path, tmp_path: Path) -> None:

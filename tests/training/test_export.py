@@ -180,7 +180,7 @@ def test_the_best_networks_are_exported_unless_the_last_are_asked_for(tmp_path: 
     )
     assert version_name(found).startswith("trained-300-") and version_name(found, last=True).startswith("trained-500-")
     assert export(found, tmp_path / "out").metrics == {"episode": 300.0, "mean_reward": 2.5, "max_drawdown": 0.1}
-    assert export(found, tmp_path / "out", last=True).metrics == {"episode": 500.0}
+    assert export(found, tmp_path / "out", last=True, overwrite=True).metrics == {"episode": 500.0}
     found.state["kept"]["evaluation"] = None
     assert version_name(found) == version_name(found, last=True)
 
@@ -188,14 +188,16 @@ def test_the_best_networks_are_exported_unless_the_last_are_asked_for(tmp_path: 
 def test_a_version_is_replaced_and_nothing_else_is(tmp_path: Path, made: tuple[Checkpoint, LoadedEnsemble]) -> None:
     out = tmp_path / "production"
     export(made[0], out, "one")
-    export(made[0], out, "two")
+    with pytest.raises(UsageError, match="--overwrite"):
+        export(made[0], out, "two")
+    export(made[0], out, "two", overwrite=True)
     assert read_ensemble(out)[0].version == "two" and sorted(path.name for path in tmp_path.iterdir()) == ["production"]
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match="something else"):
+    with pytest.raises(UsageError, match="other files"):
         export(made[0], tmp_path / "work", "three")
     with pytest.raises(UsageError):
-        export(made[0], out, "not a name")
+        export(made[0], out, "not a name", overwrite=True)
     assert read_ensemble(out)[0].version == "two" and (tmp_path / "work" / "thesis.txt").exists()
 
 

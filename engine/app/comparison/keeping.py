@@ -8,6 +8,7 @@ from engine.app.backtest import Prepared
 from engine.app.comparison.comparison import Comparison, keep_runs
 from engine.app.comparison.store import PAGE, SUMMARY, TABLE
 from engine.app.manifest import write_json
+from engine.replacing import write_text
 from engine.report.comparison.page import write_page
 from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows, write_csv
 from engine.report.html import write_report
@@ -51,7 +52,7 @@ def write_comparison(
         rows = sorted_rows(rows_of(tree), sort, shown_parts(tree))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / SUMMARY, tree)
-    (folder / TABLE).write_text(write_csv(rows), encoding="utf-8")
+    write_text(folder / TABLE, write_csv(rows))
     if page:
         write_page(tree, rows, folder / PAGE)
     else:

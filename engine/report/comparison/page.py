@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import GrandModelError
+from engine.replacing import write_text
 from engine.report.comparison.rows import short_name, shown_parts
 from engine.report.comparison.sentences import (
     counts,
@@ -54,7 +55,7 @@ def write_page(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], path:
         GrandModelError: If the disk refuses.
     """
     try:
-        path.write_text(page(tree, rows), encoding="utf-8")
+        write_text(path, page(tree, rows))
     except OSError as error:
         raise GrandModelError(f"cannot write the page: {error}", where=str(path)) from error
 

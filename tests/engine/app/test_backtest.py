@@ -171,24 +171,27 @@ def test_verify_runs_other_blocks_and_so_catches_a_look_ahead(tmp_path: Path) ->
     )
     backtest("es-synthetic", "ES", f"{strategy}:Peeking", out=tmp_path / "run")
     assert not verify(str(tmp_path / "run")).passed
-    backtest("es-synthetic", "ES", "sma_cross", out=tmp_path / "run")
+    backtest("es-synthetic", "ES", "sma_cross", out=tmp_path / "run", overwrite=True)
     assert verify(str(tmp_path / "run")).passed
-    backtest("es-synthetic", "ES", f"{strategy}:Peeking", out=tmp_path / "run")
+    backtest("es-synthetic", "ES", f"{strategy}:Peeking", out=tmp_path / "run", overwrite=True)
     strategy.write_text(strategy.read_text() + "\n")
     with pytest.raises(CheckFailed, match="was changed"):
         verify(str(tmp_path / "run"))
 
 
-def test_a_failed_run_leaves_no_mixture(tmp_path: Path) -> None:
-    backtest("es-synthetic", "ES", out=tmp_path)
-    with pytest.raises(DataError, match="too short"):
-        backtest("es-synthetic", "ES", "ensemble", out=tmp_path, replay={"end": "2024-01-02"})
-    assert not (tmp_path / "manifest.json").exists()
-    assert not (tmp_path / "metrics.json").exists()
-    backtest("es-synthetic", "ES", out=tmp_path)  # and the folder may be used again
-    (tmp_path / "notes.txt").write_text("mine")
+def test_a_failed_run_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    backtest("es-synthetic", "ES", out=folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for overwrite, error in ((False, UsageError), (True, DataError)):
+        with pytest.raises(error, match="overwrite" if not overwrite else "too short"):
+            backtest("es-synthetic", "ES", "ensemble", out=folder, overwrite=overwrite, replay={"end": "2024-01-02"})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    again = backtest("es-synthetic", "ES", "buy_and_hold", out=folder, overwrite=True)
+    assert again.folder == folder and len(again.polars("ledger")) and again.report().parent == folder
+    (folder / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"notes\.txt"):
-        backtest("es-synthetic", "ES", out=tmp_path)
+        backtest("es-synthetic", "ES", out=folder, overwrite=True)
 
 
 def test_the_configuration_decides_what_a_call_leaves_open(tmp_path: Path) -> None:

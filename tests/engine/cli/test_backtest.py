@@ -41,10 +41,34 @@ def test_json_is_alone_on_standard_output(small: Path, tmp_path: Path) -> None:
     assert tables | {"manifest.json", "metrics.json", "report.html"} <= names
     assert json.loads((tmp_path / "r" / "manifest.json").read_text())["ledger_sha256"] == result["ledger_sha256"]
     again = grandmodel(
-        "backtest", "--data", str(small), "--instrument", "ES", "--out", str(tmp_path / "r"), "--json", "--block", "1"
-    )
+        "backtest", "--data", str(small), "--instrument", "ES", "--out", str(tmp_path / "r"), "--json", "--block", "1",
+        "--overwrite",
+    )  # fmt: skip
     assert json.loads(again.stdout)["ledger_sha256"] == result["ledger_sha256"]
     assert grandmodel("verify", str(tmp_path / "r")).returncode == 0
+
+
+def test_a_killed_run_leaves_the_old_one_whole(small: Path, tmp_path: Path) -> None:
+    words = ("backtest", "--data", str(small), "--instrument", "ES", "--out", str(tmp_path / "r"))
+    first = grandmodel(*words)
+    assert first.returncode == 0, first.stderr
+    before = {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
+    again = grandmodel(*words)
+    assert again.returncode == 2 and "--overwrite" in again.stderr
+    strategy = tmp_path / "deadly.py"
+    strategy.write_text(
+        "import os, signal\nfrom agents.strategy import Strategy\n\n\nclass Deadly(Strategy):\n    rows = 0\n\n"
+        "    def on_bar(self, context):\n        self.rows += 1\n        if self.rows == 1500:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = grandmodel(*words, "--agent", f"{strategy}:Deadly", "--block", "100", "--overwrite")
+    assert killed.returncode == -signal.SIGKILL
+    assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == before
+    assert grandmodel("verify", str(tmp_path / "r")).returncode == 0
+    replaced = grandmodel(*words, "--agent", "buy_and_hold", "--overwrite")
+    assert replaced.returncode == 0, replaced.stderr
+    assert json.loads((tmp_path / "r" / "manifest.json").read_text())["agent"] == "buy_and_hold"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["deadly.py", "r"]
 
 
 def test_summary_is_printed_and_fits(small: Path, tmp_path: Path) -> None:
