@@ -133,9 +133,11 @@ def test_the_image_holds_the_packages_and_runs_as_nobody() -> None:
     ]
     sent = {line[1:] for line in lines if line.startswith("!")}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    packages = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    setuptools = project["tool"]["setuptools"]
+    packages = {name.rstrip("*") for name in setuptools["packages"]["find"]["include"]}
+    modules = {f"{name}.py" for name in setuptools["py-modules"]}
     assert wildcard == "*"
-    assert sent == packages | {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"}
+    assert sent == packages | modules | {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"}
 
 
 def test_the_service_says_what_the_session_says() -> None:
