@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from engine.errors import UsageError
+from engine.quoting import quoted, shortened
 
 MOST_VARIANTS = 100_000
+_MOST_DIGITS = 300  # before or behind the decimal point
 _NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
@@ -64,9 +66,9 @@ def split_parameters(spec: str, text: str) -> list[tuple[str, str]]:
         key, separator, value = part.partition("=")
         key = key.strip()
         if not separator or not key:
-            raise UsageError(f"cannot read {part!r}", where=f"agent {spec}", expected="key=value")
+            raise UsageError(f"cannot read {quoted(part)}", where=_agent(spec), expected="key=value")
         if key in found:
-            raise UsageError(f"the parameter {key!r} is given twice", where=f"agent {spec}")
+            raise UsageError(f"the parameter {quoted(key)} is given twice", where=_agent(spec))
         found[key] = value.strip()
     return list(found.items())
 
@@ -87,7 +89,7 @@ def expand(spec: str) -> list[Variant]:
     if count > MOST_VARIANTS:
         raise UsageError(
             "too many variants",
-            where=f"agent {spec}",
+            where=_agent(spec),
             expected=f"at most {MOST_VARIANTS:,}",
             found=f"{count:,}",
             hint="a wider step, or fewer parameters at a time",
@@ -113,7 +115,7 @@ def values_of(key: str, text: str, spec: str) -> list[str]:
     for part in text.split("|"):
         alternative = part.strip()
         if not alternative and "|" in text:
-            raise UsageError(f"an alternative of {key!r} is empty", where=f"agent {spec}", found=f"{key}={text}")
+            raise UsageError(f"an alternative of {quoted(key)} is empty", where=_agent(spec), found=_given(key, text))
         found |= dict.fromkeys(_steps(key, alternative, spec) if _is_range(alternative) else [alternative])
     return list(found)
 
@@ -130,32 +132,34 @@ def _steps(key: str, text: str, spec: str) -> list[str]:
     try:
         low, high = Decimal(low_text), Decimal(high_text)
         step = Decimal(step_text) if step_text else Decimal(1)
+        if any(number.is_finite() and abs(number.adjusted()) > _MOST_DIGITS for number in (low, high, step)):
+            raise InvalidOperation  # sums of such numbers would have as many digits
     except InvalidOperation:
         raise UsageError(
-            f"cannot read the range of {key!r}", where=f"agent {spec}", expected=expected, found=f"{key}={text}"
+            f"cannot read the range of {quoted(key)}", where=_agent(spec), expected=expected, found=_given(key, text)
         ) from None
     if not (low.is_finite() and high.is_finite() and step.is_finite()):
-        raise UsageError(f"the range of {key!r} must be finite", where=f"agent {spec}", found=f"{key}={text}")
+        raise UsageError(f"the range of {quoted(key)} must be finite", where=_agent(spec), found=_given(key, text))
     whole = low == low.to_integral_value() and high == high.to_integral_value()
     if not step_text and not whole:
         raise UsageError(
-            f"the range of {key!r} needs a step",
-            where=f"agent {spec}",
-            found=f"{key}={text}",
-            expected=f"{key}={text}:STEP, since its ends are not whole numbers",
+            f"the range of {quoted(key)} needs a step",
+            where=_agent(spec),
+            found=_given(key, text),
+            expected=f"{_given(key, text)}:STEP, since its ends are not whole numbers",
         )
     if step <= 0 or high < low:
         raise UsageError(
-            f"the range of {key!r} is empty",
-            where=f"agent {spec}",
-            found=f"{key}={text}",
+            f"the range of {quoted(key)} is empty",
+            where=_agent(spec),
+            found=_given(key, text),
             expected=f"{expected}, with LOW at most HIGH and STEP above 0",
         )
     count = int((high - low) / step) + 1
     if count > MOST_VARIANTS:
         raise UsageError(
-            f"the range of {key!r} is too long",
-            where=f"agent {spec}",
+            f"the range of {quoted(key)} is too long",
+            where=_agent(spec),
             expected=f"at most {MOST_VARIANTS:,} values",
             found=f"{count:,}",
         )
@@ -178,7 +182,7 @@ def refuse_range(spec: str) -> None:
     if len(variants) > 1:
         raise UsageError(
             f"this specification stands for {len(variants):,} variants",
-            where=f"agent {spec}",
+            where=_agent(spec),
             expected=f"one value a parameter, for example {variants[0].spec}",
             hint="`grandmodel compare` runs them all",
         )
@@ -186,9 +190,17 @@ def refuse_range(spec: str) -> None:
 
 def unknown_parameter(spec: str, name: str, known: Sequence[str]) -> UsageError:
     """The error for a parameter that the agent does not take, naming the nearest that it does."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name[:60], known, n=1, cutoff=0.5)
     return UsageError(
-        f"agent {spec}: unknown parameter {name!r}",
+        f"{_agent(spec)}: unknown parameter {quoted(name)}",
         expected=", ".join(known) or "no parameters",
         hint=f"did you mean {near[0]!r}?" if near else None,
     )
+
+
+def _agent(spec: str) -> str:
+    return f"agent {shortened(spec)}"
+
+
+def _given(key: str, text: str) -> str:
+    return shortened(f"{key}={text}")

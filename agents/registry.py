@@ -11,14 +11,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
 from agents.base import CompiledStrategy, MarketAgent
 from agents.grid import refuse_range, split_parameters, split_spec, unknown_parameter
 from agents.rules import BuyAndHold, Flat, Random, SmaCross
 from agents.strategy import Strategy
 from engine.agent import Agent
 from engine.errors import GrandModelError, UsageError
+from engine.quoting import quoted, shortened
+from engine.yaml_text import read_yaml_text
 
 RULES: dict[str, type[MarketAgent]] = {
     "flat": Flat,
@@ -76,7 +76,7 @@ def make_market_agent(spec: str) -> MarketAgent:
     agent = make_agent(spec)
     if not isinstance(agent, MarketAgent):
         raise UsageError(
-            f"agent {spec} cannot take a seat of the ensemble",
+            f"agent {shortened(spec)} cannot take a seat of the ensemble",
             expected="one that depends on the market alone: a rule agent, or a subclass of agents.base.MarketAgent",
         )
     return agent
@@ -85,24 +85,19 @@ def make_market_agent(spec: str) -> MarketAgent:
 def _rule(name: str) -> type[Any]:
     if name in RULES:
         return RULES[name]
-    near = difflib.get_close_matches(name, list(RULES), n=1)
+    near = difflib.get_close_matches(name[:60], list(RULES), n=1)
     raise UsageError(
-        f"no agent is called {name!r}",
+        f"no agent is called {quoted(name)}",
         expected=f"one of {', '.join(RULES)}, ensemble, or path/to/file.py:ClassName",
         hint=f"did you mean {near[0]}?" if near else None,
     )
 
 
 def _parameters(spec: str) -> dict[str, Any]:
-    parameters = {}
-    for key, value in split_parameters(spec, split_spec(spec)[1]):
-        try:
-            parameters[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(
-                f"cannot read {key}={value}", where=f"agent {spec}", expected="key=value, one value"
-            ) from error
-    return parameters
+    return {
+        key: read_yaml_text(value, f"agent {shortened(spec)}, parameter {shortened(key)}")
+        for key, value in split_parameters(spec, split_spec(spec)[1])
+    }
 
 
 def construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: int | None = None) -> Agent:
@@ -125,7 +120,9 @@ def construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: i
     except GrandModelError:
         raise
     except Exception as error:  # a user's class may raise anything
-        raise UsageError(f"agent {spec} cannot be built: {type(error).__name__}: {error}") from error
+        raise UsageError(
+            f"agent {shortened(spec)} cannot be built: {type(error).__name__}: {shortened(str(error), 400)}"
+        ) from error
     return agent
 
 

@@ -7,16 +7,25 @@ is named; every problem of a file is reported at once.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.errors import ConfigError
+from engine.files import read_file
+from engine.quoting import quoted, shortened
+from engine.secrets import may_hold_secrets
+from engine.yaml_text import DEEPEST, read_yaml_text
 
 Tree = dict[str, Any]
+LARGEST_FILE = 1024 * 1024  # bytes
+MOST_PROBLEMS = 20  # of one file that are reported
+_LONGEST_INDEX = 10  # digits
+_LONGEST_KEY = 60  # that is compared with those that are known
+_WORD = re.compile(r"[^\w.]")
 
 
 class Config(BaseModel):
@@ -28,7 +37,9 @@ class Config(BaseModel):
 
     schema_command: ClassVar[str] = "grandmodel config schema"
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 M = TypeVar("M", bound=Config)
@@ -38,18 +49,13 @@ def read_yaml(path: Path) -> Tree:
     """Read one YAML file whose top level is a mapping.
 
     Raises:
-        ConfigError: If it is missing, is not YAML, gives a key twice or holds something else.
+        ConfigError: If it is missing, no regular file, not YAML as `read_yaml_text` takes it, or holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path, LARGEST_FILE).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration file: {error}", where=str(path)) from error
-    try:
-        tree = _load_yaml(text)
-    except _DuplicateKey as error:
-        raise ConfigError(f"the key {error.key!r} is given twice", where=f"{path}, line {error.line}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not valid YAML: {' '.join(str(error).split())}", where=str(path)) from error
+        raise ConfigError(f"cannot read the configuration file: {_reason(error)}", where=str(path)) from None
+    tree = read_yaml_text(text, str(path))
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -74,83 +80,53 @@ def override(tree: Mapping[str, Any], settings: Iterable[str]) -> Tree:
     A number addresses an element of a list that is there already, counted from 0: `data.sources.0.path=FILE`.
 
     Raises:
-        ConfigError: If a setting has no `=`, its value is not YAML or a list has no such element.
+        ConfigError: If a setting has no `=`, its value is not YAML or a list has no such element. The value, which
+            may be a secret, is not repeated.
     """
     result: Tree = dict(tree)
     for setting in settings:
         key, separator, text = setting.partition("=")
-        if not separator or not key.strip():
+        key = key.strip()
+        # errors never repeat the value, nor what may be one: it may be a secret
+        if not separator or not key:
             raise ConfigError(
                 "cannot read a --set override",
-                where=setting,
+                where=f"--set {shortened(_WORD.split(setting)[0])}",
                 expected="key=value, for example limits.max_leverage=2",
             )
-        try:
-            value = _load_yaml(text)
-        except _DuplicateKey as error:
-            raise ConfigError(f"the key {error.key!r} is given twice", where=setting) from error
-        except yaml.YAMLError as error:
-            raise ConfigError("the value of a --set override is not valid YAML", where=setting) from error
-        result = _placed(result, key.strip().split("."), 0, value, setting)
+        name = f"--set {shortened(key)}"
+        if key.count(".") >= DEEPEST:
+            raise ConfigError(f"the key has more than {DEEPEST} parts", where=name)
+        result = _placed(result, key.split("."), 0, read_yaml_text(text, name), name)
     return result
 
 
-def _placed(node: Any, path: Sequence[str], depth: int, value: Any, setting: str) -> Any:
+def _placed(node: Any, path: Sequence[str], depth: int, value: Any, where: str) -> Any:
     """A copy of the node with the value at what is left of the path; mappings are merged, as `merge` does."""
     if depth == len(path):
         return merge(node, value) if isinstance(node, Mapping) and isinstance(value, Mapping) else value
     part = path[depth]
     if isinstance(node, list):
-        index = _element(node, path, depth, setting)
-        return [*node[:index], _placed(node[index], path, depth + 1, value, setting), *node[index + 1 :]]
+        index = _element(node, path, depth, where)
+        return [*node[:index], _placed(node[index], path, depth + 1, value, where), *node[index + 1 :]]
     branch = dict(node) if isinstance(node, Mapping) else {}
-    branch[part] = _placed(branch.get(part), path, depth + 1, value, setting)
+    branch[part] = _placed(branch.get(part), path, depth + 1, value, where)
     return branch
 
 
-def _element(values: Sequence[Any], path: Sequence[str], depth: int, setting: str) -> int:
+def _element(values: Sequence[Any], path: Sequence[str], depth: int, where: str) -> int:
     name, part = ".".join(path[:depth]), path[depth]
-    if part.isdecimal() and int(part) < len(values):
+    if part.isdecimal() and len(part) < _LONGEST_INDEX and int(part) < len(values):
         return int(part)
     last = len(values) - 1
     raise ConfigError(
-        f"{name} has no element {part}" if part.isdecimal() else f"{name} is a list, and {part!r} is no place in it",
-        where=setting,
+        f"{name} has no element {shortened(part)}"
+        if part.isdecimal()
+        else f"{name} is a list, and {quoted(part)} is no place in it",
+        where=where,
         expected=f"a number from 0 to {last}" if last > 0 else "0, the only element" if last == 0 else "no element",
         hint=f"to replace the whole list: {name}=[...]",
     )
-
-
-class _DuplicateKey(yaml.YAMLError):
-    """YAML forbids a key twice in one mapping; the parser would silently take the last one."""
-
-    def __init__(self, key: str, line: int) -> None:
-        super().__init__(key)
-        self.key = key
-        self.line = line
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which refuses a key that is given twice."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        # looked at before `<<` is merged in, since a key may override a merged one
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    raise _DuplicateKey(key.value, key.start_mark.line + 1)
-                seen.add((key.tag, key.value))
-        return node
-
-
-def _load_yaml(text: str) -> Any:
-    loader = _Loader(text)
-    try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
 
 
 def parse(model: type[M], tree: Mapping[str, Any], where: str) -> M:
@@ -162,12 +138,15 @@ def parse(model: type[M], tree: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = dict.fromkeys(_explain(model, tree, problem) for problem in _first_causes(error.errors()))
+        problems = _first_causes(error.errors(include_url=False))
+        lines = list(dict.fromkeys(_explain(model, tree, problem) for problem in problems[:MOST_PROBLEMS]))
+        if len(problems) > MOST_PROBLEMS:
+            lines.append(f"and {len(problems) - MOST_PROBLEMS:,} more")
         raise ConfigError(
             "the configuration does not fit:\n" + "\n".join(f"  {line}" for line in lines),
             where=where,
             hint=f"`{model.schema_command}` prints every key with its type and default",
-        ) from error
+        ) from None  # its text shows keys, one of which may be a secret in the wrong place
 
 
 def load(model: type[M], files: Sequence[Path] = (), settings: Sequence[str] = (), base: Tree | None = None) -> M:
@@ -189,6 +168,12 @@ def load(model: type[M], files: Sequence[Path] = (), settings: Sequence[str] = (
     return parse(model, tree, where=", ".join(map(str, files)) or "command line")
 
 
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 text (byte {error.start:,})"
+    return error.strerror or type(error).__name__
+
+
 def _first_causes(problems: Sequence[Any]) -> list[Any]:
     """Without the lists that are only too short because an element of theirs is wrong."""
     places = [problem["loc"] for problem in problems]
@@ -204,15 +189,29 @@ def _first_causes(problems: Sequence[Any]) -> list[Any]:
 
 def _explain(model: type[BaseModel], tree: Any, problem: Any) -> str:
     place = [part for part in problem["loc"] if isinstance(part, str)]
-    dotted = ".".join(map(str, _in_tree(tree, problem["loc"]))) or "(top level)"
+    written = _in_tree(tree, problem["loc"])
+    hidden = bool(written) and _may_be_secret(model, str(written[0]))
     if problem["type"] != "extra_forbidden":
         found = problem.get("input")
-        message = problem["msg"].removeprefix("Value error, ")
-        return f"{dotted}: {message}" + ("" if isinstance(found, dict) else f" (found {found!r})")
+        message = shortened(problem["msg"].removeprefix("Value error, "), 400)
+        shown = "a value that is not shown" if hidden else f"found {quoted(found)}"
+        return f"{_dotted(written)}: {message}" + ("" if isinstance(found, dict) else f" ({shown})")
     known = sorted(_fields_at(model, place[:-1]))
-    near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(place[-1][:_LONGEST_KEY], known, n=1, cutoff=0.5)
     advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-    return f"{dotted}: unknown key; {advice}"
+    if hidden and not near:  # a secret in the place of a key
+        return f"{_dotted(written[:-1])}: unknown key, which is not shown; {advice}"
+    return f"{_dotted(written)}: unknown key; {advice}"
+
+
+def _dotted(place: Sequence[int | str]) -> str:
+    return shortened(".".join(map(str, place))) or "(top level)"
+
+
+def _may_be_secret(model: type[BaseModel], section: str) -> bool:
+    """Whether a section of the configuration has a place for a secret: then a slip may put one anywhere in it."""
+    field = model.model_fields.get(section)
+    return field is not None and may_hold_secrets((field.annotation, field.metadata))
 
 
 def _in_tree(tree: Any, place: Sequence[int | str]) -> list[int | str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from engine.errors import UsageError
+from engine.files import read_file
 
+LARGEST = 64 * 1024  # bytes of a file that holds a secret
 _FORMS = "env:NAME (an environment variable) or file:PATH (a file that holds it and nothing else)"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -79,6 +81,22 @@ class Unshown:
         return "a value that is not shown"
 
 
+def may_hold_secrets(annotation: Any) -> bool:
+    """Whether a value of a type may hold a secret, at any depth, be it by mistake.
+
+    Args:
+        annotation: A type as a field of a model declares it, or a sequence of such and of the field's metadata.
+    """
+    if isinstance(annotation, tuple | list):
+        return any(may_hold_secrets(part) for part in annotation)
+    if isinstance(annotation, BeforeValidator):
+        return annotation.func is Unshown
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields.values()
+        return any(may_hold_secrets((field.annotation, field.metadata)) for field in fields)
+    return annotation is SecretRef or may_hold_secrets(get_args(annotation))
+
+
 def _checked(given: Unshown) -> SecretRef:
     if not isinstance(given.value, str) or not _is_reference(given.value):
         raise ValueError(f"a secret is given by reference, {_FORMS}")
@@ -92,7 +110,7 @@ def _is_reference(text: str) -> bool:
 
 def _read(reference: str, path: Path) -> str:
     try:
-        return path.expanduser().read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        return read_file(path.expanduser(), LARGEST).decode("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError, RuntimeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise UsageError(

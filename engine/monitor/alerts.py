@@ -111,6 +111,8 @@ class TelegramConfig(ChannelConfig):
             parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
         ):
             raise ValueError("the Bot API's base address is https://HOST, or http:// on this machine only")
+        if parts.username is not None or parts.query or parts.fragment or ":" in parts.path:
+            raise ValueError("the Bot API's base address is shown and stored, so the token does not stand in it")
         return api.rstrip("/")
 
 

@@ -7,11 +7,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import yaml
-
 from agents.registry import construct
 from engine.agent import Agent
-from engine.errors import UsageError
+from engine.errors import ConfigError, UsageError
+from engine.yaml_text import read_yaml_text
 
 AgentLike = str | Agent | type[Any] | tuple[str | type[Any], Mapping[str, Any]] | None
 Build = Callable[[int], Agent]
@@ -77,11 +76,18 @@ def _named(name: str, parameters: Mapping[str, Any]) -> str:
     return name if not parameters else f"{name}:" + ",".join(f"{key}={value}" for key, value in parameters.items())
 
 
+def _reads_as_itself(text: str) -> bool:
+    try:
+        return bool(read_yaml_text(text, "a parameter") == text)
+    except ConfigError:
+        return False
+
+
 def _written(parameters: Mapping[str, Any]) -> str:
     """Parameters as a specification holds them, so that they are read as the values that they are."""
     pairs = []
     for key, value in parameters.items():
-        text = str(value) if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)
+        text = str(value) if isinstance(value, str) and _reads_as_itself(value) else json.dumps(value)
         if "," in text:
             raise UsageError(
                 f"a specification cannot hold the parameter {key!r}",

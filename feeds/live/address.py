@@ -276,8 +276,9 @@ def _check_direction(kind: Kind, publishing: bool) -> None:
 
 def _unknown_scheme(scheme: str, publishing: bool) -> UsageError:
     known = (*_SCHEMES, *_WORDS)
-    near = difflib.get_close_matches(scheme.lower(), known, n=1, cutoff=0.5)
-    shown = repr(scheme) if re.fullmatch(r"[A-Za-z0-9+.-]{1,20}", scheme) else None
+    near = difflib.get_close_matches(scheme[:20].lower(), known, n=1, cutoff=0.5)
+    # what resembles no scheme may be a password in the wrong place
+    shown = repr(scheme) if near and re.fullmatch(r"[A-Za-z0-9+.-]{1,20}", scheme) else None
     return UsageError(
         "this is no address of a feed",
         expected=_PUBLISH_FORMS if publishing else _FORMS,

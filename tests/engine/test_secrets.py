@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import Config, parse
+from engine.app.live.config import PaperConfig
+from engine.config import Config, load, parse
 from engine.errors import ConfigError, UsageError
 from engine.secrets import SecretRef
 
@@ -82,3 +84,53 @@ def test_errors_name_the_reference_and_nothing_else(tmp_path: Path, monkeypatch:
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(UsageError, match="not empty"):
         SecretRef(f"file:{tmp_path}/empty").reveal()
+
+
+SLIPS = [  # where a secret ends up by a slip of the one who writes it
+    "alerts={}",
+    "alerts.webhook={}",
+    "alerts.webhook:{}",
+    "alerts.webhook {}",
+    "alerts.webhook=[{}",
+    "alerts.webhook=*{}",
+    "alerts.webhook=!{}",
+    "alerts.webhook=!!int {}",
+    "alerts.webhook={{{}: 1, {}: 2}}",
+    "alerts.webhook={{{}: 1}}",
+    "alerts.webhook={{url: {{a: {}}}}}",
+    "alerts.webhook.{}=1",
+    "alerts.every_s={}",
+    "alerts.leave_out={}",
+    "alerts.telegram.api=https://api.telegram.org/bot{}",
+    "alerts.telegram.chat_id=x{}",
+    "alert.webhook={}",
+    "webhook.url={}",
+    "feed={}",
+    "feed.address={}",
+    "feed.security={}",
+    "feed.security.username=[{}]",
+    "feed.security.password={}",
+    "feed.lateness_s={}",
+]
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+@pytest.mark.parametrize("secret", ["https://hooks.example/T0/s3cr3tw0rd", "81725364:s3cr3tw0rd", "s3cr3tw0rd"])
+def test_a_slip_never_shows_the_secret(slip: str, secret: str, tmp_path: Path) -> None:
+    setting = slip.format(secret, secret)
+    with pytest.raises(ConfigError) as caught:
+        load(PaperConfig, [], [setting])
+    assert "s3cr3tw0rd" not in str(caught.value)
+    assert "s3cr3tw0rd" not in "".join(traceback.format_exception(caught.value))
+    key, separator, value = setting.partition("=")
+    if separator:
+        file = tmp_path / "live.yaml"
+        file.write_text("".join(f"{'  ' * n}{part}:\n" for n, part in enumerate(key.split(".")))[:-1] + f" {value}\n")
+        with pytest.raises(ConfigError) as read:
+            load(PaperConfig, [file])
+        assert "s3cr3tw0rd" not in str(read.value)
+
+
+def test_values_elsewhere_are_shown() -> None:
+    with pytest.raises(ConfigError, match=r"limits\.max_leverage: .* \(found 'lots'\)"):
+        load(PaperConfig, [], ["limits.max_leverage=lots"])

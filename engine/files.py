@@ -1,0 +1,80 @@
+"""Opening files that others name: regular files only, and no more of them than is wanted.
+
+A named pipe would block for ever, a device never end. What is refused is an `OSError`, which callers report as they
+report a file that is missing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+
+class NotRegularFileError(OSError):
+    """The path names something else than a regular file."""
+
+
+class TooLargeError(OSError):
+    """The file is larger than what it should hold can be."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading, unbuffered position at its start; never waits for a writer.
+
+    Raises:
+        NotRegularFileError: If it is a folder, a named pipe, a device or a socket.
+        OSError: If it cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _refuse_other(os.fstat(handle).st_mode, path)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no regular file, for libraries that open a path by themselves.
+
+    Raises:
+        NotRegularFileError: If it is something else.
+        OSError: If there is nothing, or it cannot be looked at.
+    """
+    _refuse_other(path.stat().st_mode, path)
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The content of a regular file.
+
+    Args:
+        path: The file.
+        most: Bytes that it may hold.
+
+    Raises:
+        NotRegularFileError: If it is something else.
+        TooLargeError: If it holds more.
+        OSError: If it cannot be read.
+    """
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise TooLargeError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+    return content
+
+
+def _refuse_other(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise NotRegularFileError(errno.EINVAL, f"{kind} in place of a file", str(path))
