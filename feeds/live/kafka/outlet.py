@@ -171,8 +171,7 @@ class _Lane:
         """Send what is there, unless something is on its way or has failed for good."""
         if self._task is None and self._filling.record_count():
             self._sending, self._filling = self._filling, self._producer.create_batch()
-            self._task = asyncio.ensure_future(self._deliver(self._sending))
-            self._task.add_done_callback(self._delivered)
+            self._task = asyncio.ensure_future(self._deliver_and_go_on(self._sending))
 
     async def finish(self) -> None:
         """Send everything there is."""
@@ -186,10 +185,15 @@ class _Lane:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    def _delivered(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is None:
-            self._sending = self._task = None
-            self.go()
+    async def _deliver_and_go_on(self, batch: Any) -> None:
+        """Deliver a batch, then begin the next one before this task is done.
+
+        Not in a callback of the task: awaiting a task that is done does not let the loop run its callbacks, so that
+        whoever waits for `_task` to change would spin.
+        """
+        await self._deliver(batch)
+        self._sending = self._task = None
+        self.go()
 
     async def _deliver(self, batch: Any) -> None:
         attempt = 0
