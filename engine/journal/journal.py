@@ -25,7 +25,8 @@ from engine.step import StepBlock
 
 FILE = "journal.sqlite"
 ARCHIVE = "archive.sqlite"
-LETTERS_KEPT = 100_000
+# those that were handed on; with payloads of 4 KB each about 40 MB
+LETTERS_KEPT = 10_000
 # states of an earlier row, and how many rows lie between two of them
 OLDER = "older:"
 OLDER_ROWS = 4096
@@ -230,7 +231,7 @@ class Journal:
             self._put(db, "counters", name, total)
         return counters
 
-    def unsent(self, most: int = 1000) -> list[tuple[int, DeadLetter]]:
+    def unsent(self, most: int = 250) -> list[tuple[int, DeadLetter]]:
         """Dead letters that were not handed on yet, with their numbers."""
         columns = "partition, offset, reason, expected, found, payload"
         query = f"SELECT id, {columns} FROM dead_letters WHERE sent = 0 ORDER BY id LIMIT ?"  # noqa: S608 - constant

@@ -10,14 +10,20 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
+from engine.dead_letter import MOST_PAYLOAD
 from engine.errors import DataError
 from feeds.live.linked import TICK_S
 from feeds.live.options import SourceOptions
-from feeds.live.source import Delivery, Record
+from feeds.live.source import MOST_DELIVERY, MOST_MESSAGE, Delivery, Record
 
 PARTITION = "stdin"
 CHUNK_BYTES = 65_536
+TOO_LONG = f"a line of more than {MOST_MESSAGE:,} bytes"
 _ALL = frozenset({PARTITION})
+
+
+class _TooLong(bytes):
+    """The beginning of a line that is too long."""
 
 
 class LinesSource:
@@ -44,7 +50,9 @@ class LinesSource:
         self._now = now
         self._taken = 0
         self._lines: deque[bytes] = deque()
-        self._rest = b""
+        # a line whose end has not come; of one that is too long only the beginning
+        self._rest = bytearray()
+        self._rest_bytes = 0
         self._ended = False
         self._closed = False
 
@@ -95,26 +103,46 @@ class LinesSource:
 
     def _split(self, chunk: bytes) -> bool:
         """Take lines in; whether more can come."""
-        if chunk:
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-        else:
-            self._ended, lines = True, [self._rest] if self._rest else []
-        self._lines += lines
+        first, *others = chunk.split(b"\n")
+        self._add(first)
+        if others:
+            self._end_line()
+            self._lines += others[:-1]
+            self._add(others[-1])
+        if not chunk:
+            self._ended = True
+            if self._rest_bytes:
+                self._end_line()
         return not self._ended
+
+    def _add(self, piece: bytes) -> None:
+        """More of the line at hand; of one that grows too long the beginning stays."""
+        if self._rest_bytes <= MOST_MESSAGE:
+            self._rest += piece
+        self._rest_bytes += len(piece)
+        if self._rest_bytes > MOST_MESSAGE:
+            del self._rest[MOST_PAYLOAD:]
+
+    def _end_line(self) -> None:
+        self._lines.append((_TooLong if self._rest_bytes > MOST_MESSAGE else bytes)(self._rest))
+        self._rest.clear()
+        self._rest_bytes = 0
 
     def _next(self, silent: bool) -> Delivery:
         records: list[Record] = []
-        before = self._taken
-        while self._lines and len(records) < self._options.max_records:
-            line = self._lines.popleft().strip()
-            if line:
-                records.append(Record(PARTITION, self._taken, line))
+        before, size = self._taken, 0
+        while self._lines and len(records) < self._options.max_records and size < MOST_DELIVERY:
+            line = self._lines.popleft()
+            text = line.strip()
+            if text or isinstance(line, _TooLong):
+                records.append(Record(PARTITION, self._taken, text, TOO_LONG if isinstance(line, _TooLong) else ""))
             self._taken += 1
+            size += len(text)
         return Delivery(
             records,
             positions={PARTITION: str(self._taken)} if self._taken > before else {},
             partitions=_ALL,
-            quiet=_ALL if silent and not records and not self._rest else frozenset(),
+            quiet=_ALL if silent and not records and not self._rest_bytes else frozenset(),
             ended=self._ended and not self._lines,
         )
 

@@ -9,12 +9,14 @@ tells the two apart. `type` says what an element is:
 
 `ts_event` may stand for `timestamp`. A time is an epoch in s, ms, us or ns, told apart by its magnitude, or ISO 8601
 text, UTC where it has no offset. `symbol` may be absent where a session has but one. Further fields are ignored.
-Every element is judged by itself: a bad one costs only itself.
+Every element is judged by itself: a bad one costs only itself. A message of more than MOST_MESSAGE bytes is refused
+unread, and what follows the first MOST_REFUSED bad elements of a message is refused with them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from math import isnan, nan
 from typing import Annotated, Any, Final, Literal
@@ -22,11 +24,13 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from engine.blocks import BAR_COLUMNS, BarBlock
-from engine.dead_letter import DeadLetter
+from engine.dead_letter import DeadLetter, bounded
 from feeds.live.checks import Refused, check_bar, check_quote, check_trade, read_time, shown
-from feeds.live.source import Record
+from feeds.live.source import MOST_MESSAGE, Record
 
 VERSION: Final = 1
+
+MOST_REFUSED: Final = 256
 
 _TIME = {"ts_event": "timestamp"}
 
@@ -172,10 +176,14 @@ def decode(record: Record) -> tuple[list[Element], list[DeadLetter]]:
     """Read a message; whatever its bytes are, nothing is raised.
 
     Returns:
-        Its good elements in their order, and a letter for each other one. A letter holds the element as it stands
-        in the message, or the whole message where that cannot be taken apart.
+        Its good elements in their order, and dead letters for the other ones: one for each of the first, then one
+        that counts the rest (`engine.dead_letter.bounded`). A letter holds the element as it stands in the message, or
+        the whole message where that cannot be taken apart.
     """
     payload = record.payload
+    if record.oversize or len(payload) > MOST_MESSAGE:
+        found = record.oversize or f"{len(payload):,} bytes"
+        return [], [Refused("too_large", f"at most {MOST_MESSAGE:,} bytes", found).letter(record, payload)]
     decoders, is_list = _format(payload)
     try:
         if is_list:
@@ -265,12 +273,16 @@ def _one_by_one(record: Record, decoders: _Decoders, is_list: bool) -> tuple[lis
         raws = _take_apart(record.payload, decoders, is_list)
     except Refused as refused:
         return good, [refused.letter(record, record.payload)]
-    for raw in raws:
+    for number, raw in enumerate(raws):
+        if len(letters) == MOST_REFUSED and (rest := len(raws) - number) > 1:
+            found = f"{rest:,} more elements, not read after {MOST_REFUSED} refused ones"
+            unread = Refused("malformed", "a message most of which can be used", found).letter(record, bytes(raw))
+            return good, [*bounded(letters), replace(unread, count=rest)]
         try:
             good.append(_judge(raw, decoders))
         except Refused as refused:
             letters.append(refused.letter(record, bytes(raw)))
-    return good, letters
+    return good, bounded(letters)
 
 
 def _take_apart(payload: bytes, decoders: _Decoders, is_list: bool) -> list[bytes | msgspec.Raw]:

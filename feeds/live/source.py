@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from engine.blocks import BarBlock
 from engine.dead_letter import DeadLetter
+
+# what is larger is refused unread: brokers allow about so much unless told otherwise
+MOST_MESSAGE: Final = 1 << 20
+# of a delivery, which ends with the message that passes it, so that no turn of the loop takes long
+MOST_DELIVERY: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +23,13 @@ class Record:
         partition: Within which messages are in order: `topic/3` of Kafka, `mqtt`, `stdin`.
         offset: Its place there, ascending; -1 where places are not numbered.
         payload: The message.
+        oversize: What about it is too large to be read, `payload` being but the beginning of it; empty if it is whole.
     """
 
     partition: str
     offset: int
     payload: bytes
+    oversize: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

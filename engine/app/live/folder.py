@@ -16,6 +16,7 @@ LOG = "session.log"
 TRIES, TRY_S = 5, 0.05
 SOCKET = "control.sock"
 DEAD_LETTERS = "dead_letters.jsonl"
+OLDER_DEAD_LETTERS = tuple(f"{DEAD_LETTERS}.{number}" for number in (1, 2, 3))
 QUARANTINE = "quarantine.jsonl"
 OWN_FILES = frozenset(
     {
@@ -29,6 +30,7 @@ OWN_FILES = frozenset(
         LOG,
         SOCKET,
         DEAD_LETTERS,
+        *OLDER_DEAD_LETTERS,
         QUARANTINE,
         "models",
     }

@@ -12,7 +12,7 @@ import numpy as np
 from engine.app.live.config import FeedConfig
 from engine.app.live.remaking import MERGER, SEEN
 from engine.blocks import BarBlock
-from engine.dead_letter import DeadLetter
+from engine.dead_letter import DeadLetter, bounded
 from engine.errors import DataError
 from engine.instruments import Instrument
 from engine.journal.journal import Gap
@@ -163,8 +163,8 @@ class Intake:
         letters = self._merger.heard(delivery.partitions, self._quiet(delivery, received_at))
         for record in delivery.records:
             elements, refused = decode(record)
-            count += len(elements) + len(refused)
-            letters += refused + self._merger.offer(record, elements)
+            count += len(elements) + sum(letter.count for letter in refused)
+            letters += refused + bounded(self._merger.offer(record, elements))
             if letters and self._config.strict:
                 raise _strict(letters[0])
         return letters, count

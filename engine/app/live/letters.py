@@ -6,8 +6,10 @@ import asyncio
 import base64
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+from engine.app.live.folder import DEAD_LETTERS, OLDER_DEAD_LETTERS
 from engine.dead_letter import DeadLetter
 from engine.errors import GrandModelError, UsageError
 from engine.journal.journal import Journal
@@ -15,21 +17,28 @@ from engine.log import logger
 from feeds.live.source import DeadLetterSink
 
 RETRY_S = 5.0
+# a file of dead letters that has grown so large makes room for the next one
+MOST_FILE_BYTES = 16 << 20
 
 
 class FileSink:
     """Appends dead letters to a file, one JSON object a line.
 
+    A file that is full becomes the first of the older ones, each of those the next; the last is deleted.
+
     Args:
-        path: The file.
+        folder: Of the session.
+        most_bytes: After so many bytes a file is full.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path, most_bytes: int = MOST_FILE_BYTES) -> None:
+        self._path, self._most_bytes = folder / DEAD_LETTERS, most_bytes
+        self._older = [folder / name for name in OLDER_DEAD_LETTERS]
 
     async def send(self, letters: Sequence[tuple[int, DeadLetter]]) -> None:
         """Append them."""
         try:
+            self._rotate()
             with self._path.open("a", encoding="utf-8") as file:
                 file.writelines(
                     json.dumps(as_object(number, letter), ensure_ascii=False) + "\n" for number, letter in letters
@@ -39,6 +48,13 @@ class FileSink:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+    def _rotate(self) -> None:
+        if not self._path.exists() or self._path.stat().st_size < self._most_bytes:
+            return
+        for newer, older in reversed(list(pairwise([self._path, *self._older]))):
+            if newer.exists():
+                newer.replace(older)
 
 
 def as_object(number: int, letter: DeadLetter) -> dict[str, object]:
@@ -101,4 +117,5 @@ class Relay:
         if letters:
             await self._sink.send(letters)
             self._journal.mark_sent(letters[-1][0])
+        await asyncio.sleep(0)  # a file is written without a pause, and there may be many letters
         return bool(letters)

@@ -16,7 +16,7 @@ from engine.app.live.beside import beside
 from engine.app.live.config import PaperConfig
 from engine.app.live.control import ControlServer
 from engine.app.live.export import Exported, export_session
-from engine.app.live.folder import DEAD_LETTERS, SessionLock
+from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
 from engine.app.live.letters import FileSink, Relay
 from engine.app.live.opening import Opened, open_session
@@ -226,4 +226,4 @@ def _signals(session: Session) -> Iterator[None]:
 
 def _sink(config: PaperConfig, folder: Path) -> DeadLetterSink:
     topic = config.feed.dead_letter_topic
-    return FileSink(folder / DEAD_LETTERS) if topic is None else dead_letter_sink(config.feed, topic)
+    return FileSink(folder) if topic is None else dead_letter_sink(config.feed, topic)

@@ -49,7 +49,9 @@ class Refusals:
         Returns:
             What somebody must be told, once when most is refused.
         """
-        reasons = Counter(letter.reason for letter in letters)
+        reasons: Counter[str] = Counter()
+        for letter in letters:
+            reasons[letter.reason] += letter.count
         elements -= sum(reasons.pop(reason, 0) for reason in HARMLESS)
         self._arrived += elements
         self._recent += elements

@@ -283,7 +283,7 @@ class Session:
         meta: dict[str, str] = {}
         counts: dict[str, int] = {f"letters.{one.reason}": 0 for one in arrival.letters}
         for one in arrival.letters:
-            counts[f"letters.{one.reason}"] += 1
+            counts[f"letters.{one.reason}"] += one.count
         if arrival.gaps:
             counts |= {"gaps": len(arrival.gaps), "missing": sum(gap.missing for gap in arrival.gaps)}
         if steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -78,6 +79,7 @@ class Taker:
             for arrival in self._intake.arrivals(delivery, now, self._room):
                 await self._publish(arrival, bus)
             self._watch_rows(delivery, now)
+            await asyncio.sleep(0)  # whatever arrives, orders and screens have their turn
             end = self._end(delivery, now - heard_at)
             if end is not None:
                 because, ended = end, delivery.ended

@@ -45,7 +45,10 @@ class Alerting:
         if arrival.letters:
             self._relay.wake()
             first = arrival.letters[0]
-            counted = ", ".join(f"{n} {reason}" for reason, n in Counter(x.reason for x in arrival.letters).items())
+            counts: Counter[str] = Counter()
+            for letter in arrival.letters:
+                counts[letter.reason] += letter.count
+            counted = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
             where = f"{first.partition}, offset {first.offset}" if first.offset >= 0 else first.partition
             found = f"first at {where}: expected {first.expected}, found {first.found}"
             self.notice("warning", "dead_letters", f"messages put aside: {counted}; {found}")
@@ -97,7 +100,7 @@ class Measuring:
         """Count what happened."""
         metrics = self._metrics
         for letter in committed.arrival.letters:
-            metrics.dead_letters(letter.reason)
+            metrics.dead_letters(letter.reason, letter.count)
         if committed.arrival.gaps:
             metrics.gaps(len(committed.arrival.gaps))
         for step in committed.steps:

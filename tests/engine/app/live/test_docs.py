@@ -118,7 +118,7 @@ def test_tables_and_files_are_those_of_the_code() -> None:
     tables = [name for text in TABLES for name in re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(?:main\.)?(\w+)", text)]
     assert [named(row[0])[0] for row in rows("table")] == tables
     written = {name.rstrip("/") for row in rows("file") for name in named(row[0])}
-    assert {re.sub(r"-(wal|shm)$", "", name) for name in OWN_FILES} <= written
+    assert {re.sub(r"(-(wal|shm)|\.\d)$", "", name) for name in OWN_FILES} <= written
 
 
 def test_orders_and_keys_are_those_of_the_code() -> None:
