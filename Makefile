@@ -35,8 +35,9 @@ $(VENV)/live: $(VENV)/base
 paper: $(VENV)/live ## Trade on paper: a development broker, the recording at 600 times, the dashboard
 	$(BIN)/grandmodel paper --demo --dashboard
 
-test: $(VENV)/dev ## Install everything and run the tests
-	$(BIN)/python -m pytest
+# Each process takes the next tests as soon as it is free: the slowest file alone takes a fifth of the time.
+test: $(VENV)/dev ## Install everything and run the tests, on every core
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(VENV)/dev ## Lint, types, layers
 	$(BIN)/ruff check $(SOURCES)

@@ -1,8 +1,32 @@
-"""What all tests share: hypothesis draws the same examples every time, without a clock."""
+"""What all tests share: the same hypothesis examples every time, without a clock, and one core for each process."""
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from hypothesis import settings
+
+# Read when the libraries are imported. The processes of a run take one core each, and so do the programs they start.
+for _threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
 
 settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.load_profile("fixed")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where several processes are to run tests side by side, compile the kernels while they collect them."""
+    if session.config.getoption("numprocesses", None):
+        from tests.compiling import begin_compiling
+
+        begin_compiling()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Each of these processes begins when the kernels are compiled."""
+    if hasattr(session.config, "workerinput"):
+        from tests.compiling import begin_compiling
+
+        assert begin_compiling().wait() == 0, "the kernels do not compile"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import shutil
 import socket
 import subprocess
@@ -15,6 +17,7 @@ from typing import Self
 from engine.errors import GrandModelError, UsageError
 
 HOST = "127.0.0.1"
+LOWEST_PORT, PORTS = 20_000, 12_000
 
 
 def find_broker() -> str | None:
@@ -27,9 +30,15 @@ def find_broker() -> str | None:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on at this moment."""
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
+    """A loopback port that nothing listens on at this moment.
+
+    It lies below the range that outgoing connections take their ports from, so that a broker which is stopped finds
+    it free when it is started again.
+    """
+    while True:
+        port = LOWEST_PORT + secrets.randbelow(PORTS)
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            return port
 
 
 class EmbeddedBroker:
