@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -148,3 +149,8 @@ def load_instrument(name_or_file: str) -> Instrument:
         expected=f"one of {', '.join(known)}, or a YAML file",
         hint=f"did you mean {near[0]}?" if near else "write a YAML file like those in configs/instruments",
     )
+
+
+def never_closes(instruments: Iterable[Instrument]) -> bool:
+    """Whether one of these markets is open around the clock."""
+    return any(instrument.calendar == "24/7" for instrument in instruments)

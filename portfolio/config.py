@@ -74,6 +74,18 @@ class Limits(Config):
     max_drawdown: Fraction | None = None
 
 
+class StatisticsConfig(Config):
+    """How figures are scaled to a year.
+
+    Attributes:
+        periods_per_year: Returns in a year, for volatility, Sharpe and Sortino; null observes it.
+        shortest_days: A run over fewer days by the calendar has no CAGR, Calmar ratio or alpha.
+    """
+
+    periods_per_year: Positive | None = None
+    shortest_days: NonNegative = 60.0
+
+
 class PortfolioConfig(Config):
     """Everything the simulator needs besides instruments and bars."""
 

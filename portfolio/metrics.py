@@ -1,37 +1,43 @@
 """What a run came to: the figures that backtests are judged by.
 
-Ratios rest on returns per session (a UTC day where the market never closes); drawdowns on the close of every row.
-Source of the definitions of Sharpe, Sortino, volatility, CAGR, omega, tail ratio, VaR and CVaR: empyrical-reloaded,
-which the tests hold them against (importing it takes longer than a backtest, so it is not used here). What is not
-defined (no trades, one session, no volatility) is None, never NaN or infinity.
+Ratios rest on returns from one trading day to the next (a UTC day where the market never closes), or from bar to bar
+where bars are longer; drawdowns on the close of every row. Years are counted by the calendar for growth, and by the
+observed frequency of the returns for volatility, Sharpe and Sortino. What is not defined (no trades, one session, no
+volatility) is None, never NaN or infinity.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
 from engine.blocks import Floats
 from engine.calendar import DAY_NS
-from engine.instruments import Instrument
 from engine.recording.tallies import Tallies
 from engine.records import OrderEventKind, Reason, Records, Role
+from portfolio.benchmark import BUY_AND_HOLD, PriceSeries, beside_benchmark
+from portfolio.config import StatisticsConfig
+from portfolio.frequency import Frequency, observed_frequency
+from portfolio.ratios import ROUNDING, Metrics, finite, ratio, risk_adjusted, session_returns, yearly_growth
 
-Metrics = dict[str, float | int | str | None]
-SHORT_DAYS = 30
 HOUR_NS = DAY_NS // 24
 
 
-def sessions_per_year(instruments: Sequence[Instrument]) -> int:
-    """Sessions that a year holds: 365 if some market never closes, 252 otherwise."""
-    return 365 if any(instrument.calendar == "24/7" for instrument in instruments) else 252
+DEFAULTS = StatisticsConfig()
 
 
-def compute_metrics(tallies: Tallies, stats: Records, periods_per_year: int = 252) -> Metrics:
-    """Work out every metric of a run.
+def compute_metrics(
+    tallies: Tallies,
+    stats: Records,
+    settings: StatisticsConfig = DEFAULTS,
+    *,
+    always_open: bool = False,
+    benchmark: PriceSeries | None = None,
+    since: int | None = None,
+) -> Metrics:
+    """Work out every metric of a run; `docs/metrics.md` lists them with formulas and units.
 
     Fractions are fractions (0.01 is one percent); losses and drawdowns are negative; money is in account
     currency; times are ISO 8601 in UTC. Trades still open count for the returns but not for the trade
@@ -40,32 +46,28 @@ def compute_metrics(tallies: Tallies, stats: Records, periods_per_year: int = 25
     Args:
         tallies: Of the recorder, once closed.
         stats: TRADE_STATS, shape (1,).
-        periods_per_year: Sessions in a year, for annualised figures; stated in the result.
+        settings: Of the annualised figures.
+        always_open: Whether a market of the run never closes; decides where the data are too short to show it.
+        benchmark: Prices to compare with; by default buy-and-hold of the traded symbols.
+        since: When the account held its initial capital, nanoseconds UTC; by default at the first row.
 
     Returns:
         Metrics by name, in order of presentation.
     """
+    since = int(tallies.tally["first_ts"][0]) if since is None else since
     metrics: Metrics = {}
     with np.errstate(all="ignore"):  # absurd equity may overflow; what is not finite becomes None below
-        metrics |= _span(tallies, periods_per_year)
-        metrics |= _returns(tallies, periods_per_year)
+        found = _returns_of(tallies, settings, since, always_open, benchmark)
+        metrics |= _span(tallies, found, settings.shortest_days)
+        metrics |= _growth(tallies, found)
         metrics |= _drawdowns(tallies)
         cagr, depth = metrics["cagr"], float(tallies.drawdowns["depth"][0])
-        metrics["calmar"] = ratio(cagr, depth) if isinstance(cagr, float) else None
+        metrics["calmar"] = ratio(cagr, depth) if isinstance(cagr, float) and depth > ROUNDING else None
         metrics |= _exposure(tallies, stats)
+        metrics |= _benchmark(tallies, found, benchmark, metrics["mean_leverage"])
         metrics |= _trades(stats[0])
         metrics |= _orders(tallies)
     return {name: finite(value) if isinstance(value, float) else value for name, value in metrics.items()}
-
-
-def finite(value: float) -> float | None:
-    """The number, or None for NaN and infinity."""
-    return float(value) if math.isfinite(value) else None
-
-
-def ratio(numerator: float, denominator: float) -> float | None:
-    """The quotient, or None where it is not defined."""
-    return finite(numerator / denominator) if denominator else None
 
 
 def iso(ts_event: int) -> str | None:
@@ -75,112 +77,113 @@ def iso(ts_event: int) -> str | None:
     return datetime.fromtimestamp(int(ts_event) // 1_000_000_000, UTC).isoformat()
 
 
-def session_returns(values: Floats, initial: float) -> Floats:
-    """Return of each session; 0 from the session on that began with nothing."""
-    before = np.concatenate([[initial], values[:-1]]) if len(values) else values
-    worth = np.minimum.accumulate(before) > 0
-    returns: Floats = np.divide(values - before, before, out=np.zeros(len(values)), where=worth)
-    return returns
+@dataclass(frozen=True, slots=True, eq=False)
+class _Returns:
+    """Returns of a run and of its benchmark over the same periods, and over how much time.
+
+    Attributes:
+        own: Of the run, shape (n,).
+        held: Of the benchmark, shape (n,).
+        final: Equity at the end.
+        held_total: Return of the benchmark over all of it.
+        frequency: How many a year holds.
+        since: When the account held its initial capital, nanoseconds UTC.
+        days: From there to the last row, by the calendar.
+        short: Whether these are too few to speak of a year.
+    """
+
+    own: Floats
+    held: Floats
+    final: float
+    held_total: float
+    frequency: Frequency
+    since: int
+    days: float
+    short: bool
 
 
-def _span(tallies: Tallies, periods_per_year: int) -> Metrics:
-    tally = tallies.tally[0]
-    days = float(tally["last_ts"] - tally["first_ts"]) / DAY_NS
-    short = f"{days:.1f} days are less than {SHORT_DAYS}: annualised figures mean little"
+def _returns_of(
+    tallies: Tallies, settings: StatisticsConfig, since: int, always_open: bool, benchmark: PriceSeries | None
+) -> _Returns:
+    ends, initial = tallies.sessions, tallies.initial_capital
+    times, equity = ends["ts_event"], ends["equity"]
+    worth = ends["buy_and_hold"] if benchmark is None else initial * benchmark.growth(times, since)
+    # a session that is the first bar alone spans no time: nothing was held in it
+    skipped = 1 if len(ends) and times[0] <= since else 0
+    observed = observed_frequency(times, always_open)
+    setting = settings.periods_per_year
+    days = float(tallies.tally["last_ts"][0] - since) / DAY_NS
+    return _Returns(
+        session_returns(equity, initial)[skipped:],
+        session_returns(worth, initial)[skipped:],
+        float(equity[-1]) if len(ends) else initial,
+        float(worth[-1]) / initial - 1 if len(ends) else 0.0,
+        observed if setting is None else Frequency(setting, "statistics.periods_per_year"),
+        since,
+        days,
+        days < settings.shortest_days,
+    )
+
+
+def _span(tallies: Tallies, found: _Returns, shortest_days: float) -> Metrics:
+    tally, periods = tallies.tally[0], found.frequency.periods_per_year
+    short = f"{found.days:.1f} days are fewer than {shortest_days:g}, so CAGR, Calmar and alpha are n/a"
     return {
         "start": iso(tally["first_ts"]),
         "end": iso(tally["last_ts"]),
-        "days": days,
+        "days": found.days,
         "rows": int(tally["rows"]),
         "sessions": len(tallies.sessions),
-        "periods_per_year": periods_per_year,
-        "short_span": short if days < SHORT_DAYS else None,
+        "returns": len(found.own),
+        "periods_per_year": int(periods) if periods == int(periods) else periods,
+        "annualised_by": found.frequency.reason,
+        "short_span": short if found.short else None,
     }
 
 
-def _returns(tallies: Tallies, periods_per_year: int) -> Metrics:
-    initial, final = tallies.initial_capital, tallies.initial_capital
-    if len(tallies.sessions):
-        final = float(tallies.sessions["equity"][-1])
-    held = float(tallies.sessions["buy_and_hold"][-1]) if len(tallies.sessions) else initial
-    total = final / initial - 1
-    returns = session_returns(tallies.sessions["equity"], initial)
-    metrics: Metrics = {
+def _growth(tallies: Tallies, found: _Returns) -> Metrics:
+    initial, total = tallies.initial_capital, found.final / tallies.initial_capital - 1
+    held = float(tallies.sessions["buy_and_hold"][-1]) / initial - 1 if len(tallies.sessions) else 0.0
+    returns = found.own
+    return {
         "initial_capital": initial,
-        "final_equity": final,
-        "net_profit": final - initial,
+        "final_equity": found.final,
+        "net_profit": found.final - initial,
         "total_return": total,
-        "buy_and_hold_return": held / initial - 1,
-        "excess_return": total - (held / initial - 1),
-    }
-    metrics |= risk_adjusted(returns, periods_per_year)
-    if final <= 0:
-        metrics["cagr"] = -1.0
-    several = len(returns) > 1
-    metrics |= {
+        "buy_and_hold_return": held,
+        "excess_return": total - held,
+        "cagr": None if found.short else yearly_growth(total, found.days),
+        **risk_adjusted(returns, found.frequency.periods_per_year),
         "best_day": float(returns.max()) if len(returns) else None,
         "worst_day": float(returns.min()) if len(returns) else None,
-        "positive_days": float((returns > 0).mean()) if len(returns) else None,
-        "skew": _standardised_moment(returns, 3) if several else None,
-        "kurtosis": _excess_kurtosis(returns) if several else None,
-    }
-    return metrics
-
-
-def risk_adjusted(returns: Floats, periods_per_year: int) -> Metrics:
-    """Annualised and risk-adjusted figures of returns per session, by the definitions of empyrical.
-
-    Args:
-        returns: Simple returns, shape (sessions,).
-        periods_per_year: Sessions in a year.
-    """
-    names = ("cagr", "annual_volatility", "sharpe", "sortino", "omega", "tail_ratio", "var_95", "cvar_95")
-    metrics: Metrics = dict.fromkeys(names)
-    if not len(returns):
-        return metrics
-    if (returns > -1).all():
-        metrics["cagr"] = finite(float(np.prod(1 + returns) ** (periods_per_year / len(returns))) - 1)
-    if len(returns) == 1:
-        return metrics
-    mean, root = float(returns.mean()), math.sqrt(periods_per_year)
-    low, high = (float(np.percentile(returns, share)) for share in (5, 95))
-    tail = np.sort(returns)[: int((len(returns) - 1) * 0.05) + 1]
-    deviation = float(returns.std(ddof=1)) if _disperse(returns) else 0.0
-    downside = math.sqrt(float((np.minimum(returns, 0) ** 2).mean()))
-    return metrics | {
-        "annual_volatility": finite(deviation * root),
-        "sharpe": ratio(mean * root, deviation),
-        "sortino": ratio(mean * root, downside) if deviation else None,
-        "omega": ratio(float(returns[returns > 0].sum()), -float(returns[returns < 0].sum())),
-        "tail_ratio": ratio(abs(high), abs(low)),
-        "var_95": finite(low),
-        "cvar_95": finite(float(tail.mean())),
+        "positive_days": float((returns > ROUNDING).mean()) if len(returns) else None,
     }
 
 
-def _disperse(returns: Floats) -> bool:
-    """Whether returns differ by more than rounding."""
-    return bool(np.ptp(returns) > 1e-12 * np.abs(returns).max())
-
-
-def _standardised_moment(returns: Floats, order: int) -> float | None:
-    if not _disperse(returns):
-        return None
-    deviations = returns - returns.mean()
-    deviations /= np.abs(deviations).max()
-    variance = float((deviations**2).mean())
-    return finite(float((deviations**order).mean()) / variance ** (order / 2))
-
-
-def _excess_kurtosis(returns: Floats) -> float | None:
-    fourth = _standardised_moment(returns, 4)
-    return None if fourth is None else fourth - 3.0
+def _benchmark(
+    tallies: Tallies, found: _Returns, benchmark: PriceSeries | None, leverage: float | int | str | None
+) -> Metrics:
+    depth = float(tallies.drawdowns["depth"][1])
+    if benchmark is not None:
+        depth = benchmark.depth(found.since, int(tallies.tally["last_ts"][0]))
+    exposure = leverage if isinstance(leverage, float) else None
+    relative = beside_benchmark(found.own, found.held, found.frequency.periods_per_year, exposure)
+    if found.short:
+        relative["alpha"] = None
+    return {
+        "benchmark": BUY_AND_HOLD if benchmark is None else benchmark.name,
+        "benchmark_return": found.held_total,
+        "benchmark_cagr": None if found.short else yearly_growth(found.held_total, found.days),
+        "benchmark_max_drawdown": 0.0 - depth,
+        **relative,
+    }
 
 
 def _drawdowns(tallies: Tallies) -> Metrics:
     own, held = tallies.drawdowns[0], tallies.drawdowns[1]
     lasted: float | None = None
-    if own["depth"] > 0:
+    declined = own["depth"] > ROUNDING
+    if declined:
         until = own["recovery_ts"] or tallies.tally[0]["last_ts"]
         lasted = float(until - own["top_ts"]) / DAY_NS
     return {
@@ -189,7 +192,7 @@ def _drawdowns(tallies: Tallies) -> Metrics:
         "max_drawdown_trough": iso(own["trough_ts"]),
         "max_drawdown_recovery": iso(own["recovery_ts"]),
         "max_drawdown_days": lasted,
-        "longest_drawdown_days": float(own["longest_ns"]) / DAY_NS,
+        "longest_drawdown_days": float(own["longest_ns"]) / DAY_NS if declined else 0.0,
         "buy_and_hold_max_drawdown": 0.0 - float(held["depth"]),
     }
 
@@ -215,6 +218,7 @@ def _trades(stats: np.void) -> Metrics:
         "trades": trades,
         "long_trades": int(stats["longs"]),
         "short_trades": trades - int(stats["longs"]),
+        "break_even_trades": trades - wins - losses,
         "win_rate": ratio(wins, trades),
         "profit_factor": ratio(float(stats["gross_profit"]), -float(stats["gross_loss"])),
         "expectancy": ratio(float(stats["profit"]), trades),

@@ -19,7 +19,7 @@ from engine.app.markets import Markets
 from engine.app.wiring import trade_book, wire
 from engine.blocks import BarBlock
 from engine.errors import DataError, UsageError
-from engine.instruments import Instrument
+from engine.instruments import Instrument, never_closes
 from engine.ledger_hash import LedgerHash
 from engine.log import logger
 from engine.paths import shipped
@@ -33,7 +33,8 @@ from feeds.quarantine import Quarantine
 from feeds.reading.files import BarFile
 from feeds.reading.opening import open_file
 from feeds.replay import HistoricalReplay
-from portfolio.metrics import Metrics, compute_metrics, sessions_per_year
+from portfolio.metrics import compute_metrics
+from portfolio.ratios import Metrics
 from portfolio.trades import TradeBook
 
 log = logger("backtest")
@@ -310,8 +311,12 @@ def _finish(
         )
     if folder is not None and not quarantine.total:
         (folder / "quarantine.jsonl").unlink(missing_ok=True)  # of an earlier run
-    year = sessions_per_year(list(prepared.instruments.values()))
-    metrics = compute_metrics(wired.recorder.tallies, wired.trades.stats, year)
+    metrics = compute_metrics(
+        wired.recorder.tallies,
+        wired.trades.stats,
+        prepared.config.statistics,
+        always_open=never_closes(prepared.instruments.values()),
+    )
     manifest = build_manifest(
         prepared.config,
         prepared.instruments,

@@ -12,7 +12,7 @@ from engine.errors import UsageError
 from engine.instruments import Instrument, find_instrument, load_instrument
 from feeds.pacing import parse_speed
 from feeds.replay import ReplayConfig
-from portfolio.config import PortfolioConfig
+from portfolio.config import PortfolioConfig, StatisticsConfig
 
 DEFAULT_BLOCK = 16384
 AUTO, ASSUMED = "auto", "GENERIC"
@@ -47,6 +47,7 @@ class RunConfig(PortfolioConfig):
         seed: For agents that draw random numbers and name no seed of their own.
         cuts: Where models and weights may change.
         ensemble: How three agents decide together, if the agent is an ensemble.
+        statistics: How figures are scaled to a year.
     """
 
     instrument: str | dict[str, str] = AUTO
@@ -55,6 +56,7 @@ class RunConfig(PortfolioConfig):
     seed: Annotated[int, Field(ge=0)] = 42
     cuts: CutsConfig = CutsConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
+    statistics: StatisticsConfig = StatisticsConfig()
 
     def instrument_for(self, symbol: str | None = None) -> Instrument:
         """The instrument of a symbol, with the configured fee in place of its own."""

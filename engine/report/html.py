@@ -20,10 +20,10 @@ from engine.report.presentation import (
     span,
     title,
     tone,
-    verdict,
     warnings,
     write,
 )
+from engine.report.verdict import verdict
 
 SCRIPTS = ("page_layout.js", "page_data.js", "page_charts.js", "page_tables.js")
 CARDS = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from engine.report.verdict import by_reason
+
 Kind = Literal["percent", "money", "ratio", "count", "days", "hours", "text"]
 UNDEFINED = "n/a"
 UNITS = (
@@ -37,9 +39,9 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row("initial_capital", "Initial capital", "money"),
             Row("final_equity", "Final equity", "money", True),
             Row("fees", "Fees paid", "money", True),
-            Row("best_day", "Best day", "percent"),
-            Row("worst_day", "Worst day", "percent"),
-            Row("positive_days", "Days with a gain", "percent"),
+            Row("best_day", "Best period", "percent"),
+            Row("worst_day", "Worst period", "percent"),
+            Row("positive_days", "Periods with a gain", "percent"),
         ),
     ),
     (
@@ -55,10 +57,10 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row("max_drawdown_days", "Max drawdown lasted", "days"),
             Row("longest_drawdown_days", "Longest drawdown", "days", True),
             Row("buy_and_hold_max_drawdown", "Buy and hold drawdown", "percent"),
-            Row("var_95", "VaR 95 % (day)", "percent"),
-            Row("cvar_95", "CVaR 95 % (day)", "percent", True),
-            Row("skew", "Skew (days)", "ratio"),
-            Row("kurtosis", "Excess kurtosis (days)", "ratio"),
+            Row("var_95", "VaR 95 %", "percent"),
+            Row("cvar_95", "CVaR 95 %", "percent", True),
+            Row("skew", "Skew", "ratio"),
+            Row("kurtosis", "Excess kurtosis", "ratio"),
         ),
     ),
     (
@@ -68,6 +70,7 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row("long_trades", "Long", "count"),
             Row("short_trades", "Short", "count"),
             Row("win_rate", "Win rate", "percent", True),
+            Row("break_even_trades", "Neither won nor lost", "count"),
             Row("profit_factor", "Profit factor", "ratio", True),
             Row("expectancy", "Expectancy", "money", True),
             Row("average_trade_return", "Average return", "percent"),
@@ -97,9 +100,32 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row("orders_rejected", "Orders rejected", "count", True),
         ),
     ),
+    (
+        "Benchmark",
+        (
+            Row("benchmark", "Benchmark", "text"),
+            Row("benchmark_return", "Its return", "percent"),
+            Row("benchmark_cagr", "Its CAGR", "percent"),
+            Row("benchmark_sharpe", "Its Sharpe", "ratio"),
+            Row("benchmark_volatility", "Its volatility p.a.", "percent"),
+            Row("benchmark_max_drawdown", "Its max drawdown", "percent"),
+            Row("benchmark_at_exposure_return", "At the run's mean leverage", "percent", True),
+            Row("excess_at_exposure", "Difference to that", "percent"),
+            Row("equal_risk_return", "At the run's volatility", "percent"),
+            Row("excess_at_equal_risk", "Difference to that", "percent"),
+            Row("alpha", "Alpha p.a.", "percent", True),
+            Row("beta", "Beta", "ratio", True),
+            Row("correlation", "Correlation", "ratio"),
+            Row("information_ratio", "Information ratio", "ratio", True),
+            Row("tracking_error", "Tracking error p.a.", "percent"),
+        ),
+    ),
 )
 
-SIGNED = {"total_return", "excess_return", "net_profit", "cagr", "expectancy", "sharpe", "sortino", "calmar"}
+SIGNED = {
+    "total_return", "excess_return", "net_profit", "cagr", "expectancy", "sharpe", "sortino", "calmar", "alpha",
+    "excess_at_exposure", "excess_at_equal_risk", "information_ratio",
+}  # fmt: skip
 
 
 def write(value: Any, kind: Kind) -> str:
@@ -130,25 +156,6 @@ def tone(key: str, value: Any) -> Literal["good", "bad", ""]:
     return "good" if value > 0 else "bad"
 
 
-def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str] | None:
-    """Whether the run earns money and more than buy-and-hold, and a sentence that says so; None if unknown."""
-    own, held = metrics.get("total_return"), metrics.get("buy_and_hold_return")
-    if not isinstance(own, int | float) or not isinstance(held, int | float):
-        return None
-    figures = f"{100 * own:+,.2f} % against {100 * held:+,.2f} %"
-    if own > held and own > 0:
-        return True, f"Beats buy and hold: {figures}"
-    if own > held:
-        return False, f"Loses less than buy and hold: {figures}"
-    return False, f"Does not beat buy and hold: {figures}"
-
-
-def by_reason(metrics: Mapping[str, Any], prefix: str) -> list[tuple[str, int]]:
-    """Counts that metrics hold under `prefix` and a reason, largest first."""
-    found = [(key.removeprefix(prefix), int(value)) for key, value in metrics.items() if key.startswith(prefix)]
-    return sorted(found, key=lambda item: (-item[1], item[0]))
-
-
 def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     """What a reader should know before trusting the figures, a sentence each."""
     lines: list[str] = []
@@ -174,7 +181,7 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
         shown = ", ".join(ordered[:6]) + (f" and {len(ordered) - 6} more" if len(ordered) > 6 else "")
         lines.append(f"A person gave orders: {shown}")
     lines += _data_warnings(manifest)
-    if metrics.get("trades") == 0:
+    if metrics.get("trades") == 0 and metrics.get("fills") != 0:
         lines.append("No trade was closed, so trade statistics are not defined")
     if metrics.get("open_positions"):
         lines.append("A position was still open at the end; it is valued at the last close")
@@ -213,7 +220,8 @@ def assumptions(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list
     if manifest.get("labels"):
         found.append(("bars labelled by", str(manifest["labels"])))
     if metrics.get("periods_per_year"):
-        found.append(("annualised by", f"{metrics['periods_per_year']} sessions"))
+        observed = f", {metrics['annualised_by']}" if metrics.get("annualised_by") else ""
+        found.append(("periods in a year", f"{metrics['periods_per_year']:g}{observed}"))
     return found
 
 

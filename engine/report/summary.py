@@ -19,10 +19,10 @@ from engine.report.presentation import (
     span,
     title,
     tone,
-    verdict,
     warnings,
     write,
 )
+from engine.report.verdict import verdict
 
 STYLES = {"good": "green", "bad": "red", "": "default"}
 BLOCKS = "▁▂▃▄▅▆▇█"

@@ -10,8 +10,9 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from engine.report.presentation import GROUPS, Row, assumptions, span, title, tone, verdict, warnings, write
+from engine.report.presentation import GROUPS, Row, assumptions, span, title, tone, warnings, write
 from engine.report.summary import WIDE, render_summary
+from engine.report.verdict import verdict
 
 NARROWEST = 80
 CURVE = (600, 60)

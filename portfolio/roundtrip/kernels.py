@@ -8,6 +8,9 @@ from engine.blocks import Floats
 from engine.compiled import kernel
 from engine.records import Records
 
+ROUNDING = 1e-12
+"""A profit smaller than this share of all that was bought and sold is rounding of sums: sizes and prices have steps."""
+
 
 @kernel
 def begin_trade(trade: np.void, fill: np.void) -> None:
@@ -31,11 +34,13 @@ def begin_trade(trade: np.void, fill: np.void) -> None:
 
 @kernel
 def end_trade(trade: np.void, multiplier: float) -> None:
-    """Work out averages, profit and return of a round trip."""
+    """Work out averages, profit and return of a round trip; what broke even has a profit of exactly 0."""
     trade["entry_price"] = trade["entry_value"] / trade["entry_quantity"]
     trade["exit_price"] = trade["exit_value"] / trade["exit_quantity"] if trade["exit_quantity"] > 0.0 else 0.0
-    trade["profit"] = trade["realized"] - trade["fees"]
     notional = abs(trade["entry_value"]) * multiplier
+    profit = trade["realized"] - trade["fees"]
+    turned = notional + abs(trade["exit_value"]) * multiplier
+    trade["profit"] = profit if abs(profit) > ROUNDING * turned else 0.0
     trade["return"] = trade["profit"] / notional if notional > 0.0 else 0.0
 
 

@@ -14,7 +14,8 @@ from engine.ledger_hash import LedgerHash
 from engine.recorder import RunRecorder
 from engine.step import StepBlock
 from portfolio.config import Execution, PortfolioConfig, Slippage
-from portfolio.metrics import Metrics, compute_metrics
+from portfolio.metrics import compute_metrics
+from portfolio.ratios import Metrics
 from portfolio.simulator import Simulator
 from portfolio.trades import TradeBook
 
@@ -85,7 +86,7 @@ def record(
     for step in blocks:
         recorder.write(step)
     recorder.close()
-    return recorder, compute_metrics(recorder.tallies, trades.stats, 365)
+    return recorder, compute_metrics(recorder.tallies, trades.stats, always_open=True)
 
 
 def run_folder(folder: Path, rows: int = 3000, symbols: int = 1, step: int = MINUTE, change: float = 0.02) -> Path:

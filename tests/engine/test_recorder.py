@@ -14,7 +14,8 @@ from engine.errors import DataError, UsageError
 from engine.recorder import TABLES, RunRecorder
 from engine.records import LEDGER_COLUMNS
 from engine.step import StepBlock
-from portfolio.metrics import Metrics, compute_metrics
+from portfolio.metrics import compute_metrics
+from portfolio.ratios import Metrics
 from portfolio.trades import TradeBook
 from tests.engine.runs import CONFIG, START, book, random_bars, random_targets, record, steps
 
@@ -138,7 +139,7 @@ def folded(run: list[StepBlock], sessions: Sessions | None, stops: list[int]) ->
     state = recorder.snapshot()
     recorder.close()
     assert recorder.snapshot() == state
-    return recorder, compute_metrics(recorder.tallies, trades.stats, 365), state
+    return recorder, compute_metrics(recorder.tallies, trades.stats, always_open=True), state
 
 
 def bits(recorder: RunRecorder) -> list[object]:
@@ -198,7 +199,7 @@ def test_a_recorder_that_goes_on_without_further_rows_knows_its_account() -> Non
     recorder.restore(whole.snapshot())
     recorder.close()
     assert bits(recorder) == bits(whole)
-    assert compute_metrics(recorder.tallies, trades.stats, 365) == metrics
+    assert compute_metrics(recorder.tallies, trades.stats, always_open=True) == metrics
     still_open = readable(whole.frames()["trades"]).filter(pl.col("open"))
     assert still_open.height == recorder.tallies.open_positions > 0
     assert_frame_equal(readable(recorder.frames()["trades"]), still_open, check_exact=True)

@@ -14,7 +14,7 @@ from engine.blocks import Bools, Floats, Ints
 from engine.errors import UsageError
 from engine.records import Reason, Records
 from portfolio.config import PortfolioConfig
-from portfolio.metrics import session_returns
+from portfolio.ratios import session_returns
 from portfolio.trades import TradeBook
 from training.config import ROLES
 from training.environment.market import Market

@@ -21,9 +21,8 @@ from engine.blocks import BarBlock
 from engine.calendar import sessions_for
 from engine.config import parse
 from engine.errors import GrandModelError
-from engine.instruments import Instrument
+from engine.instruments import Instrument, never_closes
 from feeds.quarantine import Quarantine
-from portfolio.metrics import sessions_per_year
 
 Status = Literal["done", "refused", "failed"]
 Build = Callable[[int], Agent]
@@ -144,7 +143,7 @@ def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent,
         None,
         run.manifest["ledger_sha256"],
         run.manifest["config_sha256"],
-        judge.judged(sessions_per_year(traded)),
+        judge.judged(config.statistics, never_closes(traded)),
         tuple(float(f"{value:.6g}") for value in judge.curve),
     )
 

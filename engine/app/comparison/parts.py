@@ -16,7 +16,10 @@ from engine.recording.tallies import EVENT_KINDS, REASONS, Rows, RowTallies, Tal
 from engine.records import Role
 from engine.step import StepBlock
 from feeds.reading.window import moment
-from portfolio.metrics import Metrics, compute_metrics, ratio, risk_adjusted, session_returns
+from portfolio.benchmark import PriceSeries
+from portfolio.config import StatisticsConfig
+from portfolio.metrics import compute_metrics
+from portfolio.ratios import Metrics
 from portfolio.trades import TradeBook
 
 WHOLE, IN_SAMPLE, OUT_OF_SAMPLE = "all", "in", "out"
@@ -32,7 +35,21 @@ KEPT = (
     "exposure",
     "buy_and_hold_return",
     "buy_and_hold_max_drawdown",
+    "cagr",
+    "short_span",
+    "alpha",
+    "beta",
+    "information_ratio",
+    "tracking_error",
+    "benchmark",
+    "benchmark_return",
+    "benchmark_sharpe",
+    "benchmark_at_exposure_return",
+    "excess_at_exposure",
+    "equal_risk_return",
+    "excess_at_equal_risk",
     "sessions",
+    "returns",
     "skew",
     "kurtosis",
     "periods_per_year",
@@ -122,10 +139,10 @@ class _PartTally:
         self.part, self._symbols, self._sessions = part, tuple(symbols), sessions
         self.stats = np.zeros(1, TRADE_STATS)
         self._rows: RowTallies | None = None
-        self._initial = 0.0
+        self._initial, self._since = 0.0, 0
 
-    def take(self, step: StepBlock, equity_before: float) -> None:
-        """Fold the rows of a step that lie in the part."""
+    def take(self, step: StepBlock, equity_before: float, ts_before: int | None) -> None:
+        """Fold the rows of a step that lie in the part; equity and time are those of the row before the step."""
         first = step.bars.seq
         start, stop = max(self.part.start - first, 0), min(self.part.stop - first, len(step))
         if stop <= start:
@@ -133,40 +150,27 @@ class _PartTally:
         equity = step.column("equity")
         if self._rows is None:
             self._initial = equity_before if start == 0 else float(equity[start - 1])
+            before = ts_before if start == 0 else int(step.bars.ts_event[start - 1])
+            self._since = int(step.bars.ts_event[start]) if before is None else before
             self._rows = RowTallies(len(self._symbols), self._initial, self._sessions, chart_points=2)
         bars, cut = step.bars, slice(start, stop)
         prices = np.stack([bars.open[cut], bars.high[cut], bars.low[cut], bars.close[cut]], axis=-1)
         self._rows.update(Rows(bars.ts_event[cut], step.ledger[cut], step.positions[cut], prices, bars.present[cut]))
 
-    def metrics(self, sessions_per_year: int) -> Metrics:
+    def metrics(self, settings: StatisticsConfig, always_open: bool, benchmark: PriceSeries | None) -> Metrics:
         """Of the part; empty where the account was gone before it."""
         if self._rows is None or self._initial <= 0:
-            return dict.fromkeys((*KEPT, "benchmark_sharpe", "equal_risk_return", "excess_at_equal_risk"))
+            return dict.fromkeys(KEPT)
         rows, nothing = self._rows, np.zeros((EVENT_KINDS, REASONS), np.int64)
         roles = np.zeros(max(Role) + 1, np.int64)
         tallies = Tallies(
             self._initial, self._symbols, rows.session_ends(), rows.tally, rows.finished_drawdowns(), nothing, roles,
             None, 0, 0,
         )  # fmt: skip
-        found = compute_metrics(tallies, self.stats, sessions_per_year)
-        kept: Metrics = {name: found[name] for name in KEPT}
-        return kept | _at_equal_risk(tallies, found, sessions_per_year)
-
-
-def _at_equal_risk(tallies: Tallies, found: Metrics, sessions_per_year: int) -> Metrics:
-    """Buy-and-hold with as much or as little of it as has the variant's volatility; the rest is cash."""
-    held = session_returns(tallies.sessions["buy_and_hold"], tallies.initial_capital)
-    judged = risk_adjusted(held, sessions_per_year)
-    own, other = found["annual_volatility"], judged["annual_volatility"]
-    metrics: Metrics = {"benchmark_sharpe": judged["sharpe"], "equal_risk_return": None, "excess_at_equal_risk": None}
-    if not isinstance(own, float) or not isinstance(other, float):
-        return metrics
-    share = ratio(own, other)
-    total = found["total_return"]
-    if share is None or not isinstance(total, float):
-        return metrics
-    at_risk = float(np.prod(np.maximum(1 + share * held, 0.0)) - 1)
-    return metrics | {"equal_risk_return": at_risk, "excess_at_equal_risk": total - at_risk}
+        found = compute_metrics(
+            tallies, self.stats, settings, always_open=always_open, benchmark=benchmark, since=self._since
+        )
+        return {name: found[name] for name in KEPT}
 
 
 class Judge:
@@ -194,12 +198,13 @@ class Judge:
         self._book = TradeBook(multipliers)
         self._points, self._curve = points, np.full(len(points), np.nan)
         self._last = initial_capital
+        self._last_ts: int | None = None
         self._initial = initial_capital
 
     def watch(self, step: StepBlock) -> None:
         """Take one step of the run."""
         for tally in self._tallies:
-            tally.take(step, self._last)
+            tally.take(step, self._last, self._last_ts)
         for trade in self._book.update(step.fills):  # a trade belongs to the part in which it ends
             for tally in self._tallies:
                 if tally.part.start <= trade["exit_seq"] < tally.part.stop:
@@ -208,12 +213,17 @@ class Judge:
         low, high = np.searchsorted(self._points, [first, first + len(step)])
         self._curve[low:high] = equity[self._points[low:high] - first]
         if len(step):
-            self._last = float(equity[-1])
+            self._last, self._last_ts = float(equity[-1]), int(step.bars.ts_event[-1])
 
-    def judged(self, sessions_per_year: int) -> dict[str, Metrics]:
-        """Metrics of each part, by its name."""
+    def judged(
+        self, settings: StatisticsConfig, always_open: bool, benchmark: PriceSeries | None = None
+    ) -> dict[str, Metrics]:
+        """Metrics of each part, by its name; see `portfolio.metrics.compute_metrics` for the arguments."""
         return {
-            tally.part.name: {**tally.metrics(sessions_per_year), "trades": int(tally.stats["trades"][0])}
+            tally.part.name: {
+                **tally.metrics(settings, always_open, benchmark),
+                "trades": int(tally.stats["trades"][0]),
+            }
             for tally in self._tallies
         }
 

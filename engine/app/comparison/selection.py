@@ -121,8 +121,8 @@ def _deflated(metrics: Mapping[str, Any], sharpe: float, lucky: float) -> float 
     periods, skew, kurtosis = metrics["periods_per_year"], metrics["skew"], metrics["kurtosis"]
     if not periods or skew is None or kurtosis is None:
         return None
-    root = math.sqrt(periods)  # the test is about the ratio of one session, not of a year
-    return deflated_sharpe(sharpe / root, lucky / root, int(metrics["sessions"]), skew, kurtosis + 3.0)
+    root = math.sqrt(periods)  # the test is about the ratio of one return, not of a year
+    return deflated_sharpe(sharpe / root, lucky / root, int(metrics["returns"]), skew, kurtosis + 3.0)
 
 
 def walk_forward(outcomes: Sequence[Outcome], folds: int) -> list[Step]:

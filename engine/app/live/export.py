@@ -13,12 +13,14 @@ from engine.app.manifest import build_manifest, code_entries, data_entries, writ
 from engine.app.wiring import trade_book
 from engine.blocks import BarBlock
 from engine.errors import DataError
+from engine.instruments import never_closes
 from engine.journal.reading import JournalReader
 from engine.recorder import RunRecorder
 from engine.step import StepBlock
 from engine.timeframe import format_timeframe
 from feeds.export import write_bars
-from portfolio.metrics import Metrics, compute_metrics, sessions_per_year
+from portfolio.metrics import compute_metrics
+from portfolio.ratios import Metrics
 
 BARS = "bars.parquet"
 RECORDER = "recorder"
@@ -75,7 +77,12 @@ def export_session(reader: JournalReader, setup: Setup, trader: Trader, out: Pat
     account, held, orders = (records.copy() for records in (simulator.account, simulator.positions, simulator.orders))
     recorder.write(replace(last, account=account, position_records=held, orders=orders))
     recorder.close()
-    metrics = compute_metrics(recorder.tallies, trades.stats, sessions_per_year(list(setup.instruments.values())))
+    metrics = compute_metrics(
+        recorder.tallies,
+        trades.stats,
+        setup.config.statistics,
+        always_open=never_closes(setup.instruments.values()),
+    )
     write_bars(out / BARS, _bars(reader))
     manifest = _manifest(reader, setup, trader, out)
     write_json(out / "metrics.json", metrics)

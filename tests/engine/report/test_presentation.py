@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.report.presentation import GROUPS, assumptions, span, title, tone, verdict, warnings, write
+from engine.report.presentation import GROUPS, assumptions, span, title, tone, warnings, write
 from tests.engine.runs import random_bars, random_targets, record, steps
 
 
@@ -33,24 +33,6 @@ def test_values_are_written_for_reading(value: Any, kind: Any, text: str) -> Non
     assert write(value, kind) == text
 
 
-@pytest.mark.parametrize(
-    ("own", "held", "good", "begins"),
-    [
-        (0.1, 0.05, True, "Beats"),
-        (-0.01, -0.05, False, "Loses less"),
-        (0.05, 0.1, False, "Does not beat"),
-        (0.1, 0.1, False, "Does not beat"),
-    ],
-)
-def test_the_verdict_is_plain(own: float, held: float, good: bool, begins: str) -> None:
-    judged = verdict({"total_return": own, "buy_and_hold_return": held})
-    assert judged is not None and judged[0] is good and judged[1].startswith(begins)
-
-
-def test_no_verdict_without_both_returns() -> None:
-    assert verdict({"total_return": 0.1}) is None
-
-
 def test_warnings_name_everything_that_went_wrong() -> None:
     manifest = {"quarantined": {"bad_price": 2, "duplicate": 1000}, "gaps": 7}
     metrics = {"halted": "max_drawdown", "rejected.bad_price": 1, "rejected.insufficient_margin": 5, "trades": 0}
@@ -70,7 +52,7 @@ def test_assumptions_say_fees_and_slippage() -> None:
     }
     found = dict(assumptions(manifest, {"periods_per_year": 365}))
     assert found["fees A"] == "2.5 per contract" and found["slippage"] == "1 ticks"
-    assert found["bars labelled by"] == "open" and found["annualised by"] == "365 sessions"
+    assert found["bars labelled by"] == "open" and found["periods in a year"] == "365"
 
 
 @pytest.mark.parametrize("manifest", [{}, {"config": None, "instruments": None, "symbols": None, "data": None}])

@@ -38,9 +38,9 @@ def test_fits_the_screen_and_cuts_no_figure(run: tuple[Any, Any], width: int) ->
 
 def test_says_plainly_what_went_wrong(run: tuple[Any, Any]) -> None:
     metrics, manifest = run
-    worse = {**metrics, "total_return": -0.5, "buy_and_hold_return": 0.1, "halted": "max_daily_loss"}
+    worse = {**metrics, "total_return": -0.5, "benchmark_return": 0.1, "halted": "max_daily_loss"}
     text = text_of(100, worse, manifest)
-    assert "Does not beat buy and hold: -50.00 % against +10.00 %" in text
+    assert "Does not beat buy and hold: -50.00 % at a mean leverage of" in text
     assert "halted by a hard limit: max daily loss" in text and "3 duplicate" in text and "Gaps in the data: 2" in text
 
 

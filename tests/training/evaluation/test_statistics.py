@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from portfolio.metrics import risk_adjusted
+from portfolio.ratios import risk_adjusted
 from training.evaluation.statistics import (
     Figure,
     bounded,
