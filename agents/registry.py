@@ -7,8 +7,9 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from agents.base import CompiledStrategy, MarketAgent
@@ -143,11 +144,19 @@ def _load_class(path: Path, class_name: str) -> type[Any]:
     )
 
 
+class _SourceLoader(SourceFileLoader):
+    """Executes the file itself, whose hash runs record, never the bytecode that may lie beside it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the file."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _load_module(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError("the strategy file does not exist", where=str(path))
     name = f"strategy_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:
         raise UsageError("the strategy file is not a Python module", where=str(path))
     module = importlib.util.module_from_spec(spec)

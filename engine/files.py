@@ -7,10 +7,10 @@ report a file that is missing.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -29,7 +29,7 @@ class TooLargeError(OSError):
     """The file is larger than what it should hold can be."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a regular file for reading, unbuffered position at its start; never waits for a writer.
 
     Raises:

@@ -12,9 +12,10 @@ from typing import Any
 
 from engine.agent import Agent
 from engine.app.agents import Activations
+from engine.app.code import code_entries
 from engine.app.config import BacktestConfig
 from engine.app.loop import Clock, Screen, Timings, run_loop, timed
-from engine.app.manifest import build_manifest, code_entries, data_entries, write_json
+from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.markets import Markets
 from engine.app.wiring import trade_book, wire
 from engine.blocks import BarBlock
@@ -332,7 +333,7 @@ def _finish(
         quarantined=dict(quarantine.counts),
         gaps=quarantine.gaps,
         models=wired.models_at_start,
-        code=code_entries(prepared.config),
+        code=code_entries(prepared.config, wired.agent),
         decisions=wired.decisions,
         activations=wired.activations.made,
         ledger_sha256=wired.ledger_hash.hexdigest(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import Config
+from engine.files import open_regular
 from engine.instruments import Instrument
 from engine.replacing import write_text
 
@@ -21,7 +22,7 @@ NEUTRAL_KEYS = ("block", "speed")
 
 def sha256_file(path: Path) -> str:
     """Hash of a file's bytes, hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -52,22 +53,6 @@ def data_entries(paths: Sequence[Path]) -> list[dict[str, Any]]:
             "sha256": sha256_file(path),
         }
         for path in paths
-    ]
-
-
-def code_entries(config: Any) -> list[dict[str, str]]:
-    """Name and hash of every file of a person's own that decides: strategy files and production configurations.
-
-    Args:
-        config: A RunConfig.
-    """
-    specs = [config.agent.removeprefix("ensemble:"), *filter(None, config.ensemble.seats.model_dump().values())]
-    heads = [spec if spec.endswith((".yaml", ".yml")) else spec.partition(":")[0] for spec in specs]
-    files = [Path(head) for head in heads if head.endswith((".py", ".yaml", ".yml"))]
-    return [
-        {"path": str(file), "absolute": str(file.resolve()), "sha256": sha256_file(file)}
-        for file in files
-        if file.is_file()
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.backtest import prepare, resolve_data, run_backtest
+from engine.app.code import allow_code
 from engine.app.config import BacktestConfig
 from engine.app.manifest import sha256_file, versions
 from engine.config import parse
@@ -72,14 +73,16 @@ def agent_of(name: str) -> str:
     return str(read_manifest(find_manifest(name))["config"].get("agent", ""))
 
 
-def verify(name: str) -> Verification:
+def verify(name: str, *, trust_code: bool = False) -> Verification:
     """Run a manifest again.
 
     Args:
         name: Run folder, manifest file, or name of a recording that ships.
+        trust_code: Execute the strategy file that the manifest names though its hash is not recorded, or another.
 
     Raises:
-        CheckFailed: If the data are not those that the manifest names.
+        CheckFailed: If the data or the code are not those that the manifest names.
+        UsageError: If the manifest names a strategy file without its hash.
         GrandModelError: If they cannot be read.
     """
     path = find_manifest(name)
@@ -93,11 +96,11 @@ def verify(name: str) -> Verification:
     if not manifest["data"]:
         raise UsageError("this run had its bars in memory: nothing on the disk to run again", where=str(path))
     files = [_data_file(path, entry) for entry in manifest["data"]]
-    _check_code(manifest)
     # other blocks than the run had: an agent that looks ahead gives itself away
     block = OTHER_BLOCK if manifest["config"].get("block") != OTHER_BLOCK else OTHER_BLOCK + 2
     tree = {**manifest["config"], "data": [str(file) for file in files], "block": block, "speed": "max"}
     config = parse(BacktestConfig, tree, where=f"{path}, config")
+    allow_code(config, manifest.get("code"), str(path), trust=trust_code)
     known = {
         symbol: parse(Instrument, item, where=f"{path}, instruments.{symbol}")
         for symbol, item in manifest.get("instruments", {}).items()
@@ -106,16 +109,6 @@ def verify(name: str) -> Verification:
     then, now = manifest.get("versions", {}), versions()
     changed = {key: (then[key], now[key]) for key in then.keys() & now.keys() if then[key] != now[key]}
     return Verification(path, manifest["ledger_sha256"], run.manifest["ledger_sha256"], run.timings.bars, changed)
-
-
-def _check_code(manifest: dict[str, Any]) -> None:
-    for entry in manifest.get("code", []):
-        file = next((path for path in (Path(entry["path"]), Path(entry["absolute"])) if path.is_file()), None)
-        found = sha256_file(file) if file else "no such file"
-        if found != entry["sha256"]:
-            raise CheckFailed(
-                "a file that the run depends on was changed", where=entry["path"], expected=entry["sha256"], found=found
-            )
 
 
 def _data_file(manifest: Path, entry: dict[str, Any]) -> Path:

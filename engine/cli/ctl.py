@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.verify import TrustCode
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
 Command = Annotated[
     str,
@@ -46,8 +48,11 @@ def ctl(folder: Folder, command: Command, as_json: AsJson = False) -> None:
     _print(ask(folder, command), as_json)
 
 
-def reset_halt(folder: Folder, as_json: AsJson = False) -> None:
+def reset_halt(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = False) -> None:
     """Let a halted session trade again, whether it is running or not; limits count from the present equity on.
+
+    One that is not running is recovered, which executes its strategy file: only if its hash is the recorded one, or
+    with --trust-code.
 
     Example: grandmodel reset-halt runs/live
     """
@@ -59,7 +64,7 @@ def reset_halt(folder: Folder, as_json: AsJson = False) -> None:
     if is_running(folder):
         _print(ask(folder, "reset-halt", by="reset-halt"), as_json)
         return
-    row = operate_stopped(folder, Operation.RESET_HALT, by="reset-halt")
+    row = operate_stopped(folder, Operation.RESET_HALT, by="reset-halt", trust_code=trust_code)
     _print({"done": "reset", "state": "stopped", "row": row}, as_json)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.verify import TrustCode
+
 if TYPE_CHECKING:
     from engine.app.live.mending import Mended
 
@@ -44,12 +46,15 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: grandmodel journal replay runs/live")
-def replay(folder: Folder, as_json: AsJson = False) -> None:
-    """Run the session's bars and orders through the backtest's code again, in other blocks, and compare every value."""
+def replay(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = False) -> None:
+    """Run the session's bars and orders through the backtest's code again, in other blocks, and compare every value.
+
+    A strategy file that the session names is executed: only if its hash is the recorded one, or with --trust-code.
+    """
     from engine.app.live.auditing import replay_whole
 
     before = time.perf_counter()
-    rows, digest = replay_whole(folder)
+    rows, digest = replay_whole(folder, trust_code=trust_code)
     seconds = time.perf_counter() - before
     if as_json:
         typer.echo(json.dumps({"rows": rows, "ledger_sha256": digest, "seconds": round(seconds, 3)}))
@@ -62,8 +67,13 @@ def replay(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: grandmodel journal export runs/live --out runs/live-export")
-def export(folder: Folder, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
-    """Write what a backtest writes, and the bars, of a session that runs or has ended."""
+def export(
+    folder: Folder, out: Out, overwrite: Overwrite = False, as_json: AsJson = False, trust_code: TrustCode = False
+) -> None:
+    """Write what a backtest writes, and the bars, of a session that runs or has ended.
+
+    A strategy file that the session names is executed: only if its hash is the recorded one, or with --trust-code.
+    """
     from engine.app.backtest import RUN
     from engine.app.live.auditing import export_whole
     from engine.cli.backtest import report_file
@@ -71,7 +81,7 @@ def export(folder: Folder, out: Out, overwrite: Overwrite = False, as_json: AsJs
     from engine.replacing import replaced_folder
 
     with replaced_folder(out, RUN, overwrite=overwrite) as part:
-        exported = export_whole(folder, part)
+        exported = export_whole(folder, part, trust_code=trust_code)
         report_file(part, wanted=True)
     if as_json:
         typer.echo(json.dumps({"run_dir": str(out), "ledger_sha256": exported.manifest["ledger_sha256"]}))
@@ -92,7 +102,13 @@ def letters(folder: Folder) -> None:
 
 
 @app.command(epilog="Example: grandmodel journal mend runs/live --before 2024-06-04T13:30Z --reread")
-def mend(folder: Folder, before: Before = None, reread: Reread = False, as_json: AsJson = False) -> None:
+def mend(
+    folder: Folder,
+    before: Before = None,
+    reread: Reread = False,
+    as_json: AsJson = False,
+    trust_code: TrustCode = False,
+) -> None:
     """Take back rows that a wrong time brought, and make again what is damaged, in the journal of a stopped session.
 
     By default, rows ahead of the clock are taken back. The journal as it was stays beside it.
@@ -105,7 +121,7 @@ def mend(folder: Folder, before: Before = None, reread: Reread = False, as_json:
         before_ns = None if before is None else moment(before, "UTC", end=False)
     except ValueError as error:
         raise UsageError("this is no time", where="--before", found=str(error)) from error
-    mended = mend_journal(folder, before_ns, reread=reread)
+    mended = mend_journal(folder, before_ns, reread=reread, trust_code=trust_code)
     if as_json:
         tree = mended._asdict() | {"copy": str(mended.copy) if mended.copy else None}
         typer.echo(json.dumps(tree))

@@ -30,6 +30,7 @@ from engine.cli.backtest import (
     slug,
 )
 from engine.cli.demo import demo_config, demo_feed
+from engine.cli.verify import TrustCode
 
 if TYPE_CHECKING:
     from engine.app.live.config import PaperConfig
@@ -85,9 +86,12 @@ def paper(
     strict: Strict = False,
     demo: Demo = False,
     no_report: NoReport = False,
+    trust_code: TrustCode = False,
     verbose: Verbose = 0,
 ) -> None:
     """Trade on paper on live bars. Started again on the same folder, the session goes on where it was.
+
+    The strategy file of a session that goes on is executed only if its hash is the recorded one, or with --trust-code.
 
     Example: grandmodel paper --feed kafka://127.0.0.1:9092/bars --instrument ES --agent ensemble --out runs/live
     """
@@ -124,7 +128,9 @@ def paper(
             _log_to_file(folder, verbose)
         from engine.app.live.paper import run_paper
 
-        run = run_paper(settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json))
+        run = run_paper(
+            settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json), trust_code=trust_code
+        )
     seconds = {"report": report_file(folder, wanted=not no_report and run.exported is not None)}
     seconds["total"] = time.perf_counter() - began
     if as_json:

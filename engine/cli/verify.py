@@ -8,9 +8,16 @@ import typer
 
 Name = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or the name of a recording that ships.")]
 
+TrustCode = Annotated[
+    bool,
+    typer.Option("--trust-code", help="Execute the strategy file that the run names though its hash is not recorded."),
+]
 
-def verify(run: Name = "es-synthetic") -> None:
+
+def verify(run: Name = "es-synthetic", trust_code: TrustCode = False) -> None:
     """Run a manifest again; exit code 1 if its ledger is not the same, bit for bit.
+
+    A strategy file that the manifest names is executed: only if its hash is the recorded one, or with --trust-code.
 
     Example: grandmodel verify runs/demo
     """
@@ -21,7 +28,7 @@ def verify(run: Name = "es-synthetic") -> None:
     from engine.errors import CheckFailed
 
     compiled(agent_of(run))
-    result = verify_manifest(run)
+    result = verify_manifest(run, trust_code=trust_code)
     for package, (then, now) in sorted(result.other_versions.items()):
         note(f"{package} was {then} then, is {now} now")
     if not result.passed:

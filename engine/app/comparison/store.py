@@ -10,9 +10,10 @@ from pathlib import Path
 
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
+from engine.app.code import code_entries
 from engine.app.comparison.evaluation import Outcome, Setting
 from engine.app.comparison.parts import Part
-from engine.app.manifest import code_entries, config_sha256, versions
+from engine.app.manifest import config_sha256, versions
 from engine.blocks import BarBlock
 from engine.errors import GrandModelError, UsageError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.app.live.export import Exported, export_session
-from engine.app.live.opening import stored_setup
+from engine.app.live.opening import runnable_setup, stored_setup
 from engine.app.live.replay import fresh_trader, recover, replay
 from engine.app.live.trader import HASH
 from engine.errors import CheckFailed, DataError, UsageError
@@ -82,8 +82,12 @@ def _checked(reader: JournalReader) -> frozenset[str]:
         ) from error
 
 
-def replay_whole(folder: Path) -> tuple[int, str]:
+def replay_whole(folder: Path, *, trust_code: bool = False) -> tuple[int, str]:
     """Run over a whole journal again, in other blocks than the session's.
+
+    Args:
+        folder: Of the session.
+        trust_code: As in `engine.app.live.opening.open_session`.
 
     Returns:
         The number of rows, and the hash of the ledger.
@@ -101,19 +105,24 @@ def replay_whole(folder: Path) -> tuple[int, str]:
                 found=f"rows from {reader.first_seq} on",
                 hint="keep them: journal.archive=true",
             )
-        trader = fresh_trader(reader, stored_setup(reader))
+        trader = fresh_trader(reader, runnable_setup(reader, trust_code=trust_code))
         rows = replay(reader, trader, rows=OTHER_ROWS)
         return rows, trader.ledger_sha256
 
 
-def export_whole(folder: Path, out: Path) -> Exported:
+def export_whole(folder: Path, out: Path, *, trust_code: bool = False) -> Exported:
     """Write the run folder of a session that runs or has ended.
+
+    Args:
+        folder: Of the session.
+        out: Where to.
+        trust_code: As in `engine.app.live.opening.open_session`.
 
     Raises:
         DataError: If it has no bar yet.
     """
     with JournalReader(folder) as reader:
-        setup = stored_setup(reader)
+        setup = runnable_setup(reader, trust_code=trust_code)
         return export_session(reader, setup, recover(reader, setup), out)
 
 

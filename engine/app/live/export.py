@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.app.config import RunConfig
 from engine.app.live.trader import Setup, Trader
-from engine.app.manifest import build_manifest, code_entries, data_entries, write_json
+from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.wiring import trade_book
 from engine.blocks import BarBlock
 from engine.errors import DataError
@@ -113,7 +113,7 @@ def _manifest(reader: JournalReader, setup: Setup, trader: Trader, out: Path) ->
         },
         gaps=counters.get("gaps", 0),
         models=session["models"],
-        code=code_entries(setup.config),
+        code=session["code"],
         decisions=counters.get("decisions", 0),
         activations=[one._asdict() for one in reader.activations() if one.seq > 0],
         operations=[{**one._asdict(), "kind": one.kind.name.lower()} for one in reader.operations()],

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import SessionLock
-from engine.app.live.opening import stored_setup
+from engine.app.live.opening import runnable_setup
 from engine.app.live.remaking import MERGER, SEEN, merger_of, seen_of
 from engine.app.live.replay import recover
 from engine.app.live.trader import AGENT, HASH, SIMULATOR, Setup
@@ -57,7 +57,12 @@ class _Cut:
 
 
 def mend(
-    folder: Path, before_ns: int | None = None, *, reread: bool = False, wall: Callable[[], float] = time.time
+    folder: Path,
+    before_ns: int | None = None,
+    *,
+    reread: bool = False,
+    wall: Callable[[], float] = time.time,
+    trust_code: bool = False,
 ) -> Mended:
     """Mend the journal of a session that is not running. It is mended as a whole, or stays as it was.
 
@@ -68,6 +73,7 @@ def mend(
         reread: Forget how far the feed was read: at the next start all that it still holds is read again, and what
             is known of it refused as `late` or `duplicate`.
         wall: Seconds since 1970.
+        trust_code: As in `engine.app.live.opening.open_session`.
 
     Raises:
         UsageError: If there is no session, or it is running.
@@ -75,7 +81,7 @@ def mend(
     """
     with SessionLock(folder):
         with JournalReader(folder) as reader:
-            setup = stored_setup(reader)
+            setup = runnable_setup(reader, trust_code=trust_code)
             cut, jump = _look(reader, before_ns if before_ns is not None else _beyond(setup, wall()))
             remade = _damaged(reader)
             if cut is None and not remade and not reread:

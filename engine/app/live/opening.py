@@ -13,13 +13,14 @@ import numpy as np
 
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
+from engine.app.code import allow_code, changed_code, code_entries, recorded_code
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import OWN_FILES
 from engine.app.live.models import KeptModels
 from engine.app.live.remaking import SEEN, seen_of
 from engine.app.live.replay import recover
 from engine.app.live.trader import Lookup, Setup, Trader
-from engine.app.manifest import code_entries, versions
+from engine.app.manifest import versions
 from engine.config import parse
 from engine.errors import DataError, GrandModelError, UsageError
 from engine.instruments import Instrument
@@ -95,6 +96,8 @@ def open_session(
     instruments: Mapping[str, Instrument],
     timeframe_ns: int,
     trace: Callable[[str], object] | None = None,
+    *,
+    trust_code: bool = False,
 ) -> Opened:
     """Begin a session, or go on with the one in the folder.
 
@@ -104,6 +107,7 @@ def open_session(
         instruments: By symbol, in the order of the columns.
         timeframe_ns: Length of the bars, nanoseconds.
         trace: As in `Journal`.
+        trust_code: Execute the strategy file that the folder's session names though its hash is not recorded.
 
     Raises:
         UsageError: If the folder's session has other settings, or the folder holds other things.
@@ -120,7 +124,7 @@ def open_session(
         damaged = reader.check()
         _check_clock(reader, config, timeframe_ns)
         _same_settings(reader, config, instruments, timeframe_ns)
-        setup = stored_setup(reader)
+        setup = runnable_setup(reader, trust_code=trust_code)
         trader = recover(reader, setup)
         positions, counters = reader.positions(), reader.counters()
         states = {name: body for name, (_, body) in reader.states().items()}
@@ -173,6 +177,17 @@ def stored_setup(reader: JournalReader) -> Setup:
         for symbol in session["symbols"]
     }
     return Setup(config, instruments, int(session["timeframe_ns"]))
+
+
+def runnable_setup(reader: JournalReader, *, trust_code: bool = False) -> Setup:
+    """What the session of a journal consists of, to be run: its strategy file is checked, and announced.
+
+    Raises:
+        GrandModelError: As `stored_setup` and `engine.app.code.allow_code`.
+    """
+    setup = stored_setup(reader)
+    allow_code(setup.config, reader.session["code"], str(reader.path), trust=trust_code)
+    return setup
 
 
 def _new(
@@ -238,15 +253,16 @@ def _same_settings(
             found="; ".join(shown) + ("; ..." if len(changed) > 5 else ""),
             hint="give the same settings (or only --out), or begin a new session in another folder",
         )
-    for then_file, now_file in zip(session["code"], code_entries(config), strict=False):
-        if then_file["sha256"] != now_file["sha256"]:
-            raise UsageError(
-                "a file that decides was changed since the session began",
-                where=now_file["path"],
-                expected=f"sha256 {then_file['sha256']}",
-                found=f"sha256 {now_file['sha256']}",
-                hint="put the old file back, or begin a new session in another folder",
-            )
+    other = changed_code(recorded_code(session["code"], str(reader.path)))
+    if other is not None:
+        entry, found = other
+        raise UsageError(
+            "a file that decides was changed since the session began",
+            where=entry["path"],
+            expected=f"sha256 {entry['sha256']}",
+            found=found,
+            hint="put the old file back, or begin a new session in another folder",
+        )
 
 
 def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.app.live.folder import SessionLock
-from engine.app.live.opening import stored_setup
+from engine.app.live.opening import runnable_setup
 from engine.app.live.replay import recover
 from engine.journal.journal import Entry, Journal, Ordered
 from engine.journal.reading import JournalReader
 from engine.records import Operation
 
 
-def operate_stopped(folder: Path, operation: Operation, by: str) -> int:
+def operate_stopped(folder: Path, operation: Operation, by: str, *, trust_code: bool = False) -> int:
     """Obey an order between two runs of a session; it holds from its next row on.
 
     Args:
         folder: Of the session.
         operation: What is wanted.
         by: Who wants it.
+        trust_code: As in `engine.app.live.opening.open_session`.
 
     Returns:
         Number of the row before which it holds.
@@ -28,7 +29,7 @@ def operate_stopped(folder: Path, operation: Operation, by: str) -> int:
     """
     with JournalReader(folder) as reader, SessionLock(folder):
         reader.check()
-        trader = recover(reader, stored_setup(reader))
+        trader = recover(reader, runnable_setup(reader, trust_code=trust_code))
         trader.operate(operation)
         seq, wiring = trader.next_seq, trader.wiring
     ts_event = 0 if wiring is None else int(wiring.simulator.account["ts_event"][0])

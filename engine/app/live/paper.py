@@ -73,6 +73,8 @@ def run_paper(
     screens: Sequence[LiveScreen] = (),
     source: LiveSource | None = None,
     trace: Callable[[str], object] | None = None,
+    *,
+    trust_code: bool = False,
 ) -> PaperRun:
     """Trade on paper until the feed, the configuration or a person ends it, and write the run folder.
 
@@ -82,12 +84,13 @@ def run_paper(
         screens: Taps that see the latest state and may skip.
         source: In place of the configured address.
         trace: Told every SQL statement of the journal before it is executed.
+        trust_code: As in `engine.app.live.opening.open_session`.
 
     Raises:
         GrandModelError: Whatever a person can mend.
     """
     with SessionLock(folder):
-        opened, run = trade(config, folder, screens, source, trace)
+        opened, run = trade(config, folder, screens, source, trace, trust_code=trust_code)
         if opened.trader.next_seq:
             with JournalReader(folder) as reader:
                 run.exported = export_session(reader, opened.setup, opened.trader, folder)
@@ -100,12 +103,14 @@ def trade(
     screens: Sequence[LiveScreen],
     source: LiveSource | None,
     trace: Callable[[str], object] | None,
+    *,
+    trust_code: bool = False,
 ) -> tuple[Opened, PaperRun]:
     """Trade until the end; what `run_paper` does between taking the folder and writing the run folder."""
     source = source or open_source(config, folder)
     instruments, timeframe_ns = traded(config, source), timeframe_of(config, source)
     before = time.perf_counter()
-    opened = open_session(folder, config, instruments, timeframe_ns, trace)
+    opened = open_session(folder, config, instruments, timeframe_ns, trace, trust_code=trust_code)
     with opened.journal:
         intake = Intake(instruments, timeframe_ns, config.feed)
         intake.restore(opened.states, opened.trader.next_seq)
