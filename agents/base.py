@@ -1,4 +1,4 @@
-"""Base classes of agents: those that depend on the market alone, and compiled strategies inside the scan."""
+"""Base classes of agents: those that depend only on the market, and compiled strategies inside the scan."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CARRIERS = ("step", "targets", "tactics", "signals")
 def saves_all(agent: object, *savers: str) -> bool:
     """Whether the methods that save an agent's state know all of it.
 
-    A class that inherits them but defines anew a method that may carry state of its own is not known by them.
+    A class that inherits them but overrides a method that may carry state of its own is not known by them.
     """
     order = type(agent).__mro__
 
@@ -59,26 +59,26 @@ class Ready:
             DataError: Always.
         """
         raise DataError(
-            f"{type(self).__name__} cannot go on from a snapshot",
+            f"{type(self).__name__} cannot be restored from a snapshot",
             expected="a class with `snapshot` and `restore`, or one that runs over all bars again",
             found=f"a snapshot of {len(state)} bytes",
         )
 
 
 class MarketAgent(Ready, ABC):
-    """An agent whose wanted position depends on the bars alone; mapped over a block before the scan."""
+    """An agent whose wanted position depends only on the bars; mapped over a block before the scan."""
 
     symbols: tuple[str, ...] = ()
     instruments: tuple[Instrument, ...] = ()
 
     def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
-        """Learn what is traded; carried state starts anew."""
+        """Learn what is traded; resets the carried state."""
         self.symbols, self.instruments = tuple(symbols), tuple(instruments)
         self.reset()
 
     @abstractmethod
     def reset(self) -> None:
-        """Start carried state anew for `self.symbols`."""
+        """Reset the carried state for `self.symbols`."""
 
     @abstractmethod
     def targets(self, block: BarBlock) -> Floats:
@@ -104,7 +104,7 @@ class MarketAgent(Ready, ABC):
 
 
 class CompiledStrategy(Ready):
-    """A strategy compiled with Numba and called inside the scan, with position and open orders at hand.
+    """A strategy compiled with Numba and called inside the scan, with access to position and open orders.
 
     Subclasses set `params` and `memory` (float64 arrays) in `__init__` and define the static method
     `decide(i, bars, signals, account, positions, orders, params, memory, commands) -> int`, which may read everything,
@@ -117,7 +117,7 @@ class CompiledStrategy(Ready):
     decide: Callable[..., int]
 
     def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
-        """Compile `decide` and start `memory` anew.
+        """Compile `decide` and reset `memory`.
 
         Raises:
             UsageError: If there is no `decide`, or Numba cannot compile it.
@@ -132,7 +132,7 @@ class CompiledStrategy(Ready):
         self.symbols = tuple(symbols)
 
     def signals(self, block: BarBlock) -> Floats:
-        """What depends on the market alone, computed before the scan, shape (rows, S, K); K is 0 by default."""
+        """What depends only on the market, computed before the scan, shape (rows, S, K); K is 0 by default."""
         return np.empty((len(block), len(block.symbols), 0))
 
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:

@@ -54,7 +54,7 @@ def close(command: Any, symbol: int) -> None:
 def running_mean(ring: Any, at: int, total: float, value: float) -> tuple[int, float]:
     """Put a value into a ring of the last n values.
 
-    The sum is taken anew from the ring at each turn, so that rounding does not add up over a long stream.
+    The sum is recomputed from the ring at each turn, so that rounding does not add up over a long stream.
 
     Args:
         ring: The last n values, float64, shape (n,); changed.

@@ -69,7 +69,7 @@ def check_parameters(spec: str, factory: type[Any], names: Iterable[str]) -> Non
 
 
 def make_market_agent(spec: str) -> MarketAgent:
-    """Build an agent that depends on the market alone, for a seat of the ensemble.
+    """Build an agent that depends only on the market, for a seat of the ensemble.
 
     Raises:
         UsageError: If the specification is wrong, or names another kind of agent.
@@ -78,7 +78,7 @@ def make_market_agent(spec: str) -> MarketAgent:
     if not isinstance(agent, MarketAgent):
         raise UsageError(
             f"agent {shortened(spec)} cannot take a seat of the ensemble",
-            expected="one that depends on the market alone: a rule agent, or a subclass of agents.base.MarketAgent",
+            expected="one that depends only on the market: a rule agent, or a subclass of agents.base.MarketAgent",
         )
     return agent
 

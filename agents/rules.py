@@ -140,7 +140,7 @@ class Random(RuleAgent):
     """Short, flat or long at random, changing its mind once in `hold` bars on average.
 
     Args:
-        seed: Of a PCG64 generator of its own.
+        seed: Seed of the agent's own PCG64 generator.
         hold: Mean number of bars between draws.
         size: Wanted position, units of the base size.
     """
@@ -155,7 +155,7 @@ class Random(RuleAgent):
         self.reset()
 
     def reset(self) -> None:
-        """Seed the generator anew."""
+        """Seed the generator again."""
         self._bits = np.random.PCG64(self.seed)
         self._generator = np.random.Generator(self._bits)
 

@@ -1,4 +1,4 @@
-"""Strategies in plain Python, called row by row with the bar, the account, positions and open orders at hand."""
+"""Strategies in plain Python, called row by row with access to bar, account, positions and open orders."""
 
 from __future__ import annotations
 

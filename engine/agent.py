@@ -1,7 +1,7 @@
 """What decides: the protocol that every agent satisfies.
 
 An agent steps the simulator through a block. Three kinds exist, and the loop cannot tell them apart: agents that
-depend on the market alone map the block to wanted positions first (agents.base.MarketAgent); compiled strategies
+depend only on the market map the block to wanted positions first (agents.base.MarketAgent); compiled strategies
 run inside the scan (agents.base.CompiledStrategy); strategies in plain Python are called row by row
 (agents.strategy.Strategy).
 """
@@ -22,7 +22,7 @@ class Agent(Protocol):
     """Anything that trades."""
 
     def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
-        """Learn what is traded and the length of its bars, before the first block; carried state starts anew."""
+        """Learn what is traded and the length of its bars, before the first block; resets the carried state."""
         ...
 
     @property
@@ -47,7 +47,7 @@ class Agent(Protocol):
         ...
 
     def restore(self, state: bytes) -> None:
-        """Continue from a snapshot; called after `bind`. After an error the agent must be bound anew.
+        """Continue from a snapshot; called after `bind`. After an error the agent must be bound again.
 
         Raises:
             DataError: If the snapshot is not one of an agent made alike: class, parameters, symbols, models.

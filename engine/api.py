@@ -87,7 +87,7 @@ def backtest(
         limits: Hard limits: `max_position` (contracts), `max_leverage`, `max_daily_loss`, `max_drawdown` (fractions).
         execution: How orders meet the market: `limit_fill`, `participation`, `max_open_orders`.
         start: First moment wanted, a date or a time.
-        end: Last moment wanted; a date alone means its end.
+        end: Last moment wanted; a date without a time means its end.
         timeframe: Length of bars to make while reading, such as "5min".
         labels: What bar times mean; found out and reported by default.
         timezone: IANA name, of times without an offset; UTC by default.

@@ -158,7 +158,7 @@ def concat(blocks: Sequence[BarBlock]) -> BarBlock:
 
 
 def reblock(blocks: Iterable[BarBlock], sizes: Iterable[int]) -> Iterator[BarBlock]:
-    """Cut a stream anew into blocks of the given sizes; the last size is repeated once `sizes` runs out."""
+    """Re-cut a stream into blocks of the given sizes; the last size is repeated once `sizes` runs out."""
     size_iter = iter(sizes)
     size = next(size_iter)
     pending: list[BarBlock] = []

@@ -2,7 +2,7 @@
 
 Numba's own cache looks only at the file that holds a kernel, so a kernel that calls another file's kernel keeps
 old code after an edit there. Here the cache folder is named after a hash of every kernel source, the Numba version
-and the processor: any change of any of them compiles anew, into a new folder.
+and the processor: a change of any of them compiles again, into a new folder.
 """
 
 from __future__ import annotations

@@ -215,7 +215,7 @@ def _may_be_secret(model: type[BaseModel], section: str) -> bool:
 
 
 def _in_tree(tree: Any, place: Sequence[int | str]) -> list[int | str]:
-    """A place as a person writes it: without the names that pydantic puts in for the members of a union."""
+    """A place as users write it: without the names that pydantic puts in for the members of a union."""
     found: list[int | str] = []
     node = tree
     for at, part in enumerate(place):

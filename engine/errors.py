@@ -20,7 +20,7 @@ class GrandModelError(Exception):
         where: File, row, key or offset.
         expected: What would have been right.
         found: What was there instead.
-        hint: What the person can do about it.
+        hint: What the user can do about it.
     """
 
     exit_code = 2

@@ -130,7 +130,7 @@ def load_instrument(name_or_file: str) -> Instrument:
     """Find an instrument by name, synonym or YAML file.
 
     Raises:
-        UsageError: If there is none of that name; the nearest is named.
+        UsageError: If there is no such instrument; names the nearest.
         ConfigError: If its file does not fit.
     """
     path = Path(name_or_file)

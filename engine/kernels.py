@@ -9,8 +9,8 @@ from engine.compiled import kernel
 from engine.records import Bars, Records
 
 CLOCK = np.dtype([(name, np.int64) for name in ("end", "last_ts", "last_seq", "bars", "held")])
-"""Where an aggregation stands: end of the bucket at hand, time and number of the last source row, number of
-bars completed, and whether any symbol traded in the bucket at hand."""
+"""Where an aggregation stands: end of the current bucket, time and number of the last source row, number of
+bars completed, and whether any symbol traded in the current bucket."""
 
 PARTIAL = np.dtype([(name, np.float64) for name in ("open", "high", "low", "close", "volume")] + [("rows", np.int64)])
 """The unfinished bar of one symbol; `rows` counts the source bars in it."""

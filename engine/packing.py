@@ -1,7 +1,7 @@
 """State as bytes: named parts in one frame, and arrays that say what they hold.
 
 What a live session saves is read by another process, perhaps of another version, so nothing is taken on trust: every
-part is named, every array carries its type and shape, and whoever made a state says which settings it was made under.
+part is named, every array carries its type and shape, and every state names the settings that it was made under.
 Equal states give equal bytes. A frame is
 
     "GMS1"  count u16  then for each part  name length u16, part length u64, name (UTF-8), part
@@ -53,9 +53,7 @@ def unpack(frame: bytes, names: Sequence[str]) -> dict[str, bytes]:
             "the snapshot is damaged", expected=f"a whole frame of {', '.join(names)}", found=f"{len(frame)} bytes"
         )
     if tuple(parts) != tuple(names):
-        raise DataError(
-            "the snapshot has other parts", expected=", ".join(names), found=", ".join(parts) or "none of them"
-        )
+        raise DataError("the snapshot has other parts", expected=", ".join(names), found=", ".join(parts) or "none")
     return parts
 
 
@@ -86,7 +84,7 @@ def pack_array(array: NDArray[Any]) -> bytes:
 
 
 def unpack_array(state: bytes, like: NDArray[Any], *, grows: bool = False) -> NDArray[Any]:
-    """An array of one's own from what `pack_array` gave.
+    """A new array from the output of `pack_array`.
 
     Args:
         state: The bytes.
@@ -124,7 +122,7 @@ def pack_arrays(made: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
 def unpack_arrays(
     state: bytes, made: Mapping[str, Any], like: Mapping[str, NDArray[Any]], grows: Collection[str] = ()
 ) -> dict[str, NDArray[Any]]:
-    """Arrays of one's own by name.
+    """New arrays by name.
 
     Args:
         state: What `pack_arrays` gave.
@@ -170,7 +168,7 @@ def check_made(found: bytes, made: Mapping[str, Any]) -> None:
         where=name,
         expected=_words(ours, name),
         found=_words(theirs, name),
-        hint="go on with the agent, models and configuration that it was made with, or begin anew",
+        hint="continue with the agent, models and configuration that it was made with, or start a new run",
     )
 
 

@@ -1,6 +1,6 @@
 """The recorder: a lossless tap that writes a run to its folder, or keeps it in memory.
 
-A run folder holds `ledger`, `fills`, `orders`, `decisions`, `agents` (what each agent of an ensemble said), `trades`,
+A run folder holds `ledger`, `fills`, `orders`, `decisions`, `agents` (decisions by agent of an ensemble), `trades`,
 `sessions`, `chart` and `plots` (what a strategy plotted), as Parquet files.
 """
 
@@ -68,10 +68,10 @@ class RunRecorder:
     With a folder, rows stream to Parquet in constant memory. Without, blocks are kept as they come and
     nothing is copied or computed until `close`. Steps handed to `write` must not change afterwards.
 
-    What a run came to can be carried from one recorder to another (`snapshot`, `restore`), so that rows once folded
+    The figures of a run can be carried from one recorder to another (`snapshot`, `restore`), so that rows once folded
     need not be kept: `tallies` and the statistics of the trades then cover all rows. Of the tables, those that are
     sums (`sessions`, `chart`, and orders and trades that were still open) carry over; the others hold what was
-    written to this recorder alone.
+    written only to this recorder.
 
     Args:
         folder: Where to write, created if need be; None keeps everything in memory.
@@ -162,7 +162,7 @@ class RunRecorder:
 
     @property
     def tallies(self) -> Tallies:
-        """What the run came to; complete once closed."""
+        """The run's figures; complete once closed."""
         return Tallies(
             self._initial,
             self._symbols,
@@ -177,10 +177,10 @@ class RunRecorder:
         )
 
     def snapshot(self) -> bytes:
-        """What the run came to so far, without the tables: they are not part of it.
+        """The run's figures so far, without the tables: they are not part of it.
 
         Rows that wait to be folded or written are folded and written first, so that the state, and the tables of a
-        recorder that goes on from it, begin behind the last step written here. Equal runs give equal bytes, however
+        recorder that continues from it, begin behind the last step written here. Equal runs give equal bytes, however
         their rows were cut.
         """
         self._fold_held()

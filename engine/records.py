@@ -26,13 +26,13 @@ class CommandKind(IntEnum):
 
 
 class Operation(IntEnum):
-    """What a person orders between two rows; docs/simulator.md tells what each does."""
+    """An operator's commands between two rows; docs/simulator.md describes them."""
 
     PAUSE = 1  # nothing may raise risk until RESUME
     RESUME = 2
     FLATTEN = 3  # PAUSE, and the book is closed
     HALT = 4  # trips the kill switch
-    RESET_HALT = 5  # lets trading go on after a halt
+    RESET_HALT = 5  # resumes trading after a halt
 
 
 class OrderType(IntEnum):
@@ -63,7 +63,7 @@ class Role(IntEnum):
     TAKE_PROFIT = 2  # profit-taking leg of a bracket
     KILL_SWITCH = 3  # closes the book after a hard limit tripped
     LIQUIDATION = 4  # closes the book after a margin call
-    FLATTEN = 5  # closes the book because a person said so
+    FLATTEN = 5  # closes the book by an operator's command
 
 
 class OrderEventKind(IntEnum):
@@ -140,7 +140,7 @@ ORDER = _dtype(
 )
 """One working order. `quantity` and `filled` are unsigned contracts, `side` is +1 or -1; `state` is 1 working, 2
 triggered (a stop-limit that now rests as a limit), 0 done; `rows` counts tradable bars seen since submission;
-`intrabar` marks a leg attached (or a limit triggered) inside the bar at hand; `clip` an order that margin shortens
+`intrabar` marks a leg attached (or a limit triggered) inside the current bar; `clip` an order that margin shortens
 rather than rejects (it came from a target); `legs` whether its bracket was attached. `limit` of a stop leg
 attached inside a bar holds that bar's base price."""
 
@@ -156,12 +156,12 @@ ACCOUNT = _dtype(
     "ts_event seq session_end halted next_order_id orders bankrupt liquidating paused",
 )
 """The account (one record). `session_equity` is the equity at the end of the session before; `halted` is the Reason
-that tripped the kill switch, or 0; `paused` is 1 from a person's PAUSE to RESUME; `orders` is the number of working
+that tripped the kill switch, or 0; `paused` is 1 from an operator's PAUSE to RESUME; `orders` is the number of working
 orders; `seq` is the number of rows seen."""
 
 POSITION = _dtype("quantity avg_price mark target variance realized", "seen")
 """The position in one symbol. `quantity` is signed contracts, `mark` the last close, `target` the last target
-commanded (units; NaN after a person let trading go on, until the next), `variance` the exponentially weighted variance
+commanded (units; NaN after an operator resumed trading, until the next), `variance` the exponentially weighted variance
 of log returns per bar; `seen` counts its bars."""
 
 INSTRUMENT = _dtype(
@@ -179,7 +179,7 @@ RULES = _dtype(
 """How orders fill and what stops them; limits of infinity are off, a participation of infinity is no cap."""
 
 AGENT_OUTPUT = _dtype("action_0 action_1 action_2 confidence", "ts_event seq seat symbol first_ts last_ts")
-"""What one agent of the ensemble said. Strategic: `action_0` is the side; tactical: entry timing, stop distance,
+"""What one agent of the ensemble decided. Strategic: `action_0` is the side; tactical: entry timing, stop distance,
 position scale; risk: `action_0` is the level, 0 to 4, and `symbol` -1 (the whole book). `first_ts` and `last_ts` are
 the close times of the first and last bar observed."""
 

@@ -42,7 +42,7 @@ class SecretRef(str):
         """Read the secret; one line break at the end of a file is not part of it.
 
         Raises:
-            UsageError: If there is none where the reference points to.
+            UsageError: If the reference points to nothing.
         """
         kind, _, place = self.partition(":")
         secret = os.environ.get(place) if kind == "env" else _read(str(self), Path(place))

@@ -48,7 +48,7 @@ class Simulator(Protocol):
         ...
 
     def operate(self, kind: Operation, ts_event: int) -> None:
-        """Obey a person between two rows; what comes of it is part of the next `take`.
+        """Apply an operator's command between two rows; its effects are part of the next `take`.
 
         Args:
             kind: What is ordered.
@@ -60,5 +60,5 @@ class Simulator(Protocol):
         ...
 
     def take(self) -> StepBlock:
-        """Everything that happened in the block at hand."""
+        """Everything that happened in the current block."""
         ...

@@ -26,7 +26,7 @@ def parse_timeframe(text: str) -> int:
     """Read a timeframe.
 
     Args:
-        text: A whole number and a unit (s, m or min, h, d); case does not matter, except that `M` alone,
+        text: A whole number and a unit (s, m or min, h, d); case does not matter, except that a single `M`,
             which elsewhere means month, is refused.
 
     Returns:

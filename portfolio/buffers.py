@@ -25,7 +25,7 @@ class FloatSlabs:
         self._used = 0
 
     def matrix(self, rows: int, columns: int) -> Floats:
-        """A C-contiguous matrix of its own, shape (rows, columns)."""
+        """A new C-contiguous matrix, shape (rows, columns)."""
         size = rows * columns
         if self._used + size > len(self._slab):
             count = max(size, SLAB_VALUES)

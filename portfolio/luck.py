@@ -1,4 +1,4 @@
-"""What the best of many trials shows by luck alone.
+"""What the best of many trials shows by chance alone.
 
 Source: Bailey and Lopez de Prado, "The Deflated Sharpe Ratio" (2014). Sharpe ratios here are those of one period
 (a session) or annualised, as long as one call mixes no two kinds: the expected maximum is linear in them.

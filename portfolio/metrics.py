@@ -1,4 +1,4 @@
-"""What a run came to: the figures that backtests are judged by.
+"""The figures by which a run is judged.
 
 Ratios rest on returns from one trading day to the next (a UTC day where the market never closes), or from bar to bar
 where bars are longer; drawdowns on the close of every row. Years are counted by the calendar for growth, and by the

@@ -156,7 +156,7 @@ class Simulator:
 
         Args:
             block: The bars.
-            signals: What the strategy computed from the market alone, shape (rows, S, K).
+            signals: What the strategy computed from the market only, shape (rows, S, K).
             decide: A compiled function with the signature of agents.compiled.
             params: Its constants.
             memory: Its carried state; changed.
@@ -195,7 +195,7 @@ class Simulator:
         return self.take()
 
     def operate(self, kind: Operation, ts_event: int) -> None:
-        """Obey a person between two rows; what comes of it is part of the next `take`.
+        """Apply an operator's command between two rows; its effects are part of the next `take`.
 
         Args:
             kind: What is ordered.
@@ -228,7 +228,7 @@ class Simulator:
             raise UsageError("the account is bankrupt", expected="equity above 0", found=f"{equity:.2f}")
 
     def take(self) -> StepBlock:
-        """Everything that happened in the block at hand, as arrays of its own."""
+        """Everything that happened in the current block, as new arrays."""
         if self._block is None:
             raise ConfigError("no block has been processed yet")
         self._hand_out()
@@ -294,7 +294,7 @@ class Simulator:
 
 
 def copied(records: Records, count: int) -> Records:
-    """The first records as an array of their own; by bytes, since NumPy copies structured arrays field by field."""
+    """The first records as a new array; by bytes, since NumPy copies structured arrays field by field."""
     if count == 0:
         return np.empty(0, records.dtype)
     return records.view(np.uint8)[: count * records.itemsize].copy().view(records.dtype)

@@ -3,7 +3,7 @@
 A checkpoint is a zip archive whose members are stored as they are:
 
     manifest.json       the format, and the sha256 of every other member
-    note.json           what a person or another program wants to know: configuration, episode, last evaluation
+    note.json           a summary for readers and other programs: configuration, episode, last evaluation
     state.json          the tree of the state; an array stands in it as {"$array": "arrays/3.npy"}
     arrays/N.npy        an array each
 
@@ -49,7 +49,7 @@ class Checkpoint:
 
     Attributes:
         state: The state of the training.
-        note: What was said about it: configuration, episode, evaluation and the like.
+        note: Its summary: configuration, episode, evaluation and the like.
         path: Where it was read.
     """
 
@@ -112,14 +112,18 @@ def load(path: Path) -> Checkpoint:
         return _load(path)
     except _DamagedError as damage:
         before = newest_good(path.parent, before=path)
-        hint = f"go on from {before.path}, the newest good one before it" if before else "no good one lies before it"
+        hint = (
+            f"resume from {before.path}, the newest valid one before it"
+            if before
+            else "there is no valid one before it"
+        )
         raise CheckFailed(
             damage.what, where=str(path), expected=damage.expected, found=damage.found, hint=hint
         ) from damage
 
 
 def read_note(path: Path) -> dict[str, Any] | None:
-    """What a checkpoint says about itself, without reading the rest; None where it cannot be told.
+    """A checkpoint's note, without reading the rest; None if it cannot be read.
 
     Only the note itself is verified: `load` before relying on the state.
     """
@@ -164,11 +168,11 @@ def newest_good(folder: Path, before: Path | None = None) -> Checkpoint | None:
 def set_aside_later(path: Path) -> list[Path]:
     """Rename the checkpoints of a folder that are later than one, so that none is taken for the newest any more.
 
-    A training that goes on from the middle writes its own later ones; what an earlier run made of the same episodes
+    A training resumed from the middle writes its own later ones; those that an earlier run made of the same episodes
     stays beside them, under names that end in `.old`.
 
     Args:
-        path: The one that a training goes on from.
+        path: The one that a training resumes from.
 
     Returns:
         Their new paths.
@@ -274,7 +278,9 @@ def _load(path: Path) -> Checkpoint:
 def _verify_seal(content: memoryview) -> None:
     seal = _SEALED.search(bytes(content[-_SEAL_TAIL:]))
     if seal is None:
-        raise _DamagedError("the file is no checkpoint, or its end is missing", "a checkpoint that ends in its sha256")
+        raise _DamagedError(
+            "the file is not a checkpoint, or its end is missing", "a checkpoint that ends in its sha256"
+        )
     expected, found = seal[2].decode(), hashlib.sha256(content[:-64]).hexdigest()
     if found != expected:
         raise _DamagedError(
@@ -287,9 +293,9 @@ def _verify_seal(content: memoryview) -> None:
 
 
 def _verify_members(archive: zipfile.ZipFile) -> None:
-    """Beyond the seal, which whoever crafts a file can compute too: the parts are what the manifest names."""
+    """Beyond the seal, which the author of a crafted file can compute too: the parts are what the manifest names."""
     if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-        raise _DamagedError("the checkpoint is compressed, as none is written")
+        raise _DamagedError("the checkpoint is compressed, which checkpoints never are")
     manifest = json.loads(archive.read(MANIFEST))
     if manifest["format"] != FORMAT:
         raise _DamagedError("the manifest has an unknown format", f"format {FORMAT}", str(manifest["format"]))
@@ -303,7 +309,7 @@ def _verify_members(archive: zipfile.ZipFile) -> None:
 
 
 def _culprit(content: memoryview) -> str:
-    """Which member of a changed file is not what it was, if that can be told."""
+    """Which member of a damaged file has changed, if that can be found out."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             bad = archive.testzip()
@@ -313,7 +319,7 @@ def _culprit(content: memoryview) -> str:
 
 
 def _array(content: bytes) -> NDArray[Any]:
-    """An array of its own from the content of an .npy file; what would need unpickling is refused."""
+    """A new array from the content of an .npy file; what would need unpickling is refused."""
     buffer = io.BytesIO(content)
     version = np.lib.format.read_magic(buffer)
     readers: dict[tuple[int, int], Callable[..., Any]] = {

@@ -154,7 +154,7 @@ def evaluation_of(checkpoint: Checkpoint, *, last: bool = False) -> Mapping[str,
 
 
 def version_name(checkpoint: Checkpoint, *, last: bool = False) -> str:
-    """What a version is called where nobody says: the episode, and the first digits of the hash of its weights."""
+    """The default name of a version: the episode, and the first digits of the hash of its weights."""
     digest = weights_sha256({seat: dict(one.weights) for seat, one in learned(checkpoint, last=last).items()})
     return f"trained-{int(evaluation_of(checkpoint, last=last).get('episode') or 0)}-{digest[:8]}"
 
@@ -228,10 +228,10 @@ def write_production(path: Path, folder: Path) -> None:
 
     Args:
         path: YAML file, replaced.
-        folder: Of a version. A relative one is looked for beside the file and then under the working directory.
+        folder: Folder of a version. A relative path is resolved beside the file, then in the working directory.
     """
     lines = [
-        "# Which networks decide when the ensemble trades; written by `grandmodel export`. Paths are looked for beside",
+        "# Which networks decide when the ensemble trades; written by `grandmodel export`. Paths are resolved beside",
         "# this file and then under the working directory. `enabled: false` leaves a seat empty.",
         "models:",
     ]
@@ -272,7 +272,7 @@ def _check(one: Learned, where: str) -> None:
             raise DataError(
                 f"the {one.seat} weights are not finite numbers of float32",
                 where=f"{where}, {name}",
-                hint="export an earlier checkpoint: this training has gone astray",
+                hint="export an earlier checkpoint: this training has diverged",
             )
 
 

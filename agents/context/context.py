@@ -128,7 +128,7 @@ class Context(Trading):
             name: Of the line, such as "fast mean".
             value: A number; NaN leaves a gap.
             symbol: Whose price it belongs to; by default the first symbol's.
-            panel: Name of a panel below the price, for values on a scale of their own, such as "RSI"; lines with the
+            panel: Name of a panel below the price, for values on another scale, such as "RSI"; lines with the
                 same panel share it. By default the line is drawn over the price.
 
         Raises:

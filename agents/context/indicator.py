@@ -29,7 +29,7 @@ class Indicator:
         outputs: Names of its values, the main one first.
         compute: Writes the values of the next bars, given as an array (5, n), into an array (outputs, n).
         keep: Rows that can be looked back at.
-        offset: Rows of the block at hand up to the one that the strategy is in.
+        offset: Rows of the current block up to the one that the strategy is in.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Indicator:
 
         Args:
             bars: open, high, low, close, volume.
-            block: How many of them, at the end, belong to the block at hand; by default all.
+            block: How many of them, at the end, belong to the current block; by default all.
         """
         count = bars.shape[1]
         out = self._values.room(count)

@@ -22,7 +22,7 @@ NO_TIME = np.iinfo(np.int64).min
 
 
 class Cursor:
-    """The row of the block at hand that a strategy is in."""
+    """The row of the current block that a strategy is in."""
 
     __slots__ = ("row",)
 
@@ -61,7 +61,7 @@ class Stream:
             indicator.append(self._of(indicator.symbol, count))
 
     def offset(self) -> int:
-        """Rows of the block at hand up to the one that the strategy is in, that one included."""
+        """Rows of the current block up to the one that the strategy is in, that one included."""
         return self._cursor.row + 1
 
     def history(self, column: Column, length: int, symbol: str | None = None) -> Floats:
@@ -136,7 +136,7 @@ class Stream:
             )
 
     def before(self, seq: int) -> BarBlock | None:
-        """All bars before the block at hand, whose first row has that number; None if there are none.
+        """All bars before the current block, whose first row has that number; None if there are none.
 
         Only of use as long as `check_late` allows it.
         """

@@ -71,7 +71,7 @@ class Timeframe(Stream):
         self.append(done.bars)
 
     def offset(self) -> int:
-        """Bars completed in the block at hand up to the row that the strategy is in."""
+        """Bars completed in the current block up to the row that the strategy is in."""
         return int(self._known[self._cursor.row]) if len(self._known) else 0
 
     @property

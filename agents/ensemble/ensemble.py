@@ -1,6 +1,6 @@
 """The ensemble: a strategic, a tactical and a risk agent decide together inside the loop.
 
-Strategic and tactical decisions depend on the market alone and are mapped over the block; the risk agent sees the
+Strategic and tactical decisions depend only on the market and are mapped over the block; the risk agent sees the
 portfolio and is asked inside the scan, where the three become orders. The target position is direction x base size x
 position scale x risk level.
 """
@@ -98,7 +98,7 @@ class Ensemble:
                 )
 
     def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
-        """Learn what is traded; carried state starts anew.
+        """Learn what is traded; resets the carried state.
 
         Raises:
             UsageError: If the bars are longer than those of the tactical agent, or do not divide them.
@@ -106,7 +106,7 @@ class Ensemble:
         if TIMEFRAME_NS["tactical"] % timeframe_ns:
             raise UsageError(
                 "the ensemble cannot use bars of this length",
-                expected="bars of which a whole number makes 5 minutes",
+                expected="bars whose length divides 5 minutes",
                 found=format_timeframe(timeframe_ns),
                 hint="use the 1-minute bars; the ensemble aggregates them itself",
             )

@@ -190,7 +190,7 @@ def look(position: Any, low: float, high: float, ts: int, entry: int, memory: An
 
 @inlined
 def ask_again(position: Any, memory: Any, slot: int) -> bool:
-    """Whether a person let trading go on: what was asked may have been refused or cancelled, so nothing was reached."""
+    """Whether the operator resumed trading: wants may have been refused or cancelled, so nothing was reached."""
     if not math.isnan(position.target):
         return False
     memory[slot + REACHED] = memory[slot + EXPIRES] = 0.0

@@ -1,4 +1,4 @@
-"""The record of what each agent of the ensemble said, for the run folder and for explanations."""
+"""The record of what each agent of the ensemble decided, for the run folder and for explanations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def collect_outputs(block: BarBlock, signals: Floats, decided: Mapping[str, Deci
 
 
 def _order(records: Records, symbols: int) -> Ints:
-    # one key in place of three: what each seat said lies in order already, which a stable sort makes use of
+    # one key in place of three: the decisions of each seat lie in order already, which a stable sort makes use of
     keys = (records["seq"] * _SEATS + records["seat"]) * (symbols + 1) + records["symbol"]
     return np.argsort(keys, kind="stable")
 

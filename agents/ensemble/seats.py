@@ -1,4 +1,4 @@
-"""The seats of the ensemble that depend on the market alone: strategic and tactical, by model or by rule."""
+"""The seats of the ensemble that depend only on the market: strategic and tactical, by model or by rule."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ class RuleSeat:
     ) -> None:
         if not isinstance(agent, MarketAgent):
             raise UsageError(
-                f"the {name} seat takes an agent that depends on the market alone",
+                f"the {name} seat takes an agent that depends only on the market",
                 expected="a rule agent, or a subclass of agents.base.MarketAgent",
                 found=type(agent).__name__,
             )
@@ -240,7 +240,7 @@ class RuleSeat:
     @property
     def unready_because(self) -> str | None:
         """Whether a bar of the seat's timeframe was ever completed."""
-        return None if self._decided else f"the {self.name} agent never saw a whole bar of its own"
+        return None if self._decided else f"the {self.name} agent never saw a complete bar of its timeframe"
 
 
 class TrueRange:

@@ -7,7 +7,7 @@ from agents.features.stream import WARMUP
 
 _HEAD = f"""# Features
 
-What the three agents see. This page is generated from `agents/features/schema.py`; after a change there, write it anew:
+What the three agents see. This page is generated from `agents/features/schema.py`; after a change there, regenerate it:
 `python -m agents.features.page > docs/features.md`. Version of the formulas: {FORMULAS_VERSION}; a model made for other
 formulas, names or windows is refused.
 

@@ -193,7 +193,7 @@ def find_seat(name: str) -> Seat:
     """The seat of that name.
 
     Raises:
-        UsageError: If there is none; the nearest is named.
+        UsageError: If there is no such feature; names the nearest.
     """
     if name in SEATS:
         return SEATS[name]

@@ -43,7 +43,7 @@ class Windows:
     """The last `length` ready rows of each symbol, at every ready row that has so many.
 
     A row without the symbol is no row of the symbol: its window reaches further back over such rows. A symbol that was
-    ready once is ready at every later bar of its own, so these rows are consecutive bars of the symbol. Any
+    ready once is ready at every later bar of the symbol, so these rows are consecutive bars of the symbol. Any
     blocking of the same rows gives the same windows.
 
     Args:

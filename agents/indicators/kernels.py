@@ -3,7 +3,7 @@
 Every kernel has the signature `(bars, params, state, out)`:
 
     bars    open, high, low, close and volume in rows, shape (5, n); a column of NaN is a row without a bar
-    params  number of the row of `bars` that is looked at, tick size (0: none), then the indicator's own parameters
+    params  index of the row of `bars` to read, tick size (0: none), then the indicator's own parameters
     state   float64, all 0 at the beginning; changed
     out     shape (outputs, n); NaN until there are enough bars; not written where there is no bar
 

@@ -151,7 +151,7 @@ def check_schema(seat: str, found: FeatureSchema, path: Path) -> None:
         where=str(path),
         expected=f"schema {current.sha256}",
         found=f"schema {found.sha256}",
-        hint="train it anew, or use it with the release of grandmodel that made it",
+        hint="train it again, or use it with the release of grandmodel that made it",
     )
 
 

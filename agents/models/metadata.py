@@ -5,7 +5,7 @@ A version is a folder:
     ensemble.json                                        what made it, its feature schemas, the sha256 of every file
     strategic_model.onnx, strategic_metadata.json        likewise tactical and risk
     risk_weights.npz                                     the risk network for compiled scans
-    strategic_model.pth                                  after training only: what a later training goes on from
+    strategic_model.pth                                  after training only: what a later training starts from
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def read_ensemble(folder: Path) -> tuple[EnsembleMetadata, str]:
         CheckFailed: If it was changed after it was written.
     """
     path = folder / ENSEMBLE_FILE
-    content = read_bytes(path, "an ensemble has one; a folder without it is none")
+    content = read_bytes(path, "every ensemble's folder has one")
     tree = _tree(content, path)
     metadata = _parsed(EnsembleMetadata, tree, path)
     if metadata.digest != _digest(tree) or content != render(tree).encode():

@@ -32,7 +32,7 @@ class SeatConfig(Config):
 
     Attributes:
         enabled: Whether anybody does.
-        model_path: Weights that a later training goes on from; not needed to serve.
+        model_path: Weights that a later training starts from; not needed to serve.
         onnx_path: The network to serve; its metadata, and for risk `risk_weights.npz`, lie beside it.
         agent: Specification of a rule agent or FILE.py:CLASS in place of a network.
     """
@@ -69,7 +69,7 @@ def load_production(path: Path) -> dict[str, SeatConfig]:
     """Read a production configuration.
 
     Args:
-        path: YAML file with the seats under `models`; paths in it are looked for beside it and then under the working
+        path: YAML file with the seats under `models`; paths in it are resolved beside it and then under the working
             directory.
 
     Returns:

@@ -100,7 +100,7 @@ class ModelStore:
         """Folder of a version.
 
         Raises:
-            UsageError: If there is none of that name; the nearest one is named.
+            UsageError: If there is no such version; names the nearest.
         """
         versions = self.versions()
         if version not in versions:
@@ -237,7 +237,7 @@ class ModelStore:
                 where=str(folder),
                 expected=f"sha256 {held}",
                 found=sha256,
-                hint="versions never change: give the new one a name of its own",
+                hint="versions never change: give the new one another name",
             )
         return version
 

@@ -215,7 +215,7 @@ def _check_tensors(
             f"the model has other {kind}s than its seat needs",
             where=where,
             expected=", ".join(expected),
-            found=", ".join(by_name) or "none of them",
+            found=", ".join(by_name) or "none",
         )
     for name, (dtype, shape) in expected.items():
         item = by_name[name]

@@ -1,4 +1,4 @@
-"""Building the agent that a configuration names: rule agents, classes of one's own, and the ensemble."""
+"""Building the agent that a configuration names: rule agents, user-defined classes, and the ensemble."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class BacktestRun:
         metrics: By name; None where not defined.
         recorder: Closed; its `frames()` are the tables.
         timings: Where the time went, seconds.
-        quarantined: Rows that were put aside.
+        quarantined: Rows that were quarantined.
     """
 
     folder: Path | None
@@ -154,7 +154,7 @@ def _only(known: Mapping[str, Instrument] | None) -> str | None:
 
 
 class _Hashing:
-    """Hashes the data files beside the run: hashing releases the GIL and would only make a person wait."""
+    """Hashes the data files beside the run: hashing releases the GIL and would only make the user wait."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -258,7 +258,7 @@ def run_backtest(
         agent: An agent object in place of the configured specification.
 
     Raises:
-        GrandModelError: Whatever a person can mend.
+        GrandModelError: For everything that the user can fix.
     """
     prepared = prepared or prepare(config, Quarantine(_quarantine_path(folder), config.replay.strict))
     hashing, timings = _Hashing(prepared.paths), Timings()
@@ -305,7 +305,7 @@ def _finish(
         )
     if quarantine.total > timings.bars:
         raise DataError(
-            "more rows were put aside than traded on",
+            "more rows were quarantined than used",
             where=", ".join(map(str, prepared.paths)),
             found=quarantine.explain(),
             hint="sort or repair the bars; `grandmodel data validate FILE` checks a file",

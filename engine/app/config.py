@@ -44,7 +44,7 @@ class RunConfig(PortfolioConfig):
             instrument that ships by the symbol, else takes GENERIC.
         agent: Specification of the agent, see `agents.registry`.
         fee: Commission as a fraction of notional, in place of the instrument's fees; null keeps those.
-        seed: For agents that draw random numbers and name no seed of their own.
+        seed: For agents that draw random numbers and have no seed parameter set.
         cuts: Where models and weights may change.
         ensemble: How three agents decide together, if the agent is an ensemble.
         statistics: How figures are scaled to a year.
@@ -59,7 +59,7 @@ class RunConfig(PortfolioConfig):
     statistics: StatisticsConfig = StatisticsConfig()
 
     def instrument_for(self, symbol: str | None = None) -> Instrument:
-        """The instrument of a symbol, with the configured fee in place of its own."""
+        """The instrument of a symbol, with the configured fee, if there is one."""
         if isinstance(self.instrument, str):
             name = self.instrument
         else:

@@ -80,7 +80,7 @@ def run_evaluation(
         loaded: Market and parts, if the caller has them.
 
     Raises:
-        GrandModelError: Whatever a person can mend.
+        GrandModelError: For everything that the user can fix.
     """
     if part not in PARTS:
         raise UsageError("there is no such part of the data", expected="train, validation or test", found=part)

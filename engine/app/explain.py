@@ -1,4 +1,4 @@
-"""Why a fill happened: from the fill to its order, the command behind it, and what each agent said and saw."""
+"""Why a fill happened: from the fill to its order, the command behind it, and what each agent decided and saw."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def explain(run: Path, number: int) -> dict[str, Any]:
 
     Returns:
         `fill`, `order`, `entry` (the order that a bracket leg protects), `decision` (None where no agent asked for
-        the order), `agents` (by seat, what each had said last at that moment) and `models`, those active then.
+        the order), `agents` (by seat, the last decision of each at that moment) and `models`, those active then.
 
     Raises:
         UsageError: If the run or the fill does not exist.
@@ -82,7 +82,7 @@ def _by_id(orders: pl.DataFrame, order_id: int) -> dict[str, Any] | None:
 
 
 def _agents(agents: pl.DataFrame, symbol: str, moment: Any) -> dict[str, dict[str, Any]]:
-    """What each seat had said last when the decision was made; the risk agent speaks for the whole book."""
+    """The last decision of each seat when the command was given; the risk agent's holds for the whole book."""
     known = agents.filter(pl.col("ts_event") <= moment)
     found = {}
     for seat in SEATS:

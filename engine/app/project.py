@@ -1,4 +1,4 @@
-"""A folder to begin a project in: a strategy, a configuration, a test and a notebook, all of which run."""
+"""A new project's folder: a strategy, a configuration, a test and a notebook that run as they are."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def wire(
     """A trainer that is ready to run.
 
     Raises:
-        GrandModelError: Whatever a person can mend.
+        GrandModelError: For everything that the user can fix.
     """
     check_device(device)
     scene = Scene.prepare(config)
@@ -93,7 +93,7 @@ def wire(
 
 
 def _set_aside(path: Path, episode: int, sinks: Sequence[Sink]) -> None:
-    """Make the checkpoint that a training goes on from the newest of its folder, and say so where it was not."""
+    """Make the checkpoint that a training resumes from the newest of its folder, with a note if it was not."""
     later = set_aside_later(path)
     log.info("set aside", checkpoints=[str(one) for one in later])
     if later:

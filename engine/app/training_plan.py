@@ -28,7 +28,7 @@ class TrainingPlan:
         config: What to do.
         folder: The run folder.
         checkpoints: Where checkpoints go.
-        resume: The checkpoint that it goes on from; None for a new training.
+        resume: The checkpoint that it resumes from; None for a new training.
     """
 
     config: TrainingConfig
@@ -50,7 +50,7 @@ def plan_training(
     """Read the configuration and choose the folders.
 
     Args:
-        files: Configuration files, later ones over earlier ones; none to go on with that of a checkpoint.
+        files: Configuration files, later ones over earlier ones; none to use that of a checkpoint.
         settings: `a.b=c` overrides.
         seed: In place of the configuration's.
         resume: A checkpoint, or the folder of a training.
@@ -107,7 +107,7 @@ def _config(
 
 
 def _folder_of(checkpoint: Checkpoint | None) -> Path | None:
-    """The run folder that a training goes on in: the one around its checkpoints, wherever it was moved or copied."""
+    """The run folder that a training continues in: the one around its checkpoints, wherever it was moved or copied."""
     if checkpoint is None:
         return None
     folder = checkpoint.path.parent
@@ -128,5 +128,5 @@ def _refuse_other_training(plan: TrainingPlan) -> None:
         raise UsageError(
             "another training lies there already",
             where=str(plan.checkpoints),
-            hint=f"go on with it (--resume {plan.checkpoints}), or choose another folder (--out)",
+            hint=f"resume it (--resume {plan.checkpoints}), or choose another folder (--out)",
         )

@@ -89,7 +89,7 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
     manifest = read_manifest(path)
     if manifest.get("operations") or (manifest.get("activations") and manifest.get("kind") == "paper"):
         raise UsageError(
-            "a person gave orders to this session, or its models changed, which a backtest knows nothing of",
+            "an operator gave commands to this session, or its models changed, which a backtest cannot know",
             where=str(path),
             hint="`grandmodel journal replay DIR` runs the session again, orders and models included",
         )

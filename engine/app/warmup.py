@@ -1,4 +1,4 @@
-"""Compiling the kernels before a run needs them, so that a person is told why it takes half a minute, once."""
+"""Compiling the kernels before a run needs them, so that the user is told why it takes half a minute, once."""
 
 from __future__ import annotations
 

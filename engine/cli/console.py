@@ -1,4 +1,4 @@
-"""What the commands share when they speak to a person: consoles and error messages."""
+"""Consoles and error messages, shared by the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`grandmodel ctl` and `grandmodel reset-halt`: a person's orders to a live session."""
+"""`grandmodel ctl` and `grandmodel reset-halt`: an operator's commands to a live session."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
 
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in answer}
     width = max(map(len, labels.values()))
-    # a process id is to be copied too
+    # a process id gets copied too
     words = {name: str(value) if name == "pid" else _words(value) for name, value in answer.items()}
     lines = [f"{labels[name]:<{width}}  {words[name]}" for name in answer]
-    # never folded: a hash is to be copied
+    # never folded, so that the hash can be copied
     out().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
 

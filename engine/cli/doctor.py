@@ -45,7 +45,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
 
 
 def examine() -> Iterator[Finding]:
-    """Everything that is looked at, in order."""
+    """Every check, in order."""
     good = sys.version_info >= (3, 11)
     yield Finding("python", good, f"{sys.version.split()[0]} at {sys.prefix}" + ("" if good else "; 3.11 is needed"))
     yield Finding("processors", True, str(os.cpu_count()))

@@ -52,7 +52,7 @@ def evaluate(
     no_contributions: NoContributions = False,
     history: Histories = None,
 ) -> None:
-    """Let an ensemble trade episodes without exploration, and report what it came to.
+    """Evaluate an ensemble on episodes without exploration, and report the results.
 
     Buy-and-hold and staying flat are measured on the same episodes. Figures come with 95 % confidence intervals.
 

@@ -14,7 +14,7 @@ SIDES = {-1.0: "short", 0.0: "neutral", 1.0: "long"}
 
 
 def explain(run: Run, fill: Fill, as_json: AsJson = False) -> None:
-    """Show why a fill happened: its order, the decision behind it, what each agent saw and said, and the models.
+    """Show why a fill happened: its order, the decision behind it, what each agent saw and decided, and the models.
 
     Example: grandmodel explain runs/demo 3
     """
@@ -86,7 +86,7 @@ def _order(order: dict[str, Any]) -> str:
 def _decision(decision: dict[str, Any] | None, order: dict[str, Any] | None) -> str:
     if decision is None:
         role = order["role"] if order else "unknown"
-        return f"nobody: the simulator itself ({_spaced(role)})"
+        return f"the simulator itself ({_spaced(role)})"
     if decision["kind"] == "close":
         return f"the position closed at {_time(decision['ts_event'])}, market"
     stop = f", stop {decision['stop_distance']:.4f} of the fill price" if decision["stop_distance"] else ""

@@ -16,7 +16,7 @@ Source = Annotated[
     Path,
     typer.Argument(
         metavar="CHECKPOINT|FOLDER",
-        help="A checkpoint, or a folder of checkpoints, of which the newest good one is taken.",
+        help="A checkpoint, or a folder of checkpoints (the newest valid one is used).",
         show_default=False,
     ),
 ]

@@ -11,7 +11,7 @@ Folder = Annotated[Path, typer.Argument(metavar="NAME", help="Folder of the proj
 
 
 def init(name: Folder) -> None:
-    """Make a project: a strategy, a configuration, a test and a notebook, all of which run.
+    """Create a project with a strategy, a configuration, a test and a notebook that run as they are.
 
     Example: grandmodel init first && cd first && grandmodel backtest -c config.yaml
     """

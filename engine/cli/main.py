@@ -80,7 +80,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; a person's mistake ends in a message, never in a traceback."""
+    """Run the command line; a user's mistake ends in a message, never in a traceback."""
     from engine.errors import GrandModelError
 
     for stream in (sys.stdout, sys.stderr):

@@ -51,7 +51,7 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Session folder; one that holds a session goes on with it.  [default: runs/<time>-<agent>]",
+        help="Session folder; if it holds a session, that session is continued.  [default: runs/<time>-<agent>]",
         file_okay=False,
     ),
 ]
@@ -60,7 +60,8 @@ Idle = Annotated[float | None, typer.Option("--idle-timeout", help="End after so
 Standby = Annotated[bool, typer.Option("--standby", help="Begin paused, until `grandmodel ctl DIR start`.")]
 WithDashboard = Annotated[bool, typer.Option("--dashboard", help="Show the terminal dashboard; it has keys.")]
 Demo = Annotated[
-    bool, typer.Option("--demo", help="Show it with a broker of its own and a recording that ships, at 600 times.")
+    bool,
+    typer.Option("--demo", help="Demonstrate with a private broker and the bundled recording at 600 times its speed."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first message that cannot be used.")]
 
@@ -89,7 +90,7 @@ def paper(
     trust_code: TrustCode = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Trade on paper on live bars. Started again on the same folder, the session goes on where it was.
+    """Paper-trade live bars. Started again with the same folder, the session continues where it stopped.
 
     The strategy file of a session that goes on is executed only if its hash is the recorded one, or with --trust-code.
 
@@ -152,11 +153,11 @@ def _feed(demo: bool, feed: str | None) -> Iterator[str | None]:
 
     if not demo:
         if feed is not None:
-            parse_address(feed)  # a mistake in it is told in its own words, not as one of a configuration
+            parse_address(feed)  # its mistakes are reported as such, not as mistakes of a configuration
         yield feed
         return
     if feed is not None:
-        raise UsageError("--demo brings a feed of its own", found=f"--feed {feed}", hint="leave one of them out")
+        raise UsageError("--demo has its own feed", found=f"--feed {feed}", hint="leave one of them out")
     with demo_feed() as address:
         yield address
 
@@ -171,7 +172,7 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
 
     tree: dict[str, Any] = {}
     if out is not None and has_begun(out):
-        # how it ends, and at what it stops, is said anew at every start
+        # when it ends, and what stops it, is given again at every start
         tree = {key: value for key, value in stored_config(out).items() if key not in {"end", "standby"}}
         tree["feed"].pop("strict", None)
     for file in files:

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a spinner while kernels compile, a progress bar after."""
+"""Progress of a run in the terminal: a spinner while kernels compile, a progress bar after."""
 
 from __future__ import annotations
 

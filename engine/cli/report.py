@@ -1,4 +1,4 @@
-"""`grandmodel report`: the summary of a finished run, and its report page anew."""
+"""`grandmodel report`: the summary of a finished run, and its report page again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the metrics as one J
 
 
 def report(run: Run, open_: Open = False, as_json: AsJson = False) -> None:
-    """Show what a run came to, and write its report.html again.
+    """Show the result of a run, and write its report.html again.
 
     Example: grandmodel report runs/20240131-120000-sma_cross --open
     """

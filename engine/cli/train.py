@@ -20,7 +20,8 @@ ConfigFiles = Annotated[
     list[Path] | None, typer.Option("--config", "-c", help="YAML file; later ones override earlier ones.")
 ]
 Resume = Annotated[
-    Path | None, typer.Option("--resume", help="Checkpoint, or the folder of a training: go on from its newest one.")
+    Path | None,
+    typer.Option("--resume", help="Resume from a checkpoint, or from the newest one of a training's folder."),
 ]
 Device = Annotated[str, typer.Option("--device", help="Where torch computes: cpu, cuda, cuda:1.")]
 Compile = Annotated[
@@ -52,7 +53,7 @@ def train(
     as_json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Train the ensemble on bars of one's own and synthetic ones.
+    """Train the ensemble on your own bars and on synthetic ones.
 
     Example: grandmodel train -c configs/training/marl_training.yaml --set data.sources.0.path=bars.csv.gz
     """
@@ -95,7 +96,7 @@ def _run(plan: TrainingPlan, options: dict[str, Any], project: str | None, quiet
 
 @contextmanager
 def _stopping_cleanly(trainer: Trainer) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the training after the turn at hand, with a checkpoint; the second at once."""
+    """The first Ctrl-C or SIGTERM ends the training after the current update, with a checkpoint; the second at once."""
 
     def ask(number: int, _frame: Any) -> None:
         trainer.stop_requested = True
@@ -160,7 +161,7 @@ def _show(run: TrainingRun) -> None:
     note(f"history    {run.folder / 'history.jsonl'}")
     note(f"weights    {outcome.weights_sha256}")
     if outcome.stopped == "interrupted":
-        note(f"go on with: grandmodel train --resume {outcome.checkpoint}")
+        note(f"continue with: grandmodel train --resume {outcome.checkpoint}")
 
 
 def _evaluation_line(episode: int, evaluation: dict[str, Any]) -> str:

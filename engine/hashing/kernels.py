@@ -118,7 +118,7 @@ def absorb(words: Any, pending: Any, taken: Any, data: Any, schedule: Any) -> No
 
     Args:
         words: Chaining value, uint32, shape (8,); state.
-        pending: Bytes of the block at hand, uint8, shape (64,), 0 from its end on; state.
+        pending: Bytes of the current block, uint8, shape (64,), 0 from its end on; state.
         taken: Bytes taken so far, int64, shape (1,); state.
         data: Bytes, uint8.
         schedule: Scratch, uint32, shape (64,).

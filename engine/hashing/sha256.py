@@ -1,4 +1,4 @@
-"""SHA-256 that can be saved and taken up again in the middle of a stream; hashlib's objects cannot."""
+"""SHA-256 whose state can be saved and restored in the middle of a stream; hashlib's objects cannot."""
 
 from __future__ import annotations
 

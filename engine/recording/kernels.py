@@ -180,7 +180,7 @@ def chart_rows(
         ts_event: Close times of the rows.
         new_lines: Line values of the rows.
         bars: Open, high, low, close of the rows, shape (rows, S, 4); NaN where absent.
-        state: Rows per point, rows in the point at hand, points completed; state.
+        state: Rows per point, rows in the current point, points completed; state.
         times: Of the points (an even number); state.
         lines: Of the points; state.
         prices: Of the points; state.

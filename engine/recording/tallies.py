@@ -44,7 +44,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tallies:
-    """What a run came to, without its trades.
+    """The figures of a run, without its trades.
 
     Attributes:
         initial_capital: Account currency.
@@ -139,7 +139,7 @@ class RowTallies:
         return (ts_event - 1) // DAY_NS if self._sessions is None else self._sessions.index(ts_event)
 
     def session_ends(self) -> Records:
-        """SESSION_END records so far; the last is that of the session at hand."""
+        """SESSION_END records so far; the last is that of the current session."""
         if not self.tally["rows"][0]:
             return np.empty(0, SESSION_END)
         last = np.empty(1, SESSION_END)
@@ -170,7 +170,7 @@ class RowTallies:
         self._chart_times[:points] = found["times"]
         self._chart_lines[:points] = found["lines"]
         self._chart_prices[:points] = found["prices"]
-        # sessions go by number: counted from elsewhere, the one at hand would end too early or not at all
+        # sessions go by number: counted from elsewhere, the current one would end too early or not at all
         if self._session_close() != (theirs := int(found["session_close"][0])):
             raise DataError(
                 "the snapshot was made with other sessions",

@@ -263,7 +263,7 @@ def apply_cancel(book: Book, command: Any, ts: int) -> None:
 
 @inlined
 def apply_cancel_all(book: Book, command: Any, ts: int) -> None:
-    """CANCEL_ALL: end every order of the symbol but what a person ordered."""
+    """CANCEL_ALL: end every order of the symbol except the operator's."""
     for k in range(book.account[0].orders):
         order = book.orders[k]
         if order.state != DONE and order.symbol == command.symbol and order.role != FLATTEN:
@@ -272,7 +272,7 @@ def apply_cancel_all(book: Book, command: Any, ts: int) -> None:
 
 @kernel
 def apply_command(book: Book, command: Any, ts: int) -> None:
-    """Apply one command after the mark of the row at hand, and record it as a decision."""
+    """Apply one command after the mark of the current row, and record it as a decision."""
     account = book.account[0]
     if not (0 <= command.symbol < book.positions.shape[0] and ORDER <= command.kind <= CLOSE):
         book.counts[WRONG] += 1

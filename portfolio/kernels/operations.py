@@ -1,4 +1,4 @@
-"""What a person orders between two rows: pause, resume, flatten, halt, reset. Rules: docs/simulator.md."""
+"""An operator's commands between two rows: pause, resume, flatten, halt, reset. Rules: docs/simulator.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pause(book: Book, ts: int) -> None:
         if order.state == DONE or order.role != ENTRY or order.reduce_only:
             continue
         if order.side * book.positions[order.symbol].quantity < 0.0:
-            # an exit under way goes on, a flip as far as flat: its agent may have given up the stop already
+            # an exit that has begun continues, a flip as far as flat: its agent may have given up the stop already
             order.reduce_only = 1
         else:
             finish(book, ts, k, CANCELLED, PAUSED)
@@ -36,14 +36,14 @@ def pause(book: Book, ts: int) -> None:
 
 @kernel
 def forget_targets(book: Book) -> None:
-    """Have every wanted position commanded anew: what was commanded meanwhile may have been refused."""
+    """Have every wanted position commanded again: what was commanded meanwhile may have been refused."""
     for s in range(book.positions.shape[0]):
         book.positions[s].target = np.nan
 
 
 @kernel
 def reset_halt(book: Book) -> None:
-    """Let trading go on; gains and losses count from here, lest the limit that tripped trip again at once."""
+    """Resume trading; gains and losses count from here, so that the limit does not trip again at once."""
     account = book.account[0]
     account.halted = 0
     account.bankrupt = 0
@@ -55,7 +55,7 @@ def reset_halt(book: Book) -> None:
 
 @kernel
 def apply_operation(book: Book, kind: int, ts: int) -> None:
-    """Obey a person after the row that was advanced last, which closed at a time; RESET_HALT must be allowed."""
+    """Apply an operator's command after the last advanced row, which closed at `time`; RESET_HALT must be allowed."""
     account = book.account[0]
     if kind == PAUSE:
         pause(book, ts)

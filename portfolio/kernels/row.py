@@ -39,7 +39,7 @@ LAST = np.iinfo(np.int64).max
 
 @kernel
 def roll_session(book: Book, ts: int) -> None:
-    """Begin the session that contains a time: DAY orders expire, the daily loss counts anew."""
+    """Begin the session that contains a time: DAY orders expire, the daily loss starts from zero."""
     account = book.account[0]
     at = np.searchsorted(book.session_ends, ts)
     account.session_end = book.session_ends[at] if at < book.session_ends.shape[0] else LAST
@@ -136,7 +136,7 @@ def close_book(book: Book, ts: int, reason: int, role: int) -> None:
 
 @kernel
 def halt(book: Book, ts: int, reason: int) -> None:
-    """Trip the kill switch; only a person resets it."""
+    """Trip the kill switch; only an operator resets it."""
     book.account[0].halted = reason
     close_book(book, ts, reason, KILL_SWITCH)
 

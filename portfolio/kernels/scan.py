@@ -81,7 +81,7 @@ def apply_commands(book: Book, commands: Any, n: int, ts: int) -> None:
 def scan_targets(
     book: Book, bars: Bars, targets: Any, start: int, stop: int, ledger: Any, positions: Any, commands: Any
 ) -> int:
-    """Rows start to stop for an agent that depends on the market alone.
+    """Rows start to stop for an agent that depends only on the market.
 
     Args:
         targets: Wanted positions in units, shape (rows, S); NaN keeps the last one.
@@ -117,7 +117,7 @@ def scan_decide(
     """Rows start to stop for a compiled strategy that sees the portfolio.
 
     Args:
-        signals: What the agent computed from the market alone, shape (rows, S, K).
+        signals: What the agent computed from the market only, shape (rows, S, K).
         decide: Compiled function; see agents.compiled.
         params: Its constants, float64.
         memory: Its carried state, float64.

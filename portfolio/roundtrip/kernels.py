@@ -111,7 +111,7 @@ def fold_fills(
         fills: In order of happening.
         multipliers: Account value of one contract per unit of price, shape (S,).
         held: Signed position of each symbol, shape (S,); state.
-        trades: The TRADE record at hand of each symbol, shape (S,); state.
+        trades: The current TRADE record of each symbol, shape (S,); state.
         done: Round trips that ended, in order of their ends, room for one per fill; output.
         stats: TRADE_STATS, shape (1,); state.
 

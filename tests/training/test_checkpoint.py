@@ -154,7 +154,7 @@ def test_damage_names_the_file_the_part_and_the_good_one_before_it(tmp_path: Pat
     with pytest.raises(CheckFailed) as caught:
         load(later)
     text = str(caught.value)
-    assert str(later) in text and "arrays/0.npy" in text and f"go on from {path}" in text
+    assert str(later) in text and "arrays/0.npy" in text and f"resume from {path}" in text
     assert caught.value.exit_code == 1
 
 

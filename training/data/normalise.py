@@ -39,7 +39,7 @@ def fit_statistics(market: Market, training: Sequence[Range], preprocessing: Pre
 
     Args:
         market: Feature rows and where windows end.
-        training: Row ranges of the training part; nothing else is looked at.
+        training: Row ranges of the training part; nothing else is read.
         preprocessing: Which features read 0, and whether the others are normalised.
 
     Raises:

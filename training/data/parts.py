@@ -34,7 +34,7 @@ class Parts:
         training: To learn from.
         validation: To evaluate on while training; empty if its share is 0.
         test: For the end; empty if its share is 0.
-        remarks: What a person should know about the data, sentences.
+        remarks: Notes about the data, one sentence each.
     """
 
     training: tuple[Range, ...]
@@ -155,14 +155,14 @@ exists, 47 more until a window is complete."""
 
 
 def remarks(split: Split, step_minutes: int = 1) -> tuple[str, ...]:
-    """What a person should know about a split that is allowed but unusual."""
+    """Notes about a split that is allowed but unusual."""
     least = WINDOW_BARS // step_minutes
-    said = []
+    notes = []
     if (split.validation or split.test) and split.embargo < least:
-        said.append(
+        notes.append(
             f"data.split.embargo is {split.embargo} bars: the first episodes of validation and test see up to "
             f"{least - split.embargo} bars of the part before, so they are not quite independent of it"
         )
     if not split.validation:
-        said.append("data.split.validation is 0: there is nothing held out to evaluate on while training")
-    return tuple(said)
+        notes.append("data.split.validation is 0: nothing is held out to evaluate on during training")
+    return tuple(notes)

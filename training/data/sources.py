@@ -83,7 +83,7 @@ def build_market(config: TrainingConfig, loaded: list[Loaded]) -> tuple[Market, 
     split, minutes = config.data.split, step // MINUTE_NS
     parts = divide(series, split)
     require_episodes(market, parts, split, config.training_params.episode_length, minutes)
-    bad = [f"{one.name}: {one.bad_rows:,} bad rows were put aside" for one in loaded if one.bad_rows]
+    bad = [f"{one.name}: {one.bad_rows:,} bad rows were quarantined" for one in loaded if one.bad_rows]
     return market, replace(parts, remarks=(*remarks(split, minutes), *bad))
 
 

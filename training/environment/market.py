@@ -1,6 +1,6 @@
 """The market that environments trade in: bars of all sources end to end, and what the agents see of them.
 
-What depends on the market alone is computed once, by the very stream that serves a live run. A window is then a
+What depends on the market only is computed once, by the very stream that serves a live run. A window is then a
 number, the end of its rows, so that a replay buffer keeps one integer for an observation of some hundred numbers.
 """
 
@@ -59,7 +59,7 @@ class _Seat(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Market:
-    """Bars of one instrument, with the features of the agents that see the market alone. Arrays are read-only.
+    """Bars of one instrument, with the features of the agents that see only the market. Arrays are read-only.
 
     Attributes:
         instrument: What is traded.
@@ -116,7 +116,7 @@ class Market:
         if TIMEFRAME_NS["tactical"] % timeframe_ns:
             raise UsageError(
                 "the agents cannot see bars of this length",
-                expected="bars of which a whole number makes 5 minutes",
+                expected="bars whose length divides 5 minutes",
                 found=format_timeframe(timeframe_ns),
             )
         _check(blocks)

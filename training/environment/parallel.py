@@ -51,7 +51,7 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
     """One environment, as PettingZoo's algorithms and wrappers take it.
 
     Training itself steps many of these at once (`training.environment.vector.VectorEnv`); this is the same compiled
-    code with one account. See the module for how decisions at different times are told apart.
+    code with one account. See the module for how decisions at different times are distinguished.
 
     Args:
         market: Bars, and what the agents see of them.
@@ -143,7 +143,7 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
         """Begin an episode.
 
         Args:
-            seed: Chooses this episode and those after it; None goes on with the generator as it is.
+            seed: Chooses this episode and those after it; None keeps the generator's current state.
             options: "start", a market row, and "length", bars, in place of what chance and the class choose.
 
         Returns:
@@ -177,10 +177,10 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
             (nanoseconds UTC) and "equity".
 
         Raises:
-            UsageError: If no episode is under way, or the action of an agent that is due is missing or impossible.
+            UsageError: If no episode is running, or the action of an agent that is due is missing or impossible.
         """
         if not self.agents:
-            raise UsageError("no episode is under way", hint="call reset() first")
+            raise UsageError("no episode is running", hint="call reset() first")
         for name in AGENTS:
             self._take(name, actions)
         self._env.step(self._actions)

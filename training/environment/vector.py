@@ -1,4 +1,4 @@
-"""Many environments stepped by one compiled call, each an account of its own in one market."""
+"""Many environments stepped by one compiled call, each with its own account in one market."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class VectorEnv:
 
     Attributes:
         strategic, tactical, risk: Observations, live: float32, shapes (N, 48, 13), (N, 60, 7) and (N, 10).
-        due: Which agents decide in the next step, live, shape (N, 3); none of an episode that is over.
+        due: Which agents decide in the next step, live, shape (N, 3); false for episodes that are over.
         terms: Reward terms since each agent's last decision, live, shape (N, 3, 5), columns TERMS.
         rewards: Their sums, live, shape (N, 3).
         terminated, truncated: How episodes ended, live, shape (N,).
@@ -199,7 +199,7 @@ class VectorEnv:
 
         Raises:
             UsageError: If an agent that is due may not act like that; nothing has moved then.
-            DataError: If a reward is no finite number; the environments cannot go on then.
+            DataError: If a reward is not finite; the environments cannot continue after that.
         """
         self._move(self._checked(actions), self._all, single=True)
 
@@ -213,7 +213,7 @@ class VectorEnv:
         self._move(self._checked(actions), self._all, single=False)
 
     def snapshot(self) -> State:
-        """Everything that `restore` needs to go on with the same bits, as a tree of arrays."""
+        """Everything that `restore` needs to continue with the same bits, as a tree of arrays."""
         held = int(self.accounts["orders"].max())
         state: State = {"market": self.market.digest, "envs": self.envs}
         state |= {name: arrays.as_bytes(getattr(self._accounts, name)) for name in SAVED}
@@ -316,7 +316,7 @@ class VectorEnv:
 
 def _check(market: Market, ensemble: EnsembleConfig, envs: int) -> None:
     if envs < 1:
-        raise UsageError("there must be an environment", expected="a number from 1 up", found=str(envs))
+        raise UsageError("at least one environment is needed", expected="a number of at least 1", found=str(envs))
     if ensemble.risk_cadence != market.risk_cadence:
         raise UsageError(
             "the market was built for another clock of the risk agent",

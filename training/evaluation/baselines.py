@@ -1,4 +1,4 @@
-"""What doing next to nothing comes to, over the same episodes: holding one position, and holding none."""
+"""Baselines over the same episodes: one position held throughout, and none."""
 
 from __future__ import annotations
 

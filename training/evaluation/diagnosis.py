@@ -22,7 +22,7 @@ COMPONENTS = ("entry timing", "stop distance", "position scale")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a person should know.
+    """One finding about a training or an evaluation.
 
     Attributes:
         name: Of the finding, in capitals.
@@ -38,7 +38,7 @@ def diagnose(results: Sequence[EpisodeResult]) -> list[Finding]:
 
     Args:
         results: Episodes without exploration; those of a baseline, which has no agents, give findings about the
-            account alone.
+            account only.
 
     Returns:
         Findings in a fixed order; empty if nothing is wrong.

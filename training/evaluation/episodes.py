@@ -1,4 +1,4 @@
-"""Running episodes without exploration, and what each came to."""
+"""Running episodes without exploration, and their results."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class _Tally:
         self._sums, self._squares = np.zeros((envs, 3)), np.zeros((envs, 3))
 
     def forget(self, which: Ints, starts: Sequence[int]) -> None:
-        """Begin anew."""
+        """Start over."""
         for array in (self.terms, self.strategic, self.risk, self.tactical, self._sums, self._squares):
             array[which] = 0
         self.start[which] = starts

@@ -99,7 +99,7 @@ class LearnedPolicy:
 
 
 class Neutral:
-    """A policy in which one agent is replaced by a stand-in that decides nothing of its own.
+    """A policy in which one agent is replaced by a neutral stand-in.
 
     Strategic: always neutral, so that nothing is traded. Tactical: enters at once (timing 1), with a stop of 5 % and a
     position scale of 1. Risk: always full exposure (level 4).

@@ -1,4 +1,4 @@
-"""What one episode without exploration came to."""
+"""The result of one episode without exploration."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Episodes that share bars say less than as many that do not. Every interval counts them by `effective_count`: how many
 episodes of their length the covered bars would hold. Episodes that overlap by half count half, which is what the
-correlation of their sums comes to.
+correlation of their sums amounts to.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from training.learners.parameters import Layout
 class ActorCritic:
     """Policy and value over a shared trunk.
 
-    The trunk has all hidden layers but the last; both heads go on with the last number of units, half of it, and their
+    The trunk has all hidden layers but the last; each head has the last number of units, half of it, and its
     outputs. The activation follows every layer but the outputs.
 
     Args:

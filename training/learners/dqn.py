@@ -90,7 +90,7 @@ class DQN:
         network = config.network_architecture
         self._network = Dueling(self._inputs, network.hidden_layers, self._actions, network.activation)
         self._normalise = Normalise(statistics, self.device)
-        # streams of their own, also beside a replay buffer of the same seed
+        # separate streams, also from a replay buffer with the same seed
         seeds = np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(3, np.uint64)
         self._dropout = torch.Generator().manual_seed(int(seeds[0]) >> 1)
         self._exploration = np.random.Generator(np.random.PCG64(int(seeds[1])))
@@ -177,7 +177,7 @@ class DQN:
                 "the loss of the DQN learner is no longer a finite number",
                 where=f"update {self.updates}",
                 found=", ".join(f"{name} {value:g}" for name, value in zip(FIGURES, found, strict=False)),
-                hint="go on from the last checkpoint with a smaller learning_rate, or scale the rewards down",
+                hint="resume from the last checkpoint with a smaller learning_rate, or scale the rewards down",
             )
         errors = found[len(FIGURES) :].astype(np.float64)
         return dict(zip(FIGURES, found.tolist(), strict=False)), errors
@@ -283,9 +283,13 @@ def _update_step(network: Dueling, normalise: Normalise, config: DQNConfig) -> S
 
 def _sizes(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> tuple[int, int]:
     if not isinstance(observation_space, spaces.Box):
-        raise UsageError("DQN reads boxes of numbers", expected="a Box to observe", found=repr(observation_space))
+        raise UsageError(
+            "DQN needs a Box observation space", expected="a Box to observe", found=repr(observation_space)
+        )
     if not isinstance(action_space, spaces.Discrete) or action_space.start != 0:
-        raise UsageError("DQN takes numbered actions", expected="a Discrete space from 0", found=repr(action_space))
+        raise UsageError(
+            "DQN needs a Discrete action space", expected="a Discrete space from 0", found=repr(action_space)
+        )
     return math.prod(observation_space.shape), int(action_space.n)
 
 

@@ -42,7 +42,7 @@ class Layout:
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     def leaves(self, vector: Tensor) -> Weights:
-        """The weights by name, as leaves of which `gradient` takes the gradient; they share the vector's memory.
+        """The weights by name, as the leaves that `gradient` differentiates; they share the vector's memory.
 
         Faster than the gradient of the vector through `split`, whose parts are put together from many zeros.
         """
@@ -110,13 +110,13 @@ class Adam:
         self.mean = torch.zeros_like(like)
         self.square = torch.zeros_like(like)
         self.steps = torch.zeros((), device=like.device)
-        # beta1 and beta2 to the power of the steps: compiled, a power would be taken anew for every few elements;
+        # beta1 and beta2 to the power of the steps: compiled, a power would be computed again for every few elements;
         # in double precision as in the fused kernel, since 1 - 0.999 keeps only four digits in single precision
         self.decays = torch.ones(2, dtype=torch.float64, device=like.device)
         self._betas = torch.tensor([beta1, beta2], dtype=torch.float64, device=like.device)
-        # what is written to memory is computed once; compiled, it would be computed anew for every few elements too
+        # what is written to memory is computed once; compiled, it too would be computed again for every few elements
         self._rates = torch.zeros(2, device=like.device)
-        # a tensor, so that a new rate does not compile anew
+        # a tensor, so that a new rate does not trigger a new compilation
         self.lr = torch.tensor(lr, device=like.device)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 

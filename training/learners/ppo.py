@@ -184,7 +184,7 @@ class PPO:
                 "the loss of the PPO learner is no longer a finite number",
                 where=f"update {self.updates}",
                 found=", ".join(f"{name} {value:g}" for name, value in figures.items()),
-                hint="go on from the last checkpoint with a smaller learning_rate, or scale the rewards down",
+                hint="resume from the last checkpoint with a smaller learning_rate, or scale the rewards down",
             )
         return figures
 
@@ -287,7 +287,11 @@ class _Step:
 
 def _sizes(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> tuple[tuple[int, ...], int]:
     if not isinstance(observation_space, spaces.Box):
-        raise UsageError("PPO reads boxes of numbers", expected="a Box to observe", found=repr(observation_space))
+        raise UsageError(
+            "PPO needs a Box observation space", expected="a Box to observe", found=repr(observation_space)
+        )
     if not isinstance(action_space, spaces.Discrete) or action_space.start != 0:
-        raise UsageError("PPO takes numbered actions", expected="a Discrete space from 0", found=repr(action_space))
+        raise UsageError(
+            "PPO needs a Discrete action space", expected="a Discrete space from 0", found=repr(action_space)
+        )
     return observation_space.shape, int(action_space.n)

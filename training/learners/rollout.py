@@ -44,7 +44,7 @@ class Decisions(NamedTuple):
         action: Int64.
         log_probability, value: Of the policy that decided; float32.
         advantage: Generalized advantage estimate, not normalised; float32.
-        returns: Advantage plus value: what the value network should have said; float32.
+        returns: Advantage plus value: the target of the value network; float32.
     """
 
     observation: NDArray[np.float32]

@@ -172,7 +172,7 @@ class SAC:
                 "the loss of the SAC learner is no longer a finite number",
                 where=f"update {self.updates}",
                 found=", ".join(f"{name} {value:g}" for name, value in figures.items()),
-                hint="go on from the last checkpoint with a smaller learning_rate, or scale the rewards down",
+                hint="resume from the last checkpoint with a smaller learning_rate, or scale the rewards down",
             )
         return figures
 
@@ -319,7 +319,7 @@ class _Step:
 
 def _inputs(space: spaces.Space[Any]) -> int:
     if not isinstance(space, spaces.Box):
-        raise UsageError("SAC reads boxes of numbers", expected="a Box to observe", found=repr(space))
+        raise UsageError("SAC needs a Box space", expected="a Box to observe", found=repr(space))
     return math.prod(space.shape)
 
 

@@ -63,7 +63,7 @@ class Regimes:
         return Chain(signs, transition, signs * self.ahead(period), period)
 
     def believed(self, period: int, observe: int = 1) -> Chain:
-        """With prices alone: the states are log odds of an upward drift.
+        """From prices only: the states are log odds of an upward drift.
 
         Args:
             period: Bars between decisions.

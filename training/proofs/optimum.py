@@ -95,7 +95,7 @@ def solve(chain: Chain, positions: Floats, cost: float) -> Solution:
         cost: Of trading one unit, a fraction of the price.
 
     Raises:
-        UsageError: If the chain is none or the cost is negative.
+        UsageError: If the transition matrix is not one, or the cost is negative.
         CheckFailed: If the iteration does not settle, as in a periodic chain.
     """
     _check(chain, cost)

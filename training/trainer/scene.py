@@ -99,7 +99,7 @@ class Scene:
                 where=f"{path}, data.preprocessing",
                 expected=str(before),
                 found=str(now),
-                hint="leave data.preprocessing as it was, or begin a new training",
+                hint="leave data.preprocessing as it was, or start a new training",
             )
 
     def environments(self, envs: int, *, record_fills: bool = False) -> VectorEnv:

@@ -77,7 +77,7 @@ class StrategicSeat:
         return self.learner.update(self._rollout)
 
     def state(self) -> State:
-        """What `load` takes; without the learner, which has a state of its own."""
+        """What `load` takes; without the learner, which keeps its own state."""
         return {"rollout": self._rollout.state(), "scale": self.scale.state()}
 
     def load(self, state: Mapping[str, Any]) -> None:

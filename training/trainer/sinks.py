@@ -48,7 +48,7 @@ class HistorySink:
 
     Args:
         path: The file. The history of another training is kept beside it, under a number.
-        resumed: Episode of the checkpoint from which the training goes on: what was written after it is cut off, since
+        resumed: Episode of the checkpoint from which the training resumes: what was written after it is cut off, since
             it will be written again. None for a new training.
     """
 
@@ -125,7 +125,7 @@ class WandbSink:
 
     Nothing leaves this machine unless WANDB_API_KEY or WANDB_MODE says so: without them the run is kept in the folder
     and `wandb sync` can upload it later. The identity of the run is kept in the folder too, so that a training that is
-    resumed goes on in it.
+    resumed is continued in it.
 
     Args:
         folder: Where files go.
@@ -153,7 +153,7 @@ class WandbSink:
         self.mode = wandb_mode(os.environ)
         known = folder / self.ID_FILE
         identity = known.read_text().strip() if resumed is not None and known.exists() else None
-        # what prints on its own would spoil the screen, and code and repository are nobody's business
+        # its own output would spoil the screen; code and repository are not sent
         quiet = wandb.Settings(console="off", silent=True, disable_git=True, save_code=False)
         try:
             self._run: Any = wandb.init(
@@ -188,14 +188,14 @@ class WandbSink:
 
 def wandb_mode(environment: Mapping[str, str]) -> str:
     """Where a run goes: what WANDB_MODE says, else online if there is a key, else offline."""
-    said = environment.get("WANDB_MODE", "").strip()
-    if said:
-        return said
+    mode = environment.get("WANDB_MODE", "").strip()
+    if mode:
+        return mode
     return "online" if environment.get("WANDB_API_KEY") else "offline"
 
 
 class Guarded:
-    """A sink that may fail without the training: it is then left out, and said so once.
+    """A sink whose failure does not stop the training: it is then switched off, with one warning.
 
     Args:
         sink: Where records go.
@@ -214,7 +214,9 @@ class Guarded:
             self._sink.write(record)
         except Exception as error:
             self._sink = None
-            self._warn(f"{self._name} failed and is left out, the training goes on: {type(error).__name__}: {error}")
+            self._warn(
+                f"{self._name} failed and was switched off; the training continues: {type(error).__name__}: {error}"
+            )
 
     def close(self) -> None:
         """Close the sink, if that works."""
@@ -243,7 +245,7 @@ def open_sinks(
         logging: Its part of the configuration.
         folder: `history.jsonl`, `tensorboard/` and `wandb/` go there.
         config: The whole configuration, for Weights & Biases.
-        warn: Takes what a person should know.
+        warn: Receives warnings.
         resumed: As in `HistorySink`.
         project: Of Weights & Biases.
         clock: Seconds since 1970.

@@ -23,7 +23,7 @@ class Sums:
         self.terms[which, agent] += terms
 
     def take(self, env: int) -> tuple[dict[str, float], dict[str, float]]:
-        """Rewards by agent and terms of the team of an episode that has ended; they begin anew."""
+        """Rewards by agent and terms of the team of an episode that has ended; resets them."""
         rewards = {role: float(self.terms[env, a].sum()) for a, role in enumerate(ROLES)}
         # every agent is rewarded for the same bars: the risk agent's sums stand for the team's
         terms = {term: float(self.terms[env, -1, t]) for t, term in enumerate(TERMS)}

@@ -2,7 +2,7 @@
 
 One turn: agents that are due decide; a full rollout is learned from; every environment runs to its next decision in
 one compiled call; decisions that are over become transitions; the off-policy agents update; episodes that have ended
-are counted and begin anew. Between turns the whole state can be saved, and a training that goes on from there ends
+are counted and start again. Between turns the whole state can be saved, and a training that goes on from there ends
 with the same weights, bit for bit.
 """
 
@@ -237,7 +237,7 @@ class Trainer:
     def save_checkpoint(self) -> Path:
         """Write the whole state; the name tells the episode."""
         path = self.folder / f"checkpoint-{self.episodes:07d}.ckpt"
-        # told first: whoever resumes from a checkpoint finds it in the history, whenever the process was killed
+        # recorded first: a training resumed from it finds it in the history, whenever the process was killed
         self._tell({"kind": "checkpoint", "episode": self.episodes, "path": str(path)})
         save(path, self.state(), self.note())
         self._last_checkpoint = self._saved = path
@@ -264,7 +264,7 @@ class Trainer:
         return self._seats.strategic.learner, self._seats.tactical.learner, self._seats.risk.learner
 
     def state(self) -> State:
-        """Everything that `load` needs to go on as if nothing had happened."""
+        """Everything that `load` needs to continue as if it had never stopped."""
         seats, weights = self._seats, self._weights()
         return {
             "learners": {
@@ -310,7 +310,7 @@ class Trainer:
                 where=error.where or str(path),
                 expected=error.expected,
                 found=error.found,
-                hint=error.hint or "resume without --config and --set, or begin a new training",
+                hint=error.hint or "resume without --config and --set, or start a new training",
             ) from error
         self._last_checkpoint = path
 
@@ -339,7 +339,7 @@ class Trainer:
             return DataError(
                 reason,
                 where=f"{where}{file}",
-                hint=f"{left}; once there is room, --resume goes on from it" if self._last_checkpoint else left,
+                hint=f"{left}; free some space, then continue with --resume" if self._last_checkpoint else left,
             )
         kind = type(error) if isinstance(error, CheckFailed | DataError) else DataError
         return kind(

@@ -144,7 +144,7 @@ def checkpoints_panel(state: TrainingState, width: int, height: int, now: float)
 
 
 def alerts_panel(state: TrainingState, width: int, height: int) -> list[Line]:
-    """What a person should know, the newest first, with their episodes."""
+    """Warnings and findings, the newest first, with their episodes."""
     alerts = list(state.alerts)
     more = len(alerts) - max(0, height - 1)
     lines = [rule("Alerts", f"+{more} more" if more > 0 else "", width)]

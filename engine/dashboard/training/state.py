@@ -35,7 +35,7 @@ class TrainingInfo:
         envs: Environments side by side.
         data: What it learns from, in a few words.
         seed, device: As configured.
-        resumed: Episode of the checkpoint from which it goes on; 0 for a new one.
+        resumed: Episode of the checkpoint from which it resumes; 0 for a new one.
         patience: Episodes without improvement after which it stops; None for never.
     """
 
@@ -92,7 +92,7 @@ class TrainingState:
         losses: Figures of the last updates by learner.
         evaluations, checkpoints: Records, the newest first.
         best: The evaluation that was the best so far.
-        alerts: What a person should know; the time of an alert is its episode.
+        alerts: Warnings and findings; the time of an alert is its episode.
         version: Rises with every record.
     """
 
@@ -151,7 +151,7 @@ class TrainingState:
     def seconds_left(self) -> float | None:
         """Seconds to the last episode at the pace of this run so far; None before the first.
 
-        The pace is that of the training alone, without the time that loading and compiling took.
+        The pace is that of the training only, without the time that loading and compiling took.
         """
         done = self.episode - self.info.resumed
         if done < 1 or self.ended:
@@ -161,7 +161,7 @@ class TrainingState:
 
     @property
     def speed(self) -> float:
-        """Steps of all environments a second, lately; NaN before it can be told.
+        """Steps of all environments a second, lately; NaN before it can be computed.
 
         Until episodes have ended at different times, that of the run so far.
         """

@@ -1,6 +1,6 @@
 """The whole screen of a training, for any size; and the same in a line for a log.
 
-Where things stand depends on the size of the terminal alone, so that nothing jumps while the training goes on.
+Where things stand depends on the size of the terminal only, so that nothing jumps during the training.
 """
 
 from __future__ import annotations

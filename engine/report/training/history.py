@@ -25,7 +25,7 @@ SMOOTHED = 50
 def read_history(path: Path) -> list[dict[str, Any]]:
     """Records of a training.
 
-    A last line without an end is what a training that goes on, or was killed, has not finished; it is left out.
+    A last line without an end is what a running or killed training has not finished; it is left out.
 
     Args:
         path: `history.jsonl`, or a folder that holds it.

@@ -17,7 +17,7 @@ def text(
     """The whole file.
 
     Args:
-        evaluation: What `evaluation.json` holds; None for learning curves alone.
+        evaluation: What `evaluation.json` holds; None for learning curves only.
         panels: Charts of the evaluation, drawn as `<charts_folder>/<chart's name>.svg`.
         learning: Charts of the training, likewise.
         charts_folder: Name of the folder beside the file.

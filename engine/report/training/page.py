@@ -36,7 +36,7 @@ def text(evaluation: Evaluation | None, panels: Sequence[Panel], learning: Seque
     """The page as text; everything that comes from a training is escaped.
 
     Args:
-        evaluation: What `evaluation.json` holds; None for learning curves alone.
+        evaluation: What `evaluation.json` holds; None for learning curves only.
         panels: Charts of the evaluation.
         learning: Charts of the training.
         heading: Where there is no evaluation to name.

@@ -82,7 +82,7 @@ class Table(NamedTuple):
 
 
 def number(figure: Any, kind: Kind) -> str:
-    """The value of a figure alone."""
+    """The value of a figure, without its name."""
     return write(figure.get("value") if isinstance(figure, Mapping) else figure, kind)
 
 
@@ -205,7 +205,7 @@ def _contributions(evaluation: Evaluation) -> Table | None:
     head = ("Agent", "Neutral stand-in", "Reward added", "Deviation", "Correlation with total", "Return added")
     note = (
         "What the ensemble loses when one agent is replaced by a neutral stand-in, on the same episodes. An interval "
-        "that holds 0 means that no contribution can be told from chance; a negative figure means that the agent harms."
+        "that holds 0 means that the contribution may be chance; a negative figure means that the agent harms."
     )
     return Table("What each agent adds", note, head, tuple(rows))
 

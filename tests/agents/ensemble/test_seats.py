@@ -111,7 +111,7 @@ def test_only_agents_of_the_market_alone_take_a_seat() -> None:
         def on_bar(self, context: object) -> None:
             """Nothing."""
 
-    with pytest.raises(UsageError, match="depends on the market alone"):
+    with pytest.raises(UsageError, match="depends only on the market"):
         RuleSeat("strategic", Sees(), ("X",), [GENERIC], sessions_for([GENERIC], MINUTE), 0.01)  # type: ignore[arg-type] # the mistake under test
 
 

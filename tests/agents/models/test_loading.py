@@ -122,7 +122,7 @@ def test_an_ensemble_for_other_features_is_refused(version: Path, monkeypatch: p
     monkeypatch.undo()
     with pytest.raises(CheckFailed, match="formulas_version is 0 instead of 1") as caught:
         load_ensemble(version)
-    assert ENSEMBLE_FILE in str(caught.value) and "train it anew" in str(caught.value)
+    assert ENSEMBLE_FILE in str(caught.value) and "train it again" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", [model_file(seat) for seat in SEATS])

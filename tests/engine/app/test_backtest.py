@@ -241,6 +241,6 @@ def test_mostly_bad_data_are_refused(tmp_path: Path) -> None:
     rows = [f"2024-01-02 {h:02d}:{m:02d},100,101,99,100,1" for h in range(3) for m in range(60)]
     random.Random(3).shuffle(rows)
     file.write_text("timestamp,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
-    with pytest.raises(DataError, match="more rows were put aside") as caught:
+    with pytest.raises(DataError, match="more rows were quarantined") as caught:
         backtest(file, replay={"bar_width": "1min"})
     assert "time goes back (the first, row" in str(caught.value.found)

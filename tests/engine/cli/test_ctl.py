@@ -95,7 +95,7 @@ def test_a_persons_orders_over_restarts(kafka: KafkaHelper, tmp_path: Path) -> N
         (70, "halt", "ctl"),
         (80, "reset_halt", "reset-halt"),
     ]
-    assert "a person gave orders" in refused("verify", str(tmp_path))
+    assert "an operator gave commands" in refused("verify", str(tmp_path))
 
 
 def test_standby_waits_for_a_start(kafka: KafkaHelper, tmp_path: Path) -> None:

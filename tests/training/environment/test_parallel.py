@@ -186,7 +186,7 @@ def test_the_kill_switch_ends_all_three() -> None:
     last = play(trading, 1)[-1]
     assert all(last[2].values()) and not any(last[3].values())
     assert trading.agents == []
-    with pytest.raises(UsageError, match="no episode is under way"):
+    with pytest.raises(UsageError, match="no episode is running"):
         trading.step({})
 
 

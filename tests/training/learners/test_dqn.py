@@ -308,10 +308,10 @@ def test_weights_are_copies_and_must_fit() -> None:
 
 
 def test_other_spaces_are_refused() -> None:
-    with pytest.raises(UsageError, match="boxes"):
+    with pytest.raises(UsageError, match="Box"):
         DQN(FIVE, FIVE, DQNConfig(), seed=0)
     for actions in (BOX, spaces.Discrete(3, start=1)):
-        with pytest.raises(UsageError, match="numbered"):
+        with pytest.raises(UsageError, match="Discrete"):
             DQN(BOX, actions, DQNConfig(), seed=0)
 
 

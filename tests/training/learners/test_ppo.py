@@ -256,9 +256,9 @@ def test_a_loss_that_is_no_number_stops():
 
 
 def test_what_cannot_be_learned_is_refused():
-    with pytest.raises(UsageError, match="boxes"):
+    with pytest.raises(UsageError, match="Box"):
         PPO(ACTIONS, ACTIONS, SMALL, seed=0)
-    with pytest.raises(UsageError, match="numbered"):
+    with pytest.raises(UsageError, match="Discrete"):
         PPO(BOX, BOX, SMALL, seed=0)
     ppo = learner()
     with pytest.raises(UsageError, match="too short"):

@@ -461,7 +461,7 @@ def test_weights_are_copies_and_must_fit() -> None:
 
 def test_other_spaces_are_refused() -> None:
     five = spaces.Discrete(5)
-    with pytest.raises(UsageError, match="boxes"):
+    with pytest.raises(UsageError, match="Box"):
         SAC(five, BOX, SACConfig(), seed=0)
     unbounded = spaces.Box(-np.inf, np.inf, (3,), np.float32)
     flat = spaces.Box(np.zeros(2, np.float32), np.array([1, 0], np.float32))

@@ -191,7 +191,7 @@ def test_a_sink_that_fails_is_left_out_and_said_so_once() -> None:
     for number in (1, 2, 3):
         sink.write(episode(number))
     sink.close()
-    assert inner.calls == 1 and len(said) == 1 and "the training goes on" in said[0] and "No space" in said[0]
+    assert inner.calls == 1 and len(said) == 1 and "the training continues" in said[0] and "No space" in said[0]
     Guarded(Fails(), said.append).close()
     assert "could not be closed" in said[1]
 

@@ -35,7 +35,7 @@ def copy_window(rows: Any, end: int, features: int, out: Any, e: int) -> None:
 
 @inlined
 def see_market(view: View, seen: Seen, episode: Any, e: int, news: int) -> None:
-    """Renew the windows that changed in the row at hand."""
+    """Renew the windows that changed in the current row."""
     i = episode.row
     if news & STRATEGIC_DUE:
         episode.strategic_key = view.strategic_end[i]
@@ -47,7 +47,7 @@ def see_market(view: View, seen: Seen, episode: Any, e: int, news: int) -> None:
 
 @inlined
 def see_account(accounts: Accounts, seen: Seen, desk: Desk, e: int) -> None:
-    """Write the risk metrics of the row at hand, which the ensemble takes into its memory when it decides."""
+    """Write the risk metrics of the current row, which the ensemble takes into its memory when it decides."""
     desk.risk[0] = accounts.memory[e, :RISK_PLACES].view(RISK_STATE)[0]
     update_risk(desk.risk[0], accounts.accounts[e])
     risk_metrics(desk.risk[0], accounts.accounts[e], seen.risk[e])

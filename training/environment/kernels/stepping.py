@@ -122,7 +122,7 @@ def begin_decisions(seen: Seen, e: int) -> None:
 
 @inlined
 def act(view: View, accounts: Accounts, seen: Seen, desk: Desk, book: Book, actions: Any, e: int, used: int) -> int:
-    """Let the agents that are due decide at the close of the row at hand, and apply what follows from it.
+    """Let the agents that are due decide at the close of the current row, and apply what follows from it.
 
     Args:
         actions: Strategic, tactical and risk actions of all environments.

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
         observation, next_observation: Float32, shape (B, *observation).
         action: Of the type and shape that the buffer was made for, shape (B, *action).
         reward: Float32, shape (B,).
-        terminated: 1.0 where no value follows, else 0.0 (a truncated episode goes on); float32, shape (B,).
+        terminated: 1.0 where no value follows, else 0.0 (also of a truncated episode); float32, shape (B,).
         weight: Importance weights, at most 1; all 1 where sampling is uniform; float32, shape (B,).
         index: Places in the buffer, for `Replay.update_priorities`; int64, shape (B,).
     """

@@ -2,8 +2,8 @@
 
 The tree of L leaves (a power of two) is one float64 array of 2 L numbers: node n has the children 2 n and 2 n + 1, the
 root is 1, leaf i is L + i; number 0 is not used. All kernels loop over the levels outside and over the batch inside, so
-that the loads of different transitions overlap. A parent is always computed anew from its children and never by adding
-a difference, so no rounding error builds up: the tree is a function of its leaves alone.
+that the loads of different transitions overlap. A parent is always recomputed from its children and never by adding
+a difference, so no rounding error builds up: the tree is a function of its leaves only.
 """
 
 from __future__ import annotations

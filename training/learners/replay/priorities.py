@@ -61,7 +61,7 @@ class Priorities:
         return {"values": self.values(size), "top": float(self._top[0])}
 
     def load(self, state: Mapping[str, Any], size: int) -> None:
-        """Go on from a state; the sums are computed anew and come out the same."""
+        """Restore a state; the sums are recomputed and are the same."""
         self._tree[:] = 0.0
         self._tree[self._leaves : self._leaves + size] = fitting(state, "values", (size,), np.dtype(np.float64))
         self._top[0] = state["top"]

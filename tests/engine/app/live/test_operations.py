@@ -96,7 +96,7 @@ def test_flatten_closes_the_book_and_resume_trades_again(tmp_path: Path) -> None
 def test_a_backtest_knows_no_orders_of_persons_and_says_so(tmp_path: Path) -> None:
     short = case(live_bars(40), agent="buy_and_hold")
     _ordered(short, tmp_path, {20: "pause"})
-    with pytest.raises(UsageError, match="a person gave orders"):
+    with pytest.raises(UsageError, match="an operator gave commands"):
         verify(str(tmp_path))
 
 
