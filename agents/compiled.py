@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -50,8 +51,10 @@ def compile_decide(function: Callable[..., int], name: str) -> Any:
         UsageError: If Numba cannot compile it; the compiler's reason is passed on.
     """
     numba.config.CACHE_DIR = str(cache_dir())
+    # code that was executed without a module (exec, some notebooks) could be cached but never loaded again
+    kept = function.__module__ in sys.modules
     try:
-        return numba.cfunc(DECIDE, cache=True, error_model="numpy", _nrt=False)(function)
+        return numba.cfunc(DECIDE, cache=kept, error_model="numpy", _nrt=False)(function)
     except NumbaError as error:
         raise UsageError(
             f"{name}.decide does not compile: {_last_line(error)}",
