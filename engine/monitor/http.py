@@ -1,12 +1,14 @@
 """A tiny HTTP server for metrics and health, on the session's own loop: GET only, loopback only unless allowed.
 
-Every request is bounded in size and time and every connection carries one, so a client that is slow, silent or
-hostile costs a little memory for a few seconds and never holds up trading.
+Every request is bounded in size and time, every connection carries one, and a new connection replaces the oldest
+where there are many, so a client that is slow, silent or hostile costs a little memory for a few seconds, and never
+holds up trading or keeps others out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,11 +18,11 @@ from pydantic import Field, model_validator
 from engine.config import Config
 from engine.errors import UsageError
 from engine.log import logger
+from engine.monitor.connections import Connections
 from engine.monitor.loopback import is_loopback
 from engine.monitor.metrics import CONTENT_TYPE
 
 MOST_REQUEST_BYTES = 8192
-MOST_CONNECTIONS = 32
 PATIENCE_S = 5.0
 
 
@@ -94,9 +96,13 @@ class MonitorServer:
         self._config = config
         self._pages = pages
         self._patience_s = patience_s
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._connections: Connections | None = None
         self.address = (config.host, config.port)
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return 0 if self._connections is None else len(self._connections)
 
     async def start(self) -> None:
         """Begin to listen.
@@ -106,40 +112,30 @@ class MonitorServer:
         """
         host, port = self._config.host, self._config.port
         try:
-            self._server = await asyncio.start_server(self._serve, host, port, limit=MOST_REQUEST_BYTES)
+            listener = _listener(host, port)
         except OSError as error:
             raise UsageError(
                 f"cannot serve metrics: {error.strerror or error}",
                 where=f"{host}:{port}",
                 hint="another process may listen there: choose another port for the metrics",
             ) from error
-        self.address = self._server.sockets[0].getsockname()[:2]
+        self.address = listener.getsockname()[:2]
+        self._connections = Connections(listener, self._serve, MOST_REQUEST_BYTES)
 
     async def close(self) -> None:
         """Stop listening and cut what is open."""
-        if self._server is None:
-            return
-        self._server.close()
-        for writer in self._open:
-            writer.transport.abort()
-        await self._server.wait_closed()
+        if self._connections is not None:
+            await self._connections.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._open) >= MOST_CONNECTIONS:
-            writer.transport.abort()
-            return
-        self._open.add(writer)
-        try:
-            page = await self._answer(reader)
-            writer.write(_rendered(page))
-            writer.write_eof()
-            # until the client has read it and hung up, since closing earlier may take the answer away from it
-            await asyncio.wait_for(_drained(reader, writer), self._patience_s)
-        except (OSError, EOFError, TimeoutError):
-            pass  # the client went away or dawdled: nobody is left to answer
-        finally:
-            self._open.discard(writer)
-            writer.transport.abort()
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: Callable[[], None]
+    ) -> None:
+        page = await self._answer(reader)
+        heard()
+        writer.write(_rendered(page))
+        writer.write_eof()
+        # until the client has read it and hung up, since closing earlier may take the answer away from it
+        await asyncio.wait_for(_drained(reader, writer), self._patience_s)
 
     async def _answer(self, reader: asyncio.StreamReader) -> Page:
         try:
@@ -161,6 +157,11 @@ class MonitorServer:
         except Exception as error:  # a tap: what goes wrong here must not reach the session
             logger("monitor").warning("a page could not be made", path=words[1], why=f"{type(error).__name__}: {error}")
             return _failed(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
 
 
 async def _drained(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,10 +16,12 @@ from typing import Any
 from engine.app.live.folder import SOCKET, is_running
 from engine.errors import GrandModelError, UsageError
 from engine.log import logger
+from engine.monitor.connections import Connections
 
 Handler = Callable[[str, str], dict[str, Any]]
 MOST_LINE = 4096
 ANSWER_S = 10.0
+IDLE_S = 30.0
 TRIES, TRY_S = 20, 0.1
 COMMANDS = ("status", "start", "pause", "resume", "flatten", "halt", "reset-halt", "stop")
 
@@ -34,7 +36,7 @@ class ControlServer:
 
     def __init__(self, folder: Path, handle: Handler) -> None:
         self._folder, self._handle = folder, handle
-        self._server: asyncio.Server | None = None
+        self._connections: Connections | None = None
 
     async def __aenter__(self) -> ControlServer:
         (self._folder / SOCKET).unlink(missing_ok=True)  # of a process that was killed
@@ -45,25 +47,26 @@ class ControlServer:
                 listener.bind(path)
         finally:
             os.umask(before)
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=MOST_LINE)
+        self._connections = Connections(listener, self._serve, MOST_LINE)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.close()
+        if self._connections is not None:
+            await self._connections.close()
         (self._folder / SOCKET).unlink(missing_ok=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: Callable[[], None]
+    ) -> None:
+        """One command after the other; a client that is silent, or does not read its answers, is left."""
+        with suppress(ValueError):  # a line beyond all measure
+            while line := await asyncio.wait_for(reader.readline(), IDLE_S):
+                heard()
                 writer.write(json.dumps(self._answer(line)).encode() + b"\n")
-                await writer.drain()
-        except (ConnectionError, ValueError):  # gone, or a line beyond all measure
-            pass
-        finally:
-            writer.close()
+                await asyncio.wait_for(writer.drain(), IDLE_S)
+                await asyncio.sleep(0)  # commands that came at once have a turn of the loop each
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from engine.config import parse
 from engine.errors import ConfigError, UsageError
-from engine.monitor.http import MOST_CONNECTIONS, MetricsConfig, MonitorServer, Page, session_pages
+from engine.monitor.connections import MOST_CONNECTIONS
+from engine.monitor.http import MetricsConfig, MonitorServer, Page, session_pages
 from engine.monitor.metrics import CONTENT_TYPE, SessionMetrics
 
 ANYWHERE = MetricsConfig(enabled=True, port=0)
@@ -113,25 +114,26 @@ async def test_a_client_that_does_not_read_is_left() -> None:
     async with _serving(large, patience_s=0.2) as server:
         reader, writer = await asyncio.open_connection(*server.address)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
-        await _until(lambda: bool(server._open))
-        await _until(lambda: not server._open)
+        await _until(lambda: server.connections > 0)
+        await _until(lambda: server.connections == 0)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await reader.readexactly(50_000_000)
         writer.transport.abort()
 
 
-async def test_silent_clients_do_not_keep_others_waiting() -> None:
+async def test_half_sent_requests_do_not_keep_others_out() -> None:
     async with _serving() as server:
-        silent = [await asyncio.open_connection(*server.address) for _ in range(MOST_CONNECTIONS - 1)]
+        half_sent = []
+        for _ in range(3 * MOST_CONNECTIONS):
+            half_sent.append(await asyncio.open_connection(*server.address))
+            half_sent[-1][1].write(b"GET /metrics HTTP/1.1\r\nHost:")
         assert (await _get(server, "/"))[:2] == (200, "here\n")
-        await _until(lambda: len(server._open) == MOST_CONNECTIONS - 1)
-        silent.append(await asyncio.open_connection(*server.address))
-        await _until(lambda: len(server._open) == MOST_CONNECTIONS)
-        assert await _raw(server, b"GET / HTTP/1.1\r\n\r\n") == b""
-        silent.pop(0)[1].transport.abort()
-        await _until(lambda: len(server._open) < MOST_CONNECTIONS)
-        assert (await _get(server, "/"))[:2] == (200, "here\n")
-        for _, writer in silent:
+        assert server.connections <= MOST_CONNECTIONS
+        # those that were replaced were cut, and the newest wait for the rest of their requests
+        assert await half_sent[0][0].read() == b""
+        half_sent[-1][1].write(b" x\r\n\r\n")
+        assert (await half_sent[-1][0].readline()).startswith(b"HTTP/1.1 404")
+        for _, writer in half_sent:
             writer.transport.abort()
 
 
@@ -171,7 +173,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
 async def test_nothing_listens_after_the_close() -> None:
     async with _serving() as server:
         reader, writer = await asyncio.open_connection(*server.address)
-        await _until(lambda: bool(server._open))
+        await _until(lambda: server.connections > 0)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*server.address)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
