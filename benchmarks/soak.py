@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.api import backtest
-from engine.app.backtest import prepare
 from engine.app.config import BacktestConfig
 from engine.app.live.auditing import audit, replay_whole
+from engine.app.preparing import prepare
 from engine.errors import CheckFailed
 from engine.journal.reading import JournalReader, has_begun
 from feeds.live.broker import EmbeddedBroker

@@ -5,35 +5,31 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.agent import Agent
 from engine.app.agents import Activations
+from engine.app.benchmark import BenchmarkPrices
 from engine.app.code import code_entries
 from engine.app.config import BacktestConfig
 from engine.app.loop import Clock, Screen, Timings, run_loop, timed
 from engine.app.manifest import build_manifest, data_entries, write_json
-from engine.app.markets import Markets
+from engine.app.preparing import Prepared, prepare
 from engine.app.wiring import trade_book, wire
 from engine.blocks import BarBlock
-from engine.errors import DataError, UsageError
-from engine.instruments import Instrument, never_closes
+from engine.errors import DataError
+from engine.instruments import never_closes
 from engine.ledger_hash import LedgerHash
 from engine.log import logger
-from engine.paths import shipped
 from engine.pipeline import Pipeline
 from engine.recorder import TABLES, RunRecorder
 from engine.replacing import OutputKind
-from engine.source import BarSource
 from engine.step import StepBlock
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
-from feeds.reading.files import BarFile
-from feeds.reading.opening import open_file
-from feeds.replay import HistoricalReplay
 from portfolio.metrics import compute_metrics
 from portfolio.ratios import Metrics
 from portfolio.trades import TradeBook
@@ -51,24 +47,8 @@ RUN = OutputKind(
         }
     ),
 )
-ScreenFactory = Callable[["Prepared"], Screen]
+ScreenFactory = Callable[[Prepared], Screen]
 Watch = Callable[[StepBlock], None]
-
-
-@dataclass
-class Prepared:
-    """A run that is wired but has not begun; what a screen may want to know of it."""
-
-    config: BacktestConfig
-    source: BarSource
-    quarantine: Quarantine
-    instruments: dict[str, Instrument]
-    timeframe_ns: int
-    labels: str
-    labels_reason: str
-    paths: tuple[Path, ...]
-    labels_by_file: dict[str, str] = field(default_factory=dict)
-    assumptions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -102,55 +82,6 @@ def _clear(folder: Path) -> None:
     """Take an earlier run's results away before its tables are overwritten: no mixture ever looks like a run."""
     for name in ("manifest.json", "metrics.json", "report.html"):
         (folder / name).unlink(missing_ok=True)
-
-
-def prepare(
-    config: BacktestConfig,
-    quarantine: Quarantine,
-    known: Mapping[str, Instrument] | None = None,
-    frames: Sequence[BarFile] = (),
-) -> Prepared:
-    """Open the data and find the instruments.
-
-    Args:
-        config: What to run.
-        quarantine: Where bad rows go.
-        known: Instruments by symbol, in place of the configured ones (of a manifest).
-        frames: Frames to read in place of the configured files.
-
-    Raises:
-        UsageError: If no data are named.
-        DataError: If they cannot be read.
-    """
-    if not config.data and not frames:
-        raise UsageError("no data", expected="at least one file of bars", hint="grandmodel backtest --data FILE")
-    paths = () if frames else tuple(resolve_data(name) for name in config.data)
-    files = [*frames] or [open_file(path) for path in paths]
-    markets = Markets(config, files, known)
-    source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=_only(known))
-    return Prepared(
-        config,
-        source,
-        quarantine,
-        {symbol: markets.of(symbol) for symbol in source.symbols},
-        source.output_timeframe_ns,
-        source.labels,
-        source.labels_reason,
-        paths,
-        {name: decision.reason for name, decision in source.label_decisions.items()},
-        (*markets.assumptions(source.symbols), *source.remarks),
-    )
-
-
-def resolve_data(name: str) -> Path:
-    """A file by its path, or the bars of a recording that ships by its name."""
-    path = Path(name)
-    recording = shipped("replays") / name / "bars.parquet"
-    return recording if not path.exists() and recording.is_file() else path
-
-
-def _only(known: Mapping[str, Instrument] | None) -> str | None:
-    return next(iter(known)) if known and len(known) == 1 else None
 
 
 class _Hashing:
@@ -261,6 +192,7 @@ def run_backtest(
         GrandModelError: For everything that the user can fix.
     """
     prepared = prepared or prepare(config, Quarantine(_quarantine_path(folder), config.replay.strict))
+    benchmark = BenchmarkPrices(prepared)
     hashing, timings = _Hashing(prepared.paths), Timings()
     stream = timed(prepared.source.blocks(config.block), timings, clock)
     first = next(stream, None)
@@ -272,6 +204,7 @@ def run_backtest(
 
     def record(step: StepBlock) -> None:
         wired.record(step)
+        benchmark.watch(step.bars)
         if watch is not None:
             watch(step)
 
@@ -288,11 +221,16 @@ def run_backtest(
     before = clock()
     wired.recorder.close()
     timings.recording += clock() - before
-    return _finish(prepared, folder, wired, timings, hashing.result())
+    return _finish(prepared, folder, wired, timings, hashing.result(), benchmark)
 
 
 def _finish(
-    prepared: Prepared, folder: Path | None, wired: _Wired, timings: Timings, data: list[dict[str, Any]]
+    prepared: Prepared,
+    folder: Path | None,
+    wired: _Wired,
+    timings: Timings,
+    data: list[dict[str, Any]],
+    benchmark: BenchmarkPrices,
 ) -> BacktestRun:
     """Metrics and manifest of a loop that has ended."""
     quarantine = prepared.quarantine
@@ -312,11 +250,13 @@ def _finish(
         )
     if folder is not None and not quarantine.total:
         (folder / "quarantine.jsonl").unlink(missing_ok=True)  # of an earlier run
+    tally = wired.recorder.tallies.tally[0]
     metrics = compute_metrics(
         wired.recorder.tallies,
         wired.trades.stats,
         prepared.config.statistics,
         always_open=never_closes(prepared.instruments.values()),
+        benchmark=benchmark.series(int(tally["first_ts"]), int(tally["last_ts"])),
     )
     manifest = build_manifest(
         prepared.config,

@@ -78,12 +78,15 @@ class BacktestConfig(RunConfig):
 
     Attributes:
         data: Files of bars.
+        benchmark: What the result is compared with: a file of bars, or a symbol of the run; null is buy-and-hold of all
+            symbols.
         replay: How the files are read.
         block: Rows of a block; any number gives the same result.
         speed: `max`, `realtime` or a factor.
     """
 
     data: tuple[str, ...] = ()
+    benchmark: str | None = None
     replay: ReplayConfig = ReplayConfig()
     block: Annotated[int, Field(ge=1, le=1 << 20)] = DEFAULT_BLOCK
     speed: str = "max"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.app.backtest import prepare, resolve_data, run_backtest
+from engine.app.backtest import run_backtest
 from engine.app.code import allow_code
 from engine.app.config import BacktestConfig
 from engine.app.manifest import sha256_file, versions
+from engine.app.preparing import prepare, resolve_data
 from engine.config import parse
 from engine.errors import CheckFailed, DataError, UsageError
 from engine.instruments import Instrument
@@ -98,7 +99,13 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
     files = [_data_file(path, entry) for entry in manifest["data"]]
     # other blocks than the run had: an agent that looks ahead gives itself away
     block = OTHER_BLOCK if manifest["config"].get("block") != OTHER_BLOCK else OTHER_BLOCK + 2
-    tree = {**manifest["config"], "data": [str(file) for file in files], "block": block, "speed": "max"}
+    tree = {
+        **manifest["config"],
+        "data": [str(file) for file in files],
+        "block": block,
+        "speed": "max",
+        "benchmark": None,
+    }
     config = parse(BacktestConfig, tree, where=f"{path}, config")
     allow_code(config, manifest.get("code"), str(path), trust=trust_code)
     known = {

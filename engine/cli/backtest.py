@@ -15,8 +15,9 @@ from engine.cli.completing import agents, data_files
 from engine.cli.completing import instruments as known_instruments
 
 if TYPE_CHECKING:
-    from engine.app.backtest import BacktestRun, Prepared
+    from engine.app.backtest import BacktestRun
     from engine.app.config import BacktestConfig
+    from engine.app.preparing import Prepared
 
 Files = Annotated[
     list[str] | None,
@@ -193,7 +194,8 @@ def slug(agent: str) -> str:
 
 
 def _run(config: BacktestConfig, folder: Path, dashboard: bool, quiet: bool) -> BacktestRun:
-    from engine.app.backtest import prepare, run_backtest
+    from engine.app.backtest import run_backtest
+    from engine.app.preparing import prepare
     from engine.cli.progress import compiled, progress
     from feeds.quarantine import Quarantine
 

@@ -33,9 +33,9 @@ from engine.cli.backtest import (
 from engine.cli.completing import agents
 
 if TYPE_CHECKING:
-    from engine.app.backtest import Prepared
     from engine.app.comparison.comparison import Comparison
     from engine.app.comparison.evaluation import Outcome
+    from engine.app.preparing import Prepared
 
 Runs = Annotated[
     list[Path] | None,
@@ -149,10 +149,10 @@ def _run(
     keep: bool,
     quiet: bool,
 ) -> tuple[Prepared, Comparison]:
-    from engine.app.backtest import prepare
     from engine.app.comparison.comparison import compare as run_all
     from engine.app.comparison.comparison import variants_of
     from engine.app.comparison.store import check_comparison_folder
+    from engine.app.preparing import prepare
     from engine.cli.progress import compiled
     from feeds.quarantine import Quarantine
 

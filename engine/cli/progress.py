@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.cli.console import err
 
 if TYPE_CHECKING:
-    from engine.app.backtest import Prepared
+    from engine.app.preparing import Prepared
     from engine.step import StepBlock
 
 

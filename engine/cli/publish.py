@@ -31,7 +31,7 @@ from engine.errors import GrandModelError, UsageError
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from engine.app.backtest import Prepared
+    from engine.app.preparing import Prepared
     from feeds.live.address import FeedAddress
     from feeds.live.outlet import Outlet
     from feeds.live.publishing import Plan, Published
@@ -112,8 +112,8 @@ def publish(
 
 def _prepared(flags: dict[str, Any]) -> Prepared:
     """The files as a backtest opens them, so that symbols are called the same."""
-    from engine.app.backtest import prepare
     from engine.app.config import BacktestConfig
+    from engine.app.preparing import prepare
     from engine.config import parse
     from feeds.quarantine import Quarantine
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.app.backtest import Prepared, prepare
 from engine.app.config import BacktestConfig
+from engine.app.preparing import Prepared, prepare
 from engine.errors import UsageError
 from feeds.memory import MemorySource
 from feeds.quarantine import Quarantine

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.app.backtest import Prepared
+from engine.app.preparing import Prepared
 from engine.blocks import BarBlock, concat
 from engine.errors import DataError
 from feeds.memory import MemorySource

@@ -11,7 +11,6 @@ import numpy as np
 
 from agents.grid import Variant, expand
 from agents.registry import check_parameters, factory_of
-from engine.app.backtest import Prepared
 from engine.app.comparison.bars import read_bars
 from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Build, Outcome, Setting, curve_rows
@@ -19,6 +18,7 @@ from engine.app.comparison.parts import IN_SAMPLE, WHOLE, parts_of
 from engine.app.comparison.selection import Selection, Step, select, walk_forward
 from engine.app.comparison.store import RUNS, Keys, Store, bars_sha256, check_comparison_folder
 from engine.app.comparison.workers import Job, run_jobs
+from engine.app.preparing import Prepared
 from engine.blocks import BarBlock, Floats
 from engine.errors import GrandModelError, UsageError
 

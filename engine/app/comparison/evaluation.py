@@ -13,10 +13,11 @@ import numpy as np
 
 from engine.agent import Agent
 from engine.app.agents import build_agent
-from engine.app.backtest import Prepared, prepare, run_backtest
+from engine.app.backtest import run_backtest
 from engine.app.comparison.bars import SharedBars
 from engine.app.comparison.parts import Judge, Part
 from engine.app.config import BacktestConfig
+from engine.app.preparing import Prepared, prepare
 from engine.blocks import BarBlock
 from engine.calendar import sessions_for
 from engine.config import parse

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.app.backtest import Prepared
 from engine.app.comparison.comparison import Comparison, keep_runs
 from engine.app.comparison.store import PAGE, SUMMARY, TABLE
 from engine.app.manifest import write_json
+from engine.app.preparing import Prepared
 from engine.replacing import write_text
 from engine.report.comparison.page import write_page
 from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows, write_csv

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.app.backtest import prepare
 from engine.app.config import BacktestConfig, RunConfig
 from engine.app.live.config import FeedConfig, PaperConfig
 from engine.app.live.folder import QUARANTINE
+from engine.app.preparing import prepare
 from engine.errors import UsageError
 from engine.instruments import Instrument
 from feeds.live.address import FeedAddress, parse_address

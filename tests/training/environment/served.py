@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from agents.ensemble.ensemble import Ensemble, Networks
 from agents.serving.risk_network import RiskNetwork
-from engine.app.backtest import Prepared, run_backtest
+from engine.app.backtest import run_backtest
 from engine.app.config import BacktestConfig
+from engine.app.preparing import Prepared
 from engine.blocks import BarBlock, Floats
 from engine.records import Records, SeatName
 from engine.step import StepBlock

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.app.backtest import Prepared, prepare, run_backtest
+from engine.app.backtest import run_backtest
 from engine.app.comparison.comparison import Comparison, compare, variants_of
 from engine.app.comparison.keeping import write_comparison
 from engine.app.comparison.selection import best, walk_forward
 from engine.app.comparison.store import FILE
 from engine.app.config import BacktestConfig
+from engine.app.preparing import Prepared, prepare
 from engine.errors import UsageError
 from feeds.quarantine import Quarantine
 from tests.engine.app.comparison.bars import write_bars, write_strategy

@@ -1,0 +1,121 @@
+"""The prices that a run is compared with: those of a file, or of one of its own symbols."""
+
+from __future__ import annotations
+
+import difflib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from engine.app.config import BacktestConfig
+from engine.app.preparing import Prepared, prepare, resolve_data
+from engine.blocks import BarBlock, Floats, Ints
+from engine.errors import DataError, UsageError
+from feeds.quarantine import Quarantine
+from feeds.replay import ReplayConfig
+from portfolio.benchmark import PriceSeries
+
+
+class BenchmarkPrices:
+    """The benchmark that a configuration names, complete once every block of the run was watched.
+
+    Args:
+        prepared: The run; its configuration's `benchmark` is a symbol of the run or a file of bars.
+
+    Raises:
+        UsageError: If it is neither, or the file holds several symbols.
+        DataError: If the file cannot be read.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._name = prepared.config.benchmark
+        self._symbol: int | None = None
+        self._file: PriceSeries | None = None
+        self._times: list[Ints] = []
+        self._closes: list[Floats] = []
+        symbols = tuple(prepared.source.symbols)
+        if self._name in symbols:
+            self._symbol = symbols.index(self._name)
+        elif self._name is not None:
+            path = _file_of(self._name, symbols)
+            self._file = _read(path, prepared.config.replay.timezone, path.stat().st_mtime_ns)
+
+    def watch(self, bars: BarBlock) -> None:
+        """Take a block of the run's bars."""
+        if self._symbol is not None:
+            times, closes = _closes_of(bars, self._symbol)
+            self._times.append(times)
+            self._closes.append(closes)
+
+    def series(self, first: int, last: int) -> PriceSeries | None:
+        """The prices; None where the configuration names no benchmark.
+
+        Args:
+            first: First row of the run, nanoseconds UTC.
+            last: Its last one.
+
+        Raises:
+            DataError: If there is no price between them, or one is not positive.
+        """
+        if self._name is None:
+            return None
+        if self._file is None:
+            return _checked(self._name, np.concatenate(self._times), np.concatenate(self._closes), first, last)
+        return _checked(self._file.name, self._file.ts_event, self._file.close, first, last)
+
+
+def _closes_of(bars: BarBlock, symbol: int) -> tuple[Ints, Floats]:
+    close = bars.close[:, symbol]
+    present = bars.present[:, symbol] & ~np.isnan(close)
+    return bars.ts_event[present], close[present]
+
+
+def _checked(name: str, times: Ints, closes: Floats, first: int, last: int) -> PriceSeries:
+    inside = (times >= first) & (times <= last)
+    if not inside.any():
+        raise DataError(
+            "the benchmark has no prices in the time of the run",
+            where=f"benchmark {name}",
+            expected=f"prices between {_day(first)} and {_day(last)}",
+            found=f"prices from {_day(int(times[0]))} to {_day(int(times[-1]))}" if len(times) else "none",
+        )
+    if (closes <= 0).any():
+        raise DataError("a benchmark needs positive prices", where=f"benchmark {name}", found=f"{closes.min():g}")
+    return PriceSeries(name, times, closes)
+
+
+def _file_of(name: str, symbols: tuple[str, ...]) -> Path:
+    path = resolve_data(name)
+    if path.is_file():
+        return path
+    near = difflib.get_close_matches(name, symbols, n=1)
+    raise UsageError(
+        "the benchmark is neither a file nor a symbol of the run",
+        expected="a file of bars, or " + ", ".join(symbols[:8]),
+        found=name,
+        hint=f"did you mean {near[0]}?" if near else None,
+    )
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, timezone: str, _changed: int) -> PriceSeries:
+    """Every close of a file; kept, since every variant of a comparison asks for it."""
+    config = BacktestConfig(data=(str(path),), replay=ReplayConfig(timezone=timezone))
+    source = prepare(config, Quarantine(None)).source
+    if len(source.symbols) != 1:
+        raise UsageError(
+            "the benchmark's file holds several symbols",
+            where=str(path),
+            expected="one",
+            found=", ".join(source.symbols[:8]),
+        )
+    blocks = [_closes_of(block, 0) for block in source.blocks(config.block)]
+    if not blocks:
+        raise DataError("the benchmark's file holds no bars", where=str(path))
+    times, closes = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
+    return PriceSeries(source.symbols[0], times, closes)
+
+
+def _day(ts_event: int) -> str:
+    return str(np.datetime64(ts_event, "ns"))[:10]

@@ -1,0 +1,83 @@
+"""Opening the data of a run and finding its instruments, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.app.config import BacktestConfig
+from engine.app.markets import Markets
+from engine.errors import UsageError
+from engine.instruments import Instrument
+from engine.paths import shipped
+from engine.source import BarSource
+from feeds.quarantine import Quarantine
+from feeds.reading.files import BarFile
+from feeds.reading.opening import open_file
+from feeds.replay import HistoricalReplay
+
+
+@dataclass
+class Prepared:
+    """A run that is wired but has not begun; what a screen may want to know of it."""
+
+    config: BacktestConfig
+    source: BarSource
+    quarantine: Quarantine
+    instruments: dict[str, Instrument]
+    timeframe_ns: int
+    labels: str
+    labels_reason: str
+    paths: tuple[Path, ...]
+    labels_by_file: dict[str, str] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+
+
+def prepare(
+    config: BacktestConfig,
+    quarantine: Quarantine,
+    known: Mapping[str, Instrument] | None = None,
+    frames: Sequence[BarFile] = (),
+) -> Prepared:
+    """Open the data and find the instruments.
+
+    Args:
+        config: What to run.
+        quarantine: Where bad rows go.
+        known: Instruments by symbol, in place of the configured ones (of a manifest).
+        frames: Frames to read in place of the configured files.
+
+    Raises:
+        UsageError: If no data are named.
+        DataError: If they cannot be read.
+    """
+    if not config.data and not frames:
+        raise UsageError("no data", expected="at least one file of bars", hint="grandmodel backtest --data FILE")
+    paths = () if frames else tuple(resolve_data(name) for name in config.data)
+    files = [*frames] or [open_file(path) for path in paths]
+    markets = Markets(config, files, known)
+    source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=_only(known))
+    return Prepared(
+        config,
+        source,
+        quarantine,
+        {symbol: markets.of(symbol) for symbol in source.symbols},
+        source.output_timeframe_ns,
+        source.labels,
+        source.labels_reason,
+        paths,
+        {name: decision.reason for name, decision in source.label_decisions.items()},
+        (*markets.assumptions(source.symbols), *source.remarks),
+    )
+
+
+def resolve_data(name: str) -> Path:
+    """A file by its path, or the bars of a recording that ships by its name."""
+    path = Path(name)
+    recording = shipped("replays") / name / "bars.parquet"
+    return recording if not path.exists() and recording.is_file() else path
+
+
+def _only(known: Mapping[str, Instrument] | None) -> str | None:
+    return next(iter(known)) if known and len(known) == 1 else None
