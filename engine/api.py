@@ -43,6 +43,7 @@ def backtest(
     config: Files = (),
     out: str | Path | None = None,
     overwrite: bool = False,
+    benchmark: str | Path | None = None,
     initial_capital: float | None = None,
     currency: str | None = None,
     fee: float | None = None,
@@ -78,6 +79,8 @@ def backtest(
         config: YAML files, later ones over earlier ones; arguments count more.
         out: Run folder; by default everything stays in memory. It appears when the run has ended well.
         overwrite: Replace the run that the folder holds.
+        benchmark: What the result is compared with: a file of bars, or a symbol of the run; by default buy-and-hold of
+            all symbols.
         initial_capital: Account currency; 100,000 by default.
         currency: Of the account; USD by default.
         fee: Commission as a fraction of notional per fill, in place of the instrument's fees.
@@ -107,7 +110,8 @@ def backtest(
     """
     refuse_unknown("backtest", unknown, _KNOWN, NESTED)
     values = {
-        "data": paths_of(data) or None, "instrument": instrument, "initial_capital": initial_capital,
+        "data": paths_of(data) or None, "instrument": instrument,
+        "benchmark": None if benchmark is None else str(benchmark), "initial_capital": initial_capital,
         "currency": currency, "fee": fee, "slippage": slippage, "sizing": sizing, "limits": limits,
         "execution": execution, "start": start, "end": end, "timeframe": timeframe, "labels": labels,
         "timezone": timezone, "strict": strict, "replay": replay, "seed": seed, "cuts": cuts, "ensemble": ensemble,

@@ -65,6 +65,18 @@ class BenchmarkPrices:
         return _checked(self._file.name, self._file.ts_event, self._file.close, first, last)
 
 
+def benchmark_of(prepared: Prepared, bars: BarBlock) -> PriceSeries | None:
+    """The benchmark of a run whose bars are all at hand; None where its configuration names none.
+
+    Raises:
+        UsageError: As `BenchmarkPrices`.
+        DataError: Likewise.
+    """
+    prices = BenchmarkPrices(prepared)
+    prices.watch(bars)
+    return prices.series(int(bars.ts_event[0]), int(bars.ts_event[-1]))
+
+
 def _closes_of(bars: BarBlock, symbol: int) -> tuple[Ints, Floats]:
     close = bars.close[:, symbol]
     present = bars.present[:, symbol] & ~np.isnan(close)

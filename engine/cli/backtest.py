@@ -49,6 +49,14 @@ ConfigFiles = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Override one key: limits.max_drawdown=0.2 (repeatable).")
 ]
+Benchmark = Annotated[
+    str | None,
+    typer.Option(
+        "--benchmark",
+        help="File of bars, or a symbol of the run, to compare with.  [default: buy and hold of all symbols]",
+        autocompletion=data_files,
+    ),
+]
 Start = Annotated[str | None, typer.Option("--start", help="First date or time (inclusive).")]
 End = Annotated[str | None, typer.Option("--end", help="Last date (to its end) or time.")]
 Capital = Annotated[float | None, typer.Option("--initial-capital", help="Account currency.  [default: 100000]")]
@@ -77,6 +85,7 @@ def backtest(
     data: Files = None,
     instrument: InstrumentName = None,
     agent: AgentSpec = None,
+    benchmark: Benchmark = None,
     config: ConfigFiles = None,
     set_: Settings = None,
     start: Start = None,
@@ -109,6 +118,7 @@ def backtest(
         "data": data,
         "instrument": instruments(instrument),
         "agent": agent,
+        "benchmark": benchmark,
         "initial_capital": initial_capital,
         "fee": fee,
         "block": block,

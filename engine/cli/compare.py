@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.backtest import (
+    Benchmark,
     Capital,
     ConfigFiles,
     End,
@@ -80,6 +81,7 @@ def compare(
     data: Files = None,
     instrument: InstrumentName = None,
     agent: AgentSpecs = None,
+    benchmark: Benchmark = None,
     config: ConfigFiles = None,
     set_: Settings = None,
     split: Split = None,
@@ -118,6 +120,7 @@ def compare(
     flags: dict[str, Any] = {
         "data": data,
         "instrument": instruments(instrument),
+        "benchmark": benchmark,
         "initial_capital": initial_capital,
         "fee": fee,
         "seed": seed,

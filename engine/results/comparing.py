@@ -42,6 +42,7 @@ def compare(
     keep: bool = False,
     reports: int = 0,
     config: Files = (),
+    benchmark: str | Path | None = None,
     initial_capital: float | None = None,
     currency: str | None = None,
     fee: float | None = None,
@@ -76,6 +77,7 @@ def compare(
         keep: Whether to keep the run folder of every variant there.
         reports: How many variants, from the top, get a report there.
         config: YAML files, later ones over earlier ones; arguments count more.
+        benchmark: As for `backtest`.
         initial_capital: As for `backtest`, and so are all that follow.
         currency: Of the account.
         fee: Commission as a fraction of notional per fill, in place of the instrument's fees.
@@ -107,7 +109,8 @@ def compare(
     """
     refuse_unknown("compare", unknown, _KNOWN, {})
     values = {
-        "data": paths_of(data) or None, "instrument": instrument, "initial_capital": initial_capital,
+        "data": paths_of(data) or None, "instrument": instrument,
+        "benchmark": None if benchmark is None else str(benchmark), "initial_capital": initial_capital,
         "currency": currency, "fee": fee, "slippage": slippage, "sizing": sizing, "limits": limits,
         "execution": execution, "start": start, "end": end, "timeframe": timeframe, "labels": labels,
         "timezone": timezone, "strict": strict, "replay": replay, "seed": seed, "ensemble": ensemble,
@@ -172,5 +175,5 @@ def _frame(found: Comparison, sort: str | None) -> pd.DataFrame:
     curves = {one["variant"]: one["curve"] for one in tree["variants"] if one["curve"]}
     frame.attrs["selection"] = tree["selection"]
     frame.attrs["walk_forward"] = tree["walk_forward"]
-    frame.attrs["equity"] = pd.DataFrame({"buy and hold": tree["benchmark"], **curves}, index=times)
+    frame.attrs["equity"] = pd.DataFrame({tree["benchmark_name"]: tree["benchmark"], **curves}, index=times)
     return frame

@@ -11,16 +11,18 @@ import numpy as np
 
 from agents.grid import Variant, expand
 from agents.registry import check_parameters, factory_of
+from engine.app.benchmark import benchmark_of
 from engine.app.comparison.bars import read_bars
 from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Build, Outcome, Setting, curve_rows
 from engine.app.comparison.parts import IN_SAMPLE, WHOLE, parts_of
 from engine.app.comparison.selection import Selection, Step, select, walk_forward
-from engine.app.comparison.store import RUNS, Keys, Store, bars_sha256, check_comparison_folder
+from engine.app.comparison.store import RUNS, Keys, Store, bars_sha256, check_comparison_folder, series_sha256
 from engine.app.comparison.workers import Job, run_jobs
 from engine.app.preparing import Prepared
 from engine.blocks import BarBlock, Floats
 from engine.errors import GrandModelError, UsageError
+from portfolio.benchmark import BUY_AND_HOLD
 
 BY_OPTION = {"data", "instrument", "agent", "block", "speed"}
 Watch = Callable[[int, int, str, Outcome], None]
@@ -53,7 +55,8 @@ class Comparison:
         selection: The winner, and what luck would show.
         steps: Walking forward over the folds, if there are any.
         times: Of the curves' points, nanoseconds UTC.
-        benchmark: Buy-and-hold's return at these points.
+        benchmark: Its return at these points.
+        benchmark_name: What is compared with.
         bars_sha256: Hash of the bars.
         continued: Variants whose outcomes were there already.
         folders: Run folders kept, by number.
@@ -67,6 +70,7 @@ class Comparison:
     steps: list[Step]
     times: list[int]
     benchmark: list[float]
+    benchmark_name: str
     bars_sha256: str
     continued: int = 0
     folders: dict[int, Path] = field(default_factory=dict)
@@ -99,6 +103,7 @@ class Comparison:
             "variants": [self._variant(number) for number in range(len(self.given))],
             "times": self.times,
             "benchmark": self.benchmark,
+            "benchmark_name": self.benchmark_name,
         }
 
     def _settings(self) -> dict[str, Any]:
@@ -184,11 +189,14 @@ def compare(
         prepared.config, dict(prepared.instruments), prepared.timeframe_ns, prepared.labels, prepared.labels_reason,
         tuple(parts),
     )  # fmt: skip
+    series = benchmark_of(prepared, bars)  # before anything runs: it may not exist
     digest = bars_sha256(bars)
     outcomes, continued, folders = _run_all(
-        setting, bars, given, digest, workers, folder if keep else None, folder, watch
+        setting, bars, given, (digest, series_sha256(series)), workers, folder if keep else None, folder, watch
     )
     rows = curve_rows(len(bars))
+    times = bars.ts_event[rows]
+    curve = buy_and_hold(bars)[rows] if series is None else series.growth(times, int(times[0])) - 1
     selected = next((part for part in parts if part.name == IN_SAMPLE), parts[0])
     share = float((rows < selected.stop).mean()) if selected.name != WHOLE else 1.0
     return Comparison(
@@ -197,8 +205,9 @@ def compare(
         outcomes,
         select(outcomes, share),
         walk_forward(outcomes, folds) if folds else [],
-        bars.ts_event[rows].tolist(),
-        [float(f"{value:.6g}") for value in buy_and_hold(bars)[rows]],
+        times.tolist(),
+        [float(f"{value:.6g}") for value in curve],
+        BUY_AND_HOLD if series is None else series.name,
         digest,
         continued,
         folders,
@@ -209,13 +218,13 @@ def _run_all(
     setting: Setting,
     bars: BarBlock,
     given: Sequence[Given],
-    digest: str,
+    digests: tuple[str, ...],
     workers: int | None,
     keep: Path | None,
     folder: Path | None,
     watch: Watch | None,
 ) -> tuple[list[Outcome], int, dict[int, Path]]:
-    keys, store = Keys(setting, digest), Store(folder)
+    keys, store = Keys(setting, digests), Store(folder)
     outcomes: list[Outcome | None] = [None] * len(given)
     jobs, names, folders = [], {}, {}
     for number, one in enumerate(given):

@@ -14,6 +14,7 @@ import numpy as np
 from engine.agent import Agent
 from engine.app.agents import build_agent
 from engine.app.backtest import run_backtest
+from engine.app.benchmark import benchmark_of
 from engine.app.comparison.bars import SharedBars
 from engine.app.comparison.parts import Judge, Part
 from engine.app.config import BacktestConfig
@@ -138,13 +139,14 @@ def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent,
         [item.multiplier * item.fx_rate for item in traded],
     )
     prepared = _prepared(setting, bars, config, folder)
+    benchmark = benchmark_of(prepared, bars)
     run = run_backtest(config, folder, prepared=prepared, agent=agent, watch=judge.watch)
     return Outcome(
         "done",
         None,
         run.manifest["ledger_sha256"],
         run.manifest["config_sha256"],
-        judge.judged(config.statistics, never_closes(traded)),
+        judge.judged(config.statistics, never_closes(traded), benchmark),
         tuple(float(f"{value:.6g}") for value in judge.curve),
     )
 

@@ -16,6 +16,7 @@ from engine.app.comparison.parts import Part
 from engine.app.manifest import config_sha256, versions
 from engine.blocks import BarBlock
 from engine.errors import GrandModelError, UsageError
+from portfolio.benchmark import PriceSeries
 
 FILE, SUMMARY, TABLE, PAGE, RUNS = "variants.jsonl", "comparison.json", "comparison.csv", "compare.html", "variants"
 FILES = {FILE, SUMMARY, TABLE, PAGE, RUNS}
@@ -48,17 +49,28 @@ def bars_sha256(bars: BarBlock) -> str:
     return digest.hexdigest()
 
 
+def series_sha256(series: PriceSeries | None) -> str:
+    """Hash of the prices of a benchmark; empty for none."""
+    if series is None:
+        return ""
+    return hashlib.sha256(series.ts_event.tobytes() + series.close.tobytes()).hexdigest()
+
+
 class Keys:
     """Names what decides a variant's outcome: configuration, bars, parts, code, models and versions.
 
     Args:
         setting: What all variants share.
-        bars_hash: From `bars_sha256`.
+        hashes: From `bars_sha256` and `series_sha256`.
     """
 
-    def __init__(self, setting: Setting, bars_hash: str) -> None:
+    def __init__(self, setting: Setting, hashes: Sequence[str]) -> None:
         self._setting = setting
-        shared = {"bars": bars_hash, "parts": [part.tree() for part in _sorted(setting.parts)], "versions": versions()}
+        shared = {
+            "bars": list(hashes),
+            "parts": [part.tree() for part in _sorted(setting.parts)],
+            "versions": versions(),
+        }
         self._shared = json.dumps(shared, sort_keys=True)
         self._models: dict[str, str] = {}
         self._code: dict[str, list[str]] = {}

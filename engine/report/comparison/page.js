@@ -35,7 +35,7 @@ function drawCurves() {
     hovertemplate: `${escapeHtml(row.name)}<br>%{x|%Y-%m-%d %H:%M}: %{y:+.2%}<extra></extra>`,
   }));
   traces.push({
-    type: "scatter", mode: "lines", name: "Benchmark: buy and hold", x: DATA.times, y: DATA.benchmark,
+    type: "scatter", mode: "lines", name: `Benchmark: ${DATA.benchmark_name}`, x: DATA.times, y: DATA.benchmark,
     line: { color: color("warn"), width: 1.6, dash: "dot" }, hovertemplate: "Benchmark<br>%{x|%Y-%m-%d %H:%M}: %{y:+.2%}<extra></extra>",
   });
   const cuts = DATA.cuts.map((x) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: color("soft"), width: 1, dash: "dash" } }));

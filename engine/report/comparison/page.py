@@ -38,7 +38,7 @@ COLUMNS = (
     "Return, Sharpe ratio (annualised), maximum drawdown (max DD), mean leverage (gross exposure over equity) and "
     "closed trades are those of the part that the heading names. A variant runs once over all bars: it enters the "
     "out-of-sample part with the position and the history that it had, and each part is judged by the equity that it "
-    "began with. “vs bench” is the return less that of buy and hold at equal risk: as much or as little of it as has "
+    "began with. “vs bench” is the return less that of the benchmark at equal risk: as much or as little of it as has "
     "the variant's volatility in that part, the rest cash."
 )
 
@@ -119,6 +119,7 @@ def page_data(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dic
         "maps": _maps(variants),
         "times": times,
         "benchmark": tree["benchmark"],
+        "benchmark_name": tree["benchmark_name"],
         "cuts": _cuts(tree, times),
         "steps": len(tree["walk_forward"]),
     }

@@ -22,7 +22,12 @@ COLUMNS = {
     "sortino": "sortino",
     "max_leverage": "max_leverage",
     "exposure": "exposure",
-    "buy_and_hold_return": "benchmark",
+    "cagr": "cagr",
+    "alpha": "alpha",
+    "beta": "beta",
+    "information_ratio": "information_ratio",
+    "benchmark_return": "benchmark",
+    "benchmark_at_exposure_return": "benchmark_at_exposure",
     "equal_risk_return": "benchmark_at_equal_risk",
 }
 """Metrics of a part and what their columns are called. `excess` is the return less that of the benchmark at equal

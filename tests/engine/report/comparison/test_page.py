@@ -27,7 +27,7 @@ def tree(*variants: dict[str, Any]) -> dict[str, Any]:
     return {
         "symbols": ["ES"], "config": {"data": ["my bars.csv"], "instrument": "ES"}, "settings": {"fee": 0.0002},
         "bars_sha256": "cd", "walk_forward": [], "variants": list(variants), "times": [0, 10**18],
-        "benchmark": [0.0, 0.05],
+        "benchmark": [0.0, 0.05], "benchmark_name": "buy and hold",
         "parts": [{"name": name, "start": start, "stop": stop} for name, start, stop in
                   (("all", 0, 10), ("in", 0, 5), ("out", 5, 10))],
         "selection": {"part": "in", "tried": 2, "independent": 1.2, "winner": 0, "winner_sharpe": 2.0,
