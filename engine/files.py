@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
+MOST_JSON = 256 * 1024 * 1024
+"""Bytes of a JSON file, unless the caller knows better."""
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
@@ -72,6 +76,23 @@ def read_file(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise TooLargeError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
     return content
+
+
+def read_json(path: Path, most: int = MOST_JSON) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: The file.
+        most: Bytes that it may hold.
+
+    Raises:
+        OSError: As `read_file`.
+        ValueError: If it is not UTF-8, not JSON or nested too deep.
+    """
+    try:
+        return json.loads(read_file(path, most).decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _refuse_other(mode: int, path: Path) -> None:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import CheckFailed, DataError
+from engine.files import open_regular
 from training.randomness import State
 from training.trees import decode, encode, leaves
 
@@ -253,7 +254,8 @@ def _seal(file: Any) -> None:
 
 def _load(path: Path) -> Checkpoint:
     try:
-        content = memoryview(path.read_bytes())
+        with open_regular(path) as file:
+            content = memoryview(file.read())
     except OSError as error:
         reason = "the checkpoint does not exist" if isinstance(error, FileNotFoundError) else f"cannot read: {error}"
         others = checkpoints(path.parent)
@@ -263,7 +265,7 @@ def _load(path: Path) -> Checkpoint:
     _verify_seal(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _verify_members(archive)
+            _verify_members(archive, len(content))
             note = decode(json.loads(archive.read(NOTE)), _no_arrays)
             state = decode(json.loads(archive.read(STATE)), lambda name: _array(archive.read(name)))
     except _DamagedError:
@@ -292,10 +294,12 @@ def _verify_seal(content: memoryview) -> None:
         )
 
 
-def _verify_members(archive: zipfile.ZipFile) -> None:
+def _verify_members(archive: zipfile.ZipFile, size: int) -> None:
     """Beyond the seal, which the author of a crafted file can compute too: the parts are what the manifest names."""
     if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
         raise _DamagedError("the checkpoint is compressed, which checkpoints never are")
+    if not _unpacks_to_itself(archive, size):
+        raise _DamagedError("parts of the checkpoint overlap, so that it unpacks to more than it is")
     manifest = json.loads(archive.read(MANIFEST))
     if manifest["format"] != FORMAT:
         raise _DamagedError("the manifest has an unknown format", f"format {FORMAT}", str(manifest["format"]))
@@ -308,11 +312,16 @@ def _verify_members(archive: zipfile.ZipFile) -> None:
             raise _DamagedError(f"{name} in the checkpoint is not what its manifest names", expected, found)
 
 
+def _unpacks_to_itself(archive: zipfile.ZipFile, size: int) -> bool:
+    """Whether reading all members reads no more than the file holds."""
+    return sum(info.file_size for info in archive.infolist()) <= size
+
+
 def _culprit(content: memoryview) -> str:
     """Which member of a damaged file has changed, if that can be found out."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            bad = archive.testzip()
+            bad = archive.testzip() if _unpacks_to_itself(archive, len(content)) else None
     except Exception:  # a damaged archive can raise nearly anything
         return ""
     return f": {bad}" if bad else ""

@@ -20,9 +20,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from agents.features.schema import schema, schema_hash
+from agents.serving.limits import read_model_file
 from agents.serving.seats import SEATS, seat_named
 from engine.config import Config
 from engine.errors import CheckFailed, DataError, UsageError
+from engine.files import open_regular
 
 ENSEMBLE_FILE = "ensemble.json"
 RISK_WEIGHTS = "risk_weights.npz"
@@ -238,9 +240,11 @@ def read_bytes(path: Path, hint: str) -> bytes:
         DataError: If it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_model_file(path)
     except OSError as error:
-        reason = "the file is missing" if isinstance(error, FileNotFoundError) else f"cannot read the file: {error}"
+        reason = f"cannot read the file: {error.strerror or error}"
+        if isinstance(error, FileNotFoundError):
+            reason = "the file is missing"
         raise DataError(reason, where=str(path), hint=hint) from error
 
 
@@ -251,7 +255,7 @@ def sha256(content: bytes) -> str:
 
 def sha256_file(path: Path) -> str:
     """Hash of a file's bytes, hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

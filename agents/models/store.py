@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from agents.models.loading import load_ensemble
 from agents.models.metadata import ENSEMBLE_FILE, is_version_name, read_ensemble, render, sha256_file
+from agents.serving.limits import read_model_file
 from engine.config import Config
 from engine.errors import CheckFailed, DataError, UsageError
 
@@ -244,7 +245,7 @@ class ModelStore:
     def _index(self) -> Index:
         path = self.root / INDEX_FILE
         try:
-            content = path.read_bytes()
+            content = read_model_file(path)
         except FileNotFoundError:
             return Index()
         except OSError as error:
@@ -252,7 +253,7 @@ class ModelStore:
         try:
             index = Index.model_validate(json.loads(content))
             index.standing()
-        except (ValueError, ValidationError, IndexError) as error:
+        except (ValueError, ValidationError, IndexError, RecursionError) as error:
             raise DataError(
                 f"the index of the store is damaged: {' '.join(str(error).split())}",
                 where=str(path),

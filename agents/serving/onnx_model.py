@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from agents.serving.checks import as_observations, check_finite, misfit_of_one
+from agents.serving.limits import MOST_SECONDS, bounded_memory, read_model_file
 from agents.serving.seats import Outputs, Seat, seat_named
 from engine.errors import DataError, UsageError
 
@@ -52,10 +54,11 @@ class OnnxModel:
         self.tile = tile
         self.where = where or (str(source) if isinstance(source, Path) else f"the {name} model")
         self._outputs = list(self.seat.outputs)
-        self._session = _session(source, self.where)
-        _check_signature(self._session, self.seat, self.where)
-        self._bind_one()
-        self._probe()
+        with bounded_memory():
+            self._session = _session(source, self.where)
+            _check_signature(self._session, self.seat, self.where)
+            self._bind_one()
+            self._probe()
 
     def run(self, observations: NDArray[np.float32]) -> Outputs:
         """What the network answers.
@@ -129,23 +132,40 @@ class OnnxModel:
             self._values.append(value)
             self._binding.bind_ortvalue_output(name, value)
 
+    def _answered(self, rows: NDArray[np.float32]) -> Outputs:
+        """What the network answers, within MOST_SECONDS: a loop in it may have no end."""
+        options = ort.RunOptions()
+
+        def terminate() -> None:
+            options.terminate = True
+
+        timer = threading.Timer(MOST_SECONDS, terminate)
+        timer.daemon = True
+        timer.start()
+        try:
+            answers = self._session.run(self._outputs, {INPUT: rows}, options)
+        finally:
+            timer.cancel()
+        return dict(zip(self._outputs, answers, strict=True))
+
     def _probe(self) -> None:
         """Ask once: declared shapes can be wrong, and weights can be anything."""
+        count = self.tile or 2
         try:
-            outputs = self.run(np.zeros((2, *self.seat.observation), np.float32))
+            outputs = self._answered(np.zeros((count, *self.seat.observation), np.float32))
         except Exception as error:  # the runtime raises its own kinds
             raise DataError(f"the {self.name} network does not run: {error}", where=self.where) from error
         for name, out in self.seat.outputs.items():
             found = outputs[name]
-            fits = found.shape == (2, *out.shape) and found.dtype == out.dtype and bool(np.isfinite(found).all())
+            fits = found.shape == (count, *out.shape) and found.dtype == out.dtype and bool(np.isfinite(found).all())
             low_ok = out.low is None or bool((found >= np.array(out.low, out.dtype)).all())
             high_ok = out.high is None or bool((found <= np.array(out.high, out.dtype)).all())
             if not (fits and low_ok and high_ok):
                 raise DataError(
                     f"the {self.name} network answers wrongly",
                     where=f"{self.where}, output {name}",
-                    expected=f"{out.dtype} of shape (2, {out.shape}), from {out.low} to {out.high}",
-                    found=f"{found.dtype} of shape {found.shape}: {found.tolist()}",
+                    expected=f"{out.dtype} of shape ({count}, {out.shape}), from {out.low} to {out.high}",
+                    found=f"{found.dtype} of shape {found.shape}: {found[:2].tolist()}",
                 )
 
 
@@ -185,7 +205,7 @@ def _session(source: Path | bytes, where: str) -> Any:
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # what goes wrong is raised; the runtime need not print it as well
     try:
-        content = source.read_bytes() if isinstance(source, Path) else source
+        content = read_model_file(source) if isinstance(source, Path) else source
     except OSError as error:
         raise DataError(f"cannot read the model: {error}", where=where) from error
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from agents.serving.checks import as_observations
 from agents.serving.kernels import risk_rows
+from agents.serving.limits import read_model_file
 from agents.serving.seats import SEATS, Outputs
 from engine.blocks import Floats
 from engine.errors import DataError
@@ -33,6 +35,8 @@ ARRAYS: Mapping[str, str] = {
 }
 """Arrays of `risk_weights.npz`, all float32, and their shapes; matrices join inputs (rows) to outputs (columns)."""
 
+MOST_UNPACKED = 64 * 1024 * 1024
+"""Bytes of all arrays together."""
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -69,9 +73,8 @@ class RiskNetwork:
         """
         where = where or (str(source) if isinstance(source, Path) else "risk_weights.npz")
         try:
-            content = source.read_bytes() if isinstance(source, Path) else source
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            content = read_model_file(source) if isinstance(source, Path) else source
+            arrays = _unpacked(content)
         except Exception as error:  # a damaged archive can raise nearly anything
             raise DataError(
                 f"cannot read the risk network: {error}", where=where, expected="an archive of NumPy arrays"
@@ -101,6 +104,30 @@ class RiskNetwork:
         actions = np.empty(len(rows), dtype=np.int64)
         risk_rows(self.params, rows, np.empty(self.scratch_size), values, actions)
         return values, actions
+
+
+def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an archive, whose sizes are looked at before anything is unpacked."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+        if len(sizes) != len(archive.infolist()) or set(sizes) != {f"{name}.npy" for name in ARRAYS}:
+            raise ValueError(f"it does not hold the arrays {', '.join(ARRAYS)}")
+        if sum(sizes.values()) > MOST_UNPACKED:
+            raise ValueError(f"it unpacks to {sum(sizes.values()):,} bytes, more than {MOST_UNPACKED:,}")
+        return {name: _array(archive.read(f"{name}.npy")) for name in ARRAYS}
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """An array, whose header is looked at before memory is taken for it; nothing is ever unpickled."""
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+    shape, _, dtype = reader(file)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - file.tell():
+        raise ValueError("an array is not of the size that its header says")
+    file.seek(0)
+    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array
 
 
 def write_risk_weights(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from engine.errors import DataError, UsageError
+from engine.files import read_json
+from engine.recording.reading import read_table
 
 SEATS = ("strategic", "tactical", "risk")
 
@@ -67,10 +68,10 @@ def _table(run: Path, name: str, columns: list[str] | None = None) -> pl.DataFra
     path = run / f"{name}.parquet"
     if not path.is_file():
         raise UsageError("this is not a run folder", where=str(run), expected=f"a file {path.name}")
-    try:
-        return pl.read_parquet(path, columns=columns)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"cannot read {path.name}: {error}", where=str(path)) from error
+    frame = pl.from_arrow(read_table(path, columns))
+    if not isinstance(frame, pl.DataFrame):
+        raise TypeError("a table makes a frame")
+    return frame
 
 
 def _first(frame: pl.DataFrame) -> dict[str, Any] | None:
@@ -101,7 +102,7 @@ def _models(run: Path, moment: Any) -> dict[str, Any]:
     """
     path = run / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
         active, activations = dict(manifest.get("models") or {}), list(manifest.get("activations") or [])
         if activations:
             row = int((_table(run, "ledger", ["ts_event"])["ts_event"] < moment).sum())

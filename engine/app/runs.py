@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import operator
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
+from engine.files import read_json
 
 DEPTH = 4
 SHOWN = ("total_return", "sharpe", "max_drawdown", "mean_leverage", "trades", "fills", "final_equity")
@@ -124,8 +124,8 @@ def _ended(path: Path) -> datetime:
 
 
 def _run(folder: Path) -> FoundRun:
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    manifest = read_json(folder / "manifest.json")
+    metrics = read_json(folder / "metrics.json")
     agent = manifest.get("agent") or manifest["config"].get("agent", "")
     return FoundRun(
         folder,
@@ -139,7 +139,7 @@ def _run(folder: Path) -> FoundRun:
 
 
 def _comparison(folder: Path) -> FoundRun:
-    tree = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
+    tree = read_json(folder / "comparison.json")
     winner = tree["selection"]["winner"]
     best = {} if winner is None else tree["variants"][winner]["parts"]["all"]
     shown = "" if winner is None else f": best {tree['variants'][winner]['variant']}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from engine.app.manifest import sha256_file, versions
 from engine.app.preparing import prepare, resolve_data
 from engine.config import parse
 from engine.errors import CheckFailed, DataError, UsageError
+from engine.files import read_json
 from engine.instruments import Instrument
 from engine.paths import shipped
 from feeds.quarantine import Quarantine
@@ -60,8 +60,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         DataError: If it is not one.
     """
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        tree = read_json(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot read the manifest: {error}", where=str(path)) from error
     wanted = {"config", "data", "ledger_sha256"}
     if not isinstance(tree, dict) or not wanted <= tree.keys():

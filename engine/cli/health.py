@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -25,11 +24,12 @@ def health(file: File, max_age: MaxAge = 30.0) -> None:
     Example: grandmodel health /run/grandmodel/heartbeat.json --max-age 30
     """
     from engine.errors import CheckFailed
+    from engine.files import read_json
     from engine.monitor.heartbeat import check_heartbeat
 
     check_heartbeat(file, max_age)
     # written whole or not at all, so what was good a moment ago is so now
-    life = json.loads(file.read_text(encoding="utf-8"))
+    life = read_json(file)
     if not life.get("ready"):
         raise CheckFailed(
             "the session is not ready",

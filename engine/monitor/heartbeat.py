@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.errors import CheckFailed
+from engine.files import read_json
 from engine.log import logger
 
 EVERY_S = 5.0
@@ -151,7 +152,7 @@ def check_heartbeat(path: Path, max_age_s: float = MOST_AGE_S, now: Callable[[],
             since a clock that was set back would otherwise keep a dead session alive.
     """
     try:
-        life = json.loads(path.read_text(encoding="utf-8"))
+        life = read_json(path, 1 << 20)
         age = now() - float(life["time"])
         status = str(life["status"])
     except OSError as error:

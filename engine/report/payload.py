@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from engine.errors import DataError, UsageError
+from engine.files import read_json as read_json_file
+from engine.recording.reading import read_table
 
 MOST_FILLS = 20_000
 MOST_TRADES = 5_000
@@ -28,7 +28,7 @@ def read_json(path: Path) -> dict[str, Any]:
         DataError: If it holds something else.
     """
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = read_json_file(path)
     except OSError as error:
         raise UsageError(
             f"{path.parent} is not a run folder: it has no {path.name}",
@@ -41,25 +41,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise DataError("expected a JSON object", where=str(path), found=type(tree).__name__)
     return tree
-
-
-def read_table(path: Path) -> pa.Table:
-    """A table from a run folder.
-
-    Raises:
-        UsageError: If the file is missing.
-        DataError: If it is no Parquet file, for example because the run was cut off.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            table: pa.Table = file.read()
-        return table
-    except OSError as error:
-        raise UsageError(f"cannot read {path.name} of the run: {error}", where=str(path)) from error
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"not a complete Parquet file: {error}", where=str(path), hint="run the backtest again"
-        ) from error
 
 
 def packed(values: Any, dtype: str = "f4") -> dict[str, str]:

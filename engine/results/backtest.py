@@ -180,7 +180,7 @@ def _read_tables(folder: Path) -> dict[str, pl.DataFrame]:
     """The tables of a run folder; one that an earlier release did not write is left out."""
     import polars as pl  # noqa: PLC0415 - wanted only once a table is asked for
 
-    from engine.report.payload import read_table  # noqa: PLC0415 - likewise
+    from engine.recording.reading import read_table  # noqa: PLC0415 - likewise
 
     paths = {name: folder / f"{name}.parquet" for name in TABLES}
     found: dict[str, pl.DataFrame] = {}

@@ -16,6 +16,8 @@ from feeds.reading.files import Batch, symbol_from, unreadable
 
 ROWS = 1 << 14  # a batch with all that is computed from it stays in the cache of a core
 _BUFFER_BYTES = 1 << 18
+# what Arrow lets out of a damaged file: names that are no text and numbers out of range among it
+DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, TypeError, MemoryError)
 
 
 class ParquetFile:
@@ -49,13 +51,13 @@ class ParquetFile:
     def _next(self, batches: Iterator[Any]) -> Any:
         try:
             return next(batches, None)
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise unreadable(self.path, self.format, error) from error
 
     def _open(self) -> Any:
         try:
             return pq.ParquetFile(self.path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise unreadable(self.path, self.format, error) from error
 
 
@@ -92,7 +94,7 @@ class ArrowFile:
                 yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
             else:
                 yield from reader
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise unreadable(self.path, self.format, error) from error
 
     def _reader(self, source: Any) -> Any:
@@ -108,7 +110,7 @@ class ArrowFile:
         opener = pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream
         try:
             return opener(source)
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise unreadable(self.path, self.format, error) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.errors import DataError, UsageError
+from engine.files import open_regular
 from feeds.reading.files import ARROW_SUFFIXES, COMPRESSED, CSV_SUFFIXES, PARQUET_SUFFIXES, BarFile
 
 _ACCEPTED = "CSV (.csv, .csv.gz, .csv.zst, .tsv, .txt), Parquet (.parquet) or Arrow (.feather, .arrow, .ipc)"
@@ -45,7 +46,7 @@ def _check(path: Path) -> None:
     if not path.exists():
         raise UsageError("there is no such file", where=str(path), expected=_ACCEPTED)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             empty = not file.read(1)
     except OSError as error:
         raise UsageError(f"cannot open the file: {error.strerror or error}", where=str(path)) from error

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.report.payload import read_json, read_table
+from engine.recording.reading import read_table
+from engine.report.payload import read_json
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -119,7 +119,7 @@ class Store:
                 tree = json.loads(line)
                 outcome = {name: tree["outcome"][name] for name in _FIELDS}
                 self.found[str(tree["key"])] = Outcome(**{**outcome, "curve": tuple(outcome["curve"])})
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # a line that was cut off when the comparison was interrupted
 
     def add(self, key: str, spec: str, outcome: Outcome) -> None:

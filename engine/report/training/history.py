@@ -11,8 +11,10 @@ import numpy as np
 
 from engine.blocks import Floats
 from engine.errors import DataError, UsageError
+from engine.files import read_file
 from engine.report.training.charts import Series
 
+MOST_BYTES = 1 << 30  # of a history; a long training writes some megabytes
 HISTORY_FILE = "history.jsonl"
 Record = Mapping[str, Any]
 History = Sequence[Record]
@@ -36,7 +38,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     """
     path = path / HISTORY_FILE if path.is_dir() else path
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_file(path, MOST_BYTES).decode("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"cannot read the history of the training: {error}",
@@ -49,7 +51,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 def _record(line: str, path: Path, number: int) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"not valid JSON: {error}", where=f"{path}, line {number}") from error
     if not isinstance(found, dict):
         raise DataError("expected a JSON object", where=f"{path}, line {number}", found=type(found).__name__)
