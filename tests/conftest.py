@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # Read when the libraries are imported. The processes of a run take one core each, and so do the programs they start.
@@ -30,3 +32,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         from tests.compiling import begin_compiling
 
         assert begin_compiling().wait() == 0, "the kernels do not compile"
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> Iterator[None]:
+    """Every test begins with logging as Python starts it, whatever a command line set up before, and where to."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()

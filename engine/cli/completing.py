@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-VARIABLE = "_GRANDMODEL_COMPLETE"
+from engine.cli.main import VARIABLE
+
 AGENTS = ("flat", "buy_and_hold", "sma_cross", "random", "ensemble")
 STRATEGY = re.compile(r"^class (\w+)\(.*(?:Strategy|MarketAgent)\b", re.MULTILINE)
 MOST_FILES = 50

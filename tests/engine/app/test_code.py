@@ -23,7 +23,7 @@ from engine.app.live.mending import mend
 from engine.app.live.operating import operate_stopped
 from engine.app.live.paper import run_paper
 from engine.app.verify import verify
-from engine.cli.main import app
+from engine.cli.app import app
 from engine.config import parse
 from engine.errors import CheckFailed, DataError, UsageError
 from engine.records import Operation

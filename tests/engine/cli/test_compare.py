@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli.main import app
+from engine.cli.app import app
 from tests.engine.app.comparison.bars import write_bars, write_strategy
 
 

@@ -38,7 +38,7 @@ def shown(run: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the command prints on a terminal of 80 columns, without starting a process."""
     from typer.testing import CliRunner
 
-    from engine.cli.main import app
+    from engine.cli.app import app
 
     monkeypatch.setenv("COLUMNS", str(WIDTH))
     done = CliRunner().invoke(app, ["explain", str(run), str(number)])

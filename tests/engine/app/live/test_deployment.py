@@ -17,8 +17,8 @@ import typer
 import yaml
 
 from engine.app.live.config import PaperConfig
+from engine.cli.app import app
 from engine.cli.health import health
-from engine.cli.main import app
 from engine.config import load
 from engine.monitor.heartbeat import MOST_AGE_S
 from feeds.live.address import parse_address

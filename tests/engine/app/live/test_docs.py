@@ -22,8 +22,8 @@ from engine.app.live.control import COMMANDS
 from engine.app.live.folder import OWN_FILES
 from engine.app.live.intake import Intake
 from engine.blocks import BarBlock
+from engine.cli.app import app
 from engine.cli.live_screens import KEYS
-from engine.cli.main import app
 from engine.errors import UsageError
 from engine.instruments import load_instrument
 from engine.journal.schema import TABLES
