@@ -56,7 +56,9 @@ def observed_frequency(ends: Ints, always_open: bool) -> Frequency:
     if usual < 6 and span < WEEK:
         return by_calendar
     if usual <= LONGEST_DAILY:
-        return _daily(ends)
+        found = _daily(ends)
+        # one day missing in the first two weeks may be a gap as well as a habit
+        return by_calendar if found.periods_per_year == SIX_DAYS and span < 2 * WEEK else found
     for low, high, periods, name in REGULAR:
         if low <= usual <= high:
             return Frequency(periods, f"{name} returns")

@@ -62,7 +62,7 @@ def compute_metrics(
         metrics |= _growth(tallies, found)
         metrics |= _drawdowns(tallies)
         cagr, depth = metrics["cagr"], float(tallies.drawdowns["depth"][0])
-        metrics["calmar"] = ratio(cagr, depth) if isinstance(cagr, float) and depth > ROUNDING else None
+        metrics["calmar"] = ratio(cagr, depth) if isinstance(cagr, float) else None
         metrics |= _exposure(tallies, stats)
         metrics |= _benchmark(tallies, found, benchmark, metrics["mean_leverage"])
         metrics |= _trades(stats[0])
@@ -182,8 +182,7 @@ def _benchmark(
 def _drawdowns(tallies: Tallies) -> Metrics:
     own, held = tallies.drawdowns[0], tallies.drawdowns[1]
     lasted: float | None = None
-    declined = own["depth"] > ROUNDING
-    if declined:
+    if own["depth"] > 0:
         until = own["recovery_ts"] or tallies.tally[0]["last_ts"]
         lasted = float(until - own["top_ts"]) / DAY_NS
     return {
@@ -192,7 +191,7 @@ def _drawdowns(tallies: Tallies) -> Metrics:
         "max_drawdown_trough": iso(own["trough_ts"]),
         "max_drawdown_recovery": iso(own["recovery_ts"]),
         "max_drawdown_days": lasted,
-        "longest_drawdown_days": float(own["longest_ns"]) / DAY_NS if declined else 0.0,
+        "longest_drawdown_days": float(own["longest_ns"]) / DAY_NS,
         "buy_and_hold_max_drawdown": 0.0 - float(held["depth"]),
     }
 

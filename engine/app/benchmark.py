@@ -39,7 +39,7 @@ class BenchmarkPrices:
             self._symbol = symbols.index(self._name)
         elif self._name is not None:
             path = _file_of(self._name, symbols)
-            self._file = _read(path, prepared.config.replay.timezone, path.stat().st_mtime_ns)
+            self._file = _read(path, _reading(prepared.config.replay), path.stat().st_mtime_ns)
 
     def watch(self, bars: BarBlock) -> None:
         """Take a block of the run's bars."""
@@ -110,10 +110,15 @@ def _file_of(name: str, symbols: tuple[str, ...]) -> Path:
     )
 
 
+def _reading(replay: ReplayConfig) -> ReplayConfig:
+    """How the benchmark's file is read: like the run's, but all of it, in bars as long as they are."""
+    return replay.model_copy(update={"start": None, "end": None, "timeframe": None, "bar_width": None})
+
+
 @lru_cache(maxsize=4)
-def _read(path: Path, timezone: str, _changed: int) -> PriceSeries:
+def _read(path: Path, replay: ReplayConfig, _changed: int) -> PriceSeries:
     """Every close of a file; kept, since every variant of a comparison asks for it."""
-    config = BacktestConfig(data=(str(path),), replay=ReplayConfig(timezone=timezone))
+    config = BacktestConfig(data=(str(path),), replay=replay)
     source = prepare(config, Quarantine(None)).source
     if len(source.symbols) != 1:
         raise UsageError(

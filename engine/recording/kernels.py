@@ -14,21 +14,25 @@ FILLED = int(OrderEventKind.FILLED)
 REJECTED = int(OrderEventKind.REJECTED)
 NO_SUCH_ORDER = int(Reason.NO_SUCH_ORDER)
 EQUITY, GROSS, NET = 1, 6, 7
+ROUNDING = 1e-12
 
 
 @kernel
 def update_drawdown(d: np.void, value: float, ts: int) -> float:
-    """Move a DRAWDOWN record to the next value of its curve; returns the drawdown there (0 or negative)."""
+    """Move a DRAWDOWN record to the next value of its curve; returns the drawdown there (0 or negative).
+
+    A value that is below the peak by the rounding of sums alone is at the peak.
+    """
     if d["started"] == 0:
         d["started"] = 1
         d["peak_ts"] = ts
-    if value >= d["peak"]:
+    if value >= d["peak"] - ROUNDING * abs(d["peak"]):
         if d["under"] == 1:
             d["under"] = 0
             d["longest_ns"] = max(d["longest_ns"], ts - d["peak_ts"])
             if d["depth"] > 0.0 and d["top_ts"] == d["peak_ts"]:
                 d["recovery_ts"] = ts
-        d["peak"] = value
+        d["peak"] = max(d["peak"], value)
         d["peak_ts"] = ts
         return 0.0
     d["under"] = 1

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import grandmodel as gm
+from portfolio.benchmark import PriceSeries, beside_benchmark
+from tests.portfolio.test_frequency import Hold, closes_of, frame_of, stock
+
+PAIRS = st.lists(st.tuples(st.integers(-300, 300), st.integers(-300, 300)), min_size=3, max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PAIRS, st.sampled_from([12, 52, 252, 365]))
+def test_alpha_beta_and_information_ratio_are_those_of_empyrical(pairs: list[tuple[int, int]], periods: int) -> None:
+    empyrical = pytest.importorskip("empyrical")
+    own, held = np.array(pairs).T / 10_000
+    found = beside_benchmark(own, held, periods, None)
+    if np.ptp(held):
+        alpha, beta = empyrical.alpha_beta(own, held, annualization=periods)
+        assert found["beta"] == pytest.approx(beta, rel=1e-9, abs=1e-9)
+        assert found["alpha"] == pytest.approx(alpha, rel=1e-7, abs=1e-9)
+    else:
+        assert found["beta"] is found["alpha"] is None
+    active = own - held
+    if np.ptp(active) > 1e-9:
+        assert found["information_ratio"] == pytest.approx(empyrical.excess_sharpe(own, held) * periods**0.5, rel=1e-7)
+        assert found["tracking_error"] == pytest.approx(active.std(ddof=1) * periods**0.5)
+    else:
+        assert found["information_ratio"] is None
+
+
+def test_the_benchmark_at_the_same_exposure_and_at_equal_risk_by_hand() -> None:
+    held = np.array([0.1, -0.2, 0.05])
+    found = beside_benchmark(2 * held, held, 252, 2.0)
+    doubled = 1.2 * 0.6 * 1.1 - 1
+    assert found["benchmark_at_exposure_return"] == pytest.approx(doubled)
+    assert found["equal_risk_return"] == pytest.approx(doubled)
+    assert found["excess_at_exposure"] == pytest.approx(0.0) and found["excess_at_equal_risk"] == pytest.approx(0.0)
+    assert found["beta"] == pytest.approx(2.0) and found["alpha"] == pytest.approx(0.0)
+    ruined = beside_benchmark(held, np.array([0.1, -0.6, 0.5]), 252, 2.0)
+    assert ruined["benchmark_at_exposure_return"] == -1.0
+
+
+def test_prices_are_taken_as_they_stood_at_a_time() -> None:
+    series = PriceSeries("X", np.array([10, 20, 30]), np.array([100.0, 80.0, 120.0]))
+    assert series.growth(np.array([10, 15, 20, 35]), 12).tolist() == [1.0, 1.0, 0.8, 1.2]
+    assert series.growth(np.array([5, 10, 20]), 0).tolist() == [1.0, 1.0, 0.8]
+    assert series.depth(10, 30) == pytest.approx(0.2) and series.depth(20, 30) == 0.0
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> dict[str, Any]:
+    index = stock()[:120]
+    frames = {name: frame_of(index, closes_of(120, seed)) for name, seed in (("A", 1), ("B", 2))}
+    file = tmp_path / "INDEX.csv"
+    weekly = frames["B"][4::5].reset_index(names="time")
+    weekly.to_csv(file, index=False)
+    return {"frames": frames, "file": file, "index": index}
+
+
+def test_a_symbol_or_a_file_takes_the_place_of_buy_and_hold(market: dict[str, Any]) -> None:
+    frames = market["frames"]
+    by_hand = {name: frame["close"].iloc[-1] / frame["close"].iloc[0] - 1 for name, frame in frames.items()}
+    plain = gm.backtest(frames, agent=Hold, fee=0.0).metrics
+    assert plain["benchmark"] == "buy and hold"
+    assert plain["benchmark_return"] == plain["buy_and_hold_return"] == pytest.approx(sum(by_hand.values()) / 2)
+    one = gm.backtest(frames, agent=Hold, fee=0.0, benchmark="B")
+    assert one.metrics["benchmark"] == "B" and one.metrics["benchmark_return"] == pytest.approx(by_hand["B"])
+    curve = frames["B"]["close"] / frames["B"]["close"].cummax() - 1
+    assert one.metrics["benchmark_max_drawdown"] == pytest.approx(curve.min())
+    file = gm.backtest(frames["A"], agent=Hold, fee=0.0, benchmark=market["file"], labels="close")
+    assert file.metrics["benchmark"] == "INDEX" and "INDEX" in str(file)
+    assert file.metrics["benchmark_return"] == pytest.approx(
+        frames["B"]["close"].iloc[-1] / frames["B"]["close"].iloc[4] - 1, rel=1e-6
+    )
+    assert file.ledger_sha256 == gm.backtest(frames["A"], agent=Hold, fee=0.0, labels="close").ledger_sha256
+
+
+def test_compare_judges_against_it_in_every_part(market: dict[str, Any], tmp_path: Path) -> None:
+    frames = market["frames"]
+    frame = gm.compare(frames, agents=[Hold], split="2020-03-20", benchmark="A", labels="close", out=tmp_path / "found")
+    close = frames["A"]["close"]
+    cut = int((market["index"] <= pd.Timestamp("2020-03-20")).sum())
+    assert frame["in.benchmark"].iloc[0] == pytest.approx(close.iloc[cut - 1] / close.iloc[0] - 1)
+    assert frame["out.benchmark"].iloc[0] == pytest.approx(close.iloc[-1] / close.iloc[cut - 1] - 1)
+    assert frame["all.benchmark"].iloc[0] == pytest.approx(frame.attrs["equity"]["A"].iloc[-1], rel=1e-5)
+    assert json.loads((tmp_path / "found" / "comparison.json").read_text())["benchmark_name"] == "A"
+
+
+def test_a_benchmark_that_cannot_be_is_refused(market: dict[str, Any], tmp_path: Path) -> None:
+    frames = market["frames"]
+    with pytest.raises(gm.UsageError, match="neither a file nor a symbol"):
+        gm.backtest(frames, agent=Hold, benchmark="C")
+    early = tmp_path / "EARLY.csv"
+    frame_of(pd.date_range("2010-01-01", periods=9, freq="D"), closes_of(9)).reset_index(names="time").to_csv(
+        early, index=False
+    )
+    with pytest.raises(gm.DataError, match="no prices in the time of the run"):
+        gm.backtest(frames["A"], agent=Hold, benchmark=early)
