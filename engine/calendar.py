@@ -81,11 +81,24 @@ def sessions_for(instruments: Sequence[Instrument], first_ns: int) -> Sessions:
 
 
 def bars_per_year(sessions: Sessions, timeframe_ns: int, years: int = 4) -> float:
-    """Bars that a year of sessions holds, averaged over the first years."""
+    """Bars that a year of sessions holds, averaged over the first years.
+
+    A bar of a day, or one longer than its session, is one bar a session; a bar of several days takes its time by the
+    calendar.
+
+    Args:
+        sessions: Of the market.
+        timeframe_ns: Length of the bars, nanoseconds.
+        years: How many are looked at.
+    """
     until = sessions.opens[0] + years * YEAR_NS
     inside = sessions.opens < until
     open_ns: Ints = (sessions.closes - sessions.opens)[inside]
     span = min(until, int(sessions.closes[inside][-1])) - int(sessions.opens[0])
+    if timeframe_ns > DAY_NS:
+        return YEAR_NS / timeframe_ns
+    if timeframe_ns > int(open_ns.min()):
+        return float(np.maximum(open_ns / timeframe_ns, 1.0).sum() * YEAR_NS / span)
     return float(int(open_ns.sum()) / timeframe_ns * YEAR_NS / span)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -36,7 +37,9 @@ def verdict(metrics: Mapping[str, Any]) -> Verdict | None:
     if metrics.get("fills") == 0:
         return Verdict(None, f"No trades: {_why_nothing(metrics)}; {_name(metrics)} returns {_percent(held)}")
     if _bought_and_held(metrics):
-        return Verdict(None, f"Buys once and holds{_figures(metrics, own, held)}: neither better nor worse")
+        return Verdict(
+            None, f"Buys once and holds, neither better nor worse than {_name(metrics)}{_figures(metrics, own, held)}"
+        )
     equal = _number(metrics, "benchmark_at_exposure_return")
     return _judged(metrics, own, held, held if equal is None else equal)
 
@@ -100,10 +103,12 @@ def _bought_and_held(metrics: Mapping[str, Any]) -> bool:
 
 
 def times(leverage: float) -> str:
-    """A leverage for reading: 0.043, 0.31, 1, 7.1."""
-    digits = 3 if leverage < 0.1 else 2
-    text = f"{leverage:.{digits}f}" if leverage < 1 else f"{leverage:.2f}" if leverage < 2 else f"{leverage:,.1f}"
-    return text.rstrip("0").rstrip(".") or "0"
+    """A leverage for reading, to two digits: 0.000016, 0.31, 1.26, 7.1, 12."""
+    if leverage <= 0:
+        return "0"
+    digits = 2 if 1 <= leverage < 2 else max(1 - math.floor(math.log10(leverage)), 0)
+    text = f"{leverage:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _name(metrics: Mapping[str, Any]) -> str:

@@ -142,6 +142,11 @@ def test_bars_per_year_follows_the_calendar() -> None:
     assert around_the_clock == pytest.approx(365.25 * 1440, rel=1e-3)
     future = bars_per_year(sessions_for([load_instrument("ES")], first), 60_000_000_000)
     assert future == pytest.approx(258 * 23 * 60, rel=0.02)
+    day = 1440 * 60_000_000_000
+    assert bars_per_year(sessions_for([load_instrument("ES")], first), day) == pytest.approx(252, rel=0.03)
+    assert bars_per_year(sessions_for([load_instrument("BTC-PERP")], first), day) == pytest.approx(365.25, rel=0.01)
+    for name in ("ES", "BTC-PERP"):
+        assert bars_per_year(sessions_for([load_instrument(name)], first), 7 * day) == pytest.approx(52.18, rel=0.01)
 
 
 @needs_real_data

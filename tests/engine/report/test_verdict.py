@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from engine.report.verdict import times, verdict
+import grandmodel as gm
+from engine.report.verdict import Verdict, times, verdict
 
 LEVERAGED = {"mean_leverage": 7.0, "max_leverage": 9.12, "benchmark_at_exposure_return": 0.21}
 
@@ -61,7 +62,8 @@ def test_buy_and_hold_is_neither_better_nor_worse_than_itself() -> None:
     held = {"open_positions": 1, "fills": 1, "trades": 0, "exposure": 0.99, "mean_leverage": 0.043}
     judged = verdict({"total_return": 0.004, "benchmark_return": 0.1, "benchmark_at_exposure_return": 0.0041, **held})
     assert judged is not None and judged.good is None
-    assert judged.text.startswith("Buys once and holds: +0.40 % at a mean leverage of 0.043, against +10.00 % at 1")
+    assert judged.text.startswith("Buys once and holds, neither better nor worse than buy and hold: +0.40 %")
+    assert "at a mean leverage of 0.043, against +10.00 % at 1 and +0.41 % at 0.043" in judged.text
     short = verdict({"total_return": 0.004, "benchmark_return": -0.1, "beta": -0.04, **held})
     assert short is not None and short.good is True
 
@@ -71,6 +73,25 @@ def test_no_verdict_without_both_returns() -> None:
 
 
 def test_leverage_is_written_as_short_as_it_reads() -> None:
-    assert [times(value) for value in (0.0432, 0.314, 1.0, 1.256, 7.04, 12.0, 0.0)] == [
-        "0.043", "0.31", "1", "1.26", "7", "12", "0",
+    assert [times(value) for value in (0.0000158, 0.0432, 0.314, 1.0, 1.256, 7.04, 12.3, 1234.0, 0.0)] == [
+        "0.000016", "0.043", "0.31", "1", "1.26", "7", "12", "1,234", "0",
     ]  # fmt: skip
+
+
+def backtest(agent: Any, **options: Any) -> Verdict:
+    judged = verdict(gm.backtest("es-synthetic", "ES", agent, end="2024-01-05", **options).metrics)
+    assert judged is not None
+    return judged
+
+
+class Sell(gm.Strategy):
+    def on_bar(self, context: gm.Context) -> None:
+        context.target(-1.0)
+
+
+def test_runs_are_judged_as_they_are() -> None:
+    assert backtest("buy_and_hold").text.startswith("Buys once and holds, neither better nor worse than buy and hold")
+    assert not backtest(Sell).text.startswith("Buys")
+    rejected = backtest("buy_and_hold", initial_capital=1000.0)
+    assert rejected.good is None and "rejected (" in rejected.text and "insufficient margin" in rejected.text
+    assert backtest("flat").text.startswith("No trades: no order was given; buy and hold returns")
