@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from agents.exact.kernels import CONTINUOUS, ROUNDING, fits, grown_scale, in_steps, rescale
 from engine.compiled import inlined, kernel
 from engine.records import CommandKind, OrderType
 
@@ -51,7 +53,7 @@ def close(command: Any, symbol: int) -> None:
 
 
 @inlined
-def running_mean(ring: Any, at: int, total: float, value: float) -> tuple[int, float]:
+def push(ring: Any, at: int, total: float, value: float) -> tuple[int, float]:
     """Put a value into a ring of the last n values.
 
     The sum is recomputed from the ring at each turn, so that rounding does not add up over a long stream.
@@ -70,10 +72,17 @@ def running_mean(ring: Any, at: int, total: float, value: float) -> tuple[int, f
     at += 1
     if at == ring.shape[0]:
         at = 0
-        total = 0.0
-        for j in range(ring.shape[0]):
-            total += ring[j]
+        total = whole_sum(ring)
     return at, total
+
+
+@inlined
+def whole_sum(ring: Any) -> float:
+    """Sum of a ring."""
+    total = 0.0
+    for j in range(ring.shape[0]):
+        total += ring[j]
+    return total
 
 
 @kernel
@@ -90,12 +99,15 @@ def sma_cross(
 ) -> None:
     """Side of a fast over a slow simple moving average.
 
+    Closes are summed as whole numbers of their last decimal, so that equal means are found equal. Where they are no
+    decimals, means that differ by no more than the rounding of their sums are equal.
+
     Args:
         close: Closes, shape (rows, S).
         present: Mask, shape (rows, S).
-        fast: Rings of the last closes, shape (S, fast); state.
-        slow: Rings of the last closes, shape (S, slow); state.
-        sums: Sums of both rings and the last target, shape (S, 3); state.
+        fast: Rings of the last closes in steps, shape (S, fast); state.
+        slow: Rings of the last closes in steps, shape (S, slow); state.
+        sums: Sums of both rings, the last target and the scale, shape (S, 4); state.
         places: Places in both rings and bars seen, int64, shape (S, 3); state.
         size: Target while the fast mean is above the slow one.
         short: Target while it is below.
@@ -104,19 +116,32 @@ def sma_cross(
     for s in range(close.shape[1]):
         fast_ring, slow_ring = fast[s], slow[s]
         fast_at, slow_at, seen = places[s, 0], places[s, 1], places[s, 2]
-        fast_sum, slow_sum, wanted = sums[s, 0], sums[s, 1], sums[s, 2]
+        fast_sum, slow_sum, wanted, scale = sums[s, 0], sums[s, 1], sums[s, 2], sums[s, 3]
         fast_n, slow_n = fast_ring.shape[0], slow_ring.shape[0]
+        terms = float(fast_n * slow_n)
         for i in range(close.shape[0]):
             if present[i, s]:
-                fast_at, fast_sum = running_mean(fast_ring, fast_at, fast_sum, close[i, s])
-                slow_at, slow_sum = running_mean(slow_ring, slow_at, slow_sum, close[i, s])
+                price = close[i, s]
+                if scale != CONTINUOUS:
+                    steps = math.floor(price * scale + 0.5)
+                    if not fits(steps, scale, price, terms):
+                        grown = grown_scale(scale, price, terms)
+                        rescale(fast_ring, scale, grown)
+                        rescale(slow_ring, scale, grown)
+                        fast_sum, slow_sum, scale = whole_sum(fast_ring), whole_sum(slow_ring), grown
+                        steps = in_steps(price, scale)
+                    price = steps
+                fast_at, fast_sum = push(fast_ring, fast_at, fast_sum, price)
+                slow_at, slow_sum = push(slow_ring, slow_at, slow_sum, price)
                 seen += 1
                 if seen >= slow_n:
-                    difference = fast_sum / fast_n - slow_sum / slow_n
-                    if difference > 0.0:
+                    difference = fast_sum * slow_n - slow_sum * fast_n
+                    # sums of whole numbers are exact; others are off by a rounding for each term at most
+                    noise = ROUNDING * slow_n * abs(fast_sum) * slow_n if scale == CONTINUOUS else 0.0
+                    if difference > noise:
                         wanted = size
-                    elif difference < 0.0:
+                    elif difference < -noise:
                         wanted = short
             out[i, s] = wanted
         places[s, 0], places[s, 1], places[s, 2] = fast_at, slow_at, seen
-        sums[s, 0], sums[s, 1], sums[s, 2] = fast_sum, slow_sum, wanted
+        sums[s, 0], sums[s, 1], sums[s, 2], sums[s, 3] = fast_sum, slow_sum, wanted, scale

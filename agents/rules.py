@@ -121,7 +121,7 @@ class SmaCross(RuleAgent):
         """Empty the rings."""
         n = len(self.symbols)
         self._fast, self._slow = np.zeros((n, self.fast)), np.zeros((n, self.slow))
-        self._sums, self._places = np.zeros((n, 3)), np.zeros((n, 3), np.int64)
+        self._sums, self._places = np.zeros((n, 4)), np.zeros((n, 3), np.int64)
 
     def carried(self) -> dict[str, NDArray[Any]]:
         """Rings, sums and places."""
