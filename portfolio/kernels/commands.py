@@ -26,6 +26,7 @@ from portfolio.kernels.book import (
     emit,
     finish,
     floor_step,
+    grid_price,
     new_order,
     working_price,
 )
@@ -49,6 +50,8 @@ PAUSED = int(Reason.PAUSED)
 FLATTEN = int(Role.FLATTEN)
 EQUITY_FRACTION = int(Sizing.EQUITY_FRACTION)
 VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
+NEAR = 1e-6
+"""A price this close to a tick, in ticks, lies on it."""
 
 
 @inlined
@@ -75,19 +78,45 @@ def valid_bracket(command: Any) -> bool:
 
 
 @inlined
-def valid_prices(command: Any) -> bool:
-    """Whether the command has the prices its order type needs."""
+def on_tick(price: float, tick: float, up: bool) -> float:
+    """A price that was asked for, on the tick grid: rounded up or down where it lies between two ticks."""
+    if tick <= 0.0 or not valid_price(price):
+        return price
+    ticks = price / tick
+    return grid_price(math.ceil(ticks - NEAR) if up else math.floor(ticks + NEAR), tick)
+
+
+@inlined
+def limit_price(price: float, tick: float, side: int) -> float:
+    """A limit away from the market: a buyer never pays more, a seller never gets less than was asked for."""
+    return on_tick(price, tick, side < 0)
+
+
+@inlined
+def stop_price(price: float, tick: float, side: int) -> float:
+    """A stop away from the market: it never triggers before the price that was asked for."""
+    return on_tick(price, tick, side > 0)
+
+
+@inlined
+def valid_prices(command: Any, side: int, tick: float) -> bool:
+    """Whether the command has the prices its order type needs, after they are rounded to the tick."""
     if not valid_bracket(command):
+        return False
+    if command.stop_loss > 0.0 and stop_price(command.stop_loss, tick, -side) <= 0.0:
+        return False
+    if command.take_profit > 0.0 and limit_price(command.take_profit, tick, -side) <= 0.0:
         return False
     kind = command.type
     if kind == MARKET:
         return True
+    limit, stop = limit_price(command.limit, tick, side), stop_price(command.stop, tick, side)
     if kind == LIMIT:
-        return valid_price(command.limit)
+        return valid_price(limit)
     if kind == STOP:
-        return valid_price(command.stop)
+        return valid_price(stop)
     if kind == STOP_LIMIT:
-        return valid_price(command.limit) and valid_price(command.stop)
+        return valid_price(limit) and valid_price(stop)
     if kind == TRAILING_STOP:
         return valid_price(command.trail)
     return False
@@ -136,11 +165,12 @@ def place(book: Book, command: Any, ts: int, side: int, quantity: float, clip: i
     """Put a command's order on the table, working or not yet judged; returns its place."""
     k = new_order(book, ts, command.symbol, side, command.type, quantity, ENTRY)
     order = book.orders[k]
-    order.limit = command.limit
-    order.stop = command.stop
-    order.trail = command.trail
-    order.stop_loss = command.stop_loss
-    order.take_profit = command.take_profit
+    tick = book.instruments[command.symbol].tick_size
+    order.limit = limit_price(command.limit, tick, side)
+    order.stop = stop_price(command.stop, tick, side)
+    order.trail = on_tick(command.trail, tick, True)
+    order.stop_loss = stop_price(command.stop_loss, tick, -side)
+    order.take_profit = limit_price(command.take_profit, tick, -side)
     order.stop_distance = command.stop_distance
     order.target_distance = command.target_distance
     order.trail_distance = command.trail_distance
@@ -151,17 +181,17 @@ def place(book: Book, command: Any, ts: int, side: int, quantity: float, clip: i
     order.tag = command.tag
     order.clip = clip
     if order.type == TRAILING_STOP:
-        order.stop = book.positions[command.symbol].mark + side * command.trail
+        order.stop = book.positions[command.symbol].mark + side * order.trail
     return k
 
 
 @inlined
-def judge(book: Book, command: Any, quantity: float, reduces: bool) -> int:
+def judge(book: Book, command: Any, side: int, quantity: float, reduces: bool) -> int:
     """The Reason for which an order of this size is rejected, or NONE."""
     instrument = book.instruments[command.symbol]
     if not quantity > 0.0 or not math.isfinite(quantity) or (quantity < instrument.min_size and not reduces):
         return BELOW_MIN_SIZE
-    if not valid_prices(command):
+    if not valid_prices(command, side, instrument.tick_size):
         return BAD_PRICE
     working = 0
     for k in range(book.account[0].orders):
@@ -174,7 +204,7 @@ def judge(book: Book, command: Any, quantity: float, reduces: bool) -> int:
 @inlined
 def submit(book: Book, command: Any, ts: int, side: int, quantity: float, clip: int, reduces: bool) -> int:
     """Judge an order and let it work, or reject it; returns its id."""
-    reason = judge(book, command, quantity, reduces)
+    reason = judge(book, command, side, quantity, reduces)
     k = place(book, command, ts, side, quantity, clip)
     order = book.orders[k]
     if reason != NONE:

@@ -126,7 +126,10 @@ def book_fill(book: Book, ts: int, k: int, closing: float, opening: float, price
     realized = 0.0
     if closing > 0.0:
         sign = 1.0 if position.quantity > 0.0 else -1.0
-        realized = closing * (price - position.avg_price) * sign * instrument.multiplier
+        gain = price - position.avg_price
+        if abs(gain) <= NOISE * price:
+            gain = 0.0  # the average misses the price it stands for by a rounding error: no profit of nothing
+        realized = closing * gain * sign * instrument.multiplier
     kept = abs(position.quantity) - closing
     position.quantity = snap(position.quantity + order.side * quantity, instrument.size_step)
     if opening > 0.0:

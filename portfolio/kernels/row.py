@@ -12,6 +12,7 @@ from engine.records import Bars, OrderEventKind, Reason, Role, Sizing, TimeInFor
 from portfolio.kernels.book import (
     CANCELLED,
     DONE,
+    NOISE,
     STOP_LOSS,
     TRAILING_STOP,
     Book,
@@ -152,14 +153,16 @@ def check_limits(book: Book, ts: int, maintenance: float) -> None:
         account.liquidating = 0
     if account.halted:
         return
-    if equity <= 0.0:
+    # sums of money carry rounding errors: a limit that is met exactly must trip
+    noise = NOISE * account.peak_equity
+    if equity <= noise:
         account.bankrupt = 1
         halt(book, ts, BANKRUPT)
-    elif equity <= account.peak_equity * (1.0 - rules.max_drawdown):
+    elif equity <= account.peak_equity * (1.0 - rules.max_drawdown) + noise:
         halt(book, ts, MAX_DRAWDOWN)
-    elif equity <= account.session_equity * (1.0 - rules.max_daily_loss):
+    elif equity <= account.session_equity * (1.0 - rules.max_daily_loss) + noise:
         halt(book, ts, MAX_DAILY_LOSS)
-    elif equity < maintenance and not account.liquidating:
+    elif equity < maintenance - noise and not account.liquidating:
         account.liquidating = 1
         close_book(book, ts, MARGIN_CALL, LIQUIDATION)
 

@@ -147,10 +147,10 @@ class OracleSimulator(OracleMarket):
             reason = Reason.NO_MARKET
         elif small:
             reason = Reason.BELOW_MIN_SIZE
-        reason = reason or self._fault(command)
+        reason = reason or self._fault(command, side)
         self._submit(command, size, side, reason, clip=False)
 
-    def _fault(self, command: Command) -> Reason:
+    def _fault(self, command: Command, side: int) -> Reason:
         needed = {
             OrderType.MARKET: (),
             OrderType.LIMIT: (command.limit,),
@@ -164,6 +164,12 @@ class OracleSimulator(OracleMarket):
             return Reason.BAD_PRICE
         if not all(math.isfinite(number) and number >= 0 for number in bracket):
             return Reason.BAD_PRICE
+        draft = self._draft(command, ZERO, side, 0)
+        asked = (*needed, *(price for price in prices if price))
+        rounded = (draft.limit, draft.stop, draft.trail, draft.stop_loss, draft.take_profit)
+        trailing = command.type == OrderType.TRAILING_STOP  # its stop is not asked for
+        if sum(price > 0 for price in rounded) - trailing * (draft.stop > 0) < len(asked):  # one came to nothing
+            return Reason.BAD_PRICE
         return Reason.TOO_MANY_ORDERS if len(self.working) >= self.rules.max_open_orders else Reason.NONE
 
     def _submit(self, command: Command, size: Decimal, side: int, reason: Reason, *, clip: bool) -> None:
@@ -176,16 +182,18 @@ class OracleSimulator(OracleMarket):
 
     def _draft(self, command: Command, size: Decimal, side: int, order_id: int) -> Order:
         order = Order(order_id, command.symbol, side, size, command.type, tag=command.tag)
+        on_tick = self.contracts[command.symbol].on_tick
         order.tif, order.expire_ts = command.tif, command.expire_ts
         order.reduce_only = bool(command.reduce_only) or self.paused
         if command.type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
-            order.limit = dec(command.limit)
+            order.limit = on_tick(dec(command.limit), up=side < 0)
         if command.type in (OrderType.STOP, OrderType.STOP_LIMIT):
-            order.stop = dec(command.stop)
+            order.stop = on_tick(dec(command.stop), up=side > 0)
         if command.type == OrderType.TRAILING_STOP:
-            order.trail = dec(command.trail)
+            order.trail = on_tick(dec(command.trail), up=True)
             order.stop = self.positions[command.symbol].mark + side * order.trail
-        order.stop_loss, order.take_profit = dec(command.stop_loss), dec(command.take_profit)
+        order.stop_loss = on_tick(dec(command.stop_loss), up=side < 0)
+        order.take_profit = on_tick(dec(command.take_profit), up=side > 0)
         order.stop_distance, order.target_distance = dec(command.stop_distance), dec(command.target_distance)
         order.trail_distance = dec(command.trail_distance)
         return order
@@ -219,7 +227,7 @@ class OracleSimulator(OracleMarket):
         if abs(change) < contract.step / 2:
             return
         shrinks = sign(target) == sign(position.quantity) and abs(target) < abs(position.quantity)
-        reason = self._fault(command)
+        reason = self._fault(command, sign(change))
         if abs(change) < contract.min_size and not (shrinks or target == 0):
             reason = Reason.BELOW_MIN_SIZE
         self._submit(command, abs(change), sign(change), reason, clip=True)

@@ -212,6 +212,12 @@ class Contract:
     def maintenance(self, price: Decimal) -> Decimal:
         return self._maintenance[0] + self._maintenance[1] * self.value(price)
 
+    def on_tick(self, price: Decimal, *, up: bool) -> Decimal:
+        if not self.tick or not price.is_finite() or price <= 0:
+            return price
+        ticks = price / self.tick
+        return (ceil(ticks - MICRO) if up else floor(ticks + MICRO)) * self.tick
+
     def nearest_tick(self, price: Decimal) -> Decimal:
         return floor(price / self.tick + HALF + NANO) * self.tick if self.tick else price
 
