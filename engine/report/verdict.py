@@ -50,7 +50,8 @@ def _judged(metrics: Mapping[str, Any], own: float, held: float, equal: float) -
         return Verdict(None, f"No better and no worse than {name}{figures}")
     if own > held:
         if own <= 0:
-            return Verdict(False, f"Loses less than {name}{figures}")
+            more = "" if own >= equal - EVEN else ", but more than it at equal leverage"
+            return Verdict(False, f"Loses less than {name}{more}{figures}")
         if own > equal:
             return Verdict(True, f"Beats {name}{figures}")
         return Verdict(False, f"Beats {name} by its leverage alone{figures}")
@@ -81,7 +82,9 @@ def _pieces(metrics: Mapping[str, Any], own: float, held: float) -> Iterator[str
 def _why_nothing(metrics: Mapping[str, Any]) -> str:
     rejected, submitted = int(metrics.get("orders_rejected") or 0), int(metrics.get("orders_submitted") or 0)
     if rejected:
-        listed = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in by_reason(metrics, "rejected."))
+        reasons = [(reason.replace("_", " "), count) for reason, count in by_reason(metrics, "rejected.")]
+        several = len(reasons) > 1
+        listed = ", ".join(f"{count:,} {reason}" if several else reason for reason, count in reasons)
         which = "the only order was" if rejected == 1 else f"{rejected:,} orders were"
         return f"{which} rejected ({listed})" if listed else f"{which} rejected"
     if submitted:
