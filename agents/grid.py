@@ -14,7 +14,6 @@ Steps are added in decimals, so that 0.1..0.3:0.1 ends with 0.3 and not beside i
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from engine.errors import UsageError
+from engine.nearest import nearest
 from engine.quoting import quoted, shortened
 
 MOST_VARIANTS = 100_000
@@ -190,11 +190,11 @@ def refuse_range(spec: str) -> None:
 
 def unknown_parameter(spec: str, name: str, known: Sequence[str]) -> UsageError:
     """The error for a parameter that the agent does not take, naming the nearest that it does."""
-    near = difflib.get_close_matches(name[:60], known, n=1, cutoff=0.5)
+    near = nearest(name, known)
     return UsageError(
         f"{_agent(spec)}: unknown parameter {quoted(name)}",
         expected=", ".join(known) or "no parameters",
-        hint=f"did you mean {near[0]!r}?" if near else None,
+        hint=f"did you mean {near!r}?" if near else None,
     )
 
 

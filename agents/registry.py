@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import inspect
 import sys
@@ -18,6 +17,7 @@ from agents.rules import BuyAndHold, Flat, Random, SmaCross
 from agents.strategy import Strategy
 from engine.agent import Agent
 from engine.errors import GrandModelError, UsageError
+from engine.nearest import did_you_mean, nearest_path
 from engine.quoting import quoted, shortened
 from engine.yaml_text import read_yaml_text
 
@@ -41,6 +41,19 @@ def make_agent(spec: str, seed: int | None = None) -> Agent:
     """
     refuse_range(spec)
     return construct(spec, factory_of(spec), _parameters(spec), seed)
+
+
+def check_exists(spec: str) -> None:
+    """Refuse an agent whose name or file is not there, before anything is read, compiled or run.
+
+    Raises:
+        UsageError: If the name or the file is not known, naming the nearest.
+    """
+    head = split_spec(spec)[0].partition(":")[0]
+    if head.endswith(".py"):
+        _check_file(Path(head))
+    elif head != "ensemble":
+        _rule(head)
 
 
 def factory_of(spec: str) -> type[Any]:
@@ -86,11 +99,10 @@ def make_market_agent(spec: str) -> MarketAgent:
 def _rule(name: str) -> type[Any]:
     if name in RULES:
         return RULES[name]
-    near = difflib.get_close_matches(name[:60], list(RULES), n=1)
     raise UsageError(
         f"no agent is called {quoted(name)}",
         expected=f"one of {', '.join(RULES)}, ensemble, or path/to/file.py:ClassName",
-        hint=f"did you mean {near[0]}?" if near else None,
+        hint=did_you_mean(name, [*RULES, "ensemble"]),
     )
 
 
@@ -141,6 +153,7 @@ def _load_class(path: Path, class_name: str) -> type[Any]:
         f"{path} has no strategy class {class_name!r}" if class_name else f"{path}: which class?",
         expected=f"{path}:ClassName, a subclass of Strategy, CompiledStrategy or MarketAgent (docs/strategies.md)",
         found=", ".join(found) or "no such class in the file",
+        hint=did_you_mean(class_name, found) if class_name else None,
     )
 
 
@@ -152,9 +165,17 @@ class _SourceLoader(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
-def _load_module(path: Path) -> ModuleType:
+def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise UsageError("the strategy file does not exist", where=str(path))
+        raise UsageError(
+            "the strategy file does not exist",
+            where=str(path),
+            hint=nearest_path(path, lambda entry: entry.suffix == ".py"),
+        )
+
+
+def _load_module(path: Path) -> ModuleType:
+    _check_file(path)
     name = f"strategy_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:

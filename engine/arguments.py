@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import wraps
@@ -11,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from engine.config import Config, Tree, merge, read_yaml
 from engine.errors import GrandModelError, UsageError
+from engine.nearest import nearest
 
 Moment = str | date | datetime | None
 P = ParamSpec("P")
@@ -101,8 +101,7 @@ def refuse_unknown(call: str, unknown: Iterable[str], known: Iterable[str], nest
 
 
 def _near(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return near[0] if near else "one of " + ", ".join(known)
+    return nearest(name, known, cutoff=0.6) or "one of " + ", ".join(known)
 
 
 def tree_of(files: Files) -> Tree:

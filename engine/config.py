@@ -6,7 +6,6 @@ is named; every problem of a file is reported at once.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.errors import ConfigError
 from engine.files import read_file
+from engine.nearest import nearest, nearest_path
 from engine.quoting import quoted, shortened
 from engine.secrets import may_hold_secrets
 from engine.yaml_text import DEEPEST, read_yaml_text
@@ -24,7 +24,6 @@ Tree = dict[str, Any]
 LARGEST_FILE = 1024 * 1024  # bytes
 MOST_PROBLEMS = 20  # of one file that are reported
 _LONGEST_INDEX = 10  # digits
-_LONGEST_KEY = 60  # that is compared with those that are known
 _WORD = re.compile(r"[^\w.]")
 
 
@@ -45,6 +44,10 @@ class Config(BaseModel):
 M = TypeVar("M", bound=Config)
 
 
+def _is_yaml(path: Path) -> bool:
+    return path.suffix.lower() in {".yaml", ".yml"}
+
+
 def read_yaml(path: Path) -> Tree:
     """Read one YAML file whose top level is a mapping.
 
@@ -54,7 +57,11 @@ def read_yaml(path: Path) -> Tree:
     try:
         text = read_file(path, LARGEST_FILE).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration file: {_reason(error)}", where=str(path)) from None
+        raise ConfigError(
+            f"cannot read the configuration file: {_reason(error)}",
+            where=str(path),
+            hint=None if path.exists() else nearest_path(path, _is_yaml),
+        ) from None
     tree = read_yaml_text(text, str(path))
     if tree is None:
         return {}
@@ -194,11 +201,14 @@ def _explain(model: type[BaseModel], tree: Any, problem: Any) -> str:
     if problem["type"] != "extra_forbidden":
         found = problem.get("input")
         message = shortened(problem["msg"].removeprefix("Value error, "), 400)
+        if problem["type"] == "literal_error" and isinstance(found, str) and not hidden:
+            like = nearest(found, re.findall("'([^']+)'", message))
+            message += f"; did you mean {like!r}?" if like else ""
         shown = "a value that is not shown" if hidden else f"found {quoted(found)}"
         return f"{_dotted(written)}: {message}" + ("" if isinstance(found, dict) else f" ({shown})")
     known = sorted(_fields_at(model, place[:-1]))
-    near = difflib.get_close_matches(place[-1][:_LONGEST_KEY], known, n=1, cutoff=0.5)
-    advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+    near = nearest(place[-1], known)
+    advice = f"did you mean {near!r}?" if near else f"known keys: {', '.join(known)}"
     if hidden and not near:  # a secret in the place of a key
         return f"{_dotted(written[:-1])}: unknown key, which is not shown; {advice}"
     return f"{_dotted(written)}: unknown key; {advice}"

@@ -11,6 +11,8 @@ Every message says what is wrong and where, what was expected, what was found, a
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class GrandModelError(Exception):
     """Base of every error raised on purpose.
@@ -47,6 +49,18 @@ class GrandModelError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows in place of a traceback."""
         return [f"{type(self).__name__}: {self}"]
+
+    def as_object(self) -> dict[str, Any]:
+        """The message as `--json` prints it; what is not known is null."""
+        return {
+            "kind": type(self).__name__,
+            "what": self.what,
+            "where": self.where,
+            "expected": self.expected,
+            "found": self.found,
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
 
     def parts(self) -> list[tuple[str, str]]:
         """The message as (label, text) pairs; the first label is empty."""

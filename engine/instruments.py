@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -15,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from engine.config import Config, parse, read_yaml
 from engine.errors import UsageError
+from engine.nearest import did_you_mean
 from engine.paths import shipped
 
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -143,11 +143,10 @@ def load_instrument(name_or_file: str) -> Instrument:
     instrument = find_instrument(name_or_file)
     if instrument is not None:
         return instrument
-    near = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.5)
     raise UsageError(
         f"no instrument is called {name_or_file!r}",
         expected=f"one of {', '.join(known)}, or a YAML file",
-        hint=f"did you mean {near[0]}?" if near else "write a YAML file like those in configs/instruments",
+        hint=did_you_mean(wanted, known) or "write a YAML file like those in configs/instruments",
     )
 
 

@@ -7,7 +7,6 @@ Same name, instrument, seed, start and parameters, same bars; a longer series be
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Annotated, Self
@@ -19,6 +18,7 @@ from engine.blocks import BarBlock, concat
 from engine.config import parse
 from engine.errors import ConfigError, UsageError
 from engine.instruments import Instrument, NonNegative, Positive
+from engine.nearest import did_you_mean
 from engine.timeframe import DAY_NS
 from feeds.generators_bars import Draws, Generated, bars_of, close_times, first_price, year_of
 from feeds.generators_paths import (
@@ -121,12 +121,11 @@ def find_generator(
         ConfigError: If there is none of that name, or a parameter is unknown or out of range; the nearest is named.
     """
     if name not in GENERATORS:
-        near = difflib.get_close_matches(name, GENERATORS, n=1, cutoff=0.5)
         raise ConfigError(
             f"no generator is called {name!r}",
             where=where,
             expected=f"one of {', '.join(GENERATORS)}",
-            hint=f"did you mean {near[0]}?" if near else None,
+            hint=did_you_mean(name, GENERATORS),
         )
     return parse(GENERATORS[name], parameters or {}, where=f"{where}, parameters of the generator {name}")
 

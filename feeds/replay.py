@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import field_validator, model_validator
 
@@ -15,6 +15,7 @@ from engine.blocks import BarBlock, reblock
 from engine.config import Config
 from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
+from engine.nearest import nearest
 from engine.timeframe import format_timeframe, parse_timeframe
 from feeds.quarantine import Quarantine
 from feeds.reading.files import BarFile
@@ -63,7 +64,9 @@ class ReplayConfig(Config):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as error:  # unknown, malformed, the name of a folder of zones
-            raise ValueError(f"no time zone is called {value!r}; use a name such as America/Chicago") from error
+            near = nearest(value, available_timezones())
+            hint = f"did you mean {near}?" if near else "use a name such as America/Chicago"
+            raise ValueError(f"no time zone is called {value!r}; {hint}") from error
         return value
 
     @field_validator("timeframe", "bar_width")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from agents.context.indicator import Indicator, make_indicator
 from agents.context.rolling import Rolling
 from engine.blocks import BAR_COLUMNS, BarBlock, Floats
 from engine.errors import UsageError
+from engine.nearest import did_you_mean
 from engine.packing import pack_arrays, unpack_arrays
 
 Column = Literal["open", "high", "low", "close", "volume"]
@@ -213,8 +213,7 @@ class Stream:
 
     def _refused(self, column: str, length: Any) -> UsageError:
         if column not in PLACES:
-            near = difflib.get_close_matches(str(column), list(PLACES), n=1)
-            hint = f"did you mean {near[0]}?" if near else None
+            hint = did_you_mean(str(column), PLACES)
             return UsageError(f"bars have no column {column!r}", expected=", ".join(PLACES), hint=hint)
         return UsageError(
             f"a history of {length} rows cannot be had",

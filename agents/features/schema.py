@@ -5,7 +5,6 @@ A model is trained for one schema and refuses any other; `schema_hash` is what i
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import UsageError
+from engine.nearest import did_you_mean
 
 FORMULAS_VERSION = 1
 """Raised by every change of a formula, a seed or a range: models of the old formulas are then refused."""
@@ -197,11 +197,10 @@ def find_seat(name: str) -> Seat:
     """
     if name in SEATS:
         return SEATS[name]
-    near = difflib.get_close_matches(name, SEATS, n=1, cutoff=0.5)
     raise UsageError(
         f"no seat is called {name!r}",
         expected=f"one of {', '.join(SEATS)}",
-        hint=f"did you mean {near[0]}?" if near else None,
+        hint=did_you_mean(name, SEATS),
     )
 
 

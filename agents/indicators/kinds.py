@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from typing import Any
 
 from agents.indicators import kernels
 from engine.errors import UsageError
+from engine.nearest import did_you_mean
 
 MOST_BARS = 100_000
 
@@ -76,11 +76,10 @@ def kind_of(name: str) -> Kind:
     """
     if name in KINDS:
         return KINDS[name]
-    near = difflib.get_close_matches(name.lower(), list(KINDS), n=1)
     raise UsageError(
         f"no indicator is called {name!r}",
         expected=f"one of {', '.join(KINDS)}, or talib.NAME where TA-Lib is installed",
-        hint=f"did you mean {near[0]}?" if near else None,
+        hint=did_you_mean(name, KINDS),
     )
 
 

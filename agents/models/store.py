@@ -8,7 +8,6 @@ Two versions ship and belong to every store: `trained-1`, which is active until 
 
 from __future__ import annotations
 
-import difflib
 import fcntl
 import json
 import os
@@ -26,6 +25,7 @@ from agents.models.metadata import ENSEMBLE_FILE, is_version_name, read_ensemble
 from agents.serving.limits import read_model_file
 from engine.config import Config
 from engine.errors import CheckFailed, DataError, UsageError
+from engine.nearest import did_you_mean
 
 SHIPPED = Path(__file__).resolve().parent / "bundled"
 BUNDLED_VERSION = "trained-1"
@@ -316,12 +316,11 @@ def resolve_ensemble(spec: str | None, store: ModelStore | None = None) -> Path:
 
 
 def _unknown(version: str, versions: Sequence[str], root: Path) -> UsageError:
-    near = difflib.get_close_matches(version, versions, n=1, cutoff=0.4)
     return UsageError(
         f"no version of the models is called {version!r}",
         where=str(root),
         expected=", ".join(versions),
-        hint=f"did you mean {near[0]}?" if near else "`grandmodel models add FOLDER` puts one into the store",
+        hint=did_you_mean(version, versions, cutoff=0.4) or "`grandmodel models add FOLDER` puts one into the store",
     )
 
 

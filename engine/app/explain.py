@@ -9,6 +9,7 @@ import polars as pl
 
 from engine.errors import DataError, UsageError
 from engine.files import read_json
+from engine.nearest import nearest_folder
 from engine.recording.reading import read_table
 
 SEATS = ("strategic", "tactical", "risk")
@@ -67,7 +68,12 @@ def _explain(run: Path, number: int) -> dict[str, Any]:
 def _table(run: Path, name: str, columns: list[str] | None = None) -> pl.DataFrame:
     path = run / f"{name}.parquet"
     if not path.is_file():
-        raise UsageError("this is not a run folder", where=str(run), expected=f"a file {path.name}")
+        raise UsageError(
+            "this is not a run folder",
+            where=str(run),
+            expected=f"a file {path.name}",
+            hint=nearest_folder(run, path.name),
+        )
     frame = pl.from_arrow(read_table(path, columns))
     if not isinstance(frame, pl.DataFrame):
         raise TypeError("a table makes a frame")

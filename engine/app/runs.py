@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.files import read_json
+from engine.nearest import did_you_mean, nearest_path
 
 DEPTH = 4
 SHOWN = ("total_return", "sharpe", "max_drawdown", "mean_leverage", "trades", "fills", "final_equity")
@@ -89,7 +89,7 @@ def find_runs(folder: Path) -> list[FoundRun]:
             "no such folder of runs",
             where=str(folder),
             expected="a folder in which runs lie; `runs` by default",
-            hint="grandmodel backtest writes there, unless --out says otherwise",
+            hint=nearest_path(folder, Path.is_dir) or "grandmodel backtest writes there, unless --out says otherwise",
         )
     found = [run for path in _candidates(folder, DEPTH) if (run := _read(path)) is not None]
     return sorted(found, key=lambda run: (run.ended, str(run.folder)), reverse=True)
@@ -190,11 +190,10 @@ def check_name(runs: Sequence[FoundRun], name: str) -> None:
     known = dict.fromkeys([*WORDS, *NAMES, *(key for run in runs for key in run.metrics)])
     if not runs or name in known:
         return
-    near = difflib.get_close_matches(name, list(known), n=1)
     raise UsageError(
         f"runs have no {name!r}",
         expected=", ".join([*WORDS[:5], *NAMES, "sharpe", "trades"]) + ", or another metric of metrics.json",
-        hint=f"did you mean {near[0]}?" if near else None,
+        hint=did_you_mean(name, known),
     )
 
 

@@ -48,7 +48,9 @@ def _typer() -> Any:
 
 def data_files(incomplete: str) -> list[str]:
     """Recordings that ship, and files."""
-    return [*_beginning(incomplete, _recordings()), *_paths(incomplete)]
+    from engine.paths import recordings
+
+    return [*_beginning(incomplete, recordings()), *_paths(incomplete)]
 
 
 def agents(incomplete: str) -> list[str]:
@@ -73,12 +75,6 @@ def instruments(incomplete: str) -> list[str]:
 
 def _beginning(text: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(text)]
-
-
-def _recordings() -> list[str]:
-    from engine.paths import shipped
-
-    return sorted(path.parent.name for path in shipped("replays").glob("*/manifest.json"))
 
 
 def _paths(incomplete: str) -> list[str]:

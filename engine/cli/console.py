@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+
 from rich.console import Console
 from rich.text import Text
 
@@ -23,6 +26,11 @@ def print_error(error: GrandModelError) -> None:
     for label, text in error.parts():
         line = Text("error: ", style="bold red") if not label else Text(f"  {label}: ", style="bold")
         err().print(line + Text(text), soft_wrap=True)
+
+
+def print_failure(error: GrandModelError) -> None:
+    """Print an error as the one object that `--json` puts on standard output: `{"error": {...}}`."""
+    sys.stdout.write(json.dumps({"error": error.as_object()}) + "\n")
 
 
 def note(text: str) -> None:

@@ -37,13 +37,12 @@ def ctl(folder: Folder, command: Command, as_json: AsJson = False) -> None:
     from engine.errors import UsageError
 
     if command not in COMMANDS:
-        import difflib
+        from engine.nearest import did_you_mean
 
-        near = difflib.get_close_matches(command, COMMANDS, n=1)
         raise UsageError(
             f"no command {command!r}",
             expected=", ".join(COMMANDS),
-            hint=f"did you mean {near[0]}?" if near else None,
+            hint=did_you_mean(command, COMMANDS),
         )
     _print(ask(folder, command), as_json)
 

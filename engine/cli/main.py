@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.errors import GrandModelError
 
 VARIABLE = "_GRANDMODEL_COMPLETE"
 """Set by a shell that asks for completions."""
@@ -12,7 +16,10 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in a message, never in a traceback."""
+    """Run the command line; a user's mistake ends in a message, never in a traceback.
+
+    With `--json` the message is an object on standard output too: `{"error": {"what": ..., "exit_code": 2, ...}}`.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows replacements, not a traceback
@@ -27,9 +34,6 @@ def main() -> None:
         if leaving.code == INTERRUPTED:  # what Typer makes of Ctrl-C, without a word
             sys.stderr.write("interrupted: the run is not complete\n")
         raise
-    except OSError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
 
 
 def _help() -> None:
@@ -50,12 +54,49 @@ def _run() -> None:
 
         answer_shells()
     try:
-        app()
+        if _wants_json():
+            _run_strictly()
+        else:
+            app()
     except GrandModelError as error:
-        from engine.cli.console import print_error
+        _fail(error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _fail(GrandModelError(str(error)))
 
-        print_error(error)
-        sys.exit(error.exit_code)
+
+def _wants_json() -> bool:
+    return "--json" in sys.argv[1:]
+
+
+def _fail(error: GrandModelError) -> None:
+    from engine.cli.console import print_error, print_failure
+
+    print_error(error)
+    if _wants_json():
+        print_failure(error)
+    sys.exit(error.exit_code)
+
+
+def _run_strictly() -> None:
+    """Run a command so that a mistake in the command line itself becomes a UsageError too."""
+    import typer
+
+    from engine.cli.app import app
+    from engine.errors import UsageError
+
+    try:
+        sys.exit(typer.main.get_command(app).main(standalone_mode=False) or 0)
+    except typer.Abort:
+        sys.exit(1)
+    except Exception as error:
+        # Typer ships its own copy of Click, so that its errors are known by what they can do
+        if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
+            raise
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "grandmodel"
+        raise UsageError(error.format_message(), where=command, hint=f"`{command} -h` lists what it takes") from error
 
 
 if __name__ == "__main__":

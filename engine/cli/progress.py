@@ -20,8 +20,10 @@ def compiled(agent: str = "flat", *, live: bool = False) -> None:
         agent: Its specification.
         live: Whether a live session will run.
     """
+    from agents.registry import check_exists
     from engine.app.warmup import Kind, is_warm, kind_of, warm_up
 
+    check_exists(agent)
     kinds: list[Kind] = [kind_of(agent)]
     if live:
         kinds.append("live")

@@ -17,6 +17,7 @@ from engine.journal.blocks import StoredBlock, decode, joined
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
 from engine.journal.journal import ARCHIVE, FILE, OLDER, Activation, Gap, Ordered, check_version
 from engine.journal.schema import VERSION
+from engine.nearest import nearest_folder
 from engine.records import Operation
 from engine.step import StepBlock
 
@@ -46,6 +47,7 @@ class JournalReader:
                 "this folder holds no live session",
                 where=str(folder),
                 expected=f"a folder that `grandmodel paper --out` wrote, with its {FILE}",
+                hint=nearest_folder(folder, FILE),
             )
         self._db = _open(self.path)
         archive = folder / ARCHIVE

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from engine.errors import DataError, UsageError
 from engine.files import read_json as read_json_file
+from engine.nearest import nearest_folder
 from engine.recording.reading import read_table
 
 MOST_FILLS = 20_000
@@ -34,7 +35,7 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path.parent} is not a run folder: it has no {path.name}",
             where=str(path.parent),
             expected="a folder that `grandmodel backtest` wrote",
-            hint="give the folder that the backtest named when it ended",
+            hint=nearest_folder(path.parent, path.name) or "give the folder that the backtest named when it ended",
         ) from error
     except ValueError as error:
         raise DataError(f"not valid JSON: {error}", where=str(path)) from error

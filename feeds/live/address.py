@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pydantic import BeforeValidator, ValidationError, model_validator
 
 from engine.config import Config
 from engine.errors import UsageError
+from engine.nearest import nearest
 from engine.secrets import SecretRef, Unshown
 from feeds.pacing import parse_speed
 
@@ -235,11 +235,11 @@ def _split_query(text: str, kind: Kind) -> tuple[str, dict[str, str]]:
     for part in filter(None, query.split("&")):
         key, equals, value = part.partition("=")
         if key not in _KEYS[kind]:
-            near = difflib.get_close_matches(key, _KEYS[kind], n=1, cutoff=0.5)
+            near = nearest(key, _KEYS[kind])
             raise UsageError(
                 f"the address of a {kind} feed has no key {key!r}" if equals else "cannot read the address's query",
                 expected=f"one of {', '.join(_KEYS[kind])}, as in ?{_KEYS[kind][0]}=...",
-                hint=f"did you mean {near[0]!r}?" if near else "in a shell, put the address in quotes",
+                hint=f"did you mean {near!r}?" if near else "in a shell, put the address in quotes",
             )
         if key in values:
             raise UsageError(f"the address gives {key!r} twice", expected="each key once")
@@ -276,14 +276,14 @@ def _check_direction(kind: Kind, publishing: bool) -> None:
 
 def _unknown_scheme(scheme: str, publishing: bool) -> UsageError:
     known = (*_SCHEMES, *_WORDS)
-    near = difflib.get_close_matches(scheme[:20].lower(), known, n=1, cutoff=0.5)
+    near = nearest(scheme, known)
     # what resembles no scheme may be a password in the wrong place
     shown = repr(scheme) if near and re.fullmatch(r"[A-Za-z0-9+.-]{1,20}", scheme) else None
     return UsageError(
         "this is no address of a feed",
         expected=_PUBLISH_FORMS if publishing else _FORMS,
         found=shown,
-        hint=f"did you mean {near[0]!r}?" if near else None,
+        hint=f"did you mean {near!r}?" if near else None,
     )
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from engine.errors import DataError, UsageError
 from engine.files import open_regular
+from engine.nearest import nearest_path
+from engine.paths import recordings
 from feeds.reading.files import ARROW_SUFFIXES, COMPRESSED, CSV_SUFFIXES, PARQUET_SUFFIXES, BarFile
 
 _ACCEPTED = "CSV (.csv, .csv.gz, .csv.zst, .tsv, .txt), Parquet (.parquet) or Arrow (.feather, .arrow, .ipc)"
@@ -40,11 +42,21 @@ def open_file(path: Path) -> BarFile:
     )
 
 
+def _is_bars(path: Path) -> bool:
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSED]
+    return path.is_file() and bool(suffixes) and suffixes[-1] in (*CSV_SUFFIXES, *PARQUET_SUFFIXES, *ARROW_SUFFIXES)
+
+
 def _check(path: Path) -> None:
     if path.is_dir():
         raise UsageError("this is a folder, not a file", where=str(path), expected=_ACCEPTED, hint="name its files")
     if not path.exists():
-        raise UsageError("there is no such file", where=str(path), expected=_ACCEPTED)
+        raise UsageError(
+            "there is no such file",
+            where=str(path),
+            expected=_ACCEPTED,
+            hint=nearest_path(path, _is_bars, recordings()),
+        )
     try:
         with open_regular(path) as file:
             empty = not file.read(1)

@@ -15,8 +15,10 @@ from typing import Any
 
 from engine.app.live.folder import SOCKET, is_running
 from engine.errors import GrandModelError, UsageError
+from engine.journal.journal import FILE
 from engine.log import logger
 from engine.monitor.connections import Connections
+from engine.nearest import nearest_folder
 
 Handler = Callable[[str, str], dict[str, Any]]
 MOST_LINE = 4096
@@ -96,7 +98,9 @@ def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
         raise UsageError(
             "no session is running in this folder",
             where=str(folder),
-            hint=f"start it with `grandmodel paper --out {folder}`" if folder.is_dir() else "check the folder's name",
+            hint=f"start it with `grandmodel paper --out {folder}`"
+            if folder.is_dir()
+            else nearest_folder(folder, FILE) or "check the folder's name",
         )
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(folder) as path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
+from engine.nearest import did_you_mean
 
 COLUMNS = {
     "total_return": "return",
@@ -82,12 +82,11 @@ def sorted_rows(rows: Sequence[dict[str, Any]], key: str | None, parts: Sequence
     column = next((name for name in (wanted, f"{parts[0]}.{wanted}") if name in rows[0]), None)
     if column is None:
         known = [name for name in rows[0] if "." in name and not name.startswith("fold")]
-        near = difflib.get_close_matches(wanted, [*known, *COLUMNS.values()], n=1)
         raise UsageError(
             f"no column {wanted!r} to sort by",
             expected=", ".join([*COLUMNS.values(), "variant"])
             + f", of one part: {', '.join(f'{p}.sharpe' for p in parts)}",
-            hint=f"did you mean {near[0]}?" if near else None,
+            hint=did_you_mean(wanted, [*known, *COLUMNS.values()]),
         )
     with_value = [row for row in rows if row[column] is not None]
     without = [row for row in rows if row[column] is None]

@@ -12,6 +12,7 @@ import numpy as np
 from engine.blocks import Floats
 from engine.errors import DataError, UsageError
 from engine.files import read_file
+from engine.nearest import nearest_path
 from engine.report.training.charts import Series
 
 MOST_BYTES = 1 << 30  # of a history; a long training writes some megabytes
@@ -43,7 +44,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         raise UsageError(
             f"cannot read the history of the training: {error}",
             where=str(path),
-            hint=f"give a {HISTORY_FILE} that a training wrote, or its folder",
+            hint=nearest_path(path, lambda entry: entry.suffix == path.suffix or entry.is_dir())
+            or f"give a {HISTORY_FILE} that a training wrote, or its folder",
         ) from error
     return [_record(line, path, number) for number, line in enumerate(lines[:-1], 1) if line.strip()]
 

@@ -52,10 +52,10 @@ def printed(*words: str) -> dict[str, Any]:
 
 
 def refused(*words: str, code: int = 2) -> str:
-    """What a command complains that has to fail with a message, and nothing but it."""
+    """What a command that has to fail says on standard error; with `--json` standard output holds it as an object."""
     left, said, complained = called(*words)
     assert left == code, complained
-    assert said == ""
+    assert not said if "--json" not in words else json.loads(said)["error"]["exit_code"] == code
     assert complained.startswith("error: ")
     assert "Traceback" not in complained
     return complained
