@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare, resolve_data
 from engine.blocks import BarBlock, Floats, Ints
 from engine.errors import DataError, UsageError
+from engine.nearest import did_you_mean
 from feeds.quarantine import Quarantine
 from feeds.replay import ReplayConfig
 from portfolio.benchmark import PriceSeries
@@ -101,12 +101,11 @@ def _file_of(name: str, symbols: tuple[str, ...]) -> Path:
     path = resolve_data(name)
     if path.is_file():
         return path
-    near = difflib.get_close_matches(name, symbols, n=1)
     raise UsageError(
         "the benchmark is neither a file nor a symbol of the run",
         expected="a file of bars, or " + ", ".join(symbols[:8]),
         found=name,
-        hint=f"did you mean {near[0]}?" if near else None,
+        hint=did_you_mean(name, symbols),
     )
 
 

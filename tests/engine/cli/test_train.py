@@ -122,7 +122,7 @@ def test_mistakes_end_with_2_and_say_what_to_do(tmp_path: Path, settings: list[s
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
-    assert not done.stdout
+    assert json.loads(done.stdout)["error"]["exit_code"] == 2
 
 
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_is_offered(
