@@ -6,12 +6,13 @@ A run folder holds `ledger`, `fills`, `orders`, `decisions`, `agents` (decisions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from engine.blocks import Floats, Ints
 from engine.calendar import Sessions
 from engine.errors import UsageError
 from engine.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
@@ -118,6 +119,7 @@ class RunRecorder:
         self._account: Records = np.empty(0, ACCOUNT)
         self._positions: Records = np.zeros(len(symbols), POSITION)
         self._closed = False
+        self._benchmark: Callable[[Ints], Floats] | None = None
 
     def _table(self, name: str, dtype: np.dtype[np.void]) -> RecordTable:
         columns = {
@@ -138,11 +140,15 @@ class RunRecorder:
         else:
             self._take(step)
 
-    def close(self) -> None:
-        """Record what is still held and end the files; a second call does nothing."""
+    def close(self, benchmark: Callable[[Ints], Floats] | None = None) -> None:
+        """Record what is still held and end the files; a second call does nothing.
+
+        Args:
+            benchmark: Value of a benchmark at given times, account currency; a further line of the chart.
+        """
         if self._closed:
             return
-        self._closed = True
+        self._closed, self._benchmark = True, benchmark
         self._fold_held()
         self._flush()
         self._orders.add(self._order_folder.working())
@@ -275,7 +281,8 @@ class RunRecorder:
         self._buffer.clear()
 
     def _chart(self) -> pa.Table:
-        return chart_table(*self._row_tallies.chart(), self._symbols)
+        times, lines, prices = self._row_tallies.chart()
+        return chart_table(times, lines, prices, self._symbols, self._benchmark and self._benchmark(times))
 
     def _ledger_in_memory(self) -> pa.Table:
         steps = self._steps

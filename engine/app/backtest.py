@@ -19,7 +19,7 @@ from engine.app.loop import Clock, Screen, Timings, run_loop, timed
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.preparing import Prepared, prepare
 from engine.app.wiring import trade_book, wire
-from engine.blocks import BarBlock
+from engine.blocks import BarBlock, Floats, Ints
 from engine.errors import DataError
 from engine.instruments import never_closes
 from engine.ledger_hash import LedgerHash
@@ -30,6 +30,7 @@ from engine.replacing import OutputKind
 from engine.step import StepBlock
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
+from portfolio.benchmark import PriceSeries
 from portfolio.metrics import compute_metrics
 from portfolio.ratios import Metrics
 from portfolio.trades import TradeBook
@@ -218,10 +219,15 @@ def run_backtest(
             clock=clock,
         )
     )
-    before = clock()
-    wired.recorder.close()
+    before, series = clock(), benchmark.series()
+    wired.recorder.close(_worth(series, config.initial_capital, int(first.ts_event[0])))
     timings.recording += clock() - before
-    return _finish(prepared, folder, wired, timings, hashing.result(), benchmark)
+    return _finish(prepared, folder, wired, timings, hashing.result(), series)
+
+
+def _worth(series: PriceSeries | None, capital: float, since: int) -> Callable[[Ints], Floats] | None:
+    """What the capital would be worth in the benchmark, at given times."""
+    return None if series is None else lambda times: capital * series.growth(times, since)
 
 
 def _finish(
@@ -230,7 +236,7 @@ def _finish(
     wired: _Wired,
     timings: Timings,
     data: list[dict[str, Any]],
-    benchmark: BenchmarkPrices,
+    benchmark: PriceSeries | None,
 ) -> BacktestRun:
     """Metrics and manifest of a loop that has ended."""
     quarantine = prepared.quarantine
@@ -250,13 +256,12 @@ def _finish(
         )
     if folder is not None and not quarantine.total:
         (folder / "quarantine.jsonl").unlink(missing_ok=True)  # of an earlier run
-    tally = wired.recorder.tallies.tally[0]
     metrics = compute_metrics(
         wired.recorder.tallies,
         wired.trades.stats,
         prepared.config.statistics,
         always_open=never_closes(prepared.instruments.values()),
-        benchmark=benchmark.series(int(tally["first_ts"]), int(tally["last_ts"])),
+        benchmark=benchmark,
     )
     manifest = build_manifest(
         prepared.config,

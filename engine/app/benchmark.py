@@ -34,6 +34,7 @@ class BenchmarkPrices:
         self._file: PriceSeries | None = None
         self._times: list[Ints] = []
         self._closes: list[Floats] = []
+        self._first = self._last = 0
         symbols = tuple(prepared.source.symbols)
         if self._name in symbols:
             self._symbol = symbols.index(self._name)
@@ -43,21 +44,21 @@ class BenchmarkPrices:
 
     def watch(self, bars: BarBlock) -> None:
         """Take a block of the run's bars."""
+        if not len(bars):
+            return
+        self._first, self._last = self._first or int(bars.ts_event[0]), int(bars.ts_event[-1])
         if self._symbol is not None:
             times, closes = _closes_of(bars, self._symbol)
             self._times.append(times)
             self._closes.append(closes)
 
-    def series(self, first: int, last: int) -> PriceSeries | None:
+    def series(self) -> PriceSeries | None:
         """The prices; None where the configuration names no benchmark.
 
-        Args:
-            first: First row of the run, nanoseconds UTC.
-            last: Its last one.
-
         Raises:
-            DataError: If there is no price between them, or one is not positive.
+            DataError: If there is no price in the time of the run, or one is not positive.
         """
+        first, last = self._first, self._last
         if self._name is None:
             return None
         if self._file is None:
@@ -74,7 +75,7 @@ def benchmark_of(prepared: Prepared, bars: BarBlock) -> PriceSeries | None:
     """
     prices = BenchmarkPrices(prepared)
     prices.watch(bars)
-    return prices.series(int(bars.ts_event[0]), int(bars.ts_event[-1]))
+    return prices.series()
 
 
 def _closes_of(bars: BarBlock, symbol: int) -> tuple[Ints, Floats]:

@@ -175,10 +175,14 @@ def ledger_table(ts_event: Ints, ledger: Floats, positions: Floats, symbols: Seq
     return pa.table(arrays)
 
 
-def chart_table(times: Ints, lines: Floats, prices: Floats, symbols: Sequence[str]) -> pa.Table:
-    """Chart points as an Arrow table: ts_event, CHART_LINES, `open.SYMBOL` and so on (null: no bar)."""
+def chart_table(
+    times: Ints, lines: Floats, prices: Floats, symbols: Sequence[str], benchmark: Floats | None = None
+) -> pa.Table:
+    """Chart points as an Arrow table: ts_event, CHART_LINES, `benchmark` if any, `open.SYMBOL` etc. (null: no bar)."""
     arrays = {"ts_event": _times(times)}
     arrays |= {name: pa.array(np.ascontiguousarray(lines[:, c])) for c, name in enumerate(CHART_LINES)}
+    if benchmark is not None:
+        arrays["benchmark"] = pa.array(benchmark)
     for s, symbol in enumerate(symbols):
         for p, name in enumerate(("open", "high", "low", "close")):
             arrays[f"{name}.{symbol}"] = pa.array(np.ascontiguousarray(prices[:, s, p]), from_pandas=True)

@@ -26,7 +26,7 @@ function curve(values, extra) {
 function drawOverview() {
   const line = (name, width) => ({ color: color(name), width });
   const traces = [
-    curve(DATA.chart.buy_and_hold, { name: "Buy and hold", line: line("held", 1.4), hovertemplate: "%{y:,.2f}" }),
+    curve(DATA.chart.buy_and_hold, { name: DATA.benchmark, line: line("held", 1.4), hovertemplate: "%{y:,.2f}" }),
     curve(DATA.chart.equity, { name: "Equity", line: line("own", 1.8), hovertemplate: "%{y:,.2f}" }),
     curve(DATA.chart.drawdown, { name: "Drawdown", yaxis: "y2", line: line("bad", 1), fill: "tozeroy", fillcolor: color("fill"), hovertemplate: "%{y:.2%}", showlegend: false }),
     curve(DATA.chart.exposure, { name: "Exposure", yaxis: "y3", line: Object.assign(line("own", 1), { shape: "hv" }), fill: "tozeroy", fillcolor: color("area"), hovertemplate: "%{y:.2f}x", showlegend: false }),

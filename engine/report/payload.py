@@ -91,6 +91,7 @@ def payload(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any
         "roles": fills[1],
         "fills_note": note,
         "trades": _trades(read_table(folder / "trades.parquet")),
+        "benchmark": str(metrics.get("benchmark") or "buy and hold"),
         "initial_capital": metrics.get("initial_capital") or 1.0,
         "periods_per_year": metrics.get("periods_per_year") or 252,
         "var_95": metrics.get("var_95"),
@@ -98,7 +99,9 @@ def payload(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any
 
 
 def _chart(chart: pa.Table) -> dict[str, Any]:
-    lines = {name: packed(_column(chart, name, "chart"), "f8") for name in ("equity", "buy_and_hold")}
+    held = "benchmark" if "benchmark" in chart.column_names else "buy_and_hold"
+    columns = {"equity": "equity", "buy_and_hold": held}
+    lines = {name: packed(_column(chart, column, "chart"), "f8") for name, column in columns.items()}
     lines |= {name: packed(_column(chart, name, "chart")) for name in ("drawdown", "exposure")}
     return {"ts": packed(_column(chart, "ts_event", "chart"), "f8")} | lines
 

@@ -51,8 +51,9 @@ def figure(frames: Frames, manifest: Mapping[str, Any], symbol: str | None = Non
         drawn.add_trace(_fills(go, frames["fills"], chosen, side), row=1, col=1)
     chart, below = frames["chart"], len(panels) + 2
     drawn.add_trace(go.Scatter(x=chart["ts_event"], y=chart["equity"], name="equity"), row=below, col=1)
+    held = "benchmark" if "benchmark" in chart.columns else "buy_and_hold"
     drawn.add_trace(
-        go.Scatter(x=chart["ts_event"], y=chart["buy_and_hold"], name="buy and hold", line={"dash": "dot"}),
+        go.Scatter(x=chart["ts_event"], y=chart[held], name=held.replace("_", " "), line={"dash": "dot"}),
         row=below,
         col=1,
     )

@@ -81,6 +81,9 @@ def test_a_symbol_or_a_file_takes_the_place_of_buy_and_hold(market: dict[str, An
     assert file.metrics["benchmark_return"] == pytest.approx(
         frames["B"]["close"].iloc[-1] / frames["B"]["close"].iloc[4] - 1, rel=1e-6
     )
+    drawn = file.polars("chart")["benchmark"].to_numpy()
+    assert drawn[-1] == pytest.approx(1e5 * (1 + file.metrics["benchmark_return"]))
+    assert "benchmark" in {line.name for line in file.plot().data}
     assert file.ledger_sha256 == gm.backtest(frames["A"], agent=Hold, fee=0.0, labels="close").ledger_sha256
 
 
