@@ -23,6 +23,7 @@ class CommandKind(IntEnum):
     CANCEL = 3  # `order_id`
     CANCEL_ALL = 4  # of the symbol
     CLOSE = 5  # cancel all orders of the symbol and close its position at the market
+    UP_TO = 6  # an ORDER that margin shortens, as it does a target, rather than rejects
 
 
 class Operation(IntEnum):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from agents.context.market import Market
+from agents.context.sizes import Asked, contracts_for, stop_distance
 from engine.errors import UsageError
 from engine.instruments import Instrument
 from engine.records import COMMAND, CommandKind, OrderType, Records, TimeInForce
 
+HINTS = {
+    "units": "target(units) asks for a position in units of the configured sizing",
+    "sl": "stop_loss is a price, stop_distance a fraction of the fill price",
+    "tp": "take_profit is a price, target_distance a fraction of the fill price",
+}
 COMMAND_FIELDS = frozenset(COMMAND.names or ())
 
 
@@ -47,13 +54,49 @@ class Trading(Market):
         """Ask for a position in units of the base size; see `order` for the fields."""
         self._command(CommandKind.TARGET, symbol, quantity=units, **fields)
 
-    def buy(self, quantity: float, symbol: str | None = None, **fields: Any) -> None:
-        """Order contracts; see `order`."""
-        self.order(abs(quantity), symbol, **fields)
+    def buy(
+        self,
+        quantity: float | None = None,
+        symbol: str | None = None,
+        *,
+        fraction: float | None = None,
+        notional: float | None = None,
+        risk: float | None = None,
+        **fields: Any,
+    ) -> None:
+        """Buy contracts, or as many as a fraction of equity, a notional or a risk comes to.
 
-    def sell(self, quantity: float, symbol: str | None = None, **fields: Any) -> None:
-        """Order contracts; see `order`."""
-        self.order(-abs(quantity), symbol, **fields)
+        A size that is not in contracts is worked out at the limit of the order, else its stop, else the last close, and
+        rounded down to the instrument's size step. It is shortened to what margin affords when it fills. Below the
+        smallest size the order is rejected (BELOW_MIN_SIZE). The configuration's `sizing` holds for `target` only.
+
+        Args:
+            quantity: Contracts.
+            symbol: By default the first.
+            fraction: Notional as a fraction of equity: 0.5 is half of it.
+            notional: Account currency.
+            risk: Fraction of equity lost if the protective stop is hit (`stop_loss`, `stop_distance` or
+                `trail_distance`; the nearest counts), before fees and slippage. A stop that does not lie on the losing
+                side is rejected (BAD_PRICE).
+            **fields: Those of `order`.
+
+        Raises:
+            UsageError: If there is not exactly one size, `risk` has no stop, or a field is not known.
+        """
+        self._sized(1, Asked(quantity, fraction, notional, risk), symbol, fields)
+
+    def sell(
+        self,
+        quantity: float | None = None,
+        symbol: str | None = None,
+        *,
+        fraction: float | None = None,
+        notional: float | None = None,
+        risk: float | None = None,
+        **fields: Any,
+    ) -> None:
+        """Sell; as `buy`."""
+        self._sized(-1, Asked(quantity, fraction, notional, risk), symbol, fields)
 
     def order(self, quantity: float, symbol: str | None = None, **fields: Any) -> None:
         """Order signed contracts.
@@ -83,6 +126,21 @@ class Trading(Market):
         """Cancel all working orders of a symbol."""
         self._command(CommandKind.CANCEL_ALL, symbol)
 
+    def _sized(self, side: int, asked: Asked, symbol: str | None, fields: dict[str, Any]) -> None:
+        asked.check()
+        if asked.quantity is not None:
+            self.order(side * abs(asked.quantity), symbol, **fields)
+            return
+        s = self._at(symbol)
+        item, mark = self.instruments[self.symbols[s]], float(self._simulator.positions[s]["mark"])
+        price = float(fields.get("limit") or fields.get("stop") or mark)
+        distance = 0.0 if asked.risk is None else stop_distance(side, price, fields)
+        contracts = contracts_for(asked, self.equity, price, item.multiplier * item.fx_rate, distance)
+        if asked.risk is not None and mark and not distance > 0.0:
+            # the smallest order with a stop that cannot be: the simulator refuses it and records why
+            contracts, fields = max(item.min_size, item.size_step), {**fields, "stop_loss": math.nan}
+        self._command(CommandKind.UP_TO, symbol, quantity=side * contracts, **fields)
+
     def _command(self, kind: CommandKind, symbol: str | None, **fields: Any) -> None:
         command = np.zeros(1, COMMAND)
         command["kind"], command["symbol"] = kind, self._at(symbol)
@@ -93,7 +151,11 @@ class Trading(Market):
             raise UsageError("no such time in force", expected="gtc, day, gtd, ioc or fok", found=repr(tif)) from None
         for name, value in fields.items():
             if name not in COMMAND_FIELDS or name in {"kind", "symbol", "ts_event", "type"}:
-                raise UsageError(f"an order has no field {name!r}", expected="one of those that Context.order lists")
+                raise UsageError(
+                    f"an order has no field {name!r}",
+                    expected="one of those that Context.order lists",
+                    hint=HINTS.get(name),
+                )
             try:
                 command[name] = value
             except (TypeError, ValueError):

@@ -36,6 +36,7 @@ TARGET = int(CommandKind.TARGET)
 CANCEL = int(CommandKind.CANCEL)
 CANCEL_ALL = int(CommandKind.CANCEL_ALL)
 CLOSE = int(CommandKind.CLOSE)
+UP_TO = int(CommandKind.UP_TO)
 REJECTED = int(OrderEventKind.REJECTED)
 BY_AGENT = int(Reason.BY_AGENT)
 REPLACED = int(Reason.REPLACED)
@@ -236,18 +237,19 @@ def refused_by_pause(book: Book, command: Any, side: int, quantity: float) -> bo
 
 @inlined
 def apply_order(book: Book, command: Any, ts: int) -> int:
-    """ORDER: an explicit order of signed contracts."""
+    """ORDER and UP_TO: an explicit order of signed contracts."""
     quantity = floor_step(abs(command.quantity), book.instruments[command.symbol].size_step)
     side = 1 if command.quantity >= 0.0 else -1
+    clip = 1 if command.kind == UP_TO else 0
     if refused_by_pause(book, command, side, quantity):
         reject(book, command, ts, PAUSED)
         return 0
     if book.positions[command.symbol].seen == 0:
-        k = place(book, command, ts, side, quantity, 0)
+        k = place(book, command, ts, side, quantity, clip)
         finish(book, ts, k, REJECTED, NO_MARKET)
         return book.orders[k].id
     reduces = command.reduce_only != 0 or book.account[0].paused != 0
-    return submit(book, command, ts, side, quantity, 0, reduces)
+    return submit(book, command, ts, side, quantity, clip, reduces)
 
 
 @inlined
@@ -304,13 +306,13 @@ def apply_cancel_all(book: Book, command: Any, ts: int) -> None:
 def apply_command(book: Book, command: Any, ts: int) -> None:
     """Apply one command after the mark of the current row, and record it as a decision."""
     account = book.account[0]
-    if not (0 <= command.symbol < book.positions.shape[0] and ORDER <= command.kind <= CLOSE):
+    if not (0 <= command.symbol < book.positions.shape[0] and ORDER <= command.kind <= UP_TO):
         book.counts[WRONG] += 1
         return
     if account.orders > book.orders.shape[0] - book.positions.shape[0] - 4:
         compact(book)
     kind = command.kind
-    acts = kind in (ORDER, TARGET, CLOSE)
+    acts = kind in (ORDER, TARGET, CLOSE, UP_TO)
     if acts:
         command.order_id = 0
     if account.halted or account.liquidating:
@@ -318,7 +320,7 @@ def apply_command(book: Book, command: Any, ts: int) -> None:
             reject(book, command, ts, HALTED if account.halted else MARGIN_CALL)
             if kind == TARGET and math.isfinite(command.quantity):
                 book.positions[command.symbol].target = command.quantity
-    elif kind == ORDER:
+    elif kind in (ORDER, UP_TO):
         command.order_id = apply_order(book, command, ts)
     elif kind == TARGET:
         command.order_id = apply_target(book, command, ts)

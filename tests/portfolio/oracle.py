@@ -15,6 +15,8 @@ from engine.records import CommandKind, Operation, OrderEventKind, OrderType, Re
 from tests.portfolio.oracle_fills import OracleMarket
 from tests.portfolio.oracle_records import INFINITY, ZERO, Bar, Command, Ledger, Order, dec, sign
 
+ACTING = (CommandKind.ORDER, CommandKind.TARGET, CommandKind.CLOSE, CommandKind.UP_TO)
+
 
 class OracleSimulator(OracleMarket):
     """Call `row` (steps 1 to 6), `command` (step 7) and `operate`, row by row; read `fills`, `events` and `ledger`."""
@@ -117,12 +119,12 @@ class OracleSimulator(OracleMarket):
             command.ts_event = self.ts
             self.decisions.append(command)
             kind = CommandKind(command.kind)
-            if kind in (CommandKind.ORDER, CommandKind.TARGET, CommandKind.CLOSE):
+            if kind in ACTING:
                 command.order_id = 0
             if self.halted or self.liquidating:
-                if kind in (CommandKind.ORDER, CommandKind.TARGET, CommandKind.CLOSE):
+                if kind in ACTING:
                     self._refuse(command, Reason.HALTED if self.halted else Reason.MARGIN_CALL)
-            elif kind == CommandKind.ORDER:
+            elif kind in (CommandKind.ORDER, CommandKind.UP_TO):
                 self._order(command)
             elif kind == CommandKind.TARGET:
                 self._target(command)
@@ -148,7 +150,7 @@ class OracleSimulator(OracleMarket):
         elif small:
             reason = Reason.BELOW_MIN_SIZE
         reason = reason or self._fault(command, side)
-        self._submit(command, size, side, reason, clip=False)
+        self._submit(command, size, side, reason, clip=command.kind == CommandKind.UP_TO)
 
     def _fault(self, command: Command, side: int) -> Reason:
         needed = {

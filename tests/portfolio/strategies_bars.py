@@ -176,13 +176,13 @@ class Trader:
 
     def command(self, ts: int) -> Command:
         symbol = self.rng.randint(0, len(self.instruments) - 1)
-        order, target = CommandKind.ORDER, CommandKind.TARGET
+        order, target, up_to = CommandKind.ORDER, CommandKind.TARGET, CommandKind.UP_TO
         others = (CommandKind.CANCEL, CommandKind.CANCEL_ALL, CommandKind.CLOSE)
-        kind = self.rng.choice((order, order, order, order, target, target, *others))
+        kind = self.rng.choice((order, order, order, up_to, target, target, *others))
         command = Command(kind=kind, symbol=symbol, ts_event=ts, tag=self.rng.randint(0, 3))
         if kind == CommandKind.CANCEL:
             command.order_id = max(self.orders - self.rng.randint(-2, 6), 0)
-        elif kind in (order, target):
+        elif kind in (order, up_to, target):
             self.orders += 1
             command.order_id = self.rng.choice((0, 0, 7))
             self._size(command, self.instruments[symbol])
