@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -64,7 +65,15 @@ async def _watch(attached: Attached, folder: Path, console: Console) -> None:
     from engine.dashboard.following import Following
     from engine.dashboard.live import Dashboard
 
-    screen = Dashboard(_info(attached), console, time.time, stdin=sys.stdin, attached=True)
+    back = f"grandmodel dashboard {shlex.quote(str(folder))}"
+    screen = Dashboard(
+        _info(attached),
+        console,
+        time.time,
+        stdin=sys.stdin,
+        attached=True,
+        back=back,
+    )
     _recall(attached, screen.state)
     async with beside(_follow(attached, folder, screen, Following(screen.state))):
         await screen.run(attached.steps())

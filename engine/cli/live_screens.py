@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -102,7 +103,14 @@ class _SessionScreen:
 
         self._session = session
         info = run_info(config, session.opened.setup.instruments, config.feed.address)
-        self._dashboard = Dashboard(info, console, time.time, stdin=sys.stdin, actions=self._actions())
+        self._dashboard = Dashboard(
+            info,
+            console,
+            time.time,
+            stdin=sys.stdin,
+            actions=self._actions(),
+            back=f"grandmodel dashboard {shlex.quote(str(session.opened.folder))}",
+        )
         self._following = Following(self._dashboard.state)
         session.observe(_Notices(self._dashboard.state))
 

@@ -129,7 +129,7 @@ def cards(state: DashboardState) -> list[Card]:
             f"open {text.money_within(unrealized, CARD_ROOM - 5, sign=True)}",
             signed(unrealized),
         ),
-        (_money(float(account["fees"])), PLAIN, f"{text.count(state.fills_seen)} fills drawn", DIM),
+        (_money(float(account["fees"])), PLAIN, f"{text.count(state.fills_seen)} fills", DIM),
         _session(state),
     )
     return [Card(title, *figure) for title, figure in zip(CARD_TITLES, figures, strict=True)]

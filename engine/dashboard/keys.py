@@ -16,6 +16,7 @@ from engine.errors import GrandModelError
 CONFIRM_S = 5.0
 ANSWER_S = 5.0
 LEAVE = "q"
+HELP = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class KeyPad:
 
     Attributes:
         version: Rises whenever the line changes by a press.
+        helping: Whether the page of help is asked for, in place of the run.
     """
 
     def __init__(
@@ -59,10 +61,16 @@ class KeyPad:
         self._answer = ""
         self._until = 0.0
         self.version = 0
+        self.helping = False
 
     def press(self, key: str) -> bool:
         """Take a key; returns whether it closes the screen."""
         key = key.lower()
+        if key == HELP or self.helping:
+            # any key leaves the help, and does nothing else
+            self.helping = not self.helping
+            self.version += 1
+            return False
         asked = self._asked if self._now() < self._until else ""
         self._asked = self._answer = ""
         self.version += 1
@@ -93,6 +101,16 @@ class KeyPad:
         labels = tuple((key, action.command) for key, action in self._actions.items())
         return key_help(width, note, keys=keys, labels=labels, attached=self._attached)
 
+    def help_page(self) -> list[tuple[str, str]]:
+        """Every key that can be pressed, and what it does."""
+        goes_on = "session" if self._actions or self._attached else "run"
+        orders = [
+            (key, action.command + (f": {action.question.rstrip('?')} (asks first)" if action.question else ""))
+            for key, action in self._actions.items()
+        ]
+        stop = "close the dashboard" if self._attached else f"stop the {goes_on}"
+        return [*orders, (LEAVE, f"close the dashboard; the {goes_on} goes on"), ("Ctrl-C", stop), (HELP, "this help")]
+
     def _obey(self, action: KeyAction) -> None:
         try:
             self._say(f"{action.command}: {action.act(action.command)}")
@@ -118,8 +136,9 @@ def key_help(
         attached: As in `KeyPad`.
     """
     goes_on = "session" if labels or attached else "run"
-    longest = [*labels, (LEAVE, f"close the dashboard, the {goes_on} goes on")] if keys else []
-    short = [*labels, (LEAVE, "close")] if keys else []
+    helps = [(HELP, "help")]
+    longest = [*labels, *helps, (LEAVE, f"close the dashboard, the {goes_on} goes on")] if keys else []
+    short = [*labels, *helps, (LEAVE, "close")] if keys else []
     stop, long_stop = ("close", "close") if attached else ("stop", f"stop the {goes_on}")
     left: Line = []
     for parts, gap in (

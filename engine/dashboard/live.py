@@ -12,6 +12,7 @@ from rich.segment import Segment
 
 from engine.dashboard import text
 from engine.dashboard.alerts import Severity
+from engine.dashboard.help import help_frame
 from engine.dashboard.keys import KeyAction, KeyPad
 from engine.dashboard.state import DashboardState, RunInfo
 from engine.dashboard.terminal import Ink, Outbox, Screen, can_draw, reading_keys
@@ -54,6 +55,7 @@ class Dashboard:
         clock: Wall time, seconds since 1970.
         stdin: Where keys come from; None for no keys.
         actions: What keys order, beside the one that closes the screen.
+        back: The command that brings the screen back after it was closed; empty where none does.
         attached: Whether it watches a session of another process: closing the screen then ends the watching.
         status_every_s: Seconds between lines where there is no terminal.
         timer: A clock for measuring costs, seconds from anywhere.
@@ -71,6 +73,7 @@ class Dashboard:
         stdin: IO[str] | None = None,
         actions: Mapping[str, KeyAction] | None = None,
         attached: bool = False,
+        back: str = "",
         status_every_s: float = 5.0,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -79,6 +82,7 @@ class Dashboard:
         self._clock = clock
         self._stdin = stdin
         self._attached = attached
+        self._back = back
         self._pad = KeyPad(actions or {}, lambda why: self.state.tell(Severity.WARNING, why), timer, attached=attached)
         self._status_every_s = status_every_s
         self._timer = timer
@@ -99,6 +103,8 @@ class Dashboard:
             drawn = can_draw(self._console)
             if drawn:
                 await self._show(consumer, outbox)
+            if drawn and not consumer.done() and not outbox.failed:
+                self._say(outbox, self._farewell())
             if drawn and self._attached and not consumer.done():
                 last = "closed"
             else:
@@ -114,6 +120,13 @@ class Dashboard:
             self._tell_alerts(outbox)
             self._say(outbox, f"{last}: {self._status(len(last) + 2)}")
             await asyncio.to_thread(outbox.close, CLOSE_S)
+
+    def _farewell(self) -> str:
+        """What goes on after the screen was closed, and how to come back to it."""
+        runs = "session" if self._attached or self._back else "run"
+        back = f"; to come back: {self._back}" if self._back else ""
+        stop = "" if self._attached else "; Ctrl-C stops it"
+        return f"the dashboard is closed, the {runs} goes on{back}{stop}"
 
     async def _consume(self, steps: AsyncIterator[StepBlock]) -> None:
         async for step in steps:
@@ -151,7 +164,10 @@ class Dashboard:
                 whole = began - painted_at >= REPAINT_S
                 note = f"drawing takes {text.percent(spent / max(began - started, 1.0), decimals=1)} of the time"
                 foot = self._pad.line(size[0], note, keys=keys)
-                lines = frame(self.state, size[0], size[1], self._clock(), foot=foot)
+                if self._pad.helping:
+                    lines = help_frame(self._pad.help_page(), size[0], size[1])
+                else:
+                    lines = frame(self.state, size[0], size[1], self._clock(), foot=foot)
                 screen.draw(lines, size, whole=whole)
                 drawn_version, drawn_at, drawn_size = version, began, size
                 painted_at = began if whole else painted_at

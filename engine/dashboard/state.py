@@ -15,6 +15,7 @@ import numpy as np
 from engine.blocks import Floats
 from engine.dashboard.alerts import Alert, Alerts, Severity, alerts_of
 from engine.dashboard.history import EquityHistory
+from engine.dashboard.market import Market
 from engine.dashboard.pace import Pace
 from engine.errors import UsageError
 from engine.records import ACCOUNT, ORDER, POSITION, Records
@@ -94,6 +95,7 @@ class DashboardState:
         fills: Last FILL records seen, newest first, at most FILLS_KEPT.
         fills_seen: Number of fills in the rows that were seen.
         history: Equity, downsampled.
+        market: The last closes, and what the agents want.
         worst_drawdown: Deepest drawdown in the rows that were seen, as a fraction.
         alerts: What a person should know, newest first.
         rows: Rows that the run has processed.
@@ -113,6 +115,7 @@ class DashboardState:
         self.fills: deque[np.void] = deque(maxlen=FILLS_KEPT)
         self.fills_seen = 0
         self.history = EquityHistory()
+        self.market = Market(len(info.symbols))
         self.worst_drawdown = 0.0
         self.alerts = Alerts()
         self.rows = 0
@@ -203,6 +206,7 @@ class DashboardState:
         start, end = step.bars.seq, step.bars.seq + len(step)
         if not len(step) or end <= self.rows:
             return False
+        self.market.follow(step)
         self.rows_missed += max(0, start - self.rows)
         equity = np.ascontiguousarray(step.column("equity"))
         before = self.account if self.ready else None

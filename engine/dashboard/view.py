@@ -15,12 +15,13 @@ from engine.dashboard import text
 from engine.dashboard.cells import GAP, Line, beside, fill_up
 from engine.dashboard.head import card_lines, header, progress_line
 from engine.dashboard.keys import key_help
+from engine.dashboard.market_panel import market_panel
 from engine.dashboard.panels import alerts_panel, equity_panel, fills_panel, orders_panel, positions_panel
 from engine.dashboard.state import DashboardState
 
 WIDE = 120
 WIDE_ROOM = 16
-MIN_ROWS = {"positions": 3, "chart": 4, "alerts": 2, "fills": 3, "orders": 3}
+MIN_ROWS = {"positions": 3, "chart": 4, "market": 3, "alerts": 2, "fills": 3, "orders": 3}
 """Lines that each panel needs at least, the most important first."""
 
 
@@ -115,6 +116,7 @@ def _narrow(state: DashboardState, width: int, room: int) -> list[Line]:
     rows = _shares(room, len(state.info.symbols))
     lines: list[Line] = []
     for name, panel in (
+        ("market", market_panel),
         ("chart", equity_panel),
         ("positions", positions_panel),
         ("orders", orders_panel),
@@ -132,11 +134,11 @@ def _shares(room: int, symbols: int) -> dict[str, int]:
     for name, least in MIN_ROWS.items():
         if least <= room - sum(rows.values()):
             rows[name] = least
-    wanted = {"positions": 2 + min(symbols, 8), "fills": 12, "orders": 7, "alerts": 6}
+    wanted = {"positions": 2 + min(symbols, 8), "fills": 12, "orders": 7, "alerts": 6, "market": 8}
     spare = room - sum(rows.values())
     # the chart takes every second line that is left, the others share the rest in turn
     turn = 0
-    names = [name for name in ("fills", "positions", "alerts", "orders") if name in rows]
+    names = [name for name in ("fills", "positions", "market", "alerts", "orders") if name in rows]
     while spare and "chart" in rows:
         needy = [name for name in names if rows[name] < wanted[name]]
         name = needy[(turn // 2) % len(needy)] if needy and turn % 2 else "chart"
@@ -146,14 +148,14 @@ def _shares(room: int, symbols: int) -> dict[str, int]:
 
 
 def _wide(state: DashboardState, width: int, room: int) -> list[Line]:
-    """The chart across, positions beside orders, fills beside alerts."""
+    """Equity beside the market, positions beside orders, fills beside alerts."""
     left = (width - GAP) * 11 // 20
     right = width - GAP - left
     positions = min(2 + max(4, len(state.info.symbols)), room * 3 // 10)
     fills = max(4, room * 3 // 10)
     chart = room - positions - fills
     return [
-        *equity_panel(state, width, chart),
+        *beside(equity_panel(state, left, chart), market_panel(state, right, chart)),
         *beside(positions_panel(state, left, positions), orders_panel(state, right, positions)),
         *beside(fills_panel(state, left, fills), alerts_panel(state, right, fills)),
     ]

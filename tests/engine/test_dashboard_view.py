@@ -78,7 +78,7 @@ def test_usual_sizes_show_every_part(size, steps):
 def test_small_terminals_do_without_the_least_important():
     screen = "\n".join(shown(run_of(total_rows=60), 60, 20))
     assert "Orders" not in screen
-    for part in ("Equity USD", "Positions", "Fills", "Alerts", "q close", "Ctrl-C stop"):
+    for part in ("Equity USD", "Positions", "Market", "Alerts", "q close", "Ctrl-C stop"):
         assert part in screen
     tiny = "\n".join(shown(run_of(total_rows=60), 40, 6))
     assert "Positions" not in tiny

@@ -189,7 +189,7 @@ def test_the_screen_of_an_ended_session_is_printed_once(tmp_path: Path) -> None:
         "1 quarantined",
         "quarantined: messages, malformed",
         "paused by me before row 60",
-        f"{run.counters['fills']} fills drawn",
+        f"{run.counters['fills']} fills",
     ):
         assert words in screen
     assert "q close" not in screen and "\x1b" not in screen

@@ -1,0 +1,38 @@
+"""The page of help that `?` shows: what stands where, and every key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.segment import Segment
+
+from engine.dashboard.cells import BOLD, DIM, Line, fill_up, rule
+
+PARTS = (
+    ("first lines", "state, time of the data, rows a second, delay of the bars (lag)"),
+    ("today, total", "profit since the last session's end and since the start"),
+    ("drawdown", "distance from the highest equity, now and at its deepest"),
+    ("exposure", "value of all positions as a multiple of equity"),
+    ("Market", "price, course, what each agent wants and how sure it is"),
+    ("Equity", "green above the initial capital, red below"),
+    ("Orders, Fills", "working orders and what was traded, the newest first"),
+    ("Alerts", "! is a warning; ✖ is critical: act on it"),
+)
+
+
+def help_frame(keys: Sequence[tuple[str, str]], width: int, height: int) -> list[Line]:
+    """The page: exactly `height` lines of exactly `width` cells.
+
+    Args:
+        keys: Every key and what it does.
+        width: Columns of the terminal.
+        height: Rows of the terminal.
+    """
+    lines = [rule("Keys", "any key returns", width), *_pairs(keys), [], rule("What you see", "", width)]
+    last: Line = [Segment(" any key returns to the run", DIM)]
+    return [*fill_up([*lines, *_pairs(PARTS)], width, height - 1), *fill_up([last], width, min(1, height))]
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> list[Line]:
+    room = max((len(name) for name, _ in pairs), default=0) + 2
+    return [[Segment(f" {name.ljust(room)}", BOLD), Segment(words)] for name, words in pairs]
