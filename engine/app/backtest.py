@@ -222,7 +222,7 @@ def run_backtest(
     before, series = clock(), benchmark.series()
     wired.recorder.close(_worth(series, config.initial_capital, int(first.ts_event[0])))
     timings.recording += clock() - before
-    return _finish(prepared, folder, wired, timings, hashing.result(), series)
+    return _finish(prepared, folder, wired, timings, hashing.result(), benchmark)
 
 
 def _worth(series: PriceSeries | None, capital: float, since: int) -> Callable[[Ints], Floats] | None:
@@ -236,7 +236,7 @@ def _finish(
     wired: _Wired,
     timings: Timings,
     data: list[dict[str, Any]],
-    benchmark: PriceSeries | None,
+    benchmark: BenchmarkPrices,
 ) -> BacktestRun:
     """Metrics and manifest of a loop that has ended."""
     quarantine = prepared.quarantine
@@ -261,7 +261,7 @@ def _finish(
         wired.trades.stats,
         prepared.config.statistics,
         always_open=never_closes(prepared.instruments.values()),
-        benchmark=benchmark,
+        benchmark=benchmark.series(),
     )
     manifest = build_manifest(
         prepared.config,
@@ -279,6 +279,7 @@ def _finish(
         gaps=quarantine.gaps,
         models=wired.models_at_start,
         code=code_entries(prepared.config, wired.agent),
+        benchmark=data_entries([benchmark.path])[0] if benchmark.path else None,
         decisions=wired.decisions,
         activations=wired.activations.made,
         ledger_sha256=wired.ledger_hash.hexdigest(),

@@ -20,6 +20,9 @@ from portfolio.benchmark import PriceSeries
 class BenchmarkPrices:
     """The benchmark that a configuration names, complete once every block of the run was watched.
 
+    Attributes:
+        path: Its file, if it is one.
+
     Args:
         prepared: The run; its configuration's `benchmark` is a symbol of the run or a file of bars.
 
@@ -30,6 +33,7 @@ class BenchmarkPrices:
 
     def __init__(self, prepared: Prepared) -> None:
         self._name = prepared.config.benchmark
+        self.path: Path | None = None
         self._symbol: int | None = None
         self._file: PriceSeries | None = None
         self._times: list[Ints] = []
@@ -39,7 +43,7 @@ class BenchmarkPrices:
         if self._name in symbols:
             self._symbol = symbols.index(self._name)
         elif self._name is not None:
-            path = _file_of(self._name, symbols)
+            self.path = path = _file_of(self._name, symbols)
             self._file = _read(path, _reading(prepared.config.replay), path.stat().st_mtime_ns)
 
     def watch(self, bars: BarBlock) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def test_a_symbol_or_a_file_takes_the_place_of_buy_and_hold(market: dict[str, An
     assert file.metrics["benchmark_return"] == pytest.approx(
         frames["B"]["close"].iloc[-1] / frames["B"]["close"].iloc[4] - 1, rel=1e-6
     )
+    assert file.manifest["benchmark"]["sha256"] == hashlib.sha256(market["file"].read_bytes()).hexdigest()
     drawn = file.polars("chart")["benchmark"].to_numpy()
     assert drawn[-1] == pytest.approx(1e5 * (1 + file.metrics["benchmark_return"]))
     assert "benchmark" in {line.name for line in file.plot().data}
