@@ -12,6 +12,8 @@ from engine.instruments import Instrument, NonNegative, Positive
 from engine.records import INSTRUMENT, RULES, Records, Sizing
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+HIGHEST_FRACTION = 100.0
+"""A sizing by a fraction of equity above this was meant as a percentage."""
 
 
 class Slippage(Config):
@@ -97,7 +99,7 @@ class PortfolioConfig(Config):
 
     @model_validator(mode="after")
     def _fraction_needs_a_cap(self) -> Self:
-        if self.sizing.mode == "equity_fraction" and self.sizing.value > 100:
+        if self.sizing.mode == "equity_fraction" and self.sizing.value > HIGHEST_FRACTION:
             raise ValueError("sizing.value is a fraction of equity (1.0 is all of it), not a percentage")
         return self
 

@@ -18,7 +18,7 @@ from engine.app.config import BacktestConfig
 from engine.app.loop import Clock, Screen, Timings, run_loop, timed
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.preparing import Prepared, prepare
-from engine.app.wiring import trade_book, wire
+from engine.app.wiring import trade_book, warn_of_obstacles, wire
 from engine.blocks import BarBlock, Floats, Ints
 from engine.errors import DataError
 from engine.instruments import never_closes
@@ -202,6 +202,7 @@ def run_backtest(
     if folder is not None:
         _clear(folder)
     wired = _wire(prepared, folder, int(first.ts_event[0]), agent)
+    warn_of_obstacles(config, prepared.instruments, first, wired.agent)
 
     def record(step: StepBlock) -> None:
         wired.record(step)

@@ -14,6 +14,7 @@ from engine.config import Tree, load
 from engine.errors import UsageError
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
+from training.data.sources import require_first_tradable
 from training.trainer.sinks import Sink, open_sinks
 
 CHECKPOINT_FOLDER = "checkpoints"
@@ -60,13 +61,15 @@ def plan_training(
 
     Raises:
         UsageError: If there is no configuration, or another training lies where this one would write.
-        GrandModelError: If the configuration or the checkpoint does not fit.
+        GrandModelError: If the configuration or the checkpoint does not fit, the first source of bars cannot be read,
+            or not even one unit can be bought on it.
     """
     checkpoint = None if resume is None else find(resume, warn)
     config = _config(files, [*settings, *([f"seed={seed}"] if seed is not None else [])], checkpoint, base)
     folder = out or _folder_of(checkpoint) or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-train"
     plan = TrainingPlan(config, folder, _checkpoints_of(config, folder, out, checkpoint), checkpoint)
     _refuse_other_training(plan)
+    require_first_tradable(config)
     return plan
 
 

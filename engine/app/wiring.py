@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agents.strategy import Strategy
 from engine.agent import Agent
 from engine.app.agents import Activations, build_agent
 from engine.app.config import RunConfig
+from engine.blocks import BarBlock
 from engine.calendar import Sessions, bars_per_year, sessions_for
 from engine.cuts import Cuts, EveryBars, NoCuts
 from engine.instruments import Instrument
+from engine.log import logger
 from engine.pipeline import CutHook, Pipeline
 from portfolio.simulator import Simulator
+from portfolio.tradable import obstacle
 from portfolio.trades import TradeBook
+
+log = logger("run")
 
 
 @dataclass(frozen=True)
@@ -65,3 +71,18 @@ def cuts_of(config: RunConfig) -> Cuts:
 def trade_book(instruments: Mapping[str, Instrument]) -> TradeBook:
     """What folds fills into round trips, for these instruments."""
     return TradeBook([item.multiplier * item.fx_rate for item in instruments.values()])
+
+
+def warn_of_obstacles(config: RunConfig, instruments: Mapping[str, Instrument], block: BarBlock, agent: Agent) -> None:
+    """Warn where the account cannot open the smallest position at the first close of a symbol.
+
+    Prices may change that, and a strategy may ask for several units, so it is no error.
+    """
+    units = not isinstance(agent, Strategy)
+    for s, (symbol, instrument) in enumerate(instruments.items()):
+        closes = block.close[block.present[:, s], s]
+        if not len(closes) or not closes[0] > 0.0:
+            continue
+        found = obstacle(config, instrument, float(closes[0]), units=units)
+        if found is not None:
+            log.warning("nothing can be traded", symbol=symbol, because=found.what, to_do=found.hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from feeds.generators import START_NS, find_generator, generate_with_truth
 from feeds.generators_paths import Generator
 from feeds.quarantine import Quarantine
 from feeds.replay import HistoricalReplay, ReplayConfig
+from portfolio.tradable import obstacle, plain
 from training.config import HistoricalSource, SyntheticSource, TrainingConfig
 from training.data.parts import WARMUP_MINUTES, Parts, Series, divide, remarks, require_episodes
 from training.environment.market import Market
@@ -65,6 +67,36 @@ def load_market(config: TrainingConfig, seed: int) -> tuple[Market, Parts]:
     """
     loaded = read_sources(config, seed)
     return build_market(config, loaded)
+
+
+def require_tradable(config: TrainingConfig, loaded: Sequence[Loaded]) -> None:
+    """Refuse a training with bars on which not even one unit can be bought, so that nothing could be learned.
+
+    Raises:
+        ConfigError: If one unit comes to less than the smallest order, or to more than the account affords, at the
+            lowest close of a file or scenario; the key to change and a value that would do are named.
+    """
+    instrument = training_instrument(config)
+    for one in loaded:
+        price = float(np.nanmin(one.bars.close))
+        found = obstacle(config.portfolio, instrument, price, units=True) if price > 0.0 else None
+        if found is not None:
+            raise ConfigError(
+                f"nothing can be traded: {found.what}",
+                where=f"portfolio.{found.key} (for {one.name})",
+                expected=f"at least {plain(found.needed)} at the lowest close, {price:g}",
+                found=plain(found.found),
+                hint=found.hint.replace("set ", "set portfolio.").replace("or initial", "or portfolio.initial"),
+            )
+
+
+def require_first_tradable(config: TrainingConfig) -> None:
+    """`require_tradable` for the first file or scenario alone, before anything that takes long is loaded.
+
+    Raises:
+        GrandModelError: As `load_market`, for that source.
+    """
+    require_tradable(config, [next(_each_source(config, config.seed))])
 
 
 def build_market(config: TrainingConfig, loaded: list[Loaded]) -> tuple[Market, Parts]:
@@ -132,15 +164,17 @@ def read_sources(config: TrainingConfig, seed: int) -> list[Loaded]:
     Raises:
         UsageError, ConfigError, DataError: As `load_market`.
     """
+    return list(_each_source(config, seed))
+
+
+def _each_source(config: TrainingConfig, seed: int) -> Iterator[Loaded]:
     instrument, step = training_instrument(config), step_ns(config)
-    found: list[Loaded] = []
     for number, source in enumerate(config.data.sources):
         if isinstance(source, HistoricalSource):
-            found.append(_read_file(number, source, instrument, step))
+            yield _read_file(number, source, instrument, step)
         else:
             length = source.length or default_length(config.training_params.episode_length, step)
-            found += _scenarios(number, source, instrument, step, length, seed)
-    return found
+            yield from _scenarios(number, source, instrument, step, length, seed)
 
 
 def default_length(episode_length: int, step: int = MINUTE_NS) -> int:
@@ -164,10 +198,9 @@ def scenario_seed(seed: int, source: int, number: int) -> tuple[int, int]:
 
 def _scenarios(
     group: int, source: SyntheticSource, instrument: Instrument, step: int, length: int, seed: int
-) -> list[Loaded]:
+) -> Iterator[Loaded]:
     key = f"data.sources.{group}"
     generator = find_generator(source.generator, source.parameters, where=key)
-    found = []
     for number in range(source.scenarios):
         name, origin = f"{source.generator} {number}", scenario_seed(seed, group, number)
         try:
@@ -177,8 +210,7 @@ def _scenarios(
             raise UsageError(
                 error.what, where=where, expected=error.expected, found=error.found, hint=error.hint
             ) from error
-        found.append(Loaded(name, *made, group, historical=False, bad_rows=0))
-    return found
+        yield Loaded(name, *made, group, historical=False, bad_rows=0)
 
 
 def _scenario(

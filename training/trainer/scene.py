@@ -16,7 +16,7 @@ from engine.errors import DataError, UsageError
 from training.config import TrainingConfig
 from training.data.normalise import fit_statistics
 from training.data.parts import Parts
-from training.data.sources import load_market
+from training.data.sources import build_market, read_sources, require_tradable
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 from training.environment.vector import Actions, VectorEnv
@@ -52,9 +52,11 @@ class Scene:
         """Load data, divide them, fit statistics on the training part.
 
         Raises:
-            GrandModelError: If data are missing, damaged or too short.
+            GrandModelError: If data are missing, damaged or too short, or not even one unit can be bought.
         """
-        return cls.of(config, *load_market(config, config.seed))
+        loaded = read_sources(config, config.seed)
+        require_tradable(config, loaded)
+        return cls.of(config, *build_market(config, loaded))
 
     @classmethod
     def of(cls, config: TrainingConfig, market: Market, parts: Parts) -> Scene:

@@ -15,7 +15,7 @@ from agents.models.loading import load_ensemble
 from engine.agent import Agent, resume_from, saved_state
 from engine.app.agents import build_agent
 from engine.app.config import RunConfig
-from engine.app.wiring import Wiring, wire
+from engine.app.wiring import Wiring, warn_of_obstacles, wire
 from engine.blocks import BarBlock
 from engine.errors import UsageError
 from engine.instruments import Instrument
@@ -89,6 +89,7 @@ class Trader:
         """Step through the rows of a block, split at its cuts."""
         if self._wiring is None:
             self.begin(int(block.ts_event[0]))
+            warn_of_obstacles(self._setup.config, self._setup.instruments, block, self._agent)
         steps = list(self._wired.pipeline.process(block))
         for step in steps:
             self._hash.update(step)

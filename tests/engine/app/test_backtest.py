@@ -19,6 +19,7 @@ from engine.blocks import BarBlock
 from engine.calendar import bars_per_year, sessions_for
 from engine.errors import CheckFailed, DataError, UsageError
 from engine.instruments import load_instrument
+from engine.log import configure_logging
 from engine.paths import shipped
 from feeds.memory import MemorySource
 from tests.bars import random_bars
@@ -249,3 +250,15 @@ def test_mostly_bad_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="more rows were quarantined") as caught:
         backtest(file, replay={"bar_width": "1min"})
     assert "time goes back (the first, row" in str(caught.value.found)
+
+
+def test_an_account_that_cannot_trade_is_warned_about(capsys: pytest.CaptureFixture[str]) -> None:
+    block = random_bars(50, start=1.08, tick=0.00005)
+    configure_logging(json_lines=True)
+    sizing = {"sizing": {"mode": "equity_fraction", "value": 1.0}}
+    assert len(backtest(MemorySource(block), "6E", "buy_and_hold", **sizing).polars("fills")) == 0
+    said = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (said["event"], said["level"]) == ("nothing can be traded", "warning")
+    assert said["to_do"] == "set sizing.value to 1.4 or more, or initial_capital to 140000"
+    assert len(backtest(MemorySource(block), "6E", "buy_and_hold").polars("fills")) == 1
+    assert "nothing can be traded" not in capsys.readouterr().err

@@ -16,6 +16,8 @@ from training.data.sources import (
     default_length,
     load_market,
     read_sources,
+    require_first_tradable,
+    require_tradable,
     scenario_seed,
     step_ns,
     training_instrument,
@@ -149,3 +151,20 @@ def test_bad_rows_are_remarked(tmp_path: Path) -> None:
     split = {"split": {"validation": 0.2, "test": 0.2, "embargo": 60}}
     _, parts = load_market(small([history(path)], data=split), 1)
     assert any("1 bad rows" in said for said in parts.remarks)
+
+
+def test_bars_on_which_one_unit_cannot_be_bought_are_refused(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "euro.csv", random_bars(500, start=1.09, tick=0.00005))
+    unit = {"sizing": {"mode": "equity_fraction", "value": 0.8}}
+    config = small([history(path), synthetic(scenarios=1)], instrument="6E", portfolio=unit)
+    loaded = read_sources(config, 1)
+    with pytest.raises(ConfigError) as error:
+        require_first_tradable(config)
+    assert error.value.where is not None and error.value.where.startswith("portfolio.sizing.value (for euro.csv)")
+    lowest = float(np.nanmin(loaded[0].bars.close))
+    needed = float(str(error.value.hint).split(" to ")[1].split(" or ")[0])
+    assert needed - 0.1 < lowest * 125_000 / 100_000 <= needed
+    able = {"sizing": {"mode": "equity_fraction", "value": 1.4}}
+    require_first_tradable(small([history(path)], instrument="6E", portfolio=able))
+    with pytest.raises(ConfigError, match="nothing can be traded"):
+        require_tradable(config, loaded[1:])
