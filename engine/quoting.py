@@ -29,7 +29,20 @@ def shortened(text: str, limit: int = LIMIT) -> str:
     if len(text) > limit:
         head = (limit - 3) * 2 // 3
         text = f"{text[:head]}...{text[len(text) - (limit - 3 - head) :]}"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return printable(text, kept="")
+
+
+def printable(text: str, kept: str = "\n") -> str:
+    """A text in which everything that a terminal would obey is escaped.
+
+    Args:
+        text: From anywhere.
+        kept: Characters that stay as they are.
+    """
+    return "".join(
+        char if char.isprintable() or char in kept else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in text
+    )
 
 
 class _Short(reprlib.Repr):

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.errors import GrandModelError
+from engine.quoting import printable
 
 
 def out() -> Console:
@@ -25,7 +26,7 @@ def print_error(error: GrandModelError) -> None:
     """Print an error's parts, a line each, with nothing interpreted as markup."""
     for label, text in error.parts():
         line = Text("error: ", style="bold red") if not label else Text(f"  {label}: ", style="bold")
-        err().print(line + Text(text), soft_wrap=True)
+        err().print(line + Text(printable(text)), soft_wrap=True)
 
 
 def print_failure(error: GrandModelError) -> None:
@@ -35,4 +36,4 @@ def print_failure(error: GrandModelError) -> None:
 
 def note(text: str) -> None:
     """Print a line of information on standard error."""
-    err().print(Text(text, style="dim"), soft_wrap=True)
+    err().print(Text(printable(text), style="dim"), soft_wrap=True)

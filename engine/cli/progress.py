@@ -63,8 +63,15 @@ def progress(prepared: Prepared, quiet: bool) -> Iterator[Callable[[StepBlock], 
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("bars"),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err(), transient=True) as bar:
-        task = bar.add_task("backtest", total=total_rows(prepared))
-        yield lambda step: bar.advance(task, len(step))
+        task = bar.add_task("backtest", total=total_rows(prepared), rate="")
+
+        def advance(step: StepBlock) -> None:
+            bar.advance(task, len(step))
+            speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
+            bar.update(task, rate=f"{speed:,.0f} bars/s" if speed else "")
+
+        yield advance

@@ -115,6 +115,9 @@ def span(evaluation: Evaluation) -> str:
 def verdicts(evaluation: Evaluation) -> list[tuple[bool, str]]:
     """Whether the ensemble beats each baseline beyond chance, and a sentence that says so."""
     own = evaluation["summary"]["performance"]["total_return"]
+    if never_traded(evaluation):
+        episodes = evaluation["summary"]["episodes"]
+        return [(False, f"Never traded: no position was opened in {episodes:,} episodes, so there is nothing to judge")]
     found = []
     for name, compared in (evaluation.get("comparisons") or {}).items():
         held = evaluation["baselines"][name]["performance"]["total_return"]
@@ -124,6 +127,22 @@ def verdicts(evaluation: Evaluation) -> list[tuple[bool, str]]:
         label = BASELINES.get(name, spaced(name)).lower()
         found.append(_verdict(label, difference, f"{figures}; {apart}"))
     return found
+
+
+def never_traded(evaluation: Evaluation) -> bool:
+    """Whether the ensemble opened no position in any episode."""
+    trading = evaluation["summary"]["trading"]
+    return all((trading.get(key) or {}).get("value") == 0 for key in ("trades", "exposure"))
+
+
+def idle(evaluation: Evaluation) -> list[str]:
+    """The agents whose stand-in ends every episode alike, so that nothing they learned shows."""
+    given = evaluation.get("contributions") or {}
+    return [agent for agent in AGENTS if agent in given and _is_zero(given[agent]["mean"], given[agent]["deviation"])]
+
+
+def _is_zero(mean: Mapping[str, Any], deviation: Any) -> bool:
+    return mean.get("value") == 0 and deviation in (0, None)
 
 
 def _verdict(label: str, difference: Mapping[str, Any], figures: str) -> tuple[bool, str]:
@@ -151,6 +170,9 @@ def remarks(evaluation: Evaluation) -> list[str]:
         lines.append("The networks are untrained: what they decide means nothing.")
     if about.get("part") == "training":
         lines.append("These are the data that were learned from: the figures say nothing about others.")
+    if unused := idle(evaluation):
+        agents, verb = " and ".join(unused), "agents change" if len(unused) > 1 else "agent changes"
+        lines.append(f"The {agents} {verb} nothing: every episode ends as it does with the neutral stand-in.")
     asked, count, effective = about.get("episodes_asked"), summary["episodes"], summary["effective_episodes"]
     if asked and count < asked:
         lines.append(f"{asked:,} episodes were asked for; the data hold {count:,} different ones.")

@@ -105,3 +105,15 @@ def test_errors_name_the_nearest(
     assert (code, out) == (2, "")
     assert named in err
     assert [path.name for path in run.parent.iterdir()] == [run.name]
+
+
+def test_what_a_terminal_would_obey_is_escaped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["grandmodel", "backtest", "--data", "\x1b]0;title\x07\x9b31m.csv"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert "\\x1b]0;title\\x07\\x9b31m.csv" in said
+    assert all(char.isprintable() or char == "\n" for char in said)
+    assert folder.is_dir()

@@ -94,3 +94,23 @@ def test_names() -> None:
     assert title(tree) == "Evaluation · m-1 · validation data"
     assert span(tree) == "20 episodes of 100 bars · 2024-01-02 to 2024-02-03 · ES"
     assert findings(tree) == [("CONSTANT_RISK", "The risk agent chose level 3.")]
+
+
+def test_an_ensemble_that_never_traded_is_not_judged() -> None:
+    tree = evaluation()
+    tree["summary"]["trading"] |= {"trades": figure(0.0, 0.0), "exposure": figure(0.0, 0.0)}
+    assert verdicts(tree) == [
+        (False, "Never traded: no position was opened in 20 episodes, so there is nothing to judge")
+    ]
+    tree["summary"]["trading"]["exposure"] = figure(0.4, 0.1)  # one position, held to the end of every episode
+    assert not verdicts(tree)[0][1].startswith("Never traded")
+
+
+def test_agents_that_change_nothing_are_named() -> None:
+    tree = evaluation()
+    nothing = {"mean": figure(0.0, 0.0), "deviation": 0.0, "correlation": figure(None), "total_return": figure(0.0)}
+    tree["contributions"] = tree["contributions"] | {"risk": nothing}
+    assert "The risk agent changes nothing: every episode ends as it does with the neutral stand-in." in remarks(tree)
+    tree["contributions"]["tactical"] = nothing
+    assert any(line.startswith("The tactical and risk agents change nothing") for line in remarks(tree))
+    assert not any("nothing" in line for line in remarks(evaluation()))
