@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.strategy import Strategy
 from engine.agent import Agent
 from engine.app.agents import Activations
 from engine.app.benchmark import BenchmarkPrices
@@ -36,6 +37,9 @@ from portfolio.ratios import Metrics
 from portfolio.trades import TradeBook
 
 log = logger("backtest")
+LOOK_S = 0.1
+"""Seconds that a block takes while a plain Python strategy is watched: screens and Ctrl-C wait for its end."""
+FEWEST_ROWS = 16
 RUN = OutputKind(
     "a run",
     frozenset(
@@ -203,6 +207,9 @@ def run_backtest(
         _clear(folder)
     wired = _wire(prepared, folder, int(first.ts_event[0]), agent)
     warn_of_obstacles(config, prepared.instruments, first, wired.agent)
+    blocks = _chain(first, stream)
+    if (screens or watch is not None) and isinstance(wired.agent, Strategy):
+        blocks = _cut(blocks, clock)
 
     def record(step: StepBlock) -> None:
         wired.record(step)
@@ -212,7 +219,7 @@ def run_backtest(
 
     run_coroutine(
         run_loop(
-            paced(_chain(first, stream), parse_speed(config.speed)),
+            paced(blocks, parse_speed(config.speed)),
             wired.pipeline,
             record,
             timings=timings,
@@ -303,6 +310,20 @@ def _no_bars(prepared: Prepared) -> DataError:
 
 def _quarantine_path(folder: Path | None) -> Path | None:
     return folder / "quarantine.jsonl" if folder else None
+
+
+def _cut(blocks: Iterator[BarBlock], clock: Clock) -> Iterator[BarBlock]:
+    """The same rows in blocks that take about LOOK_S each, as far as they were long enough."""
+    rows = FEWEST_ROWS
+    for block in blocks:
+        start = 0
+        while start < len(block):
+            began = clock()
+            yield block.slice(start, min(start + rows, len(block)))
+            start += rows
+            # what follows shows how long the rows took: the next block is asked for when they are done
+            took = clock() - began
+            rows = max(FEWEST_ROWS, rows // 2) if took > 2 * LOOK_S else rows * 2 if took < LOOK_S / 2 else rows
 
 
 def _chain(first: BarBlock, rest: Iterator[BarBlock]) -> Iterator[BarBlock]:

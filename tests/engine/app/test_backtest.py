@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from dataclasses import replace
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 
 from agents.strategy import Context, Strategy
 from engine.api import backtest
+from engine.app.backtest import FEWEST_ROWS, run_backtest
+from engine.app.config import BacktestConfig
 from engine.app.verify import read_manifest, verify
 from engine.blocks import BarBlock
 from engine.calendar import bars_per_year, sessions_for
+from engine.config import parse
 from engine.errors import CheckFailed, DataError, UsageError
 from engine.instruments import load_instrument
 from engine.log import configure_logging
@@ -262,3 +266,23 @@ def test_an_account_that_cannot_trade_is_warned_about(capsys: pytest.CaptureFixt
     assert said["to_do"] == "set sizing.value to 1.4 or more, or initial_capital to 140000"
     assert len(backtest(MemorySource(block), "6E", "buy_and_hold").polars("fills")) == 1
     assert "nothing can be traded" not in capsys.readouterr().err
+
+
+def test_a_plain_strategy_that_is_watched_shows_its_progress_and_gives_the_same_ledger(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from agents.strategy import Strategy\n\n\nclass Mine(Strategy):\n    def on_bar(self, context):\n"
+        "        context.target(context.seq // 7 % 3 - 1)\n"
+    )
+    config = parse(
+        BacktestConfig,
+        {"data": ["es-synthetic"], "instrument": "ES", "agent": f"{file}:Mine", "replay": {"end": "2024-01-03"}},
+        "test",
+    )
+    alone = run_backtest(config)
+    for seconds, most in ((0.001, alone.timings.bars), (1.0, FEWEST_ROWS)):  # that pass between two looks at the clock
+        ticks, rows = itertools.count(0.0, seconds), list[int]()
+        watched = run_backtest(config, watch=lambda step, rows=rows: rows.append(len(step)), clock=ticks.__next__)
+        assert FEWEST_ROWS <= max(rows) <= most
+        assert sum(rows) == alone.timings.bars
+        assert watched.manifest["ledger_sha256"] == alone.manifest["ledger_sha256"]
