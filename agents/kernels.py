@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from agents.exact.kernels import CONTINUOUS, ROUNDING, fits, grown_scale, in_steps, rescale
+from agents.exact.kernels import CONTINUOUS, ROUNDING, WHOLE, grown_scale, in_steps, rescale
 from engine.compiled import inlined, kernel
 from engine.records import CommandKind, OrderType
 
@@ -119,16 +119,21 @@ def sma_cross(
         fast_sum, slow_sum, wanted, scale = sums[s, 0], sums[s, 1], sums[s, 2], sums[s, 3]
         fast_n, slow_n = fast_ring.shape[0], slow_ring.shape[0]
         terms = float(fast_n * slow_n)
+        most = WHOLE / terms
         for i in range(close.shape[0]):
             if present[i, s]:
                 price = close[i, s]
                 if scale != CONTINUOUS:
-                    steps = math.floor(price * scale + 0.5)
-                    if not fits(steps, scale, price, terms):
+                    scaled = price * scale
+                    steps = math.floor(scaled + 0.5)
+                    # nearly every price passes: a whole number but for the rounding of the product; no division
+                    whole = abs(scaled - steps) <= ROUNDING * abs(steps) and 0.0 < abs(steps) < most
+                    if not whole:
                         grown = grown_scale(scale, price, terms)
-                        rescale(fast_ring, scale, grown)
-                        rescale(slow_ring, scale, grown)
-                        fast_sum, slow_sum, scale = whole_sum(fast_ring), whole_sum(slow_ring), grown
+                        if grown != scale:
+                            rescale(fast_ring, scale, grown)
+                            rescale(slow_ring, scale, grown)
+                            fast_sum, slow_sum, scale = whole_sum(fast_ring), whole_sum(slow_ring), grown
                         steps = in_steps(price, scale)
                     price = steps
                 fast_at, fast_sum = push(fast_ring, fast_at, fast_sum, price)

@@ -155,14 +155,15 @@ def check_limits(book: Book, ts: int, maintenance: float) -> None:
         return
     # sums of money carry rounding errors: a limit that is met exactly must trip
     noise = NOISE * account.peak_equity
-    if equity <= noise:
+    left = equity - noise
+    if left <= 0.0:
         account.bankrupt = 1
         halt(book, ts, BANKRUPT)
-    elif equity <= account.peak_equity * (1.0 - rules.max_drawdown) + noise:
+    elif left <= account.peak_equity * (1.0 - rules.max_drawdown):
         halt(book, ts, MAX_DRAWDOWN)
-    elif equity <= account.session_equity * (1.0 - rules.max_daily_loss) + noise:
+    elif left <= account.session_equity * (1.0 - rules.max_daily_loss):
         halt(book, ts, MAX_DAILY_LOSS)
-    elif equity < maintenance - noise and not account.liquidating:
+    elif equity + noise < maintenance and not account.liquidating:
         account.liquidating = 1
         close_book(book, ts, MARGIN_CALL, LIQUIDATION)
 
