@@ -145,6 +145,7 @@ def convert(
 
     Bad rows are left out and kept in OUT.quarantine.jsonl, or where --quarantine says.
     """
+    from engine.cli.progress import counted
     from engine.replacing import refuse_existing, replaced_file
     from feeds.export import check_suffix, write_bars
     from feeds.quarantine import Quarantine
@@ -164,7 +165,8 @@ def convert(
             from engine.aggregate import aggregated
 
             blocks = aggregated(blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial)
-        lines = write_bars(out, blocks, volume="volume" in replay.column_map)
+        with counted(blocks, "convert", replay.total_rows if timeframe is None else None) as watched:
+            lines = write_bars(out, watched, volume="volume" in replay.column_map)
     _report_written(out, lines)
     _report_bad(quarantine, kept)
 

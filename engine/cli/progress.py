@@ -10,6 +10,7 @@ from engine.cli.console import err
 
 if TYPE_CHECKING:
     from engine.app.preparing import Prepared
+    from engine.blocks import BarBlock
     from engine.step import StepBlock
 
 
@@ -48,6 +49,34 @@ def progress(prepared: Prepared, quiet: bool) -> Iterator[Callable[[StepBlock], 
     if quiet or not err().is_terminal:
         yield None
         return
+    with _bar("backtest", total_rows(prepared)) as advance:
+        yield lambda step: advance(len(step))
+
+
+@contextmanager
+def counted(blocks: Iterator[BarBlock], what: str, total: int | None = None) -> Iterator[Iterator[BarBlock]]:
+    """The same blocks, with a progress bar on standard error while they are taken; none if it is not a terminal.
+
+    Args:
+        blocks: Of bars.
+        what: In a word, what is done with them.
+        total: Rows in all, if known.
+    """
+    if not err().is_terminal:
+        yield blocks
+        return
+    with _bar(what, total) as advance:
+
+        def counting() -> Iterator[BarBlock]:
+            for block in blocks:
+                yield block
+                advance(len(block))
+
+        yield counting()
+
+
+@contextmanager
+def _bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -67,10 +96,10 @@ def progress(prepared: Prepared, quiet: bool) -> Iterator[Callable[[StepBlock], 
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err(), transient=True) as bar:
-        task = bar.add_task("backtest", total=total_rows(prepared), rate="")
+        task = bar.add_task(what, total=total, rate="")
 
-        def advance(step: StepBlock) -> None:
-            bar.advance(task, len(step))
+        def advance(rows: int) -> None:
+            bar.advance(task, rows)
             speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
             bar.update(task, rate=f"{speed:,.0f} bars/s" if speed else "")
 

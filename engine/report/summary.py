@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
@@ -28,6 +29,7 @@ STYLES = {"good": "green", "bad": "red", "": "default"}
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 60
 WIDE = 120
+FRAME = 6
 
 
 def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
@@ -62,22 +64,25 @@ class _Summary:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         wide = options.max_width >= WIDE
+        heading, bars = title(self._manifest), span(self._manifest, self._metrics)
+        # what does not fit into the frame stands within, where lines are wrapped and not cut
+        within = [text for text in (heading, bars) if cell_len(text) > options.max_width - FRAME]
         yield Panel(
-            Group(*self._parts(wide)),
-            title=Text(title(self._manifest), style="bold"),
+            Group(*(Text(text, style="bold") for text in within), *self._parts(wide, options.max_width - FRAME)),
+            title=None if heading in within else Text(heading, style="bold"),
             title_align="left",
-            subtitle=Text(span(self._manifest, self._metrics), style="dim"),
+            subtitle=None if bars in within else Text(bars, style="dim"),
             subtitle_align="left",
             border_style="dim",
             padding=(1, 2),
             width=WIDE if wide else None,
         )
 
-    def _parts(self, wide: bool) -> Iterator[RenderableType]:
+    def _parts(self, wide: bool, room: int) -> Iterator[RenderableType]:
         judged = verdict(self._metrics)
         if judged:
             yield Text(judged[1], style="bold green" if judged[0] else "bold yellow")
-        line = sparkline(self._curve, 110 if wide else 68)
+        line = sparkline(self._curve, 110 if wide else max(2, min(68, room)))
         if line:
             yield Text(line, style="cyan")
         yield Text()
@@ -86,7 +91,8 @@ class _Summary:
         # side by side as far as they fit, so that no figure is ever cut short
         yield Columns(tables, padding=(0, 3 if wide else 2))
         if not wide:
-            yield _inline([row for row in GROUPS[3][1] if row.short], self._metrics)
+            for _, rows in GROUPS[3:]:
+                yield _inline([row for row in rows if row.short], self._metrics)
         for sentence in warnings(self._manifest, self._metrics):
             yield Text.assemble(("! ", "bold yellow"), (sentence, "yellow"))
         facts = assumptions(self._manifest, self._metrics)

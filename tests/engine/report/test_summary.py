@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from engine.report.presentation import GROUPS, span, title, write
 from engine.report.summary import render_summary, sparkline
 from tests.engine.runs import run_folder
 
@@ -25,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     return json.loads((folder / "metrics.json").read_text()), json.loads((folder / "manifest.json").read_text())
 
 
-@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("width", [48, 60, 80, 100, 160])
 def test_fits_the_screen_and_cuts_no_figure(run: tuple[Any, Any], width: int) -> None:
     metrics, manifest = run
     large = {**metrics, "final_equity": 123_456_789.12, "net_profit": -123_456_789.12, "fees": 98_765_432.1}
@@ -58,3 +59,14 @@ def test_sparkline_spans_low_to_high() -> None:
     assert len(sparkline(list(range(1000)), 40)) == 40
     assert sparkline([5, 5, 5]) == "▁▁▁"
     assert sparkline([1]) == sparkline([]) == ""
+
+
+@pytest.mark.parametrize("width", [48, 60, 80, 119, 160])
+def test_every_width_says_the_same(run: tuple[Any, Any], width: int) -> None:
+    metrics, manifest = run
+    words = " ".join(text_of(width, metrics, manifest).replace("│", " ").split()).lower()
+    for row in (row for _, rows in GROUPS for row in rows if row.short):
+        assert row.label.lower() in words
+        assert write(metrics.get(row.key), row.kind) in words
+    for part in (title(manifest), span(manifest, metrics)):
+        assert part.lower() in words
