@@ -28,7 +28,7 @@ def help_frame(keys: Sequence[tuple[str, str]], width: int, height: int) -> list
         width: Columns of the terminal.
         height: Rows of the terminal.
     """
-    lines = [rule("Keys", "any key returns", width), *_pairs(keys), [], rule("What you see", "", width)]
+    lines = [rule("Keys", "those with a colon ask first", width), *_pairs(keys), [], rule("What you see", "", width)]
     last: Line = [Segment(" any key returns to the run", DIM)]
     return [*fill_up([*lines, *_pairs(PARTS)], width, height - 1), *fill_up([last], width, min(1, height))]
 

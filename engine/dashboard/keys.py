@@ -105,7 +105,7 @@ class KeyPad:
         """Every key that can be pressed, and what it does."""
         goes_on = "session" if self._actions or self._attached else "run"
         orders = [
-            (key, action.command + (f": {action.question.rstrip('?')} (asks first)" if action.question else ""))
+            (key, action.command + (f": {action.question.rstrip('?')}" if action.question else ""))
             for key, action in self._actions.items()
         ]
         stop = "close the dashboard" if self._attached else f"stop the {goes_on}"

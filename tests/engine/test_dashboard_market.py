@@ -110,7 +110,10 @@ def test_a_sparkline_keeps_to_its_room_and_shows_the_extremes(values: list[float
 
 def test_help_shows_every_key_and_any_key_leaves_it() -> None:
     done: list[str] = []
-    actions = {"p": KeyAction("pause", lambda word: done.append(word) or "done")}
+    actions = {
+        "p": KeyAction("pause", lambda word: done.append(word) or "done"),
+        "h": KeyAction("halt", str, "trip the kill switch: close every position and trade no more?"),
+    }
     pad = KeyPad(actions, done.append)
     assert not pad.press("?") and pad.helping
     for width, height in ((80, 24), (40, 5), (1, 1)):
