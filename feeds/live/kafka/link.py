@@ -17,14 +17,17 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError, OffsetOutOfRangeEr
 from engine.errors import UsageError
 from feeds.live.kafka.client import REQUEST_TIMEOUT_MS, described, let_go, started
 from feeds.live.kafka.marks import Mark, Placed, place, place_anew
+from feeds.live.kafka.unpacking import MOST_AT_ONCE, Budget, Oversize, install
 from feeds.live.linked import LinkLostError
-from feeds.live.source import Record
+from feeds.live.source import MOST_DELIVERY, Record
 
 Begin = Literal["earliest", "latest"] | int
 FRESH_S = 3.0
 # Short, for the sake of small brokers that look for new messages only now and then while a fetch waits: with 500 ms a
 # lone message came after 145 ms from one of them, with 100 ms after 3.
 FETCH_WAIT_MS = 100
+# messages that are taken from the client at once; each may be as large as a message can be
+STRIDE = 64
 
 
 class TopicMissingError(Exception):
@@ -77,6 +80,7 @@ class KafkaLink:
             TopicMissingError: If they have no such topic.
         """
         # offsets are ours: no group, no commits, and an offset out of range is an error to look into
+        install()
         consumer = AIOKafkaConsumer(
             **settings,
             group_id=None,
@@ -120,6 +124,18 @@ class KafkaLink:
             LinkLostError: If the connection broke or the log is not the one it was; what came is thrown away then.
             UsageError: If a package that unpacks the messages is missing.
         """
+        records: list[Record] = []
+        size, Budget.spent = 0, 0
+        while len(records) < most and size < MOST_DELIVERY and Budget.spent < MOST_AT_ONCE:
+            more = await self._some(0.0 if records else wait_s, min(most - len(records), STRIDE))
+            if not more:
+                break
+            records += more
+            size += sum(len(record.payload) for record in more)
+        await self._look_at_polls()
+        return records
+
+    async def _some(self, wait_s: float, most: int) -> list[Record]:
         try:
             batches = await self._consumer.getmany(timeout_ms=round(wait_s * 1000), max_records=most)
         except OffsetOutOfRangeError as error:
@@ -141,7 +157,6 @@ class KafkaLink:
         records: list[Record] = []
         for part, messages in batches.items():
             records += await self._accepted(f"{part.topic}/{part.partition}", messages)
-        await self._look_at_polls()
         return records
 
     def drained(self) -> frozenset[str]:
@@ -218,7 +233,7 @@ class KafkaLink:
             self._unchecked.discard(name)
         if kept:
             self.marks[name] = Mark.after(kept[-1].offset, kept[-1].value or b"")
-        return [Record(name, message.offset, message.value or b"") for message in kept]
+        return [_record(name, message) for message in kept]
 
     async def _begin_again(self, name: str, why: str) -> None:
         part = self._parts[name]
@@ -251,3 +266,8 @@ class KafkaLink:
             elif now - self._doubts.setdefault(name, now) >= self._doubt_s:
                 # not at once: a server that has just taken over may know the end only a moment later
                 await self._begin_again(name, f"it ends at {highwater}, and {self.marks[name].next} was expected")
+
+
+def _record(name: str, message: Any) -> Record:
+    value = message.value or b""
+    return Record(name, message.offset, bytes(value), value.what if isinstance(value, Oversize) else "")
