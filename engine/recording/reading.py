@@ -31,7 +31,8 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         with pq.ParquetFile(path) as file:
             table: pa.Table = file.read(columns=None if columns is None else list(columns))
             table.validate(full=True)
-        return table
+            table.schema.to_string()  # reads every name and time zone, of which Polars would panic if one is no text
+        return table.replace_schema_metadata()
     except _DAMAGE as error:
         raise _damaged(path, error) from error
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class ParquetFile:
 
     def __init__(self, path: Path) -> None:
         self.path, self.source, self.symbol = path, str(path), symbol_from(path)
-        with self._open() as file:
+        with self._open() as file, _readable(path, self.format):
             self.names = tuple(str(name) for name in file.schema_arrow.names)
             self.rows_hint: int | None = file.metadata.num_rows
 
@@ -75,7 +76,7 @@ class ArrowFile:
 
     def __init__(self, path: Path) -> None:
         self.path, self.source, self.symbol = path, str(path), symbol_from(path)
-        with pa.memory_map(str(path)) as source:
+        with pa.memory_map(str(path)) as source, _readable(path, self.format):
             self.names = tuple(str(name) for name in self._reader(source).schema.names)
 
     def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
@@ -83,6 +84,8 @@ class ArrowFile:
         first = 1
         with pa.memory_map(str(self.path)) as source:
             for whole in self._batches(self._reader(source)):
+                with _readable(self.path, self.format):
+                    whole.validate(full=True)
                 for start in range(0, whole.num_rows, ROWS):
                     rows = whole.slice(start, ROWS)
                     yield table_batch({at: rows.column(at) for at in columns}, self.names, first)
@@ -112,6 +115,14 @@ class ArrowFile:
             return opener(source)
         except DAMAGE as error:
             raise unreadable(self.path, self.format, error) from error
+
+
+@contextmanager
+def _readable(path: Path, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        raise unreadable(path, kind, error) from error
 
 
 def table_batch(columns: dict[int, Any], names: tuple[str, ...], first: int) -> Batch:
