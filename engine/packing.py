@@ -37,12 +37,13 @@ def pack(parts: Mapping[str, bytes]) -> bytes:
     return b"".join(frame)
 
 
-def unpack(frame: bytes, names: Sequence[str]) -> dict[str, bytes]:
+def unpack(frame: bytes, names: Sequence[str], late: Collection[str] = ()) -> dict[str, bytes]:
     """The parts of a frame by name.
 
     Args:
         frame: What `pack` gave.
         names: The parts that it must have, in this order.
+        late: Those of them that a frame of an earlier release may lack.
 
     Raises:
         DataError: If it is not a whole frame of exactly these parts.
@@ -52,7 +53,7 @@ def unpack(frame: bytes, names: Sequence[str]) -> dict[str, bytes]:
         raise DataError(
             "the snapshot is damaged", expected=f"a whole frame of {', '.join(names)}", found=f"{len(frame)} bytes"
         )
-    if tuple(parts) != tuple(names):
+    if tuple(parts) != tuple(name for name in names if name in parts or name not in late):
         raise DataError("the snapshot has other parts", expected=", ".join(names), found=", ".join(parts) or "none")
     return parts
 
@@ -120,7 +121,11 @@ def pack_arrays(made: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
 
 
 def unpack_arrays(
-    state: bytes, made: Mapping[str, Any], like: Mapping[str, NDArray[Any]], grows: Collection[str] = ()
+    state: bytes,
+    made: Mapping[str, Any],
+    like: Mapping[str, NDArray[Any]],
+    grows: Collection[str] = (),
+    late: Collection[str] = (),
 ) -> dict[str, NDArray[Any]]:
     """New arrays by name.
 
@@ -129,13 +134,16 @@ def unpack_arrays(
         made: The settings here, which must be those of the state.
         like: Has the types and shapes that the arrays must have.
         grows: Names of arrays whose first axis may have any length.
+        late: Names of arrays that a state of an earlier release may lack; they are then not in the result.
 
     Raises:
         DataError: If settings, names, types or shapes are others.
     """
-    parts = unpack(state, (MADE, *like))
+    parts = unpack(state, (MADE, *like), late)
     check_made(parts[MADE], made)
-    return {name: unpack_array(parts[name], array, grows=name in grows) for name, array in like.items()}
+    return {
+        name: unpack_array(parts[name], array, grows=name in grows) for name, array in like.items() if name in parts
+    }
 
 
 def describe(made: Mapping[str, Any]) -> bytes:

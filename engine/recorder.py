@@ -281,8 +281,8 @@ class RunRecorder:
         self._buffer.clear()
 
     def _chart(self) -> pa.Table:
-        times, lines, prices = self._row_tallies.chart()
-        return chart_table(times, lines, prices, self._symbols, self._benchmark and self._benchmark(times))
+        times, lines, prices, volumes = self._row_tallies.chart()
+        return chart_table(times, lines, prices, volumes, self._symbols, self._benchmark and self._benchmark(times))
 
     def _ledger_in_memory(self) -> pa.Table:
         steps = self._steps

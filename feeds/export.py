@@ -20,6 +20,8 @@ from engine.replacing import replaced_file
 # rows per row group and write: fixed, so that the blocks a stream comes in leave no trace in the file
 ROWS = 65_536
 METADATA = {"labels": "close", "timezone": "UTC"}
+SYNTHETIC = "synthetic"
+"""Name of a column, 1 in every row, by which a file of made-up bars says what it is."""
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
@@ -49,7 +51,7 @@ def check_suffix(path: Path) -> str:
     )
 
 
-def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True) -> int:
+def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True, synthetic: bool = False) -> int:
     """Write a stream of bars; the file appears under its name only when it is complete.
 
     Columns are `close_time` (UTC), `symbol` if the stream has several, then open, high,
@@ -59,6 +61,7 @@ def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True) -
         path: Where to; the suffix decides the format.
         blocks: Consecutive blocks of one stream.
         volume: Whether to write the volume column.
+        synthetic: Whether the bars are made up; the file then has a column that says so.
 
     Returns:
         Number of lines written.
@@ -74,7 +77,7 @@ def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True) -
             with _open_sink(part, suffix) as sink:
                 for block in reblock(blocks, [ROWS]):
                     frame = _frame(block, volume)
-                    sink.write(frame)
+                    sink.write(frame.with_columns(pl.lit(1, pl.Int8).alias(SYNTHETIC)) if synthetic else frame)
                     lines += frame.height
             if not lines:
                 raise DataError("there are no bars to write", where=str(path))

@@ -282,6 +282,7 @@ def _finish(
         labels_reason=prepared.labels_reason,
         labels_by_file=prepared.labels_by_file,
         assumptions=list(prepared.assumptions),
+        synthetic=list(prepared.synthetic),
         rows=timings.bars,
         quarantined=dict(quarantine.counts),
         gaps=quarantine.gaps,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.app.config import BacktestConfig
 from engine.app.markets import Markets
+from engine.app.provenance import synthetic_files
 from engine.errors import UsageError
 from engine.instruments import Instrument
 from engine.paths import shipped
@@ -32,6 +33,7 @@ class Prepared:
     paths: tuple[Path, ...]
     labels_by_file: dict[str, str] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
+    synthetic: tuple[str, ...] = ()
 
 
 def prepare(
@@ -69,6 +71,7 @@ def prepare(
         paths,
         {name: decision.reason for name, decision in source.label_decisions.items()},
         (*markets.assumptions(source.symbols), *source.remarks),
+        tuple(synthetic_files(files, paths)),
     )
 
 

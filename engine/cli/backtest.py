@@ -283,17 +283,5 @@ def _show(run: BacktestRun, seconds: dict[str, float], report: bool) -> None:
     for line in run.manifest["assumptions"]:
         note(line)
     note(f"ledger {run.manifest['ledger_sha256']}")
-    for name in _synthetic(run):
-        note(f"data   {name} is a synthetic recording: what is earned on it says nothing about real markets")
     if run.folder is not None:
         note(f"run    {run.folder}" + (f", report {run.folder / 'report.html'}" if report else ""))
-
-
-def _synthetic(run: BacktestRun) -> list[str]:
-    """Recordings that ship among the data, by name."""
-    from engine.app.verify import read_manifest
-    from engine.paths import shipped
-
-    names = [str(name) for name in run.manifest["config"]["data"] if not Path(name).exists()]
-    described = {name: shipped("replays") / name / "manifest.json" for name in names}
-    return [name for name, path in described.items() if path.is_file() and read_manifest(path).get("synthetic")]

@@ -145,10 +145,12 @@ def convert(
 
     Bad rows are left out and kept in OUT.quarantine.jsonl, or where --quarantine says.
     """
+    from engine.app.provenance import synthetic_files
     from engine.cli.progress import counted
     from engine.replacing import refuse_existing, replaced_file
     from feeds.export import check_suffix, write_bars
     from feeds.quarantine import Quarantine
+    from feeds.reading.opening import open_file
 
     check_suffix(out)
     _refuse_same(file, out)
@@ -165,8 +167,9 @@ def convert(
             from engine.aggregate import aggregated
 
             blocks = aggregated(blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial)
+        made_up = bool(synthetic_files([open_file(file)], [file]))
         with counted(blocks, "convert", replay.total_rows if timeframe is None else None) as watched:
-            lines = write_bars(out, watched, volume="volume" in replay.column_map)
+            lines = write_bars(out, watched, volume="volume" in replay.column_map, synthetic=made_up)
     _report_written(out, lines)
     _report_bad(quarantine, kept)
 
@@ -208,12 +211,12 @@ def synthesize(
         made = generate(
             generator, load_instrument(instrument), bars, seed, _numbers(parameter or []), start_ns=_moment(start)
         )
-        _report_written(out, write_bars(out, iter([made])))
+        _report_written(out, write_bars(out, iter([made]), synthetic=True))
         return
     settings = {"price": price, "volatility": volatility, "missing": missing}
     config = parse(SyntheticConfig, settings, where="command line")
     source = SyntheticBars(load_instrument(instrument), bars, _moment(start), seed, config)
-    _report_written(out, write_bars(out, source.blocks(BLOCK_ROWS)))
+    _report_written(out, write_bars(out, source.blocks(BLOCK_ROWS), synthetic=True))
 
 
 def _numbers(pairs: list[str]) -> dict[str, float]:

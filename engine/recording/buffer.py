@@ -22,12 +22,13 @@ class RowBuffer:
     """
 
     def __init__(self, symbols: int) -> None:
-        width = 1 + len(LEDGER_COLUMNS) + symbols * (2 + len(PRICE_COLUMNS))
+        width = 1 + len(LEDGER_COLUMNS) + symbols * (3 + len(PRICE_COLUMNS))
         self._capacity = max(LEAST_ROWS, min(MOST_ROWS, BUFFER_VALUES // width))
         self._ts_event = np.empty(self._capacity, np.int64)
         self._ledger = np.empty((self._capacity, len(LEDGER_COLUMNS)))
         self._positions = np.empty((self._capacity, symbols))
         self._bars = np.empty((self._capacity, symbols, len(PRICE_COLUMNS)))
+        self._volume = np.empty((self._capacity, symbols))
         self._present = np.empty((self._capacity, symbols), np.bool_)
         self._used = 0
 
@@ -52,6 +53,7 @@ class RowBuffer:
         self._present[here] = bars.present[there]
         for p, name in enumerate(PRICE_COLUMNS):
             self._bars[here, :, p] = getattr(bars, name)[there]
+        self._volume[here] = bars.volume[there]
         self._used += count
         return count
 
@@ -63,6 +65,7 @@ class RowBuffer:
             self._ledger[used],
             self._positions[used],
             self._bars[used],
+            self._volume[used],
             self._present[used],
         )
 

@@ -137,23 +137,45 @@ def tally_rows(
 
 
 @kernel
-def copy_point(lines: Floats, prices: Floats, into: int, from_lines: Floats, from_prices: Floats, at: int) -> None:
+def copy_point(
+    lines: Floats,
+    prices: Floats,
+    volumes: Floats,
+    into: int,
+    from_lines: Floats,
+    from_prices: Floats,
+    from_volumes: Floats,
+    at: int,
+) -> None:
     """Make chart point `into` that at place `at` of other values."""
     for c in range(lines.shape[1]):
         lines[into, c] = from_lines[at, c]
     for s in range(prices.shape[1]):
         for p in range(4):
             prices[into, s, p] = from_prices[at, s, p]
+        volumes[into, s] = from_volumes[at, s]
 
 
 @kernel
-def merge_point(lines: Floats, prices: Floats, into: int, from_lines: Floats, from_prices: Floats, at: int) -> None:
-    """Add later values to chart point `into`: last equity, worst drawdown, and bars of bars."""
+def merge_point(
+    lines: Floats,
+    prices: Floats,
+    volumes: Floats,
+    into: int,
+    from_lines: Floats,
+    from_prices: Floats,
+    from_volumes: Floats,
+    at: int,
+) -> None:
+    """Add later values to chart point `into`: last equity, worst drawdown, bars of bars, and their volume."""
     lines[into, 0] = from_lines[at, 0]
     lines[into, 1] = from_lines[at, 1]
     lines[into, 2] = min(lines[into, 2], from_lines[at, 2])
     lines[into, 3] = from_lines[at, 3]
     for s in range(prices.shape[1]):
+        if not np.isnan(from_volumes[at, s]):
+            known = 0.0 if np.isnan(volumes[into, s]) else volumes[into, s]
+            volumes[into, s] = known + from_volumes[at, s]
         if np.isnan(from_prices[at, s, 0]):
             continue
         if np.isnan(prices[into, s, 0]):
@@ -166,17 +188,25 @@ def merge_point(lines: Floats, prices: Floats, into: int, from_lines: Floats, fr
 
 
 @kernel
-def halve(times: Ints, lines: Floats, prices: Floats) -> None:
+def halve(times: Ints, lines: Floats, prices: Floats, volumes: Floats) -> None:
     """Merge neighbouring chart points pair by pair into the first half."""
     for point in range(times.shape[0] // 2):
         times[point] = times[2 * point + 1]
-        copy_point(lines, prices, point, lines, prices, 2 * point)
-        merge_point(lines, prices, point, lines, prices, 2 * point + 1)
+        copy_point(lines, prices, volumes, point, lines, prices, volumes, 2 * point)
+        merge_point(lines, prices, volumes, point, lines, prices, volumes, 2 * point + 1)
 
 
 @kernel
 def chart_rows(
-    ts_event: Ints, new_lines: Floats, bars: Floats, state: Ints, times: Ints, lines: Floats, prices: Floats
+    ts_event: Ints,
+    new_lines: Floats,
+    bars: Floats,
+    volume: Floats,
+    state: Ints,
+    times: Ints,
+    lines: Floats,
+    prices: Floats,
+    volumes: Floats,
 ) -> None:
     """Add rows to a chart of bounded length; when full, points merge in pairs.
 
@@ -184,20 +214,22 @@ def chart_rows(
         ts_event: Close times of the rows.
         new_lines: Line values of the rows.
         bars: Open, high, low, close of the rows, shape (rows, S, 4); NaN where absent.
+        volume: Of the rows, shape (rows, S); NaN where absent or unknown.
         state: Rows per point, rows in the current point, points completed; state.
         times: Of the points (an even number); state.
         lines: Of the points; state.
         prices: Of the points; state.
+        volumes: Of the points; state.
     """
     for i in range(ts_event.shape[0]):
         if state[1] == 0:
             if state[2] == times.shape[0]:
-                halve(times, lines, prices)
+                halve(times, lines, prices, volumes)
                 state[0] *= 2
                 state[2] //= 2
-            copy_point(lines, prices, state[2], new_lines, bars, i)
+            copy_point(lines, prices, volumes, state[2], new_lines, bars, volume, i)
         else:
-            merge_point(lines, prices, state[2], new_lines, bars, i)
+            merge_point(lines, prices, volumes, state[2], new_lines, bars, volume, i)
         times[state[2]] = ts_event[i]
         state[1] += 1
         if state[1] == state[0]:

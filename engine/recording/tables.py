@@ -176,9 +176,17 @@ def ledger_table(ts_event: Ints, ledger: Floats, positions: Floats, symbols: Seq
 
 
 def chart_table(
-    times: Ints, lines: Floats, prices: Floats, symbols: Sequence[str], benchmark: Floats | None = None
+    times: Ints,
+    lines: Floats,
+    prices: Floats,
+    volumes: Floats,
+    symbols: Sequence[str],
+    benchmark: Floats | None = None,
 ) -> pa.Table:
-    """Chart points as an Arrow table: ts_event, CHART_LINES, `benchmark` if any, `open.SYMBOL` etc. (null: no bar)."""
+    """Chart points as an Arrow table: ts_event, CHART_LINES, `benchmark` if any, `open.SYMBOL` to `volume.SYMBOL`.
+
+    Prices are null where a symbol has no bar, volumes also where they are unknown.
+    """
     arrays = {"ts_event": _times(times)}
     arrays |= {name: pa.array(np.ascontiguousarray(lines[:, c])) for c, name in enumerate(CHART_LINES)}
     if benchmark is not None:
@@ -186,6 +194,7 @@ def chart_table(
     for s, symbol in enumerate(symbols):
         for p, name in enumerate(("open", "high", "low", "close")):
             arrays[f"{name}.{symbol}"] = pa.array(np.ascontiguousarray(prices[:, s, p]), from_pandas=True)
+        arrays[f"volume.{symbol}"] = pa.array(np.ascontiguousarray(volumes[:, s]), from_pandas=True)
     return pa.table(arrays)
 
 

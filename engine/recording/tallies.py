@@ -32,6 +32,7 @@ class Rows:
         ledger: Columns LEDGER_COLUMNS, shape (rows, 8).
         positions: Signed contracts, shape (rows, S).
         bars: Open, high, low, close, shape (rows, S, 4); NaN where absent.
+        volume: Shape (rows, S); NaN where absent or unknown.
         present: Shape (rows, S).
     """
 
@@ -39,6 +40,7 @@ class Rows:
     ledger: Floats
     positions: Floats
     bars: Floats
+    volume: Floats
     present: Bools
 
 
@@ -103,6 +105,7 @@ class RowTallies:
         self._chart_times = np.empty(points, dtype=np.int64)
         self._chart_lines = np.empty((points, len(CHART_LINES)))
         self._chart_prices = np.empty((points, symbols, 4))
+        self._chart_volumes = np.empty((points, symbols))
 
     def update(self, rows: Rows) -> None:
         """Fold further rows."""
@@ -129,10 +132,12 @@ class RowTallies:
             rows.ts_event,
             lines,
             rows.bars,
+            rows.volume,
             self._chart_state,
             self._chart_times,
             self._chart_lines,
             self._chart_prices,
+            self._chart_volumes,
         )
 
     def _session_numbers(self, ts_event: Ints) -> Ints:
@@ -147,10 +152,15 @@ class RowTallies:
         last["equity"], last["buy_and_hold"] = self.tally["equity"], self.tally["buy_and_hold"]
         return np.concatenate([*self._ended, last])
 
-    def chart(self) -> tuple[Ints, Floats, Floats]:
-        """Times (points,), lines CHART_LINES (points, 4) and open, high, low, close (points, S, 4)."""
+    def chart(self) -> tuple[Ints, Floats, Floats, Floats]:
+        """Times (points,), CHART_LINES (points, 4), open, high, low, close (points, S, 4) and volumes (points, S)."""
         points = int(self._chart_state[2]) + int(self._chart_state[1] > 0)
-        return self._chart_times[:points], self._chart_lines[:points], self._chart_prices[:points]
+        return (
+            self._chart_times[:points],
+            self._chart_lines[:points],
+            self._chart_prices[:points],
+            self._chart_volumes[:points],
+        )
 
     def snapshot(self) -> bytes:
         """The carried state, the chart included; equal states give equal bytes."""
@@ -162,7 +172,8 @@ class RowTallies:
         Raises:
             DataError: If it is not one of tallies of so many symbols, this capital and these sessions.
         """
-        found = unpack_arrays(state, self._made(), self._carried(), grows={"ended", "times", "lines", "prices"})
+        grows = {"ended", "times", "lines", "prices", "volumes"}
+        found = unpack_arrays(state, self._made(), self._carried(), grows=grows, late={"volumes"})
         self.tally, self.drawdowns = found["tally"], found["drawdowns"]
         self._first, self._mark, self._chart_state = found["first"], found["mark"], found["chart"]
         self._ended = [found["ended"]]
@@ -170,6 +181,8 @@ class RowTallies:
         self._chart_times[:points] = found["times"]
         self._chart_lines[:points] = found["lines"]
         self._chart_prices[:points] = found["prices"]
+        # a session that an earlier release began kept no volume
+        self._chart_volumes[:points] = found.get("volumes", np.nan)
         # sessions go by number: counted from elsewhere, the current one would end too early or not at all
         if self._session_close() != (theirs := int(found["session_close"][0])):
             raise DataError(
@@ -182,7 +195,7 @@ class RowTallies:
         return {"initial_capital": self._initial, "chart_points": len(self._chart_times)}
 
     def _carried(self) -> dict[str, NDArray[Any]]:
-        times, lines, prices = self.chart()
+        times, lines, prices, volumes = self.chart()
         return {
             "tally": self.tally,
             "drawdowns": self.drawdowns,
@@ -194,6 +207,7 @@ class RowTallies:
             "times": times,
             "lines": lines,
             "prices": prices,
+            "volumes": volumes,
         }
 
     def _session_close(self) -> int:

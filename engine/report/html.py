@@ -12,35 +12,20 @@ from typing import Any
 
 from engine.errors import GrandModelError
 from engine.replacing import write_text
-from engine.report.payload import MOST_TRADES, payload, read_json
-from engine.report.presentation import (
-    GROUPS,
-    Row,
-    assumptions,
-    span,
-    title,
-    tone,
-    warnings,
-    write,
-)
-from engine.report.verdict import verdict
+from engine.report.payload import MOST_TRADES, Contents, contents, read_json
+from engine.report.presentation import assumptions, currency, span, title
+from engine.report.sections import breakdown_panel, cards, drawdown_panel, metric_tables, verdict_line, warning_list
 
-SCRIPTS = ("page_layout.js", "page_data.js", "page_charts.js", "page_tables.js")
-CARDS = (
-    "total_return",
-    "buy_and_hold_return",
-    "net_profit",
-    "cagr",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "annual_volatility",
-    "trades",
-    "win_rate",
-    "profit_factor",
-    "exposure",
-    "turnover",
-    "fees",
+SCRIPTS = (
+    "page_layout.js",
+    "page_data.js",
+    "page_time.js",
+    "page_overview.js",
+    "page_trades.js",
+    "page_price.js",
+    "page_strips.js",
+    "page_returns.js",
+    "page_start.js",
 )
 
 
@@ -59,7 +44,7 @@ def write_report(run_folder: Path) -> Path:
         GrandModelError: If the disk refuses.
     """
     manifest, metrics = read_json(run_folder / "manifest.json"), read_json(run_folder / "metrics.json")
-    text = page(manifest, metrics, payload(run_folder, manifest, metrics))
+    text = page(manifest, metrics, contents(run_folder, manifest, metrics))
     path = run_folder / "report.html"
     try:
         write_text(path, text)
@@ -68,23 +53,25 @@ def write_report(run_folder: Path) -> Path:
     return path
 
 
-def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Contents) -> str:
     """The page as text; everything that comes from the run is escaped."""
     files = resources.files("engine.report")
     facts = assumptions(manifest, metrics)
     parts = {
         "title": escape(title(manifest)),
         "span": escape(span(manifest, metrics)),
-        "verdict": _verdict(metrics),
-        "warnings": _warnings(manifest, metrics),
-        "cards": _cards(metrics),
-        "metrics": "".join(_metric_table(name, rows, metrics) for name, rows in GROUPS),
+        "verdict": verdict_line(metrics),
+        "warnings": warning_list(manifest, metrics),
+        "cards": cards(manifest, metrics),
+        "metrics": metric_tables(manifest, metrics),
+        "drawdowns": drawdown_panel(found.drawdowns),
+        "breakdowns": breakdown_panel(found.breakdowns, currency(manifest)),
         "assumptions": escape("; ".join(f"{name}: {value}" for name, value in facts)),
         "trades_note": escape(_trades_note(metrics)),
         "manifest": escape(json.dumps(manifest, indent=2, ensure_ascii=False, default=str)),
         "footer": escape(_footer(manifest)),
         # a script element ends at "</script", so no "<" may stand in its data
-        "data": json.dumps(data, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c"),
+        "data": json.dumps(found.data, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c"),
         "css": files.joinpath("page.css").read_text(encoding="utf-8"),
         "js": "\n".join(files.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS),
         "plotly": plotly_script(),
@@ -102,42 +89,9 @@ def fill(template: str, parts: Mapping[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
-def _verdict(metrics: Mapping[str, Any]) -> str:
-    judged = verdict(metrics)
-    if judged is None:
-        return ""
-    return f'<p class="verdict {"good" if judged[0] else "plain"}">{escape(judged[1])}</p>'
-
-
-def _warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    lines = warnings(manifest, metrics)
-    if not lines:
-        return ""
-    return '<ul class="warnings">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
-
-
-def _cards(metrics: Mapping[str, Any]) -> str:
-    rows = {row.key: row for _, group in GROUPS for row in group}
-    cells = []
-    for key in CARDS:
-        row, value = rows[key], metrics.get(key)
-        label, shown = escape(row.label), escape(write(value, row.kind))
-        cells.append(f'<div class="card"><span>{label}</span><b class="{tone(key, value)}">{shown}</b></div>')
-    return "".join(cells)
-
-
-def _metric_table(name: str, rows: tuple[Row, ...], metrics: Mapping[str, Any]) -> str:
-    body = ""
-    for row in rows:
-        value = metrics.get(row.key)
-        label, shown = escape(row.label), escape(write(value, row.kind))
-        body += f'<tr><th>{label}</th><td class="{tone(row.key, value)}">{shown}</td></tr>'
-    return f"<table><caption>{escape(name)}</caption><tbody>{body}</tbody></table>"
-
-
 def _trades_note(metrics: Mapping[str, Any]) -> str:
     count = metrics.get("trades")
-    note = "Round trips from flat to flat; profit is net of fees. Click a heading to sort."
+    note = "Round trips from flat to flat, net of fees. Click a row to see the trade on the chart, a heading to sort."
     if isinstance(count, int) and count > MOST_TRADES:
         note += f" The first {MOST_TRADES:,} of {count:,} are shown; trades.parquet has all."
     return note

@@ -18,20 +18,22 @@ const DATA = decodeAll(JSON.parse(document.getElementById("data").textContent));
 
 const escapeText = (text) => String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 
-const money = (value) => value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+// Money as in engine.report.presentation: the sign or the code of its currency, and digits that count below a cent.
+const SIGN = { USD: "$", EUR: "€", GBP: "£", JPY: "¥" }[DATA.currency] || "";
+const CODE = SIGN || !DATA.currency ? "" : ` ${DATA.currency}`;
+function money(value) {
+  const size = Math.abs(value);
+  const small = size > 0 && size < 0.1 && Math.abs(size - Number(size.toFixed(2))) > 0.01 * size;
+  const digits = small ? Math.min(8, 1 - Math.floor(Math.log10(size))) : 2;
+  const amount = size.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return `${value < 0 && /[1-9]/.test(amount) ? "-" : ""}${SIGN}${amount}${CODE}`;
+}
+const count = (value) => value.toLocaleString("en-US", { maximumFractionDigits: value < 100 ? 2 : 0 });
 const percent = (value, digits = 2) => (100 * value).toFixed(digits) + " %";
 const price = (value) => String(Number(value.toPrecision(9)));
 const moment = (ms) => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
-const day = (ms) => new Date(ms).toISOString().slice(0, 10);
 
-// Plotly hands ranges back as numbers or as "2024-01-02 03:04:05.678", which is UTC here.
-function toMs(value) {
-  if (typeof value === "number") return value;
-  const text = String(value);
-  return text.length === 10 ? Date.parse(text + "T00:00Z") : Date.parse(text.replace(" ", "T") + "Z");
-}
-
-// First index whose time is not before `value`.
+// First index whose value is not below `value`.
 function lowerBound(times, value) {
   let low = 0;
   let high = times.length;

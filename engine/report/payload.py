@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from engine.blocks import Floats, Ints
 from engine.errors import DataError, UsageError
 from engine.files import read_json as read_json_file
 from engine.nearest import nearest_folder
 from engine.recording.reading import read_table
+from engine.report.drawdowns import Drawdown, worst_drawdowns
+from engine.report.presentation import currency, spaced
+from engine.report.signals import plotted, said
+from engine.report.tables import column, packed, place, times, words
+from engine.report.trades import Breakdown, Trades, breakdowns, fill_numbers
 
 MOST_FILLS = 20_000
 MOST_TRADES = 5_000
 PRICES = ("open", "high", "low", "close")
-MILLION = 1_000_000
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -44,25 +48,22 @@ def read_json(path: Path) -> dict[str, Any]:
     return tree
 
 
-def packed(values: Any, dtype: str = "f4") -> dict[str, str]:
-    """Numbers as base64 of little-endian bytes, with the name of their type (f8, f4 or i4)."""
-    array = np.ascontiguousarray(values, dtype=f"<{dtype}")
-    return {"type": dtype, "bytes": base64.b64encode(array.tobytes()).decode("ascii")}
+class Contents(NamedTuple):
+    """What a run folder holds for its report.
+
+    Attributes:
+        data: What the scripts of the page draw, JSON-able.
+        drawdowns: The worst, deepest first.
+        breakdowns: Closed trades by what they have in common.
+    """
+
+    data: dict[str, Any]
+    drawdowns: list[Drawdown]
+    breakdowns: list[Breakdown]
 
 
-def _column(table: pa.Table, name: str, where: str) -> Any:
-    if name not in table.column_names:
-        raise DataError(f"the table has no column {name!r}", where=where, found=", ".join(table.column_names))
-    column = table.column(name).combine_chunks()
-    if pa.types.is_timestamp(column.type):
-        return column.cast(pa.int64()).to_numpy(zero_copy_only=False) / MILLION
-    if pa.types.is_dictionary(column.type) or pa.types.is_boolean(column.type):
-        return column.to_pylist()
-    return column.to_numpy(zero_copy_only=False)
-
-
-def payload(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything the page's scripts need, JSON-able.
+def contents(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> Contents:
+    """Read a run folder for its report.
 
     Args:
         folder: The run folder.
@@ -73,80 +74,127 @@ def payload(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any
         UsageError: If a table is missing.
         DataError: If a table does not hold what it should.
     """
-    chart = read_table(folder / "chart.parquet")
+    chart, sessions = read_table(folder / "chart.parquet"), read_table(folder / "sessions.parquet")
+    fills, table = read_table(folder / "fills.parquet"), read_table(folder / "trades.parquet")
     symbols = [name.removeprefix("open.") for name in chart.column_names if name.startswith("open.")]
-    sessions = read_table(folder / "sessions.parquet")
-    fills, note = _fills(read_table(folder / "fills.parquet"), symbols)
-    return {
+    ts_event = column(chart, "ts_event", "chart")
+    trades = _trades(table)
+    drawn, note = _fills(fills, symbols, ts_event)
+    initial = metrics.get("initial_capital") or 1.0
+    data = {
         "chart": _chart(chart),
-        "symbols": [
-            {"name": symbol} | {p: packed(_column(chart, f"{p}.{symbol}", "chart"), "f8") for p in PRICES}
-            for symbol in symbols
-        ],
+        "symbols": [_symbol(chart, symbol) for symbol in symbols],
         "sessions": {
-            "ts": packed(_column(sessions, "ts_event", "sessions"), "f8"),
-            "equity": packed(_column(sessions, "equity", "sessions"), "f8"),
+            "ts": times(column(sessions, "ts_event", "sessions")),
+            "equity": packed(column(sessions, "equity", "sessions"), "f8"),
         },
-        "fills": fills[0],
-        "roles": fills[1],
+        "fills": drawn,
         "fills_note": note,
-        "trades": _trades(read_table(folder / "trades.parquet")),
+        "trades": _drawn_trades(table, trades, fills, ts_event),
+        "agents": said(folder, symbols, ts_event),
+        "plots": plotted(folder, symbols, ts_event),
+        "initial_capital": initial,
+        "currency": currency(manifest),
         "benchmark": str(metrics.get("benchmark") or "buy and hold"),
-        "initial_capital": metrics.get("initial_capital") or 1.0,
         "periods_per_year": metrics.get("periods_per_year") or 252,
         "var_95": metrics.get("var_95"),
     }
+    return Contents(data, worst_drawdowns(*_equity(folder, chart), initial), breakdowns(trades))
+
+
+def _equity(folder: Path, chart: pa.Table) -> tuple[Ints, Floats]:
+    """Times and equity of every row; at the points of the chart where the ledger does not reach back as far.
+
+    The ledger of a live session begins where its retention does; its chart covers all of it.
+    """
+    path = folder / "ledger.parquet"
+    first = column(chart, "ts_event", "chart")[:1]
+    if path.exists():
+        ledger = read_table(path, ["ts_event", "equity"])
+        ts_event = column(ledger, "ts_event", "ledger")
+        if len(ts_event) and len(first) and ts_event[0] <= first[0]:
+            return ts_event, column(ledger, "equity", "ledger")
+    return column(chart, "ts_event", "chart"), column(chart, "equity", "chart")
 
 
 def _chart(chart: pa.Table) -> dict[str, Any]:
     held = "benchmark" if "benchmark" in chart.column_names else "buy_and_hold"
     columns = {"equity": "equity", "buy_and_hold": held}
-    lines = {name: packed(_column(chart, column, "chart"), "f8") for name, column in columns.items()}
-    lines |= {name: packed(_column(chart, name, "chart")) for name in ("drawdown", "exposure")}
-    return {"ts": packed(_column(chart, "ts_event", "chart"), "f8")} | lines
+    lines = {name: packed(column(chart, found, "chart"), "f8") for name, found in columns.items()}
+    lines |= {name: packed(column(chart, name, "chart")) for name in ("drawdown", "exposure")}
+    return {"ts": times(column(chart, "ts_event", "chart"))} | lines
 
 
-def _codes(words: Sequence[str], known: list[str]) -> dict[str, str]:
-    return packed([known.index(word) for word in words], "i4")
+def _symbol(chart: pa.Table, symbol: str) -> dict[str, Any]:
+    """Prices of a symbol, and its volume where the data have one."""
+    found: dict[str, Any] = {"name": symbol}
+    found |= {name: packed(column(chart, f"{name}.{symbol}", "chart"), "f8") for name in PRICES}
+    if f"volume.{symbol}" in chart.column_names:  # runs of earlier releases have none
+        volume = np.nan_to_num(column(chart, f"volume.{symbol}", "chart"))
+        if (volume > 0.0).any():
+            found["volume"] = packed(volume)
+    return found
 
 
-def _fills(fills: pa.Table, symbols: list[str]) -> tuple[tuple[dict[str, Any], list[str]], str]:
+def _fills(fills: pa.Table, symbols: list[str], chart_ts: Ints) -> tuple[dict[str, Any], str]:
     note = ""
     if fills.num_rows > MOST_FILLS:
         shown = f"Only the first {MOST_FILLS:,} of {fills.num_rows:,} fills are in this page"
         note = f" {shown}; fills.parquet has all."
         fills = fills.slice(0, MOST_FILLS)
-    role = _column(fills, "role", "fills")
+    role = column(fills, "role", "fills")
     roles = sorted(set(role))
-    columns = {
-        "ts": packed(_column(fills, "ts_event", "fills"), "f8"),
-        "price": packed(_column(fills, "price", "fills"), "f8"),
-        "symbol": _codes(_column(fills, "symbol", "fills"), symbols),
-        "side": packed([1 if side == "buy" else -1 for side in _column(fills, "side", "fills")], "i4"),
-        "role": _codes(role, roles),
+    ts_event = column(fills, "ts_event", "fills")
+    columns: dict[str, Any] = {
+        "at": packed(place(ts_event, chart_ts), "i4"),
+        "ts": times(ts_event),
+        "price": packed(column(fills, "price", "fills"), "f8"),
+        "symbol": packed([symbols.index(name) for name in column(fills, "symbol", "fills")], "i4"),
+        "side": packed([1 if side == "buy" else -1 for side in column(fills, "side", "fills")], "i4"),
+        "role": packed([roles.index(name) for name in role], "i4"),
+        "roles": roles,
     }
     for name in ("quantity", "position", "realized"):
-        columns[name] = packed(_column(fills, name, "fills"), "f8")
-    return (columns, roles), note
+        columns[name] = packed(column(fills, name, "fills"), "f8")
+    return columns, note
 
 
-def _trades(trades: pa.Table) -> dict[str, Any]:
-    trades = trades.slice(0, MOST_TRADES)
-    closed_by = [
-        "still open" if is_open else role if reason == "none" else f"{role}, {reason}"
-        for is_open, role, reason in zip(
-            _column(trades, "open", "trades"),
-            _column(trades, "exit_role", "trades"),
-            _column(trades, "exit_reason", "trades"),
-            strict=True,
-        )
-    ]
+def _trades(table: pa.Table) -> Trades:
+    still = np.array(column(table, "open", "trades"), dtype=np.bool_)
+    role, reason = words(table, "exit_role", "trades"), words(table, "exit_reason", "trades")
+    role = np.where(role == "entry", "order", role)
+    both = np.char.add(np.char.add(role, ", "), reason)
+    closed_by = np.where(still, "still open", np.where((reason == "none") | (reason == ""), role, both))
+    return Trades(
+        words(table, "symbol", "trades"),
+        words(table, "side", "trades"),
+        np.array([spaced(word) for word in closed_by.tolist()], dtype=np.str_),
+        column(table, "entry_time", "trades"),
+        column(table, "exit_time", "trades"),
+        column(table, "profit", "trades"),
+        still,
+    )
+
+
+def _drawn_trades(table: pa.Table, trades: Trades, fills: pa.Table, chart_ts: Ints) -> dict[str, Any]:
+    first, last = fill_numbers(
+        trades,
+        words(fills, "symbol", "fills"),
+        column(fills, "position", "fills"),
+        column(fills, "ts_event", "fills"),
+    )
+    some = slice(0, MOST_TRADES)
     columns: dict[str, Any] = {
-        "symbol": _column(trades, "symbol", "trades"),
-        "side": _column(trades, "side", "trades"),
-        "entry": packed(_column(trades, "entry_time", "trades"), "f8"),
-        "exit": packed(_column(trades, "exit_time", "trades"), "f8"),
-        "closed_by": ["order" if text == "entry" else text for text in closed_by],
+        "symbol": trades.symbol[some].tolist(),
+        "side": trades.side[some].tolist(),
+        "closed_by": trades.closed_by[some].tolist(),
+        "entry": times(trades.entry[some]),
+        "exit": times(trades.exit[some]),
+        "entry_at": packed(place(trades.entry[some], chart_ts), "i4"),
+        "exit_at": packed(place(trades.exit[some], chart_ts), "i4"),
+        "entry_fill": packed(first[some], "i4"),
+        "exit_fill": packed(last[some], "i4"),
     }
     names = ("quantity", "entry_price", "exit_price", "profit", "return", "fees", "bars")
-    return columns | {name: packed(_column(trades, name, "trades"), "f8") for name in names}
+    table = table.slice(0, MOST_TRADES)
+    return columns | {name: packed(column(table, name, "trades"), "f8") for name in names}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from engine.report.verdict import by_reason
 
-Kind = Literal["percent", "money", "ratio", "count", "days", "hours", "text"]
+Kind = Literal["percent", "money", "ratio", "times", "count", "days", "hours", "text"]
 UNDEFINED = "n/a"
+SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 UNITS = (
     (86_400_000_000_000, "day"),
     (3_600_000_000_000, "hour"),
@@ -89,9 +91,9 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
         "Exposure and orders",
         (
             Row("exposure", "In the market", "percent", True),
-            Row("mean_leverage", "Mean leverage", "ratio", True),
-            Row("max_leverage", "Max leverage", "ratio"),
-            Row("turnover", "Turnover (x)", "ratio", True),
+            Row("mean_leverage", "Mean leverage", "times", True),
+            Row("max_leverage", "Max leverage", "times"),
+            Row("turnover", "Turnover", "times", True),
             Row("traded_notional", "Traded notional", "money"),
             Row("fills", "Fills", "count", True),
             Row("orders_submitted", "Orders submitted", "count"),
@@ -128,8 +130,44 @@ SIGNED = {
 }  # fmt: skip
 
 
-def write(value: Any, kind: Kind) -> str:
-    """A metric as text; None is n/a."""
+class Figure(NamedTuple):
+    """A metric as it is shown."""
+
+    key: str
+    label: str
+    text: str
+    tone: Literal["good", "bad", ""]
+
+
+def figures(rows: Sequence[Row], manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[Figure]:
+    """The metrics of some rows, those that are defined: what a run cannot show takes no place."""
+    unit = currency(manifest)
+    return [
+        Figure(row.key, row.label, write(value, row.kind, unit), tone(row.key, value))
+        for row in rows
+        if (value := metrics.get(row.key)) is not None
+    ]
+
+
+def currency(manifest: Mapping[str, Any]) -> str:
+    """Of the account; empty where the manifest does not name it."""
+    found: Any = next(_find(manifest.get("config"), "currency"), "")
+    return found if isinstance(found, str) else ""
+
+
+def money(value: float, unit: str = "") -> str:
+    """An amount, with the sign or the code of its currency; one below a cent keeps two digits that count."""
+    decimals = 2
+    if 0.0 < abs(value) < 0.1 and abs(value - round(value, 2)) > 0.01 * abs(value):
+        decimals = min(8, 1 - math.floor(math.log10(abs(value))))
+    amount, sign = f"{abs(value):,.{decimals}f}", "-" if value < 0 else ""
+    if not amount.strip("0.,"):
+        sign = ""
+    return f"{sign}{SYMBOLS[unit]}{amount}" if unit in SYMBOLS else f"{sign}{amount} {unit}".rstrip()
+
+
+def write(value: Any, kind: Kind, unit: str = "") -> str:
+    """A metric as text; None is n/a. `unit` is the currency of money."""
     if value is None:
         return UNDEFINED
     if not isinstance(value, int | float) or kind == "text":
@@ -138,7 +176,9 @@ def write(value: Any, kind: Kind) -> str:
         case "percent":
             return f"{100 * value:,.2f} %"
         case "money":
-            return f"{value:,.2f}"
+            return money(value, unit)
+        case "times":
+            return f"{value:,.2f}x"
         case "count":
             return f"{value:,.0f}"
         case "days":
@@ -159,6 +199,9 @@ def tone(key: str, value: Any) -> Literal["good", "bad", ""]:
 def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     """What a reader should know before trusting the figures, a sentence each."""
     lines: list[str] = []
+    if manifest.get("synthetic"):
+        names = ", ".join(map(str, manifest["synthetic"]))
+        lines.append(f"Synthetic data ({names}): what is earned on it says nothing about real markets")
     if (manifest.get("models") or {}).get("untrained"):
         lines.append("The networks are untrained: what they decide means nothing")
     if metrics.get("fills") == 0 and manifest.get("decisions"):
@@ -167,8 +210,8 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
             "(raise sizing.value), or orders that never met a price"
         )
     if metrics.get("halted"):
-        by_person = metrics["halted"] == "by_operator"
-        cause = "a person" if by_person else f"a hard limit: {spaced(metrics['halted'])}"
+        ordered = metrics["halted"] == "by_operator"
+        cause = "the operator" if ordered else f"a hard limit: {spaced(metrics['halted'])}"
         lines.append(f"Trading was halted by {cause}")
     if metrics.get("margin_call_orders"):
         lines.append(f"Margin calls closed positions: {metrics['margin_call_orders']:,} orders")
@@ -179,7 +222,7 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
     ordered = [spaced(one["kind"]) for one in manifest.get("operations") or () if isinstance(one, Mapping)]
     if ordered:
         shown = ", ".join(ordered[:6]) + (f" and {len(ordered) - 6} more" if len(ordered) > 6 else "")
-        lines.append(f"A person gave orders: {shown}")
+        lines.append(f"The operator gave orders: {shown}")
     lines += _data_warnings(manifest)
     if metrics.get("trades") == 0 and metrics.get("fills") != 0:
         lines.append("No trade was closed, so trade statistics are not defined")
@@ -245,10 +288,11 @@ def spaced(word: Any) -> str:
 
 
 def title(manifest: Mapping[str, Any]) -> str:
-    """One line that names the run: kind, agent and symbols."""
+    """One line that names the run: kind, agent, symbols, and whether its data are synthetic."""
     symbols = [str(symbol) for symbol in manifest.get("symbols") or ()]
     shown = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
     parts = [str(manifest.get("kind") or "run").capitalize(), str(manifest.get("agent") or ""), shown]
+    parts.append("synthetic data" if manifest.get("synthetic") else "")
     return " · ".join(part for part in parts if part)
 
 
@@ -257,11 +301,11 @@ def _minute(moment: Any) -> str:
 
 
 def span(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """One line that says which bars the run saw."""
+    """One line that says which bars the run saw, and the currency of its account."""
     first, last = metrics.get("start"), metrics.get("end")
     dates = f"{_minute(first)} to {_minute(last)} UTC" if first and last else ""
     rows = f"{metrics['rows']:,} rows" if isinstance(metrics.get("rows"), int) else ""
-    return " · ".join(part for part in (dates, _timeframe(manifest), rows) if part)
+    return " · ".join(part for part in (dates, _timeframe(manifest), rows, currency(manifest)) if part)
 
 
 def _timeframe(manifest: Mapping[str, Any]) -> str:

@@ -15,13 +15,13 @@ from rich.text import Text
 
 from engine.report.presentation import (
     GROUPS,
+    Figure,
     Row,
     assumptions,
+    figures,
     span,
     title,
-    tone,
     warnings,
-    write,
 )
 from engine.report.verdict import verdict
 
@@ -87,34 +87,36 @@ class _Summary:
             yield Text(line, style="cyan")
         yield Text()
         shown = GROUPS if wide else GROUPS[:3]
-        tables = [_table(name, [row for row in rows if row.short], self._metrics) for name, rows in shown]
+        tables = [_table(name, some) for name, rows in shown if (some := self._figures(rows))]
         # side by side as far as they fit, so that no figure is ever cut short
         yield Columns(tables, padding=(0, 3 if wide else 2))
         if not wide:
             for _, rows in GROUPS[3:]:
-                yield _inline([row for row in rows if row.short], self._metrics)
+                yield _inline(self._figures(rows))
         for sentence in warnings(self._manifest, self._metrics):
             yield Text.assemble(("! ", "bold yellow"), (sentence, "yellow"))
         facts = assumptions(self._manifest, self._metrics)
         if facts:
             yield Text("; ".join(f"{name}: {value}" for name, value in facts), style="dim")
 
+    def _figures(self, rows: Sequence[Row]) -> list[Figure]:
+        return figures([row for row in rows if row.short], self._manifest, self._metrics)
 
-def _table(name: str, rows: Sequence[Row], metrics: Mapping[str, Any]) -> RenderableType:
+
+def _table(name: str, shown: Sequence[Figure]) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_row(Text(name, style="bold not dim"), "")
-    for row in rows:
-        value = metrics.get(row.key)
-        table.add_row(row.label, Text(write(value, row.kind), style=STYLES[tone(row.key, value)]))
+    for figure in shown:
+        table.add_row(figure.label, Text(figure.text, style=STYLES[figure.tone]))
     return Padding(table, (0, 0, 1, 0))
 
 
-def _inline(rows: Sequence[Row], metrics: Mapping[str, Any]) -> Text:
+def _inline(shown: Sequence[Figure]) -> Text:
     pieces = Text()
-    for row in rows:
+    for figure in shown:
         if len(pieces):
             pieces.append(" · ", "dim")
-        pieces.append(f"{row.label.lower()} ", "dim").append(write(metrics.get(row.key), row.kind))
+        pieces.append(f"{figure.label.lower()} ", "dim").append(figure.text)
     return pieces

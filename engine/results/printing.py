@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from engine.report.presentation import GROUPS, Row, assumptions, span, title, tone, warnings, write
+from engine.report.presentation import GROUPS, Figure, Row, assumptions, figures, span, title, warnings
 from engine.report.summary import WIDE, render_summary
 from engine.report.verdict import verdict
 
@@ -42,7 +42,7 @@ def as_html(metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequ
         f"<p><b>{escape(judged[1])}</b></p>" if judged else "",
         curve_svg(curve),
         '<div style="display:flex;flex-wrap:wrap;align-items:flex-start;gap:2em">',
-        *(_group(name, rows, metrics) for name, rows in GROUPS),
+        *(_group(name, some) for name, rows in GROUPS if (some := _short(rows, manifest, metrics))),
         "</div>",
         *(f"<p>&#9888; {escape(line)}</p>" for line in warnings(manifest, metrics)),
     ]
@@ -68,11 +68,13 @@ def curve_svg(values: Sequence[float]) -> str:
     )
 
 
-def _group(name: str, rows: Sequence[Row], metrics: Mapping[str, Any]) -> str:
+def _short(rows: Sequence[Row], manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[Figure]:
+    return figures([row for row in rows if row.short], manifest, metrics)
+
+
+def _group(name: str, shown: Sequence[Figure]) -> str:
     body = ""
-    for row in rows:
-        if row.short:
-            value = metrics.get(row.key)
-            shown = f'<td style="text-align:right;{TONES[tone(row.key, value)]}">{escape(write(value, row.kind))}</td>'
-            body += f'<tr><td style="text-align:left">{escape(row.label)}</td>{shown}</tr>'
+    for figure in shown:
+        text = f'<td style="text-align:right;{TONES[figure.tone]}">{escape(figure.text)}</td>'
+        body += f'<tr><td style="text-align:left">{escape(figure.label)}</td>{text}</tr>'
     return f"<table><thead><tr><th colspan=2>{escape(name)}</th></tr></thead><tbody>{body}</tbody></table>"

@@ -34,7 +34,7 @@ def daily(equity: Any, close: Any = None, halted: Reason = Reason.NONE) -> Talli
         bars[:, 0, 3] = close
     tallies = RowTallies(1, CAPITAL, None)
     times = DAY_NS * (np.arange(count, dtype=np.int64) + 20_000)
-    tallies.update(Rows(times, ledger, np.zeros((count, 1)), bars, np.ones((count, 1), bool)))
+    tallies.update(Rows(times, ledger, np.zeros((count, 1)), bars, np.ones((count, 1)), np.ones((count, 1), bool)))
     account = np.zeros(1, ACCOUNT)
     account["halted"] = halted
     return Tallies(

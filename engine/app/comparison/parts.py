@@ -155,7 +155,9 @@ class _PartTally:
             self._rows = RowTallies(len(self._symbols), self._initial, self._sessions, chart_points=2)
         bars, cut = step.bars, slice(start, stop)
         prices = np.stack([bars.open[cut], bars.high[cut], bars.low[cut], bars.close[cut]], axis=-1)
-        self._rows.update(Rows(bars.ts_event[cut], step.ledger[cut], step.positions[cut], prices, bars.present[cut]))
+        self._rows.update(
+            Rows(bars.ts_event[cut], step.ledger[cut], step.positions[cut], prices, bars.volume[cut], bars.present[cut])
+        )
 
     def metrics(self, settings: StatisticsConfig, always_open: bool, benchmark: PriceSeries | None) -> Metrics:
         """Of the part; empty where the account was gone before it."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.calendar import Sessions
 from engine.errors import DataError
+from engine.packing import pack_arrays
 from engine.recording.records import CLOSED_ORDER
 from engine.recording.tallies import OrderFolder, Rows, RowTallies
 from engine.records import ORDER_EVENT, OrderEventKind, OrderType, Reason, Role
@@ -25,12 +27,14 @@ def rows_of(equity: Any, bars: np.ndarray | None = None, gross: Any = 0.0, step:
     ledger[:, 1], ledger[:, 6], ledger[:, 7] = equity, gross, gross
     bars = np.full((count, 1, 4), 100.0) if bars is None else bars
     positions = (ledger[:, 6:7] != 0).astype(float)
-    return Rows(step * (np.arange(count) + 1), ledger, positions, bars, ~np.isnan(bars[:, :, 3]))
+    volume = np.where(np.isnan(bars[:, :, 3]), np.nan, np.arange(1.0, count + 1)[:, None] % 7)
+    volume[volume == 5] = np.nan  # a bar whose volume is not known
+    return Rows(step * (np.arange(count) + 1), ledger, positions, bars, volume, ~np.isnan(bars[:, :, 3]))
 
 
 def cut(rows: Rows, start: int, stop: int) -> Rows:
     here = slice(start, stop)
-    return Rows(rows.ts_event[here], rows.ledger[here], rows.positions[here], rows.bars[here], rows.present[here])
+    return Rows(*(getattr(rows, name)[here] for name in Rows.__slots__))
 
 
 def state(tallies: RowTallies) -> bytes:
@@ -153,7 +157,7 @@ def test_chart_stays_short_and_keeps_extremes(count: int, points: int) -> None:
     tallies = RowTallies(1, 1000.0, None, chart_points=points)
     rows = rows_of(rng.normal(1000, 10, count), bars)
     tallies.update(rows)
-    times, lines, prices = tallies.chart()
+    times, lines, prices, volumes = tallies.chart()
     assert len(times) <= points
     assert times[-1] == rows.ts_event[-1] and (np.diff(times) > 0).all()
     assert lines[-1, 0] == rows.ledger[-1, 1]
@@ -162,6 +166,18 @@ def test_chart_stays_short_and_keeps_extremes(count: int, points: int) -> None:
     full = RowTallies(1, 1000.0, None, chart_points=1000)
     full.update(rows)
     assert lines[:, 2].min() == full.chart()[1][:, 2].min()
+    assert np.nansum(volumes) == np.nansum(rows.volume)
+
+
+def test_tallies_of_a_release_without_volumes_go_on() -> None:
+    rows = rows_of(np.arange(100.0, 130.0))
+    first, second = (RowTallies(1, 100.0, None, chart_points=16) for _ in range(2))
+    first.update(rows)
+    carried = {name: part for name, part in first._carried().items() if name != "volumes"}
+    second.restore(pack_arrays(first._made(), carried))
+    second.update(replace(rows, ts_event=rows.ts_event + rows.ts_event[-1]))
+    volumes = second.chart()[3][:, 0]
+    assert np.isnan(volumes[:7]).all() and np.nansum(volumes) == np.nansum(rows.volume)
 
 
 def event(kind: OrderEventKind, order_id: int, ts: int, quantity: float, remaining: float = 0.0, **more: float) -> Any:

@@ -132,21 +132,24 @@ PROBE = """
 const facts = {};
 facts.overview = document.getElementById("overview").data.map((trace) => trace.x.length);
 const coarse = document.getElementById("candles").data[0].x.length;
-show(whole[0], whole[0] + 36 * 3600000);
+show(-0.5, 35.5);
 facts.coarse = coarse;
 facts.zoomed = document.getElementById("candles").data[0].x.length;
-facts.range = document.getElementById("overview").layout.xaxis.range.map(toMs);
-facts.wanted = [whole[0], whole[0] + 36 * 3600000];
+facts.range = document.getElementById("overview").layout.xaxis.range;
 const select = document.getElementById("symbol");
 select.value = "1";
 select.dispatchEvent(new Event("change"));
-facts.low = Math.min(...document.getElementById("candles").data[0].low);
-document.querySelector('#trades button[data-column="7"]').click();
-const profit = (row) => Number(row.cells[7].textContent.replaceAll(",", ""));
+const wicks = document.getElementById("candles").data.slice(1, 3);
+facts.low = Math.min(...wicks.flatMap((trace) => trace.y).filter((value) => value !== null));
+document.querySelector('#trades button[data-column="8"]').click();
+const profit = (row) => Number(row.cells[8].textContent.replaceAll(/[$,]/g, ""));
 const profits = () => [...document.querySelectorAll("#trades tbody tr")].map(profit);
 facts.best = profits();
 document.querySelector('#pages button[data-step="1"]').click();
 facts.next = profits();
+document.querySelector("#trades tbody tr").click();
+facts.detail = document.getElementById("detail").textContent;
+facts.picked = document.getElementById("candles").layout.shapes.length;
 facts.heat = document.querySelectorAll("#heatmap td").length;
 const place = document.createElement("pre");
 place.id = "facts";
@@ -187,12 +190,13 @@ def test_draws_and_answers_in_a_browser(folder: Path, report: str, tmp_path: Pat
     assert dom.count('class="main-svg"') >= 4
     assert all(0 < points <= 2401 for points in facts["overview"])
     assert 36 <= facts["zoomed"] <= 38 and facts["coarse"] <= 330
-    assert facts["range"] == facts["wanted"]
+    assert facts["range"] == [-0.5, 35.5]
     chart = pl.read_parquet(folder / "chart.parquet")
     assert chart["low.S1"][:38].min() <= facts["low"] <= chart["low.S1"][:36].min()
     profits = sorted(pl.read_parquet(folder / "trades.parquet")["profit"].to_list(), reverse=True)
     np.testing.assert_allclose(facts["best"] + facts["next"], profits[:50], atol=0.0051)
-    assert facts["heat"] > 10
+    assert facts["heat"] > 10 and facts["picked"] == 2
+    assert re.search(r"Trade \d+: (long|short).*grandmodel explain \S+ \d+", facts["detail"])
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
@@ -211,4 +215,6 @@ def test_an_empty_run_draws_without_errors(tmp_path: Path) -> None:
     (run / "metrics.json").write_text(json.dumps(metrics))
     (run / "manifest.json").write_text("{}")
     dom, console = browse(write_report(run), tmp_path / "profile")
-    assert console == [] and "No bars" in dom and "No trades" in dom
+    assert console == []
+    headings = re.findall(r"<h2>([\w ]+)", dom)
+    assert headings == ["Metrics"]

@@ -73,6 +73,6 @@ def test_tone_knows_good_from_bad() -> None:
     assert tone("fees", 3.0) == ""
 
 
-def test_orders_of_a_person_are_told() -> None:
+def test_orders_of_the_operator_are_named() -> None:
     manifest = {"operations": [{"seq": 3, "kind": "pause", "by": "ctl"}, {"seq": 9, "kind": "reset_halt", "by": "ctl"}]}
-    assert "A person gave orders: pause, reset halt" in warnings(manifest, {})
+    assert "The operator gave orders: pause, reset halt" in warnings(manifest, {})

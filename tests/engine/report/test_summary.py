@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from engine.report.presentation import GROUPS, span, title, write
+from engine.report.presentation import GROUPS, figures, span, title
 from engine.report.summary import render_summary, sparkline
 from tests.engine.runs import run_folder
 
@@ -33,7 +33,7 @@ def test_fits_the_screen_and_cuts_no_figure(run: tuple[Any, Any], width: int) ->
     text = text_of(width, large, manifest, [1.0, 2.0, 3.0])
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    for figure in ("123,456,789.12", "98,765,432.10", "Sharpe", "Win rate", "▁", "█"):
+    for figure in ("123,456,789.12", "98,765,432.10", "Win rate", "▁", "█"):
         assert figure in text
 
 
@@ -50,8 +50,8 @@ def test_markup_in_names_is_shown_as_it_is() -> None:
     assert "[bold]X[/bold]" in text and "[red]" in text
 
 
-def test_needs_nothing_but_shows_what_is_not_known() -> None:
-    assert "n/a" in text_of(80, {}, {})
+def test_needs_nothing_and_leaves_out_what_is_not_known() -> None:
+    assert "Return" not in text_of(80, {}, {})
 
 
 def test_sparkline_spans_low_to_high() -> None:
@@ -65,8 +65,9 @@ def test_sparkline_spans_low_to_high() -> None:
 def test_every_width_says_the_same(run: tuple[Any, Any], width: int) -> None:
     metrics, manifest = run
     words = " ".join(text_of(width, metrics, manifest).replace("│", " ").split()).lower()
-    for row in (row for _, rows in GROUPS for row in rows if row.short):
-        assert row.label.lower() in words
-        assert write(metrics.get(row.key), row.kind) in words
+    shown = figures([row for _, rows in GROUPS for row in rows if row.short], manifest, metrics)
+    assert len(shown) > 15
+    for figure in shown:
+        assert figure.label.lower() in words and figure.text.lower() in words
     for part in (title(manifest), span(manifest, metrics)):
         assert part.lower() in words

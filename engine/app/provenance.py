@@ -1,0 +1,34 @@
+"""Whether bars come from a market or were made up; whatever is earned on the latter must say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import GrandModelError
+from engine.files import read_json
+from feeds.export import SYNTHETIC
+from feeds.reading.files import BarFile
+
+
+def synthetic_files(files: Sequence[BarFile], paths: Sequence[Path]) -> list[str]:
+    """Names of the files that hold made-up bars.
+
+    Args:
+        files: Open files or frames; those that `grandmodel data synthesize` wrote have a column that says so.
+        paths: Of the same files, empty for frames; a recording has a manifest beside it that says so.
+    """
+    found = [Path(file.source).name for file in files if SYNTHETIC in file.names]
+    return [*found, *(path.parent.name for path in paths if _recorded(path))]
+
+
+def _recorded(path: Path) -> bool:
+    """Whether the recording that the file belongs to calls itself synthetic."""
+    try:
+        tree = read_json(path.parent / "manifest.json")
+    except (OSError, ValueError, GrandModelError):
+        return False
+    if not isinstance(tree, dict) or not tree.get("synthetic"):
+        return False
+    entries = tree.get("data") or ()
+    return any(isinstance(entry, dict) and Path(str(entry.get("path"))).name == path.name for entry in entries)

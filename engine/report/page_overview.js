@@ -1,0 +1,45 @@
+// Equity beside buy and hold, drawdown and exposure, no more points than the screen can show.
+
+const MOST_POINTS = 2400;
+
+function curve(values, extra) {
+  const [from, to] = visibleRows();
+  const kept = thin(values, from, to, MOST_POINTS);
+  return Object.assign({ type: "scatter", mode: "lines", x: kept, y: kept.map((i) => values[i]), customdata: kept.map((i) => moment(times[i])) }, extra);
+}
+
+function drawOverview() {
+  const line = (name, width) => ({ color: color(name), width });
+  const amount = `${SIGN}%{y:,.2f}${CODE}`;
+  const traces = [
+    curve(DATA.chart.buy_and_hold, { name: DATA.benchmark, line: line("held", 1.4), hovertemplate: amount }),
+    curve(DATA.chart.equity, { name: "Equity", line: line("own", 1.8), hovertemplate: amount }),
+    curve(DATA.chart.drawdown, { name: "Drawdown", yaxis: "y2", line: line("bad", 1), fill: "tozeroy", fillcolor: color("fill"), hovertemplate: "%{y:.2%}", showlegend: false }),
+    curve(DATA.chart.exposure, { name: "Exposure", yaxis: "y3", line: Object.assign(line("own", 1), { shape: "hv" }), fill: "tozeroy", fillcolor: color("area"), hovertemplate: "%{y:.2f}x", showlegend: false }),
+  ];
+  const layout = baseLayout({
+    showlegend: true,
+    hovermode: "x unified",
+    margin: margins(),
+    xaxis: timeAxis("overview", { anchor: "y3" }),
+    yaxis: axis({ domain: [0.46, 1], tickprefix: SIGN, tickformat: spread(DATA.chart.equity) < 10 ? ",.2f" : ",.6~g", title: side(`Account${CODE && `,${CODE}`}`) }),
+    yaxis2: axis({ domain: [0.23, 0.41], tickformat: ".1~%", title: side("Drawdown"), rangemode: "tozero", nticks: 4 }),
+    yaxis3: axis({ domain: [0, 0.18], ticksuffix: "x", title: side("Exposure"), nticks: 4 }),
+  });
+  return Plotly.react("overview", traces, layout, config());
+}
+
+// On a small screen names of axes and the tools would take the room of the curves.
+const side = (text) => ({ text: narrow() ? "" : text });
+const margins = () => ({ l: narrow() ? 8 : 60, r: narrow() ? 8 : 16, t: 30, b: 36 });
+const config = () => Object.assign({}, CONFIG, { displayModeBar: narrow() ? false : "hover" });
+
+function spread(values) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return high - low;
+}
