@@ -9,6 +9,8 @@ from typing import TextIO
 
 import structlog
 
+from engine.quoting import printable
+
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
@@ -25,8 +27,8 @@ def configure_logging(verbosity: int = 0, json_lines: bool | None = None, file: 
     chosen = os.environ.get("GRANDMODEL_LOG")
     if json_lines is None:
         json_lines = chosen == "json" if chosen else not target.isatty()
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer()
+    rendering: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()] if json_lines else [_printed, structlog.dev.ConsoleRenderer()]
     )
     structlog.configure(
         processors=[
@@ -34,12 +36,17 @@ def configure_logging(verbosity: int = 0, json_lines: bool | None = None, file: 
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS.get(verbosity, logging.DEBUG)),
         logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
+
+
+def _printed(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Texts as a terminal may have them: they come from feeds and files too."""
+    return {name: printable(value, kept="\n\t") if isinstance(value, str) else value for name, value in event.items()}
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:

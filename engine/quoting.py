@@ -39,6 +39,8 @@ def printable(text: str, kept: str = "\n") -> str:
         text: From anywhere.
         kept: Characters that stay as they are.
     """
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char in kept else char.encode("unicode_escape", "surrogatepass").decode("ascii")
         for char in text

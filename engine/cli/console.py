@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from engine.errors import GrandModelError
 from engine.quoting import printable
 
 
+class SafeConsole(Console):
+    """A console on which text is only ever read, wherever it comes from."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render to segments; rich's own control codes stay as they are."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(printable(segment.text, kept="\n\t"), segment.style)
+
+
 def out() -> Console:
     """Standard output, for results."""
-    return Console()
+    return SafeConsole()
 
 
 def err() -> Console:
     """Standard error, for progress, notes and errors, so that `--json` keeps standard output clean."""
-    return Console(stderr=True)
+    return SafeConsole(stderr=True)
 
 
 def print_error(error: GrandModelError) -> None:
     """Print an error's parts, a line each, with nothing interpreted as markup."""
     for label, text in error.parts():
         line = Text("error: ", style="bold red") if not label else Text(f"  {label}: ", style="bold")
-        err().print(line + Text(printable(text)), soft_wrap=True)
+        err().print(line + Text(text), soft_wrap=True)
 
 
 def print_failure(error: GrandModelError) -> None:
@@ -36,4 +50,4 @@ def print_failure(error: GrandModelError) -> None:
 
 def note(text: str) -> None:
     """Print a line of information on standard error."""
-    err().print(Text(printable(text), style="dim"), soft_wrap=True)
+    err().print(Text(text, style="dim"), soft_wrap=True)

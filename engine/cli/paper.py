@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -132,7 +133,11 @@ def paper(
         run = run_paper(
             settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json), trust_code=trust_code
         )
-    seconds = {"report": report_file(folder, wanted=not no_report and run.exported is not None)}
+    umask = os.umask(0o077)  # the report tells as much as the session's own files
+    try:
+        seconds = {"report": report_file(folder, wanted=not no_report and run.exported is not None)}
+    finally:
+        os.umask(umask)
     seconds["total"] = time.perf_counter() - began
     if as_json:
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
@@ -190,11 +195,14 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
 
 def _log_to_file(folder: Path, verbose: int) -> None:
     """A log on the terminal would draw over the dashboard."""
-    from engine.app.live.folder import LOG
+    from engine.app.live.folder import LOG, make_private
     from engine.log import configure_logging
 
-    folder.mkdir(parents=True, exist_ok=True)
-    configure_logging(max(verbose, 1), json_lines=True, file=(folder / LOG).open("a", buffering=1, encoding="utf-8"))
+    make_private(folder)
+    # open as long as the process is there
+    descriptor = os.open(folder / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    file = os.fdopen(descriptor, "a", buffering=1, encoding="utf-8")
+    configure_logging(max(verbose, 1), json_lines=True, file=file)
 
 
 def _screens(config: PaperConfig, dashboard: bool, quiet: bool) -> list[LiveScreen]:

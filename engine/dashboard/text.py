@@ -6,14 +6,16 @@ import math
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from engine.quoting import printable
+
 NONE = "-"
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 
 
 def clean(text: str) -> str:
-    """A name as it can stand on a screen: what a terminal would obey is replaced."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+    """A name as it can stand on a screen: what a terminal would obey is escaped."""
+    return printable(text, kept="")
 
 
 def money(value: float, *, sign: bool = False) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -37,8 +38,16 @@ OWN_FILES = frozenset(
 )
 
 
+def make_private(folder: Path) -> None:
+    """Make a session folder that only its owner can enter; one that is there stays as it is."""
+    if not folder.is_dir():
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+
+
 class SessionLock:
     """Holds a session folder for this process; the system lets go of it however the process ends.
+
+    Its files are for its owner alone: while it is held, this process makes no other ones.
 
     Args:
         folder: Made if need be.
@@ -50,7 +59,7 @@ class SessionLock:
     def __init__(self, folder: Path) -> None:
         path = folder / LOCK
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private(folder)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise UsageError(f"cannot use the session folder: {error.strerror}", where=str(folder)) from error
@@ -63,6 +72,10 @@ class SessionLock:
                 found=f"process {holder}",
                 hint="stop it first (`grandmodel ctl DIR stop`), or choose another folder (--out)",
             )
+        self._umask = os.umask(0o077)
+        for name in OWN_FILES - {SOCKET, "models"}:  # of a version that let others read them
+            with suppress(OSError):
+                (folder / name).chmod(0o600)
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
 
@@ -78,6 +91,7 @@ class SessionLock:
 
     def release(self) -> None:
         """Let others in."""
+        os.umask(self._umask)
         os.close(self._fd)
 
     def __enter__(self) -> SessionLock:

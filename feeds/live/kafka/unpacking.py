@@ -121,7 +121,7 @@ class _Batch:
         except _TooMuchError:
             yield self._stand_in(f"a batch of messages that unpacks to more than {MOST_UNPACKED:,} bytes")
         except Exception as error:  # the unpackers' own, each another; the next batch may be a good one
-            yield self._stand_in(f"a batch of messages that cannot be read: {error or type(error).__name__}")
+            yield self._stand_in(f"a batch of messages that cannot be read: {str(error) or type(error).__name__}")
 
     def _stand_in(self, what: str) -> SimpleNamespace:
         return SimpleNamespace(

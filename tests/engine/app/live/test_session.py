@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,17 @@ def test_a_session_without_a_bar_ends_with_nothing(tmp_path: Path) -> None:
     run = short.run(tmp_path)
     assert run.exported is not None
     assert run.exported.manifest["ledger_sha256"] == short.expected
+
+
+def test_a_session_is_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "session"
+    before = os.umask(0o022)
+    try:
+        case(live_bars(20)).run(folder, payloads=[b"{}", *case(live_bars(20)).payloads])
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    assert {"journal.sqlite", "dead_letters.jsonl", "manifest.json"} <= modes.keys()
+    assert set(modes.values()) == {0o600}, modes
