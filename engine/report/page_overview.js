@@ -12,7 +12,7 @@ function drawOverview() {
   const line = (name, width) => ({ color: color(name), width });
   const amount = `${SIGN}%{y:,.2f}${CODE}`;
   const traces = [
-    curve(DATA.chart.buy_and_hold, { name: DATA.benchmark, line: line("held", 1.4), hovertemplate: amount }),
+    curve(DATA.chart.buy_and_hold, { name: DATA.benchmark[0].toUpperCase() + DATA.benchmark.slice(1), line: line("held", 1.4), hovertemplate: amount }),
     curve(DATA.chart.equity, { name: "Equity", line: line("own", 1.8), hovertemplate: amount }),
     curve(DATA.chart.drawdown, { name: "Drawdown", yaxis: "y2", line: line("bad", 1), fill: "tozeroy", fillcolor: color("fill"), hovertemplate: "%{y:.2%}", showlegend: false }),
     curve(DATA.chart.exposure, { name: "Exposure", yaxis: "y3", line: Object.assign(line("own", 1), { shape: "hv" }), fill: "tozeroy", fillcolor: color("area"), hovertemplate: "%{y:.2f}x", showlegend: false }),

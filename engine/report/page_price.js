@@ -100,7 +100,7 @@ function tradeTrace(indices, good) {
   const about = (i) => `<b>Trade ${i + 1}: ${escapeText(trades.side[i])} ${price(trades.quantity[i])}</b><br>${money(trades.profit[i])} (${percent(trades.return[i], 3)})<br>${escapeText(trades.closed_by[i])}`;
   return {
     type: "scatter", mode: "lines", name: good ? "Gain" : "Loss", hoverinfo: "text", showlegend: false,
-    x: picked.flatMap((i) => [trades.entry_at[i], trades.exit_at[i], null]), y: picked.flatMap((i) => [trades.entry_price[i], trades.exit_price[i], null]),
+    x: picked.flatMap((i) => [trades.entry_at[i], trades.exit_at[i], null]), y: picked.flatMap((i) => [...endsOf(i), null]),
     text: picked.flatMap((i) => [about(i), about(i), null]), customdata: picked.flatMap((i) => [{ trade: i }, { trade: i }, null]),
     line: { color: color(good ? "good" : "bad"), width: 1.6, dash: "dot" },
   };

@@ -5,12 +5,12 @@ const COLUMNS = [
   ["#", "number", "", (v) => `<button class="pick">${v}</button>`],
   ["Symbol", "symbol", "word", escapeText],
   ["Side", "side", "word", escapeText],
+  ["Profit", "profit", "", (v) => `<span class="${v < 0 ? "bad" : v > 0 ? "good" : ""}">${money(v)}</span>`],
   ["Entry", "entry", "word", moment],
   ["Exit", "exit", "word", moment],
   ["Size", "quantity", "", price],
   ["Entry price", "entry_price", "", price],
   ["Exit price", "exit_price", "", price],
-  ["Profit", "profit", "", (v) => `<span class="${v < 0 ? "bad" : v > 0 ? "good" : ""}">${money(v)}</span>`],
   ["Return", "return", "", (v) => percent(v, 3)],
   ["Fees", "fees", "", money],
   ["Bars", "bars", "", count],
@@ -18,6 +18,9 @@ const COLUMNS = [
   ["Fills", "entry_fill", "word", (v, i) => (v ? `${v} to ${DATA.trades.exit_fill[i] || "?"}`.replace(" to ?", "") : "")],
 ].filter(([, key]) => key !== "symbol" || DATA.symbols.length > 1);
 DATA.trades.number = Array.from(DATA.trades.entry, (_, i) => i + 1);
+
+// Where a trade begins and ends on the chart: at its first and its last fill, for its own prices are means over all fills.
+const endsOf = (i) => [["entry_fill", "entry_price"], ["exit_fill", "exit_price"]].map(([fill, mean]) => DATA.fills.price[DATA.trades[fill][i] - 1] ?? DATA.trades[mean][i]);
 
 const order = { column: -1, down: false, page: 0 };
 const selected = { trade: null, fill: null };
@@ -102,7 +105,7 @@ function selectedShapes() {
   const trade = selected.trade;
   if (trade === null || DATA.trades.symbol[trade] !== DATA.symbols[chosen].name) return [];
   const [x0, x1] = [DATA.trades.entry_at[trade], DATA.trades.exit_at[trade]];
-  const [y0, y1] = [DATA.trades.entry_price[trade], DATA.trades.exit_price[trade]];
+  const [y0, y1] = endsOf(trade);
   const tint = color(DATA.trades.profit[trade] < 0 ? "bad" : "good");
   return [
     { type: "rect", x0: x0 - 0.5, x1: x1 + 0.5, yref: "y domain", y0: 0, y1: 1, fillcolor: tint, opacity: 0.1, line: { width: 0 }, layer: "below" },
@@ -114,7 +117,7 @@ function selectedNotes() {
   const trade = selected.trade;
   if (trade === null || DATA.trades.symbol[trade] !== DATA.symbols[chosen].name) return [];
   const text = `${trade + 1}: ${money(DATA.trades.profit[trade])}`;
-  return [{ x: DATA.trades.exit_at[trade], y: DATA.trades.exit_price[trade], text, showarrow: true, arrowhead: 0, ax: 0, ay: -28, bgcolor: color("panel"), bordercolor: color("line"), font: { color: color("text") } }];
+  return [{ x: DATA.trades.exit_at[trade], y: endsOf(trade)[1], text, showarrow: true, arrowhead: 0, ax: 0, ay: -28, bgcolor: color("panel"), bordercolor: color("line"), font: { color: color("text") } }];
 }
 
 document.getElementById("trades").addEventListener("click", (event) => {

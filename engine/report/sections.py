@@ -104,7 +104,7 @@ def drawdown_panel(worst: Sequence[Drawdown]) -> str:
     """The worst drawdowns, a row each that a click shows on the charts; empty where there is none."""
     if not worst:
         return ""
-    head = "".join(f"<th>{name}</th>" for name in ("#", "Depth", "Peak", "Trough", "Recovered", "Lasted"))
+    head = "".join(f"<th>{name}</th>" for name in ("#", "Depth", "Lasted", "Peak", "Trough", "Recovered"))
     body = "".join(_drawdown(number, one) for number, one in enumerate(worst, 1))
     table = f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return _panel("Worst drawdowns", "Click a row to see it on the charts. Times in UTC.", _scroll(table))
@@ -114,8 +114,8 @@ def _drawdown(number: int, one: Drawdown) -> str:
     recovered = "not yet" if one.recovery is None else _minute(one.recovery)
     return (
         f'<tr data-from="{one.start // MILLION}" data-to="{one.end // MILLION}"><td>{number}</td>'
-        f'<td class="bad">{100 * one.depth:.2f} %</td><td>{_minute(one.start)}</td><td>{_minute(one.trough)}</td>'
-        f"<td>{recovered}</td><td>{_duration(one.end - one.start)}</td></tr>"
+        f'<td class="bad">{100 * one.depth:.2f} %</td><td>{_duration(one.end - one.start)}</td>'
+        f"<td>{_minute(one.start)}</td><td>{_minute(one.trough)}</td><td>{recovered}</td></tr>"
     )
 
 

@@ -135,7 +135,9 @@ def test_inspect_tells_what_was_synthesized(run: Run, bars_csv: Path) -> None:
     assert facts["rows"] == len(rows) == 2000
     assert (facts["first"], facts["last"]) == (rows[0]["close_time"], rows[-1]["close_time"])
     assert (facts["timeframe"], facts["labels"], facts["outside_sessions"]) == ("1min", "close", 0)
-    assert facts["columns"] == {"timestamp" if name == "close_time" else name: name for name in rows[0]}
+    assert facts["columns"] == {
+        "timestamp" if name == "close_time" else name: name for name in rows[0] if name != "synthetic"
+    }
     (name,) = facts["symbols"]
     prices = facts["prices"][name]
     assert prices["first_open"] == float(rows[0]["open"])
@@ -204,10 +206,10 @@ def spoil(path: Path) -> None:
     """High below low in line 12, a price that is none in line 21, line 30 again after itself."""
 
     def edit(lines: list[str]) -> list[str]:
-        stamp, open_, _, low, close, volume = lines[11].split(",")
-        lines[11] = ",".join([stamp, open_, "0.0001", low, close, volume])
-        stamp, _, high, low, close, volume = lines[20].split(",")
-        lines[20] = ",".join([stamp, "n/a!", high, low, close, volume])
+        stamp, open_, _, *rest = lines[11].split(",")
+        lines[11] = ",".join([stamp, open_, "0.0001", *rest])
+        stamp, _, *rest = lines[20].split(",")
+        lines[20] = ",".join([stamp, "n/a!", *rest])
         return [*lines[:30], lines[29], *lines[30:]]
 
     rewrite(path, edit)
