@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := grandmodel.py engine agents feeds training portfolio benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper test check bench learning soak format clean
+.PHONY: help run paper test check bench learning soak format pictures clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench: $(VENV)/dev ## Measure speed, beside other systems (installs them)
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/training.py --end-to-end --compiled
 	$(BIN)/python benchmarks/learners.py --speed --compiled
+
+pictures: $(VENV)/base ## Draw the pictures of the README again (needs Chromium)
+	$(BIN)/python -m benchmarks.pictures
 
 clean: ## Remove environments, caches and runs
 	rm -rf $(VENV) .venvs runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
