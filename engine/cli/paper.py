@@ -133,6 +133,8 @@ def paper(
         run = run_paper(
             settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json), trust_code=trust_code
         )
+    from engine.cli.console import note
+
     umask = os.umask(0o077)  # the report tells as much as the session's own files
     try:
         seconds = {"report": report_file(folder, wanted=not no_report and run.exported is not None)}
@@ -143,10 +145,10 @@ def paper(
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
     else:
         _show(run, seconds, report=not no_report, demo=demo)
-    if run.ended.refused is not None:
-        from engine.cli.console import note
-
-        note(f"failed {run.ended.refused}")
+    failures = [text for text in (run.ended.refused, run.ended.short) if text is not None]
+    for text in failures:
+        note(f"failed {text}")
+    if failures:
         raise typer.Exit(1)
 
 
@@ -241,6 +243,7 @@ def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
         "rows": manifest.get("rows", 0),
         "ended": ended.because,
         "mostly_refused": ended.refused,
+        "fewer_than_expected": ended.short,
         "resumed": run.resumed,
         "recovery_seconds": round(run.recovery_seconds, 6),
         "bars_this_run": ended.bars,

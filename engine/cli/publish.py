@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,8 +59,14 @@ class Outcome:
     """How publishing ended."""
 
     published: Published
+    expected: int
     unconfirmed: int
     interrupted: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether every bar was sent and confirmed."""
+        return self.published.bars == self.expected and not self.unconfirmed
 
 
 def publish(
@@ -90,7 +97,8 @@ def publish(
     configure_logging(verbose)
     need_live()
     from feeds.live.address import parse_address
-    from feeds.live.publishing import Plan, open_outlet
+    from feeds.live.announcing import Announcement
+    from feeds.live.publishing import Plan, count_bars, open_outlet
     from feeds.pacing import parse_speed
 
     if format_ not in {"json", "msgpack"}:
@@ -99,15 +107,20 @@ def publish(
     address = parse_address(feed, publishing=True)
     if as_json and address.kind == "stdout":
         raise UsageError("--json and bars cannot both go to standard output", hint="leave --json out")
-    plan = Plan(written, per_message, parse_speed(speed or "max"), limit)
+    pace = parse_speed(speed or "max")
     outlet = open_outlet(address, written, partitions, connect_timeout)
     replay = {"start": start, "end": end, "labels": labels, "timezone": timezone, "timeframe": timeframe}
-    prepared = _prepared({"data": data, "instrument": instruments(instrument), "replay": replay})
+    flags = {"data": data, "instrument": instruments(instrument), "replay": replay}
+    prepared = _prepared(flags)
+    expected = count_bars(_prepared(flags).source, limit)  # in a pass of its own, which quarantines nothing twice
+    plan = Plan(written, per_message, pace, limit, Announcement(secrets.randbits(52) + 1, expected))
     outcome = asyncio.run(_run(prepared, outlet, plan, quiet=as_json))
     if as_json:
         typer.echo(json.dumps(_result(prepared, address, outcome)))
     else:
         _show(prepared, address, outcome)
+    if not outcome.whole:
+        raise typer.Exit(1)
 
 
 def _prepared(flags: dict[str, Any]) -> Prepared:
@@ -143,7 +156,8 @@ async def _run(prepared: Prepared, outlet: Outlet, plan: Plan, quiet: bool) -> O
                 await asyncio.wait_for(outlet.finish(), LAST_WAIT_S)
         else:
             working.result()
-        return Outcome(published, outlet.unconfirmed, interrupted)
+        expected = plan.announcement.bars if plan.announcement is not None else published.bars
+        return Outcome(published, expected, outlet.unconfirmed, interrupted)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
@@ -184,6 +198,7 @@ def _result(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> dict[
         "feed": address.shown,
         "symbols": list(prepared.source.symbols),
         "bars": published.bars,
+        "expected": outcome.expected,
         "messages": published.messages,
         "unconfirmed": outcome.unconfirmed,
         "quarantined": prepared.quarantine.total,
@@ -209,8 +224,8 @@ def _show(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> None:
     note(f"symbols {', '.join(prepared.source.symbols)}; labels in the file: {prepared.labels_reason}")
     for line in prepared.assumptions:
         note(line)
-    if outcome.interrupted:
-        note("interrupted: the rest was not published")
+    if outcome.published.bars < outcome.expected:
+        note(f"stopped early: {outcome.published.bars:,} of {outcome.expected:,} bars were published")
     if outcome.unconfirmed:
         note(f"{outcome.unconfirmed:,} messages were not confirmed, and may or may not have arrived")
     if prepared.quarantine.total:

@@ -239,7 +239,17 @@ class Journal:
             return [(row[0], DeadLetter(*row[1:])) for row in self._db.execute(query, (most,))]
 
     def mark_sent(self, through: int) -> None:
-        """The letters up to this number were handed on; only the last ones of them stay here."""
+        """The letters up to this number were handed on; only the last ones of them stay here.
+
+        The disk is not waited for: after a power cut some may be handed on again, under the same numbers.
+        """
+        self._set(SYNCHRONOUS["process"], LATEST_CHECKPOINT_PAGES)
+        try:
+            self._mark_sent(through)
+        finally:
+            self._set(self._synchronous, LATEST_CHECKPOINT_PAGES)
+
+    def _mark_sent(self, through: int) -> None:
         with self.transaction() as db:
             db.execute("UPDATE dead_letters SET sent = 1 WHERE sent = 0 AND id <= ?", (through,))
             db.execute("DELETE FROM dead_letters WHERE sent = 1 AND id <= ?", (through - LETTERS_KEPT,))

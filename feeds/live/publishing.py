@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import stat
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -13,8 +16,10 @@ from engine.blocks import BarBlock
 from engine.errors import UsageError
 from engine.source import BarSource
 from feeds.live.address import FeedAddress
+from feeds.live.announcing import Announcement, encode_announcement
 from feeds.live.messages import encode_bars
 from feeds.live.outlet import Message, Outlet
+from feeds.live.source import MOST_MESSAGE
 from feeds.pacing import paced
 
 Format = Literal["json", "msgpack"]
@@ -45,12 +50,14 @@ class Plan:
         per_message: Bars a message.
         speed: Seconds of market time a second; infinity does not wait.
         limit: Most rows (times at which bars closed); None is all.
+        announcement: What is said before the bars.
     """
 
     format: Format = "json"
     per_message: int = 1
     speed: float = float("inf")
     limit: int | None = None
+    announcement: Announcement | None = None
 
 
 async def publish(
@@ -84,14 +91,38 @@ async def publish(
         await sleep(max(0.0, until - now()))
 
     begun = now()
+    if plan.announcement is not None:
+        await outlet.send([(bars.symbols[0], encode_announcement(plan.announcement, format=plan.format))])
     async for block in paced(_limited(bars.blocks(BLOCK_ROWS), plan.limit), plan.speed, sleep=rest, now=now):
         messages = list(encode_bars(block, format=plan.format, per_message=plan.per_message))
+        _check_sizes(messages, plan.per_message)
         await outlet.send(messages)
         published.bars += int(block.present.sum())
         published.messages += len(messages)
         published.seconds = now() - begun
     await outlet.finish()
     published.seconds = now() - begun
+
+
+def count_bars(bars: BarSource, limit: int | None) -> int:
+    """How many bars `publish` would send.
+
+    Args:
+        bars: What would be played.
+        limit: As in `Plan`.
+    """
+    return sum(int(block.present.sum()) for block in _limited(bars.blocks(BLOCK_ROWS), limit))
+
+
+def _check_sizes(messages: Sequence[Message], per_message: int) -> None:
+    largest = max((len(payload) for _, payload in messages), default=0)
+    if largest > MOST_MESSAGE:
+        raise UsageError(
+            "the messages are too large to be read",
+            where="--per-message",
+            expected=f"at most {MOST_MESSAGE:,} bytes a message",
+            found=f"{largest:,} bytes with {per_message:,} bars",
+        )
 
 
 def _limited(blocks: Iterator[BarBlock], rows: int | None) -> Iterator[BarBlock]:
@@ -104,7 +135,7 @@ def _limited(blocks: Iterator[BarBlock], rows: int | None) -> Iterator[BarBlock]
 
 
 class LinesOutlet:
-    """Messages as lines of text, for a pipe.
+    """Messages as lines of text, for a pipe; a reader that is slow holds nothing up but what is sent.
 
     Args:
         stream: Where to; by default standard output.
@@ -112,6 +143,8 @@ class LinesOutlet:
 
     def __init__(self, stream: BinaryIO | None = None) -> None:
         self._stream = stream or sys.stdout.buffer
+        self._pipe = _pipe_of(self._stream)
+        self._rest = memoryview(b"")
 
     @property
     def status(self) -> str:
@@ -120,22 +153,59 @@ class LinesOutlet:
 
     @property
     def unconfirmed(self) -> int:
-        """A pipe confirms by taking."""
-        return 0
+        """Messages that the pipe has not taken, or not whole."""
+        return bytes(self._rest).count(b"\n")
 
     async def open(self) -> None:
         """Nothing to connect to."""
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Write lines, so that a reader has them at once."""
-        self._stream.write(b"".join(payload + b"\n" for _, payload in messages))
-        self._stream.flush()
+        self._rest = memoryview(bytes(self._rest) + b"".join(payload + b"\n" for _, payload in messages))
+        await self.finish()
 
     async def finish(self) -> None:
-        """All is written."""
+        """Write what is left; cancelled, it goes on where it was when it is called again."""
+        if self._pipe is None:
+            self._stream.write(self._rest)
+            self._stream.flush()
+            self._rest = memoryview(b"")
+            return
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLOUT)
+        while self._rest:
+            if not poll.poll(0):
+                await _writable(self._pipe)
+            # a pipe that is writable takes so much at least without blocking
+            self._rest = self._rest[os.write(self._pipe, self._rest[: select.PIPE_BUF]) :]
 
     async def close(self) -> None:
         """The stream is not ours to close."""
+
+
+def _pipe_of(stream: BinaryIO) -> int | None:
+    """The descriptor of a stream that may block; None for files, which do not."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return None
+    mode = os.fstat(descriptor).st_mode
+    return descriptor if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor) else None
+
+
+async def _writable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_writer(descriptor, tell)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(descriptor)
 
 
 def open_outlet(address: FeedAddress, format: Format, partitions: int, connect_timeout_s: float) -> Outlet:  # noqa: A002

@@ -24,7 +24,7 @@ Handler = Callable[[str, str], dict[str, Any]]
 MOST_LINE = 4096
 ANSWER_S = 10.0
 IDLE_S = 30.0
-TRIES, TRY_S = 20, 0.1
+TRIES, TRY_S = 100, 0.02
 COMMANDS = ("status", "start", "pause", "resume", "flatten", "halt", "reset-halt", "stop")
 
 
@@ -119,11 +119,11 @@ def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
 
 
 def _connect(connection: socket.socket, path: str) -> None:
-    """Connect; a session that has just started may not listen yet."""
+    """Connect; a session that has just started may not listen yet, and there may be a queue."""
     for _ in range(TRIES):
         try:
             connection.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
+        except (ConnectionRefusedError, FileNotFoundError, BlockingIOError):
             time.sleep(TRY_S)
         else:
             return

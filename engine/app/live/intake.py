@@ -16,6 +16,7 @@ from engine.dead_letter import DeadLetter, bounded
 from engine.errors import DataError
 from engine.instruments import Instrument
 from engine.journal.journal import Gap
+from feeds.live.announcing import Announcement, read_announcement
 from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import decode
 from feeds.live.source import Delivery
@@ -36,6 +37,7 @@ class Arrival:
         gaps: Bars missing before the rows.
         received_at: When the delivery came, seconds of the session's clock.
         elements: Bars, trades and quotes that came, those that could not be used included.
+        announced: What publishers said would follow.
     """
 
     block: BarBlock | None
@@ -46,6 +48,7 @@ class Arrival:
     gaps: tuple[Gap, ...] = ()
     received_at: float = 0.0
     elements: int = 0
+    announced: tuple[Announcement, ...] = ()
 
 
 class Intake:
@@ -111,13 +114,15 @@ class Intake:
         if delivery.rows is not None:
             yield self._whole(delivery, delivery.rows, received_at, most_rows())
             return
-        letters, elements = self._offer(delivery, received_at)
+        letters, elements, announced = self._offer(delivery, received_at)
         most = most_rows()
         block = self._take(most) if most else None
         if block is None and not letters and not delivery.positions and delivery.token is None:
             return
         gaps = self._missing(block)
-        yield Arrival(block, delivery, delivery.positions, self.states(), tuple(letters), gaps, received_at, elements)
+        yield Arrival(
+            block, delivery, delivery.positions, self.states(), tuple(letters), gaps, received_at, elements, announced
+        )
         yield from self._rest(received_at, most_rows)
 
     def flush(self, received_at: float, most_rows: Callable[[], int], *, ended: bool) -> Iterator[Arrival]:
@@ -157,17 +162,21 @@ class Intake:
         if SEEN in states:
             self._seen = np.frombuffer(states[SEEN], np.int64).copy()
 
-    def _offer(self, delivery: Delivery, received_at: float) -> tuple[list[DeadLetter], int]:
-        """Offer messages; returns what was refused, and how many elements came."""
+    def _offer(self, delivery: Delivery, received_at: float) -> tuple[list[DeadLetter], int, tuple[Announcement, ...]]:
+        """Offer messages; returns what was refused, how many elements came, and what is to follow."""
         count = 0
+        announced: list[Announcement] = []
         letters = self._merger.heard(delivery.partitions, self._quiet(delivery, received_at))
         for record in delivery.records:
             elements, refused = decode(record)
+            if not elements and refused[0].reason == "unknown_type" and (begin := read_announcement(record)):
+                announced.append(begin)
+                continue
             count += len(elements) + sum(letter.count for letter in refused)
             letters += refused + bounded(self._merger.offer(record, elements))
             if letters and self._config.strict:
                 raise _strict(letters[0])
-        return letters, count
+        return letters, count, tuple(announced)
 
     def _quiet(self, delivery: Delivery, received_at: float) -> frozenset[str]:
         """The quiet partitions; never all of them while what is late may still come."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.app.live.config import PaperConfig
+from engine.app.live.expecting import counted, shortage
 from engine.app.live.intake import Arrival, Intake
 from engine.app.live.latency import Latencies
 from engine.app.live.opening import Opened
@@ -73,10 +74,17 @@ class Observer(Protocol):
 
 @dataclass
 class Ended:
-    """Why a session ended, and what this run of it did; `refused` says so where most of what came was refused."""
+    """Why a session ended, and what this run of it did.
+
+    Attributes:
+        because: Why.
+        refused: Says so where most of what came was refused.
+        short: Says so where fewer bars came than were expected.
+    """
 
     because: str = "the feed ended"
     refused: str | None = None
+    short: str | None = None
     rows: int = 0
     bars: int = 0
     seconds: float = 0.0
@@ -186,6 +194,8 @@ class Session:
             await self.source.close()
         self.ended.seconds = self._clock() - began
         self.ended.refused = self._refusals.verdict
+        if self._taker.stopping is None:
+            self.ended.short = shortage(self.counters, self.config.end.bars)
         return self.ended
 
     async def _take(self, bus: Bus) -> None:
@@ -292,6 +302,7 @@ class Session:
             counts["fills"] = sum(len(step.fills) for step in steps)
             if steps[0].bars.seq == 0:
                 meta["first_ns"] = str(int(steps[0].bars.ts_event[0]))
+        counts |= counted(self.counters, arrival)
         activations = tuple(self.trader.activations)
         self.trader.activations.clear()
         for name, count in counts.items():

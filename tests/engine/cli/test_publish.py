@@ -7,6 +7,8 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -46,7 +48,9 @@ async def messages_of(kafka: KafkaHelper, topic: str, wanted: int) -> list[tuple
 def test_bars_go_to_a_pipe_under_the_name_that_a_backtest_gives_them() -> None:
     done = grandmodel("--data", "es-synthetic", "--instrument", "6E", "--feed", "-", "--limit", "3")
     assert done.returncode == 0, done.stderr
-    bars = bars_of(done.stdout.encode().splitlines())
+    begin, *lines = done.stdout.encode().splitlines()
+    assert json.loads(begin).items() >= {"type": "begin", "bars": 3}.items()
+    bars = bars_of(lines)
     replay = HistoricalReplay("replays/es-synthetic/bars.parquet", load_instrument("6E"), symbol="6E")
     block = next(replay.blocks(3))
     assert [(bar.symbol, bar.ts_event, bar.close) for bar in bars] == [
@@ -64,26 +68,59 @@ def test_a_topic_is_filled_and_the_summary_is_one_object(kafka: KafkaHelper) -> 
     assert done.stderr == ""
     assert (summary["bars"], summary["messages"], summary["unconfirmed"]) == (100, 3, 0)
     assert summary["symbols"] == ["ES"] and summary["interrupted"] is False
-    messages = asyncio.run(messages_of(kafka, topic, 3))
+    _, *messages = asyncio.run(messages_of(kafka, topic, 4))  # the first says what follows
     assert {key for key, _ in messages} == {b"ES"}
     bars = bars_of([payload for _, payload in messages])
     assert len(bars) == 100
     assert bars[0].ts_event >= 1_704_240_000_000_000_000  # 3 January
 
 
-def test_ctrl_c_ends_it_with_what_was_sent(kafka: KafkaHelper) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_what_was_sent_and_it_says_what_is_missing(
+    kafka: KafkaHelper, number: signal.Signals
+) -> None:
     topic = unique("bars")
     feed = f"kafka://{kafka.servers}/{topic}"
     words = command("--data", "es-synthetic", "--feed", feed, "--speed", "600", "--json")
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         asyncio.run(messages_of(kafka, topic, 3))
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         said, complained = child.communicate(timeout=30)
-    assert child.returncode == 0, complained
+    assert child.returncode == 1, complained
     summary = json.loads(said)
     assert summary["interrupted"] is True and summary["unconfirmed"] == 0
-    assert 3 <= summary["bars"] < 50_000
-    assert len(asyncio.run(messages_of(kafka, topic, summary["messages"]))) == summary["messages"]
+    assert 2 <= summary["bars"] < summary["expected"]
+    assert len(asyncio.run(messages_of(kafka, topic, summary["messages"] + 1))) == summary["messages"] + 1
+
+
+def test_a_reader_that_does_not_read_does_not_make_it_deaf() -> None:
+    with subprocess.Popen(
+        command("--data", "es-synthetic", "--feed", "-"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None and child.stderr is not None
+        child.stdout.readline()  # and now the pipe fills up
+        time.sleep(0.5)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 1
+        assert b"stopped early" in child.stderr.read()
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_session_tells_a_publisher_that_stopped_from_a_feed_that_ended(tmp_path: Path, stops: bool) -> None:
+    lines = grandmodel("--data", "es-synthetic", "--feed", "-", "--limit", "50").stdout.splitlines(keepends=True)
+    session = [sys.executable, "-m", "engine.cli.main", "paper", "--feed", "stdin", "--instrument", "ES", "--json"]
+    done = subprocess.run(
+        [*session, "--agent", "sma_cross", "--out", str(tmp_path / "run")],
+        input="".join(lines[:-10] if stops else lines),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    result = json.loads(done.stdout)
+    assert done.returncode == (1 if stops else 0), done.stderr
+    assert ("40 of the 50 bars" in (result["fewer_than_expected"] or "")) == stops
+    assert result["dead_letters"] == {} and result["ended"] == "the feed ended"
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from engine.errors import DataError
 from feeds.live.lines import LinesSource
+from feeds.live.messages import decode
 from feeds.live.options import SourceOptions
-from feeds.live.source import Delivery, Record
+from feeds.live.source import MOST_MESSAGE, Delivery, Record
 
 CHILD = """
 import asyncio, signal, sys
 from feeds.live.lines import LinesSource
+from feeds.live.messages import decode
 
 async def main():
     source = LinesSource()
@@ -123,3 +125,17 @@ async def test_an_empty_pipe_is_quiet_and_half_a_line_is_not() -> None:
         assert [delivery async for delivery in stream] == []
     os.close(writing)
     os.close(reading)
+
+
+async def test_a_line_that_is_too_long_is_dropped_and_the_next_one_is_read(tmp_path: Path) -> None:
+    long = b"1" * (3 * MOST_MESSAGE)
+    (tmp_path / "lines").write_bytes(b"one\n" + long + b"\ntwo\n" + long)
+    with (tmp_path / "lines").open("rb") as file:
+        found = [record for one in await everything(LinesSource(descriptor=file.fileno())) for record in one.records]
+    assert [(one.offset, len(one.payload), bool(one.oversize)) for one in found] == [
+        (0, 3, False),
+        (1, 4096, True),
+        (2, 3, False),
+        (3, 4096, True),
+    ]
+    assert [decode(one)[1][0].reason for one in found] == ["malformed", "too_large", "malformed", "too_large"]

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from engine.blocks import BarBlock
-from engine.dead_letter import MOST_PAYLOAD, DeadLetter
+from engine.dead_letter import MOST_BY_MESSAGE, MOST_PAYLOAD, DeadLetter
 from feeds.live import checks
 from feeds.live.checks import REASONS, Refused, check_bar, clock_text, read_time
 from feeds.live.messages import Bar, Element, Quote, Trade, _format, _one_by_one, decode, encode_bars, encode_element
-from feeds.live.source import Record
+from feeds.live.source import MOST_MESSAGE, Record
 from feeds.reading import stamps, texts
 from feeds.reading.checks import check_bars
 
@@ -376,3 +376,20 @@ def test_bars_are_judged_as_those_of_files(numbers: list[float]) -> None:
         refused = True
         assert refusal_.reason in {"bad_price", "bad_range", "bad_volume"}
     assert refused == (check_bars(columns, {}) is not None)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_message_of_many_bad_elements_brings_few_letters_that_count_them_all(form: str) -> None:
+    bad = packed([*[0] * 200, BAR, {**BAR, "high": 1}, *[0] * 90_000], form)
+    elements, letters = decode(record(bad))
+    assert elements == [one(BAR)]
+    assert len(letters) <= MOST_BY_MESSAGE + 4
+    assert sum(letter.count for letter in letters) == 90_201
+    assert {letter.reason for letter in letters} == {"malformed", "bad_range"}
+    assert sum(len(letter.payload) for letter in letters) < 1000
+
+
+def test_a_message_that_is_too_large_is_refused_unread() -> None:
+    largest = b"[" + b" " * (MOST_MESSAGE - 1 - len(packed(BAR, "json")) - 1) + packed(BAR, "json") + b"]"
+    assert decode(record(largest)) == ([one(BAR)], [])
+    assert refusal(b" " + largest)[0] == "too_large"

@@ -14,7 +14,7 @@ from engine.blocks import BarBlock, reblock
 from engine.errors import UsageError
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
-from feeds.live.kafka.outlet import KafkaOutlet
+from feeds.live.kafka.outlet import KafkaOutlet, _Lane
 from feeds.live.messages import Bar, decode
 from feeds.live.mqtt.outlet import MqttOutlet
 from feeds.live.outlet import Outlet
@@ -141,6 +141,67 @@ async def test_a_kafka_that_is_away_for_a_while_gets_everything_once_and_in_orde
     assert len(found) - 60 <= held
 
 
+class Batch:
+    """A batch of the Kafka client, as far as a lane uses it."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._count = most, 0
+
+    def append(self, **_: object) -> int | None:
+        if self._count == self._most:
+            return None
+        self._count += 1
+        return self._count
+
+    def record_count(self) -> int:
+        return self._count
+
+
+class Producer:
+    """Confirms when the test says so."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.confirmed: asyncio.Future[None]
+
+    def create_batch(self) -> Batch:
+        return Batch(self._most)
+
+    async def send_batch(self, *_: object, **__: object) -> asyncio.Future[None]:
+        self.confirmed = asyncio.get_running_loop().create_future()
+        return self.confirmed
+
+
+@pytest.mark.parametrize("wait", ["put", "finish"])
+async def test_whoever_waits_in_the_turn_of_the_confirmation_does_not_spin(wait: str) -> None:
+    producer = Producer(most=1)
+
+    async def nothing() -> None:
+        """No topic to create."""
+
+    lane = _Lane(producer, "t", 0, nothing)
+    await lane.put(b"k", b"v")
+    lane.go()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if wait == "put":
+        await lane.put(b"k", b"v")
+    woken = asyncio.get_running_loop().create_future()
+
+    def confirm() -> None:
+        producer.confirmed.set_result(None)
+        woken.set_result(None)
+
+    asyncio.get_running_loop().call_soon(confirm)
+    await woken
+    if wait == "put":
+        await lane.put(b"k", b"v")  # spun for ever, so that no timeout came either
+        await lane.abandon()
+    else:
+        await lane.finish()
+        assert lane.held == 0
+
+
 async def test_mqtt_gets_the_bars_across_a_lost_connection(mqtt: str) -> None:
     topic, block = unique("bars"), walk(600, seed=6)
     host, port = mqtt.split(":")
@@ -189,6 +250,12 @@ async def test_says_when_nobody_answers(scheme: str) -> None:
     with pytest.raises(UsageError, match="cannot connect") as caught:
         await open_outlet(address, "json", 1, 0.3).open()
     assert "refused" in str(caught.value) or "Connect call failed" in str(caught.value)
+
+
+async def test_messages_that_no_reader_takes_are_refused() -> None:
+    outlet = LinesOutlet(io.BytesIO())
+    with pytest.raises(UsageError, match="--per-message"):
+        await publish(InMemory(walk(2000, 1, tuple("ABCDE"))), outlet, Plan(per_message=100_000), Published())
 
 
 def test_lines_are_text() -> None:

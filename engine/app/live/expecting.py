@@ -1,0 +1,46 @@
+"""How many bars were expected, and how many came: a publisher that stops early is no feed that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.app.live.intake import Arrival
+from engine.app.live.refusals import HARMLESS
+
+ANNOUNCED, RECEIVED, ANNOUNCEMENT = "announced", "received", "announcement"
+
+
+def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
+    """What an arrival adds to the running counts: bars announced, and those that came since something was announced.
+
+    Args:
+        counters: Before it.
+        arrival: At hand.
+    """
+    known, announced = counters.get(ANNOUNCEMENT, 0), 0
+    for one in arrival.announced:
+        if one.id != known:  # a message may come twice
+            known, announced = one.id, announced + one.bars
+    counts: dict[str, int] = {}
+    if arrival.announced:
+        counts = {ANNOUNCED: announced, ANNOUNCEMENT: known - counters.get(ANNOUNCEMENT, 0)}
+    if known:
+        again = sum(letter.count for letter in arrival.letters if letter.reason in HARMLESS)
+        counts[RECEIVED] = max(0, arrival.elements - again)
+    return counts
+
+
+def shortage(counters: Mapping[str, int], wanted: int | None) -> str | None:
+    """What is to be said of a session that ended by itself and had fewer bars than expected; None if it had them all.
+
+    Args:
+        counters: At its end.
+        wanted: Bars after which it was to end; None if that was not said.
+    """
+    bars = counters.get("bars", 0)
+    if wanted is not None:
+        return None if bars >= wanted else f"{bars:,} of the {wanted:,} bars that were wanted (--max-bars) came"
+    received, announced = counters.get(RECEIVED, 0), counters.get(ANNOUNCED, 0)
+    if received >= announced:
+        return None
+    return f"{received:,} of the {announced:,} bars that the publisher announced came: it stopped early"
