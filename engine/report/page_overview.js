@@ -17,22 +17,27 @@ function drawOverview() {
     curve(DATA.chart.drawdown, { name: "Drawdown", yaxis: "y2", line: line("bad", 1), fill: "tozeroy", fillcolor: color("fill"), hovertemplate: "%{y:.2%}", showlegend: false }),
     curve(DATA.chart.exposure, { name: "Exposure", yaxis: "y3", line: Object.assign(line("own", 1), { shape: "hv" }), fill: "tozeroy", fillcolor: color("area"), hovertemplate: "%{y:.2f}x", showlegend: false }),
   ];
+  // a run that never held anything has neither drawdown nor exposure to draw
+  const still = spread(DATA.chart.exposure) === 0 && spread(DATA.chart.drawdown) === 0;
   const layout = baseLayout({
     showlegend: true,
     hovermode: "x unified",
     margin: margins(),
-    xaxis: timeAxis("overview", { anchor: "y3" }),
-    yaxis: axis({ domain: [0.46, 1], tickprefix: SIGN, tickformat: spread(DATA.chart.equity) < 10 ? ",.2f" : ",.6~g", title: side(`Account${CODE && `,${CODE}`}`) }),
-    yaxis2: axis({ domain: [0.23, 0.41], tickformat: ".1~%", title: side("Drawdown"), rangemode: "tozero", nticks: 4 }),
-    yaxis3: axis({ domain: [0, 0.18], ticksuffix: "x", title: side("Exposure"), nticks: 4 }),
+    xaxis: timeAxis("overview", { anchor: still ? "y" : "y3" }),
+    yaxis: axis({ domain: [still ? 0 : 0.46, 1], tickprefix: SIGN, tickformat: spread(DATA.chart.equity) < 10 ? ",.2f" : ",.6~g", title: side(`Account${CODE && `,${CODE}`}`) }),
+    yaxis2: axis({ domain: [0.23, 0.41], tickformat: percentTicks(spread(DATA.chart.drawdown)), title: side("Drawdown"), rangemode: "tozero", nticks: 4 }),
+    yaxis3: axis({ domain: [0, 0.18], tickformat: ".3~g", ticksuffix: "x", title: side("Exposure"), nticks: 4 }),
   });
-  return Plotly.react("overview", traces, layout, config());
+  return Plotly.react("overview", still ? traces.slice(0, 2) : traces, layout, config());
 }
 
 // On a small screen names of axes and the tools would take the room of the curves.
 const side = (text) => ({ text: narrow() ? "" : text });
 const margins = () => ({ l: narrow() ? 8 : 60, r: narrow() ? 8 : 16, t: 30, b: 36 });
 const config = () => Object.assign({}, CONFIG, { displayModeBar: narrow() ? false : "hover" });
+
+// As many decimals as tell the ticks of an axis apart.
+const percentTicks = (range) => `.${range > 0 ? Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(25 * range)))) : 1}~%`;
 
 function spread(values) {
   let low = Infinity;

@@ -167,6 +167,7 @@ function drawPrice() {
 function hint(width, fills, every, unlined) {
   const minutes = width / MINUTE;
   const length = minutes < 60 ? `${minutes} min` : minutes < 1440 ? `${minutes / 60} h` : `${minutes / 1440} d`;
+  if (!DATA.fills.at.length) return `Candles of ${length}; the run has no fills.`;
   const some = every > 1 ? `one fill in ${every} is marked` : `${count(fills)} fills in view`;
   const lines = unlined > 0 ? `; zoom in to see trades as lines from entry to exit` : "";
   return `Candles of ${length}, ${some}${lines}. Click a fill or a trade for its explanation.${DATA.fills_note}`;

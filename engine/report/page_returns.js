@@ -9,11 +9,11 @@ function drawDistribution(returns) {
   const counts = new Array(bins).fill(0);
   for (const r of returns) counts[Math.min(Math.floor((r - low) / size), bins - 1)] += 1;
   const centers = counts.map((_, k) => low + (k + 0.5) * size);
-  const trace = { type: "bar", x: centers, y: counts, width: size * 0.92, marker: { color: centers.map((c) => color(c < 0 ? "bad" : "good")), opacity: 0.75 }, hovertemplate: "%{x:.2%}: %{y} sessions<extra></extra>" };
+  const trace = { type: "bar", x: centers, y: counts, width: size * 0.92, marker: { color: centers.map((c) => color(c < 0 ? "bad" : "good")), opacity: 0.75 }, hovertemplate: `%{x:${percentTicks(size)}}: %{y} sessions<extra></extra>` };
   const marks = [["mean", returns.reduce((a, b) => a + b, 0) / returns.length, "own"], ["VaR 95", DATA.var_95, "soft"]].filter((m) => m[1] !== null);
   return Plotly.react("distribution", [trace], baseLayout({
     margin: { l: 46, r: 16, t: 24, b: 36 }, bargap: 0.05,
-    xaxis: axis({ tickformat: ".2~%", nticks: 7 }), yaxis: axis({ title: side("Sessions") }),
+    xaxis: axis({ tickformat: percentTicks(high - low), nticks: narrow() ? 4 : 7 }), yaxis: axis({ title: side("Sessions") }),
     shapes: marks.map((m) => ({ type: "line", x0: m[1], x1: m[1], yref: "paper", y0: 0, y1: 1, line: { color: color(m[2]), width: 1.5, dash: "dot" } })),
     annotations: marks.map((m) => ({ x: m[1], yref: "paper", y: 1.09, showarrow: false, text: m[0], font: { color: color(m[2]), size: 11 } })),
   }), config());
@@ -66,7 +66,7 @@ function heatTable(rows, columns, headings, cells, total) {
 }
 
 function drawHeatmap(returns) {
-  if (returns.length < 2) return leaveOut("heatmap");
+  if (returns.length < 2 || returns.every((r) => r === 0)) return leaveOut("heatmap");
   const pad = (n) => String(n).padStart(2, "0");
   const month = (d) => `${d.getUTCFullYear()}-${pad(d.getUTCMonth() + 1)}`;
   const months = compound(returns, month);

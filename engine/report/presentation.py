@@ -178,7 +178,7 @@ def write(value: Any, kind: Kind, unit: str = "") -> str:
         case "money":
             return money(value, unit)
         case "times":
-            return f"{value:,.2f}x"
+            return f"{value:.2g}x" if 0.0 < abs(value) < 0.01 else f"{value:,.2f}x"
         case "count":
             return f"{value:,.0f}"
         case "days":

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.report.presentation import GROUPS, assumptions, span, title, tone, warnings, write
+from engine.report.presentation import GROUPS, assumptions, money, span, title, tone, warnings, write
 from tests.engine.runs import random_bars, random_targets, record, steps
 
 
@@ -25,6 +25,8 @@ def test_every_row_names_a_metric_that_exists() -> None:
         (1.5, "ratio", "1.50"),
         (0.5, "hours", "30 min"),
         (26.0, "hours", "26.0 h"),
+        (3.456, "times", "3.46x"),
+        (0.000451, "times", "0.00045x"),
         (3.25, "days", "3.2 d"),
         ("halted", "text", "halted"),
     ],
@@ -76,3 +78,18 @@ def test_tone_knows_good_from_bad() -> None:
 def test_orders_of_the_operator_are_named() -> None:
     manifest = {"operations": [{"seq": 3, "kind": "pause", "by": "ctl"}, {"seq": 9, "kind": "reset_halt", "by": "ctl"}]}
     assert "The operator gave orders: pause, reset halt" in warnings(manifest, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1234.5, "USD", "$1,234.50"),
+        (-1234.5, "EUR", "-€1,234.50"),
+        (12.0, "CHF", "12.00 CHF"),
+        (-0.0, "USD", "$0.00"),
+        (0.00123, "USD", "$0.0012"),
+        (-0.05, "", "-0.05"),
+    ],
+)
+def test_money_has_a_currency_and_digits_that_count(value: float, unit: str, text: str) -> None:
+    assert money(value, unit) == text
