@@ -154,7 +154,7 @@ function drawPrice() {
   });
   if (symbol.volume) layout.yaxis2 = axis({ domain: domain[1], tickformat: "~s", nticks: 3, title: side("Volume") });
   if (rows.length) layout.yaxis3 = axis({ domain: domain[2], range: [rows.length - 0.5, -0.5], tickvals: rows.map((_, k) => k), ticktext: rows.map((row) => row[0]), showgrid: false, zeroline: false, fixedrange: true });
-  panels.forEach((panel, k) => (layout[`yaxis${4 + k}`] = axis({ domain: domain[3 + k], nticks: 4, title: side(escapeText(panel)) })));
+  panels.forEach((panel, k) => (layout[`yaxis${4 + k}`] = axis({ domain: domain[3 + k], nticks: 4, tickformat: ",.6~g", title: side(escapeText(panel)) })));
   const axisOf = (panel) => (panel === null ? "y" : `y${4 + panels.indexOf(panel)}`);
   const traces = [
     ...candleTraces(candles, width), tradeTrace(lined, true), tradeTrace(lined, false), ...plotTraces(axisOf),
