@@ -196,12 +196,16 @@ def tone(key: str, value: Any) -> Literal["good", "bad", ""]:
     return "good" if value > 0 else "bad"
 
 
+def synthetic_sentence(names: Sequence[str]) -> str:
+    """What to know of results on made-up bars, of the files so named."""
+    return f"Synthetic data ({', '.join(map(str, names))}): what is earned on it says nothing about real markets"
+
+
 def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     """What a reader should know before trusting the figures, a sentence each."""
     lines: list[str] = []
     if manifest.get("synthetic"):
-        names = ", ".join(map(str, manifest["synthetic"]))
-        lines.append(f"Synthetic data ({names}): what is earned on it says nothing about real markets")
+        lines.append(synthetic_sentence(manifest["synthetic"]))
     if (manifest.get("models") or {}).get("untrained"):
         lines.append("The networks are untrained: what they decide means nothing")
     if metrics.get("fills") == 0 and manifest.get("decisions"):

@@ -94,6 +94,7 @@ class Comparison:
             "symbols": list(self.setting.instruments),
             "timeframe_ns": self.setting.timeframe_ns,
             "labels": self.setting.labels,
+            "synthetic": list(self.setting.synthetic),
             "config": {key: value for key, value in config.items() if key != "agent"},
             "settings": self._settings(),
             "bars_sha256": self.bars_sha256,
@@ -187,7 +188,7 @@ def compare(
     parts = parts_of(bars.ts_event, split, folds, prepared.config.replay.timezone)
     setting = Setting(
         prepared.config, dict(prepared.instruments), prepared.timeframe_ns, prepared.labels, prepared.labels_reason,
-        tuple(parts),
+        tuple(parts), prepared.synthetic,
     )  # fmt: skip
     series = benchmark_of(prepared, bars)  # before anything runs: it may not exist
     digest = bars_sha256(bars)

@@ -42,6 +42,7 @@ class Setting:
         labels: What the times of the files stamp.
         labels_reason: How that was decided.
         parts: What is judged.
+        synthetic: Files of made-up bars, by name.
     """
 
     config: BacktestConfig
@@ -50,6 +51,7 @@ class Setting:
     labels: str
     labels_reason: str
     parts: tuple[Part, ...]
+    synthetic: tuple[str, ...] = ()
 
     def tree(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -60,6 +62,7 @@ class Setting:
             "labels": self.labels,
             "labels_reason": self.labels_reason,
             "parts": [part.tree() for part in self.parts],
+            "synthetic": list(self.synthetic),
         }
 
     @classmethod
@@ -73,6 +76,7 @@ class Setting:
             tree["labels"],
             tree["labels_reason"],
             tuple(Part(**part) for part in tree["parts"]),
+            tuple(tree["synthetic"]),
         )
 
 
@@ -157,5 +161,6 @@ def _prepared(setting: Setting, bars: BarBlock, config: BacktestConfig, folder: 
     source = SharedBars(replace(bars, seq=0), setting.timeframe_ns)
     quarantine = Quarantine(None)
     return Prepared(
-        config, source, quarantine, setting.instruments, setting.timeframe_ns, setting.labels, setting.labels_reason, ()
-    )
+        config, source, quarantine, setting.instruments, setting.timeframe_ns, setting.labels, setting.labels_reason,
+        (), synthetic=setting.synthetic,
+    )  # fmt: skip

@@ -23,6 +23,7 @@ from engine.report.comparison.sentences import (
     winner_sentence,
 )
 from engine.report.html import fill, plotly_script
+from engine.report.presentation import synthetic_sentence
 
 MOST_CURVES = 60
 MILLION = 1_000_000
@@ -175,6 +176,7 @@ def _day(ns: int) -> str:
 
 
 def _warnings(tree: Mapping[str, Any]) -> str:
-    lines = [line for line in (luck_sentence(tree),) if line]
+    lines = [synthetic_sentence(tree["synthetic"])] if tree.get("synthetic") else []
+    lines += [line for line in (luck_sentence(tree),) if line]
     lines += [f"Failed: {name}: {reason}" for name, reason in failures(tree, "failed")[:3]]
     return '<ul class="warnings">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>" if lines else ""

@@ -17,7 +17,7 @@ from engine.report.comparison.sentences import (
     walk_sentences,
     winner_sentence,
 )
-from engine.report.presentation import UNDEFINED
+from engine.report.presentation import UNDEFINED, synthetic_sentence
 
 STYLES = {"return": "percent", "drawdown": "percent", "excess": "percent", "trades": "count"}
 HEADINGS = {
@@ -60,6 +60,8 @@ class ComparisonTable:
         for sentence in (winner_sentence(self._tree), luck_sentence(self._tree)):
             if sentence:
                 yield Text(sentence)
+        if self._tree.get("synthetic"):
+            yield Text(f"! {synthetic_sentence(self._tree['synthetic'])}", style="yellow")
         for line in walk_sentences(self._tree):
             yield Text(line, style="dim")
         for status, words in (("refused", "not possible"), ("failed", "failed")):

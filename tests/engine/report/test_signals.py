@@ -61,4 +61,6 @@ def test_synthetic_data_say_so_in_every_view(tmp_path: Path, suffix: str) -> Non
     sentence = "what is earned on it says nothing about real markets"
     assert sentence in " ".join(str(run).replace("│", " ").split()) and "synthetic data" in str(run).splitlines()[0]
     write_report(tmp_path / "run")
+    variants = gm.compare(made, "ES", ["buy_and_hold"], out=tmp_path / "compared")
+    assert sentence in (tmp_path / "compared" / "compare.html").read_text(encoding="utf-8") and variants is not None
     assert sentence in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
