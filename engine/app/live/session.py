@@ -128,6 +128,11 @@ class Session:
         self.last_step: StepBlock | None = None
         self.ended = Ended()
 
+    @property
+    def waiting(self) -> int:
+        """Messages held until later ones confirm their time."""
+        return self._taker.waiting
+
     def observe(self, observer: Observer) -> None:
         """Let another observer watch."""
         self._observers.append(observer)

@@ -28,6 +28,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "rows": trader.next_seq,
         "bars": session.counters.get("bars", 0),
         "fills": session.counters.get("fills", 0),
+        "waiting": session.waiting,
         "gaps": session.counters.get("gaps", 0),
         "dead_letters": {
             name.removeprefix("letters."): count

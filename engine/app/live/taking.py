@@ -55,6 +55,11 @@ class Taker:
         self._closed_at = clock()
         self._connected: bool | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Messages held until later ones confirm their time."""
+        return self._intake.waiting
+
     def stop(self, because: str) -> None:
         """End after the delivery at hand; what waits for later bars waits for the next start."""
         self.stopping = self.stopping or because

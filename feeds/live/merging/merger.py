@@ -85,6 +85,7 @@ class RowMerger:
         self._rules = Rules(timeframe_ns, lateness_ns, confirmations)
         self._watermark = Watermark(lateness_ns, FAR_BARS * timeframe_ns)
         self._lanes: dict[str, Lane] = {}
+        self._rested: frozenset[str] = frozenset()
         self._most_held = _MOST_HELD + 16 * len(self._symbols)
         self._ticks = TickBars()
         self._memory = Memory(len(self._symbols))
@@ -118,6 +119,8 @@ class RowMerger:
         letters: list[DeadLetter] = []
         for partition in sorted(quiet):
             letters += self._release(partition, "drained")
+        # what comes now comes after this silence
+        self._rested = self._watermark.quiet
         self._watermark.heard(partitions, quiet)
         self._close()
         return letters
@@ -257,7 +260,7 @@ class RowMerger:
         now_ns = self._now_ns()
         if self._ahead is not None and time_ns > now_ns + self._ahead + self._timeframe:
             raise Refused("ahead_of_time", f"a time up to that of the clock, {clock_text(now_ns)}", clock_text(time_ns))
-        begun = lane.live if lane.newest != NEVER else partition in self._watermark.quiet
+        begun = lane.live if lane.newest != NEVER else partition in self._rested
         if not begun or not now_ns - AHEAD_NS - self._timeframe <= time_ns <= now_ns + _SKEW_NS:
             return False
         letters += self._admit_held(partition, lane.release(time_ns, self._timeframe))

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from engine.app.live.auditing import audit, replay_whole
-from tests.engine.app.live.sessions import Case, case, live_bars
+from feeds.live.messages import encode_element
+from tests.engine.app.live.sessions import START, Case, case, live_bars
 from tests.engine.app.live.test_session import RULE_SEATS
+from tests.feeds.live.merging.test_lanes import bar
 
 
 def _statements(case: Case, folder: Path, cuts: tuple[int, ...], **more: Any) -> int:
@@ -25,14 +27,16 @@ def _whole(case: Case, folder: Path, cuts: tuple[int, ...], rows: int, expected:
 
 
 def test_killed_at_every_statement(tmp_path: Path) -> None:
-    # late, double and broken messages are part of what has to be the same after a crash
+    # late, double and broken messages and wrong times are part of what has to be the same after a crash
     short = case(live_bars(14))
     messages = short.payloads
-    short = Case(short.bars, short.settings, [*messages[:6], messages[2], b"broken", *messages[6:], messages[13]])
+    stray = encode_element(bar("X", START + 1380 * 60 * 10**9))
+    bad = [stray, *messages[6:8], messages[2], b"broken"]
+    short = Case(short.bars, short.settings, [*messages[:6], *bad, *messages[8:], messages[13]])
     cuts = (1, 2, 4)
     count = _statements(short, tmp_path / "undisturbed", cuts)
     letters = (tmp_path / "undisturbed" / "dead_letters.jsonl").read_text()
-    assert letters.count("\n") == 3
+    assert letters.count("\n") == 4
     assert count > 60
     expected = short.expected
     for at in range(count):

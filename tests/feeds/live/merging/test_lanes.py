@@ -137,9 +137,10 @@ def test_a_stray_message_of_a_live_feed_is_refused_at_once() -> None:
 
 def test_a_live_feed_waits_for_no_confirmation_after_a_gap() -> None:
     feed = Feed(now_ns=START)
-    feed.merger.heard(frozenset("p"), frozenset("p"))  # connected, and nothing came for some seconds
     for minute in (0, 1, 5, 900, 5000):
         feed.now_ns = START + minute * MINUTE_NS
+        feed.merger.heard(frozenset("p"), frozenset("p"))  # connected, and nothing came for some seconds
+        feed.merger.heard(frozenset("p"), NOBODY)
         feed.send("p", bar("A", feed.now_ns))
         assert feed.minutes[-1] == minute
 
