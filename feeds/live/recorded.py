@@ -13,6 +13,7 @@ from engine.source import BarSource
 from feeds.live.linked import TICK_S
 from feeds.live.source import Delivery
 from feeds.pacing import paced, parse_speed
+from feeds.quarantine import Quarantine
 
 PARTITION = "replay"
 _ALL = frozenset({PARTITION})
@@ -27,6 +28,7 @@ class RecordedSource:
         name: What to call it.
         speed: `max`, `realtime` or a factor, see `feeds.pacing.parse_speed`.
         rows: Most rows of a delivery at `max`; at any other speed each comes alone.
+        quarantine: Where rows go that cannot be used.
         sleep: Waits for so many seconds.
         now: A clock in seconds that never runs backwards.
 
@@ -42,10 +44,11 @@ class RecordedSource:
         speed: str = "max",
         rows: int = 1024,
         *,
+        quarantine: Quarantine | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.timeframe_ns = timeframe_ns
+        self.timeframe_ns, self.quarantine = timeframe_ns, quarantine
         self._bars = bars
         self._name = name
         self._speed = parse_speed(speed)

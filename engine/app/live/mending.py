@@ -36,7 +36,8 @@ class Mended(NamedTuple):
         remade: What was damaged and made again.
         reread: Whether the feed is read from its beginning at the next start.
         copy: The journal as it was; None if nothing had to be done.
-        jump: The largest jump between two rows that are left: row and times, nanoseconds UTC; None below two rows.
+        jump: The largest jump between two rows that are left: row and times, nanoseconds UTC; None
+            where every row follows the one before.
     """
 
     rows: int
@@ -82,7 +83,9 @@ def mend(
     with SessionLock(folder):
         with JournalReader(folder) as reader:
             setup = runnable_setup(reader, trust_code=trust_code)
-            cut, jump = _look(reader, before_ns if before_ns is not None else _beyond(setup, wall()))
+            cut, jump = _look(
+                reader, before_ns if before_ns is not None else _beyond(setup, wall()), setup.timeframe_ns
+            )
             remade = _damaged(reader)
             if cut is None and not remade and not reread:
                 return Mended(0, reader.next_seq, (), False, None, jump)
@@ -104,7 +107,7 @@ def _beyond(setup: Setup, now: float) -> int:
     return 2**63 - 1 if ahead is None else int(now * 1e9) + ahead + setup.timeframe_ns
 
 
-def _look(reader: JournalReader, before_ns: int) -> tuple[_Cut | None, tuple[int, int, int] | None]:
+def _look(reader: JournalReader, before_ns: int, width: int) -> tuple[_Cut | None, tuple[int, int, int] | None]:
     """Where rows of a time begin, and the largest jump before."""
     jump: tuple[int, int, int] | None = None
     last: int | None = None
@@ -112,7 +115,7 @@ def _look(reader: JournalReader, before_ns: int) -> tuple[_Cut | None, tuple[int
         for at, time_ns in enumerate(step.bars.ts_event.tolist()):
             if time_ns >= before_ns:
                 return _Cut(step.bars.seq + at, step.bars.seq, step.bars.slice(0, at) if at else None), jump
-            if last is not None and (jump is None or time_ns - last > jump[2] - jump[1]):
+            if last is not None and time_ns - last > (jump[2] - jump[1] if jump else width):
                 jump = step.bars.seq + at, last, time_ns
             last = time_ns
     return None, jump

@@ -73,7 +73,26 @@ def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSo
     """A file, opened as a backtest opens it."""
     shared = {name: getattr(config, name) for name in RunConfig.model_fields}
     backtest = BacktestConfig(data=(address.topic,), replay=config.feed.replay, **shared)
-    prepared = prepare(backtest, Quarantine(folder / QUARANTINE, config.feed.strict))
+    quarantine = Quarantine(folder / QUARANTINE, config.feed.strict)
+    prepared = prepare(backtest, quarantine)
     return RecordedSource(
-        prepared.source, prepared.timeframe_ns, address.topic, address.speed, min(config.feed.block, RECORDED_ROWS)
+        prepared.source,
+        prepared.timeframe_ns,
+        address.topic,
+        address.speed,
+        min(config.feed.block, RECORDED_ROWS),
+        quarantine=quarantine,
     )
+
+
+def put_aside(source: LiveSource, bars: int) -> str | None:
+    """What to say where half or more of a file's rows could not be used; None otherwise.
+
+    Args:
+        source: After its end.
+        bars: Bars that were traded.
+    """
+    quarantine = getattr(source, "quarantine", None)
+    if not isinstance(quarantine, Quarantine) or not 0 < quarantine.total >= bars:
+        return None
+    return f"half or more of the file was put aside: {quarantine.explain()}; `grandmodel data validate FILE` checks it"

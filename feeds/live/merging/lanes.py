@@ -15,6 +15,7 @@ CONFIRMATIONS: Final = 5
 # a jump of so many paces is believed once its partition is drained and silent
 NEAR_PACES: Final = 20
 STEPS_KEPT: Final = 15
+MOST_FOLLOWED: Final = 64
 # of fewer steps one long gap would be the median
 _STEPS_FOR_MEDIAN: Final = 5
 
@@ -102,6 +103,19 @@ class Lane(msgspec.Struct, array_like=True):
         gone = steps.pop(0) if len(steps) > STEPS_KEPT else None
         if step != self.pace or gone != step:  # as nearly always: nothing changes
             self.pace = width if len(steps) < _STEPS_FOR_MEDIAN else max(width, median_low(steps))
+
+    def follow(self, held: Held, rules: Rules, *, live: bool) -> None:
+        """Take note of the time of a message that is not used itself."""
+        time_ns = held.time_ns
+        if self.newest < time_ns <= self.reach or (self.live and live and time_ns > self.newest):
+            self.advance(time_ns, rules, live=live)
+        elif time_ns > self.reach and len(self.held) < MOST_FOLLOWED:
+            if self.hold(held):
+                self.doubt(time_ns, moved=False)
+            through = self.confirmed(rules)
+            if self.release(through, rules.width):
+                self.advance(through, rules, live=live)
+            self.refuted(rules.confirmations)
 
     def hold(self, held: Held) -> bool:
         """Keep an element; returns whether its time is another than those held since time moved last."""

@@ -32,7 +32,10 @@ from feeds.live.source import Record
 AHEAD_NS: Final = 300 * 1_000_000_000
 # clocks of a feed and of this machine differ by so much at most where both are right
 _SKEW_NS: Final = 2 * 1_000_000_000
-_MOST_HELD = 1024
+_MOST_HELD: Final = 1024
+# distinct times of refused messages, none that counts among them, that move a partition
+_PASSING: Final = 16
+_PROVE_NOTHING: Final = frozenset({"unknown_symbol", "off_grid", "ahead_of_time"})
 
 
 class RowMerger:
@@ -45,7 +48,8 @@ class RowMerger:
     Trades and quotes make bars of their own, open and close by arrival, each over the timeframe up to and including
     the close time. Bars, trades and quotes of one symbol do not mix within a row: the first kind stays.
 
-    An unknown symbol, a time off the grid and one beyond the clock are refused and prove nothing about time. A jump
+    An unknown symbol, a time off the grid and one beyond the clock are refused and prove nothing about time (but a
+    partition in which only such come holds no other back, as far as its messages go on in time). A jump
     ahead waits until later messages of its partition confirm it (`feeds.live.merging.lanes`).
 
     Args:
@@ -86,6 +90,9 @@ class RowMerger:
         self._watermark = Watermark(lateness_ns, FAR_BARS * timeframe_ns)
         self._lanes: dict[str, Lane] = {}
         self._rested: frozenset[str] = frozenset()
+        # what refused messages tell of the time of a partition
+        self._passing: dict[str, Lane] = {}
+        self._passing_rules = Rules(timeframe_ns, lateness_ns, _PASSING)
         self._most_held = _MOST_HELD + 16 * len(self._symbols)
         self._ticks = TickBars()
         self._memory = Memory(len(self._symbols))
@@ -136,8 +143,9 @@ class RowMerger:
         lane = self._lane(partition)
         for element in elements:
             newest, is_new = lane.newest, False
+            time_ns = element.ts_event + self._shift if isinstance(element, Bar) else element.ts_event
             try:
-                column, time_ns = self._judge(element)
+                column = self._column(element, time_ns)
                 if time_ns <= lane.reach or time_ns <= self._edge or self._believed(partition, lane, time_ns, letters):
                     self._admit(partition, lane, time_ns, column, element)
                 else:
@@ -147,6 +155,8 @@ class RowMerger:
             except Refused as refused:
                 payload = record.payload if len(elements) == 1 else encode_element(element)
                 letters.append(refused.letter(record, payload))
+                if refused.reason in _PROVE_NOTHING and len(self._watermark.known) > 1:
+                    self._pass_by(partition, time_ns, element)
             if lane.held and (is_new or lane.newest != newest):
                 letters += self._release(partition)
         return letters
@@ -200,6 +210,7 @@ class RowMerger:
                 known=sorted(mark.known),
                 quiet=sorted(mark.quiet),
                 lanes=self._lanes,
+                passing=self._passing,
                 alone=mark.alone,
             )
         )
@@ -220,11 +231,11 @@ class RowMerger:
         self._memory.rows = state.memory
         mark = self._watermark
         mark.times, mark.known, mark.quiet = state.times, frozenset(state.known), frozenset(state.quiet)
-        mark.alone, self._lanes = state.alone, state.lanes
+        mark.alone, self._lanes, self._passing = state.alone, state.lanes, state.passing
         mark.restart()
 
-    def _judge(self, element: Element) -> tuple[int, int]:
-        """The column and the time of an element that may count.
+    def _column(self, element: Element, time_ns: int) -> int:
+        """The column of an element that may count.
 
         Raises:
             Refused: unknown_symbol or off_grid.
@@ -232,13 +243,28 @@ class RowMerger:
         column = self._columns.get(element.symbol)
         if column is None:
             raise self._unknown(element.symbol)
-        time_ns = element.ts_event
-        if isinstance(element, Bar):
-            time_ns += self._shift
-            if time_ns % self._timeframe:
-                expected = f"a close time on a whole multiple of {format_timeframe(self._timeframe)}"
-                raise Refused("off_grid", expected, clock_text(time_ns))
-        return column, time_ns
+        if time_ns % self._timeframe and isinstance(element, Bar):
+            expected = f"a close time on a whole multiple of {format_timeframe(self._timeframe)}"
+            raise Refused("off_grid", expected, clock_text(time_ns))
+        return column
+
+    def _pass_by(self, partition: str, time_ns: int, element: Element) -> None:
+        """Let a partition of which only refused messages come hold nobody back, and nothing more.
+
+        Its time moves as theirs does, jumps confirmed as in any lane, but never further than that of another partition.
+        """
+        lane = self._passing.setdefault(partition, Lane())
+        lane.follow(Held(time_ns, 0, -1, b"", element), self._passing_rules, live=self._near_clock(time_ns))
+        times, known = self._watermark.times, self._watermark.known
+        reached = min(lane.newest, max((time for name, time in times.items() if name != partition), default=NEVER))
+        if partition in known and reached > times.get(partition, NEVER):
+            self._watermark.advance(partition, reached)
+            self._close()
+
+    def _near_clock(self, time_ns: int) -> bool:
+        """Whether a time is that of the clock, or of a moment ago."""
+        now_ns = self._now_ns()
+        return now_ns - AHEAD_NS - self._timeframe <= time_ns <= now_ns + _SKEW_NS
 
     def _now_ns(self) -> int:
         """The clock, which does not run backwards here."""
@@ -261,7 +287,7 @@ class RowMerger:
         if self._ahead is not None and time_ns > now_ns + self._ahead + self._timeframe:
             raise Refused("ahead_of_time", f"a time up to that of the clock, {clock_text(now_ns)}", clock_text(time_ns))
         begun = lane.live if lane.newest != NEVER else partition in self._rested
-        if not begun or not now_ns - AHEAD_NS - self._timeframe <= time_ns <= now_ns + _SKEW_NS:
+        if not begun or not self._near_clock(time_ns):
             return False
         letters += self._admit_held(partition, lane.release(time_ns, self._timeframe))
         return True
@@ -271,6 +297,7 @@ class RowMerger:
         if len(lane.held) >= self._most_held:
             raise self._jumped(lane, held.time_ns)
         self._watermark.speaks(partition)
+        self._rested -= {partition}
         is_new = lane.hold(held)
         if is_new:
             lane.doubt(held.time_ns, moved=False)
@@ -319,6 +346,8 @@ class RowMerger:
                 lane.advance(time_ns, self._rules, live=time_ns >= self._now_ns() - AHEAD_NS - self._timeframe)
                 if lane.held and not released:
                     lane.doubt(time_ns, moved=True)
+                if self._passing:
+                    self._passing.pop(partition, None)
             self._watermark.advance(partition, time_ns)
             self._close()
 

@@ -30,6 +30,7 @@ class State(msgspec.Struct, array_like=True):
         times, known, quiet: What the watermark knows of partitions.
         lanes: What each partition has told of time, and what is held of it.
         alone: How often the leading partition has moved on since another one did.
+        passing: What refused messages tell of the time of a partition.
     """
 
     version: int
@@ -48,6 +49,7 @@ class State(msgspec.Struct, array_like=True):
     quiet: list[str]
     lanes: dict[str, Lane] = {}
     alone: int = 0
+    passing: dict[str, Lane] = {}
 
 
 def read_state(snapshot: bytes) -> State:

@@ -14,7 +14,7 @@ from feeds.live.checks import REASONS
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import case, live_bars
 from tests.engine.app.live.test_trouble import Watching, _run
-from tests.engine.cli.children import ROOT, RUN
+from tests.engine.cli.children import ROOT, RUN, called
 
 
 def letters(count: int, reason: str = "late") -> list[DeadLetter]:
@@ -65,3 +65,13 @@ def test_the_exit_code_says_so(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["bars"] == 10
     assert b"60 missing_field of about 70" in ended.stderr
+
+
+def test_a_file_of_which_half_is_put_aside_does_not_end_well(tmp_path: Path) -> None:
+    rows = [f"{1_704_067_260 + 60 * k},1,1,1,1,1" for k in range(60)]
+    rows.insert(10, "8835955200,1,1,1,1,1")  # 2250: all that follows goes back in time
+    (tmp_path / "bars.csv").write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]))
+    words = ("--feed", f"replay:{tmp_path / 'bars.csv'}", "--agent", "flat", "--no-report", "--json")
+    code, said, complained = called("paper", *words, "--out", str(tmp_path / "run"))
+    assert (code, json.loads(said)["bars"]) == (1, 11)
+    assert "50 rows: time goes back" in complained

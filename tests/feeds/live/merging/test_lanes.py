@@ -238,3 +238,29 @@ def test_what_an_older_version_kept_of_time_is_not_believed_beyond_its_rows() ->
         feed.send("p", bar("A", START + minute * MINUTE_NS))
     assert feed.minutes == list(range(20))
     assert feed.refused == []
+
+
+@pytest.mark.parametrize("kind", ["unknown", "off_grid", "ahead"])
+def test_a_partition_of_which_all_is_refused_holds_nobody_back(kind: str) -> None:
+    """It always says something, so that its source never calls it quiet."""
+    feed = Feed(now_ns=START)
+    feed.merger.heard(BOTH, NOBODY)
+    minutes = [*range(20), *range(5000, 5020)]
+    for minute in minutes:
+        feed.now_ns = time = START + minute * MINUTE_NS
+        wrong = {"unknown": bar("Z", time), "off_grid": bar("A", time + 7), "ahead": bar("A", time + 1380 * MINUTE_NS)}
+        feed.send("p", bar("A", time))
+        feed.send("q", wrong[kind])
+    assert feed.minutes[:35] == minutes[:35]
+
+
+def test_what_is_refused_in_one_partition_moves_it_no_further_than_another() -> None:
+    feed = Feed(("A", "B"))
+    feed.merger.heard(BOTH, NOBODY)
+    for minute in range(20):
+        for step in range(8):  # another symbol, far ahead, in a row that looks like a gap
+            feed.send("q", bar("Z", START + (minute * 8 + step + 9000) * MINUTE_NS))
+        feed.send("p", bar("A", START + minute * MINUTE_NS))
+        feed.send("q", bar("B", START + minute * MINUTE_NS))
+    feed.end()
+    assert len(feed.cells) == 40

@@ -273,7 +273,7 @@ def test_a_snapshot_goes_on_only_where_it_fits() -> None:
     with pytest.raises(DataError, match="cannot be read"):
         single().restore(b"\x00")
     with pytest.raises(DataError, match="version"):
-        single().restore(b"\xdc\x00\x10\x03" + state[4:])
+        single().restore(state[:3] + b"\x03" + state[4:])
     merger.heard(frozenset({"p", "q"}), P)
     state = merger.snapshot()
     restored = single(lateness_ns=MINUTE_NS)
