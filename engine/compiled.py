@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
@@ -20,6 +23,28 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 KERNEL_PACKAGES = ("engine", "agents", "portfolio", "feeds", "training")
+
+
+BLAS = "scipy.linalg.cython_blas"
+
+
+def _import_array_functions() -> None:
+    """Import what Numba imports before it compiles or loads its first function, without SciPy's linear algebra.
+
+    That module asks whether SciPy's BLAS can be imported by importing it, which takes half as long as Numba itself. It
+    asks again when a product of matrices is compiled.
+    """
+    stand_in = BLAS not in sys.modules and find_spec("scipy") is not None
+    if stand_in:
+        sys.modules[BLAS] = ModuleType(BLAS)
+    try:
+        import numba.np.arraymath  # noqa: F401, PLC0415 - only now
+    finally:
+        if stand_in:
+            del sys.modules[BLAS]
+
+
+_import_array_functions()
 
 
 def _kernel_sources() -> list[Path]:

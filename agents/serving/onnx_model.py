@@ -11,10 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# before the import: the runtime would gather telemetry from then on, to send it to its makers
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime as ort
-
 from agents.serving.checks import as_observations, check_finite, misfit_of_one
 from agents.serving.limits import MOST_SECONDS, bounded_memory, read_model_file
 from agents.serving.seats import Outputs, Seat, seat_named
@@ -26,6 +22,15 @@ BATCH = 512
 """Rows that go into one call; larger batches are cut, so that what a call reads and writes stays in the cache."""
 INPUT = "observation"
 _TYPES = {"tensor(float)": np.dtype(np.float32), "tensor(int64)": np.dtype(np.int64)}
+
+
+def _runtime() -> Any:
+    """ONNX Runtime, imported when the first network is loaded."""
+    # before the import: the runtime would gather telemetry from then on, to send it to its makers
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # noqa: PLC0415 - takes a moment
+
+    return onnxruntime
 
 
 class OnnxModel:
@@ -54,6 +59,7 @@ class OnnxModel:
         self.tile = tile
         self.where = where or (str(source) if isinstance(source, Path) else f"the {name} model")
         self._outputs = list(self.seat.outputs)
+        _runtime()  # whose own memory is not bounded
         with bounded_memory():
             self._session = _session(source, self.where)
             _check_signature(self._session, self.seat, self.where)
@@ -125,6 +131,7 @@ class OnnxModel:
         self._one_out = {name: np.zeros((count, *out.shape), out.dtype) for name, out in self.seat.outputs.items()}
         self._binding = self._session.io_binding()
         # on the CPU these values share the arrays' memory
+        ort = _runtime()
         self._values = [ort.OrtValue.ortvalue_from_numpy(self._one_in)]
         self._binding.bind_ortvalue_input(INPUT, self._values[0])
         for name, array in self._one_out.items():
@@ -134,7 +141,7 @@ class OnnxModel:
 
     def _answered(self, rows: NDArray[np.float32]) -> Outputs:
         """What the network answers, within MOST_SECONDS: a loop in it may have no end."""
-        options = ort.RunOptions()
+        options = _runtime().RunOptions()
 
         def terminate() -> None:
             options.terminate = True
@@ -198,6 +205,7 @@ def _surely_finite(rows: NDArray[np.float32]) -> bool:
 
 
 def _session(source: Path | bytes, where: str) -> Any:
+    ort = _runtime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

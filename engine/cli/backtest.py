@@ -134,6 +134,11 @@ def backtest(
         },
     }
     settings = load_settings(config or [], flags, set_ or [])
+    from engine.app.warmup import kind_of
+    from engine.arrow import leave_out_pandas
+
+    if kind_of(settings.agent) == "rules":
+        leave_out_pandas()
     from engine.app.backtest import RUN
     from engine.replacing import new_folder, replaced_folder
 

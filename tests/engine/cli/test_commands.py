@@ -15,19 +15,30 @@ from engine.cli.app import app
 from engine.cli.commands import COMMANDS, overview
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAVY = {"exchange_calendars", "numba", "onnxruntime", "pandas", "plotly", "polars", "pyarrow", "scipy.linalg", "torch"}
-SPY = """
+HEAVY = {
+    "exchange_calendars",
+    "numba",
+    "onnxruntime",
+    "pandas",
+    "plotly.graph_objs",
+    "polars",
+    "pyarrow",
+    "scipy.linalg",
+    "torch",
+}
+LIGHT = {"asyncio", "numpy", "pydantic", "rich", "typer"}
+SPY = f"""
 import sys
 from engine.cli.main import main
 try:
     main()
 finally:
-    sys.stderr.write("\\nimported " + " ".join(sys.modules))
+    sys.stderr.write("\\nimported " + " ".join(set({sorted(HEAVY | LIGHT)}) & sys.modules.keys()))
 """
 
 
 def imported(*words: str) -> set[str]:
-    """The modules that a command has imported when it ends."""
+    """Which of these libraries a command has imported when it ends."""
     done = subprocess.run(
         [sys.executable, "-c", SPY, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=240
     )
@@ -39,7 +50,7 @@ def test_help_is_one_text_and_imports_no_library() -> None:
     run = CliRunner().invoke(app, ["--help"])
     assert run.exit_code == 0
     assert run.stdout == overview() + "\n"
-    assert not imported("--help") & (HEAVY | {"typer", "rich", "pydantic", "numpy", "asyncio"})
+    assert not imported("--help")
     assert max(len(line) for line in overview().splitlines()) <= 80
 
 
@@ -63,3 +74,32 @@ def test_help_of_a_command_imports_nothing_heavy(name: str) -> None:
     run = CliRunner().invoke(app, [name, "--help"], prog_name="grandmodel")
     assert run.exit_code == 0
     assert f"grandmodel {name}" in run.stdout
+
+
+def bars(path: Path) -> Path:
+    """A file of 60 one-minute bars."""
+    lines = [f"2024-01-02T10:{m:02d}:00Z,{100 + m % 7},{101 + m % 7},{99 + m % 7},{100 + m % 5},10" for m in range(60)]
+    path.write_text("\n".join(["timestamp,open,high,low,close,volume", *lines]) + "\n")
+    return path
+
+
+def test_a_backtest_of_a_rule_imports_only_what_it_needs(tmp_path: Path) -> None:
+    data, out = str(bars(tmp_path / "b.csv")), str(tmp_path / "run")
+    found = imported("backtest", "--data", data, "--agent", "sma_cross", "--out", out)
+    assert not found & (HEAVY - {"numba", "pyarrow"})
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_strategy_has_pandas_and_products_of_matrices_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numba, numpy as np, pandas as pd, pyarrow as pa\n"
+        "from grandmodel import Strategy\n\n\n"
+        "@numba.njit\n"
+        "def product(a, b):\n    return a @ b\n\n\n"
+        "class Mine(Strategy):\n"
+        "    def on_bar(self, context):\n"
+        "        assert pa.table(pd.DataFrame({'x': [1]})).num_rows == 1\n"
+        "        assert product(np.eye(2), np.eye(2)).trace() == 2.0\n"
+    )
+    data, agent = str(bars(tmp_path / "b.csv")), f"{tmp_path / 'mine.py'}:Mine"
+    imported("backtest", "--data", data, "--agent", agent, "--out", str(tmp_path / "run"), "--no-report")
