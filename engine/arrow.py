@@ -27,8 +27,8 @@ def leave_out_pandas() -> None:
     import pyarrow as pa  # noqa: PLC0415 - takes a moment
 
     absent = _Absent()
-    sys.meta_path.insert(0, absent)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, absent)
     try:
         pa.scalar(0)  # looks for pandas, and does not look again
     finally:
-        sys.meta_path.remove(absent)  # type: ignore[arg-type]
+        sys.meta_path.remove(absent)
