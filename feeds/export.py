@@ -16,12 +16,11 @@ import pyarrow.parquet as pq
 from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, BarBlock, reblock
 from engine.errors import DataError, UsageError
 from engine.replacing import replaced_file
+from feeds.reading.columns import SYNTHETIC
 
 # rows per row group and write: fixed, so that the blocks a stream comes in leave no trace in the file
 ROWS = 65_536
 METADATA = {"labels": "close", "timezone": "UTC"}
-SYNTHETIC = "synthetic"
-"""Name of a column, 1 in every row, by which a file of made-up bars says what it is."""
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 

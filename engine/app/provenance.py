@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.errors import GrandModelError
 from engine.files import read_json
-from feeds.export import SYNTHETIC
+from feeds.reading.columns import SYNTHETIC
 from feeds.reading.files import BarFile
 
 

@@ -14,6 +14,9 @@ from typing import Literal
 from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS
 from engine.errors import DataError
 
+SYNTHETIC = "synthetic"
+"""Name of a column, 1 in every row, by which a file of made-up bars says what it is."""
+
 Labels = Literal["open", "close"]
 
 _OPENING = (
