@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -81,6 +81,30 @@ def check_parameters(spec: str, factory: type[Any], names: Iterable[str]) -> Non
         raise unknown_parameter(spec, unknown, known)
 
 
+def _check_kinds(spec: str, factory: type[Any], parameters: Mapping[str, Any]) -> None:
+    """Refuse a text where a class takes a number, and a fraction where it says that it takes whole ones.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    known = inspect.signature(factory).parameters
+    for name, value in parameters.items():
+        if name not in known or value is None:
+            continue
+        default, wanted = known[name].default, known[name].annotation
+        plain = wanted in (int, float, "int", "float", inspect.Parameter.empty)
+        number = plain and isinstance(default, int | float) and not isinstance(default, bool)
+        if number and not isinstance(value, int | float):
+            expected = f"a number, for example {name}={default}"
+        elif wanted in (int, "int") and isinstance(value, float) and not value.is_integer():
+            expected = "a whole number"
+        else:
+            continue
+        raise UsageError(
+            f"agent {shortened(spec)}: the parameter {quoted(name)} does not fit", expected=expected, found=str(value)
+        )
+
+
 def make_market_agent(spec: str) -> MarketAgent:
     """Build an agent that depends only on the market, for a seat of the ensemble.
 
@@ -126,6 +150,7 @@ def construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: i
         UsageError: If a parameter is not known, or the class refuses.
     """
     check_parameters(spec, factory, parameters)
+    _check_kinds(spec, factory, parameters)
     if seed is not None and "seed" in inspect.signature(factory).parameters:
         parameters = {"seed": seed, **parameters}
     try:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from agents.ensemble.config import EnsembleConfig
 from engine.app.backtest import RUN, BacktestRun, run_backtest
 from engine.app.config import BacktestConfig, CutsConfig
+from engine.app.runs import resolved
 from engine.arguments import Files, Moment, clean, refuse_unknown, run_tree, tree_of, with_settings
 from engine.config import Config, merge, parse
 from engine.replacing import replaced_folder
@@ -140,10 +141,12 @@ _KNOWN = tuple(name for name in inspect.signature(backtest).parameters if name !
 
 @clean
 def load(folder: str | Path) -> BacktestResult:
-    """A finished run as a result, from its folder. `EvaluationResult.load` does the same for an evaluation.
+    """A finished run as a result, from its folder; `runs/latest` is the last that ended.
+
+    `EvaluationResult.load` does the same for an evaluation.
 
     Raises:
         UsageError: If the folder is not that of a run.
         DataError: If one of its files is damaged.
     """
-    return BacktestResult.load(folder)
+    return BacktestResult.load(resolved(Path(folder)))

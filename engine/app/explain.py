@@ -71,8 +71,8 @@ def _table(run: Path, name: str, columns: list[str] | None = None) -> pl.DataFra
         raise UsageError(
             "this is not a run folder",
             where=str(run),
-            expected=f"a file {path.name}",
-            hint=nearest_folder(run, path.name),
+            expected=f"a folder that `grandmodel backtest` wrote, with {path.name}",
+            hint=nearest_folder(run, path.name) or "`grandmodel runs` lists the runs that there are",
         )
     frame = pl.from_arrow(read_table(path, columns))
     if not isinstance(frame, pl.DataFrame):

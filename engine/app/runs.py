@@ -16,6 +16,9 @@ from engine.files import read_json
 from engine.nearest import did_you_mean, nearest_path
 
 DEPTH = 4
+LATEST = "latest"
+"""Names, as the last part of a path, the run that ended last."""
+COMPARISON = "comparison"
 SHOWN = ("total_return", "sharpe", "max_drawdown", "mean_leverage", "trades", "fills", "final_equity")
 NAMES = {
     "return": "total_return",
@@ -95,6 +98,27 @@ def find_runs(folder: Path) -> list[FoundRun]:
     return sorted(found, key=lambda run: (run.ended, str(run.folder)), reverse=True)
 
 
+def resolved(folder: Path) -> Path:
+    """The folder itself; of `runs/latest`, unless there is one so named, the run in `runs` that ended last.
+
+    Comparisons are passed over.
+
+    Raises:
+        UsageError: If there is no run to choose from.
+    """
+    if folder.name != LATEST or folder.exists() or not folder.parent.is_dir():
+        return folder
+    found = next((run for run in find_runs(folder.parent) if run.kind != COMPARISON), None)
+    if found is None:
+        raise UsageError(
+            "no run has ended here",
+            where=str(folder.parent),
+            expected=f"a finished run, which {LATEST!r} would name",
+            hint="grandmodel backtest writes into `runs`, unless --out says otherwise",
+        )
+    return found.folder
+
+
 def _candidates(folder: Path, depth: int, top: bool = True) -> Iterator[Path]:
     names = {entry.name: entry for entry in os.scandir(folder)}
     if "manifest.json" in names or ("comparison.json" in names and not top):
@@ -145,7 +169,7 @@ def _comparison(folder: Path) -> FoundRun:
     shown = "" if winner is None else f": best {tree['variants'][winner]['variant']}"
     return FoundRun(
         folder,
-        "comparison",
+        COMPARISON,
         f"{len(tree['variants'])} variants{shown}",
         tuple(tree["symbols"]),
         _ended(folder / "comparison.json"),

@@ -15,6 +15,7 @@ from engine.config import parse
 from engine.errors import CheckFailed, DataError, UsageError
 from engine.files import read_json
 from engine.instruments import Instrument
+from engine.nearest import nearest_folder
 from engine.paths import shipped
 from feeds.quarantine import Quarantine
 
@@ -48,7 +49,10 @@ def find_manifest(name: str) -> Path:
     if found is None:
         known = ", ".join(sorted(path.parent.name for path in shipped("replays").glob("*/manifest.json")))
         raise UsageError(
-            "no manifest to verify", where=name, expected=f"a run folder, or a recording that ships: {known}"
+            "no manifest to verify",
+            where=name,
+            expected=f"a run folder, or a recording that ships: {known}",
+            hint=nearest_folder(Path(name), "manifest.json") or "`grandmodel runs` lists the runs that there are",
         )
     return found
 

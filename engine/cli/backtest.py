@@ -281,7 +281,7 @@ def _show(run: BacktestRun, seconds: dict[str, float], report: bool) -> None:
     timings = run.timings
     rate = timings.bars / timings.loop if timings.loop > 0 else 0.0
     note(
-        f"{timings.bars:,} bars in {timings.loop:.3f} s ({rate / 1e6:.2f} M bars/s); reading {timings.reading:.3f} s, "
+        f"{timings.bars:,} bars in {timings.loop:.3f} s ({rate:,.0f} bars/s); reading {timings.reading:.3f} s, "
         f"recording {timings.recording:.3f} s, report {seconds['report']:.2f} s, everything {seconds['total']:.2f} s"
     )
     note(f"labels {run.manifest['labels']}: {run.manifest['labels_reason']}")

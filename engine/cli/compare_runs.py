@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def compare_runs(folders: Sequence[Path], as_json: bool, given: bool) -> None:
     """Print metrics and settings of finished runs, and the first row in which each differs from the first run."""
     from engine.app.comparison.differences import Run, config_differences, first_differences
+    from engine.app.runs import resolved
     from engine.errors import UsageError
 
     if given:
@@ -25,7 +26,7 @@ def compare_runs(folders: Sequence[Path], as_json: bool, given: bool) -> None:
         )
     if len(folders) < 2:
         raise UsageError("one run has nothing to be compared with", expected="two run folders or more")
-    runs = [Run.read(folder) for folder in folders]
+    runs = [Run.read(resolved(folder)) for folder in folders]
     settings = config_differences(runs)
     found = [[] if _equal(runs[0], run) else first_differences(runs[0], run) for run in runs[1:]]
     if as_json:

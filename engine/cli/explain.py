@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run; runs/latest is the last that ended.", show_default=False)
+]
 Fill = Annotated[int, typer.Argument(metavar="FILL", help="Number of the fill, from 1.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SIDES = {-1.0: "short", 0.0: "neutral", 1.0: "long"}
@@ -21,8 +23,9 @@ def explain(run: Run, fill: Fill, as_json: AsJson = False) -> None:
     import json
 
     from engine.app.explain import explain as explain_fill
+    from engine.app.runs import resolved
 
-    found = explain_fill(run, fill)
+    found = explain_fill(resolved(run), fill)
     if as_json:
         typer.echo(json.dumps(found, default=str))
         return

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run; runs/latest is the last that ended.", show_default=False)
+]
 Open = Annotated[bool, typer.Option("--open", help="Open the report in the browser.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the metrics as one JSON object, and nothing else.")]
 
@@ -19,11 +21,13 @@ def report(run: Run, open_: Open = False, as_json: AsJson = False) -> None:
     """
     import json
 
+    from engine.app.runs import resolved
     from engine.cli.console import note, out
     from engine.report.html import write_report
     from engine.report.payload import read_json
     from engine.report.summary import render_summary
 
+    run = resolved(run)
     manifest, metrics = read_json(run / "manifest.json"), read_json(run / "metrics.json")
     path = write_report(run)
     if as_json:

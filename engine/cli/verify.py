@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Name = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or the name of a recording that ships.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Run folder, runs/latest (the last that ended), or the name of a recording that ships."
+    ),
+]
 
 TrustCode = Annotated[
     bool,
@@ -21,12 +27,14 @@ def verify(run: Name = "es-synthetic", trust_code: TrustCode = False) -> None:
 
     Example: grandmodel verify runs/demo
     """
+    from engine.app.runs import resolved
     from engine.app.verify import agent_of
     from engine.app.verify import verify as verify_manifest
     from engine.cli.console import note, out
     from engine.cli.progress import compiled
     from engine.errors import CheckFailed
 
+    run = str(resolved(Path(run)))
     compiled(agent_of(run))
     result = verify_manifest(run, trust_code=trust_code)
     for package, (then, now) in sorted(result.other_versions.items()):

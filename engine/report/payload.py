@@ -39,7 +39,7 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path.parent} is not a run folder: it has no {path.name}",
             where=str(path.parent),
             expected="a folder that `grandmodel backtest` wrote",
-            hint=nearest_folder(path.parent, path.name) or "give the folder that the backtest named when it ended",
+            hint=nearest_folder(path.parent, path.name) or "`grandmodel runs` lists the runs that there are",
         ) from error
     except ValueError as error:
         raise DataError(f"not valid JSON: {error}", where=str(path)) from error

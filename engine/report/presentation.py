@@ -10,6 +10,8 @@ from engine.report.verdict import by_reason
 
 Kind = Literal["percent", "money", "ratio", "times", "count", "days", "hours", "text"]
 UNDEFINED = "n/a"
+DAYS_FROM = 100
+"""Hours from which a duration is told in days."""
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 UNITS = (
     (86_400_000_000_000, "day"),
@@ -184,7 +186,9 @@ def write(value: Any, kind: Kind, unit: str = "") -> str:
         case "days":
             return f"{value:,.1f} d"
         case "hours":
-            return f"{60 * value:,.0f} min" if value < 2 else f"{value:,.1f} h"
+            if value < 2:
+                return f"{60 * value:,.0f} min"
+            return f"{value:,.1f} h" if value < DAYS_FROM else f"{value / 24:,.1f} d"
         case _:
             return f"{value:,.2f}"
 
@@ -256,12 +260,12 @@ def assumptions(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list
     found: list[tuple[str, str]] = []
     for name, instrument in (manifest.get("instruments") or {}).items():
         if isinstance(instrument, Mapping) and isinstance(instrument.get("fees"), Mapping):
-            found.append((f"fees {name}", _listed(instrument["fees"]) or "none"))
+            found.append((f"fees {name}", _fees(instrument["fees"]) or "none"))
     execution: Any = next(_find(manifest.get("config"), "execution"), {})
     if isinstance(execution, Mapping):
         slippage = execution.get("slippage")
         if isinstance(slippage, Mapping):
-            found.append(("slippage", _listed(slippage) or "none"))
+            found.append(("slippage", _slippage(slippage) or "none"))
         if execution.get("limit_fill"):
             found.append(("limit orders fill on", str(execution["limit_fill"])))
     if manifest.get("labels"):
@@ -272,10 +276,22 @@ def assumptions(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list
     return found
 
 
-def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{value:g} {spaced(name)}" for name, value in values.items() if isinstance(value, int | float) and value
-    )
+def _fees(values: Mapping[str, Any]) -> str:
+    rate, each = values.get("rate"), values.get("per_contract")
+    words = [f"{_written(100 * rate)} % of notional"] if isinstance(rate, int | float) and rate else []
+    words += [f"{_written(each)} per contract"] if isinstance(each, int | float) and each else []
+    return " and ".join(words)
+
+
+def _slippage(values: Mapping[str, Any]) -> str:
+    units = {"ticks": "tick" if values.get("ticks") == 1 else "ticks", "bps": "bps", "range": "of a bar's range"}
+    given = [(units.get(name, spaced(name)), value) for name, value in values.items() if value]
+    return " and ".join(f"{_written(value)} {unit}" for unit, value in given if isinstance(value, int | float))
+
+
+def _written(number: float) -> str:
+    """A small number without an exponent and without zeros at its end."""
+    return f"{number:.10f}".rstrip("0").rstrip(".")
 
 
 def _find(tree: Any, key: str) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.app.runs import find_runs, matching, ordered
+from engine.app.runs import find_runs, matching, ordered, resolved
 from engine.errors import UsageError
 
 
@@ -53,3 +53,18 @@ def test_filters_and_sorting(folder: Path) -> None:
         matching(runs, ["sharpe>high"])
     with pytest.raises(UsageError, match="no such folder"):
         find_runs(folder / "nowhere")
+
+
+def test_latest_names_the_run_that_ended_last(folder: Path, tmp_path: Path) -> None:
+    assert resolved(folder / "latest") == folder / "a"
+    assert resolved(folder / "old" / "latest") == folder / "old" / "c"
+    assert resolved(folder / "b") == folder / "b"
+    tree = {"selection": {"winner": None}, "variants": [], "symbols": []}
+    (folder / "search").mkdir()
+    (folder / "search" / "comparison.json").write_text(json.dumps(tree))
+    assert resolved(folder / "latest") == folder / "a"
+    with pytest.raises(UsageError, match="no run has ended here"):
+        resolved(folder / "unfinished" / "latest")
+    assert resolved(folder / "nowhere" / "latest") == folder / "nowhere" / "latest"
+    put(folder / "latest", "flat", 0)
+    assert resolved(folder / "latest") == folder / "latest"

@@ -25,6 +25,7 @@ def test_every_row_names_a_metric_that_exists() -> None:
         (1.5, "ratio", "1.50"),
         (0.5, "hours", "30 min"),
         (26.0, "hours", "26.0 h"),
+        (1632.0, "hours", "68.0 d"),
         (3.456, "times", "3.46x"),
         (0.000451, "times", "0.00045x"),
         (3.25, "days", "3.2 d"),
@@ -53,7 +54,12 @@ def test_assumptions_say_fees_and_slippage() -> None:
         "labels": "open",
     }
     found = dict(assumptions(manifest, {"periods_per_year": 365}))
-    assert found["fees A"] == "2.5 per contract" and found["slippage"] == "1 ticks"
+    assert found["fees A"] == "2.5 per contract" and found["slippage"] == "1 tick"
+    fees = {"A": {"fees": {"per_contract": 1.0, "rate": 0.00005}}, "B": {"fees": {"per_contract": 0.0, "rate": 0.0}}}
+    slippage = {"ticks": 2.0, "bps": 0.5, "range": 0.1}
+    other = dict(assumptions({"instruments": fees, "config": {"execution": {"slippage": slippage}}}, {}))
+    assert other["fees A"] == "0.005 % of notional and 1 per contract" and other["fees B"] == "none"
+    assert other["slippage"] == "2 ticks and 0.5 bps and 0.1 of a bar's range"
     assert found["bars labelled by"] == "open" and found["periods in a year"] == "365"
 
 
