@@ -22,6 +22,7 @@ Bools = NDArray[np.bool_]
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
+UNKNOWN_VOLUME = -1.0  # how brokers and data vendors write a volume that is not known; blocks hold NaN instead
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -90,14 +90,14 @@ def export(
     note(f"ledger {exported.manifest['ledger_sha256']}")
 
 
-@app.command("letters", epilog="Example: grandmodel journal letters runs/live")
-def letters(folder: Folder) -> None:
+@app.command("dead-letters", epilog="Example: grandmodel journal dead-letters runs/live")
+def dead_letters(folder: Folder) -> None:
     """Print the messages that could not be used, one JSON object a line, the oldest first."""
-    from engine.app.live.letters import as_object
+    from engine.app.live.dead_letters import as_object
     from engine.journal.reading import JournalReader
 
     with JournalReader(folder) as reader:
-        for number, letter in reader.letters():
+        for number, letter in reader.dead_letters():
             typer.echo(json.dumps(as_object(number, letter), ensure_ascii=False))
 
 

@@ -262,7 +262,7 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) ->
         note(f"nothing was traded: {ended.because}")
         if letters := {name: count for name, count in run.counters.items() if name.startswith("letters.")}:
             aside = ", ".join(f"{count:,} {name.removeprefix('letters.')}" for name, count in sorted(letters.items()))
-            note(f"messages put aside: {aside}; `grandmodel journal letters {run.folder}` shows them")
+            note(f"messages put aside: {aside}; `grandmodel journal dead-letters {run.folder}` shows them")
         note(f"run    {run.folder}")
         return
     out().print(render_summary(exported.metrics, exported.manifest, exported.curve))

@@ -211,7 +211,7 @@ class JournalReader:
             Gap(*row) for row in self._all("SELECT seq, symbol, after_ns, before_ns, missing FROM gaps ORDER BY id")
         ]
 
-    def letters(self, most: int = -1) -> Iterator[tuple[int, DeadLetter]]:
+    def dead_letters(self, most: int = -1) -> Iterator[tuple[int, DeadLetter]]:
         """Dead letters with their numbers, the oldest first."""
         columns = "id, partition, offset, reason, expected, found, payload"
         query = f"SELECT {columns} FROM dead_letters ORDER BY id LIMIT ?"  # noqa: S608 - constant

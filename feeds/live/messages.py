@@ -23,7 +23,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from engine.blocks import BAR_COLUMNS, BarBlock
+from engine.blocks import BAR_COLUMNS, UNKNOWN_VOLUME, BarBlock
 from engine.dead_letter import DeadLetter, bounded
 from feeds.live.checks import Refused, check_bar, check_quote, check_trade, read_time, shown
 from feeds.live.source import MOST_MESSAGE, Record
@@ -254,7 +254,7 @@ def _element(wire: _Wire) -> Element:
         raise Refused("missing_field", "a timestamp (or ts_event)", "none")
     ts_event = read_time(stamp)
     if wire.type == "bar":
-        volume = nan if wire.volume is None else wire.volume
+        volume = nan if wire.volume is None or wire.volume == UNKNOWN_VOLUME else wire.volume
         check_bar(wire.open, wire.high, wire.low, wire.close, volume)
         return Bar(wire.symbol, ts_event, wire.open, wire.high, wire.low, wire.close, volume)
     if wire.type == "trade":

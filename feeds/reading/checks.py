@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, Bools, Floats
+from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, UNKNOWN_VOLUME, Bools, Floats
 from feeds.reading.casting import Array, to_floats
 from feeds.reading.numbers import NumberStyle, plain_numbers
 
@@ -48,7 +48,6 @@ REASONS = {
     Fault.BACKWARDS: "time goes back",
 }
 
-UNKNOWN_VOLUME = -1.0  # what brokers write for midpoints and quotes
 
 Faults = np.ndarray[tuple[int], np.dtype[np.uint8]]
 Columns = dict[str, Floats]
@@ -60,7 +59,7 @@ def read_numbers(
     """Read the columns of a batch.
 
     Args:
-        cells: Arrow column of each of open, high, low, close and perhaps volume; a volume of -1 is none.
+        cells: Arrow column of each of open, high, low, close and perhaps volume; a volume of -1 is unknown.
         count: Rows of the batch.
         style: How the numbers are written.
 

@@ -200,7 +200,7 @@ def _counted(reader: JournalReader, end: int, kept: dict[str, int]) -> list[tupl
     if kept:
         counters.subtract(_counts([step for step in reader.steps(reader.first_seq, 1) if step.bars.seq >= end]))
     else:
-        counters.update(Counter(f"letters.{letter.reason}" for _, letter in reader.letters()))
+        counters.update(Counter(f"letters.{letter.reason}" for _, letter in reader.dead_letters()))
         counters.update(_counts([step for step in reader.steps(0, 1) if step.bars.seq < end]))
     gaps = [gap for gap in reader.gaps() if gap.seq < end]
     counters["gaps"], counters["missing"] = len(gaps), sum(gap.missing for gap in gaps)

@@ -15,10 +15,10 @@ from typing import Any
 from engine.app.live.beside import beside
 from engine.app.live.config import PaperConfig
 from engine.app.live.control import ControlServer
+from engine.app.live.dead_letters import FileSink, Relay
 from engine.app.live.export import Exported, export_session
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
-from engine.app.live.letters import FileSink, Relay
 from engine.app.live.opening import Opened, open_session
 from engine.app.live.session import Ended, Session
 from engine.app.live.sources import dead_letter_sink, open_source, put_aside, timeframe_of, traded

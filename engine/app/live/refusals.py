@@ -22,7 +22,7 @@ REMEDIES: Final = {
     "ahead_of_time": "compare the clock of this machine with that of the feed; feed.max_ahead_s allows a difference",
     "mixed_kinds": "send either bars, trades or quotes of a symbol",
 }
-LOOK: Final = "`grandmodel journal letters {folder}` shows what was refused and why (docs/live.md)"
+LOOK: Final = "`grandmodel journal dead-letters {folder}` shows what was refused and why (docs/live.md)"
 
 
 class Refusals:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from engine.app.live.letters import Relay
+from engine.app.live.dead_letters import Relay
 from engine.app.live.session import Committed, Session
 from engine.journal.journal import Gap
 from engine.monitor.alerts import Alert, Severity

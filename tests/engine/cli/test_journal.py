@@ -36,14 +36,14 @@ def test_a_whole_journal_is_verified_replayed_exported_and_read(session: Path, s
     assert printed("journal", "replay", str(session))["ledger_sha256"] == short.expected
     assert printed("journal", "export", str(session), "--out", str(tmp_path / "out"))["ledger_sha256"] == short.expected
     assert (tmp_path / "out" / "bars.parquet").is_file()
-    said = called("journal", "letters", str(session))[1]
+    said = called("journal", "dead-letters", str(session))[1]
     assert json.loads(said)["payload"] == "broken"
     assert f"ledger {short.expected}" in called("journal", "verify", str(session))[1]
     assert "60 rows" in called("journal", "replay", str(session))[1]
     assert "other files" in refused("journal", "export", str(session), "--out", str(session))
 
 
-@pytest.mark.parametrize("command", [["verify"], ["replay"], ["letters"], ["export", "--out", "OUT"]])
+@pytest.mark.parametrize("command", [["verify"], ["replay"], ["dead-letters"], ["export", "--out", "OUT"]])
 def test_a_folder_without_a_session(command: list[str], tmp_path: Path) -> None:
     words = [str(tmp_path / "out") if word == "OUT" else word for word in command]
     assert "holds no live session" in refused("journal", words[0], str(tmp_path), *words[1:])

@@ -157,4 +157,4 @@ def test_a_feed_of_other_symbols_is_told(tmp_path: Path) -> None:
         code, _, complained = called("paper", "--out", str(tmp_path / "live"), "--symbols", "Y", "--feed", "stdin")
     assert code == 1
     assert "nothing was traded: the feed ended" in complained
-    assert "messages put aside: 30 unknown_symbol; `grandmodel journal letters" in complained
+    assert "messages put aside: 30 unknown_symbol; `grandmodel journal dead-letters" in complained

@@ -47,7 +47,7 @@ def test_what_was_committed_is_read_back(tmp_path: Path) -> None:
         assert reader.operations() == [order]
         assert reader.operations(since=21) == []
         assert reader.activations() == [Activation(0, "v1", "ab")]
-        assert list(reader.letters()) == [(1, LETTER)]
+        assert list(reader.dead_letters()) == [(1, LETTER)]
         assert [block.seq for block in reader.stored()] == [0, 7, 14]
         assert list(reader.stored())[1] == encode(steps[1])
         assert [len(step) for step in reader.steps(rows=10)] == [14, 6]
@@ -116,7 +116,7 @@ def test_only_the_last_letters_that_were_handed_on_stay(tmp_path: Path, monkeypa
         journal.commit(Entry(meta=SESSION, letters=[LETTER] * 8))
         journal.mark_sent(5)
         with JournalReader(tmp_path) as reader:
-            assert [number for number, _ in reader.letters()] == [3, 4, 5, 6, 7, 8]
+            assert [number for number, _ in reader.dead_letters()] == [3, 4, 5, 6, 7, 8]
 
 
 def test_a_full_disk_is_named_and_passes(tmp_path: Path) -> None:

@@ -76,10 +76,18 @@ def test_a_message_of_nothing_leaves_a_dead_letter(empty: Any, form: str) -> Non
 
 
 def test_what_may_be_absent_and_what_is_ignored() -> None:
-    for unknown in ({**BAR, "volume": None}, {name: BAR[name] for name in BAR if name != "volume"}):
+    for unknown in (
+        {**BAR, "volume": None},
+        {**BAR, "volume": -1},
+        {**BAR, "volume": -1.0},
+        {name: BAR[name] for name in BAR if name != "volume"},
+    ):
         bar = one(unknown)
         assert isinstance(bar, Bar)
         assert math.isnan(bar.volume)
+    # one element by one, where another one of the message is refused, the same
+    [bar], [refused] = decode(record(packed([{**BAR, "volume": -1}, {**BAR, "volume": -2}], "json")))
+    assert isinstance(bar, Bar) and math.isnan(bar.volume) and refused.reason == "bad_volume"
     bar = one({**BAR, "volume": math.nan}, "msgpack")
     assert isinstance(bar, Bar)
     assert math.isnan(bar.volume)
@@ -118,7 +126,7 @@ def test_what_may_be_absent_and_what_is_ignored() -> None:
         ({**BAR, "open": 13}, "bad_range", "open 13.0"),
         ({**BAR, "close": 8.5}, "bad_range", "close 8.5"),
         ({**QUOTE, "ask": 9.5}, "bad_range", "ask 9.5"),
-        ({**BAR, "volume": -1}, "bad_volume", "volume -1.0"),
+        ({**BAR, "volume": -2}, "bad_volume", "volume -2.0"),
         ({**BAR, "volume": "many"}, "bad_volume", "'many'"),
         ({**TRADE, "size": -1}, "bad_volume", "size -1.0"),
         ({**BAR, "symbol": 5}, "malformed", "Expected `str | null`, got `int` - at `$.symbol`"),

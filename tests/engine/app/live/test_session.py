@@ -151,7 +151,7 @@ def test_bad_messages_are_kept_with_their_reasons(tmp_path: Path) -> None:
     assert run.exported is not None
     assert run.exported.manifest["ledger_sha256"] == short.expected
     with JournalReader(tmp_path) as reader:
-        letters = [letter for _, letter in reader.letters()]
+        letters = [letter for _, letter in reader.dead_letters()]
         assert [letter.offset for letter in letters] == [5, 6, 7, 8]
         assert letters[0].payload == b"{not json"
     lines = [json.loads(line) for line in (tmp_path / "dead_letters.jsonl").read_text().splitlines()]
