@@ -40,7 +40,8 @@ def print_error(error: GrandModelError) -> None:
     """Print an error's parts, a line each, with nothing interpreted as markup."""
     for label, text in error.parts():
         line = Text("error: ", style="bold red") if not label else Text(f"  {label}: ", style="bold")
-        err().print(line + Text(text), soft_wrap=True)
+        # escaped before rich sees it, which would drop some control characters without a trace
+        err().print(line + Text(printable(text, kept="\n\t")), soft_wrap=True)
 
 
 def print_failure(error: GrandModelError) -> None:
@@ -50,4 +51,4 @@ def print_failure(error: GrandModelError) -> None:
 
 def note(text: str) -> None:
     """Print a line of information on standard error."""
-    err().print(Text(text, style="dim"), soft_wrap=True)
+    err().print(Text(printable(text, kept="\n\t"), style="dim"), soft_wrap=True)

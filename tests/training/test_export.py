@@ -20,7 +20,7 @@ from agents.serving.onnx_model import OnnxModel
 from agents.serving.seats import SEATS
 from engine.blocks import concat
 from engine.calendar import sessions_for
-from engine.cli import main
+from engine.cli.app import app
 from engine.errors import CheckFailed, DataError, GrandModelError, UsageError
 from engine.instruments import load_instrument
 from feeds.synthetic import SyntheticBars
@@ -253,7 +253,7 @@ def test_the_production_configuration_loads_as_it_is(
 
 
 def run(*arguments: str) -> tuple[int, str, BaseException | None]:
-    result = CliRunner().invoke(main.app, ["export", *arguments])
+    result = CliRunner().invoke(app, ["export", *arguments])
     return result.exit_code, result.stdout, result.exception
 
 

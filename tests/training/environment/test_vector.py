@@ -287,7 +287,7 @@ def test_what_cannot_be_an_environment_is_refused() -> None:
         VectorEnv(found, config, rewards, EnsembleConfig(risk_cadence="bar"), 1)
     with pytest.raises(UsageError, match="rule agent"):
         VectorEnv(found, config, rewards, EnsembleConfig.model_validate({"seats": {"risk": "level:2"}}), 1)
-    with pytest.raises(UsageError, match="must be an environment"):
+    with pytest.raises(UsageError, match="at least one environment"):
         VectorEnv(found, config, rewards, EnsembleConfig(), 0)
     with pytest.raises(ConfigError, match="currency"):
         VectorEnv(found, PortfolioConfig(currency="EUR"), rewards, EnsembleConfig(), 1)

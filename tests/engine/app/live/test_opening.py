@@ -28,7 +28,7 @@ def test_other_symbols_are_named_before_all_that_follows_from_them(tmp_path: Pat
 
 def test_an_address_that_cannot_be_read_is_told_in_its_own_words(tmp_path: Path) -> None:
     code, said, complained = called("paper", "--feed", "kafka://127.0.0.1", "--out", str(tmp_path / "live"), "--json")
-    assert (code, said) == (2, "")
+    assert (code, json.loads(said)["error"]["what"]) == (2, "the address lacks its topic")
     lines = [line.strip() for line in complained.splitlines()]
     assert lines[:2] == ["error: the address lacks its topic", "expected: kafka://127.0.0.1:9092/TOPIC"]
     assert not (tmp_path / "live").exists()
