@@ -201,6 +201,9 @@ def _explain(model: type[BaseModel], tree: Any, problem: Any) -> str:
     if problem["type"] != "extra_forbidden":
         found = problem.get("input")
         message = shortened(problem["msg"].removeprefix("Value error, "), 400)
+        if problem["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
+            keys = sorted(_fields_at(model, place))
+            message = "expected keys with values" + (f": {', '.join(keys)}" if keys else "")
         if problem["type"] == "literal_error" and isinstance(found, str) and not hidden:
             like = nearest(found, re.findall("'([^']+)'", message))
             message += f"; did you mean {like!r}?" if like else ""

@@ -31,6 +31,7 @@ def test_merge_keeps_what_the_later_tree_does_not_name() -> None:
     ("tree", "said"),
     [
         ({"limits": {"max_leverag": 2}}, "limits.max_leverag: unknown key; did you mean 'max_leverage'?"),
+        ({"execution": {"slippage": 1}}, "execution.slippage: expected keys with values: bps, range, ticks"),
         ({"initial_capitl": 1}, "did you mean 'initial_capital'"),
         ({"limits": {"zzz": 2}}, "known keys: max_daily_loss"),
         ({"initial_capital": -5}, "initial_capital: Input should be greater than 0"),

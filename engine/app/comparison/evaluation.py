@@ -91,6 +91,7 @@ class Outcome:
         config_sha256: Likewise.
         parts: Metrics of each part by its name.
         curve: Return since the start, at most CURVE_POINTS values, six digits each.
+        halted: The limit that had stopped its trading at the end; None if none had.
     """
 
     status: Status
@@ -99,6 +100,7 @@ class Outcome:
     config_sha256: str | None = None
     parts: Mapping[str, Mapping[str, Any]] | None = None
     curve: tuple[float, ...] = ()
+    halted: str | None = None
 
 
 def curve_rows(rows: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -152,6 +154,7 @@ def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent,
         run.manifest["config_sha256"],
         judge.judged(config.statistics, never_closes(traded), benchmark),
         tuple(float(f"{value:.6g}") for value in judge.curve),
+        None if (halted := run.metrics["halted"]) is None else str(halted),
     )
 
 

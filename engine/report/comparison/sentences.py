@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.report.comparison.rows import short_name
-from engine.report.presentation import UNDEFINED
+from engine.report.presentation import UNDEFINED, spaced
+
+NAMED = 4
 
 
 def part_name(part: str) -> str:
@@ -14,10 +16,15 @@ def part_name(part: str) -> str:
     return {"in": "in-sample", "out": "out-of-sample", "all": "all bars"}.get(part, part.replace(".", " "))
 
 
+def counted(variants: int) -> str:
+    """A number of variants."""
+    return f"{variants:,} variant{'s' if variants != 1 else ''}"
+
+
 def counts(tree: Mapping[str, Any]) -> str:
     """How many variants there are, and what became of them."""
     states = [variant["status"] for variant in tree["variants"]]
-    text = f"{len(states):,} variant{'s' if len(states) != 1 else ''}"
+    text = counted(len(states))
     for state, words in (("refused", "not possible"), ("failed", "failed")):
         if state in states:
             text += f", {states.count(state):,} {words}"
@@ -84,6 +91,18 @@ def walk_sentences(tree: Mapping[str, Any]) -> list[str]:
 
 def _ratio(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.2f}"
+
+
+def halt_sentence(tree: Mapping[str, Any]) -> str | None:
+    """Variants that a limit stopped: what stands still from then on is no result."""
+    halted = [variant for variant in tree["variants"] if variant.get("halted")]
+    if not halted:
+        return None
+    limits = " or ".join(sorted({spaced(variant["halted"]) for variant in halted}))
+    names = [short_name(variant["variant"]) for variant in halted]
+    shown = "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
+    told = f"{len(names):,} of {counted(len(tree['variants']))} {'was' if len(names) == 1 else 'were'} halted"
+    return f"{told} by a hard limit ({limits}) and traded no more from then on: {shown}"
 
 
 def failures(tree: Mapping[str, Any], status: str) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from engine.report.comparison.rows import short_name, shown_parts
 from engine.report.comparison.sentences import (
     counts,
     failures,
+    halt_sentence,
     luck_sentence,
     walk_sentences,
     winner_sentence,
@@ -29,6 +31,8 @@ HEADINGS = {
     "excess": "vs bench",
 }
 LISTED = 3
+NARROWEST = 16
+"""Characters that the name of a variant has at least."""
 
 
 class ComparisonTable:
@@ -51,7 +55,7 @@ class ComparisonTable:
         shown, parts = done[: self._top], shown_parts(self._tree)
         longest = max((len(short_name(row["variant"])) for row in shown), default=0)
         columns = columns_that_fit(width, len(parts), longest)
-        yield self._table(shown, columns)
+        yield self._table(shown, columns, max(width - 3 - len(parts) * sum(WIDTHS[one] for one in columns), NARROWEST))
         if len(done) > self._top:
             yield Text(f"and {len(done) - self._top:,} more (--top)", style="dim")
         if columns != ALL:
@@ -62,6 +66,9 @@ class ComparisonTable:
                 yield Text(sentence)
         if self._tree.get("synthetic"):
             yield Text(f"! {synthetic_sentence(self._tree['synthetic'])}", style="yellow")
+        halted = halt_sentence(self._tree)
+        if halted:
+            yield Text(f"! {halted}", style="yellow")
         for line in walk_sentences(self._tree):
             yield Text(line, style="dim")
         for status, words in (("refused", "not possible"), ("failed", "failed")):
@@ -71,14 +78,14 @@ class ComparisonTable:
             if len(found) > LISTED:
                 yield Text(f"! and {len(found) - LISTED} more {words}", style="yellow")
 
-    def _table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    def _table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], room: int) -> Table:
         parts = shown_parts(self._tree)
         table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
         table.add_column("", no_wrap=True, width=1)
-        table.add_column(counts(self._tree), overflow="fold", min_width=16)
+        table.add_column(counts(self._tree), overflow="fold", min_width=NARROWEST)
         for part in parts:
             # the name of a part stands above its first columns
-            words = {"in": ["in-sample"], "out": ["out-of-", "sample"]}.get(part)
+            words = {"in": ["in-sample"], "out": ["out of", "sample"]}.get(part)
             for at, column in enumerate(columns):
                 above = "" if words is None else (words[at] if at < len(words) else "") + "\n"
                 table.add_column(Text(above + HEADINGS[column]), justify="right", no_wrap=True)
@@ -86,7 +93,12 @@ class ComparisonTable:
         for row in rows:
             best = winner is not None and row["number"] == winner + 1
             cells = [cell(row.get(f"{part}.{column}"), column) for part in parts for column in columns]
-            table.add_row("*" if best else "", Text(short_name(row["variant"])), *cells, style="bold" if best else "")
+            table.add_row(
+                "*" if best else "",
+                Text(folded(short_name(row["variant"]), room)),
+                *cells,
+                style="bold" if best else "",
+            )
         return table
 
 
@@ -95,6 +107,16 @@ WIDTHS = {"return": 10, "sharpe": 8, "drawdown": 10, "leverage": 6, "trades": 8,
 ALL = tuple(WIDTHS)
 SETS = (ALL, ("return", "sharpe", "drawdown", "excess"), ("return", "sharpe", "drawdown"))
 LONGEST = 46  # a name that is longer than this is folded
+
+
+def folded(name: str, room: int) -> str:
+    """A name in lines of at most `room` characters that end at its commas and colons where they can."""
+    lines = [""]
+    for piece in re.findall(r"[^,:]*[,:]?", name):
+        if lines[-1] and len(lines[-1]) + len(piece) > room:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)
 
 
 def columns_that_fit(width: int, parts: int, name: int) -> tuple[str, ...]:

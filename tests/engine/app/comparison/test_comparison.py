@@ -198,3 +198,10 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path: Path) ->
     with pytest.raises(UsageError, match="unknown parameter 'lenght'") as raised:
         variants_of(["flat", f"{write_strategy(tmp_path)}:Breakout:lenght=10..30:10"])
     assert raised.value.hint == "did you mean 'length'?"
+
+
+def test_a_variant_that_a_limit_halts_says_so(config: BacktestConfig) -> None:
+    tree = config.model_dump(mode="json", exclude_defaults=True) | {"limits": {"max_drawdown": 1e-6}}
+    found = run(BacktestConfig.model_validate(tree), "buy_and_hold", "flat", split="2024-01-02 18:00", workers=1)
+    assert [outcome.halted for outcome in found.outcomes] == ["max_drawdown", None]
+    assert [variant["halted"] for variant in found.tree()["variants"]] == ["max_drawdown", None]

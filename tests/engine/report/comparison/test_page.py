@@ -1,14 +1,18 @@
 """The page of a comparison: complete in itself, safe with any text, and its scripts shadow nothing of the browser's."""
 
+import io
 import json
 import re
 import shlex
 from importlib import resources
 from typing import Any
 
+from rich.console import Console
+
 from engine.report.comparison.page import command, page, page_data
 from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows
-from engine.report.comparison.terminal import ALL, columns_that_fit
+from engine.report.comparison.sentences import halt_sentence
+from engine.report.comparison.terminal import ALL, ComparisonTable, columns_that_fit, folded
 
 BROWSER = {"open", "close", "stop", "print", "find", "focus", "blur", "scroll", "alert", "confirm", "top", "name"}
 
@@ -69,3 +73,23 @@ def test_columns_give_way_to_names() -> None:
     assert columns_that_fit(200, 2, 30) == ALL
     assert columns_that_fit(80, 1, 20) == ALL
     assert columns_that_fit(80, 2, 40) == ("return", "sharpe", "drawdown")
+
+
+def test_a_variant_that_a_limit_stopped_is_named() -> None:
+    made = tree(variant(1, "a", 2.0, halted="max_drawdown"), variant(2, "b", 1.0, halted=None))
+    said = "1 of 2 variants was halted by a hard limit (max drawdown) and traded no more from then on: a"
+    assert halt_sentence(made) == said
+    rows = sorted_rows(rows_of(made), None, shown_parts(made))
+    assert said in page(made, rows)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(ComparisonTable(made, rows, 30))
+    assert said in " ".join(console.export_text().split())
+    made["variants"][1]["halted"] = "max_daily_loss"
+    assert "2 of 2 variants were halted by a hard limit (max daily loss or max drawdown)" in str(halt_sentence(made))
+    assert halt_sentence(tree(variant(1, "a", 2.0))) is None
+
+
+def test_a_name_without_room_is_folded_at_its_commas() -> None:
+    assert folded("sma_cross:fast=20,slow=30", 30) == "sma_cross:fast=20,slow=30"
+    assert folded("sma_cross:fast=20,slow=30", 20) == "sma_cross:fast=20,\nslow=30"
+    assert folded("strategy.py:Trend:fast=30", 20) == "strategy.py:Trend:\nfast=30"
