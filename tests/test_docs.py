@@ -1,4 +1,4 @@
-"""docs/python.md and docs/strategies.md: their Python runs, and their tables say what the code says."""
+"""README, docs/python.md and docs/strategies.md: their Python runs, and they say what the code says."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import pytest
 import grandmodel as gm
 from agents.context.context import HISTORY_ROWS
 from agents.indicators.kinds import KINDS
+from engine.cli.commands import COMMANDS
 from feeds.memory import MemorySource
 from tests.bars import random_bars
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON, STRATEGIES = ((DOCS / name).read_text(encoding="utf-8") for name in ("python.md", "strategies.md"))
 CALLS = re.findall(r"```python\n(.*?)```", PYTHON, re.DOTALL)
 CLASSES = re.findall(r"```python\n(.*?)```", STRATEGIES, re.DOTALL)
@@ -77,3 +80,24 @@ def test_what_the_pages_name_exists() -> None:
     for name in named(offered):
         assert hasattr(gm.Context, name.partition("(")[0]) or name in {"symbols", "instruments"}
     assert f"look back {HISTORY_ROWS:,} rows" in STRATEGIES
+
+
+def test_the_strategy_of_the_readme_gives_the_result_that_it_states() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    space: dict[str, Any] = {"__name__": "my"}
+    exec(compile(code, "README.md", "exec"), space)
+    metrics = gm.backtest("es-synthetic", "ES", space["Breakout"], slippage={"ticks": 1}).metrics
+    stated = re.search(
+        r"returns ([\d.]+) % with (\d+) closed trades .*\(buy-and-hold: (-[\d.]+) %\)", " ".join(README.split())
+    )
+    assert stated is not None
+    assert [float(number) for number in stated.groups()] == pytest.approx(
+        [100 * metrics["total_return"], metrics["trades"], 100 * metrics["buy_and_hold_return"]], abs=0.005
+    )
+
+
+def test_the_pages_and_commands_that_the_readme_names_exist() -> None:
+    for page in re.findall(r"\]\(([\w./-]+)\)", README):
+        assert (ROOT / page).exists(), page
+    for command in re.findall(r"^\$ grandmodel ([\w-]+)", README, re.MULTILINE):
+        assert command in COMMANDS
