@@ -212,9 +212,10 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
         lines.append(synthetic_sentence(manifest["synthetic"]))
     if (manifest.get("models") or {}).get("untrained"):
         lines.append("The networks are untrained: what they decide means nothing")
-    if metrics.get("fills") == 0 and manifest.get("decisions"):
+    if metrics.get("fills") == 0 and manifest.get("decisions") and not by_reason(metrics, "rejected."):
+        many = "The only decision" if manifest["decisions"] == 1 else f"{manifest['decisions']:,} decisions"
         lines.append(
-            f"{manifest['decisions']:,} decisions led to no fill: wanted positions below the smallest size "
+            f"{many} led to no fill: wanted positions below the smallest size "
             "(raise sizing.value), or orders that never met a price"
         )
     if metrics.get("halted"):

@@ -161,7 +161,7 @@ function heading(line, key, label, word) {
 // The line above the headings: which part they are of.
 function groups() {
   const line = document.createElement("tr");
-  line.className = "groups";
+  line.className = "over";
   line.append(document.createElement("th"));
   DATA.parts.forEach((part) => {
     const th = document.createElement("th");

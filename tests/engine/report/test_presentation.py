@@ -99,3 +99,9 @@ def test_orders_of_the_operator_are_named() -> None:
 )
 def test_money_has_a_currency_and_digits_that_count(value: float, unit: str, text: str) -> None:
     assert money(value, unit) == text
+
+
+def test_decisions_without_a_fill_are_explained_once() -> None:
+    assert "The only decision led to no fill" in warnings({"decisions": 1}, {"fills": 0})[0]
+    rejected = warnings({"decisions": 1}, {"fills": 0, "rejected.insufficient_margin": 1})
+    assert rejected == ["Rejected orders: 1 insufficient margin"]

@@ -93,3 +93,13 @@ def test_a_name_without_room_is_folded_at_its_commas() -> None:
     assert folded("sma_cross:fast=20,slow=30", 30) == "sma_cross:fast=20,slow=30"
     assert folded("sma_cross:fast=20,slow=30", 20) == "sma_cross:fast=20,\nslow=30"
     assert folded("strategy.py:Trend:fast=30", 20) == "strategy.py:Trend:\nfast=30"
+
+
+def test_rows_of_the_table_are_no_class_that_the_shared_style_lays_out_otherwise() -> None:
+    names = re.findall(
+        r'className = "(\w+)"', resources.files("engine.report.comparison").joinpath("page.js").read_text()
+    )
+    style = resources.files("engine.report").joinpath("page.css").read_text()
+    assert names
+    for name in names:
+        assert not re.search(rf"\.{name}\s*\{{[^}}]*display:", style), name
