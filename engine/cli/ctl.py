@@ -29,7 +29,7 @@ LABELS = {
 
 
 def ctl(folder: Folder, command: Command, as_json: AsJson = False) -> None:
-    """Give an order to the session that runs in a folder.
+    """Send a command to the session that runs in a folder.
 
     Example: grandmodel ctl runs/live pause
     """
@@ -48,7 +48,7 @@ def ctl(folder: Folder, command: Command, as_json: AsJson = False) -> None:
 
 
 def reset_halt(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = False) -> None:
-    """Let a halted session trade again, whether it is running or not; limits count from the present equity on.
+    """Let a halted session trade again, whether it is running or not; limits count from the current equity.
 
     One that is not running is recovered, which executes its strategy file: only if its hash is the recorded one, or
     with --trust-code.

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from engine.dashboard.state import DashboardState, RunInfo
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
-Once = Annotated[bool, typer.Option("--once", help="Print the screen as it is now, and leave.")]
+Once = Annotated[bool, typer.Option("--once", help="Print the current screen and exit.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until there is a session in the folder.")]
 STANDING_S = 1.0
 
 
 def dashboard(folder: Folder, once: Once = False, wait: Wait = False) -> None:
-    """Watch a live session from another terminal; nothing that is done here disturbs it, and q leaves.
+    """Watch a live session from another terminal; this does not disturb it, and q quits.
 
     Example: grandmodel dashboard runs/live
     """
@@ -80,7 +80,7 @@ async def _watch(attached: Attached, folder: Path, console: Console) -> None:
 
 
 async def _follow(attached: Attached, folder: Path, screen: Dashboard, following: Following) -> None:
-    """Look at what is not in the rows: how the session stands, what persons ordered, what was put aside."""
+    """Read what is not in the rows: the session's state, the operator's commands, refused messages."""
     from engine.app.live.attaching import standing_of
 
     while True:

@@ -9,17 +9,15 @@ import typer
 
 File = Annotated[
     Path,
-    typer.Argument(
-        metavar="FILE", help="What heartbeat_file of the session's configuration names.", show_default=False
-    ),
+    typer.Argument(metavar="FILE", help="The session's heartbeat_file.", show_default=False),
 ]
 MaxAge = Annotated[
-    float, typer.Option("--max-age", metavar="S", help="Seconds after which the session is taken for dead.", min=0.1)
+    float, typer.Option("--max-age", metavar="S", help="Seconds after which the session counts as dead.", min=0.1)
 ]
 
 
 def health(file: File, max_age: MaxAge = 30.0) -> None:
-    """See by its heartbeat file whether a session lives and was ready; exit code 1 with the reason if not.
+    """Check the heartbeat file of a session; exit code 1 with the reason if it is not alive and ready.
 
     Example: grandmodel health /run/grandmodel/heartbeat.json --max-age 30
     """

@@ -1,4 +1,4 @@
-"""`grandmodel journal`: is it whole, what does it hold, and does a backtest of its bars give the same?"""
+"""`grandmodel journal`: verify, replay, export and mend a session's journal."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ Before = Annotated[
     typer.Option("--before", help="Take back the rows that close at this time (UTC) or later.  [default: the clock]"),
 ]
 Reread = Annotated[
-    bool, typer.Option("--reread", help="Read the feed from its beginning at the next start; what is known is refused.")
+    bool,
+    typer.Option(
+        "--reread", help="Read the feed from its beginning at the next start; known bars are refused as duplicates."
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Run folder to write.", file_okay=False, show_default=False)]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that the folder of --out holds.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run in the folder of --out.")]
 
 
 @app.command(epilog="Example: grandmodel journal verify runs/live")
@@ -41,13 +44,13 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 
     first, last = audited.first_row, audited.next_row - 1
     rows = f"rows {first:,} to {last:,} in {audited.blocks:,} blocks" if audited.blocks else "no rows yet"
-    others = f"{audited.operations:,} orders of persons, {audited.dead_letters:,} dead letters"
+    others = f"{audited.operations:,} operator commands, {audited.dead_letters:,} dead letters"
     out().print(f"ok: {rows}, {others}\nledger {audited.ledger_sha256}", soft_wrap=True, highlight=False)
 
 
 @app.command(epilog="Example: grandmodel journal replay runs/live")
 def replay(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = False) -> None:
-    """Run the session's bars and orders through the backtest's code again, in other blocks, and compare every value.
+    """Run the session's bars and commands through the backtest's code again, in other blocks, and compare every value.
 
     A strategy file that the session names is executed: only if its hash is the recorded one, or with --trust-code.
     """
@@ -70,7 +73,7 @@ def replay(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = Fals
 def export(
     folder: Folder, out: Out, overwrite: Overwrite = False, as_json: AsJson = False, trust_code: TrustCode = False
 ) -> None:
-    """Write what a backtest writes, and the bars, of a session that runs or has ended.
+    """Write the run folder of a running or ended session, as a backtest does, with its bars.
 
     A strategy file that the session names is executed: only if its hash is the recorded one, or with --trust-code.
     """
@@ -92,7 +95,7 @@ def export(
 
 @app.command("dead-letters", epilog="Example: grandmodel journal dead-letters runs/live")
 def dead_letters(folder: Folder) -> None:
-    """Print the messages that could not be used, one JSON object a line, the oldest first."""
+    """Print the dead letters (messages that could not be used), one JSON object per line, oldest first."""
     from engine.app.live.dead_letters import as_object
     from engine.journal.reading import JournalReader
 
@@ -109,9 +112,9 @@ def mend(
     as_json: AsJson = False,
     trust_code: TrustCode = False,
 ) -> None:
-    """Take back rows that a wrong time brought, and make again what is damaged, in the journal of a stopped session.
+    """Take back rows of a wrong time, and rebuild damaged parts, in the journal of a stopped session.
 
-    By default, rows ahead of the clock are taken back. The journal as it was stays beside it.
+    By default, rows ahead of the clock are taken back. The original journal is kept in the same folder.
     """
     from engine.app.live.mending import mend as mend_journal
     from engine.errors import UsageError
@@ -120,7 +123,7 @@ def mend(
     try:
         before_ns = None if before is None else moment(before, "UTC", end=False)
     except ValueError as error:
-        raise UsageError("this is no time", where="--before", found=str(error)) from error
+        raise UsageError("this is not a time", where="--before", found=str(error)) from error
     mended = mend_journal(folder, before_ns, reread=reread, trust_code=trust_code)
     if as_json:
         tree = mended._asdict() | {"copy": str(mended.copy) if mended.copy else None}
@@ -140,15 +143,15 @@ def _mended(mended: Mended, folder: Path) -> list[str]:
             row, after, at = mended.jump
             lines.append(
                 f"the largest jump is before row {row:,}, from {clock_text(after)} to {clock_text(at)}; "
-                f"`--before '{clock_text(at)[:-4]}'` takes back what follows"
+                f"`--before '{clock_text(at)[:-4]}'` takes back the rows after it"
             )
         return lines
     lines = [f"mended: {mended.rows:,} rows taken back, the next is row {mended.next_row:,}"]
     if mended.remade:
-        lines.append(f"made again: {', '.join(mended.remade)}")
+        lines.append(f"rebuilt: {', '.join(mended.remade)}")
     lines.append(
         "at the next start the feed is read from its beginning"
         if mended.reread
-        else "the feed goes on where it was; --reread reads again what it still holds"
+        else "the feed resumes where it stopped; --reread reads it again from its beginning"
     )
-    return [*lines, f"the journal as it was: {mended.copy}", f"again  grandmodel paper --out {folder}"]
+    return [*lines, f"the original journal: {mended.copy}", f"again  grandmodel paper --out {folder}"]

@@ -1,4 +1,4 @@
-"""What a person sees of a live session: the dashboard with its keys, or one line that changes."""
+"""What the operator sees of a live session: the dashboard with its keys, or one line that changes."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ KEYS = {
     "p": ("pause", ""),
     "r": ("resume", ""),
     "f": ("flatten", "close every position and pause?"),
-    "h": ("halt", "trip the kill switch: close every position and trade no more?"),
-    "x": ("reset-halt", "let trading go on after the halt?"),
+    "h": ("halt", "trigger the kill switch: close every position and stop trading?"),
+    "x": ("reset-halt", "resume trading after the halt?"),
     "s": ("stop", "end the session?"),
 }
 
@@ -68,7 +68,7 @@ def run_info(config: RunConfig, instruments: Mapping[str, Instrument], feed: str
 
 
 def dashboard_screen(config: PaperConfig, console: Console | None = None) -> LiveScreen:
-    """The terminal dashboard of a session, with keys that order.
+    """The terminal dashboard of a session, with keys for commands.
 
     Args:
         config: Of the session.
@@ -123,7 +123,7 @@ class _SessionScreen:
             await self._dashboard.run(steps)
 
     async def _recall(self) -> None:
-        """A session that goes on shows what was before."""
+        """A resumed session shows the rows before this start."""
         from engine.app.live.attaching import last_steps
         from engine.dashboard.alerts import Severity
 
@@ -162,7 +162,7 @@ def look(following: Following, session: Session) -> None:
 
 
 class _Notices:
-    """What the session says becomes alerts on the screen."""
+    """Notices of the session become alerts on the screen."""
 
     def __init__(self, state: DashboardState) -> None:
         self._state = state
@@ -177,7 +177,7 @@ class _Notices:
 
 
 class _ProgressLine:
-    """Rows, last bar, equity, how the session stands and its feed, in one line."""
+    """Rows, last bar, equity, the state of the session and its feed, in one line."""
 
     def __init__(self, session: Session, console: Console) -> None:
         self._session, self._console = session, console

@@ -46,7 +46,7 @@ Symbols = Annotated[
 ]
 BarLength = Annotated[str | None, typer.Option("--timeframe", help="Length of the bars.  [default: 1min]")]
 Lateness = Annotated[
-    float | None, typer.Option("--lateness", help="Seconds of event time that a message may come late.  [default: 0]")
+    float | None, typer.Option("--lateness", help="Seconds of event time that a message may be late.  [default: 0]")
 ]
 Out = Annotated[
     Path | None,
@@ -56,9 +56,9 @@ Out = Annotated[
         file_okay=False,
     ),
 ]
-MaxBars = Annotated[int | None, typer.Option("--max-bars", help="End after so many bars in all.")]
-Idle = Annotated[float | None, typer.Option("--idle-timeout", help="End after so many seconds without a bar.")]
-Standby = Annotated[bool, typer.Option("--standby", help="Begin paused, until `grandmodel ctl DIR start`.")]
+MaxBars = Annotated[int | None, typer.Option("--max-bars", help="End after this many bars in total.")]
+Idle = Annotated[float | None, typer.Option("--idle-timeout", help="End after this many seconds without a bar.")]
+Standby = Annotated[bool, typer.Option("--standby", help="Start paused, until `grandmodel ctl DIR start`.")]
 WithDashboard = Annotated[bool, typer.Option("--dashboard", help="Show the terminal dashboard; it has keys.")]
 Demo = Annotated[
     bool,
@@ -93,7 +93,7 @@ def paper(
 ) -> None:
     """Paper-trade live bars. Started again with the same folder, the session continues where it stopped.
 
-    The strategy file of a session that goes on is executed only if its hash is the recorded one, or with --trust-code.
+    The strategy file of a session that resumes is executed only if its hash is the recorded one, or with --trust-code.
 
     Example: grandmodel paper --feed kafka://127.0.0.1:9092/bars --instrument ES --agent ensemble --out runs/live
     """
@@ -164,7 +164,7 @@ def _feed(demo: bool, feed: str | None) -> Iterator[str | None]:
         yield feed
         return
     if feed is not None:
-        raise UsageError("--demo has its own feed", found=f"--feed {feed}", hint="leave one of them out")
+        raise UsageError("--demo uses its own feed", found=f"--feed {feed}", hint="leave one of them out")
     with demo_feed() as address:
         yield address
 
@@ -260,9 +260,9 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) ->
     ended, exported = run.ended, run.exported
     if exported is None:
         note(f"nothing was traded: {ended.because}")
-        if letters := {name: count for name, count in run.counters.items() if name.startswith("letters.")}:
-            aside = ", ".join(f"{count:,} {name.removeprefix('letters.')}" for name, count in sorted(letters.items()))
-            note(f"messages put aside: {aside}; `grandmodel journal dead-letters {run.folder}` shows them")
+        if dead := {name: count for name, count in run.counters.items() if name.startswith("letters.")}:
+            aside = ", ".join(f"{count:,} {name.removeprefix('letters.')}" for name, count in sorted(dead.items()))
+            note(f"messages refused: {aside}; `grandmodel journal dead-letters {run.folder}` shows them")
         note(f"run    {run.folder}")
         return
     out().print(render_summary(exported.metrics, exported.manifest, exported.curve))
@@ -276,6 +276,6 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) ->
     note(f"ledger {exported.manifest['ledger_sha256']}")
     note(f"run    {run.folder}" + (f", report {run.folder / 'report.html'}" if report else ""))
     if demo:
-        note("data   a synthetic recording: what is earned on it says nothing about real markets")
+        note("data   a synthetic recording: profits on it say nothing about real markets")
     elif sys.stdin.isatty():
-        note(f"again  grandmodel paper --out {run.folder}   goes on from here")
+        note(f"again  grandmodel paper --out {run.folder}   resumes from here")

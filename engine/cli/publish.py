@@ -1,4 +1,4 @@
-"""`grandmodel publish`: history played into a live feed, to try and to test what trades on one."""
+"""`grandmodel publish`: plays history into a live feed, to try out and test live sessions."""
 
 from __future__ import annotations
 
@@ -42,13 +42,15 @@ Feed = Annotated[
 ]
 Format = Annotated[str, typer.Option("--format", metavar="json|msgpack", help="How bars are written.")]
 PerMessage = Annotated[
-    int, typer.Option("--per-message", help="Bars a message; more than one makes a list.", min=1, max=100_000)
+    int, typer.Option("--per-message", help="Bars per message; more than one makes a list.", min=1, max=100_000)
 ]
-Limit = Annotated[int | None, typer.Option("--limit", help="End after so many rows of bars.", min=1)]
+Limit = Annotated[int | None, typer.Option("--limit", help="End after this many rows of bars.", min=1)]
 Partitions = Annotated[
-    int, typer.Option("--partitions", help="Of a Kafka topic that is missing and will be created.", min=1)
+    int, typer.Option("--partitions", help="Partitions of the Kafka topic, if it has to be created.", min=1)
 ]
-ConnectTimeout = Annotated[float, typer.Option("--connect-timeout", help="Seconds for the first connection.", min=0.1)]
+ConnectTimeout = Annotated[
+    float, typer.Option("--connect-timeout", help="Seconds to wait for the first connection.", min=0.1)
+]
 
 REFRESH_S = 0.2
 LAST_WAIT_S = 5.0
@@ -87,7 +89,7 @@ def publish(
     as_json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Play files of bars into a broker or a pipe, as fast as it takes them or as they happened.
+    """Play files of bars into a broker or a pipe, as fast as possible or at the speed of the market.
 
     Example: grandmodel publish --data es-drift --instrument ES --feed kafka://127.0.0.1:9092/bars --speed 60
     """
@@ -102,7 +104,7 @@ def publish(
     from feeds.pacing import parse_speed
 
     if format_ not in {"json", "msgpack"}:
-        raise UsageError("bars are not written that way", expected="--format json or msgpack", found=format_)
+        raise UsageError("bars cannot be written in this format", expected="--format json or msgpack", found=format_)
     written = cast("Literal['json', 'msgpack']", format_)
     address = parse_address(feed, publishing=True)
     if as_json and address.kind == "stdout":
@@ -112,7 +114,7 @@ def publish(
     replay = {"start": start, "end": end, "labels": labels, "timezone": timezone, "timeframe": timeframe}
     flags = {"data": data, "instrument": instruments(instrument), "replay": replay}
     prepared = _prepared(flags)
-    expected = count_bars(_prepared(flags).source, limit)  # in a pass of its own, which quarantines nothing twice
+    expected = count_bars(_prepared(flags).source, limit)  # in a separate pass, which quarantines nothing twice
     plan = Plan(written, per_message, pace, limit, Announcement(secrets.randbits(52) + 1, expected))
     outcome = asyncio.run(_run(prepared, outlet, plan, quiet=as_json))
     if as_json:
@@ -216,11 +218,11 @@ def _show(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> None:
     rate = (
         f" ({published.bars / seconds:,.0f} bars/s, {published.messages / seconds:,.0f} messages/s)" if seconds else ""
     )
-    said = f"{published.bars:,} bars in {published.messages:,} messages to {address.shown} in {seconds:.2f} s{rate}"
+    sent = f"{published.bars:,} bars in {published.messages:,} messages to {address.shown} in {seconds:.2f} s{rate}"
     if address.kind == "stdout":
-        note(said)
+        note(sent)
     else:
-        out().print(said, soft_wrap=True, highlight=False, markup=False)
+        out().print(sent, soft_wrap=True, highlight=False, markup=False)
     note(f"symbols {', '.join(prepared.source.symbols)}; labels in the file: {prepared.labels_reason}")
     for line in prepared.assumptions:
         note(line)

@@ -1,4 +1,4 @@
-"""What a person watching a run should be told: limits tripped, rejections, liquidations, bad input."""
+"""What the operator should know about a run: limits tripped, rejections, liquidations, bad input."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def _account_alerts(account: np.void, before: np.void | None, ts_event: int) -> 
     found = []
     halted, was_halted = int(account["halted"]), int(before["halted"]) if before is not None else 0
     if halted and halted != was_halted:
-        cause = "stopped by a person" if halted == Reason.BY_OPERATOR else f"limit tripped: {reason_name(halted)}"
+        cause = "halted by the operator" if halted == Reason.BY_OPERATOR else f"limit tripped: {reason_name(halted)}"
         text = f"{cause}; trading is halted until it is reset"
         found.append(Alert(ts_event, Severity.CRITICAL, text))
     if was_halted and not halted:
-        found.append(Alert(ts_event, Severity.INFO, "halt was reset; trading goes on"))
+        found.append(Alert(ts_event, Severity.INFO, "halt was reset; trading resumes"))
     paused, was_paused = bool(account["paused"]), before is not None and bool(before["paused"])
     if paused and not was_paused:
-        found.append(Alert(ts_event, Severity.WARNING, "paused by a person; nothing may raise risk"))
+        found.append(Alert(ts_event, Severity.WARNING, "paused by the operator; positions cannot open or grow"))
     if was_paused and not paused:
         found.append(Alert(ts_event, Severity.INFO, "the pause is over"))
     liquidating = bool(account["liquidating"])

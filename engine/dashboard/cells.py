@@ -1,6 +1,6 @@
 """Lines of an exact width: cropping, padding, rules and tables, measured in terminal cells.
 
-Rich's own tables and layouts measure everything anew in every frame, which costs more than the run can spare;
+Rich's own tables and layouts measure everything again in every frame, which costs more than the run can spare;
 here a line is a list of rich segments, and its width is right by construction.
 """
 
@@ -108,7 +108,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Segment]], width: i
     Args:
         columns: The columns; the first keeps its place whatever happens.
         rows: A segment for every column.
-        width: Cells at hand. Columns leave by rank until the rest fits; then texts are cropped.
+        width: Cells available. Columns leave by rank until the rest fits; then texts are cropped.
     """
     widths = [
         max([cell_len(column.title), column.least, *(row[at].cell_length for row in rows)])

@@ -1,4 +1,4 @@
-"""What the screen of a live session shows beside its rows: how it stands, its feed, and what was put aside."""
+"""What the screen of a live session shows beside its rows: its state, its feed, and refused messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LETTERS, MISSING = "letters.", "missing"
 
 
 class Following:
-    """Keeps a screen true to a session that is looked at now and then.
+    """Keeps a screen up to date with a session that is read from time to time.
 
     Args:
         state: What is shown.

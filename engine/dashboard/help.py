@@ -13,10 +13,10 @@ PARTS = (
     ("today, total", "profit since the last session's end and since the start"),
     ("drawdown", "distance from the highest equity, now and at its deepest"),
     ("exposure", "value of all positions as a multiple of equity"),
-    ("Market", "price, course, what each agent wants and how sure it is"),
+    ("Market", "price, chart, each agent's decision and its confidence"),
     ("Equity", "green above the initial capital, red below"),
     ("Orders, Fills", "working orders and what was traded, the newest first"),
-    ("Alerts", "! is a warning; ✖ is critical: act on it"),
+    ("Alerts", "! is a warning; ✖ is critical and needs action"),
 )
 
 
@@ -28,7 +28,12 @@ def help_frame(keys: Sequence[tuple[str, str]], width: int, height: int) -> list
         width: Columns of the terminal.
         height: Rows of the terminal.
     """
-    lines = [rule("Keys", "those with a colon ask first", width), *_pairs(keys), [], rule("What you see", "", width)]
+    lines = [
+        rule("Keys", "those with a colon ask for confirmation", width),
+        *_pairs(keys),
+        [],
+        rule("What you see", "", width),
+    ]
     last: Line = [Segment(" any key returns to the run", DIM)]
     return [*fill_up([*lines, *_pairs(PARTS)], width, height - 1), *fill_up([last], width, min(1, height))]
 

@@ -41,7 +41,7 @@ class KeyPad:
         actions: By key, lower case.
         refused: Told why an order was not obeyed.
         now: Seconds that never run backwards.
-        attached: Whether the screen watches a session of another process, which goes on whatever happens here.
+        attached: Whether the screen watches a session of another process, which continues whatever happens here.
 
     Attributes:
         version: Rises whenever the line changes by a press.
@@ -103,13 +103,18 @@ class KeyPad:
 
     def help_page(self) -> list[tuple[str, str]]:
         """Every key that can be pressed, and what it does."""
-        goes_on = "session" if self._actions or self._attached else "run"
+        runs_on = "session" if self._actions or self._attached else "run"
         orders = [
             (key, action.command + (f": {action.question.rstrip('?')}" if action.question else ""))
             for key, action in self._actions.items()
         ]
-        stop = "close the dashboard" if self._attached else f"stop the {goes_on}"
-        return [*orders, (LEAVE, f"close the dashboard; the {goes_on} goes on"), ("Ctrl-C", stop), (HELP, "this help")]
+        stop = "close the dashboard" if self._attached else f"stop the {runs_on}"
+        return [
+            *orders,
+            (LEAVE, f"close the dashboard; the {runs_on} continues"),
+            ("Ctrl-C", stop),
+            (HELP, "this help"),
+        ]
 
     def _obey(self, action: KeyAction) -> None:
         try:
@@ -135,11 +140,11 @@ def key_help(
         labels: Keys and what they order.
         attached: As in `KeyPad`.
     """
-    goes_on = "session" if labels or attached else "run"
+    runs_on = "session" if labels or attached else "run"
     helps = [(HELP, "help")]
-    longest = [*labels, *helps, (LEAVE, f"close the dashboard, the {goes_on} goes on")] if keys else []
+    longest = [*labels, *helps, (LEAVE, f"close the dashboard, the {runs_on} continues")] if keys else []
     short = [*labels, *helps, (LEAVE, "close")] if keys else []
-    stop, long_stop = ("close", "close") if attached else ("stop", f"stop the {goes_on}")
+    stop, long_stop = ("close", "close") if attached else ("stop", f"stop the {runs_on}")
     left: Line = []
     for parts, gap in (
         ([*longest, ("Ctrl-C", long_stop)], "   "),

@@ -43,11 +43,11 @@ def pause_after(cost_s: float, share: float, shortest_s: float = 0.0) -> float:
 
 
 class Dashboard:
-    """Shows a run while it goes on.
+    """Shows a run while it continues.
 
     On a terminal it draws the whole screen; elsewhere it prints a line every few seconds. It takes at most
-    five per cent of the event loop's time and writes from a thread of its own; whatever happens to it, the run
-    goes on.
+    five per cent of the event loop's time and writes from a separate thread; whatever happens to it, the run
+    continues.
 
     Args:
         info: What is known of the run.
@@ -113,7 +113,7 @@ class Dashboard:
                 last = "ended"
         except Exception as error:
             # a screen may fail; the run that it shows may not fail with it
-            self._say(outbox, f"the dashboard failed, the run goes on: {type(error).__name__}: {error}")
+            self._say(outbox, f"the dashboard failed, the run continues: {type(error).__name__}: {error}")
         finally:
             consumer.cancel()
             await asyncio.gather(consumer, return_exceptions=True)
@@ -122,11 +122,11 @@ class Dashboard:
             await asyncio.to_thread(outbox.close, CLOSE_S)
 
     def _farewell(self) -> str:
-        """What goes on after the screen was closed, and how to come back to it."""
+        """What continues after the screen was closed, and how to reopen it."""
         runs = "session" if self._attached or self._back else "run"
-        back = f"; to come back: {self._back}" if self._back else ""
+        back = f"; to reopen it: {self._back}" if self._back else ""
         stop = "" if self._attached else "; Ctrl-C stops it"
-        return f"the dashboard is closed, the {runs} goes on{back}{stop}"
+        return f"the dashboard is closed, the {runs} continues{back}{stop}"
 
     async def _consume(self, steps: AsyncIterator[StepBlock]) -> None:
         async for step in steps:
@@ -136,7 +136,7 @@ class Dashboard:
         self.state.end()
 
     async def _show(self, consumer: asyncio.Task[None], outbox: Outbox) -> None:
-        """Draw until the steps end, the person leaves, or the terminal is gone."""
+        """Draw until the steps end, the user quits, or the terminal is gone."""
         screen = Screen(self._ink, outbox)
         left = asyncio.Event()
 

@@ -11,7 +11,7 @@ from engine.step import StepBlock
 CLOSES_KEPT = 240
 """Rows whose closes are kept for a small chart."""
 LOOKED_AT = 256
-"""Records of a step that are looked through for the last of each symbol."""
+"""Records of a step that are searched for the last of each symbol."""
 
 
 class Market:

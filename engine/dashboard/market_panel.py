@@ -92,7 +92,7 @@ def _wishes(state: DashboardState, symbol: int) -> list[Line]:
     command = state.market.commands.get(symbol)
     agent = text.clean(state.info.agent.partition(":")[0])
     if command is None:
-        return [[Segment(f"{agent} has asked for nothing yet", DIM)]]
+        return [[Segment(f"{agent} has made no request yet", DIM)]]
     word, style = _asked(command)
     return [
         [Segment(f"{agent} ", DIM), Segment(word, style), Segment(f"  {text.stamp(int(command['ts_event']))}", DIM)]

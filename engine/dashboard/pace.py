@@ -17,7 +17,7 @@ class Pace:
         factor: Seconds of data a second; None as fast as possible.
 
     Attributes:
-        live: As given, or as the bars have told.
+        live: As given, or as determined from the bars.
         rate: Rows a second, smoothed; None until measured.
         lag: Seconds from the close of the last bar to its arrival here; None if that means nothing.
     """
@@ -45,8 +45,8 @@ class Pace:
         if self.live:
             self.lag = behind
         elif self._factor:
-            # a paced replay has no clock of its own: the earliest any bar came is taken as on time, and a
-            # replay that jumps over a closed market sets that anew
+            # a paced replay has no own clock: the earliest any bar came is taken as on time, and a
+            # replay that jumps over a closed market resets that
             behind = now - ts_event / 1e9 / self._factor
             self._schedule = min(self._schedule, behind)
             self.lag = behind - self._schedule

@@ -164,7 +164,7 @@ def fills_panel(state: DashboardState, width: int, height: int) -> list[Line]:
 
 
 def alerts_panel(state: DashboardState, width: int, height: int) -> list[Line]:
-    """What a person should know, the newest first."""
+    """Alerts, the newest first."""
     alerts = list(state.alerts)
     if state.account["halted"] or state.account["liquidating"] or state.standing in {"halted", "stuck"}:
         # why nothing trades stays in sight

@@ -97,7 +97,7 @@ class DashboardState:
         history: Equity, downsampled.
         market: The last closes, and what the agents want.
         worst_drawdown: Deepest drawdown in the rows that were seen, as a fraction.
-        alerts: What a person should know, newest first.
+        alerts: Alerts, newest first.
         rows: Rows that the run has processed.
         rows_missed: Rows that the screen did not see.
         pace: How fast rows come, and whether they come late.
@@ -198,7 +198,7 @@ class DashboardState:
         self._take(step)
 
     def tell(self, severity: Severity, text: str, *, ts_event: int | None = None, count: int = 1) -> None:
-        """Show something that a person should know; it happened after the last row seen, if no time is given."""
+        """Show an alert; it happened after the last row seen, if no time is given."""
         self.alerts.add(Alert(self.last_ts if ts_event is None else ts_event, severity, text, count))
         self.version += 1
 
@@ -224,7 +224,7 @@ class DashboardState:
         return True
 
     def quarantine(self, what: str, count: int = 1) -> None:
-        """Show that bad input was put aside: `what` says where and why."""
+        """Show that bad input was refused: `what` says where and why."""
         self.quarantined += count
         self.tell(Severity.WARNING, f"quarantined: {what}", count=count)
 
@@ -264,7 +264,7 @@ class DashboardState:
         exposure = np.abs(quantity) * mark * self._multipliers
         unrealized = quantity * (mark - held["avg_price"]) * self._multipliers
         is_open = np.flatnonzero(quantity)
-        # the exposure of equals is told apart by the order of the symbols, so that lines do not change places
+        # the exposure of equals is ordered by the order of the symbols, so that lines do not change places
         top = is_open[np.argsort(-exposure[is_open], kind="stable")][:limit]
         lines = [
             PositionLine(

@@ -29,7 +29,7 @@ KEY_BYTES = 64
 
 
 class Outbox:
-    """Writes texts to a file from a thread of its own, in order.
+    """Writes texts to a file from a separate thread, in order.
 
     Args:
         file: Where to; only the thread touches it until `close`.

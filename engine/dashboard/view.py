@@ -1,7 +1,7 @@
 """The whole screen, for any size: which parts it has and where they stand.
 
-Where things stand depends on the size of the terminal and on the number of symbols alone, so that nothing
-jumps while the run goes on.
+Where things stand depends on the size of the terminal and only on the number of symbols, so that nothing
+jumps during the run.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def status_line(state: DashboardState, width: int | None = None) -> str:
 
     Args:
         state: What to tell.
-        width: Characters at hand; facts at the end are left out where they do not fit. None for no limit.
+        width: Characters available; facts at the end are left out where they do not fit. None for no limit.
     """
     if not state.ready:
         return "no bars yet"

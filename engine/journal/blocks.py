@@ -25,7 +25,7 @@ from engine.step import StepBlock
 
 RECORDS = {"fills": FILL, "events": ORDER_EVENT, "decisions": COMMAND, "outputs": AGENT_OUTPUT}
 NEEDED, MAYBE = (int,) * 5 + (bytes,) * 4, frozenset({bytes, type(None)})
-# most rows have none of most records
+# most rows lack most kinds of records
 NO_RECORDS: dict[str, Records] = {name: np.frombuffer(b"", dtype) for name, dtype in RECORDS.items()}
 NO_ORDERS: Records = np.frombuffer(b"", ORDER)
 

@@ -1,7 +1,7 @@
 """A digest for every row that decides what comes next, and a seal over all of them.
 
 A row carries the digest of its own values, so that a changed bit is noticed where it is read; the seal, written with
-every transaction, says how many rows there are and what their digests come to, so that a lost row is noticed, too.
+every transaction, holds the number of rows and their combined digest, so that a lost row is noticed, too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Seal(msgspec.Struct, array_like=True, frozen=True):
     Attributes:
         next_seq: Number of the row that comes next.
         rows: Rows of each sealed table.
-        totals: What their digests come to, each by exclusive or.
+        totals: The combination of their digests, each by exclusive or.
     """
 
     next_seq: int
@@ -52,12 +52,12 @@ def digest_of(table: str, values: Sequence[object]) -> int:
 
 
 def total_of(digests: Iterable[int]) -> int:
-    """What digests come to, in any order."""
+    """The combination of digests, in any order."""
     return reduce(xor, digests, 0)
 
 
 class Sealing:
-    """The digests that a journal being written has, and those that the transaction at hand changes."""
+    """The digests that a journal being written has, and those that the current transaction changes."""
 
     def __init__(self) -> None:
         self.next_seq = 0
@@ -86,7 +86,7 @@ class Sealing:
 
     @property
     def changed(self) -> bool:
-        """Whether the transaction at hand needs another seal."""
+        """Whether the current transaction needs another seal."""
         return bool(self._staged) or self._staged_seq is not None
 
     def highest(self, table: str) -> int:
@@ -94,7 +94,7 @@ class Sealing:
         return max((int(key) for key in self._digests[table]), default=0)
 
     def commit(self) -> None:
-        """The transaction at hand has happened."""
+        """The current transaction has happened."""
         for table, key, digest in self._staged:
             before = self._digests[table].pop(key, 0)
             self._totals[table] ^= before
@@ -105,11 +105,11 @@ class Sealing:
         self.discard()
 
     def discard(self) -> None:
-        """The transaction at hand has not happened."""
+        """The current transaction has not happened."""
         self._staged, self._staged_seq = [], None
 
     def seal(self) -> Seal:
-        """The seal as it is once the transaction at hand has happened."""
+        """The seal as it is once the current transaction has happened."""
         totals, rows = dict(self._totals), {table: len(held) for table, held in self._digests.items()}
         latest = {(table, key): self._digests[table].get(key) for table, key, _ in self._staged}
         for table, key, digest in self._staged:

@@ -52,7 +52,7 @@ class Gap(NamedTuple):
 
 
 class Ordered(NamedTuple):
-    """What a person ordered, and the number of the row before which it holds."""
+    """A command of the operator, and the number of the row it precedes."""
 
     seq: int
     ts_event: int
@@ -75,11 +75,11 @@ class Entry:
     Attributes:
         steps: What happened, in order of the rows.
         seq: Number of the next row, once all of this has happened.
-        positions: Where partitions go on; only those that moved.
+        positions: Offsets at which partitions resume; only those that moved.
         states: Carried state of parts by name; one that is left out stays as it is.
-        letters: Messages that could not be used.
+        letters: Dead letters: messages that could not be used.
         gaps: Bars that are missing.
-        operation: What a person ordered.
+        operation: A command of the operator.
         activations: Models that took over.
         meta: Facts about the session.
         counts: What to add to running counts.
@@ -206,7 +206,7 @@ class Journal:
             self._db.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
 
     def _notes(self, db: sqlite3.Connection, entry: Entry) -> dict[str, int]:
-        """What most transactions have none of; returns the counters that moved."""
+        """Writes what most transactions lack; returns the counters that moved."""
         if entry.letters:
             db.executemany(
                 "INSERT INTO dead_letters (seq, partition, offset, reason, expected, found, payload) "
@@ -232,14 +232,14 @@ class Journal:
         return counters
 
     def unsent(self, most: int = 250) -> list[tuple[int, DeadLetter]]:
-        """Dead letters that were not handed on yet, with their numbers."""
+        """Dead letters that were not forwarded yet, with their numbers."""
         columns = "partition, offset, reason, expected, found, payload"
         query = f"SELECT id, {columns} FROM dead_letters WHERE sent = 0 ORDER BY id LIMIT ?"  # noqa: S608 - constant
         with _explained(self.path):
             return [(row[0], DeadLetter(*row[1:])) for row in self._db.execute(query, (most,))]
 
     def mark_sent(self, through: int) -> None:
-        """The letters up to this number were handed on; only the last ones of them stay here.
+        """Dead letters up to this number were forwarded; only the last of them stay here.
 
         The disk is not waited for: after a power cut some may be handed on again, under the same numbers.
         """
@@ -393,7 +393,7 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
     if (application != APPLICATION_ID or version not in {OLD_VERSION, VERSION}) and not empty:
         other = application == APPLICATION_ID
         raise DataError(
-            "this journal was written by another version" if other else "this file is no journal of a session",
+            "this journal was written by another version" if other else "this file is not the journal of a session",
             where=str(path),
             expected=f"version {VERSION}",
             found=f"version {version}" if other else f"a database with application id {application:#x}",
@@ -410,5 +410,5 @@ def _explained(path: Path) -> Iterator[None]:
         raise JournalError(
             f"the journal cannot be {'written: the disk is full' if full else f'used: {error}'}",
             where=str(path),
-            hint="free some space; the session goes on where it was" if full else None,
+            hint="free some space; the session then resumes" if full else None,
         ) from error

@@ -25,7 +25,7 @@ CHUNK_ROWS = 4096
 # states that older ones, or the bars, can make again
 REMAKEABLE = frozenset({"agent", "simulator", "hash", "seen"})
 MEND = "restore the session folder from a copy, or see `grandmodel journal mend`"
-# what damaged bytes come to: SQLite's own complaint, text that is none, a value of another kind
+# what damaged bytes result in: an error of SQLite, text that is none, a value of another kind
 DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError)
 
 
@@ -61,7 +61,7 @@ class JournalReader:
             self.close()
             if has_begun(folder):
                 raise _damaged(self.path, "meta", "session", "restore the session folder from a copy")
-            raise DataError("the session in this folder never began", where=str(self.path))
+            raise DataError("the session in this folder never started", where=str(self.path))
         with _readable(self.path):
             self.session: dict[str, Any] = dict(json.loads(session))
             self.symbols: tuple[str, ...] = tuple(self.session["symbols"])
@@ -105,7 +105,7 @@ class JournalReader:
 
     @property
     def untouched(self) -> bool:
-        """Whether nothing ever came to the session and nobody gave it an order."""
+        """Whether the session never received anything, neither messages nor commands."""
         letters = self._all("SELECT 1 FROM dead_letters LIMIT 1")
         return not (self.next_seq or self.operations() or self.positions() or letters)
 
@@ -125,7 +125,7 @@ class JournalReader:
         return None if found[0] is None else (int(found[0]), int(found[1]))
 
     def positions(self) -> dict[str, str]:
-        """Where each partition goes on."""
+        """The offset at which each partition resumes."""
         return dict(self._rows("positions"))
 
     def states(self) -> dict[str, tuple[int, bytes]]:
@@ -140,7 +140,7 @@ class JournalReader:
             return [(str(name), int(seq), bytes(body)) for name, seq, body in rows], frozenset(damaged)
 
     def operations(self, since: int = 0) -> list[Ordered]:
-        """What a person ordered, from a row on, in order."""
+        """The operator's commands from a row on, in order."""
         rows = self._rows("operations", "WHERE seq >= ? ORDER BY id", since)
         with _readable(self.path):
             return [Ordered(seq, ts, Operation(kind), by) for _, seq, ts, kind, by in rows]
@@ -291,7 +291,7 @@ def _damaged(path: Path, table: str, key: str, hint: str) -> DataError:
         "the journal is damaged",
         where=f"{path}, table {table}, row {key[:80]!r}",
         expected="the values that were written",
-        found="others: their digest differs",
+        found="different values: the digest does not match",
         hint=hint,
     )
 

@@ -4,14 +4,14 @@
 |---|---|
 | meta | the session itself (`session`, JSON) and the close of its first bar (`first_ns`) |
 | blocks | rows in order: their bars and everything that happened in them, as arrays (`engine.journal.blocks`) |
-| operations | what a person ordered, with the number of the row before which it holds |
+| operations | the operator's commands, each with the number of the row it precedes |
 | activations | models, with the number of the row from which they decide |
-| positions | where each partition of the feed goes on |
+| positions | the offset at which each partition resumes |
 | state | the latest state of every part that carries one, and the number of the row behind it |
 | dead_letters | messages that could not be used, and whether they were handed on |
 | gaps | bars missing while the market was open |
 | counters | running counts |
-| seal | what the rows of the tables that decide come to (`engine.journal.digests`) |
+| seal | the combined digests of the tables that affect decisions (`engine.journal.digests`) |
 
 Rows of meta, operations, activations, positions, state and counters carry a digest of their values.
 """
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 APPLICATION_ID = 0x474D4A31
 VERSION = 2
-# without digests; read as it is, and given them when a session goes on with it
+# without digests; still readable; digests are added when a session resumes from it
 OLD_VERSION = 1
 
 BLOCKS = """

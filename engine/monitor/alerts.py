@@ -1,4 +1,4 @@
-"""What a person should be told of a session though nobody watches it, and the channels that tell it."""
+"""Alerts of an unattended session, and the channels that send them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Alert:
         at_ns: When it was, nanoseconds UTC: of the data, or on the wall where no data is concerned.
         severity: How much it matters.
         kind: What it is about, one of few snake-case words: alerts of a kind are repeats of each other.
-        text: What happened, for a person.
+        text: What happened, in words.
     """
 
     at_ns: int
@@ -53,7 +53,7 @@ class SendFailed(GrandModelError):  # noqa: N818 - reads as the outcome it is
 
 
 class Sender(Protocol):
-    """Carries alerts to a person."""
+    """Sends alerts."""
 
     name: str
 
@@ -112,17 +112,17 @@ class TelegramConfig(ChannelConfig):
         ):
             raise ValueError("the Bot API's base address is https://HOST, or http:// on this machine only")
         if parts.username is not None or parts.query or parts.fragment or ":" in parts.path:
-            raise ValueError("the Bot API's base address is shown and stored, so the token does not stand in it")
+            raise ValueError("the Bot API's base address is shown and stored, so it must not contain the token")
         return api.rstrip("/")
 
 
 class AlertsConfig(Config):
-    """Who is told what. Every alert is logged, whatever is set here.
+    """Where alerts are sent. Every alert is logged in any case.
 
     Attributes:
         webhook: A webhook to send to.
         telegram: A Telegram chat to send to.
-        every_s: Seconds between two alerts of one kind on a channel; what comes between is counted and told with
+        every_s: Seconds between two alerts of one kind on a channel; those in between are counted and reported with
             the next. One that matters more than the last does not wait.
         leave_out: Kinds that are only logged.
     """

@@ -1,4 +1,4 @@
-"""A listening socket whose connections are few, so that whoever opens many of them keeps nobody out."""
+"""A listening socket whose connections are few, so that a client that opens many of them cannot lock others out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Callable[[], None]
 
 
 class Connections:
-    """Accepts connections on the running loop and serves each in a task of its own.
+    """Accepts connections on the running loop and serves each in a separate task.
 
     At most MOST_CONNECTIONS are open: one more takes the place of the one whose last request is longest ago. A file
     descriptor is kept back, so that a connection is accepted even where the process has no other left.
@@ -114,7 +114,7 @@ class Connections:
                 self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _pause(self) -> None:
-        """Without a descriptor nothing can be accepted; the system would say at once again that somebody waits."""
+        """Without a descriptor nothing can be accepted; the system would report it again at once."""
         self._loop.remove_reader(self._listener)
         self._loop.call_later(_PAUSE_S, self._resume)
 

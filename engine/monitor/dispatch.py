@@ -1,4 +1,4 @@
-"""Takes alerts in without ever holding up the session, and sees that they reach a person."""
+"""Accepts alerts without ever blocking the session, and delivers them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEVELS: dict[Severity, int] = {"info": logging.INFO, "warning": logging.WARNING
 
 @dataclass(slots=True)
 class _Told:
-    """When a kind was last told and how severe it was; how many came since, and the last of them."""
+    """When a kind was last sent and how severe it was; how many were held since, and the last of them."""
 
     at: float
     severity: Severity
@@ -43,27 +43,27 @@ class Throttle:
         self._kinds: dict[str, _Told] = {}
 
     def admit(self, alert: Alert) -> Alert | None:
-        """The alert as it should be told, with the number of those held back before it; None to hold it back.
+        """The alert to send, with the number of those held back before it; None to hold it back.
 
         An alert that is more severe than the last of its kind always passes.
         """
         now = self._now()
-        told = self._kinds.get(alert.kind)
-        if told and now - told.at < self._every_s and RANKS[alert.severity] <= RANKS[told.severity]:
-            told.held += 1
-            told.last = alert
+        sent = self._kinds.get(alert.kind)
+        if sent and now - sent.at < self._every_s and RANKS[alert.severity] <= RANKS[sent.severity]:
+            sent.held += 1
+            sent.last = alert
             return None
         self._kinds[alert.kind] = _Told(now, alert.severity)
-        return _noted(alert, f"{told.held} more of this kind before it") if told and told.held else alert
+        return _noted(alert, f"{sent.held} more of this kind before it") if sent and sent.held else alert
 
     def rest(self) -> list[Alert]:
         """The last of each kind that was held back, with the number of those before it; none is held any more."""
         alerts = []
-        for told in self._kinds.values():
-            if told.last:
-                earlier = told.held - 1
-                alerts.append(_noted(told.last, f"{earlier} more of this kind before it") if earlier else told.last)
-                told.held, told.last = 0, None
+        for sent in self._kinds.values():
+            if sent.last:
+                earlier = sent.held - 1
+                alerts.append(_noted(sent.last, f"{earlier} more of this kind before it") if earlier else sent.last)
+                sent.held, sent.last = 0, None
         return alerts
 
 
@@ -101,7 +101,7 @@ class Outbox:
         self._wake = asyncio.Event()
         self._closed = False
         self._failing = False
-        self._lost_told = 0
+        self._lost_sent = 0
 
     def put(self, alert: Alert) -> None:
         """Queue an alert unless it is held back; where the queue is full the oldest is given up."""
@@ -138,10 +138,10 @@ class Outbox:
     async def _deliver(self, alert: Alert) -> None:
         for wait in (*BACKOFF_S, None):
             lost = self.lost
-            unknown = lost - self._lost_told
+            unknown = lost - self._lost_sent
             failure = await self._attempt(_noted(alert, f"{unknown} before it could not be sent") if unknown else alert)
             if failure is None:
-                self._lost_told = lost
+                self._lost_sent = lost
                 self.delivered += 1
                 self._say_working()
                 return
@@ -163,12 +163,12 @@ class Outbox:
     def _say_failing(self, error: SendFailed) -> None:
         if not self._failing:
             self._failing = True
-            logger("alerts").warning("alerts do not get through", channel=self.sender.name, why=error.what)
+            logger("alerts").warning("alerts cannot be delivered", channel=self.sender.name, why=error.what)
 
     def _say_working(self) -> None:
         if self._failing:
             self._failing = False
-            logger("alerts").warning("alerts get through again", channel=self.sender.name, lost=self.lost)
+            logger("alerts").warning("alerts are delivered again", channel=self.sender.name, lost=self.lost)
 
 
 class AlertDispatcher:

@@ -1,6 +1,6 @@
 """Signs of life: systemd's notify protocol, and a small file whose age a container's health check looks at.
 
-Nobody beats but the loop that does the work, so a loop that hangs falls silent. What cannot be told (a full disk, a
+Only the loop that does the work beats, so a loop that hangs falls silent. What cannot be reported (a full disk, a
 socket that went away) is logged once and never ends the session.
 """
 
@@ -28,7 +28,7 @@ class Heartbeat:
     Args:
         path: The heartbeat file: JSON with `pid`, `time` (seconds since 1970 UTC), `ready` and `status`. None writes
             none.
-        environ: Where systemd's NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are looked up.
+        environ: Where systemd's NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are read.
         every_s: Seconds between two writes of the file, or two changes of systemd's status line.
         now: A clock in seconds that never runs backwards.
         wall: Seconds since 1970 UTC, written into the file.
@@ -136,7 +136,9 @@ class Heartbeat:
     def _failed(self, what: str, error: OSError) -> None:
         if what not in self._failing:
             self._failing.add(what)
-            logger("heartbeat").warning("cannot tell that the session lives", by=what, why=error.strerror or str(error))
+            logger("heartbeat").warning(
+                "cannot report that the session is alive", by=what, why=error.strerror or str(error)
+            )
 
 
 def check_heartbeat(path: Path, max_age_s: float = MOST_AGE_S, now: Callable[[], float] = time.time) -> None:
@@ -148,8 +150,8 @@ def check_heartbeat(path: Path, max_age_s: float = MOST_AGE_S, now: Callable[[],
         now: Seconds since 1970 UTC.
 
     Raises:
-        CheckFailed: If the file is missing, is none or is too old; also if it is dated ahead by more than the age,
-            since a clock that was set back would otherwise keep a dead session alive.
+        CheckFailed: If the file is missing, invalid or too old; also if it is dated ahead by more than the age, since
+            a clock that was set back would otherwise keep a dead session alive.
     """
     try:
         life = read_json(path, 1 << 20)
@@ -165,7 +167,7 @@ def check_heartbeat(path: Path, max_age_s: float = MOST_AGE_S, now: Callable[[],
             "the heartbeat is too old" if age > 0 else "the heartbeat is dated ahead",
             where=str(path),
             expected=f"at most {max_age_s:g} s",
-            found=f"{abs(age):.0f} s; the session last said: {status}",
+            found=f"{abs(age):.0f} s; last status: {status}",
             hint="it hangs or was killed: look at its log and start it again",
         )
 

@@ -33,7 +33,7 @@ class MetricsConfig(Config):
         enabled: Whether they are.
         host: Address to listen at.
         port: Port to listen at; 0 takes a free one.
-        allow_remote: Whether the address may be another than loopback. There is no password: whoever reaches the
+        allow_remote: Whether the address may be another than loopback. There is no password: anyone who reaches the
             port reads equity and positions.
     """
 
@@ -47,7 +47,7 @@ class MetricsConfig(Config):
         if not self.allow_remote and not is_loopback(self.host):
             raise ValueError(
                 f"host {self.host!r} can be reached from elsewhere: use 127.0.0.1, or set allow_remote: true "
-                "if whoever reaches the port may read equity and positions"
+                "if anyone who reaches the port may read equity and positions"
             )
         return self
 
@@ -117,7 +117,7 @@ class MonitorServer:
             raise UsageError(
                 f"cannot serve metrics: {error.strerror or error}",
                 where=f"{host}:{port}",
-                hint="another process may listen there: choose another port for the metrics",
+                hint="another process may be listening there: choose another port for the metrics",
             ) from error
         self.address = listener.getsockname()[:2]
         self._connections = Connections(listener, self._serve, MOST_REQUEST_BYTES)
@@ -155,7 +155,9 @@ class MonitorServer:
         try:
             return make()
         except Exception as error:  # a tap: what goes wrong here must not reach the session
-            logger("monitor").warning("a page could not be made", path=words[1], why=f"{type(error).__name__}: {error}")
+            logger("monitor").warning(
+                "a page could not be created", path=words[1], why=f"{type(error).__name__}: {error}"
+            )
             return _failed(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, given as a name or an address, can be reached from this machine alone."""
+    """Whether a host, given as a name or an address, can be reached from this machine only."""
     if host == "localhost":
         return True
     try:

@@ -11,7 +11,7 @@ COMMIT_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.
 
 
 class SessionMetrics:
-    """The session's figures, in a registry of their own.
+    """The session's figures, in a separate registry.
 
     The counters count what this process did and begin at 0 when it starts, as Prometheus expects.
 
@@ -37,12 +37,12 @@ class SessionMetrics:
         self._fills = Counter("grandmodel_fills", "Fills", registry=own)
         self._orders = Counter("grandmodel_orders", "Orders submitted", registry=own)
         self._dead = Counter("grandmodel_dead_letters", "Messages refused", ["reason"], registry=own)
-        self._gaps = Counter("grandmodel_gaps", "Gaps noted within sessions", registry=own)
+        self._gaps = Counter("grandmodel_gaps", "Gaps within trading sessions", registry=own)
         self._equity = Gauge("grandmodel_equity", "Marked equity in the account currency", registry=own)
         self._drawdown = Gauge("grandmodel_drawdown_ratio", "Fall from the highest equity as a fraction", registry=own)
         self._position = Gauge("grandmodel_position_contracts", "Signed position", ["symbol"], registry=own)
-        self._halted = Gauge("grandmodel_halted", "1 while a limit or a person has halted trading", registry=own)
-        self._paused = Gauge("grandmodel_paused", "1 while a person has paused trading", registry=own)
+        self._halted = Gauge("grandmodel_halted", "1 while a limit or the operator has halted trading", registry=own)
+        self._paused = Gauge("grandmodel_paused", "1 while the operator has paused trading", registry=own)
         self._connected = Gauge("grandmodel_feed_connected", "1 while the feed is connected", registry=own)
         self._lag = Gauge("grandmodel_feed_lag_seconds", "Seconds from a bar's close to its receipt", registry=own)
         self._commit = Histogram(

@@ -1,6 +1,6 @@
 """Alerts over HTTP: webhooks and Telegram.
 
-The address of either is a secret. It appears in no log and no error: what goes wrong is told in words of our own,
+The address of either is a secret. It appears in no log and no error: errors are described in our words,
 never in those of the library, which may quote it.
 """
 
@@ -101,9 +101,9 @@ def telegram_sender(config: TelegramConfig) -> HttpSender:
     token = config.token.reveal()
     if not _TOKEN.fullmatch(token):
         raise UsageError(
-            "this is no token of a Telegram bot",
+            "this is not the token of a Telegram bot",
             where=str(config.token),
-            expected="what BotFather gave: digits, a colon, letters and digits",
+            expected="the token from BotFather: digits, a colon, letters and digits",
             found="something else, which is not shown here",
         )
     chat = config.chat_id.reveal() if isinstance(config.chat_id, SecretRef) else config.chat_id
@@ -129,7 +129,7 @@ def _revealed_url(reference: SecretRef) -> str:
     url = reference.reveal()
     if not _URL.fullmatch(url) or not _has_host(url):
         raise UsageError(
-            "this is no address of a webhook",
+            "this is not the address of a webhook",
             where=str(reference),
             expected="https://HOST/... or http://HOST/..., without a user name",
             found="something else, which is not shown here",
@@ -160,7 +160,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 async def _in_thread(work: Callable[[], tuple[str, bool] | None]) -> tuple[str, bool] | None:
-    """Run blocking work in a thread of its own, which may outlive the wait for it and the program need not wait for.
+    """Run blocking work in a separate thread, which may outlive the wait for it and the program need not wait for.
 
     A thread of the loop's pool would: a host that does not answer would keep the session from ending.
     """
@@ -173,7 +173,7 @@ async def _in_thread(work: Callable[[], tuple[str, bool] | None]) -> tuple[str, 
 
     def run() -> None:
         result = work()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits for it any more
             loop.call_soon_threadsafe(settle, result)
 
     threading.Thread(target=run, name="alert", daemon=True).start()

@@ -62,7 +62,7 @@ def test_nothing_that_asks_is_obeyed_without_a_second_press_in_time(presses):
 def test_the_line_asks_answers_and_goes_back_to_the_keys():
     pad = Pad()
     assert pad.line(200).startswith(
-        "f flatten   h halt   p pause   r resume   ? help   q close the dashboard, the session goes on"
+        "f flatten   h halt   p pause   r resume   ? help   q close the dashboard, the session continues"
     )
     assert pad.line(200).endswith("a note")
     pad.pad.press("F")
@@ -152,4 +152,4 @@ async def test_closing_a_screen_that_watches_another_process_ends_the_watching()
             async with asyncio.timeout(20):
                 await task
     os.close(master)
-    assert file.getvalue().split(CLOSE)[1].startswith("the dashboard is closed, the session goes on\nclosed: ")
+    assert file.getvalue().split(CLOSE)[1].startswith("the dashboard is closed, the session continues\nclosed: ")

@@ -175,7 +175,7 @@ async def test_a_failing_screen_is_reported_and_does_not_raise():
 
     await Dashboard(INFO, console(file), Clock()).run(broken())
     after = file.getvalue().split(CLOSE)[1]
-    assert "the dashboard failed, the run goes on: RuntimeError: no such step [red]" in after
+    assert "the dashboard failed, the run continues: RuntimeError: no such step [red]" in after
 
 
 async def test_a_stalled_terminal_holds_up_nothing():

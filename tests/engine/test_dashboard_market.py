@@ -76,7 +76,7 @@ def test_the_last_wish_of_a_rule(kind: CommandKind, quantity: float, said: str) 
 
 
 def test_nothing_asked_is_said() -> None:
-    assert "sma_cross has asked for nothing yet" in "\n".join(lines_of(state_of(make_step([1000.0] * 3))))
+    assert "sma_cross has made no request yet" in "\n".join(lines_of(state_of(make_step([1000.0] * 3))))
 
 
 def test_what_each_agent_of_an_ensemble_wants_and_how_sure_it_is() -> None:
@@ -112,7 +112,7 @@ def test_help_shows_every_key_and_any_key_leaves_it() -> None:
     done: list[str] = []
     actions = {
         "p": KeyAction("pause", lambda word: done.append(word) or "done"),
-        "h": KeyAction("halt", str, "trip the kill switch: close every position and trade no more?"),
+        "h": KeyAction("halt", str, "trigger the kill switch: close every position and stop trading?"),
     }
     pad = KeyPad(actions, done.append)
     assert not pad.press("?") and pad.helping
@@ -120,7 +120,7 @@ def test_help_shows_every_key_and_any_key_leaves_it() -> None:
         lines = help_frame(pad.help_page(), width, height)
         assert len(lines) == height and {width_of(line) for line in lines} == {width}
     page = "\n".join("".join(part.text for part in line) for line in help_frame(pad.help_page(), 80, 24))
-    for words in ("pause", "close the dashboard; the session goes on", "stop the session", "how sure it is"):
+    for words in ("pause", "close the dashboard; the session continues", "stop the session", "its confidence"):
         assert words in page
     assert "…" not in page
     assert not pad.press("p") and not pad.helping and not done

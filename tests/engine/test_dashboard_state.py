@@ -255,8 +255,8 @@ def test_a_pause_its_end_and_a_halt_by_a_person_are_told_once():
         state.update(make_step([1000.0], seq=seq, paused=paused, halted=halted), float(seq))
     told = [(alert.severity, alert.text, alert.count) for alert in reversed(list(state.alerts))]
     assert told == [
-        (Severity.WARNING, "paused by a person; nothing may raise risk", 1),
-        (Severity.CRITICAL, "stopped by a person; trading is halted until it is reset", 1),
+        (Severity.WARNING, "paused by the operator; positions cannot open or grow", 1),
+        (Severity.CRITICAL, "halted by the operator; trading is halted until it is reset", 1),
         (Severity.INFO, "the pause is over", 1),
     ]
 

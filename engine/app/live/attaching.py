@@ -73,7 +73,7 @@ def read_book(body: bytes, symbols: int) -> Book:
 
 
 class Attached:
-    """A session's journal, looked at again and again.
+    """A session's journal, read repeatedly.
 
     Args:
         folder: Of the session.
@@ -120,7 +120,7 @@ class Attached:
         return steps
 
     def orders(self) -> list[Ordered]:
-        """What persons ordered since this was asked last, from the first row looked at on."""
+        """The operator's commands since the last call, from the first row that was read."""
         with self.reading() as reader:
             found = [order for order in reader.operations(self._begin) if order not in self._told]
         self._told.update(found)
@@ -193,7 +193,7 @@ def last_steps(folder: Path, history: int = HISTORY_ROWS) -> list[StepBlock]:
 
 def standing_of(folder: Path) -> Standing:
     """Ask a session how it stands; takes as long as it takes to answer."""
-    # without a socket nothing can be asked, and the lock, which a session may be about to take, is left alone
+    # without a socket nothing can be asked, and the lock, which a session may be about to take, is not touched
     if not (folder / SOCKET).exists() or not is_running(folder):
         return Standing("stopped", "not running")
     try:

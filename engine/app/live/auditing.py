@@ -44,7 +44,7 @@ def audit(folder: Path) -> Audit:
                 "saved states of the journal are damaged",
                 where=str(reader.path),
                 found=", ".join(sorted(damaged)),
-                hint="start the session again: they are made again from older ones or from the bars",
+                hint="start the session again: they are rebuilt from older ones or from the bars",
             )
         stored_setup(reader)
         first = reader.first_seq
@@ -63,14 +63,14 @@ def audit(folder: Path) -> Audit:
                 hashed = digest.hexdigest()
         if hashed and kept is not None and hashed != _hexdigest(kept[1]):
             raise CheckFailed(
-                "the rows are not those that were hashed when they were traded",
+                "the rows differ from those that were hashed when they were traded",
                 where=str(reader.path),
                 expected=_hexdigest(kept[1]),
                 found=hashed,
             )
-        letters = sum(count for name, count in reader.counters().items() if name.startswith("letters."))
+        dead_letters = sum(count for name, count in reader.counters().items() if name.startswith("letters."))
         shown = digest.hexdigest() if checked else _hexdigest(kept[1]) if kept else ""
-        return Audit(first, at, blocks, len(reader.operations()), letters, shown)
+        return Audit(first, at, blocks, len(reader.operations()), dead_letters, shown)
 
 
 def _checked(reader: JournalReader) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Work that goes on beside a session or a screen, and never ends it."""
+"""Background work of a session or a screen, whose failure never ends it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.log import logger
 
 @asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do some work beside the body; it ends with it, and if it fails that is logged and the body goes on."""
+    """Run a background task while the body runs; if it fails, that is logged and the body continues."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -20,4 +20,4 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         [result] = await asyncio.gather(task, return_exceptions=True)
         if isinstance(result, Exception):
-            logger("session").error("what goes on beside it failed", reason=repr(result))
+            logger("session").error("a background task failed", reason=repr(result))

@@ -1,4 +1,4 @@
-"""The control socket of a session: a person's orders, one JSON object a line, for whoever may open the file."""
+"""The control socket of a session: the operator's commands, one JSON object per line, for its owner."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ class ControlServer:
                 heard()
                 writer.write(json.dumps(self._answer(line)).encode() + b"\n")
                 await asyncio.wait_for(writer.drain(), IDLE_S)
-                await asyncio.sleep(0)  # commands that came at once have a turn of the loop each
+                await asyncio.sleep(0)  # commands that arrive together each take one turn of the event loop
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:
             asked = json.loads(line)
             command, by = str(asked["command"]), str(asked.get("by", "ctl"))
         except (ValueError, KeyError, TypeError, AttributeError):
-            return {"ok": False, "error": "expected one JSON object a line, with a command"}
+            return {"ok": False, "error": "expected one JSON object per line, with a command"}
         if command not in COMMANDS:
             return {"ok": False, "error": f"no command {command!r}; expected {', '.join(COMMANDS)}"}
         try:
@@ -114,7 +114,9 @@ def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
         raise UsageError(f"the session does not answer: {error}", where=str(folder / SOCKET)) from error
     if not answer.pop("ok", False):
         parts = {name: answer.get(name) for name in ("expected", "found", "hint")}
-        raise UsageError(f"the session refuses: {answer.get('error', 'for no reason')}", where=str(folder), **parts)
+        raise UsageError(
+            f"the session refused the command: {answer.get('error', 'no reason given')}", where=str(folder), **parts
+        )
     return dict(answer)
 
 

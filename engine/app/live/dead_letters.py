@@ -1,4 +1,4 @@
-"""Handing dead letters on: to a file or a topic, after the commit, without holding the session up."""
+"""Forwarding of dead letters to a file or a topic, after the commit and without blocking the session."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from engine.log import logger
 from feeds.live.source import DeadLetterSink
 
 RETRY_S = 5.0
-# a file of dead letters that has grown so large makes room for the next one
+# size at which a file of dead letters is rotated
 MOST_FILE_BYTES = 16 << 20
 
 
 class FileSink:
-    """Appends dead letters to a file, one JSON object a line.
+    """Appends dead letters to a file, one JSON object per line.
 
     A file that is full becomes the first of the older ones, each of those the next; the last is deleted.
 
@@ -68,12 +68,12 @@ def as_object(number: int, letter: DeadLetter) -> dict[str, object]:
 
 
 class Relay:
-    """Takes letters from the journal to a sink, in order; one that fails is tried again.
+    """Forwards dead letters from the journal to a sink, in order; failures are retried.
 
     A crash between sending and marking sends a letter twice, with the same number: never not at all.
 
     Args:
-        journal: Holds the letters.
+        journal: Holds the dead letters.
         sink: Where they go.
     """
 
@@ -83,23 +83,23 @@ class Relay:
         self._waiting.set()  # what an earlier process left
 
     def wake(self) -> None:
-        """There are new letters."""
+        """There are new dead letters."""
         self._waiting.set()
 
     async def run(self) -> None:
-        """Hand letters on until cancelled."""
-        told = False
+        """Forward dead letters until cancelled."""
+        reported = False
         while True:
             await self._waiting.wait()
             self._waiting.clear()
             try:
                 while await self._some():
                     pass
-                told = False
+                reported = False
             except GrandModelError as error:
-                if not told:
-                    logger("dead letters").warning("cannot hand letters on, trying again", reason=error.what)
-                told = True
+                if not reported:
+                    logger("dead letters").warning("cannot forward dead letters, trying again", reason=error.what)
+                reported = True
                 self._waiting.set()
                 await asyncio.sleep(RETRY_S)
 
@@ -109,7 +109,7 @@ class Relay:
             while await self._some():
                 pass
         except GrandModelError as error:
-            logger("dead letters").warning("letters stay in the journal", reason=error.what)
+            logger("dead letters").warning("dead letters stay in the journal", reason=error.what)
         await self._sink.close()
 
     async def _some(self) -> bool:
@@ -117,5 +117,5 @@ class Relay:
         if letters:
             await self._sink.send(letters)
             self._journal.mark_sent(letters[-1][0])
-        await asyncio.sleep(0)  # a file is written without a pause, and there may be many letters
+        await asyncio.sleep(0)  # a file is written without a pause, and there may be many of them
         return bool(letters)

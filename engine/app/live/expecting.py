@@ -15,7 +15,7 @@ def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
 
     Args:
         counters: Before it.
-        arrival: At hand.
+        arrival: The current one.
     """
     known, announced = counters.get(ANNOUNCEMENT, 0), 0
     for one in arrival.announced:
@@ -31,16 +31,16 @@ def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
 
 
 def shortage(counters: Mapping[str, int], wanted: int | None) -> str | None:
-    """What is to be said of a session that ended by itself and had fewer bars than expected; None if it had them all.
+    """The report on a session that ended by itself with fewer bars than expected; None if it received them all.
 
     Args:
         counters: At its end.
-        wanted: Bars after which it was to end; None if that was not said.
+        wanted: Bars after which it should end; None if not set.
     """
     bars = counters.get("bars", 0)
     if wanted is not None:
-        return None if bars >= wanted else f"{bars:,} of the {wanted:,} bars that were wanted (--max-bars) came"
+        return None if bars >= wanted else f"{bars:,} of the {wanted:,} requested bars (--max-bars) arrived"
     received, announced = counters.get(RECEIVED, 0), counters.get(ANNOUNCED, 0)
     if received >= announced:
         return None
-    return f"{received:,} of the {announced:,} bars that the publisher announced came: it stopped early"
+    return f"{received:,} of the {announced:,} bars that the publisher announced arrived: it stopped early"

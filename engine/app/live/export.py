@@ -63,7 +63,7 @@ def export_session(reader: JournalReader, setup: Setup, trader: Trader, out: Pat
     recorder = RunRecorder(out, setup.symbols, setup.config.initial_capital, trades, wiring.sessions)
     base = reader.states().get(RECORDER)
     if reader.first_seq > 0 and (base is None or base[0] != reader.first_seq):
-        raise DataError("the figures of the rows that left the journal are lost", where=str(reader.path))
+        raise DataError("the figures of the rows removed from the journal are lost", where=str(reader.path))
     if base is not None and base[0] == reader.first_seq:
         recorder.restore(base[1])
     last = None

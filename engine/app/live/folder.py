@@ -47,7 +47,7 @@ def make_private(folder: Path) -> None:
 class SessionLock:
     """Holds a session folder for this process; the system lets go of it however the process ends.
 
-    Its files are for its owner alone: while it is held, this process makes no other ones.
+    Only the owner can read its files: while it is held, this process creates no other kind.
 
     Args:
         folder: Made if need be.
@@ -84,7 +84,7 @@ class SessionLock:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                time.sleep(TRY_S)  # somebody may only look whether a session runs
+                time.sleep(TRY_S)  # another process may only be checking whether a session runs
             else:
                 return True
         return False

@@ -31,13 +31,13 @@ class Arrival:
     Attributes:
         block: Rows that are closed; None where a delivery closed none.
         delivery: To be settled once this is committed; None where more of the same delivery follows or followed.
-        positions: Where partitions go on.
+        positions: Offsets at which partitions resume.
         states: State of the intake behind the rows, by name.
-        letters: Messages that could not be used.
+        letters: Dead letters: messages that could not be used.
         gaps: Bars missing before the rows.
         received_at: When the delivery came, seconds of the session's clock.
         elements: Bars, trades and quotes that came, those that could not be used included.
-        announced: What publishers said would follow.
+        announced: Numbers of bars that publishers announced.
     """
 
     block: BarBlock | None
@@ -231,5 +231,5 @@ def _strict(letter: DeadLetter) -> DataError:
         where=f"{letter.partition}, offset {letter.offset}: {letter.payload[:200].decode(errors='replace')}",
         expected=letter.expected,
         found=letter.found,
-        hint="correct what sends it, or run without strict mode to set such messages aside",
+        hint="correct what sends it, or run without strict mode to keep such messages as dead letters",
     )

@@ -1,4 +1,4 @@
-"""Copies of the models that a live session uses, so that it goes on with them whatever happens to the model store."""
+"""Copies of the models that a live session uses, so that it can resume whatever happens to the model store."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class KeptModels:
         kept = self._folder / sha256[:NAME_DIGITS]
         if not kept.is_dir() or read_ensemble(kept)[1] != sha256:
             raise DataError(
-                "the models that this session used are gone or were changed",
+                "the models that this session used are missing or have changed",
                 where=str(kept),
                 expected=f"sha256 {sha256}",
                 hint="restore the session folder from a copy",

@@ -31,7 +31,7 @@ from engine.records import Operation
 
 # what a restart may change: how a session is driven, watched and ended, never what it does with a bar
 NEUTRAL_KEYS = frozenset({"feed", "journal", "end", "alerts", "metrics", "heartbeat_file", "standby", "instrument"})
-# of feeds, about which a restart may say anything anew
+# of feeds, which a restart may change
 RETIRED_FEED_KEYS = frozenset({"max_jump_days"})
 SESSION_KEYS = frozenset({"config", "symbols", "instruments", "timeframe_ns", "models", "code", "versions"})
 
@@ -45,7 +45,7 @@ class Opened:
         journal: Open for writing.
         setup: What the session consists of.
         trader: As after the last committed row.
-        positions: Where partitions go on.
+        positions: Offsets at which partitions resume.
         states: Saved state of other parts, by name.
         counters: Running counts.
         resumed: Whether the session was there before.
@@ -84,7 +84,7 @@ def check_session_folder(folder: Path) -> None:
         raise UsageError(
             "the session folder holds other files",
             where=str(folder),
-            expected="a new or empty folder, or that of an earlier session, which then goes on",
+            expected="a new or empty folder, or that of an earlier session, which then resumes",
             found=", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else ""),
             hint="choose another folder (--out)",
         )
@@ -99,7 +99,7 @@ def open_session(
     *,
     trust_code: bool = False,
 ) -> Opened:
-    """Begin a session, or go on with the one in the folder.
+    """Start a session, or resume the one in the folder.
 
     Args:
         folder: Of the session; the caller holds its lock.
@@ -115,7 +115,7 @@ def open_session(
     """
     resumed = has_begun(folder)
     if resumed and _untouched(folder):
-        remove(folder)  # a first attempt that met no broker binds nobody to its settings
+        remove(folder)  # settings of a first attempt that found no broker are not binding
         resumed = False
     if not resumed:
         check_session_folder(folder)
@@ -133,23 +133,23 @@ def open_session(
     journal = Journal(folder, config.journal.durability, trace)
     if damaged:
         names = ", ".join(sorted(damaged))
-        logger("journal").warning("saved states were damaged and made again", states=names, rows=trader.next_seq)
+        logger("journal").warning("saved states were damaged and have been rebuilt", states=names, rows=trader.next_seq)
         journal.drop_states(damaged)
     return Opened(folder, journal, setup, with_lookup(trader, config, folder), positions, states, counters, resumed)
 
 
 def _check_clock(reader: JournalReader, config: PaperConfig, timeframe_ns: int) -> None:
-    """Refuse to go on behind rows that no clock has reached: all that comes would be late."""
+    """Refuse to resume after rows that are ahead of the clock: every new message would be late."""
     ahead, last = config.feed.ahead_ns, reader.last_ts
     now = int(time.time() * 1e9)
     if ahead is not None and last is not None and last > now + ahead + timeframe_ns:
         raise DataError(
-            "the last rows of this session are ahead of the clock, so that all that comes would be late",
+            "the last rows of this session are ahead of the clock, so every new message would be late",
             where=str(reader.path),
             expected=f"rows up to {_second(now)} UTC",
             found=f"a row that closes at {_second(last)} UTC",
-            hint=f"set this machine's clock; or take them back: `grandmodel journal mend {reader.folder}`; or, for a "
-            "feed whose times run ahead of the clock, set feed.max_ahead_s to null",
+            hint=f"correct this machine's clock; or remove them: `grandmodel journal mend {reader.folder}`; or, for "
+            "a feed whose times run ahead of the clock, set feed.max_ahead_s to null",
         )
 
 
@@ -170,7 +170,7 @@ def stored_setup(reader: JournalReader) -> Setup:
     """
     session, where = reader.session, str(reader.path)
     if missing := SESSION_KEYS - session.keys():
-        raise DataError("the journal does not say what is traded", where=where, expected=", ".join(sorted(missing)))
+        raise DataError("the journal has no record of what is traded", where=where, expected=", ".join(sorted(missing)))
     config = parse(PaperConfig, _current(session["config"]), where=f"{where}, config")
     instruments = {
         symbol: parse(Instrument, session["instruments"][symbol], where=f"{where}, instruments.{symbol}")
@@ -249,19 +249,19 @@ def _same_settings(
         raise UsageError(
             "the session in this folder has other settings",
             where=str(reader.folder),
-            expected="what decides stays as it is while a session lasts",
+            expected="settings that affect decisions cannot change within a session",
             found="; ".join(shown) + ("; ..." if len(changed) > 5 else ""),
-            hint="give the same settings (or only --out), or begin a new session in another folder",
+            hint="use the same settings (or only --out), or start a new session in another folder",
         )
     other = changed_code(recorded_code(session["code"], str(reader.path)))
     if other is not None:
         entry, found = other
         raise UsageError(
-            "a file that decides was changed since the session began",
+            "a file that affects decisions has changed since the session started",
             where=entry["path"],
             expected=f"sha256 {entry['sha256']}",
             found=found,
-            hint="put the old file back, or begin a new session in another folder",
+            hint="restore the old file, or start a new session in another folder",
         )
 
 
@@ -286,19 +286,19 @@ def with_lookup(trader: Trader, config: PaperConfig, folder: Path) -> Trader:
 def _store_lookup(kept: KeptModels) -> Lookup:
     from agents.models.store import resolve_ensemble  # noqa: PLC0415 - few sessions follow the store
 
-    told = ""
+    logged = ""
 
     def lookup(seq: int, present: str) -> Path | None:
-        nonlocal told
+        nonlocal logged
         try:
             folder = resolve_ensemble(None)
             if read_ensemble(folder)[1] == present:
                 return None
             return kept.keep(folder)
         except GrandModelError as error:
-            if str(error) != told:  # said once, not at every cut
-                told = str(error)
-                logger("models").warning("the active version cannot be loaded, the present one stays", reason=told)
+            if str(error) != logged:  # logged once, not at every cut
+                logged = str(error)
+                logger("models").warning("the active version cannot be loaded, the current one is kept", reason=logged)
             return None
 
     return lookup

@@ -1,4 +1,4 @@
-"""A person's orders to a session that is not running."""
+"""The operator's commands to a session that is not running."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ LiveScreen = Callable[[Session], Screen]
 
 @dataclass
 class PaperRun:
-    """What a session came to.
+    """The result of a session.
 
     Attributes:
         folder: Of the session.
@@ -76,18 +76,18 @@ def run_paper(
     *,
     trust_code: bool = False,
 ) -> PaperRun:
-    """Trade on paper until the feed, the configuration or a person ends it, and write the run folder.
+    """Trade on paper until the feed, the configuration or the operator ends it, and write the run folder.
 
     Args:
         config: What to run.
-        folder: Of the session; one that holds a session goes on with it.
+        folder: Of the session; if it holds a session, that session resumes.
         screens: Taps that see the latest state and may skip.
         source: In place of the configured address.
         trace: Told every SQL statement of the journal before it is executed.
         trust_code: As in `engine.app.live.opening.open_session`.
 
     Raises:
-        GrandModelError: Whatever a person can mend.
+        GrandModelError: Anything that the user can correct.
     """
     with SessionLock(folder):
         opened, run = trade(config, folder, screens, source, trace, trust_code=trust_code)
@@ -140,7 +140,7 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         for task in (heartbeat.run(), relay.run(), _say(session, heartbeat)):
             await stack.enter_async_context(beside(task))
         stack.enter_context(_signals(session))
-        begun = "goes on" if session.opened.resumed else "begins"
+        begun = "resumes" if session.opened.resumed else "starts"
         text = f"the session {begun} at row {session.trader.next_seq}, feed {session.source.status}"
         session.notice("info", "session_started", text)
         try:
@@ -168,11 +168,11 @@ class Controls:
         """
         if command == "stop":
             self._session.stop(f"stopped by {by}")
-            return {"done": "stops after the transaction at hand"}
+            return {"done": "stops after the current transaction"}
         done = self._session.operate(OPERATIONS[command], by) if command in OPERATIONS else None
         status = status_of(self._session)
         if done is not None and OPERATIONS[command] is Operation.RESUME and status["halted"]:
-            done += "; the halt stays until reset-halt"
+            done += "; trading stays halted until reset-halt"
         return status if done is None else {"done": done, "state": status["state"], "row": status["rows"]}
 
 
@@ -209,7 +209,7 @@ async def _say(session: Session, heartbeat: Heartbeat) -> None:
 
 @contextmanager
 def _signals(session: Session) -> Iterator[None]:
-    """The first SIGTERM or Ctrl-C ends the session after the transaction at hand, the second one at once."""
+    """The first SIGTERM or Ctrl-C ends the session after the current transaction, the second one immediately."""
     loop, caught = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
     count = 0
 

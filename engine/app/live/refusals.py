@@ -1,4 +1,4 @@
-"""Is half or more of what arrives refused? Then the session does not do its work, and its operator must know."""
+"""Is half or more of what arrives refused? Then the session does not do its job, and its operator must know."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from engine.dead_letter import DeadLetter
 # the share of refusals is that of about so many messages
 WINDOW: Final = 200
 FEWEST: Final = 20
-# what comes again does so after a restart or a lost connection, and harms nothing
+# messages repeat after a restart or a lost connection, which is harmless
 HARMLESS: Final = frozenset({"duplicate"})
 REMEDIES: Final = {
-    "late": "rows of these times are closed; if messages come in disorder, raise feed.lateness_s; if a wrong time "
+    "late": "rows of these times are closed; if messages arrive out of order, raise feed.lateness_s; if a wrong time "
     "closed the rows, stop the session and see `grandmodel journal mend {folder}`",
     "unknown_symbol": "name the symbols of the feed (--symbols, --instrument), or read another topic",
-    "off_grid": "give the length of the bars (--timeframe), or say what their times stamp (feed.labels)",
-    "ahead_of_time": "compare the clock of this machine with that of the feed; feed.max_ahead_s allows a difference",
-    "mixed_kinds": "send either bars, trades or quotes of a symbol",
+    "off_grid": "give the length of the bars (--timeframe), or say whether times are open or close (feed.labels)",
+    "ahead_of_time": "compare the clock of this machine with that of the feed; feed.max_ahead_s is the tolerance",
+    "mixed_kinds": "send only one of bars, trades and quotes for a symbol",
 }
 LOOK: Final = "`grandmodel journal dead-letters {folder}` shows what was refused and why (docs/live.md)"
 
@@ -37,7 +37,7 @@ class Refusals:
         self._arrived = self._recent = 0
         self._refused: Counter[str] = Counter()
         self._lately: Counter[str] = Counter()
-        self._told = False
+        self._reported = False
 
     def count(self, elements: int, letters: Iterable[DeadLetter]) -> str | None:
         """Take note of a delivery.
@@ -47,7 +47,7 @@ class Refusals:
             letters: Those that were refused.
 
         Returns:
-            What somebody must be told, once when most is refused.
+            What the operator must know, once, when most messages are refused.
         """
         reasons: Counter[str] = Counter()
         for letter in letters:
@@ -61,7 +61,7 @@ class Refusals:
             self._recent //= 2
             self._lately = Counter({reason: count // 2 for reason, count in self._lately.items()})
         lately = self._lately.total() >= FEWEST and _mostly(self._lately, self._recent)
-        new, self._told = lately and not self._told, lately
+        new, self._reported = lately and not self._reported, lately
         return self._text(self._lately, self._recent) if new else None
 
     @property
@@ -69,7 +69,7 @@ class Refusals:
         """Why this run did not do what it was started for; None if it did."""
         if _mostly(self._refused, self._arrived):
             return self._text(self._refused, self._arrived)
-        return self._text(self._lately, self._recent) if self._told else None
+        return self._text(self._lately, self._recent) if self._reported else None
 
     def _text(self, refused: Counter[str], arrived: int) -> str:
         counted = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common() if count)

@@ -45,12 +45,12 @@ def recover(reader: JournalReader, setup: Setup) -> Trader:
     first_ns = reader.meta("first_ns")
     saved = None if first_ns is None else _saved(reader)
     if saved is None:
-        # no bar was seen (but a person may have given orders), or nothing that is whole was saved
+        # no bar was seen (but the operator may have given commands), or no undamaged state was saved
         if reader.first_seq > 0:
             raise DataError(
-                "the session cannot be recovered: no state of its agent is there, and its first bars are gone",
+                "the session cannot be recovered: there is no saved state of its agent, and its first bars are gone",
                 where=str(reader.path),
-                expected="a state that was saved and is whole, or all bars from the first on",
+                expected="an undamaged saved state, or all bars from the first on",
                 found=f"bars from row {reader.first_seq} on",
                 hint="give the strategy the methods snapshot and restore (docs/strategies.md)",
             )
@@ -102,7 +102,7 @@ def replay(reader: JournalReader, trader: Trader, since: int = 0, rows: int = 40
                 where=f"row {difference.seq}, {when:%Y-%m-%d %H:%M:%S} UTC ({reader.path})",
                 expected=f"{difference.expected}, as the session had it",
                 found=difference.found,
-                hint="code, models or strategy file are not those of the session, or its journal was changed",
+                hint="the code, models or strategy file differ from those of the session, or its journal was modified",
             )
         count += len(expected)
     trader.activations.clear()
@@ -112,7 +112,7 @@ def replay(reader: JournalReader, trader: Trader, since: int = 0, rows: int = 40
 
 
 def _driven(trader: Trader, expected: StepBlock, operations: list[Ordered]) -> list[StepBlock]:
-    """Steps over the same bars, with every order of a person given where it was given; takes these from the list."""
+    """Steps over the same bars, with every command of the operator at its row; removes these from the list."""
     steps: list[StepBlock] = []
     bars = expected.bars
     end = bars.seq + len(bars)

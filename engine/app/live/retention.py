@@ -26,7 +26,7 @@ class Retention:
         setup: What the session consists of.
         sessions: Where trading days end.
         keep_days: Rows older than this, by their own time, leave.
-        archive: Whether they go to the archive; otherwise only what they came to is kept.
+        archive: Whether they go to the archive; otherwise only their totals are kept.
     """
 
     def __init__(self, journal: Journal, setup: Setup, sessions: Sessions, keep_days: float, archive: bool) -> None:

@@ -2,8 +2,8 @@
 
     source -> intake -> (bus) -> trader -> journal -> settled -> (bus) -> screens
 
-A person's orders are obeyed between two transactions. Whatever watches is told after the commit and cannot hold
-anything up.
+The operator's commands are carried out between two transactions. Observers are notified after the commit and cannot
+block anything.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Observer(Protocol):
         ...
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
-        """Something that a person should know."""
+        """Something that the operator should know."""
         ...
 
 
@@ -78,7 +78,7 @@ class Ended:
 
     Attributes:
         because: Why.
-        refused: Says so where most of what came was refused.
+        refused: Detects that most messages were refused.
         short: Says so where fewer bars came than were expected.
     """
 
@@ -92,7 +92,7 @@ class Ended:
 
 
 class Session:
-    """Trades until it ends by itself or is told to stop.
+    """Trades until it ends by itself or is asked to stop.
 
     Args:
         config: As wanted now.
@@ -138,11 +138,11 @@ class Session:
         self._observers.append(observer)
 
     def stop(self, because: str) -> None:
-        """End after the transaction at hand; what waits for later bars waits for the next start."""
+        """End after the current transaction; rows that wait for later bars wait for the next start."""
         self._taker.stop(because)
 
     def operate(self, operation: Operation, by: str) -> str:
-        """Obey a person at once, and journal the order.
+        """Carry out a command of the operator at once, and record it in the journal.
 
         Args:
             operation: What is wanted.
@@ -164,7 +164,7 @@ class Session:
         try:
             self._write()
         except JournalError as error:
-            return f"{WORDS[operation]}; {error.what}, so that it is written later"
+            return f"{WORDS[operation]}; it will be written later, because {error.what}"
         return WORDS[operation]
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
@@ -230,7 +230,7 @@ class Session:
         bus.close(StepBlock)
 
     def _owe_states(self, steps: Sequence[StepBlock]) -> None:
-        """The states behind these rows are to be saved: soon, or at once if that is long owed."""
+        """Save the states after these rows: soon, or at once if that is overdue."""
         if not steps:
             return
         self._unsaved_entries += 1
@@ -251,7 +251,7 @@ class Session:
     def _save(self) -> None:
         """Save the states behind the last row, if that is due.
 
-        Not while the journal lacks a row, and not behind an order that a person gave since: it would be obeyed again.
+        Not while the journal lacks a row, and not after a later command, which would be carried out again.
         """
         self._unsaved.clear()
         due = self._unsaved_entries >= self.config.journal.snapshot_every
@@ -344,7 +344,7 @@ def _harmless(call: Callable[..., object], *values: object) -> None:
     try:
         call(*values)
     except Exception:
-        logger("session").exception("an observer failed, the session goes on")
+        logger("session").exception("an observer failed, the session continues")
 
 
 async def _awaited(view: Awaitable[None]) -> None:

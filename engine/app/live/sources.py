@@ -29,7 +29,7 @@ def traded(config: PaperConfig, source: LiveSource) -> dict[str, Instrument]:
     symbols = getattr(source, "symbols", ()) or config.symbols
     if not symbols:
         raise UsageError(
-            "which symbols shall be traded?",
+            "the symbols to trade are missing",
             expected="--instrument NAME, --instrument SYMBOL=NAME (repeatable), or --symbols A,B",
             hint="messages carry the symbol in the field `symbol`",
         )
@@ -95,4 +95,4 @@ def put_aside(source: LiveSource, bars: int) -> str | None:
     quarantine = getattr(source, "quarantine", None)
     if not isinstance(quarantine, Quarantine) or not 0 < quarantine.total >= bars:
         return None
-    return f"half or more of the file was put aside: {quarantine.explain()}; `grandmodel data validate FILE` checks it"
+    return f"half or more of the file was refused: {quarantine.explain()}; `grandmodel data validate FILE` checks it"

@@ -1,4 +1,4 @@
-"""Taking deliveries in: until the feed, the configuration or a person ends it."""
+"""Taking deliveries in: until the feed, the configuration or the operator ends it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MANY_ROWS, STALLED_S = 100, 60.0
 
 
 class Notice(Protocol):
-    """Tells whoever watches the session something."""
+    """Notifies the observers of the session."""
 
     def __call__(self, severity: Severity, kind: str, text: str) -> None:
         """Tell it."""
@@ -32,11 +32,11 @@ class Taker:
         intake: Makes rows of messages.
         source: Where they come from.
         bars: Bars that the session had before.
-        notice: Told what a person should know of the feed.
+        notice: Receives what the operator should know about the feed.
         clock: Seconds that never run backwards.
 
     Attributes:
-        stopping: Why it was told to stop, if it was.
+        stopping: Why it was asked to stop, if it was.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class Taker:
         return self._intake.waiting
 
     def stop(self, because: str) -> None:
-        """End after the delivery at hand; what waits for later bars waits for the next start."""
+        """End after the current delivery; rows that wait for later bars wait for the next start."""
         self.stopping = self.stopping or because
 
     async def run(self, positions: Mapping[str, str], bus: Bus) -> str:
         """Take deliveries until something ends it, then end the arrivals.
 
         Args:
-            positions: Where partitions go on.
+            positions: Offsets at which partitions resume.
             bus: Gets the arrivals.
 
         Returns:
@@ -129,7 +129,7 @@ class Taker:
             self._closed_at = now
         elif now - self._closed_at >= STALLED_S:
             silent = ", ".join(sorted(delivery.partitions - delivery.quiet)[:5])
-            text = f"{pending:,} rows wait for messages of a partition that says nothing; partitions: {silent}"
+            text = f"{pending:,} rows wait for messages of silent partitions: {silent}"
             self._notice("warning", "rows_wait", text)
             self._closed_at = math.inf
 
@@ -139,7 +139,7 @@ class Taker:
             if connected:
                 self._notice("info", "feed_back", f"the feed is back: {self._source.status}")
             else:
-                self._notice("warning", "feed_lost", f"the feed is away: {self._source.status}")
+                self._notice("warning", "feed_lost", f"the feed is lost: {self._source.status}")
         self._connected = connected
         for text in self._source.take_notices():
             self._notice("warning", "feed", text)

@@ -97,7 +97,7 @@ class Trader:
         return steps
 
     def operate(self, operation: Operation) -> None:
-        """Obey a person, between the last row and the next.
+        """Carry out a command of the operator, between the last row and the next.
 
         Raises:
             UsageError: If the order cannot be obeyed now.

@@ -1,4 +1,4 @@
-"""What watches a session: alerts, metrics for Prometheus, dead letters to be handed on."""
+"""What watches a session: alerts, metrics for Prometheus, and the forwarding of dead letters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CAUSES = {Reason.MAX_DAILY_LOSS, Reason.MAX_DRAWDOWN, Reason.BANKRUPT, Reason.MA
 
 
 class Alerting:
-    """Tells people what they should know, and hands dead letters on.
+    """Sends alerts to the operator, and forwards dead letters.
 
     Args:
         dispatcher: Reaches them.
@@ -40,7 +40,7 @@ class Alerting:
         self._dispatcher.raise_(Alert(int(self._wall() * 1e9), severity, kind, text))
 
     def committed(self, committed: Committed) -> None:
-        """Look for what a person should know."""
+        """Raise alerts for what the operator should know."""
         arrival = committed.arrival
         if arrival.letters:
             self._relay.wake()
@@ -51,7 +51,7 @@ class Alerting:
             counted = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
             where = f"{first.partition}, offset {first.offset}" if first.offset >= 0 else first.partition
             found = f"first at {where}: expected {first.expected}, found {first.found}"
-            self.notice("warning", "dead_letters", f"messages put aside: {counted}; {found}")
+            self.notice("warning", "dead_letters", f"messages refused: {counted}; {found}")
         if arrival.gaps:
             self.notice("warning", "gap", _gaps(arrival.gaps))
         for step in committed.steps:
@@ -61,7 +61,7 @@ class Alerting:
         if halted != self._halted and halted in CAUSES:
             cause = Reason(halted).name.lower()
             self.notice(
-                "critical", "halted", f"trading was halted by a hard limit: {cause}; see `grandmodel reset-halt`"
+                "critical", "halted", f"trading was halted by a hard limit: {cause}; `grandmodel reset-halt` resumes it"
             )
         self._halted = halted
 
@@ -94,7 +94,7 @@ class Measuring:
         self._metrics, self._session, self._wall = metrics, session, wall
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
-        """Nothing is counted of what is said."""
+        """Notices are not counted."""
 
     def committed(self, committed: Committed) -> None:
         """Count what happened."""

@@ -61,7 +61,7 @@ def test_a_persons_orders_over_restarts(kafka: KafkaHelper, tmp_path: Path) -> N
         assert "a session is running in this folder" in refused("paper", "--out", str(tmp_path), *words)
         lines = dict(line.split(maxsplit=1) for line in called("ctl", str(tmp_path), "status")[1].splitlines())
         assert lines["ledger"] == ctl(tmp_path, "status")["ledger_sha256"]
-        assert ctl(tmp_path, "stop")["done"] == "stops after the transaction at hand"
+        assert ctl(tmp_path, "stop")["done"] == "stops after the current transaction"
         assert child.result()["ended"] == "stopped by ctl"
     with Child(tmp_path, *words) as child:
         child.until_connected()

@@ -93,9 +93,9 @@ async def typed(file: io.StringIO, keyboard: int, keys: str, expected: Sequence[
 def test_keys_order_what_the_journal_then_holds(tmp_path: Path, keyboard: int) -> None:
     file, bars = Terminal(), short()
     script = {
-        1: lambda: appearing(file, "close the dashboard, the session goes on"),
+        1: lambda: appearing(file, "close the dashboard, the session continues"),
         20: lambda: typed(file, keyboard, "p", ["pause: paused"]),
-        30: lambda: typed(file, keyboard, "rx", ["resume: resumed", "let trading go on after the halt?"]),
+        30: lambda: typed(file, keyboard, "rx", ["resume: resumed", "resume trading after the halt?"]),
         31: lambda: typed(file, keyboard, "x", ["reset-halt refused: there is no halt to reset"]),
         40: lambda: typed(file, keyboard, "ff", ["close every position and pause?", "flatten: flattened"]),
         80: lambda: typed(file, keyboard, "ss", ["end the session?", "stop: stops after"]),
@@ -144,7 +144,7 @@ def test_a_feed_that_is_away_shows(tmp_path: Path) -> None:
 
     async def away() -> AsyncIterator[None]:
         source.connected, source.status = False, "lost the connection, trying again"
-        while not all(words in file.getvalue() for words in (" WAITING ", "trying again", "the feed is away")):
+        while not all(words in file.getvalue() for words in (" WAITING ", "trying again", "the feed is lost")):
             await asyncio.sleep(0.01)
             yield
         source.connected, source.status = True, "connected"

@@ -48,7 +48,7 @@ def test_a_folder_without_a_session(command: list[str], tmp_path: Path) -> None:
     words = [str(tmp_path / "out") if word == "OUT" else word for word in command]
     assert "holds no live session" in refused("journal", words[0], str(tmp_path), *words[1:])
     (tmp_path / FILE).write_bytes(b"")
-    assert "never began" in refused("journal", words[0], str(tmp_path), *words[1:])
+    assert "never started" in refused("journal", words[0], str(tmp_path), *words[1:])
     (tmp_path / FILE).write_bytes(b"this is no database " * 500)
     assert "cannot read the journal" in refused("journal", words[0], str(tmp_path), *words[1:])
 

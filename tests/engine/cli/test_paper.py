@@ -150,11 +150,11 @@ def test_strictness_and_other_settings(tmp_path: Path) -> None:
 
 
 def test_a_feed_of_other_symbols_is_told(tmp_path: Path) -> None:
-    """The commonest first mistake: every message is put aside, and the summary has to say so."""
+    """The commonest first mistake: every message is refused, and the summary has to say so."""
     (tmp_path / "lines").write_bytes(b"\n".join(case(live_bars(30)).payloads))
     with pytest.MonkeyPatch.context() as patch, (tmp_path / "lines").open() as lines:
         patch.setattr(sys, "stdin", lines)
         code, _, complained = called("paper", "--out", str(tmp_path / "live"), "--symbols", "Y", "--feed", "stdin")
     assert code == 1
     assert "nothing was traded: the feed ended" in complained
-    assert "messages put aside: 30 unknown_symbol; `grandmodel journal dead-letters" in complained
+    assert "messages refused: 30 unknown_symbol; `grandmodel journal dead-letters" in complained

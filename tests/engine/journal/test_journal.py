@@ -141,9 +141,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / FILE)
     db.execute("CREATE TABLE other (a)")
     db.close()
-    with pytest.raises(DataError, match="no journal"):
+    with pytest.raises(DataError, match="not the journal of a session"):
         Journal(tmp_path)
-    with pytest.raises(DataError, match="no journal"):
+    with pytest.raises(DataError, match="not the journal of a session"):
         JournalReader(tmp_path)
     (tmp_path / FILE).write_bytes(b"not a database at all, but long enough to look at" * 30)
     with pytest.raises(JournalError, match="not a database"):

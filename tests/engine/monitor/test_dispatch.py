@@ -132,7 +132,7 @@ async def test_a_sender_that_recovers_in_time_loses_nothing() -> None:
     assert sender.texts == ["first", "second"]
     assert clock.waits == list(BACKOFF_S)
     assert (outbox.queued, outbox.delivered, outbox.lost) == (2, 2, 0)
-    assert [line["event"] for line in logs] == ["alerts do not get through", "alerts get through again"]
+    assert [line["event"] for line in logs] == ["alerts cannot be delivered", "alerts are delivered again"]
 
 
 async def test_a_failing_sender_is_said_once_and_what_was_lost_is_told() -> None:
@@ -141,7 +141,7 @@ async def test_a_failing_sender_is_said_once_and_what_was_lost_is_told() -> None
         outbox = await _sent(sender, [_alert("first"), _alert("second"), _alert("third"), _alert("fourth")], Clock())
     assert sender.texts == ["third (2 before it could not be sent)", "fourth"]
     assert (outbox.queued, outbox.delivered, outbox.lost) == (4, 2, 2)
-    assert [line["event"] for line in logs] == ["alerts do not get through", "alerts get through again"]
+    assert [line["event"] for line in logs] == ["alerts cannot be delivered", "alerts are delivered again"]
 
 
 @pytest.mark.parametrize("failure", [_failed(again=False), ZeroDivisionError("a mistake")])

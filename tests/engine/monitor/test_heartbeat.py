@@ -111,8 +111,8 @@ def test_a_session_survives_a_manager_that_went_away(tmp_path: Path) -> None:
         heart.ready("d")
         Heartbeat(environ={"NOTIFY_SOCKET": "vsock:2:1"}).ready("e")
     assert [line["event"] for line in logs] == [
-        "cannot tell that the session lives",
-        "cannot tell that the session lives",
+        "cannot report that the session is alive",
+        "cannot report that the session is alive",
         "cannot notify the service manager",
     ]
 

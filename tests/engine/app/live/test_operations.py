@@ -104,7 +104,7 @@ def test_a_halt_stays_over_restarts_until_it_is_reset(tmp_path: Path) -> None:
     short = case(live_bars(80), agent="buy_and_hold")
     halting = Case(short.bars, short.settings, short.payloads[:30])
     _, source = _ordered(halting, tmp_path, {10: "halt", 20: "resume"})
-    assert source.answers == {10: "halted", 20: "resumed; the halt stays until reset-halt"}
+    assert source.answers == {10: "halted", 20: "resumed; trading stays halted until reset-halt"}
     assert _positions(tmp_path)[10:] == [0.0] * 20
     more = Case(short.bars, short.settings, short.payloads[:40])
     more.traded(tmp_path)

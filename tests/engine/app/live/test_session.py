@@ -117,7 +117,7 @@ def test_a_changed_value_in_the_journal_is_found_and_named(tmp_path: Path) -> No
         audit(tmp_path)
     db.execute("UPDATE blocks SET crc = ? WHERE seq = 23", (_checksum(changed[5:]),))
     db.commit()
-    with pytest.raises(CheckFailed, match="not those that were hashed"):
+    with pytest.raises(CheckFailed, match="differ from those that were hashed"):
         audit(tmp_path)
     with pytest.raises(CheckFailed, match=r"ledger\.equity") as caught:
         replay_whole(tmp_path)
