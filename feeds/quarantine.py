@@ -135,5 +135,5 @@ def strict_error(row: BadRow) -> DataError:
         where=f"{row.source}, row {row.line}: {row.raw}",
         expected=row.expected,
         found=row.found,
-        hint="correct the row, or read without strict mode to set such rows aside",
+        hint="correct the row, or read without strict mode to quarantine such rows",
     )

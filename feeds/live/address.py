@@ -69,7 +69,7 @@ class FeedSecurity(Config):
         cert_file: Our own certificate, with its key unless `key_file` holds that.
         key_file: Key of our own certificate.
         verify: Whether the other side's certificate must be good; false is for trials only.
-        sasl_mechanism: How Kafka takes the password; PLAIN unless said otherwise.
+        sasl_mechanism: How Kafka takes the password; PLAIN by default.
     """
 
     username: str | None = None
@@ -162,7 +162,7 @@ def parse_address(text: str, security: FeedSecurity | None = None, *, publishing
             raise UsageError("a replay needs a file", expected="replay:FILE", found="replay:")
         return FeedAddress("replay", topic=path, speed=_speed(query.get("speed", "max")))
     if not rest.startswith("//"):
-        raise UsageError("the address lacks its host", expected=f"{scheme}://host/topic", found=f"{scheme}: alone")
+        raise UsageError("the address lacks its host", expected=f"{scheme}://host/topic", found=f"only {scheme}:")
     return _broker(scheme, rest[2:], text, security or FeedSecurity(), publishing)
 
 
@@ -217,10 +217,10 @@ def _joined(hosts: tuple[tuple[str, int], ...]) -> str:
 
 def _login_in_address(scheme: str) -> UsageError:
     return UsageError(
-        "a login does not stand in the address itself",
+        "a login must not be part of the address",
         expected=f"{scheme}://host/topic?username=NAME&password=env:VARIABLE",
         found="user:password@host, which is not shown here",
-        hint="addresses end up in logs and shell histories: name where the password is kept (env:NAME or file:PATH)",
+        hint="addresses end up in logs and shell histories: use a reference to the password (env:NAME or file:PATH)",
     )
 
 
@@ -251,7 +251,9 @@ def _check_topic(kind: Kind, topic: str, where: str, publishing: bool) -> None:
     if kind == "kafka":
         if not _KAFKA_TOPIC.fullmatch(topic) or topic in {".", ".."}:
             raise UsageError(
-                "Kafka has no such names of topics", where=where, expected="letters, digits, dots, dashes, underscores"
+                "this is not a valid Kafka topic name",
+                where=where,
+                expected="letters, digits, dots, dashes, underscores",
             )
         return
     levels = topic.split("/")
@@ -280,7 +282,7 @@ def _unknown_scheme(scheme: str, publishing: bool) -> UsageError:
     # what resembles no scheme may be a password in the wrong place
     shown = repr(scheme) if near and re.fullmatch(r"[A-Za-z0-9+.-]{1,20}", scheme) else None
     return UsageError(
-        "this is no address of a feed",
+        "this is not the address of a feed",
         expected=_PUBLISH_FORMS if publishing else _FORMS,
         found=shown,
         hint=f"did you mean {near!r}?" if near else None,
@@ -317,10 +319,10 @@ def _secured(base: FeedSecurity, told: Mapping[str, str], kind: Kind, where: str
     except ValidationError as error:
         _refuse(error, where)
     if kind == "kafka" and security.username is not None and security.password is None:
-        raise UsageError("Kafka wants a password with a username", where=where, expected="password=env:NAME")
+        raise UsageError("Kafka requires a password with a username", where=where, expected="password=env:NAME")
     if not security.tls and (security.ca_file or security.cert_file or not security.verify):
         raise UsageError(
-            "ca_file, cert_file and verify say something about an encrypted connection, and this one is not",
+            "ca_file, cert_file and verify apply to encrypted connections only, and this one is not",
             where=where,
             expected=f"{kind}s://, or tls=true",
         )

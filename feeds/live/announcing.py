@@ -1,4 +1,4 @@
-"""What a publisher says before its bars: how many follow. One that stops early is told from a feed that ended."""
+"""What a publisher says before its bars: how many follow. One that stops early differs from a feed that ended."""
 
 from __future__ import annotations
 

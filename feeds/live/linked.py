@@ -83,7 +83,7 @@ class LinkedSource(ABC, Generic[L]):
         return self._link is not None
 
     def take_notices(self) -> list[str]:
-        """What a person should know and was not asked for yet: messages lost, a log replaced."""
+        """Notices for the operator that were not fetched yet: messages lost, a log replaced."""
         taken = list(self._notices)
         self._notices.clear()
         return taken
@@ -192,5 +192,5 @@ class LinkedSource(ABC, Generic[L]):
             "no answer from the feed",
             where=self._address.shown,
             expected=f"one within {self._options.connect_timeout_s:g} seconds",
-            hint="see that the broker runs and can be reached from here",
+            hint="check that the broker runs and can be reached from here",
         )

@@ -196,7 +196,7 @@ def decode(record: Record) -> tuple[list[Element], list[DeadLetter]]:
         if wires:
             return [_element(wire) for wire in wires], []
     except (Refused, *_UNREADABLE):
-        pass  # said below, element by element
+        pass  # reported below, element by element
     return _one_by_one(record, decoders, is_list)
 
 
@@ -276,7 +276,7 @@ def _one_by_one(record: Record, decoders: _Decoders, is_list: bool) -> tuple[lis
     for number, raw in enumerate(raws):
         if len(letters) == MOST_REFUSED and (rest := len(raws) - number) > 1:
             found = f"{rest:,} more elements, not read after {MOST_REFUSED} refused ones"
-            unread = Refused("malformed", "a message most of which can be used", found).letter(record, bytes(raw))
+            unread = Refused("malformed", "a message that is mostly usable", found).letter(record, bytes(raw))
             return good, [*bounded(letters), replace(unread, count=rest)]
         try:
             good.append(_judge(raw, decoders))

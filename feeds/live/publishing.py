@@ -50,7 +50,7 @@ class Plan:
         per_message: Bars a message.
         speed: Seconds of market time a second; infinity does not wait.
         limit: Most rows (times at which bars closed); None is all.
-        announcement: What is said before the bars.
+        announcement: What is sent before the bars.
     """
 
     format: Format = "json"

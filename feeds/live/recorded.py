@@ -127,7 +127,7 @@ class RecordedSource:
                 where=self._name,
                 expected=f"at least {start:,} rows",
                 found=f"{seen:,}",
-                hint="put the file back, or begin a new session in another folder",
+                hint="restore the file, or start a new session in another folder",
             )
 
 

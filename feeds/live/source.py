@@ -39,7 +39,7 @@ class Delivery:
     Attributes:
         records: Messages, those of one partition in its order.
         rows: Rows that are closed already, from a source that needs no merging (a file that is replayed).
-        positions: Where to go on after this delivery, by partition; only those that moved. Texts of the source's own.
+        positions: Where to resume after this delivery, by partition; only those that moved. Texts of the source's own.
         partitions: All partitions there are, whether or not they delivered.
         quiet: Those of them that are known to hold nothing more at present, and have been silent for some seconds
             while the connection was good.
@@ -70,7 +70,7 @@ class LiveSource(Protocol):
         ...
 
     def take_notices(self) -> list[str]:
-        """What a person should know of the feed and was not asked for yet: messages lost, a log that was replaced."""
+        """Notices for the operator that were not fetched yet: messages lost, a log that was replaced."""
         ...
 
     def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:
@@ -94,7 +94,7 @@ class DeadLetterSink(Protocol):
     """Where refused messages go besides the journal."""
 
     async def send(self, letters: Sequence[tuple[int, DeadLetter]]) -> None:
-        """Hand letters over, each with its number in the journal; raises GrandModelError if that fails."""
+        """Send dead letters, each with its number in the journal; raises GrandModelError if that fails."""
         ...
 
     async def close(self) -> None:

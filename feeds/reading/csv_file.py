@@ -132,7 +132,7 @@ class CsvFile:
             "the lines have no end",
             where=str(self.path),
             expected="lines that end with a line feed",
-            found="carriage returns alone" if b"\r" in held else f"{len(held)} bytes without one",
+            found="carriage returns only" if b"\r" in held else f"{len(held)} bytes without one",
             hint="convert the line ends" if b"\r" in held else "this does not look like CSV",
         )
 

@@ -83,7 +83,7 @@ def decide(
     name = columns.by_role["timestamp"]
     if columns.labels is not None:
         return LabelDecision(columns.labels, f"{columns.labels} times, by the column name {name!r}")
-    assumed = f"open times, assumed: neither the column name {name!r} nor the calendar {instrument.calendar} tells"
+    assumed = f"open times, assumed: neither the column name {name!r} nor the calendar {instrument.calendar} settles it"
     unknown = LabelDecision("open", assumed, assumed=True)
     if instrument.calendar == "24/7" or not len(times):
         return unknown

@@ -125,7 +125,7 @@ async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) ->
             f"the topic {topic} cannot be created",
             where=", ".join(settings["bootstrap_servers"]),
             found=str((said and said[0]) or for_code(code).__name__),
-            hint="create it by hand, or ask whoever runs the servers",
+            hint="create it by hand, or ask the administrator of the servers",
         )
     return bool(code == 0)
 
@@ -139,7 +139,7 @@ async def started(client: Any) -> None:
     try:
         await client.start()
     except KeyError as error:  # SCRAM ends with a proof or with an error, and the library looks for the proof only
-        raise AuthenticationFailedError("the password is not the one that the server knows") from error
+        raise AuthenticationFailedError("the password is wrong") from error
 
 
 async def let_go(user: Any, client: Any) -> None:

@@ -1,4 +1,4 @@
-"""Refused messages go to a topic of their own, where whoever produced them can look."""
+"""Dead letters go to a separate topic, where their producer can inspect them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from feeds.live.kafka.client import cause_of, client_settings, described, ensure
 
 
 class KafkaDeadLetters:
-    """Sends letters to a topic, which is created if it is missing.
+    """Sends dead letters to a topic, which is created if it is missing.
 
     The message is the refused payload; its key is the letter's number in the journal, and the headers say why:
     `reason`, `expected`, `found`, `partition`, `offset`, and `id`, by which a letter that was sent twice is known.
 
     Args:
         address: Of the feed that the messages came from.
-        topic: Where letters go; by default the feed's topic with `.dead` behind it.
+        topic: Where dead letters go; by default the feed's topic with `.dead` behind it.
 
     Raises:
         UsageError: If the password or a certificate cannot be read.
@@ -36,7 +36,7 @@ class KafkaDeadLetters:
         self._producer: Any = None
 
     async def send(self, letters: Sequence[tuple[int, DeadLetter]]) -> None:
-        """Send letters and wait until the broker has them.
+        """Send dead letters and wait until the broker has them.
 
         Raises:
             GrandModelError: If it cannot be reached or refuses one; some may have been sent.

@@ -38,8 +38,8 @@ class KafkaLink:
     """A connected consumer of all partitions of a topic.
 
     Attributes:
-        marks: Where to go on, by partition; moves with what `fetch` returns.
-        notices: What a person should know, in order.
+        marks: Where to resume, by partition; moves with what `fetch` returns.
+        notices: What the operator should know, in order.
     """
 
     def __init__(self, consumer: Any, topic: str, doubt_s: float, now: Callable[[], float]) -> None:
@@ -70,7 +70,7 @@ class KafkaLink:
         Args:
             settings: From `client_settings`.
             topic: What to read.
-            marks: Where to go on; partitions that are not among them are new and begin at their earliest message.
+            marks: Where to resume; partitions that are not among them are new and begin at their earliest message.
             begin: Where all begin if there are no marks at all.
             doubt_s: How long a log may seem shorter than our place in it before it is believed to be another.
             now: A clock in seconds that never runs backwards.

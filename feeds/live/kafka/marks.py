@@ -1,4 +1,4 @@
-"""Places in a Kafka log: where to go on, and by what to know that it is still the same log."""
+"""Offsets in a Kafka log: where to resume, and how to check that it is still the same log."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Placed:
         seek: Offset to fetch from.
         mark: The place as it is known to be.
         check: Whether the first message is the last one we had, and must prove it.
-        notice: What a person should know, if anything.
+        notice: What the operator should know, if anything.
     """
 
     seek: int
@@ -89,7 +89,7 @@ def place(name: str, mark: Mark, start: int) -> Placed:
     if start > mark.next:
         lost = start - mark.next
         words = f"{name}: {lost:,} message{'s are' if lost > 1 else ' is'} lost: the log begins at {start} now, "
-        return Placed(start, Mark(start), notice=words + f"and {mark.next} was to be next; going on from there")
+        return Placed(start, Mark(start), notice=words + f"but {mark.next} was expected; resuming from there")
     if mark.crc is None or start == mark.next:
         return Placed(mark.next, mark)
     return Placed(mark.next - 1, mark, check=True)
@@ -99,5 +99,5 @@ def place_anew(name: str, mark: Mark, start: int, why: str) -> Placed:
     """Begin a log from its start because our place in it is not there."""
     if start > mark.next:
         return place(name, mark, start)
-    notice = f"{name}: the log was replaced or cut ({why}); going on from its earliest message"
+    notice = f"{name}: the log was replaced or cut ({why}); resuming from its earliest message"
     return Placed(start, Mark(start), notice=notice)

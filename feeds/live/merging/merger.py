@@ -304,7 +304,7 @@ class RowMerger:
         return is_new
 
     def _jumped(self, lane: Lane, time_ns: int) -> Refused:
-        newest = "none that counted" if lane.newest == NEVER else clock_text(lane.newest)
+        newest = "none with a bar of its time" if lane.newest == NEVER else clock_text(lane.newest)
         expected = f"a time near those before and after it in its partition, the newest of them {newest}"
         return Refused("ahead_of_time", expected, clock_text(time_ns))
 
@@ -354,7 +354,7 @@ class RowMerger:
     def _place_bar(self, time_ns: int, column: int, bar: Bar) -> None:
         if time_ns <= self._edge:
             if self._memory.has(time_ns, column):
-                raise Refused("duplicate", "a bar that did not come before", f"again {clock_text(time_ns)}")
+                raise Refused("duplicate", "a bar that did not arrive before", f"again {clock_text(time_ns)}")
             raise self._late(time_ns)
         row = self._bars.get(time_ns)
         if row is None:
@@ -364,7 +364,7 @@ class RowMerger:
             raise _again(time_ns, row[column], numbers)
         if time_ns in self._ticks.rows and column in self._ticks.rows[time_ns]:
             kind = self._ticks.rows[time_ns][column].kind
-            raise Refused("mixed_kinds", f"a {kind}, of which this bar is made", "a bar")
+            raise Refused("mixed_kinds", f"a {kind}, as this bar is made of them", "a bar")
         row[column] = numbers
 
     def _place_tick(self, time_ns: int, column: int, tick: Trade | Quote) -> None:
@@ -377,7 +377,9 @@ class RowMerger:
         if row is None:
             row = self._open_row(close_ns)
         if column in row:
-            raise Refused("mixed_kinds", "no tick, because the whole bar came", f"a tick at {clock_text(time_ns)}")
+            raise Refused(
+                "mixed_kinds", "no tick, because the complete bar has arrived", f"a tick at {clock_text(time_ns)}"
+            )
         self._ticks.fold(close_ns, column, tick)
 
     def _open_row(self, time_ns: int) -> Row:
@@ -420,5 +422,5 @@ class RowMerger:
 def _again(time_ns: int, first: Numbers, second: Numbers) -> Refused:
     same_volume = first[4] == second[4] or (isnan(first[4]) and isnan(second[4]))
     if first[:4] == second[:4] and same_volume:
-        return Refused("duplicate", "a bar that did not come before", f"again {clock_text(time_ns)}")
+        return Refused("duplicate", "a bar that did not arrive before", f"again {clock_text(time_ns)}")
     return Refused("conflicting_duplicate", f"the bar of {clock_text(time_ns)} as before: {first}", str(second))

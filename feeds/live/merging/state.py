@@ -77,15 +77,15 @@ def _upgraded(state: State) -> State:
 
 
 def check_alike(what: str, ours: str, theirs: str) -> None:
-    """Refuse to go on from the state of another session.
+    """Refuse to resume from the state of another session.
 
     Raises:
         DataError: If the two differ.
     """
     if ours != theirs:
         raise DataError(
-            f"the session was left with {what}",
+            f"the saved session has {what}",
             expected=ours,
             found=theirs,
-            hint="go on with what it was left with, or begin a new session",
+            hint="keep those settings, or start a new session",
         )

@@ -71,7 +71,7 @@ class TickBars:
         elif bar.kind == kind:
             bar.add(price, size)
         else:
-            raise Refused("mixed_kinds", f"a {bar.kind}, of which this bar is made", f"a {kind}")
+            raise Refused("mixed_kinds", f"a {bar.kind}, as this bar is made of them", f"a {kind}")
         if isinstance(tick, Trade) and tick.id is not None:
             self.ids[column] = tick.id
 

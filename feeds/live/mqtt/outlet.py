@@ -84,7 +84,7 @@ class MqttOutlet:
         return asyncio.ensure_future(client.publish(self._address.topic, payload, qos=QOS))
 
     async def _confirm_first(self) -> None:
-        """Wait for the oldest message; a lost connection is renewed, and everything not confirmed published anew."""
+        """Wait for the oldest message; a lost connection is renewed, and what was not confirmed is published again."""
         task = self._held[0][1]
         watched: list[asyncio.Future[Any]] = [task] if self._lost is None else [task, self._lost]
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)  # cancelled, the message stays where it is

@@ -1,4 +1,4 @@
-"""Bars from MQTT: a session of its own at the broker, and acknowledgements only for what is committed."""
+"""Bars from MQTT: a persistent session at the broker, and acknowledgements only for what is committed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class MqttSource(LinkedSource[MqttLink]):
             link.acknowledge(messages)
 
     def _begin(self, positions: Mapping[str, str]) -> None:
-        """The broker knows where to go on."""
+        """The broker knows where to resume."""
 
     def _partitions(self) -> frozenset[str]:
         return _ALL

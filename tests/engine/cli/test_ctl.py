@@ -53,7 +53,7 @@ def test_a_persons_orders_over_restarts(kafka: KafkaHelper, tmp_path: Path) -> N
         assert ctl(tmp_path, "resume") == {"done": "resumed", "state": "trading", "row": 30}
         send(child, 10)
         assert position() == {"X": 1.0}
-        assert "refuses: there is no halt" in refused("reset-halt", str(tmp_path), "--json")
+        assert "refused the command: there is no halt" in refused("reset-halt", str(tmp_path), "--json")
         said = called("ctl", str(tmp_path), "halt")[1]
         assert "halted" in said and "40" in said
         send(child, 10)
@@ -72,7 +72,9 @@ def test_a_persons_orders_over_restarts(kafka: KafkaHelper, tmp_path: Path) -> N
         assert position() == {"X": 1.0}
         ctl(tmp_path, "halt")
         complained = refused("reset-halt", str(tmp_path))
-        assert complained.startswith("error: the session refuses: the halt cannot be reset before the book is empty\n")
+        assert complained.startswith(
+            "error: the session refused the command: the halt cannot be reset before the book is empty\n"
+        )
         assert all(line.startswith("  ") for line in complained.splitlines()[1:])
         send(child, 10)
         ctl(tmp_path, "stop")

@@ -183,7 +183,7 @@ def test_the_socket_is_the_owners_alone_and_answers(tmp_path: Path) -> None:
     assert seen["status"]["pid"] == os.getpid()
     assert seen["pause"]["state"] == "paused"
     assert seen["resume"]["done"] == "resumed"
-    assert "refuses" in seen["reset-halt"]
+    assert "refused the command" in seen["reset-halt"]
     assert "no command 'nonsense'" in seen["nonsense"]
     assert run.ended.because == "stopped by ctl"
     assert not (deep / SOCKET).exists()
