@@ -60,7 +60,7 @@ def benchmark_bars(rows: int, seed: int = 1) -> Bars:
     """The first decidable walk from a seed on.
 
     Raises:
-        ValueError: If none of the next hundred seeds gives one.
+        ValueError: If the next hundred seeds give no such series.
     """
     for attempt in range(seed, seed + SEEDS):
         bars = walk(rows, attempt)

@@ -13,7 +13,7 @@ from typing import Any
 from engine.errors import CheckFailed
 
 ROOT = Path(__file__).resolve().parents[1]
-# Worker threads of numeric libraries spin before they sleep, which would count as CPU time of whoever runs then.
+# Worker threads of numeric libraries spin before they sleep, which would count as CPU time of the next benchmark.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "NUMBA", "RAYON")}
 
 
@@ -55,7 +55,7 @@ class Child:
                 self._process.stdin.write(json.dumps(request) + "\n")
                 self._process.stdin.flush()
             except BrokenPipeError:
-                pass  # the reason is told where its answer is missed
+                pass  # the reason is reported where its answer is missing
         return self._answer()
 
     def close(self) -> None:

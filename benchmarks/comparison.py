@@ -1,4 +1,4 @@
-"""The replay benchmark's command: start the peers, let them take turns, compare what they came to, print."""
+"""The replay benchmark's command: start the peers, let them take turns, compare the results, print."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLOW_PEERS = frozenset({"backtesting", "nautilus"})
 LAST_CLOSE_PEERS = frozenset({"nautilus"})  # their market orders fill at the last price, see peers/nautilus.py
 PEERS = ("vectorbt", "loop", "backtesting", "nautilus")
 CONDITIONS = (
-    "one contract, fills at the next open, 0.1 % of notional a fill; CPU time of the run alone: conversion, "
+    "one contract, fills at the next open, 0.1 % of notional a fill; CPU time of the run only: conversion, "
     "compilation and closing statistics are not counted for anybody"
 )
 

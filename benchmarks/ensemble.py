@@ -56,7 +56,7 @@ def _bars(text: str) -> int:
 
 
 def measure_replays(setup: Setup, results: EnsembleResults, rounds: int, block: int) -> None:
-    """Rounds in which the cadences take turns, each followed by its networks alone."""
+    """Rounds in which the cadences take turns, each followed by its networks only."""
     from benchmarks.ensemble_results import Replays
     from benchmarks.ensemble_runs import CADENCES, run_networks, run_whole
 

@@ -27,7 +27,7 @@ _PACKAGES = ("numba", "numpy", "onnxruntime")
 
 @dataclass
 class Replays:
-    """Rounds of one cadence: the whole loop, and right after it the networks alone.
+    """Rounds of one cadence: the whole loop, and right after it only the networks.
 
     Attributes:
         whole: Of each round.
@@ -130,7 +130,7 @@ def conditions(rounds: int, block: int, seed: int, live_rows: int) -> dict[str, 
         "bars": f"synthetic one-minute bars of ES, one symbol, seed {seed}, in memory",
         "replay": f"CPU time of feed, bus, ensemble, simulator and recorder in memory, ledger and decisions kept; "
         f"blocks of {block:,} rows; median of {rounds} rounds after a warm-up",
-        "networks": "CPU seconds of strategic + tactical (ONNX Runtime, batches of 256) + risk (Numba) network alone, "
+        "networks": "CPU seconds of strategic + tactical (ONNX Runtime, batches of 256) + risk (Numba) network only, "
         "for as many observations, from ready arrays, right after each round; the ratio is the median of the rounds",
         "live": f"wall time of one block of one row, bar in to orders out, {live_rows:,} rows after warm-up",
     }

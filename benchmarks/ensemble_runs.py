@@ -1,4 +1,4 @@
-"""What the ensemble benchmark measures: the whole loop, the networks alone, and one live row after the other."""
+"""What the ensemble benchmark measures: the whole loop, only the networks, and one live row after the other."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _check_trading(last: StepBlock) -> None:
 
 
 def run_networks(setup: Setup, acted: dict[str, int]) -> dict[str, float]:
-    """CPU seconds of each network alone for as many observations, from ready arrays, by the name of its seat."""
+    """CPU seconds of each network by itself for as many observations, from ready arrays, by the name of its seat."""
     models, generator = setup.models, np.random.Generator(np.random.PCG64(0))
     if models.strategic is None or models.tactical is None or models.risk is None:
         raise CheckFailed("the ensemble that ships lacks a network")

@@ -93,7 +93,7 @@ def speed(compiled: bool) -> Speed:
     """Minibatches a second of updates on the shapes of the strategic agent: 48 x 13 windows, 256-128 and 64-32, 64-32.
 
     Each call learns from 1 epoch of 256 decisions. Neither side drops units out. Ours fills its rollout and estimates
-    advantages in each call; the peer's buffer is filled once, beforehand.
+    advantages in each call; the peer's buffer is filled once, before the timing.
     """
     systems = {"ours": ours(compiled)}
     peer = peers()

@@ -1,4 +1,4 @@
-"""Trainings on generated markets of which it is known what can be learned; one call trains and judges one seed."""
+"""Trainings on generated markets on which the achievable result is known; one call trains and judges one seed."""
 
 from __future__ import annotations
 

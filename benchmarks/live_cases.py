@@ -1,4 +1,4 @@
-"""What the live benchmark measures, each in sessions that run as processes of their own."""
+"""What the live benchmark measures, each in sessions that run as separate processes."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def latency_cases() -> list[LatencyCase]:
 
 
 def measured(work: Work) -> Found:
-    """Run one session in a process of its own.
+    """Run one session in a separate process.
 
     Raises:
         CheckFailed: If it fails.

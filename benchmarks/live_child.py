@@ -1,4 +1,4 @@
-"""A live session in a process of its own: reads what to run as JSON from standard input, prints what it measured.
+"""A live session in a separate process: reads what to run as JSON from standard input, prints what it measured.
 
 Its memory, its CPU time and its latencies are those of a session and of nothing else.
 """
@@ -49,7 +49,7 @@ class Work:
         pace: Deliveries from memory a second; 0 does not wait.
         durability: Of the journal.
         keep_days: Of bars in the journal; None keeps all.
-        marks: Numbers of bars after which the memory is looked at.
+        marks: Numbers of bars after which the memory is measured.
         check: Whether the ledger is compared with that of a backtest.
     """
 
@@ -93,7 +93,7 @@ class Found:
         memory: Resident bytes at each mark.
         journal: Bytes on disk at the end.
         fills: In the whole session.
-        sync: What it takes to make a file of one's own safe in the same folder, by itself.
+        sync: What it takes to write a separate file safely to the same folder.
     """
 
     wall: float = 0.0
@@ -131,7 +131,7 @@ class Watch:
             self.memory.append(resident_bytes())
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
-        """What is said is not measured."""
+        """Notices are not measured."""
 
     def screen(self, session: Session) -> Callable[[AsyncIterator[StepBlock]], Awaitable[None]]:
         """Join the session in place of a screen."""

@@ -114,7 +114,7 @@ def conditions(size: Size, seed: int, sync: Sequence[float]) -> dict[str, str]:
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     found = {
         "processor": f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}; each session "
-        "a process of its own, numeric libraries on one thread",
+        "a separate process, numeric libraries on one thread",
         "versions": f"Python {platform.python_version()}, {versions}",
         "bars": f"synthetic one-minute bars, seed {seed}; agents have seen {size.history:,} rows before",
         "sustained": f"many: {size.symbols} symbols, messages of a bar of each, {size.wide_rows:,} of them; "
@@ -130,7 +130,7 @@ def conditions(size: Size, seed: int, sync: Sequence[float]) -> dict[str, str]:
     }
     if sync:
         alone = " / ".join(f"{_milliseconds(sync, percent):.2f}" for percent in PERCENTILES)
-        found["disk"] = f"16 kB and fdatasync alone take {alone} ms (50 / 99 / 99.9 %)"
+        found["disk"] = f"16 kB and fdatasync by themselves take {alone} ms (50 / 99 / 99.9 %)"
     return found
 
 
@@ -203,5 +203,5 @@ def as_markdown(results: LiveResults) -> str:
     for sheet in sheets(results):
         lines = [sheet.header, ["---", *["---:"] * (len(sheet.header) - 1)], *sheet.rows]
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
-    said = "\n".join(f"* {name}: {text}" for name, text in results.conditions.items())
-    return "\n\n".join([*parts, said])
+    listed = "\n".join(f"* {name}: {text}" for name, text in results.conditions.items())
+    return "\n\n".join([*parts, listed])

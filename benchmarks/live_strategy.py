@@ -11,7 +11,7 @@ class Channel(Strategy):
     """Long after a close above all of the last ones, flat after one below them.
 
     Args:
-        length: How many closes are looked at.
+        length: How many closes are used.
     """
 
     def __init__(self, length: int = 30) -> None:

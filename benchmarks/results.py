@@ -43,7 +43,7 @@ class Results:
         measured: By number of bars, then by system.
         notes: By system: what its accounting needed.
         absent: Systems that could not run, and why.
-        disagreements: Sentences; empty if all came to the same.
+        disagreements: Sentences; empty if all agree.
     """
 
     conditions: dict[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Results:
 
 
 def disagreement(system: str, rows: int, found: Measured, trades: int, profit: float) -> str | None:
-    """A sentence if a system did not come to the plain loop's trades, equity and profit, else None."""
+    """A sentence if a system differs from the plain loop in trades, equity and profit, else None."""
     if found.trades != trades:
         return f"{system}, {rows:,} bars: {found.trades} trades, the plain loop {trades}"
     if found.profit is None:

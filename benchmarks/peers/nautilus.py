@@ -1,4 +1,4 @@
-"""NautilusTrader: BacktestEngine with a netting margin account, from an environment of its own.
+"""NautilusTrader: BacktestEngine with a netting margin account, from a separate environment.
 
 Its market orders fill at the last price, which at a bar's close is that close. It is therefore given the same bars
 with every open set to the close before, where "the last close" and "the next open" are one price; the parent
@@ -45,7 +45,7 @@ def instrument() -> Any:
 
 
 def strategy(traded: Any, bar_type: Any, trading: bool) -> Any:
-    """The strategy, with orders or with its indicators alone."""
+    """The strategy, with orders or only with its indicators."""
     from nautilus_trader.indicators import SimpleMovingAverage
     from nautilus_trader.model.enums import OrderSide
     from nautilus_trader.trading.strategy import Strategy

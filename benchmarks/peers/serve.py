@@ -1,6 +1,6 @@
 """The child's side of the benchmark: answers `load` and `run` requests, one JSON object a line.
 
-It needs numpy only, so that a peer may live in an environment of its own.
+It needs numpy only, so that a peer may live in a separate environment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a system came to.
+    """The result of a system.
 
     Attributes:
         trades: Positions taken, the one still open included.
@@ -67,7 +67,7 @@ class System:
     Attributes:
         prepare: Converts the bars to the form the system likes best, not measured, and returns a function that
             builds one run, not measured either.
-        note: What its accounting needed, for the person who reads the table.
+        note: What its accounting needed, for readers of the table.
     """
 
     prepare: Callable[[Bars], Callable[[], Run]]
@@ -96,7 +96,7 @@ def load_bars(path: str) -> Bars:
 
 
 def measure(build: Callable[[], Run]) -> dict[str, Any]:
-    """One run: CPU seconds of this process, and what it came to."""
+    """One run: CPU seconds of this process, and its result."""
     gc.collect()
     run = build()
     before = time.process_time()

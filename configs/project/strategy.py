@@ -18,7 +18,7 @@ class Trend(gm.Strategy):
         self.fast, self.slow, self.stop = fast, slow, stop
 
     def on_start(self, context: gm.Context) -> None:
-        """What is looked at is asked for once; it is NaN until there are enough bars."""
+        """Request each indicator once; it is NaN until there are enough bars."""
         self.quick = context.indicator("ema", self.fast)
         self.calm = context.indicator("ema", self.slow)
         self.trend = context.bars("30min").indicator("ema", 10)

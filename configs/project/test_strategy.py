@@ -17,7 +17,7 @@ def test_it_trades_and_every_position_has_a_stop() -> None:
 
 
 def test_it_sees_nothing_of_the_future() -> None:
-    # in blocks of a few rows nothing that comes later exists yet: the same ledger, so it was never looked at
+    # in blocks of a few rows later rows do not exist yet: the same ledger shows that the strategy never used them
     assert run(block=7).ledger_sha256 == run().ledger_sha256
 
 

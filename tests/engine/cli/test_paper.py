@@ -125,7 +125,7 @@ def test_mistakes_end_in_a_message(kafka: KafkaHelper, tmp_path: Path) -> None:
     assert "login" in complained and "hunter2" not in complained
     assert "leave one of them out" in said("--demo", "--feed", f"{here}/any")
     assert not (tmp_path / "live").exists()
-    assert "which symbols" in said("--feed", f"{here}/any")
+    assert "the symbols to trade are missing" in said("--feed", f"{here}/any")
     assert "cannot connect to Kafka" in said("--feed", "kafka://127.0.0.1:1/bars", *soon)
     assert "there is no topic nowhere" in said("--feed", f"{here}/nowhere", *soon)
     assert rows_of(tmp_path / "live") == 0
