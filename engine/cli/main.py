@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,7 @@ def _run() -> None:
 
         answer_shells()
     try:
+        _check_overrides(sys.argv[1:])
         if _wants_json():
             _run_strictly()
         else:
@@ -64,6 +67,26 @@ def _run() -> None:
         raise
     except OSError as error:
         _fail(GrandModelError(str(error)))
+
+
+def _check_overrides(words: list[str]) -> None:
+    """Refuse `--set KEY VALUE` here: Typer's message would show the value, which may be a secret.
+
+    Raises:
+        UsageError: If the word after `--set` has no equals sign.
+    """
+    for option, override in itertools.pairwise(words):
+        if option == "--":
+            return
+        if option == "--set" and "=" not in override:
+            from engine.errors import UsageError
+
+            key = re.split(r"[^\w.]", override, maxsplit=1)[0]
+            raise UsageError(
+                "cannot read a --set override",
+                where=f"--set {key}",
+                expected="key=value, for example limits.max_leverage=2",
+            )
 
 
 def _wants_json() -> bool:
