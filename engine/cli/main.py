@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import sys
@@ -70,15 +69,16 @@ def _run() -> None:
 
 
 def _check_overrides(words: list[str]) -> None:
-    """Refuse `--set KEY VALUE` here: Typer's message would show the value, which may be a secret.
+    """Refuse `--set KEY VALUE` and `--set KEY= VALUE` here: Typer's message would show the value, perhaps a secret.
 
     Raises:
-        UsageError: If the word after `--set` has no equals sign.
+        UsageError: If an override has no equals sign, or nothing but a space after it.
     """
-    for option, override in itertools.pairwise(words):
+    apart = [part for word in words for part in (word.split("=", 1) if word.startswith("--set=") else [word])]
+    for option, override, following in zip(apart, apart[1:], [*apart[2:], "-"], strict=False):
         if option == "--":
             return
-        if option == "--set" and "=" not in override:
+        if option == "--set" and ("=" not in override or (override.endswith("=") and not following.startswith("-"))):
             from engine.errors import UsageError
 
             key = re.split(r"[^\w.]", override, maxsplit=1)[0]

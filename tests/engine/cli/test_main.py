@@ -119,12 +119,13 @@ def test_what_a_terminal_would_obey_is_escaped(
     assert folder.is_dir()
 
 
+@pytest.mark.parametrize("typed", ["--set alerts.webhook ", "--set=alerts.webhook ", "--set alerts.webhook= "])
 @pytest.mark.parametrize("json_too", ["", " --json"])
 def test_a_secret_after_a_forgotten_equals_sign_is_not_shown(
-    json_too: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    typed: str, json_too: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Typer's own message about the extra argument would repeat the address."""
-    words = "paper --out live --set alerts.webhook https://h.example/hidden" + json_too
+    words = f"paper --out live {typed}https://h.example/hidden{json_too}"
     code, out, error = failed(words, monkeypatch, capsys)
     assert code == 2
     assert "hidden" not in out + error
