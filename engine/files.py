@@ -54,7 +54,7 @@ def check_regular(path: Path) -> None:
 
     Raises:
         NotRegularFileError: If it is something else.
-        OSError: If there is nothing, or it cannot be looked at.
+        OSError: If there is no such file, or it cannot be examined.
     """
     _refuse_other(path.stat().st_mode, path)
 

@@ -108,7 +108,7 @@ def _all_shipped() -> tuple[Instrument, ...]:
 
 
 def find_instrument(symbol: str) -> Instrument | None:
-    """The instrument that ships and of which this is the name or a synonym, if there is one."""
+    """The bundled instrument with this name or synonym, if there is one."""
     wanted = symbol.upper()
     for instrument in _all_shipped():
         names = (instrument.name, *instrument.synonyms)

@@ -33,7 +33,7 @@ def nearest_path(path: Path, wanted: Callable[[Path], bool], more: Iterable[str]
     """The hint of an error about a path that does not exist; None if nothing is like it.
 
     Args:
-        path: What was asked for; the entries beside it are looked through.
+        path: The missing file or folder; the entries beside it are compared with it.
         wanted: Whether an entry is of the kind asked for.
         more: Names that would have done too.
     """

@@ -1,4 +1,4 @@
-"""A run beside what holding the market would have come to.
+"""A run beside the result of holding the market.
 
 The benchmark is buy-and-hold of the traded symbols (equal shares, bought at the first close, no leverage, no fees),
 or a series of prices that the user names. Returns of both are compared over the same periods; the risk-free rate is 0.

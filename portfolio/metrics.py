@@ -108,7 +108,7 @@ def _returns_of(
     ends, initial = tallies.sessions, tallies.initial_capital
     times, equity = ends["ts_event"], ends["equity"]
     worth = ends["buy_and_hold"] if benchmark is None else initial * benchmark.growth(times, since)
-    # a session that is the first bar alone spans no time: nothing was held in it
+    # a session with only the first bar spans no time: nothing was held in it
     skipped = 1 if len(ends) and times[0] <= since else 0
     observed = observed_frequency(times, always_open)
     setting = settings.periods_per_year

@@ -129,7 +129,7 @@ class Simulator:
             self._flush()
         arguments = (self._book, self._bars, row, self._ledger, self._positions)
         if self._advance is None:
-            # the types of a block's arrays are looked at once, where there are rows enough to gain from it
+            # the types of a block's arrays are checked once, where there are rows enough to gain from it
             self._advance = entry_point(advance_row, *arguments) if len(block) >= ROWS_TO_LOOK else advance_row
         self._advance(*arguments)
 

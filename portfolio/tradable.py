@@ -38,7 +38,7 @@ class Obstacle:
 
 
 def plain(number: float) -> str:
-    """A number as somebody would write it into a configuration: 140000, 0.35."""
+    """A number as a user would write it in a configuration: 140000, 0.35."""
     return f"{number:.0f}" if number >= 1000 else f"{number:.12g}"
 
 
@@ -89,7 +89,7 @@ def obstacle(config: PortfolioConfig, instrument: Instrument, price: float, *, u
 
 
 def _sizing(config: PortfolioConfig, instrument: Instrument, size: float, notional: float) -> Obstacle | None:
-    """Whether one unit comes to less than the smallest order; unknown, so no obstacle, for a volatility target."""
+    """Whether one unit amounts to less than the smallest order; unknown, so no obstacle, for a volatility target."""
     value, mode = config.sizing.value, config.sizing.mode
     if mode == "volatility_target":
         return None

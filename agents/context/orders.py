@@ -64,7 +64,7 @@ class Trading(Market):
         risk: float | None = None,
         **fields: Any,
     ) -> None:
-        """Buy contracts, or as many as a fraction of equity, a notional or a risk comes to.
+        """Buy contracts, or as many as a fraction of equity, a notional or a risk amounts to.
 
         A size that is not in contracts is worked out at the limit of the order, else its stop, else the last close, and
         rounded down to the instrument's size step. It is shortened to what margin affords when it fills. Below the

@@ -107,7 +107,7 @@ class RiskNetwork:
 
 
 def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of an archive, whose sizes are looked at before anything is unpacked."""
+    """The arrays of an archive, whose sizes are checked before anything is unpacked."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
         if len(sizes) != len(archive.infolist()) or set(sizes) != {f"{name}.npy" for name in ARRAYS}:
@@ -118,7 +118,7 @@ def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _array(content: bytes) -> NDArray[Any]:
-    """An array, whose header is looked at before memory is taken for it; nothing is ever unpickled."""
+    """An array, whose header is checked before memory is allocated for it; nothing is ever unpickled."""
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
     reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]

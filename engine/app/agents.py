@@ -91,7 +91,7 @@ class Activations:
                 ensemble.swap(load_ensemble(folder))
             self._refused = ""
         except GrandModelError as error:
-            if str(error) != self._refused:  # said once, not at every cut
+            if str(error) != self._refused:  # reported once, not at every cut
                 self._refused = str(error)
                 logger("models").warning(
                     "the active version cannot be loaded, the present one stays", reason=str(error)

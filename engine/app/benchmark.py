@@ -1,4 +1,4 @@
-"""The prices that a run is compared with: those of a file, or of one of its own symbols."""
+"""The prices that a run is compared with: those of a file, or of one of the run's symbols."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class BenchmarkPrices:
 
 
 def benchmark_of(prepared: Prepared, bars: BarBlock) -> PriceSeries | None:
-    """The benchmark of a run whose bars are all at hand; None where its configuration names none.
+    """The benchmark of a run whose bars are all loaded; None where its configuration names none.
 
     Raises:
         UsageError: As `BenchmarkPrices`.

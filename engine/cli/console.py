@@ -15,7 +15,7 @@ from engine.quoting import printable
 
 
 class SafeConsole(Console):
-    """A console on which text is only ever read, wherever it comes from."""
+    """A console that escapes control characters, so that printed data cannot command the terminal."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render to segments; rich's own control codes stay as they are."""

@@ -106,7 +106,7 @@ class Screen:
 
     Args:
         ink: Renders the lines.
-        outbox: Takes what is to be written.
+        outbox: Receives the text to write.
     """
 
     def __init__(self, ink: Ink, outbox: Outbox) -> None:

@@ -25,7 +25,7 @@ CHUNK_ROWS = 4096
 # states that older ones, or the bars, can make again
 REMAKEABLE = frozenset({"agent", "simulator", "hash", "seen"})
 MEND = "restore the session folder from a copy, or see `grandmodel journal mend`"
-# what damaged bytes result in: an error of SQLite, text that is none, a value of another kind
+# what damaged bytes result in: an error of SQLite, text that is not valid, a value of another kind
 DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError)
 
 

@@ -85,7 +85,7 @@ def plotly_script() -> str:
 
 
 def fill(template: str, parts: Mapping[str, str]) -> str:
-    """A template with every `{{name}}` replaced, once: what is put in is not looked at again."""
+    """A template with every `{{name}}` replaced, once: inserted text is not scanned again."""
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 

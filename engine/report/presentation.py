@@ -11,7 +11,7 @@ from engine.report.verdict import by_reason
 Kind = Literal["percent", "money", "ratio", "times", "count", "days", "hours", "text"]
 UNDEFINED = "n/a"
 DAYS_FROM = 100
-"""Hours from which a duration is told in days."""
+"""Hours from which a duration is given in days."""
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 UNITS = (
     (86_400_000_000_000, "day"),

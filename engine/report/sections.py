@@ -124,7 +124,7 @@ def _minute(ts_event: int) -> str:
 
 
 def _duration(length: int) -> str:
-    """Nanoseconds in the largest unit of which there are at least two."""
+    """Nanoseconds in the largest unit that gives at least 2."""
     unit, name = next((item for item in UNITS if length >= 2 * item[0]), UNITS[-1])
     return f"{length / unit:,.0f} {name}s"
 

@@ -18,7 +18,7 @@ SEATS = ("strategic", "tactical", "risk")
 
 
 def said(folder: Path, symbols: list[str], chart_ts: Ints) -> list[dict[str, Any]]:
-    """What each seat said, for every symbol it spoke of: `at` (points of the chart), `values` and `confidence`.
+    """What each seat decided, by symbol: `at` (points of the chart), `values` and `confidence`.
 
     `symbol` is its number, -1 for the whole book; `values` are the side (-1 to 1), the position scale or the level
     (0 to 4); the tactical seat adds `timing` and `stop`. Of more than MOST_VALUES, evenly many are left out.

@@ -1,4 +1,4 @@
-"""What a run's trades come to by symbol, side, exit, hour and weekday, and which fills each of them has."""
+"""Profit of a run's trades by symbol, side, exit, hour and weekday, and which fills each of them has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run came to in one sentence: against buy and hold, with the leverage of both."""
+"""A run's result in one sentence: against the benchmark, with the leverage of both."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def agent_given(agent: AgentLike, params: Mapping[str, Any] | None = None) -> tu
         params: Its parameters, unless it is an object.
 
     Raises:
-        UsageError: If it is none of these, or an object with parameters.
+        UsageError: If it is anything else, or an object with parameters.
     """
     if isinstance(agent, tuple):
         agent, params = _pair(agent, params)

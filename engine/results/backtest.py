@@ -1,4 +1,4 @@
-"""What a backtest came to, as an object for Python and notebooks."""
+"""The result of a backtest, as an object for Python and notebooks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INDEXED = frozenset({"ledger", "chart", "sessions"})
 
 
 class BacktestResult:
-    """What a backtest came to.
+    """The result of a backtest.
 
     `print(result)` shows the summary of the terminal, a notebook shows it as HTML. Tables: ledger, fills, orders,
     decisions, agents, trades, sessions, chart, plots.

@@ -34,7 +34,7 @@ def prepared_of(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Pr
         quarantine: Where bad rows go.
 
     Raises:
-        UsageError: If it is none of these.
+        UsageError: If it is anything else.
         DataError: If the bars cannot be read.
     """
     if data is None or paths_of(data):

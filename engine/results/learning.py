@@ -32,7 +32,7 @@ def train(
         config: YAML files, later ones over earlier ones, or the configuration itself as a mapping; left out to go on
             with that of a checkpoint.
         out: Run folder; by default that of the checkpoint, or a new one in `runs`.
-        resume: A checkpoint, or the folder of a training, to go on from.
+        resume: A checkpoint, or the folder of a training, to resume.
         seed: In place of the configuration's.
         device: Where torch computes: "cpu", "cuda", "cuda:1".
         compiled: Whether to compile the learners' updates first.

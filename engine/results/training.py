@@ -1,4 +1,4 @@
-"""What trainings and evaluations came to, as objects for Python and notebooks."""
+"""Results of trainings and evaluations, as objects for Python and notebooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class EvaluationResult:
-    """What an evaluation came to: `print(result)` shows the tables of the terminal, a notebook shows them as HTML.
+    """The result of an evaluation: `print(result)` shows the tables of the terminal, a notebook shows them as HTML.
 
     Args:
         tree: What `evaluation.json` holds.
@@ -78,7 +78,7 @@ class EvaluationResult:
 
 
 class TrainingResult:
-    """What a training came to.
+    """The result of a training.
 
     Args:
         run: As it ended.

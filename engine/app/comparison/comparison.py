@@ -46,7 +46,7 @@ class Given:
 
 @dataclass
 class Comparison:
-    """What a comparison came to.
+    """The result of a comparison.
 
     Attributes:
         setting: What all variants share.
@@ -108,7 +108,7 @@ class Comparison:
         }
 
     def _settings(self) -> dict[str, Any]:
-        """What is not as by default, by dotted key: with it a variant alone is run alike."""
+        """Settings that differ from the defaults, by dotted key; with them a single variant is run alike."""
         changed = flat(self.setting.config.model_dump(mode="json", exclude_defaults=True))
         return {key: value for key, value in changed.items() if key.partition(".")[0] not in BY_OPTION}
 

@@ -23,7 +23,7 @@ class Run:
     Attributes:
         folder: Where it lies.
         manifest: What decided it.
-        metrics: What it came to.
+        metrics: Its metrics.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""Running one variant: the same loop as a backtest, of which metrics and a thin curve are kept."""
+"""Running one variant: the loop of a backtest, keeping metrics and a thinned curve."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CURVE_POINTS = 300
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What every variant of a comparison has in common; JSON-able, so that a worker can be told.
+    """What every variant of a comparison has in common; JSON-able, so that it can be sent to a worker.
 
     Attributes:
         config: Configuration; its agent is replaced by each variant's.
@@ -82,7 +82,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a variant came to.
+    """The result of a variant.
 
     Attributes:
         status: `done`; `refused`, if the agent cannot be built so; `failed`, if it failed while it ran.
@@ -130,7 +130,7 @@ def evaluate(
             return _run(setting, bars, config, agent, folder)
         except GrandModelError as error:
             return Outcome("failed", str(error))
-        except Exception as error:  # an agent of the user's may raise anything; the other variants go on
+        except Exception as error:  # a user's agent may raise anything; the other variants continue
             return Outcome("failed", f"{type(error).__name__}: {error}")
 
 

@@ -43,7 +43,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of walking forward: the winner on all folds before, and what it came to in the next.
+    """One step of walking forward: the winner on all folds before, and its result in the next.
 
     Attributes:
         fold: The fold that was traded, from 2.

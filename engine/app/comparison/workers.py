@@ -138,7 +138,7 @@ class Worker:
 
     def __init__(self, told: dict[str, Any], stopping: _Stopping) -> None:
         command = [sys.executable, "-m", "engine.app.comparison.worker"]
-        # a session of its own: Ctrl-C is this process's business
+        # in its own session, so that Ctrl-C reaches this process only
         self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(told["path"])},

@@ -1,7 +1,7 @@
 """The screen of a training at work, or lines where there is no terminal; both take the records of the training.
 
 The training is one long computation without an event loop, so a thread draws. Whatever happens to the screen, the
-training goes on.
+training continues.
 """
 
 from __future__ import annotations

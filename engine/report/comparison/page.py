@@ -133,7 +133,7 @@ def _drawn(rows: Sequence[Mapping[str, Any]], winner: int | None) -> set[int]:
 
 
 def _maps(variants: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Agents of which parameters were varied, and which."""
+    """Agents whose parameters were varied, and which parameters."""
     found: dict[str, dict[str, None]] = {}
     for variant in variants:
         if variant["varied"]:
@@ -149,7 +149,7 @@ def _cuts(tree: Mapping[str, Any], times: Sequence[float]) -> list[float]:
 
 
 def command(tree: Mapping[str, Any], variant: str) -> str:
-    """What runs a variant alone and writes its report."""
+    """The command that runs a single variant and writes its report."""
     config = tree["config"]
     words = ["grandmodel", "backtest"]
     for file in config["data"]:

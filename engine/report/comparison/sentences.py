@@ -32,7 +32,7 @@ def counts(tree: Mapping[str, Any]) -> str:
 
 
 def luck_sentence(tree: Mapping[str, Any]) -> str | None:
-    """What the best of so many would show by luck alone, held against the winner."""
+    """What the best of so many would show by luck alone, beside the winner."""
     chosen = tree["selection"]
     if chosen["luck_sharpe"] is None:
         return None
@@ -49,7 +49,7 @@ def luck_sentence(tree: Mapping[str, Any]) -> str | None:
 
 
 def winner_sentence(tree: Mapping[str, Any]) -> str | None:
-    """The winner, and what it came to out of sample."""
+    """The winner, and its result out of sample."""
     number = tree["selection"]["winner"]
     if number is None:
         return None
