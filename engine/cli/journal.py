@@ -123,7 +123,8 @@ def mend(
     try:
         before_ns = None if before is None else moment(before, "UTC", end=False)
     except ValueError as error:
-        raise UsageError("this is not a time", where="--before", found=str(error)) from error
+        expected = "a date or a time such as 2024-01-31 or 2024-01-31 23:59"
+        raise UsageError("this is not a time", where="--before", expected=expected, found=repr(before)) from error
     mended = mend_journal(folder, before_ns, reread=reread, trust_code=trust_code)
     if as_json:
         tree = mended._asdict() | {"copy": str(mended.copy) if mended.copy else None}

@@ -175,7 +175,7 @@ async def test_a_session_says_how_it_stands(tmp_path: Path) -> None:
             assert await asyncio.to_thread(standing_of, tmp_path) == ("trading", "")
             assert await asyncio.to_thread(standing_of, tmp_path) == ("waiting", "lost the connection")
             word, feed = await asyncio.to_thread(standing_of, tmp_path)
-            assert (word, "refuses" in feed) == ("", True)
+            assert (word, "refused" in feed) == ("", True)
         (tmp_path / SOCKET).touch()
         assert "does not answer" in standing_of(tmp_path).feed
     # what a process that was killed leaves

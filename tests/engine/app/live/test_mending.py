@@ -121,5 +121,5 @@ def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     said = called("journal", "mend", str(tmp_path / "run"))[1]
     assert said == "nothing to mend: no row is ahead of the clock, and nothing is damaged\n"
     assert printed("journal", "mend", str(tmp_path / "run"), "--before", "2024-01-01 00:11")["next_row"] == 10
-    assert "no time" in refused("journal", "mend", str(tmp_path / "run"), "--before", "yesterday")
+    assert "not a time" in refused("journal", "mend", str(tmp_path / "run"), "--before", "yesterday")
     assert "holds no live session" in refused("journal", "mend", str(tmp_path / "other"))
