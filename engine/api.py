@@ -15,7 +15,7 @@ from agents.ensemble.config import EnsembleConfig
 from engine.app.backtest import RUN, BacktestRun, run_backtest
 from engine.app.config import BacktestConfig, CutsConfig
 from engine.app.runs import resolved
-from engine.arguments import Files, Moment, clean, refuse_unknown, run_tree, tree_of, with_settings
+from engine.arguments import Files, Moment, argument_names, clean, refuse_unknown, run_tree, tree_of, with_settings
 from engine.config import Config, merge, parse
 from engine.replacing import replaced_folder
 from engine.results.agents import AgentLike, Build, agent_given
@@ -95,7 +95,7 @@ def backtest(
         timeframe: Length of bars to make while reading, such as "5min".
         labels: What bar times mean; found out and reported by default.
         timezone: IANA name, of times without an offset; UTC by default.
-        strict: Stop at the first bad row instead of putting it aside.
+        strict: Stop at the first bad row instead of quarantining it.
         replay: Further keys of how files and frames are read.
         seed: For agents that draw random numbers; 42 by default.
         cuts: Where models may change: `{"every_bars": 1000}`.
@@ -120,7 +120,7 @@ def backtest(
     }  # fmt: skip
     specification, build = agent_given(agent, params)
     tree = merge(tree_of(config), run_tree({**values, "agent": specification}))
-    validated = parse(BacktestConfig, with_settings(tree, settings), where="backtest()")
+    validated = parse(BacktestConfig, with_settings(tree, settings), where="backtest()", names=argument_names(values))
     folder = Path(out) if out is not None else None
     if folder is None:
         return BacktestResult.of(_run(validated, data, build, None))

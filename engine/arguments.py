@@ -59,7 +59,7 @@ OTHER_NAMES = {
     "spread": "slippage={'bps': ...} (half the spread on each side)",
     "size": "sizing={'mode': 'fixed', 'value': ...}",
     "stake_amount": "sizing={'mode': 'fixed', 'value': ...}",
-    "trade_on_close": "nothing: an order fills at the open of the next bar at the earliest",
+    "trade_on_close": "no argument: an order fills at the open of the next bar at the earliest",
     "exclusive_orders": "context.target(...), which asks for a position",
     "sl_stop": "context.buy(..., stop_distance=...) in the strategy",
     "tp_stop": "context.buy(..., target_distance=...) in the strategy",
@@ -92,16 +92,28 @@ def refuse_unknown(call: str, unknown: Iterable[str], known: Iterable[str], nest
     Raises:
         UsageError: If there is an unknown argument.
     """
+    names = list(known)
     for name in unknown:
         raise UsageError(
             f"{call} takes no argument {name!r}",
-            expected=OTHER_NAMES.get(name) or nested.get(name) or _near(name, list(known)),
             where=f"{call}(..., {name}=...)",
+            expected="one of " + ", ".join(names),
+            hint=_advice(name, names, nested),
         )
 
 
-def _near(name: str, known: Sequence[str]) -> str:
-    return nearest(name, known, cutoff=0.6) or "one of " + ", ".join(known)
+def _advice(name: str, known: Sequence[str], nested: Mapping[str, str]) -> str | None:
+    elsewhere = {**nested, **OTHER_NAMES}
+    if name in elsewhere:
+        return f"use {elsewhere[name]}"
+    near = nearest(name, [*known, *elsewhere], cutoff=0.6)
+    return f"did you mean {elsewhere.get(near, near)}?" if near else None
+
+
+def argument_names(values: Mapping[str, Any]) -> dict[str, str]:
+    """The arguments of a call, by the dotted keys of the configuration that they set, where the two differ."""
+    places = {"slippage": "execution.slippage", **{key: f"replay.{key}" for key in READING}}
+    return {place: key for key, place in places.items() if values.get(key) is not None}
 
 
 def tree_of(files: Files) -> Tree:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.errors import ConfigError
 from engine.files import read_file
-from engine.nearest import nearest, nearest_path
+from engine.nearest import nearest, nearest_path, not_there
 from engine.quoting import quoted, shortened
 from engine.secrets import may_hold_secrets
 from engine.yaml_text import DEEPEST, read_yaml_text
@@ -60,7 +60,8 @@ def read_yaml(path: Path) -> Tree:
         raise ConfigError(
             f"cannot read the configuration file: {_reason(error)}",
             where=str(path),
-            hint=None if path.exists() else nearest_path(path, _is_yaml),
+            expected="a YAML file of keys and values, such as `initial_capital: 50000`",
+            hint=None if path.exists() else nearest_path(path, _is_yaml) or not_there(path),
         ) from None
     tree = read_yaml_text(text, str(path))
     if tree is None:
@@ -136,8 +137,14 @@ def _element(values: Sequence[Any], path: Sequence[str], depth: int, where: str)
     )
 
 
-def parse(model: type[M], tree: Mapping[str, Any], where: str) -> M:
+def parse(model: type[M], tree: Mapping[str, Any], where: str, names: Mapping[str, str] | None = None) -> M:
     """Validate a tree against a model.
+
+    Args:
+        model: What to build.
+        tree: Keys and values.
+        where: Where they come from.
+        names: What the user wrote in place of a dotted key, such as `--start` for `replay.start`.
 
     Raises:
         ConfigError: Naming every wrong key, with the nearest known one where a key is unknown.
@@ -146,7 +153,7 @@ def parse(model: type[M], tree: Mapping[str, Any], where: str) -> M:
         return model.model_validate(tree)
     except ValidationError as error:
         problems = _first_causes(error.errors(include_url=False))
-        lines = list(dict.fromkeys(_explain(model, tree, problem) for problem in problems[:MOST_PROBLEMS]))
+        lines = list(dict.fromkeys(_explain(model, tree, problem, names or {}) for problem in problems[:MOST_PROBLEMS]))
         if len(problems) > MOST_PROBLEMS:
             lines.append(f"and {len(problems) - MOST_PROBLEMS:,} more")
         raise ConfigError(
@@ -194,7 +201,7 @@ def _first_causes(problems: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _explain(model: type[BaseModel], tree: Any, problem: Any) -> str:
+def _explain(model: type[BaseModel], tree: Any, problem: Any, names: Mapping[str, str]) -> str:
     place = [part for part in problem["loc"] if isinstance(part, str)]
     written = _in_tree(tree, problem["loc"])
     hidden = bool(written) and _may_be_secret(model, str(written[0]))
@@ -208,13 +215,19 @@ def _explain(model: type[BaseModel], tree: Any, problem: Any) -> str:
             like = nearest(found, re.findall("'([^']+)'", message))
             message += f"; did you mean {like!r}?" if like else ""
         shown = "a value that is not shown" if hidden else f"found {quoted(found)}"
-        return f"{_dotted(written)}: {message}" + ("" if isinstance(found, dict) else f" ({shown})")
+        return f"{_as_given(written, names)}: {message}" + ("" if isinstance(found, dict) else f" ({shown})")
     known = sorted(_fields_at(model, place[:-1]))
     near = nearest(place[-1], known)
     advice = f"did you mean {near!r}?" if near else f"known keys: {', '.join(known)}"
     if hidden and not near:  # a secret in the place of a key
         return f"{_dotted(written[:-1])}: unknown key, which is not shown; {advice}"
-    return f"{_dotted(written)}: unknown key; {advice}"
+    return f"{_as_given(written, names)}: unknown key; {advice}"
+
+
+def _as_given(place: Sequence[int | str], names: Mapping[str, str]) -> str:
+    """A place under the name of the option or argument that brought it, if there was one."""
+    dotted = _dotted(place)
+    return names.get(dotted, dotted)
 
 
 def _dotted(place: Sequence[int | str]) -> str:

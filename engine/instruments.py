@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +15,7 @@ from engine.config import Config, parse, read_yaml
 from engine.errors import UsageError
 from engine.nearest import did_you_mean
 from engine.paths import shipped
+from engine.zones import check_zone
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -46,11 +46,7 @@ class DailyHalt(Config):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError("no such time zone; expected a name such as America/Chicago") from error
-        return value
+        return check_zone(value)
 
 
 class Instrument(Config):

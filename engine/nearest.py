@@ -49,6 +49,13 @@ def nearest_path(path: Path, wanted: Callable[[Path], bool], more: Iterable[str]
     return f"did you mean {found}?" if other is None or _like(path, found) else other
 
 
+def not_there(path: Path) -> str:
+    """The hint of an error about a path that does not exist where nothing is like it: where it was looked for."""
+    if path.parent.is_dir():
+        return f"check the name; it was looked for in {path.parent.resolve()}"
+    return f"check the path; there is no folder {path.parent}"
+
+
 def nearest_folder(path: Path, holding: str) -> str | None:
     """The hint of an error about a folder that is not there, or holds no file `holding`: a folder nearby that does."""
     if (path / holding).is_file():

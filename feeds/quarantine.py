@@ -16,7 +16,7 @@ class BadRow:
 
     Attributes:
         source: File it came from.
-        line: Line in a text file, counted from 1 and including the header; row number, from 1, elsewhere.
+        line: Number of the line in a text file, counted from 1 and including the header; of the row, from 1, elsewhere.
         reason: What is wrong, from a short fixed list.
         expected: What would have been right.
         found: What was there instead.
@@ -78,7 +78,7 @@ class Quarantine:
     def explain(self) -> str:
         """How many rows are bad for which reason, with the first of each, for an error."""
         found = [
-            f"{count:,} rows: {reason} (the first, row {row.line}: expected {row.expected}, found {row.found})"
+            f"{count:,} rows: {reason} (the first, line {row.line}: expected {row.expected}, found {row.found})"
             for reason, count in sorted(self.counts.items())
             for row in [self.first[reason]]
         ]
@@ -132,8 +132,8 @@ def strict_error(row: BadRow) -> DataError:
     """The error that a bad row becomes in strict mode."""
     return DataError(
         f"bad row: {row.reason}",
-        where=f"{row.source}, row {row.line}: {row.raw}",
+        where=f"{row.source}, line {row.line}: {row.raw}",
         expected=row.expected,
         found=row.found,
-        hint="correct the row, or read without strict mode to quarantine such rows",
+        hint="correct the line, or read without strict mode to quarantine such lines",
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import field_validator, model_validator
 
@@ -15,8 +14,8 @@ from engine.blocks import BarBlock, reblock
 from engine.config import Config
 from engine.errors import DataError, UsageError
 from engine.instruments import Instrument
-from engine.nearest import nearest
 from engine.timeframe import format_timeframe, parse_timeframe
+from engine.zones import check_zone
 from feeds.quarantine import Quarantine
 from feeds.reading.files import BarFile
 from feeds.reading.labels import LabelDecision, bar_width, decide_file
@@ -26,7 +25,7 @@ from feeds.reading.part import iso
 from feeds.reading.plan import FilePlan, plan_file, require_symbol, scan_symbols
 from feeds.reading.times import DateOrder
 from feeds.reading.track import Layout, Pass, Track, read_track
-from feeds.reading.window import window
+from feeds.reading.window import moment, window
 
 
 class ReplayConfig(Config):
@@ -58,16 +57,17 @@ class ReplayConfig(Config):
         # YAML makes dates of what looks like one
         return value.isoformat() if isinstance(value, date) else value
 
+    @field_validator("start", "end")
+    @classmethod
+    def _is_a_moment(cls, value: str | None) -> str | None:
+        if value is not None:
+            moment(value, "UTC", end=False)
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:  # unknown, malformed, the name of a folder of zones
-            near = nearest(value, available_timezones())
-            hint = f"did you mean {near}?" if near else "use a name such as America/Chicago"
-            raise ValueError(f"no time zone is called {value!r}; {hint}") from error
-        return value
+        return check_zone(value)
 
     @field_validator("timeframe", "bar_width")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,7 +77,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that the folder of --out holds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 WithDashboard = Annotated[bool, typer.Option("--dashboard", help="Show the terminal dashboard while it runs.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row instead of putting it aside.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row instead of quarantining it.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more; -vv logs every block.")]
 
@@ -175,7 +176,32 @@ def load_settings(files: list[Path], flags: dict[str, Any], settings: list[str])
     for file in files:
         tree = merge(tree, read_yaml(file))
     tree = override(merge(tree, given(flags)), settings)
-    return parse(BacktestConfig, tree, where=", ".join(map(str, files)) or "command line")
+    where = ", ".join(map(str, files)) or "command line"
+    return parse(BacktestConfig, tree, where=where, names=option_names(flags, settings))
+
+
+def option_names(
+    flags: dict[str, Any], settings: Sequence[str] = (), renamed: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The options that were given, by the dotted keys of the configuration that they set.
+
+    Args:
+        flags: Values of options, as a tree.
+        settings: Of --set, which count more.
+        renamed: Options that are not called like the last part of their key, by key.
+    """
+    found: dict[str, str] = {}
+
+    def collect(tree: dict[str, Any], above: str) -> None:
+        for key, value in tree.items():
+            if isinstance(value, dict) and key != "instrument":
+                collect(value, f"{above}{key}.")
+            else:
+                found[above + key] = (renamed or {}).get(above + key) or "--" + key.replace("_", "-")
+
+    collect(given(flags), "")
+    over = {setting.partition("=")[0].strip() for setting in settings}
+    return {key: name for key, name in found.items() if key not in over}
 
 
 def given(flags: dict[str, Any]) -> dict[str, Any]:

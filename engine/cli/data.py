@@ -247,11 +247,12 @@ def _market(instrument: str, file: Path, symbol: str | None) -> Instrument:
 def _replay(
     file: Path, market: Instrument, quarantine: Quarantine, symbol: str | None, how: Mapping[str, str | None]
 ) -> HistoricalReplay:
+    from engine.cli.backtest import option_names
     from engine.config import parse
     from feeds.replay import HistoricalReplay, ReplayConfig
 
     given = {key: value for key, value in how.items() if value is not None}
-    config = parse(ReplayConfig, given, where="command line")
+    config = parse(ReplayConfig, given, where="command line", names=option_names(given))
     return HistoricalReplay([file], market, config, quarantine, symbol=symbol)
 
 

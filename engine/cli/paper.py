@@ -27,6 +27,7 @@ from engine.cli.backtest import (
     Verbose,
     given,
     instruments,
+    option_names,
     report_file,
     slug,
 )
@@ -65,6 +66,15 @@ Demo = Annotated[
     typer.Option("--demo", help="Demonstrate with a private broker and the bundled recording at 600 times its speed."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first message that cannot be used.")]
+
+
+RENAMED = {
+    "feed.address": "--feed",
+    "feed.lateness_s": "--lateness",
+    "end.bars": "--max-bars",
+    "end.silence_s": "--idle-timeout",
+}
+"""Options that are not called like the last part of the key that they set."""
 
 
 def paper(
@@ -185,7 +195,8 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
     for file in files:
         tree = merge(tree, read_yaml(file))
     tree = override(merge(tree, given(flags)), settings)
-    config = parse(PaperConfig, tree, where=", ".join(map(str, files)) or "command line")
+    where = ", ".join(map(str, files)) or "command line"
+    config = parse(PaperConfig, tree, where=where, names=option_names(flags, settings, RENAMED))
     if not config.feed.address:
         raise UsageError(
             "no feed",

@@ -26,6 +26,7 @@ from engine.cli.backtest import (
     Verbose,
     given,
     instruments,
+    option_names,
 )
 from engine.errors import GrandModelError, UsageError
 
@@ -132,7 +133,7 @@ def _prepared(flags: dict[str, Any]) -> Prepared:
     from engine.config import parse
     from feeds.quarantine import Quarantine
 
-    return prepare(parse(BacktestConfig, given(flags), where="command line"), Quarantine())
+    return prepare(parse(BacktestConfig, given(flags), where="command line", names=option_names(flags)), Quarantine())
 
 
 async def _run(prepared: Prepared, outlet: Outlet, plan: Plan, quiet: bool) -> Outcome:

@@ -13,6 +13,7 @@ UNDEFINED = "n/a"
 DAYS_FROM = 100
 """Hours from which a duration is given in days."""
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+SYNTHETIC_WARNING = "what is earned on it says nothing about real markets"
 UNITS = (
     (86_400_000_000_000, "day"),
     (3_600_000_000_000, "hour"),
@@ -202,7 +203,7 @@ def tone(key: str, value: Any) -> Literal["good", "bad", ""]:
 
 def synthetic_sentence(names: Sequence[str]) -> str:
     """What to know of results on made-up bars, of the files so named."""
-    return f"Synthetic data ({', '.join(map(str, names))}): what is earned on it says nothing about real markets"
+    return f"Synthetic data ({', '.join(map(str, names))}): {SYNTHETIC_WARNING}"
 
 
 def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,17 @@ from engine.app.comparison.comparison import Comparison, Given, variants_of
 from engine.app.comparison.comparison import compare as run_comparison
 from engine.app.comparison.keeping import write_comparison
 from engine.app.config import BacktestConfig
-from engine.arguments import Files, Moment, clean, plain, refuse_unknown, run_tree, tree_of, with_settings
+from engine.arguments import (
+    Files,
+    Moment,
+    argument_names,
+    clean,
+    plain,
+    refuse_unknown,
+    run_tree,
+    tree_of,
+    with_settings,
+)
 from engine.config import merge, parse
 from engine.errors import UsageError
 from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows
@@ -116,7 +126,7 @@ def compare(
         "timezone": timezone, "strict": strict, "replay": replay, "seed": seed, "ensemble": ensemble,
     }  # fmt: skip
     tree = with_settings(merge(tree_of(config), run_tree(values)), settings)
-    validated = parse(BacktestConfig, tree, where="compare()")
+    validated = parse(BacktestConfig, tree, where="compare()", names=argument_names(values))
     folder = None if out is None else Path(out)
     if folder is None and (keep or reports):
         raise UsageError("nowhere to keep runs and reports", expected="out= beside keep= and reports=")

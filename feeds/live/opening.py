@@ -49,6 +49,6 @@ def open_dead_letters(address: FeedAddress, topic: str | None = None) -> DeadLet
             where=address.shown,
             hint="leave dead_letter_topic out: they are kept in a file",
         )
-    from feeds.live.kafka.letters import KafkaDeadLetters  # noqa: PLC0415 - loads its client
+    from feeds.live.kafka.dead_letters import KafkaDeadLetters  # noqa: PLC0415 - loads its client
 
     return KafkaDeadLetters(address, topic)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import DataError, UsageError
 from engine.files import open_regular
-from engine.nearest import nearest_path
+from engine.nearest import nearest_path, not_there
 from engine.paths import recordings
 from feeds.reading.files import ARROW_SUFFIXES, COMPRESSED, CSV_SUFFIXES, PARQUET_SUFFIXES, BarFile
 
@@ -47,6 +47,11 @@ def _is_bars(path: Path) -> bool:
     return path.is_file() and bool(suffixes) and suffixes[-1] in (*CSV_SUFFIXES, *PARQUET_SUFFIXES, *ARROW_SUFFIXES)
 
 
+def _advice(path: Path) -> str:
+    shipped = ", ".join(sorted(recordings()))
+    return not_there(path) + (f"; recordings that ship: {shipped}" if shipped else "")
+
+
 def _check(path: Path) -> None:
     if path.is_dir():
         raise UsageError("this is a folder, not a file", where=str(path), expected=_ACCEPTED, hint="name its files")
@@ -55,7 +60,7 @@ def _check(path: Path) -> None:
             "there is no such file",
             where=str(path),
             expected=_ACCEPTED,
-            hint=nearest_path(path, _is_bars, recordings()),
+            hint=nearest_path(path, _is_bars, recordings()) or _advice(path),
         )
     try:
         with open_regular(path) as file:

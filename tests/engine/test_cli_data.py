@@ -43,7 +43,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `grandmodel data ...` in this process, as a person would."""
+    """Run `grandmodel data ...` in this process, as a user would."""
 
     def call(*arguments: object) -> Result:
         monkeypatch.setattr("sys.argv", ["grandmodel", "data", *map(str, arguments)])
@@ -385,7 +385,7 @@ def test_bad_rows_are_left_out_and_kept(run: Run, bars_csv: Path, tmp_path: Path
     assert len(kept.read_text().splitlines()) == 3
     strict = run("convert", bars_csv, "--out", tmp_path / "strict.csv", "--strict")
     assert strict.code == 2
-    assert "row 12" in strict.flat
+    assert "line 12" in strict.flat
     assert not (tmp_path / "strict.csv").exists()
 
 
@@ -408,9 +408,11 @@ def test_the_period_can_be_limited(run: Run, bars_csv: Path, tmp_path: Path) -> 
         (["--timeframe", "5 parsecs"], "cannot read the timeframe"),
         (["--timeframe", "1w"], "cannot read the timeframe"),
         (["--labels", "middle"], "labels"),
-        (["--timezone", "Mars"], "no time zone is called 'Mars'"),
+        (["--timezone", "Mars"], "--timezone: no time zone is called 'Mars'; expected a name such as Europe/Berlin ("),
+        (["--timezone", "Berlin"], "did you mean Europe/Berlin?"),
+        (["--timezone", "Europe/Berln"], "did you mean Europe/Berlin?"),
         (["--start", "2030-01-01"], "no bar"),
-        (["--start", "soon"], "soon"),
+        (["--start", "soon"], "--start: expected a date or a time such as 2024-01-31"),
         (["--start", "2024-02-01", "--end", "2024-01-01"], "2024-02-01"),
         (["--instrument", "6F"], "no instrument is called '6F'"),
         (["--out", "bars.xyz"], "cannot tell the format"),

@@ -52,7 +52,7 @@ def test_strict_stops_at_the_first_and_again() -> None:
     for _ in range(2):
         with pytest.raises(DataError) as caught:
             quarantine.admit("X", 10, [row(5), row(6)])
-        assert "X.csv, row 5" in str(caught.value)
+        assert "X.csv, line 5" in str(caught.value)
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ def test_strict_names_the_first_bad_row_of_the_file(tmp_path: Path) -> None:
             with pytest.raises(DataError) as caught:
                 list(source.blocks(4))
             assert caught.value.what == "bad row: duplicate time"
-            assert caught.value.where == f"{path}, row 11: {lines[9]}"
+            assert caught.value.where == f"{path}, line 11: {lines[9]}"
             assert caught.value.expected == "a time after 2024-01-02 00:08:00Z"
 
 

@@ -32,7 +32,7 @@ class Outcome:
     ledger: Sequence[Row]
     positions: Sequence[Sequence[float]]
     decisions: Sequence[Row]
-    refused: Sequence[int]  # numbers of a person's orders that were errors
+    refused: Sequence[int]  # numbers of an operator's orders that were errors
 
 
 def plain(records: Iterable[Fill | Event | Ledger | Command], kind: type) -> list[Row]:
@@ -98,7 +98,7 @@ def run_oracle(scenario: Scenario) -> Outcome:
 
 
 def operated(simulator: Simulator, operation: Operation, ts: int) -> bool:
-    """Whether the simulator allowed a person's order."""
+    """Whether the simulator allowed an operator's order."""
     before = simulator.snapshot()
     try:
         simulator.operate(operation, ts)
@@ -160,5 +160,5 @@ def difference(oracle: Outcome, kernel: Outcome) -> str:
         if not all(map(close, held, held_too)):
             return f"positions[{row}]: oracle {held}, kernel {held_too}"
     if oracle.refused != kernel.refused:
-        return f"orders of a person that were refused: oracle {oracle.refused}, kernel {kernel.refused}"
+        return f"orders of an operator that were refused: oracle {oracle.refused}, kernel {kernel.refused}"
     return ""

@@ -266,7 +266,7 @@ class OracleSimulator(OracleMarket):
 
         self._end_orders(concerned, OrderEventKind.CANCELLED, Reason.BY_AGENT)
 
-    # A person's orders
+    # An operator's orders
 
     def operate(self, kind: Operation, ts: int) -> bool:
         """Returns whether the order was allowed."""

@@ -35,7 +35,7 @@ BAD_NUMBERS = (math.nan, math.inf, -math.inf, -1.0, 0.0)
 class Scenario:
     """What a simulator is told: `bars[row][symbol]` is OHLCV or None, `commands[row]` follow that row.
 
-    `operations[row]` are a person's orders after those commands; row -1 is before the first.
+    `operations[row]` are an operator's orders after those commands; row -1 is before the first.
     """
 
     config: PortfolioConfig
@@ -63,7 +63,7 @@ class Flavour:
     most: int = 3  # commands in one row
     bad: float = 0.03  # chance that a number of a command is none at all
     limits: float = 0.5  # chance that a limit is set
-    operated: float = 0.0  # chance that a person orders something after a row
+    operated: float = 0.0  # chance that an operator orders something after a row
 
 
 def maybe(rng: Random, chance: float) -> bool:
@@ -238,7 +238,7 @@ class Trader:
 
 
 def operations(rng: Random, flavour: Flavour) -> dict[int, list[Operation]]:
-    """A person's orders: now and then one, more often one that lets trading go on."""
+    """An operator's orders: now and then one, more often one that lets trading go on."""
     kinds = (*Operation, Operation.RESUME, Operation.RESET_HALT, Operation.RESET_HALT)
     ordered = [row for row in range(-1, flavour.rows) if flavour.operated and maybe(rng, flavour.operated)]
     return {row: [rng.choice(kinds) for _ in range(rng.randint(1, 2))] for row in ordered}

@@ -1,4 +1,4 @@
-"""A person's orders in cases worked out by hand, put to the oracle and to the kernels, and what agents make of them."""
+"""An operator's orders in cases worked out by hand, put to the oracle and to the kernels."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ def test_targets_unknown_after_a_resume_reach_only_the_next_comparison() -> None
 # The shell
 
 
-def test_blocks_mean_nothing_beside_a_persons_orders() -> None:
+def test_blocks_mean_nothing_beside_an_operators_orders() -> None:
     operations = {0: [PAUSE, RESUME], 30: [PAUSE], 60: [RESUME, HALT], 90: [RESET_HALT]}
     few, one = told(SmaCross(3, 8), [30, 60, 90], operations), told(SmaCross(3, 8), range(1, 120), operations)
     for name in ("fills", "events", "decisions", "ledger", "positions"):

@@ -125,7 +125,7 @@ def _moment(text: str, zone: str) -> int:
     try:
         return moment(text, zone, end=False)
     except ValueError as error:
-        raise UsageError("cannot read the split", expected="a date or a time", found=text) from error
+        raise UsageError("cannot read the split", expected="a date or a time such as 2024-01-31", found=text) from error
 
 
 def _day(ts_event: int) -> str:

@@ -21,7 +21,7 @@ from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
 from engine.app.live.opening import Opened, open_session
 from engine.app.live.session import Ended, Session
-from engine.app.live.sources import dead_letter_sink, open_source, put_aside, timeframe_of, traded
+from engine.app.live.sources import dead_letter_sink, mostly_refused, open_source, timeframe_of, traded
 from engine.app.live.status import state_word, status_of
 from engine.app.live.watching import Alerting, Measuring
 from engine.app.loop import Screen
@@ -119,7 +119,7 @@ def trade(
             log.info("recovered", rows=opened.trader.next_seq, seconds=round(recovery, 3))
         session = Session(config, opened, intake, source)
         asyncio.run(_run(session, screens))
-        session.ended.refused = session.ended.refused or put_aside(source, session.counters.get("bars", 0))
+        session.ended.refused = session.ended.refused or mostly_refused(source, session.counters.get("bars", 0))
     return opened, PaperRun(folder, session.ended, None, session.counters, opened.resumed, recovery)
 
 

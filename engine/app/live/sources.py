@@ -85,7 +85,7 @@ def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSo
     )
 
 
-def put_aside(source: LiveSource, bars: int) -> str | None:
+def mostly_refused(source: LiveSource, bars: int) -> str | None:
     """What to say where half or more of a file's rows could not be used; None otherwise.
 
     Args:

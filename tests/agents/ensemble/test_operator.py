@@ -1,4 +1,4 @@
-"""What the ensemble does while a person has paused it, and after."""
+"""What the ensemble does while an operator has paused it, and after."""
 
 from __future__ import annotations
 

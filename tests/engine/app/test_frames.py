@@ -122,7 +122,7 @@ def test_an_index_of_times_comes_before_any_column(name: str, column: Any, from_
     assert run(bars().set_index("timestamp").assign(**{name: column})).ledger_sha256 == from_file
 
 
-def test_the_same_rows_are_put_aside_from_a_frame_as_from_a_file(tmp_path: Path) -> None:
+def test_the_same_rows_are_quarantined_from_a_frame_as_from_a_file(tmp_path: Path) -> None:
     bad = bars()
     bad.loc[10, ["high", "low"]] = [90.0, 110.0]
     bad.loc[20, "open"] = 500.0

@@ -1,4 +1,4 @@
-"""`grandmodel` as a person runs it: a process of its own, and what its session folder says meanwhile."""
+"""`grandmodel` as a user runs it: a process of its own, and what its session folder says meanwhile."""
 
 from __future__ import annotations
 

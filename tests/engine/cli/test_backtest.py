@@ -1,4 +1,4 @@
-"""`grandmodel backtest` as a person types it: what it prints, where, and its exit codes."""
+"""`grandmodel backtest` as a user types it: what it prints, where, and its exit codes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def broken(small: Path, tmp_path: Path) -> Path:
     return file
 
 
-def test_bad_rows_are_put_aside_or_stop_a_strict_run(small: Path, tmp_path: Path) -> None:
+def test_bad_rows_are_quarantined_or_stop_a_strict_run(small: Path, tmp_path: Path) -> None:
     file = broken(small, tmp_path)
     base = ("backtest", "--data", str(file), "--instrument", "ES", "--json", "--no-report")
     lenient = grandmodel(*base, "--out", str(tmp_path / "r"))
@@ -105,7 +105,7 @@ def test_bad_rows_are_put_aside_or_stop_a_strict_run(small: Path, tmp_path: Path
     assert record["line"] == 11
     strict = grandmodel(*base, "--out", str(tmp_path / "s"), "--strict")
     assert strict.returncode == 2
-    assert "11" in strict.stderr
+    assert "line 11" in strict.stderr
     assert "11" in json.loads(strict.stdout)["error"]["where"]
 
 
@@ -114,17 +114,19 @@ def test_bad_rows_are_put_aside_or_stop_a_strict_run(small: Path, tmp_path: Path
     [
         ((), "no data"),
         (("--data", "nowhere.csv"), "nowhere.csv"),
+        (("--data", "qwxyz.csv"), f"looked for in {ROOT}; recordings that ship: es-drift, es-synthetic"),
+        (("--data", "no/where.csv"), "there is no folder no"),
         (("--data", "README.md"), "README.md"),
         (("--data", "es-synthetic", "--instrument", "EZ"), "did you mean ES"),
         (("--data", "es-synthetic", "--agent", "sma_crosss"), "did you mean sma_cross"),
         (("--data", "es-synthetic", "--set", "limits.max_leverag=2"), "did you mean 'max_leverage'"),
         (("--data", "es-synthetic", "--set", "nonsense"), "key=value"),
         (("--data", "es-synthetic", "--labels", "middle"), "labels"),
-        (("--data", "es-synthetic", "--start", "yesterday"), "yesterday"),
+        (("--data", "es-synthetic", "--start", "yesterday"), "--start: expected a date or a time such as"),
         (("--data", "es-synthetic", "--start", "2030-01-01"), "2030-01-01"),
         (("--data", "es-synthetic", "--fee", "7"), "fee"),
         (("--data", "es-synthetic", "--speed", "warp"), "speed"),
-        (("--data", "es-synthetic", "--config", "nowhere.yaml"), "nowhere.yaml"),
+        (("--data", "es-synthetic", "--config", "nowhere.yaml"), "expected: a YAML file of keys and values"),
         (("--data", "es-synthetic", "--out", "engine"), "other files"),
         (("--dataa", "x"), "No such option"),
     ],

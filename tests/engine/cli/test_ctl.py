@@ -21,7 +21,7 @@ def ctl(folder: Path, command: str) -> dict[str, object]:
 
 
 @pytest.mark.slow
-def test_a_persons_orders_over_restarts(kafka: KafkaHelper, tmp_path: Path) -> None:
+def test_an_operators_orders_over_restarts(kafka: KafkaHelper, tmp_path: Path) -> None:
     """Paused, resumed, flattened, halted; still halted after a restart; reset while it runs, and while it does not."""
     short = case(live_bars(100))
     topic = asyncio.run(kafka.topic(name=unique("orders")))

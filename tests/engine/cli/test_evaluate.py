@@ -1,4 +1,4 @@
-"""`grandmodel evaluate` as a person calls it."""
+"""`grandmodel evaluate` as a user calls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`grandmodel publish` as a person calls it."""
+"""`grandmodel publish` as a user calls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`grandmodel train` as a person runs it: what it prints, that it survives being killed, and what it refuses."""
+"""`grandmodel train` as a user runs it: what it prints, that it survives being killed, and what it refuses."""
 
 from __future__ import annotations
 

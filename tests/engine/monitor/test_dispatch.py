@@ -1,4 +1,4 @@
-"""Alerts reach a person once, in order, however the senders behave; and the session never waits for them."""
+"""Alerts reach the operator once, in order, however the senders behave; and the session never waits for them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,9 @@ class Every(gm.Strategy):
     ("wrong", "right"), [("cash", "initial_capital"), ("commission", "fee"), ("strategy", "agent")]
 )
 def test_what_other_programs_call_it_is_answered_with_the_right_name(wrong: str, right: str) -> None:
-    with pytest.raises(gm.UsageError, match=f"takes no argument '{wrong}'\n.*\nexpected: {right}"):
+    with pytest.raises(
+        gm.UsageError, match=f"takes no argument '{wrong}'\n.*\nexpected: one of data, .*\nto do: use {right}"
+    ):
         gm.backtest(source(), **{wrong: 1})  # type: ignore[arg-type]
 
 
@@ -50,14 +52,29 @@ def test_every_other_name_leads_to_an_argument_that_exists() -> None:
     for wrong, right in OTHER_NAMES.items():
         assert wrong not in known
         first = right.split("=")[0].split(",")[0]
-        assert first in known or first.startswith(("context.", "nothing:"))
+        assert first in known or first.startswith(("context.", "no argument:"))
 
 
 def test_a_slip_and_an_inner_key_are_answered_too() -> None:
-    with pytest.raises(gm.UsageError, match="expected: initial_capital"):
-        gm.backtest(source(), inital_capital=1)
-    with pytest.raises(gm.UsageError, match=r"expected: limits=\{'max_drawdown': \.\.\.\}"):
-        gm.backtest(source(), max_drawdown=0.2)
+    for slip, answer in {
+        "inital_capital": "did you mean initial_capital?",
+        "capitl": "did you mean initial_capital?",
+        "limit": "did you mean limits?",
+        "max_drawdon": "did you mean limits={'max_drawdown': ...}?",
+        "max_drawdown": "use limits={'max_drawdown': ...}",
+    }.items():
+        with pytest.raises(gm.UsageError) as caught:
+            gm.backtest(source(), **{slip: 1})  # type: ignore[arg-type]
+        assert caught.value.hint == answer
+        assert caught.value.expected is not None
+        assert caught.value.expected.startswith("one of data, instrument, ")
+
+
+def test_an_argument_that_cannot_be_read_is_named_as_it_was_given() -> None:
+    with pytest.raises(gm.UsageError, match=r"\n  start: expected a date or a time such as .*'yesterday'"):
+        gm.backtest("nothing.csv", start="yesterday")
+    with pytest.raises(gm.UsageError, match=r"\n  slippage: "):
+        gm.backtest("nothing.csv", slippage=3)  # type: ignore[arg-type]
 
 
 def test_arguments_are_the_keys_of_a_configuration(tmp_path: Path) -> None:

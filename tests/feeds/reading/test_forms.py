@@ -236,7 +236,7 @@ def test_three_header_lines_of_yfinance(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rest", [b"100,5,caf\xe9,x", b"f\xfcnf"], ids=["one field more", "two fields fewer"])
-def test_a_ragged_row_that_is_not_utf8_is_put_aside(
+def test_a_ragged_row_that_is_not_utf8_is_quarantined(
     rest: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     row = b"2024-03-14 00:03,100,101,99," + rest

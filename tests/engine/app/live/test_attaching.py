@@ -118,7 +118,7 @@ def test_looks_find_what_is_new_in_a_session_that_goes_on(tmp_path: Path) -> Non
         assert attached.counters()["bars"] == last.bars.present.sum()
 
 
-def test_what_persons_order_is_told_once(tmp_path: Path) -> None:
+def test_what_operators_order_is_told_once(tmp_path: Path) -> None:
     session(tmp_path, 20)
     with Attached(tmp_path) as attached:
         assert attached.orders() == []

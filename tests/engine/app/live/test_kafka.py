@@ -101,7 +101,7 @@ async def _letters(kafka: KafkaHelper, topic: str, wanted: int) -> list[tuple[in
     return [(int(one.key), dict(one.headers)["reason"].decode(), one.value) for one in found]
 
 
-def test_messages_out_of_order_without_lateness_are_put_aside_and_named(kafka: KafkaHelper, tmp_path: Path) -> None:
+def test_messages_out_of_order_without_lateness_become_dead_letters(kafka: KafkaHelper, tmp_path: Path) -> None:
     short = case(live_bars(60))
     swapped = [*short.payloads[:20], *short.payloads[21:23], short.payloads[20], *short.payloads[23:]]
     topic = asyncio.run(kafka.topic())

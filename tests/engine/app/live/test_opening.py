@@ -1,4 +1,4 @@
-"""What a person is told who gives a session folder other settings, or an address that cannot be read."""
+"""What an operator is told who gives a session folder other settings, or an address that cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's orders: obeyed at once, journaled, kept over crashes and restarts, replayed where they were given."""
+"""An operator's orders: obeyed at once, journaled, kept over crashes and restarts, replayed where they were given."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_flatten_closes_the_book_and_resume_trades_again(tmp_path: Path) -> None
     assert kinds == [(20, "flatten", "test"), (40, "resume", "test")]
 
 
-def test_a_backtest_knows_no_orders_of_persons_and_says_so(tmp_path: Path) -> None:
+def test_a_backtest_knows_no_operators_orders_and_says_so(tmp_path: Path) -> None:
     short = case(live_bars(40), agent="buy_and_hold")
     _ordered(short, tmp_path, {20: "pause"})
     with pytest.raises(UsageError, match="an operator gave commands"):

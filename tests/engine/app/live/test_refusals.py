@@ -67,7 +67,7 @@ def test_the_exit_code_says_so(tmp_path: Path) -> None:
     assert b"60 missing_field of about 70" in ended.stderr
 
 
-def test_a_file_of_which_half_is_put_aside_does_not_end_well(tmp_path: Path) -> None:
+def test_a_file_of_which_half_is_refused_does_not_end_well(tmp_path: Path) -> None:
     rows = [f"{1_704_067_260 + 60 * k},1,1,1,1,1" for k in range(60)]
     rows.insert(10, "8835955200,1,1,1,1,1")  # 2250: all that follows goes back in time
     (tmp_path / "bars.csv").write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]))

@@ -1,4 +1,4 @@
-"""Old rows leave the journal, and nothing that a person asks for changes."""
+"""Old rows leave the journal, and nothing that an operator asks for changes."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ async def fill(kafka: KafkaHelper, payloads: list[bytes]) -> None:
 
 @pytest.mark.slow
 def test_what_watches_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It follows the broker away and back; the webhook, whose address is a secret, hears what a person should know."""
+    """It follows the broker away and back; the webhook, whose address is a secret, hears what matters."""
     need_tansu()
     short, port, folder, alive = case(live_bars(120)), free_port(), tmp_path / "session", tmp_path / "alive"
     sent = [*short.payloads[:50], b"broken", *short.payloads[60:]]

@@ -16,7 +16,7 @@ from engine.errors import DataError, GrandModelError, UsageError
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
 from feeds.live.kafka.client import cause_of, client_settings, is_login_error
-from feeds.live.kafka.letters import KafkaDeadLetters
+from feeds.live.kafka.dead_letters import KafkaDeadLetters
 from feeds.live.kafka.marks import Mark, place, place_anew, read_marks
 from feeds.live.kafka.outlet import KafkaOutlet
 from feeds.live.kafka.source import KafkaSource
