@@ -21,7 +21,7 @@ from engine.replacing import replaced_folder
 from engine.results.agents import AgentLike, Build, agent_given
 from engine.results.backtest import BacktestResult
 from engine.results.comparing import compare
-from engine.results.data import paths_of, prepared_of
+from engine.results.data import benchmark_name, paths_of, prepared_of
 from engine.results.learning import evaluate, train
 from feeds.quarantine import Quarantine
 from feeds.replay import ReplayConfig
@@ -44,7 +44,7 @@ def backtest(
     config: Files = (),
     out: str | Path | None = None,
     overwrite: bool = False,
-    benchmark: str | Path | None = None,
+    benchmark: Any = None,
     initial_capital: float | None = None,
     currency: str | None = None,
     fee: float | None = None,
@@ -80,8 +80,8 @@ def backtest(
         config: YAML files, later ones over earlier ones; arguments count more.
         out: Run folder; by default everything stays in memory. It appears when the run has ended well.
         overwrite: Replace the run that the folder holds.
-        benchmark: What the result is compared with: a file of bars, or a symbol of the run; by default buy-and-hold of
-            all symbols.
+        benchmark: What the result is compared with: a file of bars, a frame (as `data` takes it), or a symbol of the
+            run; by default buy-and-hold of all symbols.
         initial_capital: Account currency; 100,000 by default.
         currency: Of the account; USD by default.
         fee: Commission as a fraction of notional per fill, in place of the instrument's fees.
@@ -112,7 +112,7 @@ def backtest(
     refuse_unknown("backtest", unknown, _KNOWN, NESTED)
     values = {
         "data": paths_of(data) or None, "instrument": instrument,
-        "benchmark": None if benchmark is None else str(benchmark), "initial_capital": initial_capital,
+        "benchmark": benchmark_name(benchmark), "initial_capital": initial_capital,
         "currency": currency, "fee": fee, "slippage": slippage, "sizing": sizing, "limits": limits,
         "execution": execution, "start": start, "end": end, "timeframe": timeframe, "labels": labels,
         "timezone": timezone, "strict": strict, "replay": replay, "seed": seed, "cuts": cuts, "ensemble": ensemble,
@@ -123,16 +123,16 @@ def backtest(
     validated = parse(BacktestConfig, with_settings(tree, settings), where="backtest()", names=argument_names(values))
     folder = Path(out) if out is not None else None
     if folder is None:
-        return BacktestResult.of(_run(validated, data, build, None))
+        return BacktestResult.of(_run(validated, data, benchmark, build, None))
     with replaced_folder(folder, RUN, overwrite=overwrite) as part:
-        run = _run(validated, data, build, part)
+        run = _run(validated, data, benchmark, build, part)
     run.moved(folder)
     return BacktestResult.of(run)
 
 
-def _run(config: BacktestConfig, data: Any, build: Build | None, folder: Path | None) -> BacktestRun:
+def _run(config: BacktestConfig, data: Any, benchmark: Any, build: Build | None, folder: Path | None) -> BacktestRun:
     quarantine = Quarantine(folder / "quarantine.jsonl" if folder else None, config.replay.strict)
-    prepared = prepared_of(config, data, quarantine)
+    prepared = prepared_of(config, data, quarantine, benchmark)
     return run_backtest(config, folder, prepared=prepared, agent=None if build is None else build(config.seed))
 
 

@@ -283,6 +283,7 @@ def _finish(
         labels_by_file=prepared.labels_by_file,
         assumptions=list(prepared.assumptions),
         synthetic=list(prepared.synthetic),
+        warnings=[*prepared.warnings, *benchmark.warnings()],
         rows=timings.bars,
         quarantined=dict(quarantine.counts),
         gaps=quarantine.gaps,

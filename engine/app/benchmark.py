@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare, resolve_data
 from engine.blocks import BarBlock, Floats, Ints
+from engine.calendar import DAY_NS
 from engine.errors import DataError, UsageError
 from engine.nearest import did_you_mean
+from engine.source import BarSource
 from feeds.quarantine import Quarantine
+from feeds.reading.frames import frame_files
 from feeds.replay import ReplayConfig
 from portfolio.benchmark import PriceSeries
+
+FRAME_NAME = "benchmark"
+"""What the prices of a frame are called where it does not say."""
 
 
 class BenchmarkPrices:
@@ -24,7 +31,8 @@ class BenchmarkPrices:
         path: Its file, if it is one.
 
     Args:
-        prepared: The run; its configuration's `benchmark` is a symbol of the run or a file of bars.
+        prepared: The run; its `benchmark`, if there is one, or what that of its configuration names: a symbol of the
+            run or a file of bars.
 
     Raises:
         UsageError: If it is neither, or the file holds several symbols.
@@ -32,14 +40,16 @@ class BenchmarkPrices:
     """
 
     def __init__(self, prepared: Prepared) -> None:
-        self._name = prepared.config.benchmark
+        self._file = prepared.benchmark
+        self._name = self._file.name if self._file is not None else prepared.config.benchmark
         self.path: Path | None = None
         self._symbol: int | None = None
-        self._file: PriceSeries | None = None
         self._times: list[Ints] = []
         self._closes: list[Floats] = []
         self._first = self._last = 0
         symbols = tuple(prepared.source.symbols)
+        if self._file is not None:
+            return
         if self._name in symbols:
             self._symbol = symbols.index(self._name)
         elif self._name is not None:
@@ -68,6 +78,20 @@ class BenchmarkPrices:
         if self._file is None:
             return _checked(self._name, np.concatenate(self._times), np.concatenate(self._closes), first, last)
         return _checked(self._file.name, self._file.ts_event, self._file.close, first, last)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What to know of the comparison, a sentence each: times of the run for which there are no prices."""
+        if self._file is None:
+            return ()
+        times, first, last = self._file.ts_event, self._first, self._last
+        # prices of days or weeks may well lie apart so far
+        apart = max(DAY_NS, int(1.5 * np.median(np.diff(times)))) if len(times) > 1 else DAY_NS
+        lines = []
+        if int(times[0]) - first > apart:
+            lines.append(f"begins on {_day(int(times[0]))}, the run on {_day(first)}: it counts as unchanged before")
+        if last - int(times[-1]) > apart:
+            lines.append(f"ends on {_day(int(times[-1]))}, the run on {_day(last)}: it counts as unchanged after")
+        return tuple(f"The benchmark {self._file.name!r} {line}" for line in lines)
 
 
 def benchmark_of(prepared: Prepared, bars: BarBlock) -> PriceSeries | None:
@@ -119,21 +143,40 @@ def _reading(replay: ReplayConfig) -> ReplayConfig:
     return replay.model_copy(update={"start": None, "end": None, "timeframe": None, "bar_width": None})
 
 
+def frame_series(frame: Any, replay: ReplayConfig) -> PriceSeries:
+    """The closes of a frame as a benchmark, read like a file.
+
+    Args:
+        frame: What `feeds.reading.frames.is_frame` accepts.
+        replay: How the run's own bars are read.
+
+    Raises:
+        UsageError: If it holds several symbols.
+        DataError: If it cannot be read.
+    """
+    config = BacktestConfig(replay=_reading(replay))
+    source = prepare(config, Quarantine(None), frames=frame_files(frame, FRAME_NAME)).source
+    return _closes(source, config, "benchmark=", "frame")
+
+
 @lru_cache(maxsize=4)
 def _read(path: Path, replay: ReplayConfig, _changed: int) -> PriceSeries:
     """Every close of a file; kept, since every variant of a comparison asks for it."""
     config = BacktestConfig(data=(str(path),), replay=replay)
-    source = prepare(config, Quarantine(None)).source
+    return _closes(prepare(config, Quarantine(None)).source, config, str(path), "file")
+
+
+def _closes(source: BarSource, config: BacktestConfig, where: str, kind: str) -> PriceSeries:
     if len(source.symbols) != 1:
         raise UsageError(
-            "the benchmark's file holds several symbols",
-            where=str(path),
+            f"the benchmark's {kind} holds several symbols",
+            where=where,
             expected="one",
             found=", ".join(source.symbols[:8]),
         )
     blocks = [_closes_of(block, 0) for block in source.blocks(config.block)]
     if not blocks:
-        raise DataError("the benchmark's file holds no bars", where=str(path))
+        raise DataError(f"the benchmark's {kind} holds no bars", where=where)
     times, closes = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
     return PriceSeries(source.symbols[0], times, closes)
 

@@ -57,11 +57,11 @@ class Markets:
             symbols: Those of the bars.
 
         Raises:
-            UsageError: If one instrument is given for several symbols, one of which is known to be another.
+            UsageError: If one instrument is given, and a symbol of the data is known to be another.
         """
         if self._known:
             return ()
-        if isinstance(self._given, str) and self._given != AUTO:
+        if self._is_one_given():
             return self._shared(symbols)
         chosen: dict[str, list[str]] = {}
         for symbol in filter(self._is_open, symbols):
@@ -73,27 +73,48 @@ class Markets:
         how = "assumed, because no option and no known symbol tells" if name == ASSUMED else "found by the symbol"
         return f"instrument {name} for {_listed(origins)}, {how}: {describe_instrument(market)}"
 
+    def warnings(self, symbols: Sequence[str]) -> tuple[str, ...]:
+        """What is probably a mistake of the choice, a sentence each: a file named like another instrument."""
+        given = self._config.instrument_for() if self._is_one_given() else None
+        return tuple(
+            f"{self._origin[symbol]!r}, the name of the data, is known as {found}, but {given.name} was asked for: "
+            f"every price counts as one of {given.name} ({describe_instrument(given)})"
+            for symbol, found in self._others(symbols).items()
+            if given is not None and symbol in self._origin
+        )
+
     def _shared(self, symbols: Sequence[str]) -> tuple[str, ...]:
         """What there is to know where one instrument is given for everything."""
         given = self._config.instrument_for()
-        others = {symbol: found for symbol in symbols if (found := self._found(symbol)) not in {None, given.name}}
-        if given.name == ASSUMED:
-            others = {}
-        if others and len(symbols) > 1:
-            symbol, found = next(iter(others.items()))
-            raise UsageError(
-                f"one instrument is given for several symbols, but {symbol!r} is known as {found}",
-                expected="an instrument for each symbol",
-                found=f"{given.name} for {_listed(symbols)}",
-                hint=f"--instrument {symbol}={found} (repeatable), or leave --instrument out",
-            )
-        lines = [
-            f"{self._origin.get(symbol, symbol)} is known as {found}, but {given.name} was asked for"
-            for symbol, found in others.items()
-        ]
+        for symbol, found in self._others(symbols).items():
+            if len(symbols) > 1:
+                raise UsageError(
+                    f"one instrument is given for several symbols, but {symbol!r} is known as {found}",
+                    expected="an instrument for each symbol",
+                    found=f"{given.name} for {_listed(symbols)}",
+                    hint=f"--instrument {symbol}={found} (repeatable), or leave --instrument out",
+                )
+            if symbol not in self._origin:  # the data say so themselves, which the name of a file does not
+                raise UsageError(
+                    f"the data are of {symbol!r}, which is known as {found}, but {given.name} was asked for",
+                    expected=f"--instrument {found}, or none, which finds it by the symbol",
+                    found=f"--instrument {given.name}",
+                    hint=f"if {given.name} is meant, map the symbol to it: --instrument {symbol}={given.name} "
+                    f"(in Python instrument={{{symbol!r}: {given.name!r}}})",
+                )
         if len(symbols) > 1:
-            lines.append(f"one instrument, {given.name}, for {len(symbols)} symbols: {_listed(symbols)}")
-        return tuple(lines)
+            return (f"one instrument, {given.name}, for {len(symbols)} symbols: {_listed(symbols)}",)
+        return ()
+
+    def _is_one_given(self) -> bool:
+        """Whether the configuration names one instrument for everything."""
+        return not self._known and isinstance(self._given, str) and self._given != AUTO
+
+    def _others(self, symbols: Sequence[str]) -> dict[str, str]:
+        """Symbols that are known as another instrument than the one given for everything, and as which."""
+        if not self._is_one_given() or (given := self._config.instrument_for()).name == ASSUMED:
+            return {}
+        return {s: found for s in symbols if (found := self._found(s)) is not None and found != given.name}
 
     def _is_open(self, symbol: str) -> bool:
         """Whether the configuration leaves the instrument of a symbol open."""

@@ -17,11 +17,28 @@ from feeds.quarantine import Quarantine
 from feeds.reading.files import BarFile
 from feeds.reading.opening import open_file
 from feeds.replay import HistoricalReplay
+from portfolio.benchmark import PriceSeries
 
 
 @dataclass
 class Prepared:
-    """A run that is wired but has not begun; what a screen may want to know of it."""
+    """A run that is wired but has not begun; what a screen may want to know of it.
+
+    Attributes:
+        config: What to run.
+        source: Its bars.
+        quarantine: Where bad rows go.
+        instruments: By symbol.
+        timeframe_ns: Length of the bars, nanoseconds.
+        labels: What the times of the files stamp.
+        labels_reason: How that was decided.
+        paths: The files.
+        labels_by_file: How it was decided for each.
+        assumptions: What was assumed, a sentence each.
+        synthetic: Files of made-up bars, by name.
+        warnings: What is probably a mistake, a sentence each.
+        benchmark: Prices to compare with, in place of those that the configuration names.
+    """
 
     config: BacktestConfig
     source: BarSource
@@ -34,6 +51,8 @@ class Prepared:
     labels_by_file: dict[str, str] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
     synthetic: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    benchmark: PriceSeries | None = None
 
 
 def prepare(
@@ -72,6 +91,7 @@ def prepare(
         {name: decision.reason for name, decision in source.label_decisions.items()},
         (*markets.assumptions(source.symbols), *source.remarks),
         tuple(synthetic_files(files, paths)),
+        markets.warnings(source.symbols),
     )
 
 

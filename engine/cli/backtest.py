@@ -273,6 +273,8 @@ def _dashboard_screen(prepared: Prepared) -> Any:
 
 def result_object(run: BacktestRun, seconds: dict[str, float]) -> dict[str, Any]:
     """What `--json` prints."""
+    from engine.report.presentation import warnings
+
     metrics, timings = run.metrics, run.timings
     loop = timings.loop
     return {
@@ -291,6 +293,7 @@ def result_object(run: BacktestRun, seconds: dict[str, float]) -> dict[str, Any]
         "bars_per_second": round(timings.bars / loop) if loop > 0 else None,
         "ledger_sha256": run.manifest["ledger_sha256"],
         "config_sha256": run.manifest["config_sha256"],
+        "warnings": warnings(run.manifest, metrics),
         "reading_seconds": round(timings.reading, 6),
         "recording_seconds": round(timings.recording, 6),
         "report_seconds": round(seconds["report"], 6),

@@ -225,7 +225,7 @@ def _show(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> None:
     else:
         out().print(sent, soft_wrap=True, highlight=False, markup=False)
     note(f"symbols {', '.join(prepared.source.symbols)}; labels in the file: {prepared.labels_reason}")
-    for line in prepared.assumptions:
+    for line in (*prepared.warnings, *prepared.assumptions):
         note(line)
     if outcome.published.bars < outcome.expected:
         note(f"stopped early: {outcome.published.bars:,} of {outcome.expected:,} bars were published")

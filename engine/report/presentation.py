@@ -211,6 +211,7 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
     lines: list[str] = []
     if manifest.get("synthetic"):
         lines.append(synthetic_sentence(manifest["synthetic"]))
+    lines += map(str, manifest.get("warnings") or ())
     if (manifest.get("models") or {}).get("untrained"):
         lines.append("The networks are untrained: what they decide means nothing")
     if metrics.get("fills") == 0 and manifest.get("decisions") and not by_reason(metrics, "rejected."):

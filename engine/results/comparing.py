@@ -29,7 +29,7 @@ from engine.config import merge, parse
 from engine.errors import UsageError
 from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows
 from engine.results.agents import AgentLike, agent_given
-from engine.results.data import paths_of, prepared_of
+from engine.results.data import benchmark_name, paths_of, prepared_of
 from feeds.quarantine import Quarantine
 from feeds.replay import ReplayConfig
 from portfolio.config import Execution, Limits, SizingConfig, Slippage
@@ -52,7 +52,7 @@ def compare(
     keep: bool = False,
     reports: int = 0,
     config: Files = (),
-    benchmark: str | Path | None = None,
+    benchmark: Any = None,
     initial_capital: float | None = None,
     currency: str | None = None,
     fee: float | None = None,
@@ -110,7 +110,8 @@ def compare(
     Returns:
         One row a variant, sorted: its parameters, and for each part columns such as `in.sharpe` and `out.return`.
         `frame.attrs["selection"]` holds the winner, how many were tried, and what luck alone would show;
-        `frame.attrs["walk_forward"]` the steps over the folds; `frame.attrs["equity"]` the curves, a column a variant.
+        `frame.attrs["walk_forward"]` the steps over the folds; `frame.attrs["equity"]` the curves, a column a variant;
+        `frame.attrs["warnings"]` what is probably a mistake.
 
     Raises:
         UsageError: If an argument does not exist or cannot be.
@@ -120,7 +121,7 @@ def compare(
     refuse_unknown("compare", unknown, _KNOWN, {})
     values = {
         "data": paths_of(data) or None, "instrument": instrument,
-        "benchmark": None if benchmark is None else str(benchmark), "initial_capital": initial_capital,
+        "benchmark": benchmark_name(benchmark), "initial_capital": initial_capital,
         "currency": currency, "fee": fee, "slippage": slippage, "sizing": sizing, "limits": limits,
         "execution": execution, "start": start, "end": end, "timeframe": timeframe, "labels": labels,
         "timezone": timezone, "strict": strict, "replay": replay, "seed": seed, "ensemble": ensemble,
@@ -130,7 +131,7 @@ def compare(
     folder = None if out is None else Path(out)
     if folder is None and (keep or reports):
         raise UsageError("nowhere to keep runs and reports", expected="out= beside keep= and reports=")
-    prepared = prepared_of(validated, data, Quarantine(None, validated.replay.strict))
+    prepared = prepared_of(validated, data, Quarantine(None, validated.replay.strict), benchmark)
     found = run_comparison(
         prepared,
         _given(agents) or variants_of([validated.agent]),
@@ -185,5 +186,6 @@ def _frame(found: Comparison, sort: str | None) -> pd.DataFrame:
     curves = {one["variant"]: one["curve"] for one in tree["variants"] if one["curve"]}
     frame.attrs["selection"] = tree["selection"]
     frame.attrs["walk_forward"] = tree["walk_forward"]
+    frame.attrs["warnings"] = tree["warnings"]
     frame.attrs["equity"] = pd.DataFrame({tree["benchmark_name"]: tree["benchmark"], **curves}, index=times)
     return frame

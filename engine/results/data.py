@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from engine.app.benchmark import frame_series
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare
 from engine.errors import UsageError
+from engine.quoting import quoted
 from feeds.memory import MemorySource
 from feeds.quarantine import Quarantine
 from feeds.reading.frames import ACCEPTED, frame_files, is_frame
@@ -25,18 +28,42 @@ def paths_of(data: Any) -> list[str]:
     return []
 
 
-def prepared_of(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Prepared:
+def benchmark_name(benchmark: Any) -> str | None:
+    """The file or symbol that a call is given as benchmark; None if it is a frame, or nothing.
+
+    Raises:
+        UsageError: If it is anything else.
+    """
+    if benchmark is None or is_frame(benchmark):
+        return None
+    if not isinstance(benchmark, str | Path):
+        raise UsageError(
+            "this cannot be a benchmark",
+            where="benchmark=",
+            expected=f"a file of bars, a symbol of the run, or {ACCEPTED}",
+            found=quoted(benchmark),
+        )
+    return str(benchmark)
+
+
+def prepared_of(config: BacktestConfig, data: Any, quarantine: Quarantine, benchmark: Any = None) -> Prepared:
     """Open what a call is given as data.
 
     Args:
         config: What to run; it names the files, if there are any.
         data: A frame, a mapping from symbol to frame, a BarSource, or None (or files) for those that `config` names.
         quarantine: Where bad rows go.
+        benchmark: A frame to compare with; anything else is named by `config`.
 
     Raises:
         UsageError: If it is anything else.
         DataError: If the bars cannot be read.
     """
+    prepared = _prepared(config, data, quarantine)
+    return replace(prepared, benchmark=frame_series(benchmark, config.replay)) if is_frame(benchmark) else prepared
+
+
+def _prepared(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Prepared:
     if data is None or paths_of(data):
         return prepare(config, quarantine)
     if is_frame(data):

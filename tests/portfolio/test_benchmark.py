@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,3 +112,57 @@ def test_a_benchmark_that_cannot_be_is_refused(market: dict[str, Any], tmp_path:
     )
     with pytest.raises(gm.DataError, match="no prices in the time of the run"):
         gm.backtest(frames["A"], agent=Hold, benchmark=early)
+    with pytest.raises(gm.UsageError, match="this cannot be a benchmark"):
+        gm.backtest(frames, agent=Hold, benchmark=7)
+    with pytest.raises(gm.UsageError, match="the benchmark's frame holds several symbols"):
+        gm.backtest(frames["A"], agent=Hold, benchmark=frames)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow", "mapping"])
+def test_a_frame_is_a_benchmark_like_its_file(market: dict[str, Any], kind: str) -> None:
+    frame = pd.read_csv(market["file"])
+    given = {
+        "pandas": frame,
+        "polars": pl.from_pandas(frame),
+        "arrow": pa.Table.from_pandas(frame),
+        "mapping": {"INDEX": frame},
+    }[kind]
+    file, same = (
+        gm.backtest(market["frames"]["A"], agent=Hold, benchmark=one, labels="close").metrics
+        for one in (market["file"], given)
+    )
+    assert same.pop("benchmark") == ("INDEX" if kind == "mapping" else "benchmark")
+    assert file.pop("benchmark") == "INDEX"
+    assert same == file
+
+
+def test_a_frame_judges_a_comparison_in_any_number_of_processes(market: dict[str, Any]) -> None:
+    frame = pd.read_csv(market["file"])
+    agents = ["sma_cross:fast=2,slow=5", "buy_and_hold"]
+    tables = [
+        gm.compare(market["frames"]["A"], agents=agents, benchmark=one, labels="close", workers=workers)
+        for one, workers in ((market["file"], 1), (frame, 1), (frame, 2))
+    ]
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(table, tables[0])
+
+
+def test_a_benchmark_shorter_than_the_run_is_warned_of(market: dict[str, Any]) -> None:
+    bars = market["frames"]["A"]
+
+    def warned(benchmark: pd.DataFrame) -> list[str]:
+        result = gm.backtest(bars, agent=Hold, benchmark=benchmark, labels="close")
+        assert all(line.split(",")[0] in " ".join(str(result).split()) for line in result.manifest["warnings"])
+        return list(result.manifest["warnings"])
+
+    days = [f"{day:%Y-%m-%d}" for day in market["index"]]
+    whole = market["frames"]["B"]
+    assert warned(whole) == warned(whole[4::5]) == []
+    assert warned(whole[:100]) == [
+        f"The benchmark 'benchmark' ends on {days[99]}, the run on {days[-1]}: it counts as unchanged after"
+    ]
+    assert warned(whole[20:]) == [
+        f"The benchmark 'benchmark' begins on {days[20]}, the run on {days[0]}: it counts as unchanged before"
+    ]
+    found = gm.compare(bars, agents=[Hold], benchmark=whole[:100], labels="close")
+    assert found.attrs["warnings"] == warned(whole[:100])

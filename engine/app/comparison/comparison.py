@@ -11,7 +11,7 @@ import numpy as np
 
 from agents.grid import Variant, expand
 from agents.registry import check_parameters, factory_of
-from engine.app.benchmark import benchmark_of
+from engine.app.benchmark import BenchmarkPrices
 from engine.app.comparison.bars import read_bars
 from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Build, Outcome, Setting, curve_rows
@@ -61,6 +61,7 @@ class Comparison:
         continued: Variants whose outcomes were there already.
         folders: Run folders kept, by number.
         unsteady: Variants that gave another ledger when they were run again.
+        warnings: What is probably a mistake, a sentence each.
     """
 
     setting: Setting
@@ -75,6 +76,7 @@ class Comparison:
     continued: int = 0
     folders: dict[int, Path] = field(default_factory=dict)
     unsteady: list[int] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
 
     @property
     def failures(self) -> list[int]:
@@ -95,6 +97,7 @@ class Comparison:
             "timeframe_ns": self.setting.timeframe_ns,
             "labels": self.setting.labels,
             "synthetic": list(self.setting.synthetic),
+            "warnings": list(self.warnings),
             "config": {key: value for key, value in config.items() if key != "agent"},
             "settings": self._settings(),
             "bars_sha256": self.bars_sha256,
@@ -188,9 +191,11 @@ def compare(
     parts = parts_of(bars.ts_event, split, folds, prepared.config.replay.timezone)
     setting = Setting(
         prepared.config, dict(prepared.instruments), prepared.timeframe_ns, prepared.labels, prepared.labels_reason,
-        tuple(parts), prepared.synthetic,
+        tuple(parts), prepared.synthetic, prepared.benchmark,
     )  # fmt: skip
-    series = benchmark_of(prepared, bars)  # before anything runs: it may not exist
+    prices = BenchmarkPrices(prepared)  # before anything runs: it may not exist
+    prices.watch(bars)
+    series = prices.series()
     digest = bars_sha256(bars)
     outcomes, continued, folders = _run_all(
         setting, bars, given, (digest, series_sha256(series)), workers, folder if keep else None, folder, watch
@@ -212,6 +217,7 @@ def compare(
         digest,
         continued,
         folders,
+        warnings=(*prepared.warnings, *prices.warnings()),
     )
 
 

@@ -25,6 +25,7 @@ from engine.config import parse
 from engine.errors import GrandModelError
 from engine.instruments import Instrument, never_closes
 from feeds.quarantine import Quarantine
+from portfolio.benchmark import PriceSeries
 
 Status = Literal["done", "refused", "failed"]
 Build = Callable[[int], Agent]
@@ -43,6 +44,7 @@ class Setting:
         labels_reason: How that was decided.
         parts: What is judged.
         synthetic: Files of made-up bars, by name.
+        benchmark: Prices of a frame to compare with; those of a file are read where they are wanted.
     """
 
     config: BacktestConfig
@@ -52,6 +54,7 @@ class Setting:
     labels_reason: str
     parts: tuple[Part, ...]
     synthetic: tuple[str, ...] = ()
+    benchmark: PriceSeries | None = None
 
     def tree(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -63,6 +66,7 @@ class Setting:
             "labels_reason": self.labels_reason,
             "parts": [part.tree() for part in self.parts],
             "synthetic": list(self.synthetic),
+            **({} if self.benchmark is None else {"benchmark": self.benchmark.tree()}),
         }
 
     @classmethod
@@ -77,6 +81,7 @@ class Setting:
             tree["labels_reason"],
             tuple(Part(**part) for part in tree["parts"]),
             tuple(tree["synthetic"]),
+            PriceSeries.of(tree["benchmark"]) if tree.get("benchmark") else None,
         )
 
 
@@ -160,10 +165,11 @@ def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent,
 
 def _prepared(setting: Setting, bars: BarBlock, config: BacktestConfig, folder: Path | None) -> Prepared:
     if folder is not None and config.data:
-        return prepare(config, Quarantine(folder / "quarantine.jsonl", config.replay.strict), setting.instruments)
+        prepared = prepare(config, Quarantine(folder / "quarantine.jsonl", config.replay.strict), setting.instruments)
+        return replace(prepared, benchmark=setting.benchmark)
     source = SharedBars(replace(bars, seq=0), setting.timeframe_ns)
     quarantine = Quarantine(None)
     return Prepared(
         config, source, quarantine, setting.instruments, setting.timeframe_ns, setting.labels, setting.labels_reason,
-        (), synthetic=setting.synthetic,
+        (), synthetic=setting.synthetic, benchmark=setting.benchmark,
     )  # fmt: skip

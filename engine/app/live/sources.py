@@ -10,6 +10,7 @@ from engine.app.live.folder import QUARANTINE
 from engine.app.preparing import prepare
 from engine.errors import UsageError
 from engine.instruments import Instrument
+from engine.log import logger
 from feeds.live.address import FeedAddress, parse_address
 from feeds.live.opening import open_connection, open_dead_letters
 from feeds.live.options import SourceOptions
@@ -18,6 +19,7 @@ from feeds.live.source import DeadLetterSink, LiveSource
 from feeds.quarantine import Quarantine
 
 RECORDED_ROWS = 1024
+log = logger("run")
 
 
 def traded(config: PaperConfig, source: LiveSource) -> dict[str, Instrument]:
@@ -75,6 +77,8 @@ def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSo
     backtest = BacktestConfig(data=(address.topic,), replay=config.feed.replay, **shared)
     quarantine = Quarantine(folder / QUARANTINE, config.feed.strict)
     prepared = prepare(backtest, quarantine)
+    for line in prepared.warnings:
+        log.warning(line)
     return RecordedSource(
         prepared.source,
         prepared.timeframe_ns,

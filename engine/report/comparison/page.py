@@ -16,15 +16,14 @@ from engine.replacing import write_text
 from engine.report.comparison.rows import short_name, shown_parts
 from engine.report.comparison.sentences import (
     counts,
+    doubts,
     failures,
-    halt_sentence,
     luck_sentence,
     part_name,
     walk_sentences,
     winner_sentence,
 )
 from engine.report.html import fill, plotly_script
-from engine.report.presentation import synthetic_sentence
 
 MOST_CURVES = 60
 MILLION = 1_000_000
@@ -177,7 +176,6 @@ def _day(ns: int) -> str:
 
 
 def _warnings(tree: Mapping[str, Any]) -> str:
-    lines = [synthetic_sentence(tree["synthetic"])] if tree.get("synthetic") else []
-    lines += [line for line in (luck_sentence(tree), halt_sentence(tree)) if line]
+    lines = [line for line in (luck_sentence(tree), *doubts(tree)) if line]
     lines += [f"Failed: {name}: {reason}" for name, reason in failures(tree, "failed")[:3]]
     return '<ul class="warnings">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>" if lines else ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.report.comparison.rows import short_name
-from engine.report.presentation import UNDEFINED, spaced
+from engine.report.presentation import UNDEFINED, spaced, synthetic_sentence
 
 NAMED = 4
 
@@ -103,6 +103,12 @@ def halt_sentence(tree: Mapping[str, Any]) -> str | None:
     shown = "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
     told = f"{len(names):,} of {counted(len(tree['variants']))} {'was' if len(names) == 1 else 'were'} halted"
     return f"{told} by a hard limit ({limits}) and traded no more from then on: {shown}"
+
+
+def doubts(tree: Mapping[str, Any]) -> list[str]:
+    """What a reader should know before trusting the figures, a sentence each."""
+    synthetic = [synthetic_sentence(tree["synthetic"])] if tree.get("synthetic") else []
+    return [*synthetic, *map(str, tree.get("warnings") or ()), *filter(None, [halt_sentence(tree)])]
 
 
 def failures(tree: Mapping[str, Any], status: str) -> list[tuple[str, str]]:

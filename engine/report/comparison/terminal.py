@@ -13,13 +13,13 @@ from rich.text import Text
 from engine.report.comparison.rows import short_name, shown_parts
 from engine.report.comparison.sentences import (
     counts,
+    doubts,
     failures,
-    halt_sentence,
     luck_sentence,
     walk_sentences,
     winner_sentence,
 )
-from engine.report.presentation import UNDEFINED, synthetic_sentence
+from engine.report.presentation import UNDEFINED
 
 STYLES = {"return": "percent", "drawdown": "percent", "excess": "percent", "trades": "count"}
 HEADINGS = {
@@ -64,11 +64,8 @@ class ComparisonTable:
         for sentence in (winner_sentence(self._tree), luck_sentence(self._tree)):
             if sentence:
                 yield Text(sentence)
-        if self._tree.get("synthetic"):
-            yield Text(f"! {synthetic_sentence(self._tree['synthetic'])}", style="yellow")
-        halted = halt_sentence(self._tree)
-        if halted:
-            yield Text(f"! {halted}", style="yellow")
+        for line in doubts(self._tree):
+            yield Text(f"! {line}", style="yellow")
         for line in walk_sentences(self._tree):
             yield Text(line, style="dim")
         for status, words in (("refused", "not possible"), ("failed", "failed")):

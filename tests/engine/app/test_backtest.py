@@ -120,7 +120,7 @@ def test_a_pandas_frame_is_a_source() -> None:
         **{name.title(): getattr(block, name)[:, 0] for name in ("open", "high", "low", "close", "volume")}
     )[["Open", "High", "Low", "Close", "Volume"]]
     assert backtest(frame).metrics["fills"] == backtest(MemorySource(block)).metrics["fills"]
-    with pytest.raises(DataError, match=r"row 1: expected prices above 0, found close -1\.0"):
+    with pytest.raises(DataError, match=r"line 1: expected prices above 0, found close -1\.0"):
         backtest(frame.assign(Close=-1.0))
 
 
@@ -253,7 +253,7 @@ def test_mostly_bad_data_are_refused(tmp_path: Path) -> None:
     file.write_text("timestamp,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
     with pytest.raises(DataError, match="more rows were quarantined") as caught:
         backtest(file, replay={"bar_width": "1min"})
-    assert "time goes back (the first, row" in str(caught.value.found)
+    assert "time goes back (the first, line" in str(caught.value.found)
 
 
 def test_an_account_that_cannot_trade_is_warned_about(capsys: pytest.CaptureFixture[str]) -> None:

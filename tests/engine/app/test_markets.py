@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from engine.api import backtest
@@ -124,4 +125,28 @@ def test_one_instrument_for_several_symbols_is_reported_or_refused(tmp_path: Pat
     with pytest.raises(UsageError, match="'6EH4' is known as 6E") as caught:
         told(write(tmp_path, "6EH4", "ESH4"), "ES")
     assert "--instrument 6EH4=6E" in str(caught.value.hint)
-    assert told(write(tmp_path, "6EH4"), "ES") == ({"ES": "ES"}, ["6EH4 is known as 6E, but ES was asked for"])
+    assert told(write(tmp_path, "6EH4"), "ES") == ({"ES": "ES"}, [])
+
+
+def test_a_file_named_like_another_instrument_is_warned_of(tmp_path: Path) -> None:
+    (file,) = write(tmp_path, "6EH4_1min")
+    result = backtest(file, "ES", agent="flat")
+    (warning,) = result.manifest["warnings"]
+    assert warning.startswith("'6EH4_1min', the name of the data, is known as 6E, but ES was asked for: every price")
+    assert "! '6EH4_1min', the name of the data" in str(result)
+    for asked in (None, "6E", "GENERIC"):
+        assert backtest(file, asked, agent="flat").manifest["warnings"] == []
+
+
+def test_data_of_another_instrument_are_refused_unless_mapped(tmp_path: Path) -> None:
+    file = tmp_path / "bars.csv"
+    file.write_text(HEADER.strip() + ",symbol\n" + "".join(f"{line},6EH4\n" for line in BARS.splitlines()))
+    frame = pd.read_csv(file)
+    for data in (str(file), frame, {"6EH4": frame.drop(columns="symbol")}):
+        with pytest.raises(
+            UsageError, match="the data are of '6EH4', which is known as 6E, but ES was asked"
+        ) as caught:
+            told(data, "ES")
+        assert "--instrument 6EH4=ES (in Python instrument={'6EH4': 'ES'})" in str(caught.value.hint)
+        assert told(data, {"6EH4": "ES"}) == ({"6EH4": "ES"}, [])
+        assert told(data, "6E")[0] == told(data)[0] == {"6EH4": "6E"}
