@@ -15,6 +15,7 @@ from agents.ensemble.config import EnsembleConfig
 from engine.app.backtest import RUN, BacktestRun, run_backtest
 from engine.app.config import BacktestConfig, CutsConfig
 from engine.app.runs import resolved
+from engine.app.warmup import kind_of, kind_of_object, warm_up_announced
 from engine.arguments import Files, Moment, argument_names, clean, refuse_unknown, run_tree, tree_of, with_settings
 from engine.config import Config, merge, parse
 from engine.replacing import replaced_folder
@@ -44,6 +45,7 @@ def backtest(
     config: Files = (),
     out: str | Path | None = None,
     overwrite: bool = False,
+    quiet: bool = False,
     benchmark: Any = None,
     initial_capital: float | None = None,
     currency: str | None = None,
@@ -80,6 +82,7 @@ def backtest(
         config: YAML files, later ones over earlier ones; arguments count more.
         out: Run folder; by default everything stays in memory. It appears when the run has ended well.
         overwrite: Replace the run that the folder holds.
+        quiet: Do not say on standard error that the simulator is being compiled, which the first run waits for.
         benchmark: What the result is compared with: a file of bars, a frame (as `data` takes it), or a symbol of the
             run; by default buy-and-hold of all symbols.
         initial_capital: Account currency; 100,000 by default.
@@ -123,17 +126,21 @@ def backtest(
     validated = parse(BacktestConfig, with_settings(tree, settings), where="backtest()", names=argument_names(values))
     folder = Path(out) if out is not None else None
     if folder is None:
-        return BacktestResult.of(_run(validated, data, benchmark, build, None))
+        return BacktestResult.of(_run(validated, data, benchmark, build, None, quiet=quiet))
     with replaced_folder(folder, RUN, overwrite=overwrite) as part:
-        run = _run(validated, data, benchmark, build, part)
+        run = _run(validated, data, benchmark, build, part, quiet=quiet)
     run.moved(folder)
     return BacktestResult.of(run)
 
 
-def _run(config: BacktestConfig, data: Any, benchmark: Any, build: Build | None, folder: Path | None) -> BacktestRun:
+def _run(
+    config: BacktestConfig, data: Any, benchmark: Any, build: Build | None, folder: Path | None, *, quiet: bool
+) -> BacktestRun:
     quarantine = Quarantine(folder / "quarantine.jsonl" if folder else None, config.replay.strict)
     prepared = prepared_of(config, data, quarantine, benchmark)
-    return run_backtest(config, folder, prepared=prepared, agent=None if build is None else build(config.seed))
+    agent = None if build is None else build(config.seed)
+    warm_up_announced([kind_of(config.agent) if agent is None else kind_of_object(agent)], quiet=quiet)
+    return run_backtest(config, folder, prepared=prepared, agent=agent)
 
 
 _KNOWN = tuple(name for name in inspect.signature(backtest).parameters if name != "unknown")

@@ -6,6 +6,7 @@ the close still belongs to it. Source of session times: exchange_calendars.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -110,7 +111,11 @@ def _exchange_sessions(name: str, halt: DailyHalt | None, first_day: int, last_d
 
     start, end = pd.Timestamp(first_day * DAY_NS), pd.Timestamp(last_day * DAY_NS)
     try:
-        schedule = exchange_calendars.get_calendar(name, start=start, end=end).schedule
+        with warnings.catch_warnings():
+            # the library calls what newer releases of pandas give up: nothing that a user could mend
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", FutureWarning)
+            schedule = exchange_calendars.get_calendar(name, start=start, end=end).schedule
     except exchange_calendars.errors.InvalidCalendarName as error:
         raise ConfigError(
             f"no exchange calendar is called {name!r}",

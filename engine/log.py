@@ -1,11 +1,11 @@
-"""Logging with structlog: readable lines on a terminal, one JSON object a line elsewhere; always on standard error."""
+"""Logging with structlog, always on standard error: plain lines of commands and calls, JSON lines of live sessions."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from typing import TextIO
+from typing import Literal, TextIO
 
 import structlog
 
@@ -14,22 +14,26 @@ from engine.quoting import printable
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
-def configure_logging(verbosity: int = 0, json_lines: bool | None = None, file: TextIO | None = None) -> None:
+Form = Literal["plain", "console", "json"]
+
+
+def configure_logging(verbosity: int = 0, form: Form = "plain", file: TextIO | None = None) -> None:
     """Set up logging once, at the command line.
 
     Args:
         verbosity: 0 warnings, 1 information, 2 and more everything.
-        json_lines: Whether to write JSON; by default, unless standard error is a terminal. The environment variable
-            GRANDMODEL_LOG (`json` or `console`) decides if set.
+        form: How a line looks: `plain` like the other messages of a command (`warning: ...`), `console` with time and
+            part, `json` for programs. The environment variable GRANDMODEL_LOG decides if set.
         file: Where to, in place of standard error.
     """
     target = file or sys.stderr
     chosen = os.environ.get("GRANDMODEL_LOG")
-    if json_lines is None:
-        json_lines = chosen == "json" if chosen else not target.isatty()
-    rendering: list[structlog.typing.Processor] = (
-        [structlog.processors.JSONRenderer()] if json_lines else [_printed, structlog.dev.ConsoleRenderer()]
-    )
+    renderers: dict[str, list[structlog.typing.Processor]] = {
+        "plain": [_printed, _as_message],
+        "console": [_printed, structlog.dev.ConsoleRenderer(colors=is_coloured(target))],
+        "json": [structlog.processors.JSONRenderer()],
+    }
+    rendering = renderers.get(chosen or form, renderers[form])
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -42,6 +46,24 @@ def configure_logging(verbosity: int = 0, json_lines: bool | None = None, file: 
         logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
+
+
+def form_of_a_session() -> Form:
+    """How a process that runs for long logs: readable on a terminal, JSON where standard error goes to a program."""
+    return "console" if sys.stderr.isatty() else "json"
+
+
+def is_coloured(target: TextIO) -> bool:
+    """Whether a stream is a terminal whose user does not refuse colours (https://no-color.org)."""
+    return target.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _as_message(_: object, __: str, event: structlog.typing.EventDict) -> str:
+    """`warning: what happened (name: value, ...)`, as commands print their errors."""
+    level, text = event.pop("level", "warning"), event.pop("event", "")
+    trace = event.pop("exception", None)
+    facts = ", ".join(f"{name}: {value}" for name, value in event.items() if name not in {"timestamp", "part"})
+    return f"{level}: {text}" + (f" ({facts})" if facts else "") + (f"\n{trace}" if trace else "")
 
 
 def _printed(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

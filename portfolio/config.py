@@ -82,10 +82,12 @@ class StatisticsConfig(Config):
     Attributes:
         periods_per_year: Returns in a year, for volatility, Sharpe and Sortino; null observes it.
         shortest_days: A run over fewer days by the calendar has no CAGR, Calmar ratio or alpha.
+        fewest_returns: A run of fewer returns has no Sharpe, Sortino or information ratio.
     """
 
     periods_per_year: Positive | None = None
     shortest_days: NonNegative = 60.0
+    fewest_returns: Annotated[int, Field(ge=2)] = 5
 
 
 class PortfolioConfig(Config):

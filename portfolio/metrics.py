@@ -26,6 +26,8 @@ HOUR_NS = DAY_NS // 24
 
 
 DEFAULTS = StatisticsConfig()
+RATIOS = ("sharpe", "sortino", "benchmark_sharpe", "information_ratio")
+"""Figures that a few returns do not tell: a single bad day would be a Sharpe ratio of -13."""
 
 
 def compute_metrics(
@@ -58,13 +60,15 @@ def compute_metrics(
     metrics: Metrics = {}
     with np.errstate(all="ignore"):  # absurd equity may overflow; what is not finite becomes None below
         found = _returns_of(tallies, settings, since, always_open, benchmark)
-        metrics |= _span(tallies, found, settings.shortest_days)
+        metrics |= _span(tallies, found, settings)
         metrics |= _growth(tallies, found)
         metrics |= _drawdowns(tallies)
         cagr, depth = metrics["cagr"], float(tallies.drawdowns["depth"][0])
         metrics["calmar"] = ratio(cagr, depth) if isinstance(cagr, float) else None
         metrics |= _exposure(tallies, stats)
         metrics |= _benchmark(tallies, found, benchmark, metrics["mean_leverage"])
+        if found.few:
+            metrics |= dict.fromkeys(RATIOS)
         metrics |= _trades(stats[0])
         metrics |= _orders(tallies)
     return {name: finite(value) if isinstance(value, float) else value for name, value in metrics.items()}
@@ -90,6 +94,7 @@ class _Returns:
         since: When the account held its initial capital, nanoseconds UTC.
         days: From there to the last row, by the calendar.
         short: Whether these are too few to speak of a year.
+        few: Whether the returns are too few for a ratio of their mean and their deviation.
     """
 
     own: Floats
@@ -100,6 +105,7 @@ class _Returns:
     since: int
     days: float
     short: bool
+    few: bool
 
 
 def _returns_of(
@@ -112,9 +118,10 @@ def _returns_of(
     skipped = 1 if len(ends) and times[0] <= since else 0
     observed = observed_frequency(times, always_open)
     setting = settings.periods_per_year
+    own = session_returns(equity, initial)[skipped:]
     days = float(tallies.tally["last_ts"][0] - since) / DAY_NS
     return _Returns(
-        session_returns(equity, initial)[skipped:],
+        own,
         session_returns(worth, initial)[skipped:],
         float(equity[-1]) if len(ends) else initial,
         float(worth[-1]) / initial - 1 if len(ends) else 0.0,
@@ -122,12 +129,15 @@ def _returns_of(
         since,
         days,
         days < settings.shortest_days,
+        len(own) < settings.fewest_returns,
     )
 
 
-def _span(tallies: Tallies, found: _Returns, shortest_days: float) -> Metrics:
+def _span(tallies: Tallies, found: _Returns, settings: StatisticsConfig) -> Metrics:
     tally, periods = tallies.tally[0], found.frequency.periods_per_year
-    short = f"{found.days:.1f} days are fewer than {shortest_days:g}, so CAGR, Calmar and alpha are n/a"
+    short = f"{found.days:.1f} days are fewer than {settings.shortest_days:g}, so CAGR, Calmar and alpha are n/a"
+    count = f"{len(found.own)} return{'' if len(found.own) == 1 else 's'}"
+    few = f"{count} of at least {settings.fewest_returns} needed, so Sharpe, Sortino and information ratio are n/a"
     return {
         "start": iso(tally["first_ts"]),
         "end": iso(tally["last_ts"]),
@@ -138,6 +148,7 @@ def _span(tallies: Tallies, found: _Returns, shortest_days: float) -> Metrics:
         "periods_per_year": int(periods) if periods == int(periods) else periods,
         "annualised_by": found.frequency.reason,
         "short_span": short if found.short else None,
+        "few_returns": few if found.few else None,
     }
 
 

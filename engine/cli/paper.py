@@ -108,9 +108,9 @@ def paper(
     Example: grandmodel paper --feed kafka://127.0.0.1:9092/bars --instrument ES --agent ensemble --out runs/live
     """
     began = time.perf_counter()
-    from engine.log import configure_logging
+    from engine.log import configure_logging, form_of_a_session
 
-    configure_logging(verbose)
+    configure_logging(verbose, form_of_a_session())
     flags: dict[str, Any] = {
         "instrument": instruments(instrument),
         "agent": agent,
@@ -215,7 +215,7 @@ def _log_to_file(folder: Path, verbose: int) -> None:
     # open as long as the process is there
     descriptor = os.open(folder / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     file = os.fdopen(descriptor, "a", buffering=1, encoding="utf-8")
-    configure_logging(max(verbose, 1), json_lines=True, file=file)
+    configure_logging(max(verbose, 1), "json", file=file)
 
 
 def _screens(config: PaperConfig, dashboard: bool, quiet: bool) -> list[LiveScreen]:

@@ -22,17 +22,16 @@ def compiled(agent: str = "flat", *, live: bool = False) -> None:
         live: Whether a live session will run.
     """
     from agents.registry import check_exists
-    from engine.app.warmup import Kind, is_warm, kind_of, warm_up
+    from engine.app.warmup import MESSAGE, Kind, is_warm, kind_of, warm_up
 
     check_exists(agent)
     kinds: list[Kind] = [kind_of(agent)]
     if live:
         kinds.append("live")
     cold = not all(is_warm(kind) for kind in kinds)
-    message = "Compiling the simulator for this processor (once; about half a minute)"
     if cold and not err().is_terminal:
-        err().print(message, style="dim")
-    with err().status(message) if cold and err().is_terminal else nullcontext():
+        err().print(MESSAGE, style="dim")
+    with err().status(MESSAGE) if cold and err().is_terminal else nullcontext():
         for kind in kinds:
             warm_up(kind)
 

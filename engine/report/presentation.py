@@ -241,6 +241,8 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
         lines.append("A position was still open at the end; it is valued at the last close")
     if metrics.get("short_span"):
         lines.append(f"Short run: {metrics['short_span']}")
+    if metrics.get("few_returns"):
+        lines.append(f"Few returns: {metrics['few_returns']}")
     return lines
 
 

@@ -14,6 +14,7 @@ from engine.app.comparison.comparison import Comparison, Given, variants_of
 from engine.app.comparison.comparison import compare as run_comparison
 from engine.app.comparison.keeping import write_comparison
 from engine.app.config import BacktestConfig
+from engine.app.warmup import Kind, kind_of, warm_up_announced
 from engine.arguments import (
     Files,
     Moment,
@@ -51,6 +52,7 @@ def compare(
     out: str | Path | None = None,
     keep: bool = False,
     reports: int = 0,
+    quiet: bool = False,
     config: Files = (),
     benchmark: Any = None,
     initial_capital: float | None = None,
@@ -86,6 +88,7 @@ def compare(
         out: Folder for table, page and what is finished, so that the same call continues; by default nothing is kept.
         keep: Whether to keep the run folder of every variant there.
         reports: How many variants, from the top, get a report there.
+        quiet: Do not say on standard error that the simulator is being compiled, which the first run waits for.
         config: YAML files, later ones over earlier ones; arguments count more.
         benchmark: As for `backtest`.
         initial_capital: As for `backtest`, and so are all that follow.
@@ -132,9 +135,12 @@ def compare(
     if folder is None and (keep or reports):
         raise UsageError("nowhere to keep runs and reports", expected="out= beside keep= and reports=")
     prepared = prepared_of(validated, data, Quarantine(None, validated.replay.strict), benchmark)
+    given = _given(agents) or variants_of([validated.agent])
+    kinds: list[Kind] = ["strategy" if one.build is not None else kind_of(one.variant.agent) for one in given]
+    warm_up_announced(kinds, quiet=quiet)
     found = run_comparison(
         prepared,
-        _given(agents) or variants_of([validated.agent]),
+        given,
         split=plain(split),
         folds=folds,
         workers=workers,

@@ -1,4 +1,4 @@
-"""Logging: silent as a library, JSON lines away from a terminal, nothing on standard output."""
+"""Logging: warnings only as a library, plain lines of commands, JSON where asked for, nothing on standard output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _as_before() -> object:
 
 
 def test_json_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(1, json_lines=True)
+    configure_logging(1, "json")
     logger("feeds").info("opened", file="a.csv")
     logger("feeds").debug("not shown")
     printed = capsys.readouterr()
@@ -32,8 +32,23 @@ def test_a_library_tells_of_warnings_only(capsys: pytest.CaptureFixture[str]) ->
     logger("models").warning("heard")
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "heard" in printed.err
-    assert "quiet" not in printed.err
+    assert printed.err == "warning: heard\n"
+
+
+def test_commands_and_calls_log_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(1)
+    logger("code").warning("executes code that the run names", file="a\x1b.py", recorded=True)
+    logger("bus").info("end", bars=3)
+    assert capsys.readouterr().err == (
+        "warning: executes code that the run names (file: a\\x1b.py, recorded: True)\ninfo: end (bars: 3)\n"
+    )
+
+
+def test_a_console_line_has_no_escape_codes_away_from_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(0, "console")
+    logger("code").warning("heard", n=1)
+    printed = capsys.readouterr().err
+    assert "heard" in printed and "\x1b" not in printed
 
 
 def test_the_environment_decides(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,9 +58,11 @@ def stats(**values: float) -> np.ndarray:
     return record
 
 
-def metrics_of(equity: Any, periods: float | None = None, shortest: float = 0.0, **options: Any) -> Metrics:
+def metrics_of(
+    equity: Any, periods: float | None = None, shortest: float = 0.0, fewest: int = 2, **options: Any
+) -> Metrics:
     """Of a run whose account held its capital a day before its first row."""
-    settings = StatisticsConfig(periods_per_year=periods, shortest_days=shortest)
+    settings = StatisticsConfig(periods_per_year=periods, shortest_days=shortest, fewest_returns=fewest)
     return compute_metrics(daily(equity, **options), stats(), settings, since=FIRST - DAY_NS)
 
 
@@ -194,6 +196,20 @@ def test_a_short_run_says_nothing_of_a_year() -> None:
     assert short["cagr"] is short["calmar"] is short["alpha"] is short["benchmark_cagr"] is None
     assert "59.0 days are fewer than 60" in str(short["short_span"]) and short["sharpe"] is not None
     assert long["short_span"] is None and long["cagr"] is not None
+
+
+def test_few_returns_make_no_ratio() -> None:
+    equity = np.array([1010.0, 1000.0, 1020.0, 990.0, 1030.0, 1040.0])
+    counts = {days: int(str(metrics_of(equity[:days])["returns"])) for days in range(1, 7)}
+    few, enough = (next(d for d, n in counts.items() if n == wanted) for wanted in (4, 5))
+    found = metrics_of(equity[:few], fewest=5)
+    for name in ("sharpe", "sortino", "benchmark_sharpe", "information_ratio"):
+        assert found[name] is None
+    assert found["few_returns"] == ("4 returns of at least 5 needed, so Sharpe, Sortino and information ratio are n/a")
+    assert found["annual_volatility"] is not None
+    more = metrics_of(equity[:enough], fewest=5)
+    assert StatisticsConfig().fewest_returns == 5
+    assert more["few_returns"] is None and more["sharpe"] is not None and more["sortino"] is not None
 
 
 def test_returns_stop_once_everything_is_lost() -> None:

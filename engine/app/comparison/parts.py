@@ -37,6 +37,7 @@ KEPT = (
     "buy_and_hold_max_drawdown",
     "cagr",
     "short_span",
+    "few_returns",
     "alpha",
     "beta",
     "information_ratio",

@@ -258,7 +258,7 @@ def test_mostly_bad_data_are_refused(tmp_path: Path) -> None:
 
 def test_an_account_that_cannot_trade_is_warned_about(capsys: pytest.CaptureFixture[str]) -> None:
     block = random_bars(50, start=1.08, tick=0.00005)
-    configure_logging(json_lines=True)
+    configure_logging(form="json")
     sizing = {"sizing": {"mode": "equity_fraction", "value": 1.0}}
     assert len(backtest(MemorySource(block), "6E", "buy_and_hold", **sizing).polars("fills")) == 0
     said = json.loads(capsys.readouterr().err.splitlines()[0])

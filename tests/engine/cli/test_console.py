@@ -42,7 +42,7 @@ def test_tables_and_texts_keep_their_colours_and_lose_the_escapes_of_their_data(
 
 def test_errors_and_logs_do_too(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(DataError(f"no bars of {EVIL}", where=EVIL, found=EVIL))
-    configure_logging(1, json_lines=False)
+    configure_logging(1, "console")
     try:
         logger("feed").warning("refused", symbol=EVIL)
         said = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)

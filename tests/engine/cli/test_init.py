@@ -40,7 +40,8 @@ def test_its_configuration_runs_its_strategy(project: Path) -> None:
 
 
 def test_its_tests_pass(project: Path) -> None:
-    assert "3 passed" in run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    printed = run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default")
+    assert "3 passed in" in printed, printed  # and no warning between the two words
 
 
 def test_the_cells_of_its_notebook_run(project: Path) -> None:
