@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.reasons import phrase
+
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a run; runs/latest is the last that ended.", show_default=False)
 ]
@@ -50,7 +52,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     fill, order, entry, decision = found["fill"], found["order"], found["entry"], found["decision"]
     lines = [(f"Fill {fill['number']}", _fill(fill))]
     if fill["reason"] != "none":
-        lines.append(("Clipped by", _spaced(fill["reason"])))
+        lines.append(("Cut short", phrase(fill["reason"])))
     if order:
         lines.append((f"Order {order['id']}", _order(order)))
     if entry:
@@ -82,7 +84,7 @@ def _order(order: dict[str, Any]) -> str:
     return (
         f"{order['side']} {_number(order['quantity'])} {_spaced(order['type'])}{price}, {_spaced(order['role'])}, "
         f"submitted {_time(order['submitted'])}, {order['status']}"
-        + ("" if order["reason"] == "none" else f" ({_spaced(order['reason'])})")
+        + ("" if order["reason"] == "none" else f" ({phrase(order['reason'])})")
     )
 
 

@@ -26,7 +26,8 @@ Most = Annotated[int, typer.Option("--limit", min=1, help="Rows to print.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array, and nothing else, on standard output.")]
 
 WIDE = 110
-NARROW = 58  # columns that the figures and times of a narrow table take
+MARGIN = 2  # between columns
+SHORTEST = 12  # characters of a name, in however narrow a terminal
 COLUMNS: tuple[tuple[str, str, Kind], ...] = (
     ("return", "total_return", "percent"),
     ("Sharpe", "sharpe", "ratio"),
@@ -69,6 +70,7 @@ def _show(listed: Sequence[FoundRun], limit: int, folder: Path) -> None:
     from rich.text import Text
 
     from engine.cli.console import note, out
+    from engine.quoting import shortened
     from engine.report.presentation import write
 
     if not listed:
@@ -76,20 +78,37 @@ def _show(listed: Sequence[FoundRun], limit: int, folder: Path) -> None:
         return
     wide = out().width >= WIDE
     columns = [column for column in COLUMNS if wide or column[0] != "lev"]
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    table.add_column("run", overflow="fold", width=None if wide else max(out().width - NARROW, 12))
-    table.add_column("ended (UTC)", no_wrap=True)
-    if wide:
-        table.add_column("agent", overflow="ellipsis", no_wrap=True, max_width=40)
-        table.add_column("symbols", overflow="ellipsis", no_wrap=True, max_width=14)
-    for label, _, _ in columns:
-        table.add_column(label, justify="right", no_wrap=True)
+    heads = ["run", *(["agent", "symbols"] if wide else [])]
+    texts, figures = [], []
     for run in listed[:limit]:
-        cells = [write(run.value(name), kind) for _, name, kind in columns]
         symbols = run.symbols[0] + (f" +{len(run.symbols) - 1}" if len(run.symbols) > 1 else "") if run.symbols else ""
         name = str(run.folder.relative_to(folder)) if run.folder != folder else str(folder)
-        told = [Text(run.agent), Text(symbols)] if wide else []
-        table.add_row(Text(name), f"{run.ended:%Y-%m-%d %H:%M}", *told, *cells)
+        texts.append([name, run.agent, symbols][: len(heads)])
+        ended = f"{run.ended:%Y-%m-%d %H:%M}" if wide else f"{run.ended:%m-%d %H:%M}"
+        figures.append([ended, *(write(run.value(key), kind) for _, key, kind in columns)])
+    shown = ["ended (UTC)", *(label for label, _, _ in columns)]
+    taken = sum(max(map(len, (head, *cells))) + MARGIN for head, *cells in zip(shown, *figures, strict=True))
+    needed = [max(map(len, (head, *cells))) for head, *cells in zip(heads, *texts, strict=True)]
+    most = longest_that_fit(needed, out().width - taken - MARGIN * len(heads))
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    for head in (heads[0], shown[0], *heads[1:]):
+        table.add_column(head, no_wrap=True)
+    for label in shown[1:]:
+        table.add_column(label, justify="right", no_wrap=True)
+    for words, (ended, *cells) in zip(texts, figures, strict=True):
+        first, *others = (Text(shortened(word, most)) for word in words)
+        table.add_row(first, ended, *others, *cells)
     out().print(table)
     if len(listed) > limit:
         note(f"and {len(listed) - limit:,} more (--limit)")
+
+
+def longest_that_fit(needed: Sequence[int], room: int) -> int:
+    """Characters that each text may have at most, so that columns which need so many fit side by side into the room.
+
+    Args:
+        needed: Characters of the longest text of each column.
+        room: Characters that there are for all of them.
+    """
+    fits = (most for most in range(max(needed), SHORTEST, -1) if sum(min(need, most) for need in needed) <= room)
+    return next(fits, SHORTEST)

@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 
 from engine.dashboard.text import clean
+from engine.reasons import phrase
 from engine.records import OrderEventKind, Reason, Records, Role
 from engine.step import StepBlock
 
@@ -59,7 +60,7 @@ class Alerts:
 
 def reason_name(reason: int) -> str:
     """The words for a reason code; its number where it has none."""
-    return _words(Reason, reason)
+    return phrase(reason)
 
 
 def alerts_of(step: StepBlock, before: np.void | None, symbols: Sequence[str]) -> list[Alert]:
@@ -120,10 +121,3 @@ def _account_alerts(account: np.void, before: np.void | None, ts_event: int) -> 
     if was_liquidating and not liquidating:
         found.append(Alert(ts_event, Severity.INFO, "margin call is over: all positions are closed"))
     return found
-
-
-def _words(kind: type[IntEnum], value: int) -> str:
-    try:
-        return kind(value).name.lower().replace("_", " ")
-    except ValueError:
-        return str(value)

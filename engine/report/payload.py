@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from engine.blocks import Floats, Ints
 from engine.errors import DataError, UsageError
 from engine.files import read_json as read_json_file
 from engine.nearest import nearest_folder
+from engine.reasons import phrase
 from engine.recording.reading import read_table
 from engine.report.drawdowns import Drawdown, worst_drawdowns
 from engine.report.presentation import currency, spaced
@@ -163,17 +165,24 @@ def _trades(table: pa.Table) -> Trades:
     still = np.array(column(table, "open", "trades"), dtype=np.bool_)
     role, reason = words(table, "exit_role", "trades"), words(table, "exit_reason", "trades")
     role = np.where(role == "entry", "order", role)
-    both = np.char.add(np.char.add(role, ", "), reason)
-    closed_by = np.where(still, "still open", np.where((reason == "none") | (reason == ""), role, both))
+    by = _each(spaced, role)
+    both = np.char.add(np.char.add(by, ", "), _each(phrase, reason))
+    closed_by = np.where(still, "still open", np.where((reason == "none") | (reason == ""), by, both))
     return Trades(
         words(table, "symbol", "trades"),
         words(table, "side", "trades"),
-        np.array([spaced(word) for word in closed_by.tolist()], dtype=np.str_),
+        closed_by,
         column(table, "entry_time", "trades"),
         column(table, "exit_time", "trades"),
         column(table, "profit", "trades"),
         still,
     )
+
+
+def _each(words_of: Callable[[str], str], names: NDArray[np.str_]) -> NDArray[np.str_]:
+    """The words of every name; there are few different ones."""
+    known, at = np.unique(names, return_inverse=True)
+    return np.array([words_of(name) for name in known.tolist()], dtype=np.str_)[at]
 
 
 def _drawn_trades(table: pa.Table, trades: Trades, fills: pa.Table, chart_ts: Ints) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from engine.reasons import phrase
 from engine.report.verdict import by_reason
 
 Kind = Literal["percent", "money", "ratio", "times", "count", "days", "hours", "text"]
@@ -216,20 +217,28 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
         lines.append("The networks are untrained: what they decide means nothing")
     if metrics.get("fills") == 0 and manifest.get("decisions") and not by_reason(metrics, "rejected."):
         many = "The only decision" if manifest["decisions"] == 1 else f"{manifest['decisions']:,} decisions"
-        lines.append(
-            f"{many} led to no fill: wanted positions below the smallest size "
-            "(raise sizing.value), or orders that never met a price"
+        ordered = metrics.get("orders_submitted")
+        why = (
+            ("its order" if manifest["decisions"] == 1 else "their orders") + " never met a price"
+            if ordered
+            else "the wanted positions are below the smallest size (raise sizing.value)"
         )
+        lines.append(f"{many} led to no fill: {why}")
     if metrics.get("halted"):
         ordered = metrics["halted"] == "by_operator"
-        cause = "the operator" if ordered else f"a hard limit: {spaced(metrics['halted'])}"
+        cause = "the operator" if ordered else f"a hard limit: {phrase(metrics['halted'])}"
         lines.append(f"Trading was halted by {cause}")
     if metrics.get("margin_call_orders"):
         lines.append(f"Margin calls closed positions: {metrics['margin_call_orders']:,} orders")
     for prefix, text in (("rejected.", "Rejected orders"), ("clipped.", "Fills cut short by a limit")):
         found = by_reason(metrics, prefix)
         if found:
-            lines.append(f"{text}: " + ", ".join(f"{count:,} {spaced(reason)}" for reason, count in found))
+            lines.append(f"{text}: " + "; ".join(f"{count:,} {phrase(reason)}" for reason, count in found))
+    if metrics.get("rejected.below_min_size"):
+        lines.append(
+            "Orders below the smallest size: give buy() and sell() a larger quantity, fraction, notional or risk, "
+            "or the account more capital"
+        )
     ordered = [spaced(one["kind"]) for one in manifest.get("operations") or () if isinstance(one, Mapping)]
     if ordered:
         shown = ", ".join(ordered[:6]) + (f" and {len(ordered) - 6} more" if len(ordered) > 6 else "")

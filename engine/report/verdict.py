@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from engine.reasons import phrase
 from portfolio.benchmark import BUY_AND_HOLD
 
 EVEN = 5e-5
@@ -82,9 +83,9 @@ def _pieces(metrics: Mapping[str, Any], own: float, held: float) -> Iterator[str
 def _why_nothing(metrics: Mapping[str, Any]) -> str:
     rejected, submitted = int(metrics.get("orders_rejected") or 0), int(metrics.get("orders_submitted") or 0)
     if rejected:
-        reasons = [(reason.replace("_", " "), count) for reason, count in by_reason(metrics, "rejected.")]
+        reasons = [(phrase(reason), count) for reason, count in by_reason(metrics, "rejected.")]
         several = len(reasons) > 1
-        listed = ", ".join(f"{count:,} {reason}" if several else reason for reason, count in reasons)
+        listed = "; ".join(f"{count:,} {reason}" if several else reason for reason, count in reasons)
         which = "the only order was" if rejected == 1 else f"{rejected:,} orders were"
         return f"{which} rejected ({listed})" if listed else f"{which} rejected"
     if submitted:

@@ -185,9 +185,11 @@ def _variant(name: str, taken: Set[str]) -> Variant:
 def _frame(found: Comparison, sort: str | None) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - takes a moment
 
+    from engine.results.comparison_frame import ComparisonFrame  # noqa: PLC0415 - it is a pandas frame
+
     tree = found.tree()
     rows = sorted_rows(rows_of(tree), sort, shown_parts(tree))
-    frame = pd.DataFrame(rows).set_index("variant")
+    frame = ComparisonFrame(rows).set_index("variant")
     times = pd.to_datetime(tree["times"], utc=True)
     curves = {one["variant"]: one["curve"] for one in tree["variants"] if one["curve"]}
     frame.attrs["selection"] = tree["selection"]

@@ -15,6 +15,7 @@ from engine.dashboard.following import Following
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.state import FILLS_KEPT, DashboardState, RunInfo
 from engine.errors import UsageError
+from engine.reasons import PHRASES
 from engine.records import OrderEventKind, Reason, Role
 from tests.engine.dashboard_steps import MINUTE, START, make_step
 
@@ -231,7 +232,7 @@ def test_rejections_are_counted_by_symbol_and_reason():
     for number in range(6):
         step = make_step([1000.0], seq=number, symbols=("A", "B"), events=40)
         for event in step.events[step.events["kind"] == OrderEventKind.REJECTED]:
-            reason = Reason(int(event["reason"])).name.lower().replace("_", " ")
+            reason = PHRASES[Reason(int(event["reason"]))]
             seen[f"rejected {'AB'[event['symbol']]}" + (f": {reason}" if event["reason"] else "")] += 1
         state.update(step, float(number))
     shown = {alert.text: alert.count for alert in state.alerts if alert.text.startswith("rejected")}

@@ -14,6 +14,7 @@ from engine.journal.journal import Gap
 from engine.monitor.alerts import Alert, Severity
 from engine.monitor.dispatch import AlertDispatcher
 from engine.monitor.metrics import SessionMetrics
+from engine.reasons import phrase
 from engine.records import OrderEventKind, Reason
 
 CAUSES = {Reason.MAX_DAILY_LOSS, Reason.MAX_DRAWDOWN, Reason.BANKRUPT, Reason.MARGIN_CALL}
@@ -59,7 +60,7 @@ class Alerting:
                 self.notice("info", "fill", _fill(fill, step.bars.symbols))
         halted = self._session.trader.flags[1]
         if halted != self._halted and halted in CAUSES:
-            cause = Reason(halted).name.lower()
+            cause = phrase(halted)
             self.notice(
                 "critical", "halted", f"trading was halted by a hard limit: {cause}; `grandmodel reset-halt` resumes it"
             )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.reasons import phrase
 from engine.report.comparison.rows import short_name
-from engine.report.presentation import UNDEFINED, spaced, synthetic_sentence
+from engine.report.presentation import UNDEFINED, synthetic_sentence
 
 NAMED = 4
 
@@ -98,7 +99,7 @@ def halt_sentence(tree: Mapping[str, Any]) -> str | None:
     halted = [variant for variant in tree["variants"] if variant.get("halted")]
     if not halted:
         return None
-    limits = " or ".join(sorted({spaced(variant["halted"]) for variant in halted}))
+    limits = " or ".join(sorted({phrase(variant["halted"]) for variant in halted}))
     names = [short_name(variant["variant"]) for variant in halted]
     shown = "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
     told = f"{len(names):,} of {counted(len(tree['variants']))} {'was' if len(names) == 1 else 'were'} halted"

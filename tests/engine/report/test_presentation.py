@@ -41,8 +41,11 @@ def test_warnings_name_everything_that_went_wrong() -> None:
     metrics = {"halted": "max_drawdown", "rejected.bad_price": 1, "rejected.insufficient_margin": 5, "trades": 0}
     metrics |= {"clipped.max_leverage": 4, "margin_call_orders": 2}
     text = "\n".join(warnings(manifest, metrics))
-    assert "max drawdown" in text and "5 insufficient margin, 1 bad price" in text
-    assert "cut short by a limit: 4 max leverage" in text and "Margin calls closed positions: 2 orders" in text
+    assert "max drawdown" in text and "5 not enough margin; 1 impossible price" in text
+    assert (
+        "cut short by a limit: 4 above limits.max_leverage" in text
+        and "Margin calls closed positions: 2 orders" in text
+    )
     assert "2 bad price, 1,000 duplicate" in text and "Gaps in the data: 7" in text and "No trade" in text
     assert warnings({"quarantined": {}, "gaps": 0}, {"trades": 3}) == []
 
@@ -104,4 +107,4 @@ def test_money_has_a_currency_and_digits_that_count(value: float, unit: str, tex
 def test_decisions_without_a_fill_are_explained_once() -> None:
     assert "The only decision led to no fill" in warnings({"decisions": 1}, {"fills": 0})[0]
     rejected = warnings({"decisions": 1}, {"fills": 0, "rejected.insufficient_margin": 1})
-    assert rejected == ["Rejected orders: 1 insufficient margin"]
+    assert rejected == ["Rejected orders: 1 not enough margin"]

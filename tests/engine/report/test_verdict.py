@@ -52,9 +52,9 @@ def test_leverage_decides_with(metrics: dict[str, Any], good: bool | None, text:
         ({"orders_submitted": 5}, "none of 5 orders met a price"),
         (
             {"orders_rejected": 12, "rejected.bad_price": 3, "rejected.insufficient_margin": 9},
-            "12 orders were rejected (9 insufficient margin, 3 bad price)",
+            "12 orders were rejected (9 not enough margin; 3 impossible price, or a stop on the wrong side)",
         ),
-        ({"orders_rejected": 1, "rejected.halted": 1}, "the only order was rejected (halted)"),
+        ({"orders_rejected": 1, "rejected.halted": 1}, "the only order was rejected (while trading was halted)"),
     ],
 )
 def test_a_run_without_fills_neither_wins_nor_loses(orders: dict[str, int], why: str) -> None:
@@ -98,5 +98,5 @@ def test_runs_are_judged_as_they_are() -> None:
     assert backtest("buy_and_hold").text.startswith("Buys once and holds, neither better nor worse than buy and hold")
     assert not backtest(Sell).text.startswith("Buys")
     rejected = backtest("buy_and_hold", initial_capital=1000.0)
-    assert rejected.good is None and "rejected (" in rejected.text and "insufficient margin" in rejected.text
+    assert rejected.good is None and "rejected (" in rejected.text and "not enough margin" in rejected.text
     assert backtest("flat").text.startswith("No trades: no order was given; buy and hold returns")

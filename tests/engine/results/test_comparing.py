@@ -57,3 +57,24 @@ def test_a_wrong_argument_is_answered_with_the_right_one(tmp_path: Path) -> None
         gm.compare(tmp_path, agents="flat", cash=1000)
     with pytest.raises(gm.UsageError, match="nowhere to keep"):
         gm.compare(tmp_path, agents="flat", keep=True)
+
+
+@pytest.mark.parametrize("split", [None, "2024-01-12"])
+def test_printed_it_shows_the_columns_that_judge(
+    tmp_path: Path, split: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    data = write_bars(tmp_path / "bars.csv", minutes=15)
+    agents = ["sma_cross:fast=2,slow=10", "flat", "sma_cross:fast=10,slow=2"]
+    frame = gm.compare(data, agents=agents, split=split, labels="close")
+    text = str(frame)
+    for part in ("in", "out") if split else ("all",):
+        for name in ("return", "sharpe", "drawdown", "trades", "excess"):
+            assert f"{part}.{name}" in text and f"{part}.{name}" in str(frame._repr_html_())
+    assert "..." not in text and "refused" in text
+    assert max(map(len, text.splitlines())) <= 80
+    part = "in" if split else "all"
+    assert f"{100 * frame.loc[agents[0], f'{part}.return']:,.2f} %" in text
+    assert "sharpe" in str(frame.head(1)) and isinstance(frame.head(1), pd.DataFrame)
+    plain = frame[["status", "agent"]]
+    assert str(plain) == str(pd.DataFrame(plain)) and "agent" in str(plain)
