@@ -286,7 +286,5 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) ->
     note(f"ended  {ended.because}")
     note(f"ledger {exported.manifest['ledger_sha256']}")
     note(f"run    {run.folder}" + (f", report {run.folder / 'report.html'}" if report else ""))
-    if demo:
-        note("data   a synthetic recording: profits on it say nothing about real markets")
-    elif sys.stdin.isatty():
+    if not demo and sys.stdin.isatty():
         note(f"again  grandmodel paper --out {run.folder}   resumes from here")

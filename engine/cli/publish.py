@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from engine.app.preparing import Prepared
     from feeds.live.address import FeedAddress
+    from feeds.live.announcing import Announcement
     from feeds.live.outlet import Outlet
     from feeds.live.publishing import Plan, Published
 
@@ -100,7 +101,6 @@ def publish(
     configure_logging(verbose)
     need_live()
     from feeds.live.address import parse_address
-    from feeds.live.announcing import Announcement
     from feeds.live.publishing import Plan, count_bars, open_outlet
     from feeds.pacing import parse_speed
 
@@ -116,7 +116,7 @@ def publish(
     flags = {"data": data, "instrument": instruments(instrument), "replay": replay}
     prepared = _prepared(flags)
     expected = count_bars(_prepared(flags).source, limit)  # in a separate pass, which quarantines nothing twice
-    plan = Plan(written, per_message, pace, limit, Announcement(secrets.randbits(52) + 1, expected))
+    plan = Plan(written, per_message, pace, limit, _announcement(prepared, expected))
     outcome = asyncio.run(_run(prepared, outlet, plan, quiet=as_json))
     if as_json:
         typer.echo(json.dumps(_result(prepared, address, outcome)))
@@ -124,6 +124,13 @@ def publish(
         _show(prepared, address, outcome)
     if not outcome.whole:
         raise typer.Exit(1)
+
+
+def _announcement(prepared: Prepared, expected: int) -> Announcement:
+    from feeds.live.announcing import LONGEST_NAME, MOST_NAMES, Announcement
+
+    names = tuple(name[:LONGEST_NAME] for name in prepared.synthetic[:MOST_NAMES])
+    return Announcement(secrets.randbits(52) + 1, expected, synthetic=names)
 
 
 def _prepared(flags: dict[str, Any]) -> Prepared:

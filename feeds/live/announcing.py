@@ -11,6 +11,9 @@ from feeds.live.source import Record
 
 _MOST: Final = 2**53
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+LONGEST_NAME: Final = 100
+MOST_NAMES: Final = 16
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
 
 
 class Announcement(msgspec.Struct, frozen=True, tag_field="type", tag="begin"):
@@ -20,11 +23,13 @@ class Announcement(msgspec.Struct, frozen=True, tag_field="type", tag="begin"):
         id: Of the publishing, so that one that comes twice counts once.
         bars: How many bars will follow.
         v: Version of the schema.
+        synthetic: Names of the files among them whose bars are made up.
     """
 
     id: _Count
     bars: _Count
     v: Literal[1] = VERSION
+    synthetic: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=MOST_NAMES)] = ()
 
 
 def encode_announcement(announcement: Announcement, *, format: Literal["json", "msgpack"]) -> bytes:  # noqa: A002

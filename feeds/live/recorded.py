@@ -29,6 +29,7 @@ class RecordedSource:
         speed: `max`, `realtime` or a factor, see `feeds.pacing.parse_speed`.
         rows: Most rows of a delivery at `max`; at any other speed each comes alone.
         quarantine: Where rows go that cannot be used.
+        synthetic: Names of the files whose bars are made up.
         sleep: Waits for so many seconds.
         now: A clock in seconds that never runs backwards.
 
@@ -45,11 +46,12 @@ class RecordedSource:
         rows: int = 1024,
         *,
         quarantine: Quarantine | None = None,
+        synthetic: tuple[str, ...] = (),
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timeframe_ns, self.quarantine = timeframe_ns, quarantine
-        self._bars = bars
+        self._bars, self._synthetic = bars, synthetic
         self._name = name
         self._speed = parse_speed(speed)
         self._rows = rows
@@ -101,7 +103,8 @@ class RecordedSource:
                     yield Delivery(partitions=_ALL, ended=True)
                     return
                 coming = None
-                yield Delivery(rows=block, positions={PARTITION: str(block.seq + len(block))}, partitions=_ALL)
+                behind = {PARTITION: str(block.seq + len(block))}
+                yield Delivery(rows=block, positions=behind, partitions=_ALL, synthetic=self._synthetic)
         finally:
             if coming is not None and not coming.done():
                 coming.cancel()

@@ -45,6 +45,7 @@ class Delivery:
             while the connection was good.
         ended: Nothing will ever follow (end of standard input or of a file).
         token: The source's own, for `settle`.
+        synthetic: Names of the files whose made-up bars these are.
     """
 
     records: Sequence[Record] = ()
@@ -54,6 +55,7 @@ class Delivery:
     quiet: frozenset[str] = frozenset()
     ended: bool = False
     token: Any = None
+    synthetic: tuple[str, ...] = ()
 
 
 class LiveSource(Protocol):

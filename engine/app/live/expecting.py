@@ -1,4 +1,7 @@
-"""How many bars were expected, and how many came: a publisher that stops early is no feed that ended."""
+"""What a publisher said of its bars: how many follow, and whether they are made up.
+
+A publisher that stops early is no feed that ended, and profits on made-up bars have to say so.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from engine.app.live.intake import Arrival
 from engine.app.live.refusals import HARMLESS
 
 ANNOUNCED, RECEIVED, ANNOUNCEMENT = "announced", "received", "announcement"
+SYNTHETIC = "synthetic."
+"""Before the name of a file of made-up bars."""
 
 
 def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
-    """What an arrival adds to the running counts: bars announced, and those that came since something was announced.
+    """What an arrival adds to the running counts: bars announced, those that came since, and files of made-up bars.
 
     Args:
         counters: Before it.
@@ -27,7 +32,15 @@ def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
     if known:
         again = sum(letter.count for letter in arrival.letters if letter.reason in HARMLESS)
         counts[RECEIVED] = max(0, arrival.elements - again)
-    return counts
+    made_up = {name for one in arrival.announced for name in one.synthetic}
+    if arrival.delivery is not None:
+        made_up.update(arrival.delivery.synthetic)
+    return counts | {SYNTHETIC + name: 1 for name in sorted(made_up) if SYNTHETIC + name not in counters}
+
+
+def synthetic_names(counters: Mapping[str, int]) -> list[str]:
+    """The files of made-up bars that a session traded, as their publishers called them."""
+    return sorted(name.removeprefix(SYNTHETIC) for name in counters if name.startswith(SYNTHETIC))
 
 
 def shortage(counters: Mapping[str, int], wanted: int | None) -> str | None:

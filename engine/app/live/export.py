@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.config import RunConfig
+from engine.app.live.expecting import synthetic_names
 from engine.app.live.trader import Setup, Trader
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.wiring import trade_book
@@ -112,6 +113,7 @@ def _manifest(reader: JournalReader, setup: Setup, trader: Trader, out: Path) ->
             name.removeprefix("letters."): count for name, count in counters.items() if name.startswith("letters.")
         },
         gaps=counters.get("gaps", 0),
+        synthetic=synthetic_names(counters),
         models=session["models"],
         code=session["code"],
         decisions=counters.get("decisions", 0),

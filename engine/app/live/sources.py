@@ -86,6 +86,7 @@ def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSo
         address.speed,
         min(config.feed.block, RECORDED_ROWS),
         quarantine=quarantine,
+        synthetic=prepared.synthetic,
     )
 
 

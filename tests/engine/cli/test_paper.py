@@ -158,3 +158,15 @@ def test_a_feed_of_other_symbols_is_told(tmp_path: Path) -> None:
     assert code == 1
     assert "nothing was traded: the feed ended" in complained
     assert "messages refused: 30 unknown_symbol; `grandmodel journal dead-letters" in complained
+
+
+def test_an_account_that_can_trade_nothing_is_warned_of(tmp_path: Path) -> None:
+    words = ("--feed", "replay:es-synthetic", "--instrument", "ES", "--agent", "buy_and_hold", "--max-bars", "20")
+    for capital, warned in (("100", True), ("100000", False)):
+        out = ("--initial-capital", capital, "--out", str(tmp_path / capital), "--no-report")
+        done = subprocess.run([*RUN, "paper", *words, *out], capture_output=True, text=True, cwd=ROOT, check=False)
+        assert done.returncode == 0, done.stderr
+        said = [line for line in done.stderr.splitlines() if "nothing can be traded" in line]
+        assert len(said) == warned
+        if warned:
+            assert "more than the capital" in said[0] and "initial_capital" in said[0]
