@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import GrandModelError
 from engine.files import read_json
 from feeds.reading.columns import SYNTHETIC
 from feeds.reading.files import BarFile
+
+SYNTHETIC_COUNT = "synthetic."
+"""Begins the name of the count by which a live session remembers a file of made-up bars."""
 
 
 def synthetic_files(files: Sequence[BarFile], paths: Sequence[Path]) -> list[str]:
@@ -20,6 +23,15 @@ def synthetic_files(files: Sequence[BarFile], paths: Sequence[Path]) -> list[str
     """
     found = [Path(file.source).name for file in files if SYNTHETIC in file.names]
     return [*found, *(path.parent.name for path in paths if _recorded(path))]
+
+
+def synthetic_names(counters: Mapping[str, int]) -> list[str]:
+    """The files of made-up bars that a live session traded, as their publishers called them.
+
+    Args:
+        counters: Running counts of the session.
+    """
+    return sorted(name.removeprefix(SYNTHETIC_COUNT) for name in counters if name.startswith(SYNTHETIC_COUNT))
 
 
 def _recorded(path: Path) -> bool:

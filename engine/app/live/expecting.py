@@ -9,10 +9,9 @@ from collections.abc import Mapping
 
 from engine.app.live.intake import Arrival
 from engine.app.live.refusals import HARMLESS
+from engine.app.provenance import SYNTHETIC_COUNT
 
 ANNOUNCED, RECEIVED, ANNOUNCEMENT = "announced", "received", "announcement"
-SYNTHETIC = "synthetic."
-"""Before the name of a file of made-up bars."""
 
 
 def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
@@ -35,12 +34,7 @@ def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
     made_up = {name for one in arrival.announced for name in one.synthetic}
     if arrival.delivery is not None:
         made_up.update(arrival.delivery.synthetic)
-    return counts | {SYNTHETIC + name: 1 for name in sorted(made_up) if SYNTHETIC + name not in counters}
-
-
-def synthetic_names(counters: Mapping[str, int]) -> list[str]:
-    """The files of made-up bars that a session traded, as their publishers called them."""
-    return sorted(name.removeprefix(SYNTHETIC) for name in counters if name.startswith(SYNTHETIC))
+    return counts | {SYNTHETIC_COUNT + name: 1 for name in sorted(made_up) if SYNTHETIC_COUNT + name not in counters}
 
 
 def shortage(counters: Mapping[str, int], wanted: int | None) -> str | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.config import RunConfig
-from engine.app.live.expecting import synthetic_names
 from engine.app.live.trader import Setup, Trader
 from engine.app.manifest import build_manifest, data_entries, write_json
+from engine.app.provenance import synthetic_names
 from engine.app.wiring import trade_book
 from engine.blocks import BarBlock
 from engine.errors import DataError
