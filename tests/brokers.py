@@ -148,13 +148,13 @@ class Mosquitto:
     def start(self) -> None:
         lines = [
             f"listener {self.port} {HOST}",
-            *(self._lines or ["allow_anonymous true"]),
             "max_queued_messages 0",
             "persistence true",
             f"persistence_location {self._folder}/",
             "autosave_interval 1",
             "autosave_on_changes true",
             *(["user root"] if os.geteuid() == 0 else []),
+            *(self._lines or ["allow_anonymous true"]),
         ]
         config = self._folder / "mosquitto.conf"
         config.write_text("\n".join(lines) + "\n")

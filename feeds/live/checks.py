@@ -14,6 +14,7 @@ from feeds.live.source import Record
 REASONS: Final = {
     "malformed": "The message, or an element of it, is not what the schema describes.",
     "too_large": "The message is larger than 1 MiB, or its compressed batch unpacks to more than 8 MiB or not at all.",
+    "overflow": "Messages of MQTT with QoS 0 arrived faster than they could be taken; one dead letter counts them.",
     "unsupported_version": "The element has a schema version that this program does not know.",
     "unknown_type": "The element is neither a bar nor a trade nor a quote.",
     "missing_field": "A field that this type of element needs is absent or null.",

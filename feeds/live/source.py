@@ -46,6 +46,7 @@ class Delivery:
         ended: Nothing will ever follow (end of standard input or of a file).
         token: The source's own, for `settle`.
         synthetic: Names of the files whose made-up bars these are.
+        dropped: Dead letters that stand for messages dropped because too many waited, where nobody sends them again.
     """
 
     records: Sequence[Record] = ()
@@ -56,6 +57,7 @@ class Delivery:
     ended: bool = False
     token: Any = None
     synthetic: tuple[str, ...] = ()
+    dropped: Sequence[DeadLetter] = ()
 
 
 class LiveSource(Protocol):

@@ -164,9 +164,12 @@ class Intake:
 
     def _offer(self, delivery: Delivery, received_at: float) -> tuple[list[DeadLetter], int, tuple[Announcement, ...]]:
         """Offer messages; returns what was refused, how many elements came, and what is to follow."""
-        count = 0
         announced: list[Announcement] = []
         letters = self._merger.heard(delivery.partitions, self._quiet(delivery, received_at))
+        letters += delivery.dropped
+        count = sum(letter.count for letter in delivery.dropped)
+        if letters and self._config.strict:
+            raise _strict(letters[0])
         for record in delivery.records:
             elements, refused = decode(record)
             if not elements and refused[0].reason == "unknown_type" and (begin := read_announcement(record)):

@@ -20,6 +20,7 @@ REMEDIES: Final = {
     "unknown_symbol": "name the symbols of the feed (--symbols, --instrument), or read another topic",
     "off_grid": "give the length of the bars (--timeframe), or say whether times are open or close (feed.labels)",
     "ahead_of_time": "compare the clock of this machine with that of the feed; feed.max_ahead_s is the tolerance",
+    "overflow": "publish with QoS 1, which the broker holds back meanwhile, or fewer messages",
     "mixed_kinds": "send only one of bars, trades and quotes for a symbol",
 }
 LOOK: Final = "`grandmodel journal dead-letters {folder}` shows what was refused and why (docs/live.md)"

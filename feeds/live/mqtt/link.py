@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
 import aiomqtt
 
+from engine.dead_letter import DeadLetter
 from engine.errors import UsageError
 from feeds.live.address import FeedAddress
 from feeds.live.linked import LinkLostError
+from feeds.live.mqtt.inflow import Arrived, Inflow
 from feeds.live.tls import ssl_context
 
 QOS: Final = 1
@@ -78,9 +78,7 @@ class MqttLink:
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self._client = client
-        self._waiting: deque[aiomqtt.Message] = deque()
-        self._came = asyncio.Event()
-        self._pump: asyncio.Task[None] | None = None
+        self._inflow = Inflow(client)
 
     @classmethod
     async def open(cls, settings: dict[str, Any], topic: str, client_id: str) -> Self:
@@ -92,9 +90,9 @@ class MqttLink:
         """
         client = aiomqtt.Client(**settings, identifier=client_id, clean_session=False)
         client._client.manual_ack_set(True)  # noqa: SLF001 - acknowledged once effects are committed, not before
-        await client.__aenter__()
         link = cls(client)
-        link._pump = asyncio.ensure_future(link._take_in())
+        await client.__aenter__()
+        link._inflow.begin()
         try:
             granted = await client.subscribe(topic, qos=QOS)
             if any(getattr(code, "value", code) >= _REFUSED for code in granted):
@@ -109,20 +107,18 @@ class MqttLink:
             raise
         return link
 
-    async def fetch(self, wait_s: float, most: int) -> list[aiomqtt.Message]:
-        """Messages that are there or come within some time.
+    async def fetch(self, wait_s: float, most: int) -> tuple[list[Arrived], DeadLetter | None]:
+        """Messages that are there or come within some time, and what stands for those that were dropped.
 
         Raises:
             LinkLostError: If the connection broke; what was not acknowledged comes again.
         """
-        if not self._waiting:
-            self._came.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._came.wait(), wait_s)
-        if self._pump is None or self._pump.done():
-            error = self._pump.exception() if self._pump and not self._pump.cancelled() else None
-            raise LinkLostError(described(error) if error else "closed")
-        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        await self._inflow.wait(wait_s)
+        messages, dropped = self._inflow.take(most), self._inflow.take_dropped()
+        lost = self._inflow.lost
+        if lost is not None and not messages and dropped is None:
+            raise LinkLostError(described(lost) if isinstance(lost, BaseException) else lost)
+        return messages, dropped
 
     def acknowledge(self, messages: Sequence[tuple[int, int]]) -> None:
         """Tell the broker that messages, by id and quality of service, need not be sent again."""
@@ -131,18 +127,7 @@ class MqttLink:
 
     async def close(self) -> None:
         """Take leave, if the broker is there; the session stays."""
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.wait({self._pump})
         await leave(self._client)
-
-    async def _take_in(self) -> None:
-        try:
-            async for message in self._client.messages:
-                self._waiting.append(message)
-                self._came.set()
-        finally:
-            self._came.set()
 
 
 async def leave(client: aiomqtt.Client) -> None:

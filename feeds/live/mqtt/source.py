@@ -9,13 +9,14 @@ from typing import Any
 
 import aiomqtt
 
+from engine.dead_letter import DeadLetter
 from feeds.live.address import FeedAddress
 from feeds.live.linked import POLL_S, TICK_S, LinkedSource, NotYetError
+from feeds.live.mqtt.inflow import PARTITION, Arrived
 from feeds.live.mqtt.link import MqttLink, client_settings, described, refused_login, unreachable
 from feeds.live.options import SourceOptions
-from feeds.live.source import Delivery, Record
+from feeds.live.source import Delivery
 
-PARTITION = "mqtt"
 _ALL = frozenset({PARTITION})
 
 
@@ -25,6 +26,7 @@ class MqttSource(LinkedSource[MqttLink]):
     The broker keeps what was not acknowledged, and what comes while nobody is connected, for the client id; nothing
     is kept by position. After a lost connection messages may come twice, and whoever merges them drops what it knows.
     How much it keeps is its own affair: mosquitto drops what comes after 1000 messages (max_queued_messages).
+    How much waits here has bounds: see `feeds.live.mqtt.inflow`.
     A broker sends only so many messages ahead of their acknowledgements (20 is usual): that is the most a delivery
     holds, and one cannot know what waits behind them, so the stream is quiet only when all are acknowledged.
 
@@ -83,22 +85,24 @@ class MqttSource(LinkedSource[MqttLink]):
         heard = yielded = self._now()
         shown: frozenset[str] | None = None
         while True:
-            messages = await link.fetch(POLL_S, self._options.max_records)
+            messages, dropped = await link.fetch(POLL_S, self._options.max_records)
             self._works()
             now = self._now()
             if messages or self._unsettled:
                 heard = now
             quiet = _ALL if now - heard >= self._options.quiet_after_s else frozenset[str]()
-            if messages or quiet != shown or now - yielded >= TICK_S:
+            if messages or dropped or quiet != shown or now - yielded >= TICK_S:
                 shown = quiet
                 self._unsettled += len(messages)
-                yield self._delivery(link, messages, quiet)
+                yield self._delivery(link, messages, () if dropped is None else (dropped,), quiet)
                 yielded = self._now()
 
-    def _delivery(self, link: MqttLink, messages: list[aiomqtt.Message], quiet: frozenset[str]) -> Delivery:
-        records = [Record(PARTITION, -1, message.payload) for message in messages]
-        token = (link, [(message.mid, message.qos) for message in messages]) if messages else None
-        return Delivery(records, partitions=_ALL, quiet=quiet, token=token)
+    def _delivery(
+        self, link: MqttLink, messages: list[Arrived], dropped: tuple[DeadLetter, ...], quiet: frozenset[str]
+    ) -> Delivery:
+        records = [message.record for message in messages]
+        token = (link, [(message.number, message.qos) for message in messages]) if messages else None
+        return Delivery(records, dropped=dropped, partitions=_ALL, quiet=quiet, token=token)
 
 
 def client_id_of(session: str, identity: str) -> str:
