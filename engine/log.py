@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Literal, TextIO
+from io import TextIOBase
+from typing import Literal, TextIO, cast
 
 import structlog
 
+from engine.errors import UsageError
 from engine.quoting import printable
+from engine.rotating import MOST_FILE_BYTES
 
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
@@ -17,7 +20,7 @@ LEVELS = {0: logging.WARNING, 1: logging.INFO}
 Form = Literal["plain", "console", "json"]
 
 
-def configure_logging(verbosity: int = 0, form: Form = "plain", file: TextIO | None = None) -> None:
+def configure_logging(verbosity: int = 0, form: Form = "plain", file: TextIO | TextIOBase | None = None) -> None:
     """Set up logging once, at the command line.
 
     Args:
@@ -26,7 +29,7 @@ def configure_logging(verbosity: int = 0, form: Form = "plain", file: TextIO | N
             part, `json` for programs. The environment variable GRANDMODEL_LOG decides if set.
         file: Where to, in place of standard error.
     """
-    target = file or sys.stderr
+    target = cast("TextIO", file or sys.stderr)
     chosen = os.environ.get("GRANDMODEL_LOG")
     renderers: dict[str, list[structlog.typing.Processor]] = {
         "plain": [_printed, _as_message],
@@ -64,6 +67,24 @@ def _as_message(_: object, __: str, event: structlog.typing.EventDict) -> str:
     trace = event.pop("exception", None)
     facts = ", ".join(f"{name}: {value}" for name, value in event.items() if name not in {"timestamp", "part"})
     return f"{level}: {text}" + (f" ({facts})" if facts else "") + (f"\n{trace}" if trace else "")
+
+
+def most_log_bytes() -> int:
+    """Size at which a log file is rotated: GRANDMODEL_LOG_BYTES, by default MOST_FILE_BYTES.
+
+    Raises:
+        UsageError: If the variable is not a positive whole number.
+    """
+    text = os.environ.get("GRANDMODEL_LOG_BYTES", str(MOST_FILE_BYTES))
+    if not text.isdecimal() or not int(text):
+        raise UsageError(
+            "the size at which the log is rotated cannot be read",
+            where="environment variable GRANDMODEL_LOG_BYTES",
+            expected=f"a positive whole number of bytes, such as {MOST_FILE_BYTES}",
+            found=text,
+            hint="correct it or unset it",
+        )
+    return int(text)
 
 
 def _printed(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

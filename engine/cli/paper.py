@@ -209,13 +209,13 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
 def _log_to_file(folder: Path, verbose: int) -> None:
     """A log on the terminal would draw over the dashboard."""
     from engine.app.live.folder import LOG, make_private
-    from engine.log import configure_logging
+    from engine.log import configure_logging, most_log_bytes
+    from engine.rotating import RotatingFile
 
+    most_bytes = most_log_bytes()
     make_private(folder)
     # open as long as the process is there
-    descriptor = os.open(folder / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    file = os.fdopen(descriptor, "a", buffering=1, encoding="utf-8")
-    configure_logging(max(verbose, 1), "json", file=file)
+    configure_logging(max(verbose, 1), "json", file=RotatingFile(folder / LOG, most_bytes))
 
 
 def _screens(config: PaperConfig, dashboard: bool, quiet: bool) -> list[LiveScreen]:

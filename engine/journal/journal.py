@@ -27,6 +27,10 @@ FILE = "journal.sqlite"
 ARCHIVE = "archive.sqlite"
 # those that were handed on; with payloads of 4 KB each about 40 MB
 LETTERS_KEPT = 10_000
+# those that could not be handed on yet, about 400 MB at most; the oldest beyond them are given up, so many at once
+LETTERS_WAITING = 100_000
+GIVEN_UP_AT_ONCE = 1_000
+GIVEN_UP = "letters_given_up"
 # states of an earlier row, and how many rows lie between two of them
 OLDER = "older:"
 OLDER_ROWS = 4096
@@ -237,6 +241,33 @@ class Journal:
         query = f"SELECT id, {columns} FROM dead_letters WHERE sent = 0 ORDER BY id LIMIT ?"  # noqa: S608 - constant
         with _explained(self.path):
             return [(row[0], DeadLetter(*row[1:])) for row in self._db.execute(query, (most,))]
+
+    def give_up(self, after: int, most: int = LETTERS_WAITING) -> int:
+        """Delete the oldest dead letters that wait to be forwarded, where more than so many do.
+
+        Args:
+            after: Number of a dead letter; those up to it stay, because they are on their way.
+            most: How many may wait; so that this costs little, GIVEN_UP_AT_ONCE more before any is deleted.
+
+        Returns:
+            How many were deleted; the running count GIVEN_UP has them, too.
+        """
+        with _explained(self.path):
+            last = self._db.execute("SELECT max(id) FROM dead_letters").fetchone()[0] or 0
+            first = self._db.execute("SELECT min(id) FROM dead_letters WHERE sent = 0 AND id > ?", (after,)).fetchone()[
+                0
+            ]
+        # numbers are in sequence, so they tell how many there are
+        if first is None or last - first + 1 < most + GIVEN_UP_AT_ONCE:
+            return 0
+        with self.transaction() as db:
+            through = last - most
+            query = "DELETE FROM dead_letters WHERE sent = 0 AND id > ? AND id <= ?"
+            count = db.execute(query, (after, through)).rowcount
+            total = self._counters.get(GIVEN_UP, 0) + count
+            self._put(db, "counters", GIVEN_UP, total)
+        self._counters[GIVEN_UP] = total
+        return count
 
     def mark_sent(self, through: int) -> None:
         """Dead letters up to this number were forwarded; only the last of them stay here.

@@ -6,25 +6,22 @@ import asyncio
 import base64
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
-from engine.app.live.folder import DEAD_LETTERS, OLDER_DEAD_LETTERS
+from engine.app.live.folder import DEAD_LETTERS
+from engine.app.live.taking import Notice
 from engine.dead_letter import DeadLetter
 from engine.errors import GrandModelError, UsageError
-from engine.journal.journal import Journal
+from engine.journal.journal import LETTERS_WAITING, Journal, JournalError
 from engine.log import logger
+from engine.rotating import MOST_FILE_BYTES, rotate
 from feeds.live.source import DeadLetterSink
 
 RETRY_S = 5.0
-# size at which a file of dead letters is rotated
-MOST_FILE_BYTES = 16 << 20
 
 
 class FileSink:
-    """Appends dead letters to a file, one JSON object per line.
-
-    A file that is full becomes the first of the older ones, each of those the next; the last is deleted.
+    """Appends dead letters to a file, one JSON object per line; a file that is full is rotated.
 
     Args:
         folder: Of the session.
@@ -33,12 +30,12 @@ class FileSink:
 
     def __init__(self, folder: Path, most_bytes: int = MOST_FILE_BYTES) -> None:
         self._path, self._most_bytes = folder / DEAD_LETTERS, most_bytes
-        self._older = [folder / name for name in OLDER_DEAD_LETTERS]
 
     async def send(self, letters: Sequence[tuple[int, DeadLetter]]) -> None:
         """Append them."""
         try:
-            self._rotate()
+            if self._path.exists() and self._path.stat().st_size >= self._most_bytes:
+                rotate(self._path)
             with self._path.open("a", encoding="utf-8") as file:
                 file.writelines(
                     json.dumps(as_object(number, letter), ensure_ascii=False) + "\n" for number, letter in letters
@@ -48,13 +45,6 @@ class FileSink:
 
     async def close(self) -> None:
         """Nothing is held."""
-
-    def _rotate(self) -> None:
-        if not self._path.exists() or self._path.stat().st_size < self._most_bytes:
-            return
-        for newer, older in reversed(list(pairwise([self._path, *self._older]))):
-            if newer.exists():
-                newer.replace(older)
 
 
 def as_object(number: int, letter: DeadLetter) -> dict[str, object]:
@@ -70,21 +60,32 @@ def as_object(number: int, letter: DeadLetter) -> dict[str, object]:
 class Relay:
     """Forwards dead letters from the journal to a sink, in order; failures are retried.
 
-    A crash between sending and marking sends a letter twice, with the same number: never not at all.
+    A crash between sending and marking sends a letter twice, with the same number: never not at all. While the sink
+    fails, the journal keeps a limited number; the oldest are given up, counted and reported.
 
     Args:
         journal: Holds the dead letters.
         sink: Where they go.
+        notice: Tells the operator how many were given up.
+        most: How many may wait.
     """
 
-    def __init__(self, journal: Journal, sink: DeadLetterSink) -> None:
-        self._journal, self._sink = journal, sink
+    def __init__(self, journal: Journal, sink: DeadLetterSink, notice: Notice, most: int = LETTERS_WAITING) -> None:
+        self._journal, self._sink, self._notice, self._most = journal, sink, notice, most
+        self._on_their_way = 0
         self._waiting = asyncio.Event()
         self._waiting.set()  # what an earlier process left
 
     def wake(self) -> None:
         """There are new dead letters."""
         self._waiting.set()
+        try:
+            count = self._journal.give_up(self._on_their_way, self._most)
+        except JournalError:  # it is tried again with the next ones
+            return
+        if count:
+            text = f"{count:,} dead letters were given up, because more than {self._most:,} could not be forwarded"
+            self._notice("warning", "dead_letters_given_up", text)
 
     async def run(self) -> None:
         """Forward dead letters until cancelled."""
@@ -115,6 +116,7 @@ class Relay:
     async def _some(self) -> bool:
         letters = self._journal.unsent()
         if letters:
+            self._on_their_way = letters[-1][0]
             await self._sink.send(letters)
             self._journal.mark_sent(letters[-1][0])
         await asyncio.sleep(0)  # a file is written without a pause, and there may be many of them

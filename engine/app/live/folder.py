@@ -11,13 +11,13 @@ from types import TracebackType
 
 from engine.errors import UsageError
 from engine.journal.journal import ARCHIVE, FILE
+from engine.rotating import older_names
 
 LOCK = "session.lock"
 LOG = "session.log"
 TRIES, TRY_S = 5, 0.05
 SOCKET = "control.sock"
 DEAD_LETTERS = "dead_letters.jsonl"
-OLDER_DEAD_LETTERS = tuple(f"{DEAD_LETTERS}.{number}" for number in (1, 2, 3))
 QUARANTINE = "quarantine.jsonl"
 OWN_FILES = frozenset(
     {
@@ -29,9 +29,10 @@ OWN_FILES = frozenset(
         f"{ARCHIVE}-shm",
         LOCK,
         LOG,
+        *older_names(LOG),
         SOCKET,
         DEAD_LETTERS,
-        *OLDER_DEAD_LETTERS,
+        *older_names(DEAD_LETTERS),
         QUARANTINE,
         "models",
     }

@@ -129,7 +129,7 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
     heartbeat = Heartbeat(Path(config.heartbeat_file) if config.heartbeat_file else None)
     async with AsyncExitStack() as stack:
         dispatcher = open_dispatcher(config.alerts)
-        relay = Relay(session.opened.journal, _sink(config, folder))
+        relay = Relay(session.opened.journal, _sink(config, folder), session.notice)
         stack.push_async_callback(relay.finish)
         dispatcher.start()
         stack.push_async_callback(dispatcher.close)

@@ -119,6 +119,23 @@ def test_only_the_last_letters_that_were_handed_on_stay(tmp_path: Path, monkeypa
             assert [number for number, _ in reader.dead_letters()] == [3, 4, 5, 6, 7, 8]
 
 
+def test_the_oldest_letters_are_given_up_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.journal.journal.GIVEN_UP_AT_ONCE", 5)
+    with Journal(tmp_path) as journal:
+        journal.commit(Entry(meta=SESSION, letters=[LETTER] * 16))
+        assert journal.give_up(after=2, most=10) == 0  # 14 wait behind those on their way
+        journal.commit(Entry(letters=[LETTER] * 4))
+        assert journal.give_up(after=2, most=10) == 8
+        assert [number for number, _ in journal.unsent()] == [1, 2, *range(11, 21)]
+        journal.mark_sent(2)
+        assert journal.give_up(after=2, most=10) == 0
+        journal.commit(Entry(letters=[LETTER] * 5))
+        assert journal.give_up(after=2, most=10) == 5
+    with JournalReader(tmp_path) as reader:
+        assert reader.check() == set()
+        assert reader.counters() == {"letters_given_up": 13}
+
+
 def test_a_full_disk_is_named_and_passes(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.commit(Entry(meta=SESSION))
