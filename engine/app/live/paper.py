@@ -133,11 +133,12 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         stack.push_async_callback(relay.finish)
         dispatcher.start()
         stack.push_async_callback(dispatcher.close)
-        session.observe(Alerting(dispatcher, session, relay))
+        alerting = Alerting(dispatcher, session, relay)
+        session.observe(alerting)
         if config.metrics.enabled:
             await stack.enter_async_context(_monitor(session, heartbeat))
         await stack.enter_async_context(ControlServer(folder, Controls(session)))
-        for task in (heartbeat.run(), relay.run(), _say(session, heartbeat)):
+        for task in (heartbeat.run(), relay.run(), alerting.run(), _say(session, heartbeat)):
             await stack.enter_async_context(beside(task))
         stack.enter_context(_signals(session))
         begun = "resumes" if session.opened.resumed else "starts"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,6 +12,7 @@ import numpy as np
 
 from engine.app.live.dead_letters import Relay
 from engine.app.live.session import Committed, Session
+from engine.dead_letter import DeadLetter
 from engine.journal.journal import Gap
 from engine.monitor.alerts import Alert, Severity
 from engine.monitor.dispatch import AlertDispatcher
@@ -17,24 +20,37 @@ from engine.monitor.metrics import SessionMetrics
 from engine.reasons import phrase
 from engine.records import OrderEventKind, Reason
 
+LOOK_S = 1.0
 CAUSES = {Reason.MAX_DAILY_LOSS, Reason.MAX_DRAWDOWN, Reason.BANKRUPT, Reason.MARGIN_CALL}
 
 
 class Alerting:
     """Sends alerts to the operator, and forwards dead letters.
 
+    A flood refuses something in every transaction: the first is reported at once, those of the next `alerts.every_s`
+    seconds together.
+
     Args:
         dispatcher: Reaches them.
         session: Watched.
         relay: Of the dead letters.
         wall: Wall time, seconds since 1970.
+        now: A clock in seconds that never runs backwards.
     """
 
     def __init__(
-        self, dispatcher: AlertDispatcher, session: Session, relay: Relay, wall: Callable[[], float] = time.time
+        self,
+        dispatcher: AlertDispatcher,
+        session: Session,
+        relay: Relay,
+        wall: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._dispatcher, self._session, self._relay, self._wall = dispatcher, session, relay, wall
+        self._dispatcher, self._session, self._relay, self._wall, self._now = dispatcher, session, relay, wall, now
+        self._every_s = session.config.alerts.every_s
         self._halted = session.trader.flags[1]
+        self._letters, self._gaps = _Letters(), _Gaps()
+        self._reported = {"dead_letters": -math.inf, "gap": -math.inf}
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
         """Pass on what the session says."""
@@ -45,16 +61,10 @@ class Alerting:
         arrival = committed.arrival
         if arrival.letters:
             self._relay.wake()
-            first = arrival.letters[0]
-            counts: Counter[str] = Counter()
-            for letter in arrival.letters:
-                counts[letter.reason] += letter.count
-            counted = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
-            where = f"{first.partition}, offset {first.offset}" if first.offset >= 0 else first.partition
-            found = f"first at {where}: expected {first.expected}, found {first.found}"
-            self.notice("warning", "dead_letters", f"messages refused: {counted}; {found}")
+            self._letters.add(arrival.letters)
         if arrival.gaps:
-            self.notice("warning", "gap", _gaps(arrival.gaps))
+            self._gaps.add(arrival.gaps)
+        self.report()
         for step in committed.steps:
             for fill in step.fills:
                 self.notice("info", "fill", _fill(fill, step.bars.symbols))
@@ -66,14 +76,76 @@ class Alerting:
             )
         self._halted = halted
 
+    def report(self, *, last: bool = False) -> None:
+        """Report what was refused and what is missing, each where it is time to, or at the end."""
+        if self._due("dead_letters", last) and (text := self._letters.take()):
+            self.notice("warning", "dead_letters", text)
+            self._reported["dead_letters"] = self._now()  # after it, so that no channel holds the next one back
+        if self._due("gap", last) and (text := self._gaps.take()):
+            self.notice("warning", "gap", text)
+            self._reported["gap"] = self._now()
 
-def _gaps(gaps: Sequence[Gap]) -> str:
-    first = gaps[0]
-    after, before = (np.datetime_as_string(np.datetime64(ns, "ns"), "s") for ns in (first.after_ns, first.before_ns))
-    bars = f"1 bar of {first.symbol} is" if first.missing == 1 else f"{first.missing} bars of {first.symbol} are"
-    text = f"{bars} missing between {after} and {before} UTC"
-    more, later = sum(gap.missing for gap in gaps[1:]), len(gaps) - 1
-    return text + (f", and {more} more in {later} later gap{'s' if later > 1 else ''}" if more else "")
+    def _due(self, kind: str, last: bool) -> bool:
+        return last or self._now() - self._reported[kind] >= self._every_s
+
+    async def run(self) -> None:
+        """Report what has waited long enough, until cancelled; then whatever waits."""
+        try:
+            while True:
+                await asyncio.sleep(LOOK_S)
+                self.report()
+        finally:
+            self.report(last=True)
+
+
+class _Letters:
+    """Dead letters that were not reported yet: the first of them, and how many by reason."""
+
+    def __init__(self) -> None:
+        self._first: DeadLetter | None = None
+        self._counts: Counter[str] = Counter()
+
+    def add(self, letters: Sequence[DeadLetter]) -> None:
+        self._first = self._first or letters[0]
+        for letter in letters:
+            self._counts[letter.reason] += letter.count
+
+    def take(self) -> str | None:
+        """What to report of them; they count as reported then."""
+        first, counts = self._first, self._counts
+        self._first, self._counts = None, Counter()
+        if first is None:
+            return None
+        counted = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+        where = f"{first.partition}, offset {first.offset}" if first.offset >= 0 else first.partition
+        return f"messages refused: {counted}; first at {where}: expected {first.expected}, found {first.found}"
+
+
+class _Gaps:
+    """Gaps that were not reported yet: the first of them, how many came later, and the bars missing in those."""
+
+    def __init__(self) -> None:
+        self._first: Gap | None = None
+        self._later = self._more = 0
+
+    def add(self, gaps: Sequence[Gap]) -> None:
+        new = gaps if self._first else gaps[1:]
+        self._first = self._first or gaps[0]
+        self._later += len(new)
+        self._more += sum(gap.missing for gap in new)
+
+    def take(self) -> str | None:
+        """What to report of them; they count as reported then."""
+        first, later, more = self._first, self._later, self._more
+        self._first, self._later, self._more = None, 0, 0
+        if first is None:
+            return None
+        after, before = (
+            np.datetime_as_string(np.datetime64(ns, "ns"), "s") for ns in (first.after_ns, first.before_ns)
+        )
+        bars = f"1 bar of {first.symbol} is" if first.missing == 1 else f"{first.missing} bars of {first.symbol} are"
+        text = f"{bars} missing between {after} and {before} UTC"
+        return text + (f", and {more} more in {later} later gap{'s' if later > 1 else ''}" if more else "")
 
 
 def _fill(fill: np.void, symbols: tuple[str, ...]) -> str:

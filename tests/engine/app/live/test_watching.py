@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -15,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from engine.app.live.watching import _gaps
+from engine.app.live.watching import _Gaps, _Letters
+from engine.dead_letter import DeadLetter
 from engine.journal.journal import Gap
 from feeds.live.broker import EmbeddedBroker, free_port
 from tests.bars import MINUTE
 from tests.brokers import HOST, KafkaHelper, need_tansu
 from tests.engine.app.live.sessions import START, case, live_bars
-from tests.engine.cli.children import Child, printed, until
+from tests.engine.cli.children import ROOT, RUN, Child, printed, until
 
 TOPIC = "bars"
 
@@ -123,4 +125,28 @@ def test_what_watches_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 )
 def test_gaps_in_words(missing: list[int], text: str) -> None:
     gaps = [Gap(1, "X", START, START + (count + 1) * MINUTE, count) for count in missing]
-    assert _gaps(gaps).endswith(text)
+    waiting = _Gaps()
+    waiting.add(gaps[:1])
+    if gaps[1:]:
+        waiting.add(gaps[1:])
+    assert (waiting.take() or "").endswith(text)
+    assert waiting.take() is None
+
+
+def test_refusals_in_words() -> None:
+    waiting = _Letters()
+    waiting.add([DeadLetter("p", 7, "late", "a", "b", b"", count=3), DeadLetter("p", 8, "overflow", "c", "d", b"")])
+    waiting.add([DeadLetter("q", -1, "late", "e", "f", b"", count=1000)])
+    assert waiting.take() == "messages refused: 1,003 late, 1 overflow; first at p, offset 7: expected a, found b"
+    assert waiting.take() is None
+
+
+def test_a_flood_of_refusals_is_a_few_warnings_that_count_them_all(tmp_path: Path) -> None:
+    words = ("--feed", "stdin", "--symbols", "X", "--agent", "flat", "--out", str(tmp_path / "run"), "--json")
+    command = [*RUN, "paper", *words, "--no-report"]
+    ended = subprocess.run(command, input=b"{}\n" * 50_000, capture_output=True, cwd=ROOT, check=False)
+    texts = [json.loads(line) for line in ended.stderr.decode().splitlines() if line.startswith("{")]
+    warned = [one["event"] for one in texts if one.get("kind") == "dead_letters"]
+    assert len(warned) == 2  # the first at once, the others at the end, before a minute has passed
+    counts = [int(one.split("messages refused: ")[1].split()[0].replace(",", "")) for one in warned]
+    assert sum(counts) == 50_000
