@@ -170,3 +170,9 @@ def test_an_account_that_can_trade_nothing_is_warned_of(tmp_path: Path) -> None:
         assert len(said) == warned
         if warned:
             assert "more than the capital" in said[0] and "initial_capital" in said[0]
+
+
+@pytest.mark.parametrize("words", [("--lateness", "-1"), ("--idle-timeout", "-1"), ("--max-bars", "0"), ("--fee", "7")])
+def test_a_wrong_value_is_blamed_on_its_option(tmp_path: Path, words: tuple[str, str]) -> None:
+    complained = refused("paper", "--feed", "stdin", "--symbols", "X", "--out", str(tmp_path / "live"), *words)
+    assert f"  {words[0]}: " in complained
