@@ -150,7 +150,7 @@ _KNOWN = tuple(name for name in inspect.signature(backtest).parameters if name !
 def load(folder: str | Path) -> BacktestResult:
     """A finished run as a result, from its folder; `runs/latest` is the last that ended.
 
-    `EvaluationResult.load` does the same for an evaluation.
+    `EvaluationResult.load` does the same for an evaluation, also that of a training in its folder `evaluation`.
 
     Raises:
         UsageError: If the folder is not that of a run.

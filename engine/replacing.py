@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
+import errno
 import itertools
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.aside import is_leftover, part_of, sweep
 from engine.errors import GrandModelError, UsageError
 
 HINT = "--overwrite (overwrite=True from Python) replaces it; or choose another place (--out)"
@@ -47,7 +47,7 @@ def check_output(folder: Path, kind: OutputKind, *, overwrite: bool) -> None:
         if os.path.lexists(folder) and not folder.is_symlink():
             raise UsageError("the output goes into a folder, and this is a file", where=str(folder))
         return
-    found = sorted(path.name for path in folder.iterdir())
+    found = sorted(path.name for path in folder.iterdir() if not is_leftover(path.name))
     foreign = [name for name in found if name not in kind.names]
     if foreign:
         raise UsageError(
@@ -58,7 +58,7 @@ def check_output(folder: Path, kind: OutputKind, *, overwrite: bool) -> None:
             hint="choose another folder (--out)",
         )
     if found and not overwrite:
-        raise UsageError(f"the folder holds {kind.what} already", where=str(folder), hint=HINT)
+        raise _already(folder, kind)
     if found and (os.path.ismount(folder) or Path.cwd().is_relative_to(folder.resolve())):
         raise UsageError(
             "the folder cannot be replaced: it is a mount point, or the working directory",
@@ -84,18 +84,18 @@ def replaced_folder(folder: Path, kind: OutputKind, *, overwrite: bool) -> Itera
     """
     target = Path(os.path.realpath(folder))
     with contextlib.suppress(OSError):
-        _sweep(target)
+        sweep(target)
     check_output(folder, kind, overwrite=overwrite)
     made = [path for path in target.parents if not path.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part, lock = _part_of(target)
+        part, lock = part_of(target)
     except OSError as error:
         raise UsageError(f"cannot write there: {error.strerror}", where=str(folder)) from error
     try:
         yield part
         check_output(folder, kind, overwrite=overwrite)
-        _put(part, target)
+        _put(part, target, folder, kind, overwrite=overwrite)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         for path in made:
@@ -113,21 +113,43 @@ def new_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def replaced_file(path: Path) -> Iterator[Path]:
+def replaced_file(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """A file name to write to in place of `path`, which it becomes when the block ends well.
 
-    Where the block writes nothing, nothing lies at `path` afterwards.
+    Where the block writes nothing, nothing lies at `path` afterwards. What a killed process left is removed by the
+    next one that writes to the same place.
+
+    Args:
+        path: Where the file is wanted.
+        overwrite: Whether one that lies there is replaced.
+
+    Raises:
+        UsageError: If one lies there that is not to be replaced, even if it came while the block was writing; or if
+            nothing can be written there.
+        OSError: If the disk refuses later.
     """
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    if not overwrite:
+        refuse_existing(path, overwrite=False)
+    try:
+        sweep(target)
+        folder, lock = part_of(target)
+    except OSError as error:
+        raise UsageError(f"cannot write the file: {error.strerror}", where=str(path)) from error
+    part = folder / target.name
     try:
         yield part
-        if part.exists():
+        if not part.exists():
+            target.unlink(missing_ok=True)
+        elif overwrite:
+            if target.exists():
+                _flush(part)
             part.replace(target)
         else:
-            target.unlink(missing_ok=True)
+            _link(part, target)
     finally:
-        part.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -148,64 +170,49 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise UsageError("the file exists already", where=str(path), hint=HINT)
 
 
-def _part_of(target: Path) -> tuple[Path, int]:
-    """A new folder beside the target, and a lock that tells others that it is being written to."""
-    for number in itertools.count():
-        part = target.with_name(f".{target.name}.{os.getpid()}-{number}.part")
-        with contextlib.suppress(FileExistsError):
-            part.mkdir()
-            return part, _locked(part)
-    raise AssertionError  # the count has no end
+def _already(folder: Path, kind: OutputKind) -> UsageError:
+    return UsageError(f"the folder holds {kind.what} already", where=str(folder), hint=HINT)
 
 
-def _locked(folder: Path) -> int:
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    with contextlib.suppress(OSError):  # some network file systems know no locks
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return lock
-
-
-def _sweep(target: Path) -> None:
-    """Remove what processes that were killed left beside the target; put an old folder back that was on its way out."""
-    pattern = re.compile(rf"\.{re.escape(target.name)}\.\d+-\d+\.part(\.old)?")
-    for path in sorted(path for path in target.parent.iterdir() if pattern.fullmatch(path.name)):
-        with contextlib.suppress(OSError):
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if path.suffix == ".old" and not target.exists():
-                    path.rename(target)
-                else:
-                    shutil.rmtree(path)
-            finally:
-                os.close(lock)
-
-
-def _put(part: Path, target: Path) -> None:
+def _put(part: Path, target: Path, folder: Path, kind: OutputKind, *, overwrite: bool) -> None:
     """Move the finished folder to its place; what lay there is removed."""
     try:
-        if not (target.exists() and any(target.iterdir())):
-            part.rename(target)
+        if not overwrite or not (target.exists() and any(target.iterdir())):
+            part.rename(target)  # onto nothing or an empty folder, and onto nothing else
             return
         _flush(part)
         old = part
         if not _exchanged(part, target):
-            # two steps, for file systems that cannot exchange; `_sweep` mends what a kill between them leaves
+            # two steps, for file systems that cannot exchange; `sweep` mends what a kill between them leaves
             old = part.with_name(f"{part.name}.old")
             target.rename(old)
             part.rename(target)
         _removed(old)
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+            raise _already(folder, kind) from error
         raise GrandModelError(f"cannot put the output in its place: {error.strerror}", where=str(target)) from error
+
+
+def _link(part: Path, target: Path) -> None:
+    """Give a file its name, unless another process was quicker."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        refuse_existing(target, overwrite=False)
+        raise
+    except OSError:  # some file systems know no second name
+        refuse_existing(target, overwrite=False)
+        part.rename(target)
 
 
 def _removed(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _flush(folder: Path) -> None:
-    """Wait until the files are on the disk, before the old ones are given up."""
-    for path in [*(path for path in folder.rglob("*") if path.is_file()), folder]:
+def _flush(output: Path) -> None:
+    """Wait until a file, or a folder with all that is in it, is on the disk, before the old one is given up."""
+    for path in [*(path for path in output.rglob("*") if path.is_file()), output]:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -50,7 +50,9 @@ def check_suffix(path: Path) -> str:
     )
 
 
-def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True, synthetic: bool = False) -> int:
+def write_bars(
+    path: Path, blocks: Iterable[BarBlock], *, volume: bool = True, synthetic: bool = False, overwrite: bool = True
+) -> int:
     """Write a stream of bars; the file appears under its name only when it is complete.
 
     Columns are `close_time` (UTC), `symbol` if the stream has several, then open, high,
@@ -61,18 +63,19 @@ def write_bars(path: Path, blocks: Iterable[BarBlock], *, volume: bool = True, s
         blocks: Consecutive blocks of one stream.
         volume: Whether to write the volume column.
         synthetic: Whether the bars are made up; the file then has a column that says so.
+        overwrite: Whether a file that lies there is replaced.
 
     Returns:
         Number of lines written.
 
     Raises:
-        UsageError: If the format is unknown or the file cannot be written.
+        UsageError: If the format is unknown, the file cannot be written or is not to be replaced.
         DataError: If there is no bar.
     """
     suffix = check_suffix(path)
     lines = 0
     try:
-        with replaced_file(path) as part:
+        with replaced_file(path, overwrite=overwrite) as part:
             with _open_sink(part, suffix) as sink:
                 for block in reblock(blocks, [ROWS]):
                     frame = _frame(block, volume)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.checkpoints import find
+from engine.aside import held_folder, is_leftover
 from engine.config import Tree, load
 from engine.errors import UsageError
-from training.checkpoint import Checkpoint
+from training.checkpoint import Checkpoint, checkpoints
 from training.config import TrainingConfig
 from training.data.sources import require_first_tradable
 from training.trainer.sinks import Sink, open_sinks
 
 CHECKPOINT_FOLDER = "checkpoints"
+_BEGUN = re.compile(r"config\.yaml|history(-\d+)?\.jsonl|tensorboard|wandb|wandb_id\.txt|checkpoints")
+"""What a training that was killed before its first checkpoint leaves."""
 Warn = Callable[[str], None]
 
 
@@ -60,7 +64,7 @@ def plan_training(
         base: Configuration below the files.
 
     Raises:
-        UsageError: If there is no configuration, or another training lies where this one would write.
+        UsageError: If there is no configuration, or something else lies where this one would write.
         GrandModelError: If the configuration or the checkpoint does not fit, the first source of bars cannot be read,
             or not even one unit can be bought on it.
     """
@@ -68,9 +72,21 @@ def plan_training(
     config = _config(files, [*settings, *([f"seed={seed}"] if seed is not None else [])], checkpoint, base)
     folder = out or _folder_of(checkpoint) or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-train"
     plan = TrainingPlan(config, folder, _checkpoints_of(config, folder, out, checkpoint), checkpoint)
-    _refuse_other_training(plan)
+    _refuse_others(plan)
     require_first_tradable(config)
     return plan
+
+
+@contextmanager
+def held(plan: TrainingPlan) -> Iterator[None]:
+    """Keep other trainings out of the run folder; what came into it since the plan was made is refused.
+
+    Raises:
+        UsageError: If another process trains there, or has.
+    """
+    with held_folder(plan.folder, "a training"):
+        _refuse_others(plan)
+        yield
 
 
 @contextmanager
@@ -125,11 +141,24 @@ def _checkpoints_of(config: TrainingConfig, folder: Path, out: Path | None, chec
     return checkpoint.path.parent if checkpoint is not None else config.logging.checkpoint_dir / folder.name
 
 
-def _refuse_other_training(plan: TrainingPlan) -> None:
-    """A new training does not write over another one."""
-    if plan.resume is None and any(plan.checkpoints.glob("*.ckpt")):
-        raise UsageError(
-            "another training lies there already",
-            where=str(plan.checkpoints),
-            hint=f"resume it (--resume {plan.checkpoints}), or choose another folder (--out)",
-        )
+def _refuse_others(plan: TrainingPlan) -> None:
+    """A training writes over nothing but its own files, and over what one left that was killed at its beginning."""
+    own = None if plan.resume is None else plan.resume.path.parent.resolve()
+    for place in (plan.checkpoints, plan.folder / CHECKPOINT_FOLDER):
+        if place.resolve() != own and checkpoints(place):
+            raise UsageError(
+                "another training lies there already",
+                where=str(place),
+                hint=f"resume it (--resume {place}), or choose another folder (--out)",
+            )
+    if plan.folder.is_dir() and own not in (plan.checkpoints.resolve(), (plan.folder / CHECKPOINT_FOLDER).resolve()):
+        found = (path.name for path in plan.folder.iterdir() if not is_leftover(path.name))
+        foreign = sorted(name for name in found if not _BEGUN.fullmatch(name))
+        if foreign:
+            raise UsageError(
+                "the folder holds other files than a training begins with",
+                where=str(plan.folder),
+                expected="a new or empty folder; --resume continues a training",
+                found=", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else ""),
+                hint="choose another folder (--out)",
+            )

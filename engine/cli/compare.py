@@ -133,10 +133,13 @@ def compare(
         return
     settings = load_settings(config or [], flags, set_ or [])
     folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-compare"
-    prepared, found = _run(
-        settings, agent or [settings.agent], split, folds, workers, folder, keep, quiet=as_json or as_csv
-    )
-    _write(prepared, found, folder, sort, 0 if no_report else reports, workers, page=not no_report)
+    from engine.app.comparison.store import held_comparison
+
+    with held_comparison(folder):
+        prepared, found = _run(
+            settings, agent or [settings.agent], split, folds, workers, folder, keep, quiet=as_json or as_csv
+        )
+        _write(prepared, found, folder, sort, 0 if no_report else reports, workers, page=not no_report)
     _show(found, folder, sort, top, as_json, as_csv, page=not no_report, assumptions=prepared.assumptions)
     if found.failures:
         raise typer.Exit(1)
@@ -154,13 +157,11 @@ def _run(
 ) -> tuple[Prepared, Comparison]:
     from engine.app.comparison.comparison import compare as run_all
     from engine.app.comparison.comparison import variants_of
-    from engine.app.comparison.store import check_comparison_folder
     from engine.app.preparing import prepare
     from engine.cli.progress import compiled
     from feeds.quarantine import Quarantine
 
     given = variants_of(specs)
-    check_comparison_folder(folder)
     prepared = prepare(settings, Quarantine(None, settings.replay.strict))
     for spec in dict.fromkeys(one.variant.agent for one in given):
         compiled(spec)

@@ -169,7 +169,9 @@ def convert(
             blocks = aggregated(blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial)
         made_up = bool(synthetic_files([open_file(file)], [file]))
         with counted(blocks, "convert", replay.total_rows if timeframe is None else None) as watched:
-            lines = write_bars(out, watched, volume="volume" in replay.column_map, synthetic=made_up)
+            lines = write_bars(
+                out, watched, volume="volume" in replay.column_map, synthetic=made_up, overwrite=overwrite
+            )
     _report_written(out, lines)
     _report_bad(quarantine, kept)
 
@@ -211,12 +213,12 @@ def synthesize(
         made = generate(
             generator, load_instrument(instrument), bars, seed, _numbers(parameter or []), start_ns=_moment(start)
         )
-        _report_written(out, write_bars(out, iter([made]), synthetic=True))
+        _report_written(out, write_bars(out, iter([made]), synthetic=True, overwrite=overwrite))
         return
     settings = {"price": price, "volatility": volatility, "missing": missing}
     config = parse(SyntheticConfig, settings, where="command line")
     source = SyntheticBars(load_instrument(instrument), bars, _moment(start), seed, config)
-    _report_written(out, write_bars(out, source.blocks(BLOCK_ROWS), synthetic=True))
+    _report_written(out, write_bars(out, source.blocks(BLOCK_ROWS), synthetic=True, overwrite=overwrite))
 
 
 def _numbers(pairs: list[str]) -> dict[str, float]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.interrupting import interruptible
+
 if TYPE_CHECKING:
     from training.config import TrainingConfig
 
@@ -119,7 +121,8 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str], None] | None]:
     if not is_warm():
         err().print("Compiling the environments for this processor (once; a minute or two)", style="dim")
     if quiet or not err().is_terminal:
-        yield None
+        with interruptible():
+            yield None
         return
-    with err().status("evaluating") as status:
+    with interruptible(), err().status("evaluating") as status:
         yield lambda what: status.update(f"evaluating: {what}")

@@ -14,6 +14,7 @@ VARIABLE = "_GRANDMODEL_COMPLETE"
 """Set by a shell that asks for completions."""
 HELP = ("-h", "--help")
 INTERRUPTED = 130
+STOPPED = "interrupted: the run is not complete\n"
 
 
 def main() -> None:
@@ -31,9 +32,12 @@ def main() -> None:
             _run()
     except BrokenPipeError:
         sys.exit(0)  # the reader of a pipe (head, less) has left
+    except KeyboardInterrupt:  # while the command was imported, before Typer was there
+        sys.stderr.write(STOPPED)
+        sys.exit(INTERRUPTED)
     except SystemExit as leaving:
         if leaving.code == INTERRUPTED:  # what Typer makes of Ctrl-C, without a word
-            sys.stderr.write("interrupted: the run is not complete\n")
+            sys.stderr.write(STOPPED)
         raise
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from engine.cli.console import err
+from engine.cli.interrupting import interruptible
 
 if TYPE_CHECKING:
     from engine.app.preparing import Prepared
@@ -31,7 +32,7 @@ def compiled(agent: str = "flat", *, live: bool = False) -> None:
     cold = not all(is_warm(kind) for kind in kinds)
     if cold and not err().is_terminal:
         err().print(MESSAGE, style="dim")
-    with err().status(MESSAGE) if cold and err().is_terminal else nullcontext():
+    with interruptible(), err().status(MESSAGE) if cold and err().is_terminal else nullcontext():
         for kind in kinds:
             warm_up(kind)
 

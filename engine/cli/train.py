@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.interrupting import interruptible
+
 if TYPE_CHECKING:
     from engine.app.training import TrainingRun
     from engine.app.training_plan import TrainingPlan
@@ -78,13 +80,14 @@ def train(
 
 def _run(plan: TrainingPlan, options: dict[str, Any], project: str | None, quiet: bool) -> TrainingRun:
     from engine.app.training import is_warm, run_training, wire, write_config
-    from engine.app.training_plan import training_files
+    from engine.app.training_plan import held, training_files
     from engine.cli.console import err, note
     from engine.cli.training_records import screen
 
     if not is_warm():
         err().print("Compiling the environments for this processor (once; a minute or two)", style="dim")
-    with ExitStack() as stack:
+    with interruptible(), ExitStack() as stack:
+        stack.enter_context(held(plan))
         watching = [] if quiet else [stack.enter_context(screen(plan, options["device"]))]
         trainer = wire(plan.config, plan.checkpoints, watching, resume=plan.resume, run=plan.folder, **options)
         # only now, when nothing can be refused any more, is anything written
@@ -100,7 +103,7 @@ def _stopping_cleanly(trainer: Trainer) -> Iterator[None]:
 
     def ask(number: int, _frame: Any) -> None:
         trainer.stop_requested = True
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, before[signal.SIGINT])
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

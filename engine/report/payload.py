@@ -41,13 +41,30 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path.parent} is not a run folder: it has no {path.name}",
             where=str(path.parent),
             expected="a folder that `grandmodel backtest` wrote",
-            hint=nearest_folder(path.parent, path.name) or "`grandmodel runs` lists the runs that there are",
+            hint=_instead(path.parent)
+            or nearest_folder(path.parent, path.name)
+            or "`grandmodel runs` lists the runs that there are",
         ) from error
     except ValueError as error:
         raise DataError(f"not valid JSON: {error}", where=str(path)) from error
     if not isinstance(tree, dict):
         raise DataError("expected a JSON object", where=str(path), found=type(tree).__name__)
     return tree
+
+
+def _instead(folder: Path) -> str | None:
+    """What can be done with the folder of a training, an evaluation or a comparison."""
+    if (folder / "history.jsonl").is_file():
+        return (
+            f"it is the folder of a training: `grandmodel backtest --agent ensemble:{folder / 'models'}` trades its "
+            f"networks, gm.EvaluationResult.load({str(folder / 'evaluation')!r}) loads its evaluation, and "
+            f"`grandmodel train --resume {folder}` continues it"
+        )
+    if (folder / "evaluation.json").is_file():
+        return f"it is the folder of an evaluation: gm.EvaluationResult.load({str(folder)!r}) loads it"
+    if (folder / "comparison.json").is_file():
+        return f"it is the folder of a comparison: the runs that it kept are in {folder / 'variants'}"
+    return None
 
 
 class Contents(NamedTuple):

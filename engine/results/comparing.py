@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Mapping, Sequence, Set
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ from agents.grid import Variant
 from engine.app.comparison.comparison import Comparison, Given, variants_of
 from engine.app.comparison.comparison import compare as run_comparison
 from engine.app.comparison.keeping import write_comparison
+from engine.app.comparison.store import held_comparison
 from engine.app.config import BacktestConfig
 from engine.app.warmup import Kind, kind_of, warm_up_announced
 from engine.arguments import (
@@ -134,21 +136,22 @@ def compare(
     folder = None if out is None else Path(out)
     if folder is None and (keep or reports):
         raise UsageError("nowhere to keep runs and reports", expected="out= beside keep= and reports=")
-    prepared = prepared_of(validated, data, Quarantine(None, validated.replay.strict), benchmark)
-    given = _given(agents) or variants_of([validated.agent])
-    kinds: list[Kind] = ["strategy" if one.build is not None else kind_of(one.variant.agent) for one in given]
-    warm_up_announced(kinds, quiet=quiet)
-    found = run_comparison(
-        prepared,
-        given,
-        split=plain(split),
-        folds=folds,
-        workers=workers,
-        folder=folder,
-        keep=keep,
-    )
-    if folder is not None:
-        write_comparison(prepared, found, folder, sort=sort, reports=reports, workers=workers)
+    with nullcontext() if folder is None else held_comparison(folder):
+        prepared = prepared_of(validated, data, Quarantine(None, validated.replay.strict), benchmark)
+        given = _given(agents) or variants_of([validated.agent])
+        kinds: list[Kind] = ["strategy" if one.build is not None else kind_of(one.variant.agent) for one in given]
+        warm_up_announced(kinds, quiet=quiet)
+        found = run_comparison(
+            prepared,
+            given,
+            split=plain(split),
+            folds=folds,
+            workers=workers,
+            folder=folder,
+            keep=keep,
+        )
+        if folder is not None:
+            write_comparison(prepared, found, folder, sort=sort, reports=reports, workers=workers)
     return _frame(found, sort)
 
 

@@ -44,13 +44,14 @@ def train(
     """
     need_training()
     from engine.app.training import run_training, wire, write_config  # noqa: PLC0415 - needs the extra
-    from engine.app.training_plan import plan_training, training_files  # noqa: PLC0415 - likewise
+    from engine.app.training_plan import held, plan_training, training_files  # noqa: PLC0415 - likewise
 
     tree = with_settings(dict(config) if isinstance(config, Mapping) else tree_of(config), settings)
     places = {"resume": resume, "out": out}
     paths = {name: None if path is None else Path(path) for name, path in places.items()}
     plan = plan_training((), (), seed=seed, warn=_warn, base=tree, **paths)
     with ExitStack() as stack:
+        stack.enter_context(held(plan))
         trainer = wire(
             plan.config, plan.checkpoints, (), resume=plan.resume, run=plan.folder, device=device, compiled=compiled
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -227,6 +229,30 @@ def test_a_huge_array_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     members = {"note.json": b"{}", "state.json": b'{"a":{"$array":"arrays/0.npy"}}', "arrays/0.npy": buffer.getvalue()}
     with pytest.raises(CheckFailed):
         load(crafted(tmp_path / "x.ckpt", members))
+
+
+def test_parts_that_overlap_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:
+    """Many names for the same bytes: a file of a megabyte that would unpack to a hundred."""
+    path, big = tmp_path / "x.ckpt", b"[" + b" " * 1_000_000 + b"]"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("note.json", b"{}")
+        archive.writestr("state.json", b"{}")
+        archive.writestr("arrays/0.npy", big)
+        for number in range(1, 100):
+            again = copy.copy(archive.getinfo("arrays/0.npy"))
+            again.filename = f"arrays/{number}.npy"
+            archive.filelist.append(again)
+        archive.comment = b"grandmodel checkpoint %d sha256 " % FORMAT + b"0" * 64
+    content = buffer.getvalue()[:-64]
+    for last, said in ((hashlib.sha256(content).hexdigest(), "parts of the checkpoint overlap"), ("0" * 64, "changed")):
+        path.write_bytes(content + last.encode())
+        tracemalloc.start()
+        with pytest.raises(CheckFailed, match=said):
+            load(path)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 4 * len(content)
 
 
 def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:

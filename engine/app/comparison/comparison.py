@@ -17,7 +17,15 @@ from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Build, Outcome, Setting, curve_rows
 from engine.app.comparison.parts import IN_SAMPLE, WHOLE, parts_of
 from engine.app.comparison.selection import Selection, Step, select, walk_forward
-from engine.app.comparison.store import RUNS, Keys, Store, bars_sha256, check_comparison_folder, series_sha256
+from engine.app.comparison.store import (
+    RUNS,
+    Keys,
+    Store,
+    bars_sha256,
+    check_comparison_folder,
+    check_continues,
+    series_sha256,
+)
 from engine.app.comparison.workers import Job, run_jobs
 from engine.app.preparing import Prepared
 from engine.blocks import BarBlock, Floats
@@ -179,7 +187,7 @@ def compare(
         watch: Told of every variant that has ended.
 
     Raises:
-        UsageError: If there is no variant, or split or folds do not fit the bars.
+        UsageError: If there is no variant, split or folds do not fit the bars, or the folder holds another comparison.
         DataError: If the bars cannot be read.
     """
     if not given:
@@ -197,6 +205,8 @@ def compare(
     prices.watch(bars)
     series = prices.series()
     digest = bars_sha256(bars)
+    if folder is not None:
+        check_continues(folder, setting, digest, [one.variant.spec for one in given])
     outcomes, continued, folders = _run_all(
         setting, bars, given, (digest, series_sha256(series)), workers, folder if keep else None, folder, watch
     )
@@ -241,7 +251,8 @@ def _run_all(
         if one.build is None:
             names[number] = keys.key(one.variant.spec)
             outcomes[number] = store.found.get(names[number])
-            if run is not None and not (run / "manifest.json").is_file():
+            known = outcomes[number]
+            if run is not None and known is not None and not _holds(run, known):
                 outcomes[number] = None
         if outcomes[number] is None:
             jobs.append(Job(number, one.variant.spec, one.build, run))

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.agent import Agent
 from engine.app.agents import build_agent
-from engine.app.backtest import run_backtest
+from engine.app.backtest import RUN, run_backtest
 from engine.app.benchmark import benchmark_of
 from engine.app.comparison.bars import SharedBars
 from engine.app.comparison.parts import Judge, Part
@@ -24,6 +24,7 @@ from engine.calendar import sessions_for
 from engine.config import parse
 from engine.errors import GrandModelError
 from engine.instruments import Instrument, never_closes
+from engine.replacing import replaced_folder
 from feeds.quarantine import Quarantine
 from portfolio.benchmark import PriceSeries
 
@@ -151,7 +152,8 @@ def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent,
     )
     prepared = _prepared(setting, bars, config, folder)
     benchmark = benchmark_of(prepared, bars)
-    run = run_backtest(config, folder, prepared=prepared, agent=agent, watch=judge.watch)
+    with contextlib.nullcontext() if folder is None else replaced_folder(folder, RUN, overwrite=True) as part:
+        run = run_backtest(config, part, prepared=prepared, agent=agent, watch=judge.watch)
     return Outcome(
         "done",
         None,

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
 from engine.app.code import code_entries
+from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Outcome, Setting
 from engine.app.comparison.parts import Part
-from engine.app.manifest import config_sha256, versions
+from engine.app.manifest import NEUTRAL_KEYS, config_sha256, versions
+from engine.aside import held_folder, is_leftover
 from engine.blocks import BarBlock
 from engine.errors import GrandModelError, UsageError
+from engine.files import read_json
 from portfolio.benchmark import PriceSeries
 
 FILE, SUMMARY, TABLE, PAGE, RUNS = "variants.jsonl", "comparison.json", "comparison.csv", "compare.html", "variants"
 FILES = {FILE, SUMMARY, TABLE, PAGE, RUNS}
 _ARRAYS = ("ts_event", "open", "high", "low", "close", "volume", "present")
+_BESIDE = {"agent", "data", *NEUTRAL_KEYS}
 _FIELDS = {field.name for field in fields(Outcome)}
 
 
@@ -30,7 +36,8 @@ def check_comparison_folder(folder: Path) -> None:
     Raises:
         UsageError: If the folder holds anything else than an earlier comparison.
     """
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in FILES) if folder.is_dir() else []
+    found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    foreign = sorted(name for name in found if name not in FILES and not is_leftover(name))
     if foreign:
         raise UsageError(
             "the folder holds other files than those of a comparison",
@@ -39,6 +46,61 @@ def check_comparison_folder(folder: Path) -> None:
             found=", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else ""),
             hint="choose another folder (--out)",
         )
+
+
+@contextmanager
+def held_comparison(folder: Path) -> Iterator[None]:
+    """Keep other comparisons out of a folder.
+
+    Raises:
+        UsageError: If another process compares there, or the folder holds anything else than an earlier comparison.
+    """
+    check_comparison_folder(folder)
+    with held_folder(folder, "a comparison"):
+        yield
+
+
+def check_continues(folder: Path, setting: Setting, bars: str, specs: Sequence[str]) -> None:
+    """Refuse to replace a finished comparison by one that does not continue it.
+
+    Args:
+        folder: Of the comparison.
+        setting: What all variants share now.
+        bars: From `bars_sha256`.
+        specs: Of the variants, now.
+
+    Raises:
+        UsageError: If settings, bars or parts differ, or a variant is missing.
+    """
+    try:
+        held = read_json(folder / SUMMARY)
+        before = {**_decisive(held["config"]), "bars": held["bars_sha256"], "parts": _by_name(held["parts"])}
+        missing = [one["variant"] for one in held["variants"] if one["variant"] not in specs]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # none, or none that could be used
+    parts = _by_name(part.tree() for part in setting.parts)
+    now = {**_decisive(setting.config.model_dump(mode="json")), "bars": bars, "parts": parts}
+    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    if changed or missing:
+        what = "of other settings" if changed else "with further variants"
+        named = changed or missing
+        raise UsageError(
+            f"the folder holds a finished comparison {what}",
+            where=str(folder),
+            expected="the same settings and bars, and at least the same variants, to continue it",
+            found=f"{'different' if changed else 'not named now'}: {', '.join(named[:5])}"
+            + (", ..." if len(named) > 5 else ""),
+            hint="choose another folder (--out)",
+        )
+
+
+def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that decide results, by dotted key; the bars themselves are compared, not where they were read."""
+    return {key: value for key, value in flat(config).items() if key.partition(".")[0] not in _BESIDE}
+
+
+def _by_name(parts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return sorted((dict(part) for part in parts), key=lambda part: str(part["name"]))
 
 
 def bars_sha256(bars: BarBlock) -> str:

@@ -19,13 +19,13 @@ from engine.app.live.dead_letters import FileSink, Relay
 from engine.app.live.export import Exported, export_session
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
-from engine.app.live.opening import Opened, open_session
+from engine.app.live.opening import Opened, check_session_folder, open_session
 from engine.app.live.session import Ended, Session
 from engine.app.live.sources import dead_letter_sink, mostly_refused, open_source, timeframe_of, traded
 from engine.app.live.status import state_word, status_of
 from engine.app.live.watching import Alerting, Measuring
 from engine.app.loop import Screen
-from engine.journal.reading import JournalReader
+from engine.journal.reading import JournalReader, has_begun
 from engine.log import logger
 from engine.monitor.dispatch import open_dispatcher
 from engine.monitor.heartbeat import Heartbeat
@@ -89,6 +89,8 @@ def run_paper(
     Raises:
         GrandModelError: Anything that the user can correct.
     """
+    if not has_begun(folder):
+        check_session_folder(folder)  # before the lock makes a file in the folder of something else
     with SessionLock(folder):
         opened, run = trade(config, folder, screens, source, trace, trust_code=trust_code)
         if opened.trader.next_seq:

@@ -62,5 +62,7 @@ def test_a_failing_variant_ends_with_code_1_and_the_others_in_the_table(data: Pa
     assert "fails=false" in text
     assert not (tmp_path / "out" / "compare.html").exists()
     # a combination that the agent does not take is no failure, as long as others of its range are
+    words[words.index("--out") + 1] = tmp_path / "other"
     called("compare", *words, "--agent", "sma_cross:fast=5|20,slow=10")
+    words[words.index("--out") + 1] = tmp_path / "third"
     called("compare", *words, "--agent", "sma_cross:fast=20,slow=10", code=1)

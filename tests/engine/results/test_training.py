@@ -30,6 +30,17 @@ def test_a_training_leaves_networks_that_trade_and_can_be_evaluated(trained: gm.
     assert "\x1b" not in str(found)
 
 
+def test_what_is_no_run_says_what_it_is(trained: gm.TrainingResult) -> None:
+    with pytest.raises(gm.UsageError, match="not a run folder") as caught:
+        gm.load(trained.folder)
+    assert f"ensemble:{trained.models}" in str(caught.value)
+    evaluation = trained.folder / "evaluation"
+    assert f"gm.EvaluationResult.load({str(evaluation)!r})" in str(caught.value)
+    assert str(gm.EvaluationResult.load(evaluation)) == str(trained.evaluation)
+    with pytest.raises(gm.UsageError, match="folder of an evaluation"):
+        gm.load(evaluation)
+
+
 def test_a_training_does_not_write_over_another(trained: gm.TrainingResult) -> None:
     with pytest.raises(gm.UsageError, match="another training lies there"):
         gm.train(SMALL, out=trained.folder)

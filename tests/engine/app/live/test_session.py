@@ -140,7 +140,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="other files"):
         case(live_bars(5)).run(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "session.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
 
 
 def test_bad_messages_are_kept_with_their_reasons(tmp_path: Path) -> None:
