@@ -5,6 +5,7 @@ Kill the process anywhere: what was committed is whole, and what was not will be
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -380,6 +381,7 @@ class Journal:
         self._load_counters()
 
     def _load(self) -> None:
+        _check_columns(self._db, self.path)
         for table, columns in SEALED.items():
             key = columns.partition(",")[0]
             for name, digest in self._db.execute(f"SELECT {key}, digest FROM {table}"):  # noqa: S608 - constants
@@ -390,6 +392,34 @@ class Journal:
 
     def _load_counters(self) -> None:
         self._counters = dict(self._db.execute("SELECT name, value FROM counters"))
+
+
+def _check_columns(db: sqlite3.Connection, path: Path) -> None:
+    """See that the tables are those that every write expects: one that fails later would be tried again for ever.
+
+    Raises:
+        DataError: If they are not.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:")) as pattern:
+        for table in TABLES:
+            pattern.execute(table)
+        missing = sorted(_columns(pattern) - _columns(db))
+    if missing:
+        table, column, *_ = missing[0]
+        raise DataError(
+            "the journal is damaged",
+            where=f"{path}, table {table}",
+            expected=f"a column {column}, as it was made",
+            found=f"{len(missing):,} columns missing or different",
+            hint="start a new session in another folder, or restore the journal from a copy",
+        )
+
+
+def _columns(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    found = db.execute(
+        "SELECT m.name, c.name, c.type, c.pk FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+    )
+    return {tuple(map(str, row)) for row in found}
 
 
 def _next_seq(db: sqlite3.Connection) -> int:

@@ -122,6 +122,8 @@ class JournalReader:
     def held(self, before_ts: int) -> tuple[int, int] | None:
         """First row that the journal itself holds, and the row before which those end that closed before a time."""
         found = self._all("SELECT min(seq), max(seq + rows) FROM blocks WHERE last_ts < ?", before_ts)[0]
+        if found[0] is not None and found[1] is None:
+            raise _damaged(self.path, "blocks", str(found[0]), "restore the session folder from a copy")
         return None if found[0] is None else (int(found[0]), int(found[1]))
 
     def positions(self) -> dict[str, str]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.app.live import retention
 from engine.app.live.auditing import audit
+from engine.app.live.folder import SOCKET
 from engine.errors import CheckFailed, DataError, GrandModelError
 from engine.journal import journal as journal_module
 from engine.journal.digests import SEALED
@@ -91,6 +93,53 @@ def test_a_flipped_bit_never_gives_another_ledger(
             noticed += 1
             assert error.where and error.hint, what
     assert noticed or table in {"state", "blocks"}
+
+
+def flipped_file(path: Path, chance: Random) -> str:
+    """Change one bit of a file, where it holds something; returns what was changed."""
+    content = np.fromfile(path, np.uint8)
+    at = chance.choice(np.flatnonzero(content).tolist())
+    content[at] ^= 1 << chance.randrange(8)
+    content.tofile(path)
+    return f"byte {at} of {path.name}"
+
+
+def resumed(folder: Path, short: Case, expected: str, what: str) -> bool:
+    """Whether a damaged session goes on, and then to the right ledger; if not, it has to say that it is damaged."""
+    try:
+        assert short.traded(folder, CUTS) == expected, what
+    except GrandModelError as error:
+        assert error.exit_code == 2, what
+        assert FILE in str(error.where) and "journal" in error.what, what
+        return False
+    return True
+
+
+def test_a_bit_of_the_file_itself_never_gives_another_ledger(
+    stopped: tuple[Case, Path], expected: str, tmp_path: Path
+) -> None:
+    """Pages, pointers and schema of SQLite among them, which no table shows."""
+    short, folder = stopped
+    went_on = []
+    for seed in range(120):
+        shutil.copytree(folder, copy := tmp_path / str(seed))
+        went_on.append(resumed(copy, short, expected, flipped_file(copy / FILE, Random(seed))))
+    assert {True, False} == set(went_on)
+
+
+def test_a_bit_of_the_log_of_a_killed_session_never_gives_another_ledger(tmp_path: Path) -> None:
+    """The log's own sums end it at the damage: what follows is delivered again."""
+    short = case(live_bars(60, ("A", "B"), absent=0.2))
+    whole = short.traded(tmp_path / "whole", CUTS)
+    assert short.killed(tmp_path / "killed", 150, CUTS)
+    log = f"{FILE}-wal"
+    assert (tmp_path / "killed" / log).stat().st_size
+    (tmp_path / "killed" / SOCKET).unlink(missing_ok=True)
+    went_on = []
+    for seed in range(60):
+        shutil.copytree(tmp_path / "killed", copy := tmp_path / str(seed))
+        went_on.append(resumed(copy, short, whole, flipped_file(copy / log, Random(seed))))
+    assert any(went_on)
 
 
 @pytest.mark.parametrize("name", TRADER)
