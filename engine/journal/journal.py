@@ -125,6 +125,8 @@ class Journal:
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             check_version(self._db, self.path)
+            if self._db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+                _check_columns(self._db, self.path)
             self._db.set_trace_callback(trace)
             self._sealing = Sealing()
             self._counters: dict[str, int] = {}
@@ -381,7 +383,6 @@ class Journal:
         self._load_counters()
 
     def _load(self) -> None:
-        _check_columns(self._db, self.path)
         for table, columns in SEALED.items():
             key = columns.partition(",")[0]
             for name, digest in self._db.execute(f"SELECT {key}, digest FROM {table}"):  # noqa: S608 - constants
