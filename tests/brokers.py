@@ -13,9 +13,8 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -24,8 +23,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from engine.errors import UsageError
 from feeds.live.broker import HOST, EmbeddedBroker, find_broker, free_port
 from feeds.live.kafka.client import ensure_topic
+from tests.waiting import LIMIT_S, until
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 PASSWORDS = shutil.which("mosquitto_passwd")
@@ -40,7 +41,7 @@ class KafkaHelper:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"bootstrap_servers": self.servers.split(","), "request_timeout_ms": 5000}
+        return {"bootstrap_servers": self.servers.split(","), "request_timeout_ms": round(LIMIT_S * 1000)}
 
     async def topic(self, partitions: int = 1, name: str | None = None) -> str:
         """A new topic, of a name that no other test uses."""
@@ -67,7 +68,12 @@ class KafkaHelper:
 
 
 class Proxy:
-    """Passes connections on to a port, until it is told to cut or to refuse them; takes TLS off if it has a context."""
+    """Passes connections on to a port, until it is told to cut or to refuse them; takes TLS off if it has a context.
+
+    Attributes:
+        accepted: Connections so far.
+        passed_on: Bytes that the other side was sent.
+    """
 
     def __init__(self, target: int, port: int | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.port = port or free_port()
@@ -77,6 +83,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self.accepted = 0
+        self.passed_on = 0
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._accept, HOST, self.port, ssl=self._tls)
@@ -110,11 +117,19 @@ class Proxy:
         pair = {writer, inner_writer}
         self._writers |= pair
         try:
-            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+            await asyncio.gather(self._pump(reader, inner_writer, counted=True), self._pump(inner_reader, writer))
         finally:
             self._writers -= pair
             for one in pair:
                 one.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+                self.passed_on += len(data) if counted else 0
+        writer.transport.abort()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -122,14 +137,6 @@ class Proxy:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.refuse()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.transport.abort()
 
 
 class Mosquitto:
@@ -153,6 +160,7 @@ class Mosquitto:
             f"persistence_location {self._folder}/",
             "autosave_interval 1",
             "autosave_on_changes true",
+            "log_type all",
             *(["user root"] if os.geteuid() == 0 else []),
             *(self._lines or ["allow_anonymous true"]),
         ]
@@ -162,11 +170,16 @@ class Mosquitto:
             self._process = subprocess.Popen([str(MOSQUITTO), "-c", str(config)], stdout=log, stderr=log)
         wait_for_port(self.port)
 
+    @property
+    def acknowledged(self) -> int:
+        """Messages whose receipt a reader has confirmed since the first start."""
+        return (self._folder / "mosquitto.log").read_text().count("Received PUBACK")
+
     def stop(self) -> None:
         """End it so that it saves its sessions."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(LIMIT_S)
             self._process = None
 
     def kill(self) -> None:
@@ -183,16 +196,15 @@ class Mosquitto:
         self.kill()
 
 
-def wait_for_port(port: int, seconds: float = 15.0) -> None:
+def wait_for_port(port: int) -> None:
     """Wait until something accepts connections on a loopback port."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with socket.create_connection((HOST, port), timeout=1.0):
-                return
-        except OSError:
-            assert time.monotonic() < deadline, f"nothing listens on port {port}"
-            time.sleep(0.02)
+
+    def accepts() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=LIMIT_S):
+            return True
+        return False
+
+    until(accepts)
 
 
 def certificates(folder: Path) -> Mapping[str, Path]:
@@ -202,6 +214,26 @@ def certificates(folder: Path) -> Mapping[str, Path]:
     command = [str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
     subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
     return {"key": key, "cert": certificate}
+
+
+def tansu(advertised_port: int | None = None, arguments: Sequence[str] = ()) -> EmbeddedBroker:
+    """Kafka's stand-in, which may take its time to start."""
+    return EmbeddedBroker(advertised_port=advertised_port, arguments=arguments, start_timeout_s=LIMIT_S)
+
+
+async def refusal(connecting: Callable[[float], Awaitable[object]], cause: str) -> str:
+    """What is said after a connection was tried in vain; tried for longer until the cause was met.
+
+    Args:
+        connecting: Tries for so many seconds.
+        cause: Words of the message that are waited for.
+    """
+    for seconds in (0.5, 2.0, 8.0, 32.0):
+        with pytest.raises(UsageError) as caught:
+            await connecting(seconds)
+        if cause in str(caught.value):
+            break
+    return str(caught.value)
 
 
 def need_tansu() -> None:
@@ -227,7 +259,7 @@ def kafka() -> Iterator[KafkaHelper]:
         yield KafkaHelper(given)
         return
     need_tansu()
-    with EmbeddedBroker() as broker:
+    with tansu() as broker:
         yield KafkaHelper(broker.address)
 
 
@@ -247,7 +279,7 @@ async def kafka_behind_proxy() -> AsyncIterator[tuple[EmbeddedBroker, Proxy, Kaf
     """A broker that clients reach through a proxy only; the helper goes the direct way in."""
     need_tansu()
     proxied = free_port()
-    with EmbeddedBroker(advertised_port=proxied) as broker:
+    with tansu(advertised_port=proxied) as broker:
         async with Proxy(broker.port, proxied) as proxy:
             yield broker, proxy, KafkaHelper(f"{HOST}:{proxied}")
 

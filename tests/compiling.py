@@ -36,12 +36,15 @@ def compile_once() -> None:
 
 def _run_one_of_each() -> None:
     """A small backtest of every kind, and a small training."""
-    from tests.training.trainer.small import small_config, small_trainer
+    from engine.app.training import run_training, wire
+    from tests.training.trainer.small import small_config
 
     for kind in get_args(Kind):
         warm_up(kind)
-    with tempfile.TemporaryDirectory() as folder:
-        small_trainer(Path(folder), small_config(training_params={"total_episodes": 4}))[0].run()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # with the evaluation at its end, which has kernels of its own
+        run_training(wire(small_config(training_params={"total_episodes": 4}), folder / "checkpoints", []), folder)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Read when the libraries are imported. The processes of a run take one core each, and so do the programs they start.
 for _threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
 
-settings.register_profile("fixed", deadline=None, derandomize=True)
+# how long the examples take to make is no fault of theirs
+settings.register_profile("fixed", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fixed")
 
 

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
+import pytest
 
 from engine.blocks import BarBlock
 from engine.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION
 from engine.step import StepBlock
+from tests.waiting import LIMIT_S
 
 MINUTE = 60 * 10**9
 START = 1_704_067_200 * 10**9  # 2024-01-01 00:00 UTC
@@ -85,6 +87,13 @@ def _orders(rng, number, symbols, ts):
     records["stop"] = np.where(np.isin(records["type"], (3, 4, 5)), rng.uniform(1.0, 2.0, number), 0.0)
     records["submitted_ts"] = ts
     return records
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Screens give a slow machine time: to write their last words, to show an answer, to press a key again."""
+    for name in ("live.CLOSE_S", "training.live.CLOSE_S", "keys.CONFIRM_S", "keys.ANSWER_S"):
+        monkeypatch.setattr(f"engine.dashboard.{name}", LIMIT_S)
 
 
 class Latest:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from engine.bus import Bus
+from tests.waiting import patience
 
 
 async def test_lossless_reader_gets_everything_in_order_and_holds_the_publisher() -> None:
@@ -55,7 +56,8 @@ async def test_closing_releases_a_waiting_publisher() -> None:
     blocked = asyncio.create_task(bus.publish(2))
     await asyncio.sleep(0)
     bus.close(int)
-    await asyncio.wait_for(blocked, 1)
+    async with patience():
+        await blocked
     assert [e async for e in subscription] == [1]
 
 

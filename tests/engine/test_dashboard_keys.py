@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 import pytest
@@ -12,7 +11,11 @@ from hypothesis import strategies as st
 from engine.dashboard.cells import width_of
 from engine.dashboard.keys import CONFIRM_S, KeyAction, KeyPad
 from engine.errors import UsageError
-from tests.engine.test_dashboard_live import CLOSE, Terminal, running, steps, until
+from tests.engine.dashboard_steps import unhurried
+from tests.engine.test_dashboard_live import CLOSE, Terminal, running, steps
+from tests.waiting import eventually, patience
+
+__all__ = ["unhurried"]  # a fixture
 
 ASKING = {"f": "flatten", "h": "halt"}
 PLAIN = {"p": "pause", "r": "resume"}
@@ -109,6 +112,7 @@ def test_a_screen_that_watches_another_process_offers_to_stop_nothing():
         assert ("q close" in line, "Ctrl-C close" in line, "stop" in line) == (keys, True, False)
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_keys_order_on_the_screen_and_refusals_become_alerts():
     file, obeyed = Terminal(), []
     master, slave = os.openpty()
@@ -123,17 +127,17 @@ async def test_keys_order_on_the_screen_and_refusals_become_alerts():
     with os.fdopen(slave) as stdin:
         async with running(file, stdin=stdin, actions=actions) as (_, latest, task):
             latest.put(steps(1)[0])
-            await until(lambda: "1,000.00" in file.getvalue())
+            await eventually(lambda: "1,000.00" in file.getvalue())
             assert "flatten" in file.getvalue()
             os.write(master, b"f")
-            await until(lambda: "close all? press f again" in file.getvalue())
+            await eventually(lambda: "close all? press f again" in file.getvalue())
             assert obeyed == []
             os.write(master, b"f")
-            await until(lambda: "flattened it" in file.getvalue())
+            await eventually(lambda: "flattened it" in file.getvalue())
             os.write(master, b"h")
-            await until(lambda: "halt refused: it is halted already" in file.getvalue())
+            await eventually(lambda: "halt refused: it is halted already" in file.getvalue())
             os.write(master, b"q")
-            await until(lambda: CLOSE in file.getvalue())
+            await eventually(lambda: CLOSE in file.getvalue())
             assert not task.done()
             latest.close()
             await task
@@ -141,15 +145,16 @@ async def test_keys_order_on_the_screen_and_refusals_become_alerts():
     assert obeyed == ["flatten"]
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_closing_a_screen_that_watches_another_process_ends_the_watching():
     file = Terminal()
     master, slave = os.openpty()
     with os.fdopen(slave) as stdin:
         async with running(file, stdin=stdin, attached=True) as (_, latest, task):
             latest.put(steps(1)[0])
-            await until(lambda: "1,000.00" in file.getvalue())
+            await eventually(lambda: "1,000.00" in file.getvalue())
             os.write(master, b"q")
-            async with asyncio.timeout(20):
+            async with patience():
                 await task
     os.close(master)
     assert file.getvalue().split(CLOSE)[1].startswith("the dashboard is closed, the session continues\nclosed: ")

@@ -9,18 +9,24 @@ import os
 import re
 import termios
 import threading
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from engine.dashboard.live import Dashboard, pause_after
+from engine.dashboard import live, terminal
+from engine.dashboard.live import DRAW_SHARE, SHORTEST_FRAME_S, Dashboard, pause_after
 from engine.dashboard.state import DashboardState, RunInfo
 from engine.dashboard.terminal import Ink, Outbox, Screen, can_draw, reading_keys
 from engine.dashboard.view import frame, status_line
 from engine.records import Reason
-from tests.engine.dashboard_steps import Latest, make_step
+from tests.engine.dashboard_steps import Latest, make_step, unhurried
+from tests.waiting import LIMIT_S, eventually, until
+
+__all__ = ["unhurried"]  # a fixture
+pytestmark = pytest.mark.usefixtures("unhurried")
 
 INFO = RunInfo("backtest", "ensemble", ("EURUSD",), total_rows=10)
 OPEN, CLOSE = "\x1b[?1049h", "\x1b[?1049l"
@@ -42,10 +48,12 @@ class Stalled(Terminal):
         super().__init__()
         self.released = threading.Event()
         self.released.set()
+        self.stuck = False
 
     def write(self, text: str) -> int:
         assert threading.current_thread() is not threading.main_thread()
-        assert self.released.wait(60)
+        self.stuck = not self.released.is_set()
+        assert self.released.wait(LIMIT_S)
         return super().write(text)
 
 
@@ -72,18 +80,11 @@ class Clock:
         return self.now
 
 
-async def until(condition, limit_s=20.0):
-    """Wait until something holds."""
-    async with asyncio.timeout(limit_s):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 async def feed(steps, dashboard, latest, first=0):
     """Put steps one by one, each after the one before was seen."""
     for number, step in enumerate(steps):
         latest.put(step)
-        await until(lambda expected=first + number + 1: dashboard.state.rows >= expected)
+        await eventually(lambda expected=first + number + 1: dashboard.state.rows >= expected)
 
 
 @contextlib.asynccontextmanager
@@ -107,7 +108,7 @@ async def test_without_a_terminal_it_prints_lines_and_the_last_state():
     file = io.StringIO()
     async with running(file, status_every_s=0.02) as (dashboard, latest, task):
         await feed(steps(2), dashboard, latest)
-        await until(lambda: "1,001.00" in file.getvalue())
+        await eventually(lambda: "1,001.00" in file.getvalue())
         await feed(steps(1, 2, halted=Reason.MAX_DRAWDOWN), dashboard, latest, 2)
         latest.close()
         await task
@@ -122,9 +123,10 @@ async def test_nothing_new_prints_nothing():
     file = io.StringIO()
     async with running(file, status_every_s=0.01) as (dashboard, latest, _):
         await feed(steps(1), dashboard, latest)
-        await until(lambda: "1,000.00" in file.getvalue())
+        await eventually(lambda: "1,000.00" in file.getvalue())
         before = file.getvalue()
-        await asyncio.sleep(0.1)
+        for _ in range(10):
+            await asyncio.sleep(0.01)  # the timers of a loop expire in turn, so it looks about as often as we do
         assert file.getvalue() == before
 
 
@@ -132,7 +134,7 @@ async def test_on_a_terminal_it_draws_and_gives_the_screen_back():
     file = Terminal()
     async with running(file) as (dashboard, latest, task):
         await feed(steps(3), dashboard, latest)
-        await until(lambda: "1,002.00" in file.getvalue())
+        await eventually(lambda: "1,002.00" in file.getvalue())
         latest.close()
         await task
     output = file.getvalue()
@@ -180,14 +182,17 @@ async def test_a_failing_screen_is_reported_and_does_not_raise():
 
 async def test_a_stalled_terminal_holds_up_nothing():
     file = Stalled()
-    async with running(file) as (dashboard, latest, task):
+    # work that costs nothing by this timer is followed by the shortest pause, and nothing is drawn again without need
+    async with running(file, timer=lambda: 0.0) as (dashboard, latest, task):
         await feed(steps(1), dashboard, latest)
-        await until(lambda: "1,000.00" in file.getvalue())
+        await eventually(lambda: "1,000.00" in file.getvalue())
         file.released.clear()
         before = file.getvalue().count(FRAME)
-        for first in range(1, 9):
+        await feed(steps(1, 1), dashboard, latest, 1)
+        await eventually(lambda: file.stuck)
+        for first in range(2, 9):
             await feed(steps(1, first), dashboard, latest, first)
-            await asyncio.sleep(0.08)
+            await asyncio.sleep(SHORTEST_FRAME_S)  # the timers of a loop expire in turn: a frame is due each time
         assert file.getvalue().count(FRAME) == before
         file.released.set()
         latest.close()
@@ -205,23 +210,25 @@ async def test_a_terminal_that_has_gone_holds_up_nothing():
     assert dashboard.state.rows == 5
 
 
-async def test_q_leaves_the_screen_and_the_run_goes_on():
-    file = Terminal()
+async def test_q_leaves_the_screen_and_the_run_goes_on(monkeypatch):
+    file, taken = Terminal(), []
+    reading = terminal._read
+    monkeypatch.setattr(terminal, "_read", lambda *given: taken.append(reading(*given)))
     master, slave = os.openpty()
     before = termios.tcgetattr(slave)
     with os.fdopen(slave) as stdin:
         async with running(file, stdin=stdin, status_every_s=0.02) as (dashboard, latest, task):
             await feed(steps(1), dashboard, latest)
-            await until(lambda: "1,000.00" in file.getvalue())
+            await eventually(lambda: "1,000.00" in file.getvalue())
             os.write(master, b"\x1b[Bp")
-            await asyncio.sleep(0.05)
+            await eventually(lambda: taken)  # or the next key would be taken for a part of the arrow
             assert CLOSE not in file.getvalue()
             os.write(master, b"q")
-            await until(lambda: CLOSE in file.getvalue())
+            await eventually(lambda: CLOSE in file.getvalue())
             assert termios.tcgetattr(stdin.fileno()) == before
             assert not task.done()
             await feed(steps(1, 1), dashboard, latest, 1)
-            await until(lambda: "1,001.00" in file.getvalue().split(CLOSE)[1])
+            await eventually(lambda: "1,001.00" in file.getvalue().split(CLOSE)[1])
             latest.close()
             await task
     os.close(master)
@@ -238,16 +245,20 @@ async def test_keys_are_not_read_where_there_is_no_terminal(tmp_path):
         assert not can_read
 
 
-async def test_a_keyboard_that_goes_away_is_let_go():
+async def test_a_keyboard_that_goes_away_is_let_go(monkeypatch):
     master, slave = os.openpty()
     pressed: list[str] = []
+    loop, removed = asyncio.get_running_loop(), []
+    remove = loop.remove_reader
+    monkeypatch.setattr(loop, "remove_reader", lambda fd: removed.append(remove(fd)))
     with os.fdopen(slave) as file, reading_keys(file, pressed.append) as can_read:
         assert can_read
         os.write(master, b"ab")
-        await until(lambda: pressed == ["a", "b"])
+        await eventually(lambda: pressed == ["a", "b"])
         os.close(master)
-        await asyncio.sleep(0.05)
-        assert not asyncio.get_running_loop().remove_reader(file.fileno())
+        await eventually(lambda: removed)
+        assert removed == [True]
+        assert not remove(file.fileno())
 
 
 @pytest.mark.parametrize(
@@ -273,14 +284,22 @@ def test_pauses_keep_work_to_its_share(cost, share):
     assert pause_after(cost, share, 0.125) >= 0.125
 
 
-async def test_costly_frames_come_seldom():
-    file = Terminal()
+async def test_costly_frames_come_seldom(monkeypatch):
+    loop, drawn, drawing = asyncio.get_running_loop(), [], live.frame
+
+    def frame_at(*given, **more):
+        drawn.append(loop.time())
+        return drawing(*given, **more)
+
+    monkeypatch.setattr(live, "frame", frame_at)
     ticks = iter(range(10**6))
-    # every look at the timer is a tenth of a second later, so a frame costs 0.1 s and must wait for 3.2 s
-    async with running(file, timer=lambda: 0.1 * next(ticks)) as (_, latest, _):
-        latest.put(steps(1)[0])
-        await asyncio.sleep(0.6)
-        assert file.getvalue().count(FRAME) == 1
+    # every look at the timer is a fiftieth of a second later, so a frame costs as much and is followed by 0.65 s
+    async with running(Terminal(), timer=lambda: 0.02 * next(ticks)) as (dashboard, latest, _):
+        for number in range(3):
+            await feed(steps(1, number), dashboard, latest, number)
+            await eventually(lambda expected=number + 1: len(drawn) >= expected)
+    pauses = [later - earlier for earlier, later in pairwise(drawn)]
+    assert min(pauses) >= pause_after(0.02, DRAW_SHARE) > 4 * SHORTEST_FRAME_S
 
 
 class Emulator:
@@ -317,8 +336,7 @@ def test_writing_changed_lines_only_shows_the_same_screen(size):
         state.update(make_step([1000.0 + number], seq=number, fills=number % 2, events=number % 3, orders=2), 1.0)
         lines = frame(state, *size, 1.0)
         screen.draw(lines, size, whole=number == 5)
-        while outbox.busy:
-            pass
+        until(lambda: not outbox.busy)
         emulator.feed(file.getvalue())
         written = file.getvalue()
         file.seek(0)
@@ -327,5 +345,5 @@ def test_writing_changed_lines_only_shows_the_same_screen(size):
         if number in {0, 5}:
             assert len(re.findall(r"\x1b\[\d+;\d+H", written)) == size[1]
     screen.draw(lines, size, whole=False)
-    outbox.close(5.0)
+    outbox.close(LIMIT_S)
     assert file.getvalue() == ""

@@ -27,7 +27,6 @@ def _pipe(path: Path) -> Path:
     return path
 
 
-@pytest.mark.timeout(20)
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(tmp_path / "socket"))
@@ -66,7 +65,6 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", READERS)
 def test_every_reader_refuses_a_named_pipe(name: str, tmp_path: Path) -> None:
     with pytest.raises(GrandModelError) as caught:
@@ -74,7 +72,6 @@ def test_every_reader_refuses_a_named_pipe(name: str, tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.timeout(60)
 def test_runs_are_listed_beside_pipes(tmp_path: Path) -> None:
     for folder, name in (("one", "manifest.json"), ("two", "comparison.json")):
         (tmp_path / folder).mkdir()

@@ -27,7 +27,9 @@ from tests.feeds import replay_oracle as oracle
 
 ALWAYS = Instrument(name="ANY")
 HEADER = "timestamp,open,high,low,close,volume"
-PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PROPERTY = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 ONE_MINUTE = {"bar_width": "1min", "labels": "close"}
 
 

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -24,6 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from engine.errors import CheckFailed, DataError
+from tests.waiting import until
+from tests.work import calls
 from training.checkpoint import (
     FORMAT,
     checkpoints,
@@ -78,7 +79,7 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
 @given(state=st.dictionaries(keys, trees, max_size=4))
 def test_what_was_saved_comes_back_bit_for_bit(tmp_path: Path, state: dict[str, Any]) -> None:
     loaded = load(save(tmp_path / "x.ckpt", state, NOTE))
@@ -135,7 +136,7 @@ def test_every_truncation_is_noticed(path: Path) -> None:
             load(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(junk=st.binary(min_size=1, max_size=300), at=st.floats(0, 1))
 def test_insertions_are_noticed(path: Path, junk: bytes, at: float) -> None:
     content = save(path, small_state(), NOTE).read_bytes()
@@ -328,13 +329,14 @@ def test_a_process_killed_while_it_saves_leaves_a_whole_checkpoint(tmp_path: Pat
     """
     path = tmp_path / "c-1.ckpt"
     seen = []
-    for wait in (0.013, 0.031):
+    for saves in (1, 3):
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(code), str(path)], stdout=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(wait)
+        for _ in range(saves):
+            process.stdout.readline()
+        until(lambda: list(tmp_path.glob(".*.part")))  # it writes the next one
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         state = load(path).state
@@ -343,16 +345,18 @@ def test_a_process_killed_while_it_saves_leaves_a_whole_checkpoint(tmp_path: Pat
     assert checkpoints(tmp_path) == [path]
 
 
-def test_large_buffers_are_saved_in_well_under_a_second(tmp_path: Path) -> None:
+def test_large_buffers_are_saved_as_they_lie_in_memory(tmp_path: Path) -> None:
+    """So that saving takes no longer than writing the bytes does: nothing is packed, nothing goes value by value."""
     rng = np.random.default_rng(0)
     state = {name: rng.random((100_000, 10), dtype=np.float32) for name in ("now", "next")}
     state["tree"] = rng.random(262_144)
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        save(tmp_path / "x.ckpt", state, {})
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.5
+    held = sum(array.nbytes for array in state.values())
+    steps = calls(lambda: save(tmp_path / "x.ckpt", state, {}))
+    with zipfile.ZipFile(tmp_path / "x.ckpt") as archive:
+        assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
+    assert held <= (tmp_path / "x.ckpt").stat().st_size < held + 8_192
+    # one for each piece of the bytes, of which there are far fewer than values
+    assert steps < 10_000
 
 
 def test_later_checkpoints_are_set_aside(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -21,12 +20,35 @@ from engine.blocks import BarBlock
 from engine.cli.main import main
 from engine.errors import UsageError
 from engine.journal.reading import JournalReader, has_begun
+from tests.waiting import LIMIT_S, until
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = [sys.executable, "-m", "engine.cli.main"]
-PATIENCE_S = 60.0
 # what no test here waits for: the disk, a partition that says nothing more, a report
 QUICK = ("--no-report", "--set", "journal.durability=process", "--set", "feed.quiet_after_s=0.3")
+
+# `grandmodel` that dies of SIGKILL at the call number NTH of a method
+DYING = """
+import os, signal, sys
+from engine.cli.main import main
+from {module} import {owner}
+whole, calls = {owner}.{method}, 0
+
+
+def dying(*arguments):
+    global calls
+    calls += 1
+    if calls == {nth}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(*arguments)
+{owner}.{method} = dying
+main()
+"""
+
+
+def dying(module: str, owner: str, method: str, nth: int) -> list[str]:
+    """`grandmodel` as a program that is killed when a method is called so often, the first time being 1."""
+    return [sys.executable, "-c", DYING.format(module=module, owner=owner, method=method, nth=nth)]
 
 
 def called(*words: str) -> tuple[int, str, str]:
@@ -95,7 +117,7 @@ class Child:
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end; returns the exit code and what it wrote to both streams."""
-        said, complained = self._process.communicate(timeout=PATIENCE_S)
+        said, complained = self._process.communicate(timeout=LIMIT_S)
         return self._process.returncode, said, complained
 
     def result(self) -> dict[str, Any]:
@@ -117,14 +139,6 @@ class Child:
     def until_connected(self) -> None:
         """Wait until bars can come in."""
         self.until(lambda: status_of(self.folder).get("connected"))
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait until something holds; fails if it never does."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def rows_of(folder: Path) -> int:

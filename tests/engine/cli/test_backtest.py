@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import LIMIT_S
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -17,7 +19,7 @@ def grandmodel(*arguments: str, cwd: Path | None = None) -> subprocess.Completed
     command = [sys.executable, "-m", "engine.cli.main", *arguments]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "COLUMNS": "100"}
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd or ROOT, env=environment, timeout=240, check=False
+        command, capture_output=True, text=True, cwd=cwd or ROOT, env=environment, timeout=LIMIT_S, check=False
     )
 
 
@@ -165,7 +167,7 @@ def test_ctrl_c_ends_with_a_word_and_no_result(tmp_path: Path) -> None:
             if '"event": "step"' in line:
                 break
         run.send_signal(signal.SIGINT)
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 130
     assert "interrupted" in err
     assert "Traceback" not in err

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from engine.cli.app import app
 from engine.cli.commands import COMMANDS, overview
+from tests.waiting import LIMIT_S
 
 ROOT = Path(__file__).resolve().parents[3]
 NEEDED = {"numba", "pyarrow"}
@@ -31,7 +32,7 @@ finally:
 def imported(*words: str) -> set[str]:
     """Which of these libraries a command has imported when it ends."""
     done = subprocess.run(
-        [sys.executable, "-c", SPY, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=240
+        [sys.executable, "-c", SPY, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT_S
     )
     assert done.returncode == 0, done.stderr
     return set(done.stderr.rpartition("imported ")[2].split())

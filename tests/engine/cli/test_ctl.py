@@ -10,7 +10,8 @@ import pytest
 
 from tests.brokers import KafkaHelper, kafka, unique
 from tests.engine.app.live.sessions import case, live_bars
-from tests.engine.cli.children import Child, called, printed, refused, rows_of, until
+from tests.engine.cli.children import Child, called, printed, refused, rows_of
+from tests.waiting import until
 
 __all__ = ["kafka"]  # a fixture
 HOLDS = ("--symbols", "X", "--agent", "buy_and_hold")

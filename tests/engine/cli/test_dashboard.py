@@ -25,8 +25,12 @@ from engine.records import Operation
 from feeds.live.source import Delivery
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
+from tests.engine.dashboard_steps import unhurried
 from tests.engine.test_dashboard_live import CLOSE, OPEN, Terminal, console
+from tests.waiting import patience
 
+__all__ = ["unhurried"]  # a fixture
+pytestmark = pytest.mark.usefixtures("unhurried")
 app = typer.Typer()
 app.command()(dashboard)
 
@@ -42,7 +46,7 @@ class Scripted(ListSource):
         number = 0
         async for delivery in super().deliveries(positions):
             if number in self._script:
-                async with asyncio.timeout(20):
+                async with patience():
                     async for _ in self._script[number]():
                         # as a source does, so that the session can look at its clock
                         yield Delivery(partitions=delivery.partitions)

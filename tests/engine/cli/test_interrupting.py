@@ -17,6 +17,7 @@ import yaml
 from engine.cli.interrupting import interruptible
 from tests.engine.cli.children import ROOT
 from tests.training.trainer.small import SMALL
+from tests.waiting import LIMIT_S
 
 # LLVM tells Numba of an object that it has compiled in a call in which nothing can be raised
 INTERRUPTED_IN_CALLBACK = """
@@ -102,7 +103,7 @@ def test_a_compilation_is_interrupted_in_one_line(command: str, tmp_path: Path) 
         cwd=ROOT,
         env=os.environ | {"GRANDMODEL_CACHE_DIR": str(tmp_path / "cache")},
     )
-    said, complained = process.communicate(timeout=120)
+    said, complained = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130, complained
     announced, *rest = complained.splitlines()
     assert announced.startswith("Compiling the ")

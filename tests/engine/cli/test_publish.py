@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from feeds.live.messages import Bar, decode
 from feeds.live.source import Record
 from feeds.replay import HistoricalReplay
 from tests.brokers import KafkaHelper, kafka, unique
+from tests.waiting import LIMIT_S, patience, until
 
 __all__ = ["kafka"]  # a fixture
 
@@ -27,7 +31,7 @@ def command(*words: str) -> list[str]:
 
 
 def grandmodel(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), check=False, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command(*words), check=False, capture_output=True, text=True, timeout=LIMIT_S)
 
 
 def bars_of(lines: list[bytes]) -> list[Bar]:
@@ -39,7 +43,7 @@ def bars_of(lines: list[bytes]) -> list[Bar]:
 async def messages_of(kafka: KafkaHelper, topic: str, wanted: int) -> list[tuple[bytes, bytes]]:
     consumer = AIOKafkaConsumer(topic, **kafka.settings, auto_offset_reset="earliest")
     await consumer.start()
-    async with asyncio.timeout(20):
+    async with patience():
         found = [await consumer.getone() for _ in range(wanted)]
     await consumer.stop()
     return [(message.key, message.value) for message in found]
@@ -85,7 +89,7 @@ def test_a_signal_ends_it_with_what_was_sent_and_it_says_what_is_missing(
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         asyncio.run(messages_of(kafka, topic, 3))
         child.send_signal(number)
-        said, complained = child.communicate(timeout=30)
+        said, complained = child.communicate(timeout=LIMIT_S)
     assert child.returncode == 1, complained
     summary = json.loads(said)
     assert summary["interrupted"] is True and summary["unconfirmed"] == 0
@@ -93,15 +97,26 @@ def test_a_signal_ends_it_with_what_was_sent_and_it_says_what_is_missing(
     assert len(asyncio.run(messages_of(kafka, topic, summary["messages"] + 1))) == summary["messages"] + 1
 
 
+@contextmanager
+def open_pipe(child: subprocess.Popen[bytes]) -> Iterator[int]:
+    """The writing end of the pipe that is the standard output of a process."""
+    end = os.open(f"/proc/{child.pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        yield end
+    finally:
+        os.close(end)
+
+
 def test_a_reader_that_does_not_read_does_not_make_it_deaf() -> None:
     with subprocess.Popen(
         command("--data", "es-synthetic", "--feed", "-"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
         assert child.stdout is not None and child.stderr is not None
-        child.stdout.readline()  # and now the pipe fills up
-        time.sleep(0.5)
+        child.stdout.readline()
+        with open_pipe(child) as pipe:
+            until(lambda: not select.select([], [pipe], [], 0)[1])  # no more fits in
         child.send_signal(signal.SIGTERM)
-        assert child.wait(60) == 1
+        assert child.wait(LIMIT_S) == 1
         assert b"stopped early" in child.stderr.read()
 
 
@@ -115,7 +130,7 @@ def test_a_session_tells_a_publisher_that_stopped_from_a_feed_that_ended(tmp_pat
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT_S,
     )
     result = json.loads(done.stdout)
     assert done.returncode == (1 if stops else 0), done.stderr

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ import yaml
 from agents.models.loading import load_ensemble
 from engine.app.checkpoints import find
 from engine.config import load, merge
+from tests.engine.cli.children import called, dying
 from tests.training.trainer.small import SMALL
+from tests.waiting import LIMIT_S, until
 from training.config import TrainingConfig
 from training.trainer.sinks import read_history
 
@@ -33,18 +35,28 @@ def write(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def grandmodel(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=300
-    )
+@dataclass(frozen=True)
+class Done:
+    """What a command ended with, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def grandmodel(*arguments: str | Path) -> Done:
+    """Run the command to its end, in this process: starting another takes longer than most of what is tested here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")
+        return Done(*called("train", *map(str, arguments)))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A training that was left alone, and its JSON object."""
     folder = tmp_path_factory.mktemp("train")
-    done = grandmodel("-c", write(folder), "--out", folder / "run", "--json")
+    command = [*COMMAND, "-c", str(write(folder)), "--out", str(folder / "run"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout)
 
@@ -71,17 +83,14 @@ def test_killed_and_resumed_it_ends_with_the_same_weights_and_history(
 ) -> None:
     folder, whole = run
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        [*COMMAND, "-c", str(folder / "training.yaml"), "--out", str(out), "--json"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=ENVIRONMENT,
+    # it ends itself, since a slow test could come too late
+    words = ["train", "-c", str(folder / "training.yaml"), "--out", str(out), "--json"]
+    second_checkpoint = dying("training.trainer.trainer", "Trainer", "save_checkpoint", 2)
+    ended = subprocess.run(
+        [*second_checkpoint, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT, check=False
     )
-    deadline = time.monotonic() + 120
-    while not list(out.glob("checkpoints/*.ckpt")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    assert ended.returncode == -signal.SIGKILL
+    assert len(list(out.glob("checkpoints/*.ckpt"))) == 1
     done = grandmodel("--resume", out, "--json")
     assert done.returncode == 0, done.stderr
     resumed = json.loads(done.stdout)
@@ -211,11 +220,9 @@ def test_ctrl_c_saves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None
         env=ENVIRONMENT,
     )
     history = tmp_path / "run" / "history.jsonl"
-    deadline = time.monotonic() + 120
-    while not (history.exists() and history.stat().st_size > 500) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: process.poll() is not None or (history.exists() and history.stat().st_size > 500))
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
     assert "--resume" in stderr
     assert len(list((tmp_path / "run" / "checkpoints").glob("*.ckpt"))) == 1

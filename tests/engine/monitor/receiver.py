@@ -37,7 +37,7 @@ class Receiver:
                 receiver.requests.append(("POST", self.path, body))
                 code = receiver.answers.pop(0) if receiver.answers else 200
                 if code == -1:
-                    receiver.release.wait(30)
+                    receiver.release.wait()
                 if code == -2:
                     self.wfile.write(b"hello\r\n\r\n")
                 if code > 0:

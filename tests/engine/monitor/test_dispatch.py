@@ -7,7 +7,6 @@ import itertools
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 import structlog
@@ -19,6 +18,7 @@ from engine.monitor.alerts import RANKS, Alert, AlertsConfig, SendFailed, Severi
 from engine.monitor.dispatch import BACKOFF_S, MOST_QUEUED, AlertDispatcher, Outbox, Throttle, open_dispatcher
 from engine.secrets import SecretRef
 from tests.engine.monitor.receiver import Receiver
+from tests.waiting import LIMIT_S
 
 SEVERITIES = st.sampled_from(list(RANKS))
 
@@ -209,7 +209,7 @@ async def test_real_channels_get_what_they_should(monkeypatch: pytest.MonkeyPatc
         dispatcher.start()
         dispatcher.raise_(_alert("started", "started", "info"))
         dispatcher.raise_(_alert("halted", "halted", "critical"))
-        await dispatcher.close(within_s=30)
+        await dispatcher.close(within_s=LIMIT_S)
     assert [body["text"] for _, _, body in hook.requests] == ["started", "halted"]
     assert [body["text"].splitlines()[1] for _, _, body in bot.requests] == ["halted", "halted"]
 
@@ -227,13 +227,13 @@ async def test_a_host_that_never_answers_holds_up_neither_the_session_nor_its_en
         monkeypatch.setenv("HOOK", receiver.url)
         dispatcher = open_dispatcher(AlertsConfig(webhook=WebhookConfig(url=SecretRef("env:HOOK"), timeout_s=60)))
         dispatcher.start()
-        began = time.monotonic()
         for at in range(10):
             dispatcher.raise_(_alert(str(at), kind=str(at)))
             await asyncio.sleep(0)
         with structlog.testing.capture_logs() as logs:
             await dispatcher.close(within_s=0.1)
-        assert time.monotonic() - began < 25
+        # the channel was left in the middle of its first attempt, which had not come to the end of its minute
+        assert len(receiver.requests) <= 1
     assert logs[-1]["event"] == "alerts were not delivered"
     assert logs[-1]["count"] == 10
 
@@ -255,5 +255,5 @@ with socket.create_server(("127.0.0.1", 0)) as silent:
     asyncio.run(session())
     heard = silent.accept()[0]  # so that the connection outlives the listener
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT_S, check=True)
     assert "alerts were not delivered" in done.stderr

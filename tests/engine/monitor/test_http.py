@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -18,13 +18,14 @@ from engine.errors import ConfigError, UsageError
 from engine.monitor.connections import MOST_CONNECTIONS
 from engine.monitor.http import MetricsConfig, MonitorServer, Page, session_pages
 from engine.monitor.metrics import CONTENT_TYPE, SessionMetrics
+from tests.waiting import LIMIT_S, eventually
 
 ANYWHERE = MetricsConfig(enabled=True, port=0)
 OK = {"/": lambda: Page(HTTPStatus.OK, b"here\n")}
 
 
 @asynccontextmanager
-async def _serving(pages: object = OK, patience_s: float = 60.0) -> AsyncIterator[MonitorServer]:
+async def _serving(pages: object = OK, patience_s: float = LIMIT_S) -> AsyncIterator[MonitorServer]:
     server = MonitorServer(ANYWHERE, pages, patience_s=patience_s)  # type: ignore[arg-type]
     await server.start()
     try:
@@ -33,15 +34,9 @@ async def _serving(pages: object = OK, patience_s: float = 60.0) -> AsyncIterato
         await server.close()
 
 
-async def _until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not reached():
-            await asyncio.sleep(0.005)
-
-
 async def _get(server: MonitorServer, path: str, method: str = "GET") -> tuple[int, str, dict[str, str]]:
     def fetch() -> tuple[int, str, dict[str, str]]:
-        connection = http.client.HTTPConnection(*server.address, timeout=30)
+        connection = http.client.HTTPConnection(*server.address, timeout=LIMIT_S)
         try:
             connection.request(method, path)
             answer = connection.getresponse()
@@ -114,8 +109,8 @@ async def test_a_client_that_does_not_read_is_left() -> None:
     async with _serving(large, patience_s=0.2) as server:
         reader, writer = await asyncio.open_connection(*server.address)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
-        await _until(lambda: server.connections > 0)
-        await _until(lambda: server.connections == 0)
+        await eventually(lambda: server.connections > 0)
+        await eventually(lambda: server.connections == 0)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await reader.readexactly(50_000_000)
         writer.transport.abort()
@@ -173,7 +168,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
 async def test_nothing_listens_after_the_close() -> None:
     async with _serving() as server:
         reader, writer = await asyncio.open_connection(*server.address)
-        await _until(lambda: server.connections > 0)
+        await eventually(lambda: server.connections > 0)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*server.address)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):

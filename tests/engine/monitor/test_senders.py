@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
-import time
 import traceback
 from pathlib import Path
 
@@ -18,12 +17,13 @@ from engine.monitor.dispatch import Outbox, Throttle
 from engine.monitor.senders import HttpSender, telegram_sender, webhook_sender
 from engine.secrets import SecretRef
 from tests.engine.monitor.receiver import Receiver
+from tests.waiting import patience
 
 ALERT = Alert(1_700_000_000_000_000_000, "critical", "halted", "limit tripped: daily loss")
 SECRET = "s3cret-path"
 
 
-def _webhook(url: str, monkeypatch: pytest.MonkeyPatch, timeout_s: float = 10.0) -> HttpSender:
+def _webhook(url: str, monkeypatch: pytest.MonkeyPatch, timeout_s: float = 60.0) -> HttpSender:
     monkeypatch.setenv("HOOK", url)
     return webhook_sender(WebhookConfig(url=SecretRef("env:HOOK"), timeout_s=timeout_s))
 
@@ -84,7 +84,7 @@ async def test_failures_are_told_without_the_secret(
     assert what in str(failed)
 
 
-async def _failure(url: str, monkeypatch: pytest.MonkeyPatch, timeout_s: float = 10.0) -> SendFailed:
+async def _failure(url: str, monkeypatch: pytest.MonkeyPatch, timeout_s: float = 60.0) -> SendFailed:
     """What sending to the URL fails with, seen to hold nothing of it: neither it, its causes, nor a log line."""
     sender = _webhook(url, monkeypatch, timeout_s)
     with pytest.raises(SendFailed) as failed:
@@ -117,9 +117,8 @@ async def test_a_host_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_a_host_that_never_answers_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     with Receiver((-1,) * 5) as receiver:
-        began = time.monotonic()
-        failed = await _failure(f"{receiver.url}/{SECRET}", monkeypatch, timeout_s=0.2)
-        assert time.monotonic() - began < 20
+        async with patience():  # the host holds every attempt for as long as it is there
+            failed = await _failure(f"{receiver.url}/{SECRET}", monkeypatch, timeout_s=0.2)
     assert "no answer in time" in str(failed)
     assert failed.again
 

@@ -16,6 +16,7 @@ from engine.errors import DataError, UsageError
 from engine.report.html import write_report
 from engine.report.payload import MOST_TRADES
 from tests.engine.runs import MINUTE, run_folder
+from tests.waiting import LIMIT_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NASTY = "<b>&\"'</script><script>boom()</script>{{css}}"
@@ -169,7 +170,7 @@ def browse(path: Path, profile: Path, *options: str) -> tuple[str, list[str]]:
             f"--user-data-dir={profile}", "--enable-logging=stderr", "--v=0", "--window-size=1400,3000",
             "--virtual-time-budget=8000", *options, "--dump-dom", path.as_uri(),
         ],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=LIMIT_S, check=True,
     )  # fmt: skip
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 

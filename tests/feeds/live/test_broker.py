@@ -9,6 +9,7 @@ import pytest
 from engine.errors import GrandModelError
 from feeds.live.broker import HOST, EmbeddedBroker
 from tests.brokers import need_tansu
+from tests.waiting import LIMIT_S
 
 
 def test_another_program_on_the_port_is_not_taken_for_the_broker() -> None:
@@ -25,5 +26,5 @@ def test_it_starts_again_on_the_port_that_it_had() -> None:
     with EmbeddedBroker() as broker:
         broker.stop()
         broker.start()
-        with socket.create_connection((HOST, broker.port), timeout=5):
+        with socket.create_connection((HOST, broker.port), timeout=LIMIT_S):
             pass

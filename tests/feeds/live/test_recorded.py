@@ -18,6 +18,7 @@ from feeds.live.recorded import RecordedSource
 from feeds.live.source import Delivery
 from feeds.replay import HistoricalReplay
 from tests.bars import random_bars
+from tests.waiting import patience
 
 MINUTE_NS = 60_000_000_000
 
@@ -91,7 +92,7 @@ async def test_at_a_speed_rows_come_alone_when_they_are_due() -> None:
 
 async def test_the_consumer_sees_its_clock_while_the_next_row_is_far() -> None:
     source = RecordedSource(InMemory(random_bars(3, seed=1)), MINUTE_NS, "bars", "realtime")
-    async with asyncio.timeout(20), aclosing(source.deliveries({})) as stream:  # type: ignore[type-var]
+    async with patience(), aclosing(source.deliveries({})) as stream:  # type: ignore[type-var]
         assert (await anext(stream)).rows is not None
         assert (await anext(stream)).rows is None  # a minute before the next one
         assert source.status == "replaying bars at 1x"

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
+from tests.waiting import LIMIT_S
 from training.config import LoggingConfig
 from training.trainer.event_file import crc32c, framed
 from training.trainer.sinks import (
@@ -68,7 +69,7 @@ def story() -> list[dict[str, Any]]:
     return records
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(cut=st.integers(0, 1_000_000))
 def test_a_history_cut_anywhere_after_the_checkpoint_and_resumed_is_whole(tmp_path: Path, cut: int) -> None:
     whole, path = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
@@ -272,7 +273,7 @@ sink.close()
 """
     environment = {name: text for name, text in os.environ.items() if not name.startswith("WANDB")}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "" and list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 

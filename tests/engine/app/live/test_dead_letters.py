@@ -11,6 +11,7 @@ from engine.app.live.dead_letters import FileSink, Relay
 from engine.dead_letter import DeadLetter
 from engine.journal.journal import Entry, Journal
 from engine.monitor.alerts import Severity
+from tests.waiting import eventually
 
 LETTER = DeadLetter("p", 0, "late", "", "", b"x" * 100)
 
@@ -30,8 +31,7 @@ async def test_a_destination_that_is_away(tmp_path: Path, monkeypatch: pytest.Mo
             assert len(journal.unsent(most=10_000)) < 1000 + 100 + 250
             await asyncio.sleep(0)
         blocked.rmdir()
-        while journal.unsent():
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not journal.unsent())
         running.cancel()
         given_up = journal._counters["letters_given_up"]
     assert {words[:2] for words in said} == {("warning", "dead_letters_given_up")}

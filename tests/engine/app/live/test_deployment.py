@@ -24,6 +24,7 @@ from engine.monitor.heartbeat import MOST_AGE_S
 from feeds.live.address import parse_address
 from feeds.live.broker import HOST, free_port
 from tests.brokers import MOSQUITTO, PASSWORDS, need_mosquitto, wait_for_port
+from tests.waiting import LIMIT_S
 
 ROOT = Path(__file__).resolve().parents[4]
 DEPLOY = ROOT / "configs" / "deploy"
@@ -199,6 +200,6 @@ def _answer(port: int, password: str) -> bytes:
     login = b"".join(len(word).to_bytes(2, "big") + word for word in (b"grandmodel", password.encode()) if password)
     flags = 0xC2 if password else 0x02
     body = b"\x00\x04MQTT\x04" + bytes([flags]) + b"\x00\x3c\x00\x01x" + login
-    with socket.create_connection((HOST, port), timeout=10) as connection:
+    with socket.create_connection((HOST, port), timeout=LIMIT_S) as connection:
         connection.sendall(b"\x10" + bytes([len(body)]) + body)
         return connection.recv(4)

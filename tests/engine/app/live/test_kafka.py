@@ -11,9 +11,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from feeds.live.broker import EmbeddedBroker
-from tests.brokers import KafkaHelper, Proxy, kafka, kafka_behind_proxy, need_tansu, unique
+from tests.brokers import KafkaHelper, Proxy, kafka, kafka_behind_proxy, need_tansu, tansu, unique
 from tests.engine.app.live.sessions import Case, case, live_bars
 from tests.engine.cli.children import QUICK, Child, printed, status_of
+from tests.waiting import patience
 
 __all__ = ["kafka", "kafka_behind_proxy"]  # fixtures
 TRADES = ("--symbols", "X", "--agent", "sma_cross:fast=2,slow=5", "--fee", "0.0002")
@@ -26,7 +27,7 @@ def test_a_broker_that_came_back_empty_and_was_filled_again(tmp_path: Path, star
     """The log may begin with a later message than before: every offset is another then."""
     need_tansu()
     short = case(live_bars(ROWS))
-    broker = EmbeddedBroker()
+    broker = tansu()
     with broker:
         helper = KafkaHelper(broker.address)
         feed = f"kafka://{broker.address}/bars"
@@ -35,7 +36,7 @@ def test_a_broker_that_came_back_empty_and_was_filled_again(tmp_path: Path, star
         with Child(tmp_path, "--feed", feed, *TRADES, "--max-bars", str(ROWS)) as child:
             child.until_rows(199)
             broker.stop()
-            child.until(lambda: not status_of(tmp_path)["connected"])
+            child.until(lambda: status_of(tmp_path).get("connected") is False)
             broker.start()
             asyncio.run(helper.topic(name="bars"))
             asyncio.run(helper.send("bars", short.payloads[start:]))
@@ -61,7 +62,7 @@ async def test_a_connection_that_is_cut_again_and_again(
             await helper.send(topic, short.payloads[at : at + 60])
             await asyncio.to_thread(child.until_rows, at + 20)
             await proxy.refuse()
-            await asyncio.to_thread(child.until, lambda: not status_of(tmp_path)["connected"])
+            await asyncio.to_thread(child.until, lambda: status_of(tmp_path).get("connected") is False)
             await proxy.start()
         await helper.send(topic, short.payloads[240:])
         result = await asyncio.to_thread(child.result)
@@ -95,7 +96,7 @@ def test_late_and_double_messages_within_the_lateness(kafka: KafkaHelper, tmp_pa
 async def _letters(kafka: KafkaHelper, topic: str, wanted: int) -> list[tuple[int, str, bytes]]:
     consumer = AIOKafkaConsumer(topic, **kafka.settings, auto_offset_reset="earliest")
     await consumer.start()
-    async with asyncio.timeout(20):
+    async with patience():
         found = [await consumer.getone() for _ in range(wanted)]
     await consumer.stop()
     return [(int(one.key), dict(one.headers)["reason"].decode(), one.value) for one in found]

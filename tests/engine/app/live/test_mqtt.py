@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.brokers import PASSWORDS, Mosquitto, need_mosquitto
 from tests.engine.app.live.sessions import case, live_bars
-from tests.engine.cli.children import Child, called, csv_files, printed, rows_of, status_of
+from tests.engine.cli.children import Child, called, csv_files, dying, printed, rows_of, status_of
 
 TRADES = ("--symbols", "X", "--agent", "sma_cross:fast=2,slow=5", "--fee", "0.0002")
-# `grandmodel` that dies of SIGKILL at the call number NTH of a method
-DYING = """
-import os, signal, sys
-from engine.cli.main import main
-from {module} import {owner}
-whole, calls = {owner}.{method}, 0
-def dying(*arguments):
-    global calls
-    calls += 1
-    if calls == {nth}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(*arguments)
-{owner}.{method} = dying
-main()
-"""
-
-
-def dying(module: str, owner: str, method: str, nth: int) -> list[str]:
-    return [sys.executable, "-c", DYING.format(module=module, owner=owner, method=method, nth=nth)]
 
 
 @pytest.fixture
@@ -83,7 +63,7 @@ def test_a_broker_that_is_restarted_with_what_it_kept(broker: Mosquitto, tmp_pat
             assert printed("publish", *files, "--labels", "close", "--feed", feed, "--limit", "80")["unconfirmed"] == 0
             child.until_rows(79)
             broker.stop()
-            child.until(lambda: not status_of(folder)["connected"])
+            child.until(lambda: status_of(folder).get("connected") is False)
             broker.start()
             child.until_connected()
             child.send(signal.SIGTERM)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from engine.step import StepBlock
 from feeds.live.source import Delivery
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
+from tests.waiting import until
 
 Orders = Mapping[int, str]
 
@@ -155,8 +155,7 @@ def test_the_socket_is_the_owners_alone_and_answers(tmp_path: Path) -> None:
     seen: dict[str, Any] = {}
 
     def asking() -> None:
-        while not (deep / SOCKET).exists():
-            time.sleep(0.01)
+        until((deep / SOCKET).exists)
         seen["mode"] = (deep / SOCKET).stat().st_mode & 0o777
         for command in ("status", "pause", "resume", "reset-halt", "nonsense", "stop"):
             try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from feeds.live.options import SourceOptions
 from feeds.live.source import Delivery, LiveSource
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
+from tests.waiting import eventually
 
 
 class Watching:
@@ -51,7 +53,13 @@ class Failing(Watching):
 
 
 def _run(
-    short: Case, folder: Path, source: LiveSource, observers: list[Watching], wall: Any = None, **more: Any
+    short: Case,
+    folder: Path,
+    source: LiveSource,
+    observers: list[Watching],
+    wall: Any = None,
+    clock: Callable[[], float] = time.perf_counter,
+    **more: Any,
 ) -> tuple[Ended, str]:
     config = short.config(**more)
     with SessionLock(folder):
@@ -59,7 +67,7 @@ def _run(
         with opened.journal:
             intake = Intake(opened.setup.instruments, 60_000_000_000, config.feed, *([wall] if wall else []))
             intake.restore(opened.states, opened.trader.next_seq)
-            session = Session(config, opened, intake, source, observers)
+            session = Session(config, opened, intake, source, observers, clock)
             if hasattr(source, "meet"):
                 source.meet(session)
             return asyncio.run(session.run()), opened.trader.ledger_sha256
@@ -80,9 +88,9 @@ class FullDisk(ListSource):
             yield delivery
 
     async def free(self) -> None:
-        while self.session.trouble is None:
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(0.05)
+        await eventually(lambda: self.session.trouble is not None)
+        for _ in range(5):
+            await asyncio.sleep(sessions_module.RETRY_S)  # the timers of a loop expire in turn: it tries meanwhile
         self.db.execute("PRAGMA max_page_count = 1000000")
 
 
@@ -97,8 +105,7 @@ def test_a_full_disk_holds_the_session_up_and_loses_nothing(tmp_path: Path, monk
 
 class StaysFull(FullDisk):
     async def free(self) -> None:
-        while self.session.trouble is None:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: self.session.trouble is not None)
         self.session.stop("stopped by SIGTERM")
 
 
@@ -125,21 +132,31 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, wall: float) -> None
 
 
 class Silent(ListSource):
-    """Says nothing more after its messages, as a broker without news; the connection comes and goes."""
+    """Says nothing more after its messages, as a broker without news; the connection comes and goes.
+
+    A hundredth of a second passes with each of its words, by the clock that it gives to the session.
+    """
+
+    def __init__(self, payloads: list[bytes]) -> None:
+        super().__init__(payloads, ends=False)
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
 
     async def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:
         async for delivery in super().deliveries(positions):
             yield delivery
         for turn in range(10_000):
             self.connected = turn % 4 < 2
-            await asyncio.sleep(0.01)
+            self.time += 0.01
             yield Delivery(partitions=frozenset({"list"}))
 
 
 def test_silence_ends_a_session_that_is_told_so(tmp_path: Path) -> None:
     short, watching = case(live_bars(30)), Watching()
-    source = Silent(short.payloads, ends=False)
-    ended, digest = _run(short, tmp_path, source, [watching], end={"silence_s": 0.2})
+    source = Silent(short.payloads)
+    ended, digest = _run(short, tmp_path, source, [watching], clock=source.now, end={"silence_s": 0.2})
     assert ended.because == "no bar came for 0.2 s"
     assert digest == short.expected
     assert {"feed_lost", "feed_back"} <= set(watching.kinds)

@@ -19,11 +19,12 @@ import pytest
 from engine.app.live.watching import _Gaps, _Letters
 from engine.dead_letter import DeadLetter
 from engine.journal.journal import Gap
-from feeds.live.broker import EmbeddedBroker, free_port
+from feeds.live.broker import free_port
 from tests.bars import MINUTE
-from tests.brokers import HOST, KafkaHelper, need_tansu
+from tests.brokers import HOST, KafkaHelper, need_tansu, tansu
 from tests.engine.app.live.sessions import START, case, live_bars
-from tests.engine.cli.children import ROOT, RUN, Child, printed, until
+from tests.engine.cli.children import ROOT, RUN, Child, printed
+from tests.waiting import LIMIT_S, until
 
 TOPIC = "bars"
 
@@ -58,7 +59,7 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 def fetched(port: int, page: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}{page}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{HOST}:{port}{page}", timeout=LIMIT_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -75,7 +76,7 @@ def test_what_watches_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     need_tansu()
     short, port, folder, alive = case(live_bars(120)), free_port(), tmp_path / "session", tmp_path / "alive"
     sent = [*short.payloads[:50], b"broken", *short.payloads[60:]]
-    with EmbeddedBroker() as broker, webhook() as (address, told):
+    with tansu() as broker, webhook() as (address, told):
         monkeypatch.setenv("HOOK", address)
         kafka = KafkaHelper(broker.address)
         asyncio.run(fill(kafka, sent))

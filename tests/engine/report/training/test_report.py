@@ -17,6 +17,7 @@ from engine.report.training.charts import Chart, Series
 from engine.report.training.report import Written, write_training_report
 from engine.report.training.svg import draw, ticks
 from tests.engine.report.training.samples import NASTY, evaluation, history
+from tests.waiting import LIMIT_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -155,6 +156,6 @@ def test_odd_data_still_make_a_file(values: list[float | None], kind: str) -> No
 def test_a_browser_draws_every_chart(written: Written) -> None:
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"]
     done = subprocess.run(
-        [str(CHROMIUM), *options, written.page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+        [str(CHROMIUM), *options, written.page.as_uri()], capture_output=True, text=True, timeout=LIMIT_S, check=True
     )
     assert done.stdout.count("main-svg") >= len(embedded(written.page.read_text()))

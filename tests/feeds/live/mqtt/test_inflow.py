@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from feeds.live.mqtt.link import leave
 from feeds.live.source import MOST_MESSAGE
 from tests.brokers import Mosquitto, Proxy, need_mosquitto
 from tests.feeds.live.mqtt.publishing import packet, send
+from tests.waiting import eventually, patience
 
 TOPIC = "bars"
 
@@ -36,7 +37,7 @@ async def reading(
     client = aiomqtt.Client(HOST, port, identifier="gmtest", clean_session=False)
     client._client.manual_ack_set(True)
     inflow = Inflow(client, most, most_bytes)
-    async with asyncio.timeout(60):
+    async with patience():
         await client.__aenter__()
         inflow.begin()
         await client.subscribe(TOPIC, qos=1)
@@ -46,11 +47,6 @@ async def reading(
 
 async def sent(broker: Mosquitto, packets: list[bytes]) -> None:
     await asyncio.to_thread(send, broker.server, packets)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
 
 
 def numbered(count: int, qos: int, size: int = 5) -> list[bytes]:
@@ -70,7 +66,7 @@ async def all_of(inflow: Inflow, count: int, bound: int) -> list[Arrived]:
 async def test_qos_0_beyond_the_bound_is_dropped_and_counted(broker: Mosquitto) -> None:
     async with reading(broker.port, most=100) as (_, inflow):
         await sent(broker, [*numbered(1000, 0), packet(TOPIC, b"last", 1)])
-        await until(lambda: inflow.waiting[0] > 100)  # QoS 1 passes the bound, and comes behind all others
+        await eventually(lambda: inflow.waiting[0] > 100)  # QoS 1 passes the bound, and comes behind all others
         letter = inflow.take_dropped()
         assert letter is not None
         assert (letter.reason, letter.count, letter.payload) == ("overflow", 900, b"00100")
@@ -122,9 +118,9 @@ async def test_what_waits_when_the_connection_is_lost(broker: Mosquitto) -> None
     mixed = [packet(TOPIC, b"%d" % k, qos, k + 1) for k, qos in enumerate([0, 0, 1, 0, 1, 0])]
     async with Proxy(broker.port) as proxy, reading(proxy.port) as (_, inflow):
         await sent(broker, mixed)
-        await until(lambda: inflow.waiting[0] == 6)
+        await eventually(lambda: inflow.waiting[0] == 6)
         proxy.cut()
-        await until(lambda: inflow.lost is not None)
+        await eventually(lambda: inflow.lost is not None)
         assert [one.payload for one in inflow.take(10)] == [b"0", b"1"]
         letter = inflow.take_dropped()
         assert letter is not None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -10,17 +10,19 @@ import aiomqtt
 import pytest
 
 from engine.errors import UsageError
-from feeds.live.address import parse_address
+from feeds.live.address import FeedAddress, parse_address
 from feeds.live.broker import free_port
 from feeds.live.mqtt.outlet import MqttOutlet
 from feeds.live.mqtt.source import MqttSource, client_id_of
 from feeds.live.options import SourceOptions
 from feeds.live.source import Delivery
-from tests.brokers import OPENSSL, PASSWORDS, Mosquitto, Proxy, certificates, mqtt, need_mosquitto, unique
+from tests.brokers import OPENSSL, PASSWORDS, Mosquitto, Proxy, certificates, mqtt, need_mosquitto, refusal, unique
+from tests.waiting import LIMIT_S, eventually, patience
 
 __all__ = ["mqtt"]  # a fixture
 
-FAST = SourceOptions(connect_timeout_s=15, longest_retry_s=0.2, quiet_after_s=0.4)
+PUBACK = 4  # bytes
+FAST = SourceOptions(connect_timeout_s=LIMIT_S, longest_retry_s=0.2, quiet_after_s=0.4)
 
 
 def source_at(server: str, topic: str, session: str = "test") -> MqttSource:
@@ -39,13 +41,12 @@ def numbers(start: int, stop: int) -> list[bytes]:
 
 
 @asynccontextmanager
-async def reading(source: MqttSource, seconds: float = 30) -> AsyncGenerator[AsyncGenerator[Delivery, None], None]:
+async def reading(source: MqttSource) -> AsyncGenerator[AsyncGenerator[Delivery, None], None]:
     """Deliveries of a source that is connected and subscribed; none is taken that holds anything."""
-    async with asyncio.timeout(seconds):
+    async with patience():
         async with aclosing(source.deliveries({})) as stream:  # type: ignore[type-var]
             first = asyncio.ensure_future(anext(stream))
-            while not source.connected:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: source.connected or first.done())
             yield _after(first, stream)
         await source.close()
 
@@ -127,9 +128,10 @@ async def test_unsettled_messages_come_again(mqtt: str) -> None:
                 taken.append(await anext(stream))
             early = taken[:2]
             settled = sum(len(delivery.records) for delivery in early)
+            before = proxy.passed_on
             for delivery in early:
                 await source.settle(delivery)
-            await anext(stream)  # the acknowledgements leave
+            await eventually(lambda: proxy.passed_on >= before + PUBACK * settled)
             proxy.cut()
             assert await take(source, stream, 10 - settled, settle=False) == numbers(settled, 10)
             for delivery in taken[2:]:
@@ -147,8 +149,7 @@ async def test_a_broker_that_is_away_is_waited_for(tmp_path: Path) -> None:
         async with reading(source) as stream:
             await publish(broker.server, "bars", numbers(0, 3))
             assert await take(source, stream, 3) == numbers(0, 3)
-            while not (await anext(stream)).quiet:
-                pass  # the acknowledgements leave
+            await eventually(lambda: broker.acknowledged >= 3)
             await asyncio.to_thread(broker.stop)
             await until(stream, lambda: "trying again" in source.status and not source.connected)
             broker.start()
@@ -178,7 +179,7 @@ async def test_login_and_encryption(locked: tuple[Mosquitto, Path], monkeypatch:
     address = f"mqtts://{broker.server}/bars?username=me&password=env:MQTT_PASSWORD&ca_file={certificate}"
     source = MqttSource(parse_address(address), "test", FAST)
     async with reading(source) as stream:
-        outlet = MqttOutlet(parse_address(address, publishing=True), 10.0)
+        outlet = MqttOutlet(parse_address(address, publishing=True), LIMIT_S)
         await outlet.open()
         await outlet.send([("ES", payload) for payload in numbers(0, 5)])
         await outlet.finish()
@@ -194,27 +195,35 @@ async def test_a_wrong_password_is_said_at_once(
     text = f"mqtts://{broker.server}/bars?username=me&password=env:MQTT_PASSWORD&ca_file={certificate}"
     source = MqttSource(parse_address(text), "test", FAST)
     with pytest.raises(UsageError, match="refuses the login") as caught:
-        await anext(source.deliveries({}))
+        async for _ in source.deliveries({}):  # while it tries it shows that it is alive
+            pass
     assert "not-the-right-one" not in str(caught.value)
     with pytest.raises(UsageError, match="refuses the login"):
-        await MqttOutlet(parse_address(text, publishing=True), 10.0).open()
+        await MqttOutlet(parse_address(text, publishing=True), LIMIT_S).open()
+
+
+def trying(address: FeedAddress) -> Callable[[float], Awaitable[object]]:
+    """Reads from an address, whose first connection may take so many seconds."""
+
+    async def read(seconds: float) -> None:
+        stream = MqttSource(address, "test", FAST.model_copy(update={"connect_timeout_s": seconds})).deliveries({})
+        async for _ in stream:  # while it tries it shows that it is alive
+            pass
+
+    return read
 
 
 async def test_an_unknown_certificate_is_not_trusted(locked: tuple[Mosquitto, Path]) -> None:
     broker, _ = locked
-    options = FAST.model_copy(update={"connect_timeout_s": 0.5})
-    source = MqttSource(parse_address(f"mqtts://{broker.server}/bars"), "test", options)
-    with pytest.raises(UsageError, match="cannot connect") as caught:
-        await anext(source.deliveries({}))
-    assert "certificate" in str(caught.value)
+    said = await refusal(trying(parse_address(f"mqtts://{broker.server}/bars")), "certificate")
+    assert "cannot connect" in said
+    assert "certificate" in said
 
 
 async def test_says_when_nobody_answers() -> None:
-    options = FAST.model_copy(update={"connect_timeout_s": 0.3})
-    source = MqttSource(parse_address(f"mqtt://127.0.0.1:{free_port()}/bars"), "test", options)
-    with pytest.raises(UsageError, match="cannot connect to the MQTT broker") as caught:
-        await anext(source.deliveries({}))
-    assert "refused" in str(caught.value)
+    said = await refusal(trying(parse_address(f"mqtt://127.0.0.1:{free_port()}/bars")), "refused")
+    assert "cannot connect to the MQTT broker" in said
+    assert "refused" in said
 
 
 def test_client_ids_are_stable_and_of_one_reader() -> None:
