@@ -164,7 +164,7 @@ def test_ctrl_c_ends_with_a_word_and_no_result(tmp_path: Path) -> None:
     ) as run:
         assert run.stderr is not None
         for line in run.stderr:  # the first step says that the loop is running
-            if '"event": "step"' in line:
+            if line.startswith("debug: step"):
                 break
         run.send_signal(signal.SIGINT)
         out, err = run.communicate(timeout=LIMIT_S)
