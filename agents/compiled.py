@@ -11,7 +11,7 @@ import numba
 from numba import types
 from numba.core.errors import NumbaError
 
-from engine.compiled import cache_dir
+from engine.compiled import cache_dir, prepare_compiler
 from engine.errors import UsageError
 from engine.records import ACCOUNT, COMMAND, ORDER, POSITION, Bars
 
@@ -51,6 +51,7 @@ def compile_decide(function: Callable[..., int], name: str) -> Any:
         UsageError: If Numba cannot compile it; the compiler's reason is passed on.
     """
     numba.config.CACHE_DIR = str(cache_dir())
+    prepare_compiler()
     # code that was executed without a module (exec, some notebooks) could be cached but never loaded again
     kept = function.__module__ in sys.modules
     try:

@@ -16,10 +16,11 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import llvmlite.binding as llvm
 import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 
 F = TypeVar("F", bound=Callable[..., Any])
 KERNEL_PACKAGES = ("engine", "agents", "portfolio", "feeds", "training")
@@ -28,8 +29,8 @@ KERNEL_PACKAGES = ("engine", "agents", "portfolio", "feeds", "training")
 BLAS = "scipy.linalg.cython_blas"
 
 
-def _import_array_functions() -> None:
-    """Import what Numba imports before it compiles or loads its first function, without SciPy's linear algebra.
+def prepare_compiler() -> None:
+    """Import what Numba imports before it compiles its first function, without SciPy's linear algebra.
 
     That module asks whether SciPy's BLAS can be imported by importing it, which takes half as long as Numba itself. It
     asks again when a product of matrices is compiled.
@@ -42,9 +43,6 @@ def _import_array_functions() -> None:
     finally:
         if stand_in:
             del sys.modules[BLAS]
-
-
-_import_array_functions()
 
 
 def _kernel_sources() -> list[Path]:
@@ -77,13 +75,58 @@ def _usable(folder: Path) -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
+class _Place(UserProvidedCacheLocator):  # type: ignore[misc]
+    """Where a kernel's compiled code lies.
+
+    Numba's own class proves by a temporary file, for every kernel at every start, that the folder can be written to.
+    """
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Place:
+        """The place for a function of a file."""
+        return cls(py_func, py_file)
+
+
+class _Stored(CompileResultCacheImpl):  # type: ignore[misc]
+    """How compiled code is stored: as Numba does, without the environments that hold no object.
+
+    Every function laid into a kernel has one, Numba's own functions too, and to load it is to import its module.
+    """
+
+    _locator_classes: ClassVar = [_Place]
+
+    def reduce(self, data: Any) -> tuple[Any, ...]:
+        """What is stored of compiled code."""
+        *parts, environments = super().reduce(data)
+        return (*parts, tuple(environment for environment in environments if environment.consts))
+
+
+class _KernelCache(FunctionCache):  # type: ignore[misc]
+    """Loads compiled code without the declarations that only the compiler reads.
+
+    Numba imports them all and registers them before it looks for stored code, which takes longer than to load every
+    kernel of a backtest. It does so again before it compiles.
+    """
+
+    _impl_class = _Stored
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The stored code for these types, or None if there is none."""
+        found = self._load_overload(sig, target_context)
+        if found is None:
+            prepare_compiler()
+        return found
+
+
 def _compile(function: F, *, forceinline: bool) -> F:
     numba.config.CACHE_DIR = str(cache_dir())
     # Kernels allocate nothing, so reference counts (an atomic pair for every array they touch) are switched off.
-    compiled: F = numba.njit(
-        cache=True, nogil=True, error_model="numpy", fastmath=False, forceinline=forceinline, _nrt=False
-    )(function)
-    return compiled
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath=False, forceinline=forceinline, _nrt=False)(
+        function
+    )
+    compiled._cache = _KernelCache(function)  # what `cache=True` does, with Numba's class
+    kept: F = compiled
+    return kept
 
 
 def kernel(function: F) -> F:
