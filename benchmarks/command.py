@@ -37,6 +37,7 @@ def spent(*words: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # bytecode is one of the caches
     done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:

@@ -124,7 +124,7 @@ def _compile(function: F, *, forceinline: bool) -> F:
     compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath=False, forceinline=forceinline, _nrt=False)(
         function
     )
-    compiled._cache = _KernelCache(function)  # what `cache=True` does, with Numba's class
+    compiled._cache = _KernelCache(function)  # noqa: SLF001 - what `cache=True` does, with Numba's class
     kept: F = compiled
     return kept
 

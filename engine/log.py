@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from io import TextIOBase
-from typing import Literal, TextIO, cast
-
-import structlog
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from engine.errors import UsageError
 from engine.quoting import printable
 from engine.rotating import MOST_FILE_BYTES
+
+if TYPE_CHECKING:
+    import structlog
 
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
@@ -31,6 +35,35 @@ def configure_logging(verbosity: int = 0, form: Form = "plain", file: TextIO | T
     """
     target = cast("TextIO", file or sys.stderr)
     chosen = os.environ.get("GRANDMODEL_LOG")
+    level = LEVELS.get(verbosity, logging.DEBUG)
+    _waiting.setup = partial(_configure, level, form, chosen, target)
+    if level < logging.WARNING or _imported():
+        _waiting.apply()
+
+
+@dataclass
+class _Waiting:
+    """What was set up, until the first event that may be shown: structlog takes longer to import than a small run."""
+
+    setup: Callable[[], None] | None = None
+
+    def apply(self) -> None:
+        """Set up structlog, if it waits for that."""
+        if self.setup is not None:
+            setup, self.setup = self.setup, None
+            setup()
+
+
+_waiting = _Waiting()
+
+
+def _imported() -> bool:
+    return "structlog" in sys.modules
+
+
+def _configure(level: int, form: Form, chosen: str | None, target: TextIO) -> None:
+    import structlog  # noqa: PLC0415 - takes a moment
+
     renderers: dict[str, list[structlog.typing.Processor]] = {
         "plain": [_printed, _as_message],
         "console": [_printed, structlog.dev.ConsoleRenderer(colors=is_coloured(target))],
@@ -45,7 +78,7 @@ def configure_logging(verbosity: int = 0, form: Form = "plain", file: TextIO | T
             structlog.processors.format_exc_info,
             *rendering,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS.get(verbosity, logging.DEBUG)),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
@@ -92,9 +125,44 @@ def _printed(_: object, __: str, event: structlog.typing.EventDict) -> structlog
     return {name: printable(value, kept="\n\t") if isinstance(value, str) else value for name, value in event.items()}
 
 
-def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+@dataclass(frozen=True)
+class Logger:
+    """Writes events, with their values by name, for one part of the system."""
+
+    part: str
+
+    def debug(self, event: str, **values: Any) -> None:
+        """Write for who looks into every detail."""
+        self.log(logging.DEBUG, event, **values)
+
+    def info(self, event: str, **values: Any) -> None:
+        """Write what happens."""
+        self.log(logging.INFO, event, **values)
+
+    def warning(self, event: str, **values: Any) -> None:
+        """Write what the user should know."""
+        self.log(logging.WARNING, event, **values)
+
+    def error(self, event: str, **values: Any) -> None:
+        """Write what failed."""
+        self.log(logging.ERROR, event, **values)
+
+    def exception(self, event: str, **values: Any) -> None:
+        """Write what failed, with the traceback of the exception that is being handled."""
+        self.log(logging.ERROR, event, exc_info=True, **values)
+
+    def log(self, level: int, event: str, **values: Any) -> None:
+        """Write an event of a level of `logging`."""
+        if level < logging.WARNING and not _imported():
+            return  # whoever sets up a lower level imports structlog
+        import structlog  # noqa: PLC0415 - takes a moment, and most runs write nothing
+
+        _waiting.apply()
+        if not structlog.is_configured():
+            configure_logging()
+        structlog.get_logger(part=self.part).log(level, event, **values)
+
+
+def logger(name: str) -> Logger:
     """A logger that names its part of the system; as a library it tells of warnings only, on standard error."""
-    if not structlog.is_configured():
-        configure_logging()
-    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(part=name)
-    return bound
+    return Logger(name)

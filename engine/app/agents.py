@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.ensemble.config import EnsembleConfig, SeatsConfig
-from agents.ensemble.ensemble import Ensemble, Networks
-from agents.models.loading import load_ensemble
-from agents.models.metadata import RISK_WEIGHTS, read_ensemble
-from agents.models.production import load_production, load_seat
-from agents.models.store import resolve_ensemble
 from agents.registry import make_agent
 from engine.agent import Agent
 from engine.app.config import RunConfig
@@ -20,6 +16,9 @@ from engine.app.manifest import sha256_file
 from engine.config import parse
 from engine.errors import GrandModelError
 from engine.log import logger
+
+if TYPE_CHECKING:
+    from agents.ensemble.ensemble import Ensemble
 
 STAND_ASIDE = {"strategic": None, "tactical": "buy_and_hold", "risk": "level:4"}
 
@@ -40,6 +39,9 @@ def build_agent(config: RunConfig, models: Path | None = None) -> Agent:
     head, _, tail = config.agent.partition(":")
     if head != "ensemble":
         return make_agent(config.agent, seed=config.seed)
+    from agents.ensemble.ensemble import Ensemble  # noqa: PLC0415 - its kernels wait until one runs
+    from agents.models.loading import load_ensemble  # noqa: PLC0415 - likewise
+
     if tail.endswith((".yaml", ".yml")):
         return _from_production(Path(tail), config.ensemble)
     folder = models or models_folder(config)
@@ -51,7 +53,20 @@ def models_folder(config: RunConfig) -> Path | None:
     head, _, tail = config.agent.partition(":")
     if head != "ensemble" or tail.endswith((".yaml", ".yml")) or all(config.ensemble.seats.model_dump().values()):
         return None
-    return resolve_ensemble(tail)
+    return _resolve(tail)
+
+
+def _resolve(name: str | None = None) -> Path:
+    """The folder of a version of the model store, the active one by default."""
+    from agents.models.store import resolve_ensemble  # noqa: PLC0415 - only an ensemble has models
+
+    return resolve_ensemble(name)
+
+
+def as_ensemble(agent: Agent) -> Ensemble | None:
+    """The agent, if it is an ensemble; none is in a process that never imported the class."""
+    module = sys.modules.get("agents.ensemble.ensemble")
+    return agent if module is not None and isinstance(agent, module.Ensemble) else None
 
 
 class Activations:
@@ -67,8 +82,8 @@ class Activations:
     """
 
     def __init__(self, agent: Agent, follow_store: bool = False, find: Callable[[], Path] | None = None) -> None:
-        self._ensemble = agent if isinstance(agent, Ensemble) else None
-        self._find = (find or (lambda: resolve_ensemble(None))) if follow_store or find else None
+        self._ensemble = as_ensemble(agent)
+        self._find = (find or _resolve) if follow_store or find else None
         self.made: list[dict[str, Any]] = []
         self._refused = ""
 
@@ -84,6 +99,9 @@ class Activations:
     def _look(self, ensemble: Ensemble, find: Callable[[], Path]) -> None:
         if not ensemble.learned_seats:
             return
+        from agents.models.loading import load_ensemble  # noqa: PLC0415 - only an ensemble has models
+        from agents.models.metadata import read_ensemble  # noqa: PLC0415 - likewise
+
         try:
             folder = find()
             # by content: another version may come under the same name
@@ -100,6 +118,10 @@ class Activations:
 
 def _from_production(path: Path, config: EnsembleConfig) -> Ensemble:
     """Seats by file: networks, rule agents, or empty ones that stand aside (scale 1 at the market; full exposure)."""
+    from agents.ensemble.ensemble import Ensemble, Networks  # noqa: PLC0415 - its kernels wait until one runs
+    from agents.models.metadata import RISK_WEIGHTS  # noqa: PLC0415 - likewise
+    from agents.models.production import load_production, load_seat  # noqa: PLC0415 - likewise
+
     networks: dict[str, Any] = {}
     seats: dict[str, str | None] = config.seats.model_dump()
     digest = hashlib.sha256()

@@ -11,13 +11,11 @@ import numpy as np
 
 from agents.base import CompiledStrategy, MarketAgent
 from agents.context.context import Context
-from agents.ensemble.ensemble import Ensemble
 from agents.indicators.kinds import KINDS
-from agents.models.loading import load_ensemble
-from agents.models.store import BUNDLED
 from agents.rules import SmaCross
 from agents.strategy import Strategy
 from engine.agent import Agent
+from engine.app.agents import as_ensemble
 from engine.blocks import BarBlock
 from engine.calendar import DAY_NS, Sessions
 from engine.compiled import cache_dir
@@ -87,7 +85,7 @@ def kind_of(agent: str) -> Kind:
 
 def kind_of_object(agent: Agent) -> Kind:
     """Which kernels an agent object needs."""
-    if isinstance(agent, Ensemble):
+    if as_ensemble(agent) is not None:
         return "ensemble"
     return "rules" if isinstance(agent, MarketAgent) else "strategy"
 
@@ -144,6 +142,10 @@ def _run(agent: Agent, *, live: bool) -> None:
 
 def _agents(kind: Kind) -> list[Agent]:
     if kind == "ensemble":
+        from agents.ensemble.ensemble import Ensemble  # noqa: PLC0415 - its kernels wait until one runs
+        from agents.models.loading import load_ensemble  # noqa: PLC0415 - likewise
+        from agents.models.store import BUNDLED  # noqa: PLC0415 - likewise
+
         return [Ensemble(load_ensemble(BUNDLED))]
     # a class of the user's may be any of them, which is known only when its file is executed
     return [SmaCross(1, 2), _Idle(), _Busy()] if kind == "strategy" else [SmaCross(1, 2)]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from engine.cli.console import err
 from engine.cli.interrupting import interruptible
 
 if TYPE_CHECKING:
@@ -23,18 +22,30 @@ def compiled(agent: str = "flat", *, live: bool = False) -> None:
         live: Whether a live session will run.
     """
     from agents.registry import check_exists
-    from engine.app.warmup import MESSAGE, Kind, is_warm, kind_of, warm_up
+    from engine.app.warmup import Kind, is_warm, kind_of, warm_up
 
     check_exists(agent)
     kinds: list[Kind] = [kind_of(agent)]
     if live:
         kinds.append("live")
     cold = not all(is_warm(kind) for kind in kinds)
-    if cold and not err().is_terminal:
-        err().print(MESSAGE, style="dim")
-    with interruptible(), err().status(MESSAGE) if cold and err().is_terminal else nullcontext():
+    with interruptible(), _announced() if cold else nullcontext():
         for kind in kinds:
             warm_up(kind)
+
+
+@contextmanager
+def _announced() -> Iterator[None]:
+    """A spinner on a terminal, a line elsewhere."""
+    from engine.app.warmup import MESSAGE
+    from engine.cli.console import err
+
+    if err().is_terminal:
+        with err().status(MESSAGE):
+            yield
+    else:
+        err().print(MESSAGE, style="dim")
+        yield
 
 
 def total_rows(prepared: Prepared) -> int | None:
@@ -43,10 +54,16 @@ def total_rows(prepared: Prepared) -> int | None:
     return total
 
 
+def _on_terminal() -> bool:
+    from engine.cli.console import err
+
+    return err().is_terminal
+
+
 @contextmanager
 def progress(prepared: Prepared, quiet: bool) -> Iterator[Callable[[StepBlock], None] | None]:
     """A progress bar on standard error while the body runs; nothing if it is not a terminal or not wanted."""
-    if quiet or not err().is_terminal:
+    if quiet or not _on_terminal():
         yield None
         return
     with _bar("backtest", total_rows(prepared)) as advance:
@@ -62,7 +79,7 @@ def counted(blocks: Iterator[BarBlock], what: str, total: int | None = None) -> 
         what: In a word, what is done with them.
         total: Rows in all, if known.
     """
-    if not err().is_terminal:
+    if not _on_terminal():
         yield blocks
         return
     with _bar(what, total) as advance:
@@ -85,6 +102,8 @@ def _bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         TextColumn,
         TimeRemainingColumn,
     )
+
+    from engine.cli.console import err
 
     columns = (
         SpinnerColumn(),
