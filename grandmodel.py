@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agents.base import CompiledStrategy, MarketAgent
     from agents.strategy import Bar, Context, Position, Strategy, WorkingOrder
-    from engine.api import backtest, compare, evaluate, load, train
-    from engine.errors import CheckFailed, ConfigError, DataError, GrandModelError, UsageError
-    from engine.instruments import Instrument
-    from engine.results.backtest import BacktestResult
-    from engine.results.training import EvaluationResult, TrainingResult
+    from engine.api.backtest import BacktestResult
+    from engine.api.calls import backtest, compare, evaluate, load, train
+    from engine.api.training import EvaluationResult, TrainingResult
+    from engine.base.errors import CheckFailed, ConfigError, DataError, GrandModelError, UsageError
+    from engine.types.instruments import Instrument
     from portfolio.config import Execution, Limits, SizingConfig, Slippage
 
     __version__: str
@@ -58,11 +58,11 @@ __all__ = [
 _HOMES = {
     "agents.base": ("CompiledStrategy", "MarketAgent"),
     "agents.strategy": ("Bar", "Context", "Position", "Strategy", "WorkingOrder"),
-    "engine.api": ("backtest", "compare", "evaluate", "load", "train"),
-    "engine.errors": ("CheckFailed", "ConfigError", "DataError", "GrandModelError", "UsageError"),
-    "engine.instruments": ("Instrument",),
-    "engine.results.backtest": ("BacktestResult",),
-    "engine.results.training": ("EvaluationResult", "TrainingResult"),
+    "engine.api.calls": ("backtest", "compare", "evaluate", "load", "train"),
+    "engine.base.errors": ("CheckFailed", "ConfigError", "DataError", "GrandModelError", "UsageError"),
+    "engine.types.instruments": ("Instrument",),
+    "engine.api.backtest": ("BacktestResult",),
+    "engine.api.training": ("EvaluationResult", "TrainingResult"),
     "portfolio.config": ("Execution", "Limits", "SizingConfig", "Slippage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from agents.compiled import compile_decide
-from engine.blocks import BarBlock, Floats
-from engine.errors import DataError, UsageError
-from engine.instruments import Instrument
-from engine.packing import pack_arrays, unpack_arrays
-from engine.simulator import Simulator
-from engine.step import StepBlock
-from engine.timeframe import MINUTE_NS
+from engine.base.errors import DataError, UsageError
+from engine.base.packing import pack_arrays, unpack_arrays
+from engine.types.blocks import BarBlock, Floats
+from engine.types.instruments import Instrument
+from engine.types.simulator import Simulator
+from engine.types.step import StepBlock
+from engine.types.timeframe import MINUTE_NS
 
 CARRIERS = ("step", "targets", "tactics", "signals")
 """Methods that carry state from block to block."""

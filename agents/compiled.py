@@ -11,9 +11,9 @@ import numba
 from numba import types
 from numba.core.errors import NumbaError
 
-from engine.compiled import cache_dir, prepare_compiler
-from engine.errors import UsageError
-from engine.records import ACCOUNT, COMMAND, ORDER, POSITION, Bars
+from engine.base.compiled import cache_dir, prepare_compiler
+from engine.base.errors import UsageError
+from engine.types.records import ACCOUNT, COMMAND, ORDER, POSITION, Bars
 
 
 def _records(dtype: Any) -> Any:

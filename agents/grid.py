@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from engine.errors import UsageError
-from engine.nearest import nearest
-from engine.quoting import quoted, shortened
+from engine.base.errors import UsageError
+from engine.base.nearest import nearest
+from engine.base.quoting import quoted, shortened
 
 MOST_VARIANTS = 100_000
 _MOST_DIGITS = 300  # before or behind the decimal point

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from agents.exact.kernels import CONTINUOUS, ROUNDING, WHOLE, grown_scale, in_steps, rescale
-from engine.compiled import inlined, kernel
-from engine.records import CommandKind, OrderType
+from engine.base.compiled import inlined, kernel
+from engine.types.records import CommandKind, OrderType
 
 ORDER = int(CommandKind.ORDER)
 TARGET = int(CommandKind.TARGET)

@@ -15,11 +15,11 @@ from agents.base import CompiledStrategy, MarketAgent
 from agents.grid import refuse_range, split_parameters, split_spec, unknown_parameter
 from agents.rules import BuyAndHold, Flat, Random, SmaCross
 from agents.strategy import Strategy
-from engine.agent import Agent
-from engine.errors import GrandModelError, UsageError
-from engine.nearest import did_you_mean, nearest_path
-from engine.quoting import quoted, shortened
-from engine.yaml_text import read_yaml_text
+from engine.base.errors import GrandModelError, UsageError
+from engine.base.nearest import did_you_mean, nearest_path
+from engine.base.quoting import quoted, shortened
+from engine.base.yaml_text import read_yaml_text
+from engine.types.agent import Agent
 
 RULES: dict[str, type[MarketAgent]] = {
     "flat": Flat,

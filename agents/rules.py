@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from agents.base import MarketAgent, saves_all
 from agents.kernels import sma_cross
-from engine.blocks import BarBlock, Floats
-from engine.errors import UsageError
-from engine.packing import pack_arrays, unpack_arrays
+from engine.base.errors import UsageError
+from engine.base.packing import pack_arrays, unpack_arrays
+from engine.types.blocks import BarBlock, Floats
 
 HALF = 2**64
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 from agents.base import Ready
 from agents.context.context import HISTORY_ROWS, Context
 from agents.context.views import Bar, Position, WorkingOrder
-from engine.blocks import BarBlock
-from engine.errors import GrandModelError, UsageError
-from engine.instruments import Instrument
-from engine.packing import pack, unpack
-from engine.simulator import Simulator
-from engine.step import StepBlock
-from engine.timeframe import MINUTE_NS
+from engine.base.errors import GrandModelError, UsageError
+from engine.base.packing import pack, unpack
+from engine.types.blocks import BarBlock
+from engine.types.instruments import Instrument
+from engine.types.simulator import Simulator
+from engine.types.step import StepBlock
+from engine.types.timeframe import MINUTE_NS
 
 __all__ = ["Bar", "Context", "Position", "Strategy", "WorkingOrder", "last_place"]
 

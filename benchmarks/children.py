@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from engine.errors import CheckFailed
+from engine.base.errors import CheckFailed
 
 ROOT = Path(__file__).resolve().parents[1]
 # Worker threads of numeric libraries spin before they sleep, which would count as CPU time of the next benchmark.

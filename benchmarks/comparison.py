@@ -17,7 +17,7 @@ from benchmarks.peers.loop import replay
 from benchmarks.peers.serve import CAPITAL, Bars
 from benchmarks.results import OURS, Measured, Results, as_markdown, as_table, conditions, disagreement
 from engine.app.config import DEFAULT_BLOCK
-from engine.errors import CheckFailed
+from engine.base.errors import CheckFailed
 
 SLOW_PEERS = frozenset({"backtesting", "nautilus"})
 LAST_CLOSE_PEERS = frozenset({"nautilus"})  # their market orders fill at the last price, see peers/nautilus.py

@@ -93,7 +93,7 @@ def main(given: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     from benchmarks.ensemble_results import as_markdown, as_tables
-    from engine.errors import GrandModelError
+    from engine.base.errors import GrandModelError
 
     options = arguments(given)
     errors = Console(stderr=True)

@@ -16,15 +16,15 @@ from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from benchmarks.bars import START_NS
 from engine.app.config import BacktestConfig
-from engine.app.loop import Timings, run_loop
-from engine.blocks import BarBlock, Bools, Ints, concat
-from engine.calendar import Sessions, sessions_for
-from engine.errors import CheckFailed
-from engine.instruments import Instrument
-from engine.pipeline import Pipeline
-from engine.recorder import RunRecorder
-from engine.records import SeatName
-from engine.step import StepBlock
+from engine.base.errors import CheckFailed
+from engine.loop.pipeline import Pipeline
+from engine.loop.runner import Timings, run_loop
+from engine.record.recorder import RunRecorder
+from engine.types.blocks import BarBlock, Bools, Ints, concat
+from engine.types.calendar import Sessions, sessions_for
+from engine.types.instruments import Instrument
+from engine.types.records import SeatName
+from engine.types.step import StepBlock
 from feeds.memory import MemorySource
 from feeds.pacing import paced
 from feeds.synthetic import SyntheticBars

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from agents.registry import make_market_agent
-from engine.blocks import BarBlock, Floats, Ints
-from engine.config import load, merge, parse, read_yaml
+from engine.base.config import load, merge, parse, read_yaml
+from engine.types.blocks import BarBlock, Floats, Ints
 from portfolio.simulator import Simulator
 from training.config import TrainingConfig
 from training.data.sources import load_market

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.learning_cases import Case, Learned, judge, learn, profits, rule_profits
-from engine.config import load, merge, read_yaml
+from engine.base.config import load, merge, read_yaml
 from training.config import TrainingConfig
 from training.data.parts import Parts
 from training.data.sources import load_market

@@ -16,7 +16,7 @@ from benchmarks.children import ONE_THREAD, ROOT
 from benchmarks.live_child import Found, Work
 from benchmarks.live_feeding import TOPIC, live_bars, publish_bars
 from benchmarks.live_recovery import restart_seconds
-from engine.errors import CheckFailed
+from engine.base.errors import CheckFailed
 from feeds.live.broker import EmbeddedBroker
 
 # the networks that ship untrained trade a lot more than the trained ones, and cost the same

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.live_feeding import MessagesFeed, RowsFeed, live_bars
-from engine.api import backtest
+from engine.api.calls import backtest
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import SessionLock
 from engine.app.live.paper import PaperRun, trade
 from engine.app.live.session import Committed, Session
-from engine.blocks import BarBlock
-from engine.config import parse
-from engine.errors import CheckFailed
+from engine.base.config import parse
+from engine.base.errors import CheckFailed
 from engine.monitor.alerts import Severity
-from engine.step import StepBlock
+from engine.types.blocks import BarBlock
+from engine.types.step import StepBlock
 from feeds.live.source import LiveSource
 from feeds.memory import MemorySource
 

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from benchmarks.bars import walk
-from engine.blocks import BAR_COLUMNS, BarBlock
+from engine.types.blocks import BAR_COLUMNS, BarBlock
 from feeds.live.address import parse_address
 from feeds.live.messages import encode_bars
 from feeds.live.publishing import Plan, Published, open_outlet, publish

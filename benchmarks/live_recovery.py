@@ -13,8 +13,8 @@ from engine.app.live.control import ask
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
 from engine.app.live.opening import open_session, stored_config
-from engine.config import parse
-from engine.errors import CheckFailed
+from engine.base.config import parse
+from engine.base.errors import CheckFailed
 
 COMMAND = Path(sys.executable).with_name("grandmodel")
 LOOK_S, PATIENCE_S = 0.005, 60.0

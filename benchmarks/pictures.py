@@ -20,12 +20,12 @@ from rich.console import Console
 from engine.app.backtest import run_backtest
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare
+from engine.base.config import load
 from engine.cli.progress import total_rows
-from engine.config import load
 from engine.dashboard.state import DashboardState, RunInfo
 from engine.dashboard.view import DashboardView
 from engine.report.html import write_report
-from engine.step import StepBlock
+from engine.types.step import StepBlock
 from feeds.quarantine import Quarantine
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

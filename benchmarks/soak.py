@@ -24,11 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.api import backtest
+from engine.api.calls import backtest
 from engine.app.config import BacktestConfig
-from engine.app.live.auditing import audit, replay_whole
+from engine.app.journal.verifying import audit, replay_whole
 from engine.app.preparing import prepare
-from engine.errors import CheckFailed
+from engine.base.errors import CheckFailed
 from engine.journal.reading import JournalReader, has_begun
 from feeds.live.broker import EmbeddedBroker
 from feeds.live.messages import encode_bars

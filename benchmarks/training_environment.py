@@ -19,9 +19,9 @@ from agents.ensemble.seats import BOX_HIGH, BOX_LOW
 from benchmarks.bars import save, walk
 from benchmarks.children import Child
 from benchmarks.peers.environments import EPISODE, STEPS
-from engine.blocks import BarBlock
-from engine.errors import CheckFailed
-from engine.instruments import load_instrument
+from engine.base.errors import CheckFailed
+from engine.types.blocks import BarBlock
+from engine.types.instruments import load_instrument
 from portfolio.config import PortfolioConfig
 from training.environment.market import Market
 from training.environment.rewards import Rewards

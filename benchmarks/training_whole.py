@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.training_timing import Sections
-from engine.config import parse
+from engine.base.config import parse
 from training.config import TrainingConfig
 from training.trainer.scene import Scene
 from training.trainer.trainer import Trainer

@@ -13,9 +13,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, BarBlock, reblock
-from engine.errors import DataError, UsageError
-from engine.replacing import replaced_file
+from engine.base.errors import DataError, UsageError
+from engine.base.replacing import replaced_file
+from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS, BarBlock, reblock
 from feeds.reading.columns import SYNTHETIC
 
 # rows per row group and write: fixed, so that the blocks a stream comes in leave no trace in the file

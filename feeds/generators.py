@@ -14,12 +14,12 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from engine.blocks import BarBlock, concat
-from engine.config import parse
-from engine.errors import ConfigError, UsageError
-from engine.instruments import Instrument, NonNegative, Positive
-from engine.nearest import did_you_mean
-from engine.timeframe import DAY_NS
+from engine.base.config import parse
+from engine.base.errors import ConfigError, UsageError
+from engine.base.nearest import did_you_mean
+from engine.types.blocks import BarBlock, concat
+from engine.types.instruments import Instrument, NonNegative, Positive
+from engine.types.timeframe import DAY_NS
 from feeds.generators_bars import Draws, Generated, bars_of, close_times, first_price, year_of
 from feeds.generators_paths import (
     Conditions,

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.blocks import BarBlock, Bools, Floats, Ints
-from engine.calendar import sessions_between
-from engine.errors import UsageError
-from engine.instruments import Instrument
+from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock, Bools, Floats, Ints
+from engine.types.calendar import sessions_between
+from engine.types.instruments import Instrument
 from feeds.synthetic import (
     HORIZON_NS,
     LOG_VOLUME_NOISE,

@@ -14,9 +14,9 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from engine.blocks import Floats, Ints
-from engine.config import Config
-from engine.instruments import NonNegative, Positive
+from engine.base.config import Config
+from engine.types.blocks import Floats, Ints
+from engine.types.instruments import NonNegative, Positive
 from feeds.generators_bars import Draws, Path, bounce
 
 BPS = 1e-4

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from engine.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import BarBlock, Floats, Ints
 
 
 class MemorySource:

@@ -8,8 +8,8 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-from engine.blocks import BarBlock
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock
 
 MAX = math.inf
 REALTIME = 1.0

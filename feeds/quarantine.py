@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from engine.aggregate import aggregated
-from engine.blocks import BarBlock, reblock
-from engine.config import Config
-from engine.errors import DataError, UsageError
-from engine.instruments import Instrument
-from engine.timeframe import format_timeframe, parse_timeframe
-from engine.zones import check_zone
+from engine.base.config import Config
+from engine.base.errors import DataError, UsageError
+from engine.base.zones import check_zone
+from engine.loop.aggregate import aggregated
+from engine.types.blocks import BarBlock, reblock
+from engine.types.instruments import Instrument
+from engine.types.timeframe import format_timeframe, parse_timeframe
 from feeds.quarantine import Quarantine
 from feeds.reading.files import BarFile
 from feeds.reading.labels import LabelDecision, bar_width, decide_file

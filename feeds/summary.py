@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.blocks import BarBlock, Floats, Ints
-from engine.calendar import Sessions, sessions_between
-from engine.instruments import Instrument
-from engine.timeframe import DAY_NS
+from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.calendar import Sessions, sessions_between
+from engine.types.instruments import Instrument
+from engine.types.timeframe import DAY_NS
 
 AHEAD_NS = 366 * DAY_NS  # sessions are looked up a year at a time
 LONGEST = 5

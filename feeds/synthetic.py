@@ -22,12 +22,12 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from engine.blocks import BarBlock, Bools, Floats, Ints, reblock
-from engine.calendar import Sessions, sessions_between
-from engine.config import Config
-from engine.errors import UsageError
-from engine.instruments import Instrument, Positive
-from engine.timeframe import DAY_NS, MINUTE_NS
+from engine.base.config import Config
+from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock, Bools, Floats, Ints, reblock
+from engine.types.calendar import Sessions, sessions_between
+from engine.types.instruments import Instrument, Positive
+from engine.types.timeframe import DAY_NS, MINUTE_NS
 
 CHUNK = 4096
 YEAR_NS = 364 * DAY_NS

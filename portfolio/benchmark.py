@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import Floats, Ints
+from engine.types.blocks import Floats, Ints
 from portfolio.ratios import Metrics, compounded, disperse, finite, ratio, risk_adjusted
 
 BUY_AND_HOLD = "buy and hold"

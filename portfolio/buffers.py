@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import Floats
-from engine.records import Records
+from engine.types.blocks import Floats
+from engine.types.records import Records
 
 HUGE_PAGE = 1 << 21
 SLAB_VALUES = 1 << 21  # 16 MiB

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from engine.config import Config
-from engine.instruments import Instrument, NonNegative, Positive
-from engine.records import INSTRUMENT, RULES, Records, Sizing
+from engine.base.config import Config
+from engine.types.instruments import Instrument, NonNegative, Positive
+from engine.types.records import INSTRUMENT, RULES, Records, Sizing
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 HIGHEST_FRACTION = 100.0

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.blocks import Ints
-from engine.calendar import DAY_NS
+from engine.types.blocks import Ints
+from engine.types.calendar import DAY_NS
 
 DAYS_A_YEAR = 365.25
 TRADING_DAYS, ALL_DAYS, SIX_DAYS = 252, 365, 312

@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from engine.blocks import Floats
+from engine.types.blocks import Floats
 
 EULER = 0.5772156649015329
 _NORMAL = NormalDist()

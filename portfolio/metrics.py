@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from engine.blocks import Floats
-from engine.calendar import DAY_NS
-from engine.recording.tallies import Tallies
-from engine.records import OrderEventKind, Reason, Records, Role
+from engine.record.tallies import Tallies
+from engine.types.blocks import Floats
+from engine.types.calendar import DAY_NS
+from engine.types.records import OrderEventKind, Reason, Records, Role
 from portfolio.benchmark import BUY_AND_HOLD, PriceSeries, beside_benchmark
 from portfolio.config import StatisticsConfig
 from portfolio.frequency import Frequency, observed_frequency

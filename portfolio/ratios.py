@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from engine.blocks import Floats
+from engine.types.blocks import Floats
 from portfolio.frequency import DAYS_A_YEAR
 
 Metrics = dict[str, float | int | str | None]

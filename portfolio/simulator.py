@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import BarBlock, Floats, Ints
-from engine.compiled import entry_point
-from engine.errors import ConfigError, UsageError
-from engine.instruments import Instrument
-from engine.records import (
+from engine.base.compiled import entry_point
+from engine.base.errors import ConfigError, UsageError
+from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.instruments import Instrument
+from engine.types.records import (
     ACCOUNT,
     COMMAND,
     FILL,
@@ -23,7 +23,7 @@ from engine.records import (
     Operation,
     Records,
 )
-from engine.step import StepBlock
+from engine.types.step import StepBlock
 from portfolio.buffers import FloatSlabs, record_buffer
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.kernels.book import Book
@@ -256,7 +256,7 @@ class Simulator:
         if wrong:
             raise UsageError(
                 "the agent gave a command that cannot be obeyed",
-                expected=f"symbol 0 to {len(self._book.positions) - 1}, and a kind of engine.records.CommandKind",
+                expected=f"symbol 0 to {len(self._book.positions) - 1}, and a kind of engine.types.records.CommandKind",
                 found=f"{wrong} other commands",
             )
         for parts, buffer, start, count in zip(self._taken, buffers, self._given, counts, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from engine.instruments import Instrument
+from engine.types.instruments import Instrument
 from portfolio.config import HIGHEST_FRACTION, PortfolioConfig
 
 NEAR = 1e-9

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blocks import Floats
-from engine.packing import pack_arrays, unpack_arrays
-from engine.recording.records import TRADE, TRADE_STATS
-from engine.records import Records
+from engine.base.packing import pack_arrays, unpack_arrays
+from engine.record.records import TRADE, TRADE_STATS
+from engine.types.blocks import Floats
+from engine.types.records import Records
 from portfolio.roundtrip.kernels import fold_fills, value_trades
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.blocks import BarBlock
+from engine.types.blocks import BarBlock
 
 MINUTE = 60_000_000_000
 

@@ -23,7 +23,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from feeds.live.broker import HOST, EmbeddedBroker, find_broker, free_port
 from feeds.live.kafka.client import ensure_topic
 from tests.waiting import LIMIT_S, until

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import get_args
 
 from engine.app.warmup import Kind, warm_up
-from engine.compiled import cache_dir
+from engine.base.compiled import cache_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKER = "complete-tests"

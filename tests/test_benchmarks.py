@@ -21,7 +21,7 @@ from benchmarks.live_results import LiveResults
 from benchmarks.live_results import as_markdown as live_markdown
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars
 from benchmarks.results import Measured, Results, as_markdown, disagreement
-from engine.errors import CheckFailed
+from engine.base.errors import CheckFailed
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -39,7 +39,7 @@ def test_type_checkers_see_exactly_what_there_is() -> None:
 
 def test_the_classes_are_those_of_the_packages() -> None:
     from agents.strategy import Strategy
-    from engine.errors import UsageError
+    from engine.base.errors import UsageError
 
     assert grandmodel.Strategy is Strategy
     assert grandmodel.UsageError is UsageError

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import CheckFailed, DataError
-from engine.files import open_regular
+from engine.base.errors import CheckFailed, DataError
+from engine.base.files import open_regular
 from training.randomness import State
 from training.trees import decode, encode, leaves
 

@@ -10,9 +10,9 @@ from pydantic import Field, field_validator, model_validator
 
 from agents.ensemble.config import EnsembleConfig
 from agents.serving.seats import SEATS
-from engine.config import Config
-from engine.instruments import NonNegative, Positive
-from engine.timeframe import parse_timeframe
+from engine.base.config import Config
+from engine.types.instruments import NonNegative, Positive
+from engine.types.timeframe import parse_timeframe
 from portfolio.config import PortfolioConfig, SizingConfig
 
 Count = Annotated[int, Field(ge=1)]

@@ -1,8 +1,8 @@
-"""What can go wrong in a training beyond what `engine.errors` names."""
+"""What can go wrong in a training beyond what `engine.base.errors` names."""
 
 from __future__ import annotations
 
-from engine.errors import CheckFailed
+from engine.base.errors import CheckFailed
 
 
 class ExplodingLoss(CheckFailed):

@@ -43,9 +43,9 @@ from agents.models.metadata import (
 )
 from agents.serving.risk_network import write_risk_weights
 from agents.serving.seats import SEATS
-from engine.config import parse
-from engine.errors import DataError
-from engine.replacing import OutputKind, replaced_folder, write_text
+from engine.base.config import parse
+from engine.base.errors import DataError
+from engine.base.replacing import OutputKind, replaced_folder, write_text
 from training.checkpoint import Checkpoint, weights_sha256
 from training.config import AgentsConfig, Network
 

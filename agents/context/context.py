@@ -13,13 +13,13 @@ from agents.context.orders import Trading
 from agents.context.plots import PlotPad
 from agents.context.stream import Column, Cursor, Stream, keys_from
 from agents.context.timeframe import Timeframe, TimeframeView
-from engine.blocks import BarBlock, Floats
-from engine.errors import DataError
-from engine.instruments import Instrument
-from engine.packing import pack, unpack
-from engine.simulator import Simulator
-from engine.step import Plots
-from engine.timeframe import MINUTE_NS, format_timeframe, parse_timeframe
+from engine.base.errors import DataError
+from engine.base.packing import pack, unpack
+from engine.types.blocks import BarBlock, Floats
+from engine.types.instruments import Instrument
+from engine.types.simulator import Simulator
+from engine.types.step import Plots
+from engine.types.timeframe import MINUTE_NS, format_timeframe, parse_timeframe
 
 HISTORY_ROWS = 1000
 

@@ -12,8 +12,8 @@ from agents.context.rolling import Rolling
 from agents.indicators.kernels import CLOSE, hold_rows
 from agents.indicators.kinds import Kind, kind_of, parameters_of
 from agents.indicators.talib import PREFIX, TalibFunction
-from engine.blocks import BAR_COLUMNS, Floats
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import BAR_COLUMNS, Floats
 
 Number = float | int
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from agents.context.views import Bar, Position, WorkingOrder, working_order
-from engine.blocks import BarBlock
-from engine.errors import UsageError
-from engine.instruments import Instrument
-from engine.simulator import Simulator
+from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock
+from engine.types.instruments import Instrument
+from engine.types.simulator import Simulator
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

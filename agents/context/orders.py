@@ -10,9 +10,9 @@ import numpy as np
 
 from agents.context.market import Market
 from agents.context.sizes import Asked, contracts_for, stop_distance
-from engine.errors import UsageError
-from engine.instruments import Instrument
-from engine.records import COMMAND, CommandKind, OrderType, Records, TimeInForce
+from engine.base.errors import UsageError
+from engine.types.instruments import Instrument
+from engine.types.records import COMMAND, CommandKind, OrderType, Records, TimeInForce
 
 HINTS = {
     "units": "target(units) asks for a position in units of the configured sizing",

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import UsageError
-from engine.step import Plots
+from engine.base.errors import UsageError
+from engine.types.step import Plots
 
 MOST_SERIES = 256
 LONGEST_NAME = 100

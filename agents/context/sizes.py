@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 
 HIGHEST_FRACTION = 100.0
 WAYS = ("quantity", "fraction", "notional", "risk")

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from agents.context.indicator import Indicator, make_indicator
 from agents.context.rolling import Rolling
-from engine.blocks import BAR_COLUMNS, BarBlock, Floats
-from engine.errors import UsageError
-from engine.nearest import did_you_mean
-from engine.packing import pack_arrays, unpack_arrays
+from engine.base.errors import UsageError
+from engine.base.nearest import did_you_mean
+from engine.base.packing import pack_arrays, unpack_arrays
+from engine.types.blocks import BAR_COLUMNS, BarBlock, Floats
 
 Column = Literal["open", "high", "low", "close", "volume"]
 PLACES: Mapping[str, int] = {name: place for place, name in enumerate(BAR_COLUMNS)}

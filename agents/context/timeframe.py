@@ -12,13 +12,13 @@ from agents.context.indicator import Indicator
 from agents.context.stream import Column, Cursor, Stream
 from agents.context.views import Bar
 from agents.indicators.kernels import CLOSE
-from engine.aggregate import Aggregator
-from engine.blocks import BarBlock, Floats, Ints
-from engine.calendar import sessions_for
-from engine.errors import UsageError
-from engine.instruments import Instrument
-from engine.packing import pack, unpack
-from engine.timeframe import format_timeframe
+from engine.base.errors import UsageError
+from engine.base.packing import pack, unpack
+from engine.loop.aggregate import Aggregator
+from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.calendar import sessions_for
+from engine.types.instruments import Instrument
+from engine.types.timeframe import format_timeframe
 
 
 class Timeframe(Stream):

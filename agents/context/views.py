@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from engine.records import OrderType
+from engine.types.records import OrderType
 
 
 class Bar(NamedTuple):

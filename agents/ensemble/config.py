@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.config import Config
+from engine.base.config import Config
 
 
 class SeatsConfig(Config):

@@ -21,14 +21,14 @@ from agents.ensemble.seats import TIMEFRAME_NS, Decisions, ModelSeat, RuleSeat, 
 from agents.registry import make_market_agent
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
-from engine.blocks import BarBlock, Floats, Ints
-from engine.calendar import sessions_for
-from engine.errors import UsageError
-from engine.instruments import Instrument
-from engine.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
-from engine.simulator import Simulator
-from engine.step import StepBlock
-from engine.timeframe import MINUTE_NS, format_timeframe
+from engine.base.errors import UsageError
+from engine.base.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
+from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.calendar import sessions_for
+from engine.types.instruments import Instrument
+from engine.types.simulator import Simulator
+from engine.types.step import StepBlock
+from engine.types.timeframe import MINUTE_NS, format_timeframe
 
 SEAT_NAMES = ("strategic", "tactical", "risk")
 MARKET_FIELDS = {"name", "tick_size", "calendar", "daily_halt"}

@@ -14,8 +14,8 @@ import numpy as np
 from agents.features.kernels.indicators import smoothed, true_range
 from agents.features.kernels.risk import RISK_PLACES, RISK_STATE, risk_metrics, update_risk
 from agents.serving.kernels import best_action, best_probability, risk_q_values
-from engine.compiled import inlined, kernel
-from engine.records import CommandKind, OrderType, Role, TimeInForce
+from engine.base.compiled import inlined, kernel
+from engine.types.records import CommandKind, OrderType, Role, TimeInForce
 
 # Columns of signals: inputs
 STRATEGIC_FRESH, DIRECTION, TACTICAL_FRESH, TIMING, STOP_DISTANCE, SCALE, ATR, RISK_CLOCK = 0, 1, 2, 3, 4, 5, 6, 7

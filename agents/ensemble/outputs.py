@@ -8,8 +8,8 @@ import numpy as np
 
 from agents.ensemble.kernels import RISK_ACTION, RISK_CLOCK, RISK_CONFIDENCE
 from agents.ensemble.seats import Decisions
-from engine.blocks import BarBlock, Floats, Ints
-from engine.records import AGENT_OUTPUT, Records, SeatName
+from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.records import AGENT_OUTPUT, Records, SeatName
 
 _NOTHING: Records = np.empty(0, AGENT_OUTPUT)
 _SEATS = max(SeatName) + 1

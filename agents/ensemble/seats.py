@@ -15,13 +15,13 @@ from agents.features.stream import WARMUP, FeatureStream
 from agents.features.windows import Windows
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.seats import confidence
-from engine.aggregate import Aggregator
-from engine.blocks import BarBlock, Floats, Ints
-from engine.calendar import Sessions
-from engine.errors import UsageError
-from engine.instruments import Instrument
-from engine.packing import pack, pack_array, unpack, unpack_array
-from engine.records import Records
+from engine.base.errors import UsageError
+from engine.base.packing import pack, pack_array, unpack, unpack_array
+from engine.loop.aggregate import Aggregator
+from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.calendar import Sessions
+from engine.types.instruments import Instrument
+from engine.types.records import Records
 
 TIMEFRAME_NS = {"strategic": 30 * 60_000_000_000, "tactical": 5 * 60_000_000_000}
 WINDOW = {"strategic": (48, 13), "tactical": (60, 7)}

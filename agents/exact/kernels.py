@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.compiled import inlined
+from engine.base.compiled import inlined
 
 CONTINUOUS = -1.0
 FINEST = 1e12

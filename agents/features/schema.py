@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import UsageError
-from engine.nearest import did_you_mean
+from engine.base.errors import UsageError
+from engine.base.nearest import did_you_mean
 
 FORMULAS_VERSION = 1
 """Raised by every change of a formula, a seed or a range: models of the old formulas are then refused."""
@@ -169,7 +169,7 @@ class Seat:
     Attributes:
         name: strategic, tactical or risk.
         features: Its features, in order.
-        timeframe: Length of its bars, as `engine.timeframe` reads it; none for metrics of every row.
+        timeframe: Length of its bars, as `engine.types.timeframe` reads it; none for metrics of every row.
         window: Bars in one observation; none where an observation is one row of metrics.
     """
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from agents.features.kernels.strategic import STRATEGIC_STATE, STRATEGIC_WARMUP, strategic_rows
 from agents.features.kernels.tactical import TACTICAL_STATE, TACTICAL_WARMUP, tactical_rows
 from agents.features.schema import SEATS, schema_hash
-from engine.aggregate import Aggregated, Aggregator
-from engine.blocks import BarBlock, Bools, Floats, Ints
-from engine.calendar import Sessions
-from engine.errors import DataError, UsageError
-from engine.records import Records
-from engine.timeframe import parse_timeframe
+from engine.base.errors import DataError, UsageError
+from engine.loop.aggregate import Aggregated, Aggregator
+from engine.types.blocks import BarBlock, Bools, Floats, Ints
+from engine.types.calendar import Sessions
+from engine.types.records import Records
+from engine.types.timeframe import parse_timeframe
 
 WARMUP = {"strategic": STRATEGIC_WARMUP, "tactical": TACTICAL_WARMUP}
 """Bars of a symbol, in the seat's timeframe, of which the last has the first ready row."""

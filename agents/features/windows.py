@@ -10,9 +10,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from agents.features.stream import FeatureRows
-from engine.blocks import Bools, Ints
-from engine.errors import DataError, UsageError
-from engine.packing import pack_arrays, unpack_arrays
+from engine.base.errors import DataError, UsageError
+from engine.base.packing import pack_arrays, unpack_arrays
+from engine.types.blocks import Bools, Ints
 
 Observations = NDArray[np.float32]
 

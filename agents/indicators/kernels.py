@@ -18,7 +18,7 @@ from typing import Any
 
 from agents.exact.kernels import CONTINUOUS, exact_mean, grown_scale, in_steps, rescale, steps_per_unit
 from agents.features.kernels.indicators import smoothed, true_range
-from engine.compiled import inlined, kernel
+from engine.base.compiled import inlined, kernel
 
 HIGH, LOW, CLOSE = 1, 2, 3
 RING = 3

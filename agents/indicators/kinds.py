@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from agents.indicators import kernels
-from engine.errors import UsageError
-from engine.nearest import did_you_mean
+from engine.base.errors import UsageError
+from engine.base.nearest import did_you_mean
 
 MOST_BARS = 100_000
 

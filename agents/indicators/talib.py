@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import BAR_COLUMNS, Floats
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import BAR_COLUMNS, Floats
 
 PREFIX = "talib."
 

@@ -27,7 +27,7 @@ from agents.models.metadata import (
 from agents.serving.onnx_model import OnnxModel, batch_invariant
 from agents.serving.risk_network import RiskNetwork
 from agents.serving.seats import SEATS
-from engine.errors import CheckFailed, DataError
+from engine.base.errors import CheckFailed, DataError
 
 FALLBACK_TILE = 32
 RISK_TOLERANCE = 1e-4

@@ -22,9 +22,9 @@ from pydantic import Field, ValidationError
 from agents.features.schema import schema, schema_hash
 from agents.serving.limits import read_model_file
 from agents.serving.seats import SEATS, seat_named
-from engine.config import Config
-from engine.errors import CheckFailed, DataError, UsageError
-from engine.files import open_regular
+from engine.base.config import Config
+from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.files import open_regular
 
 ENSEMBLE_FILE = "ensemble.json"
 RISK_WEIGHTS = "risk_weights.npz"

@@ -19,8 +19,8 @@ from agents.models.metadata import (
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
 from agents.serving.seats import seat_named
-from engine.config import Config, parse, read_yaml
-from engine.errors import UsageError
+from engine.base.config import Config, parse, read_yaml
+from engine.base.errors import UsageError
 
 EXPORT_HINT = (
     "train and export the agents, which writes it; or give the seat an `agent`; or set `enabled: false` for it"

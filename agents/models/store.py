@@ -23,9 +23,9 @@ from pydantic import ValidationError
 from agents.models.loading import load_ensemble
 from agents.models.metadata import ENSEMBLE_FILE, is_version_name, read_ensemble, render, sha256_file
 from agents.serving.limits import read_model_file
-from engine.config import Config
-from engine.errors import CheckFailed, DataError, UsageError
-from engine.nearest import did_you_mean
+from engine.base.config import Config
+from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.nearest import did_you_mean
 
 SHIPPED = Path(__file__).resolve().parent / "bundled"
 BUNDLED_VERSION = "trained-1"

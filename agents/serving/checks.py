@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agents.features.schema import find_seat
 from agents.serving.seats import Seat
-from engine.errors import DataError
+from engine.base.errors import DataError
 
 
 def as_observations(observations: NDArray[Any], seat: Seat) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.compiled import inlined, kernel
+from engine.base.compiled import inlined, kernel
 
 HEADER = 4
 CLIP = 10.0

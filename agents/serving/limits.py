@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.files import read_file
+from engine.base.files import read_file
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of one file of a model."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agents.serving.checks import as_observations, check_finite, misfit_of_one
 from agents.serving.limits import MOST_SECONDS, bounded_memory, read_model_file
 from agents.serving.seats import Outputs, Seat, seat_named
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 
 MAX_BATCH = 4096
 """Most rows of a tile."""

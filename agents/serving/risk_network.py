@@ -16,8 +16,8 @@ from agents.serving.checks import as_observations
 from agents.serving.kernels import risk_rows
 from agents.serving.limits import read_model_file
 from agents.serving.seats import SEATS, Outputs
-from engine.blocks import Floats
-from engine.errors import DataError
+from engine.base.errors import DataError
+from engine.types.blocks import Floats
 
 Array = NDArray[np.float32]
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.serving.kernels import risk_confidences, tactical_confidences
-from engine.blocks import Floats
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import Floats
 
 Outputs = dict[str, NDArray[Any]]
 """Arrays by output name, the first axis is the observation."""

@@ -11,12 +11,12 @@ from pathlib import Path
 from agents.rules import SmaCross
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Outcome, Peer, Run, System, serve
 from engine.app.config import DEFAULT_BLOCK, BacktestConfig
-from engine.app.loop import Timings, run_loop
 from engine.app.warmup import warm_up
-from engine.calendar import sessions_for
-from engine.pipeline import Pipeline
-from engine.recorder import RunRecorder
-from engine.step import StepBlock
+from engine.loop.pipeline import Pipeline
+from engine.loop.runner import Timings, run_loop
+from engine.record.recorder import RunRecorder
+from engine.types.calendar import sessions_for
+from engine.types.step import StepBlock
 from feeds.memory import source_from_arrays
 from feeds.pacing import paced
 from portfolio.simulator import Simulator

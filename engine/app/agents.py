@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from agents.ensemble.config import EnsembleConfig, SeatsConfig
 from agents.registry import make_agent
-from engine.agent import Agent
 from engine.app.config import RunConfig
 from engine.app.manifest import sha256_file
-from engine.config import parse
-from engine.errors import GrandModelError
-from engine.log import logger
+from engine.base.config import parse
+from engine.base.errors import GrandModelError
+from engine.base.log import logger
+from engine.types.agent import Agent
 
 if TYPE_CHECKING:
     from agents.ensemble.ensemble import Ensemble

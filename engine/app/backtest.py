@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from agents.strategy import Strategy
-from engine.agent import Agent
 from engine.app.agents import Activations
 from engine.app.benchmark import BenchmarkPrices
 from engine.app.code import code_entries
 from engine.app.config import BacktestConfig
-from engine.app.loop import Clock, Screen, Timings, run_loop, timed
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.preparing import Prepared, prepare
 from engine.app.wiring import trade_book, warn_of_obstacles, wire
-from engine.blocks import BarBlock, Floats, Ints
-from engine.errors import DataError
-from engine.instruments import never_closes
-from engine.ledger_hash import LedgerHash
-from engine.log import logger
-from engine.pipeline import Pipeline
-from engine.recorder import TABLES, RunRecorder
-from engine.replacing import OutputKind
-from engine.step import StepBlock
+from engine.base.errors import DataError
+from engine.base.log import logger
+from engine.base.replacing import OutputKind
+from engine.loop.ledger_hash import LedgerHash
+from engine.loop.pipeline import Pipeline
+from engine.loop.runner import Clock, Screen, Timings, run_loop, timed
+from engine.record.recorder import TABLES, RunRecorder
+from engine.types.agent import Agent
+from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.instruments import never_closes
+from engine.types.step import StepBlock
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
 from portfolio.benchmark import PriceSeries

@@ -10,11 +10,11 @@ import numpy as np
 
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare, resolve_data
-from engine.blocks import BarBlock, Floats, Ints
-from engine.calendar import DAY_NS
-from engine.errors import DataError, UsageError
-from engine.nearest import did_you_mean
-from engine.source import BarSource
+from engine.base.errors import DataError, UsageError
+from engine.base.nearest import did_you_mean
+from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.calendar import DAY_NS
+from engine.types.source import BarSource
 from feeds.quarantine import Quarantine
 from feeds.reading.frames import frame_files
 from feeds.replay import ReplayConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from training.checkpoint import SUFFIX, Checkpoint, checkpoints, load, newest_good
 
 CHECKPOINT_FOLDERS = (".", "checkpoints")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.manifest import sha256_file
-from engine.errors import CheckFailed, DataError, UsageError
-from engine.log import logger
+from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.log import logger
 
 TRUST = "--trust-code"
 _PRODUCTION = (".yaml", ".yml")

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from agents.ensemble.config import EnsembleConfig
-from engine.config import Config
-from engine.errors import UsageError
-from engine.instruments import Instrument, find_instrument, load_instrument
+from engine.base.config import Config
+from engine.base.errors import UsageError
+from engine.types.instruments import Instrument, find_instrument, load_instrument
 from feeds.pacing import parse_speed
 from feeds.replay import ReplayConfig
 from portfolio.config import PortfolioConfig, StatisticsConfig

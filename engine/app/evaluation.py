@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import resolve_ensemble
 from engine.app.manifest import config_sha256, versions, write_json
-from engine.blocks import Ints
-from engine.compiled import cache_dir
-from engine.errors import UsageError
-from engine.replacing import OutputKind
+from engine.base.compiled import cache_dir
+from engine.base.errors import UsageError
+from engine.base.replacing import OutputKind
 from engine.report.training.history import History
 from engine.report.training.report import write_training_report
+from engine.types.blocks import Ints
 from portfolio.metrics import iso
 from training.config import ROLES, TrainingConfig
 from training.data.parts import Parts

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from engine.errors import DataError, UsageError
-from engine.files import read_json
-from engine.nearest import nearest_folder
-from engine.recording.reading import read_table
+from engine.base.errors import DataError, UsageError
+from engine.base.files import read_json
+from engine.base.nearest import nearest_folder
+from engine.record.reading import read_table
 
 SEATS = ("strategic", "tactical", "risk")
 

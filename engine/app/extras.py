@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 
 
 def need_training() -> None:

@@ -10,10 +10,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from engine.config import Config
-from engine.files import open_regular
-from engine.instruments import Instrument
-from engine.replacing import write_text
+from engine.base.config import Config
+from engine.base.files import open_regular
+from engine.base.replacing import write_text
+from engine.types.instruments import Instrument
 
 PACKAGES = ("grandmodel", "numpy", "numba", "llvmlite", "onnxruntime", "polars", "pyarrow")
 # These change how a run is driven, never what comes out of it.

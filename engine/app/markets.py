@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.app.config import ASSUMED, AUTO, RunConfig
-from engine.errors import UsageError
-from engine.instruments import Instrument, find_instrument, known_beginning
+from engine.base.errors import UsageError
+from engine.types.instruments import Instrument, find_instrument, known_beginning
 from feeds.reading.files import BarFile
 
 

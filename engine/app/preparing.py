@@ -9,10 +9,10 @@ from pathlib import Path
 from engine.app.config import BacktestConfig
 from engine.app.markets import Markets
 from engine.app.provenance import synthetic_files
-from engine.errors import UsageError
-from engine.instruments import Instrument
-from engine.paths import shipped
-from engine.source import BarSource
+from engine.base.errors import UsageError
+from engine.base.paths import shipped
+from engine.types.instruments import Instrument
+from engine.types.source import BarSource
 from feeds.quarantine import Quarantine
 from feeds.reading.files import BarFile
 from feeds.reading.opening import open_file

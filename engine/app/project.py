@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.errors import GrandModelError, UsageError
-from engine.paths import shipped
+from engine.base.errors import GrandModelError, UsageError
+from engine.base.paths import shipped
 
 FILES = ("strategy.py", "config.yaml", "test_strategy.py", "notebook.ipynb", "README.md")
 NAME = "{{name}}"

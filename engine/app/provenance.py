@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engine.errors import GrandModelError
-from engine.files import read_json
+from engine.base.errors import GrandModelError
+from engine.base.files import read_json
 from feeds.reading.columns import SYNTHETIC
 from feeds.reading.files import BarFile
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.errors import UsageError
-from engine.files import read_json
-from engine.nearest import did_you_mean, nearest_path
+from engine.base.errors import UsageError
+from engine.base.files import read_json
+from engine.base.nearest import did_you_mean, nearest_path
 
 DEPTH = 4
 LATEST = "latest"

@@ -9,10 +9,10 @@ from pathlib import Path
 import yaml
 
 from engine.app.evaluation import EVALUATION, EvaluationRun, run_evaluation, write_evaluation
-from engine.compiled import cache_dir
-from engine.errors import UsageError
-from engine.log import logger
-from engine.replacing import replaced_folder, write_text
+from engine.base.compiled import cache_dir
+from engine.base.errors import UsageError
+from engine.base.log import logger
+from engine.base.replacing import replaced_folder, write_text
 from engine.report.training.history import read_history
 from training.checkpoint import Checkpoint, set_aside_later
 from training.checkpoint import load as load_checkpoint

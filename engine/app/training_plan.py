@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.checkpoints import find
-from engine.aside import held_folder, is_leftover
-from engine.config import Tree, load
-from engine.errors import UsageError
+from engine.base.aside import held_folder, is_leftover
+from engine.base.config import Tree, load
+from engine.base.errors import UsageError
 from training.checkpoint import Checkpoint, checkpoints
 from training.config import TrainingConfig
 from training.data.sources import require_first_tradable

@@ -11,12 +11,12 @@ from engine.app.code import allow_code
 from engine.app.config import BacktestConfig
 from engine.app.manifest import sha256_file, versions
 from engine.app.preparing import prepare, resolve_data
-from engine.config import parse
-from engine.errors import CheckFailed, DataError, UsageError
-from engine.files import read_json
-from engine.instruments import Instrument
-from engine.nearest import nearest_folder
-from engine.paths import shipped
+from engine.base.config import parse
+from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.files import read_json
+from engine.base.nearest import nearest_folder
+from engine.base.paths import shipped
+from engine.types.instruments import Instrument
 from feeds.quarantine import Quarantine
 
 OTHER_BLOCK = 509

@@ -14,15 +14,15 @@ from agents.context.context import Context
 from agents.indicators.kinds import KINDS
 from agents.rules import SmaCross
 from agents.strategy import Strategy
-from engine.agent import Agent
 from engine.app.agents import as_ensemble
-from engine.blocks import BarBlock
-from engine.calendar import DAY_NS, Sessions
-from engine.compiled import cache_dir
-from engine.instruments import Instrument
-from engine.ledger_hash import LedgerHash
-from engine.recorder import RunRecorder
-from engine.records import Operation
+from engine.base.compiled import cache_dir
+from engine.loop.ledger_hash import LedgerHash
+from engine.record.recorder import RunRecorder
+from engine.types.agent import Agent
+from engine.types.blocks import BarBlock
+from engine.types.calendar import DAY_NS, Sessions
+from engine.types.instruments import Instrument
+from engine.types.records import Operation
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from portfolio.trades import TradeBook

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agents.strategy import Strategy
-from engine.agent import Agent
 from engine.app.agents import Activations, build_agent
 from engine.app.config import RunConfig
-from engine.blocks import BarBlock
-from engine.calendar import Sessions, bars_per_year, sessions_for
-from engine.cuts import Cuts, EveryBars, NoCuts
-from engine.instruments import Instrument
-from engine.log import logger
-from engine.pipeline import CutHook, Pipeline
+from engine.base.log import logger
+from engine.loop.cuts import Cuts, EveryBars, NoCuts
+from engine.loop.pipeline import CutHook, Pipeline
+from engine.types.agent import Agent
+from engine.types.blocks import BarBlock
+from engine.types.calendar import Sessions, bars_per_year, sessions_for
+from engine.types.instruments import Instrument
 from portfolio.simulator import Simulator
 from portfolio.tradable import obstacle
 from portfolio.trades import TradeBook

@@ -112,7 +112,7 @@ def backtest(
     Example: grandmodel backtest --data bars.csv.gz --instrument ES --agent sma_cross:fast=10,slow=30
     """
     began = time.perf_counter()
-    from engine.log import configure_logging
+    from engine.base.log import configure_logging
 
     configure_logging(verbose)
     flags: dict[str, Any] = {
@@ -136,12 +136,12 @@ def backtest(
     }
     settings = load_settings(config or [], flags, set_ or [])
     from engine.app.warmup import kind_of
-    from engine.arrow import leave_out_pandas
+    from engine.types.arrow import leave_out_pandas
 
     if kind_of(settings.agent) == "rules":
         leave_out_pandas()
     from engine.app.backtest import RUN
-    from engine.replacing import new_folder, replaced_folder
+    from engine.base.replacing import new_folder, replaced_folder
 
     folder = out or new_folder(Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(settings.agent)}")
     with replaced_folder(folder, RUN, overwrite=overwrite) as part:
@@ -170,7 +170,7 @@ def report_file(folder: Path, wanted: bool) -> float:
 def load_settings(files: list[Path], flags: dict[str, Any], settings: list[str]) -> BacktestConfig:
     """Defaults, then files, then options, then --set."""
     from engine.app.config import BacktestConfig
-    from engine.config import merge, override, parse, read_yaml
+    from engine.base.config import merge, override, parse, read_yaml
 
     tree: dict[str, Any] = {}
     for file in files:
@@ -212,7 +212,7 @@ def given(flags: dict[str, Any]) -> dict[str, Any]:
 
 def instruments(given: list[str] | None) -> str | dict[str, str] | None:
     """`--instrument NAME` as one name, `--instrument SYMBOL=NAME` (repeated) as a mapping."""
-    from engine.errors import UsageError
+    from engine.base.errors import UsageError
 
     if not given:
         return None

@@ -113,7 +113,7 @@ def compare(
     Example: grandmodel compare --data bars.csv.gz --instrument ES --agent sma_cross:fast=5..20:5,slow=30|60
     --agent buy_and_hold --split 2024-01-20
     """
-    from engine.log import configure_logging
+    from engine.base.log import configure_logging
 
     configure_logging(verbose)
     reading = {"labels": labels, "timezone": timezone, "timeframe": timeframe, "start": start, "end": end}

@@ -17,7 +17,7 @@ def compare_runs(folders: Sequence[Path], as_json: bool, given: bool) -> None:
     """Print metrics and settings of finished runs, and the first row in which each differs from the first run."""
     from engine.app.comparison.differences import Run, config_differences, first_differences
     from engine.app.runs import resolved
-    from engine.errors import UsageError
+    from engine.base.errors import UsageError
 
     if given:
         raise UsageError(

@@ -48,7 +48,7 @@ def _typer() -> Any:
 
 def data_files(incomplete: str) -> list[str]:
     """Recordings that ship, and files."""
-    from engine.paths import recordings
+    from engine.base.paths import recordings
 
     return [*_beginning(incomplete, recordings()), *_paths(incomplete)]
 
@@ -65,7 +65,7 @@ def agents(incomplete: str) -> list[str]:
 
 def instruments(incomplete: str) -> list[str]:
     """Instruments that ship, and YAML files; after `SYMBOL=` too."""
-    from engine.paths import shipped
+    from engine.base.paths import shipped
 
     symbol, separator, begun = incomplete.rpartition("=")
     known = sorted(path.stem for path in (shipped("configs") / "instruments").glob("*.yaml"))

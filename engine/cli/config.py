@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from engine.config import Config
+    from engine.base.config import Config
 
 app = typer.Typer(no_args_is_help=True, help="Show the configuration and its schema.")
 
@@ -31,7 +31,7 @@ def show(
     """
     import yaml
 
-    from engine.config import load
+    from engine.base.config import load
 
     loaded = load(_model(training, live), config or [], set_ or [])
     text = yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -49,7 +49,7 @@ def schema(training: Training = False, live: Live = False) -> None:
 
 def _model(training: bool, live: bool) -> type[Config]:
     if training and live:
-        from engine.errors import UsageError
+        from engine.base.errors import UsageError
 
         raise UsageError("a configuration is that of a training or of a live session", found="--training --live")
     if live:

@@ -10,8 +10,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from engine.errors import GrandModelError
-from engine.quoting import printable
+from engine.base.errors import GrandModelError
+from engine.base.quoting import printable
 
 
 class SafeConsole(Console):

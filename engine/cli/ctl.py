@@ -34,10 +34,10 @@ def ctl(folder: Folder, command: Command, as_json: AsJson = False) -> None:
     Example: grandmodel ctl runs/live pause
     """
     from engine.app.live.control import COMMANDS, ask
-    from engine.errors import UsageError
+    from engine.base.errors import UsageError
 
     if command not in COMMANDS:
-        from engine.nearest import did_you_mean
+        from engine.base.nearest import did_you_mean
 
         raise UsageError(
             f"no command {command!r}",
@@ -58,7 +58,7 @@ def reset_halt(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = 
     from engine.app.live.control import ask
     from engine.app.live.folder import is_running
     from engine.app.live.operating import operate_stopped
-    from engine.records import Operation
+    from engine.types.records import Operation
 
     if is_running(folder):
         _print(ask(folder, "reset-halt", by="reset-halt"), as_json)

@@ -61,7 +61,7 @@ def _print(attached: Attached, folder: Path, console: Console) -> None:
 
 
 async def _watch(attached: Attached, folder: Path, console: Console) -> None:
-    from engine.app.live.beside import beside
+    from engine.base.background import beside
     from engine.dashboard.following import Following
     from engine.dashboard.live import Dashboard
 
@@ -99,7 +99,7 @@ def _recall(attached: Attached, state: DashboardState) -> None:
 def _tell_orders(attached: Attached, state: DashboardState) -> None:
     from engine.app.live.session import WORDS
     from engine.dashboard.alerts import Severity
-    from engine.records import Operation
+    from engine.types.records import Operation
 
     for order in attached.orders():
         severity = Severity.CRITICAL if order.kind is Operation.HALT else Severity.WARNING

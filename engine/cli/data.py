@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from engine.instruments import Instrument
+    from engine.types.instruments import Instrument
     from feeds.quarantine import Quarantine
     from feeds.replay import HistoricalReplay
 
@@ -93,9 +93,9 @@ def validate(
 
     Exit code 0: clean. 1: some rows are bad. 2: the file cannot be read.
     """
+    from engine.base.errors import DataError
+    from engine.base.replacing import refuse_existing
     from engine.cli import data_view
-    from engine.errors import DataError
-    from engine.replacing import refuse_existing
     from feeds.quarantine import Quarantine
     from feeds.summary import BarSummary
 
@@ -146,8 +146,8 @@ def convert(
     Bad rows are left out and kept in OUT.quarantine.jsonl, or where --quarantine says.
     """
     from engine.app.provenance import synthetic_files
+    from engine.base.replacing import refuse_existing, replaced_file
     from engine.cli.progress import counted
-    from engine.replacing import refuse_existing, replaced_file
     from feeds.export import check_suffix, write_bars
     from feeds.quarantine import Quarantine
     from feeds.reading.opening import open_file
@@ -164,7 +164,7 @@ def convert(
         replay = _replay(file, market, quarantine, symbol, how)
         blocks = replay.blocks(BLOCK_ROWS)
         if timeframe is not None:
-            from engine.aggregate import aggregated
+            from engine.loop.aggregate import aggregated
 
             blocks = aggregated(blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial)
         made_up = bool(synthetic_files([open_file(file)], [file]))
@@ -199,9 +199,9 @@ def synthesize(
     Volatility changes by regime and time of day, volume follows it, and a few minutes are missing. With --generator,
     the bars are those of a named generator, and --price, --volatility and --missing are not read.
     """
-    from engine.config import parse
-    from engine.instruments import load_instrument
-    from engine.replacing import refuse_existing
+    from engine.base.config import parse
+    from engine.base.replacing import refuse_existing
+    from engine.types.instruments import load_instrument
     from feeds.export import check_suffix, write_bars
     from feeds.synthetic import SyntheticBars, SyntheticConfig
 
@@ -222,7 +222,7 @@ def synthesize(
 
 
 def _numbers(pairs: list[str]) -> dict[str, float]:
-    from engine.errors import UsageError
+    from engine.base.errors import UsageError
 
     found = {}
     for pair in pairs:
@@ -237,7 +237,7 @@ def _numbers(pairs: list[str]) -> dict[str, float]:
 
 
 def _market(instrument: str, file: Path, symbol: str | None) -> Instrument:
-    from engine.instruments import find_instrument, known_beginning, load_instrument
+    from engine.types.instruments import find_instrument, known_beginning, load_instrument
     from feeds.reading.files import symbol_from
 
     if instrument != "auto":
@@ -249,8 +249,8 @@ def _market(instrument: str, file: Path, symbol: str | None) -> Instrument:
 def _replay(
     file: Path, market: Instrument, quarantine: Quarantine, symbol: str | None, how: Mapping[str, str | None]
 ) -> HistoricalReplay:
+    from engine.base.config import parse
     from engine.cli.backtest import option_names
-    from engine.config import parse
     from feeds.replay import HistoricalReplay, ReplayConfig
 
     given = {key: value for key, value in how.items() if value is not None}
@@ -264,8 +264,8 @@ def _larger(text: str, source_ns: int) -> int:
     Raises:
         UsageError: If it is not.
     """
-    from engine.errors import UsageError
-    from engine.timeframe import format_timeframe, parse_timeframe
+    from engine.base.errors import UsageError
+    from engine.types.timeframe import format_timeframe, parse_timeframe
 
     wanted = parse_timeframe(text)
     if wanted < source_ns or wanted % source_ns:
@@ -285,7 +285,7 @@ def _moment(text: str) -> int:
     """
     from datetime import UTC, datetime
 
-    from engine.errors import UsageError
+    from engine.base.errors import UsageError
 
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -296,7 +296,7 @@ def _moment(text: str) -> int:
 
 
 def _refuse_same(file: Path, out: Path) -> None:
-    from engine.errors import UsageError
+    from engine.base.errors import UsageError
 
     if out.exists() and file.exists() and out.samefile(file):
         raise UsageError("the output would replace the input", where=str(out), hint="name another file with --out")

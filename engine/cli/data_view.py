@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.console import out
-from engine.timeframe import format_timeframe
+from engine.types.timeframe import format_timeframe
 
 if TYPE_CHECKING:
     from feeds.quarantine import BadRow, Quarantine

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.base.paths import shipped
 from engine.cli.console import note
-from engine.paths import shipped
 
 DATA, INSTRUMENT, TOPIC = "es-drift", "ES", "bars"
 FIRST, LIVE_FROM = "2024-02-09 19:21", "2024-02-13 23:00"

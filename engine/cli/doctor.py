@@ -88,7 +88,7 @@ def _checked(name: str, check: Callable[[], str]) -> Finding:
 
 def _cache() -> str:
     from engine.app.warmup import is_warm
-    from engine.compiled import cache_dir
+    from engine.base.compiled import cache_dir
 
     folder = cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,13 +99,13 @@ def _cache() -> str:
 
 
 def _instruments() -> str:
-    from engine.instruments import load_instrument, shipped_instruments
+    from engine.types.instruments import load_instrument, shipped_instruments
 
     return ", ".join(load_instrument(name).name for name in shipped_instruments())
 
 
 def _recordings() -> str:
-    from engine.paths import shipped
+    from engine.base.paths import shipped
 
     found = sorted(path.parent.name for path in shipped("replays").glob("*/manifest.json"))
     if not found:

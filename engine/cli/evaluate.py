@@ -62,7 +62,7 @@ def evaluate(
     """
     settings = _load(config or [], set_ or [])
     from engine.app.evaluation import EVALUATION, run_evaluation, write_evaluation
-    from engine.replacing import new_folder, replaced_folder
+    from engine.base.replacing import new_folder, replaced_folder
 
     histories = _histories(history or [])
     folder = out or new_folder(Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-evaluate")
@@ -89,8 +89,8 @@ def evaluate(
 
 
 def _load(files: list[Path], settings: list[str]) -> TrainingConfig:
-    from engine.config import load
-    from engine.errors import UsageError
+    from engine.base.config import load
+    from engine.base.errors import UsageError
     from training.config import TrainingConfig
 
     if not files and not settings:

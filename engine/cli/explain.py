@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.reasons import phrase
+from engine.types.reasons import phrase
 
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a run; runs/latest is the last that ended.", show_default=False)

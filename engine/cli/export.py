@@ -56,7 +56,7 @@ def export(
     from engine.cli.console import note
 
     need_training()
-    from engine.replacing import refuse_existing
+    from engine.base.replacing import refuse_existing
     from training.export import export as write
     from training.export import write_production
 

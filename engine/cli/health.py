@@ -21,8 +21,8 @@ def health(file: File, max_age: MaxAge = 30.0) -> None:
 
     Example: grandmodel health /run/grandmodel/heartbeat.json --max-age 30
     """
-    from engine.errors import CheckFailed
-    from engine.files import read_json
+    from engine.base.errors import CheckFailed
+    from engine.base.files import read_json
     from engine.monitor.heartbeat import check_heartbeat
 
     check_heartbeat(file, max_age)

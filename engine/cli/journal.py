@@ -12,7 +12,7 @@ import typer
 from engine.cli.verify import TrustCode
 
 if TYPE_CHECKING:
-    from engine.app.live.mending import Mended
+    from engine.app.journal.mending import Mended
 
 app = typer.Typer(help="Verify, export, replay and mend the journal of a live session.", no_args_is_help=True)
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
@@ -34,7 +34,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existin
 @app.command(epilog="Example: grandmodel journal verify runs/live")
 def verify(folder: Folder, as_json: AsJson = False) -> None:
     """Check every byte that the journal keeps: files, checksums, order of the rows, and the hash of the ledger."""
-    from engine.app.live.auditing import audit
+    from engine.app.journal.verifying import audit
 
     audited = audit(folder)
     if as_json:
@@ -54,7 +54,7 @@ def replay(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = Fals
 
     A strategy file that the session names is executed: only if its hash is the recorded one, or with --trust-code.
     """
-    from engine.app.live.auditing import replay_whole
+    from engine.app.journal.verifying import replay_whole
 
     before = time.perf_counter()
     rows, digest = replay_whole(folder, trust_code=trust_code)
@@ -78,10 +78,10 @@ def export(
     A strategy file that the session names is executed: only if its hash is the recorded one, or with --trust-code.
     """
     from engine.app.backtest import RUN
-    from engine.app.live.auditing import export_whole
+    from engine.app.journal.verifying import export_whole
+    from engine.base.replacing import replaced_folder
     from engine.cli.backtest import report_file
     from engine.cli.console import note
-    from engine.replacing import replaced_folder
 
     with replaced_folder(out, RUN, overwrite=overwrite) as part:
         exported = export_whole(folder, part, trust_code=trust_code)
@@ -116,8 +116,8 @@ def mend(
 
     By default, rows ahead of the clock are taken back. The original journal is kept in the same folder.
     """
-    from engine.app.live.mending import mend as mend_journal
-    from engine.errors import UsageError
+    from engine.app.journal.mending import mend as mend_journal
+    from engine.base.errors import UsageError
     from feeds.reading.window import moment
 
     try:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from engine.app.live.config import PaperConfig
     from engine.app.live.paper import LiveScreen
     from engine.app.live.session import Committed, Session
-    from engine.app.loop import Screen
     from engine.dashboard.following import Following
     from engine.dashboard.keys import KeyAction
     from engine.dashboard.state import DashboardState, RunInfo
-    from engine.instruments import Instrument
+    from engine.loop.runner import Screen
     from engine.monitor.alerts import Severity
-    from engine.step import StepBlock
+    from engine.types.instruments import Instrument
+    from engine.types.step import StepBlock
 
 LOOK_S = 0.5
 LINE_S = 0.25
@@ -117,7 +117,7 @@ class _SessionScreen:
     async def run(self, steps: AsyncIterator[StepBlock]) -> None:
         if self._session.trader.next_seq:
             await self._recall()
-        from engine.app.live.beside import beside
+        from engine.base.background import beside
 
         async with beside(self._follow()):
             await self._dashboard.run(steps)
@@ -183,7 +183,7 @@ class _ProgressLine:
         self._session, self._console = session, console
 
     async def run(self, steps: AsyncIterator[StepBlock]) -> None:
-        from engine.app.live.beside import beside
+        from engine.base.background import beside
         from engine.dashboard.terminal import Outbox, can_draw
 
         if not can_draw(self._console):

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.errors import GrandModelError
+    from engine.base.errors import GrandModelError
 
 VARIABLE = "_GRANDMODEL_COMPLETE"
 """Set by a shell that asks for completions."""
@@ -51,8 +51,8 @@ def _help() -> None:
 
 def _run() -> None:
     """Run a command, with all that it needs."""
+    from engine.base.errors import GrandModelError
     from engine.cli.app import app
-    from engine.errors import GrandModelError
 
     if VARIABLE in os.environ:
         from engine.cli.completing import answer_shells
@@ -83,7 +83,7 @@ def _check_overrides(words: list[str]) -> None:
         if option == "--":
             return
         if option == "--set" and ("=" not in override or (override.endswith("=") and not following.startswith("-"))):
-            from engine.errors import UsageError
+            from engine.base.errors import UsageError
 
             key = re.split(r"[^\w.]", override, maxsplit=1)[0]
             raise UsageError(
@@ -110,8 +110,8 @@ def _run_strictly() -> None:
     """Run a command so that a mistake in the command line itself becomes a UsageError too."""
     import typer
 
+    from engine.base.errors import UsageError
     from engine.cli.app import app
-    from engine.errors import UsageError
 
     try:
         sys.exit(typer.main.get_command(app).main(standalone_mode=False) or 0)

@@ -149,7 +149,7 @@ def _now() -> str:
 
 def _row(models: ModelStore, version: str, active: str) -> dict[str, Any]:
     from agents.models.metadata import read_ensemble
-    from engine.errors import GrandModelError
+    from engine.base.errors import GrandModelError
 
     times = [entry.activated for entry in models.history() if entry.version == version]
     row: dict[str, Any] = {

@@ -108,7 +108,7 @@ def paper(
     Example: grandmodel paper --feed kafka://127.0.0.1:9092/bars --instrument ES --agent ensemble --out runs/live
     """
     began = time.perf_counter()
-    from engine.log import configure_logging, form_of_a_session
+    from engine.base.log import configure_logging, form_of_a_session
 
     configure_logging(verbose, form_of_a_session())
     flags: dict[str, Any] = {
@@ -165,7 +165,7 @@ def paper(
 @contextmanager
 def _feed(demo: bool, feed: str | None) -> Iterator[str | None]:
     """The address of the feed; for the demonstration, of a broker that lasts as long."""
-    from engine.errors import UsageError
+    from engine.base.errors import UsageError
     from feeds.live.address import parse_address
 
     if not demo:
@@ -183,8 +183,8 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
     """Defaults, then those of the folder's session, then files, then options, then --set."""
     from engine.app.live.config import PaperConfig
     from engine.app.live.opening import stored_config
-    from engine.config import merge, override, parse, read_yaml
-    from engine.errors import UsageError
+    from engine.base.config import merge, override, parse, read_yaml
+    from engine.base.errors import UsageError
     from engine.journal.reading import has_begun
 
     tree: dict[str, Any] = {}
@@ -209,8 +209,8 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
 def _log_to_file(folder: Path, verbose: int) -> None:
     """A log on the terminal would draw over the dashboard."""
     from engine.app.live.folder import LOG, make_private
-    from engine.log import configure_logging, most_log_bytes
-    from engine.rotating import RotatingFile
+    from engine.base.log import configure_logging, most_log_bytes
+    from engine.base.rotating import RotatingFile
 
     most_bytes = most_log_bytes()
     make_private(folder)

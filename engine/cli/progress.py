@@ -10,8 +10,8 @@ from engine.cli.interrupting import interruptible
 
 if TYPE_CHECKING:
     from engine.app.preparing import Prepared
-    from engine.blocks import BarBlock
-    from engine.step import StepBlock
+    from engine.types.blocks import BarBlock
+    from engine.types.step import StepBlock
 
 
 def compiled(agent: str = "flat", *, live: bool = False) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from engine.base.errors import GrandModelError, UsageError
 from engine.cli.backtest import (
     End,
     Files,
@@ -28,7 +29,6 @@ from engine.cli.backtest import (
     instruments,
     option_names,
 )
-from engine.errors import GrandModelError, UsageError
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -96,7 +96,7 @@ def publish(
     Example: grandmodel publish --data es-drift --instrument ES --feed kafka://127.0.0.1:9092/bars --speed 60
     """
     from engine.app.extras import need_live
-    from engine.log import configure_logging
+    from engine.base.log import configure_logging
 
     configure_logging(verbose)
     need_live()
@@ -137,7 +137,7 @@ def _prepared(flags: dict[str, Any]) -> Prepared:
     """The files as a backtest opens them, so that symbols are called the same."""
     from engine.app.config import BacktestConfig
     from engine.app.preparing import prepare
-    from engine.config import parse
+    from engine.base.config import parse
     from feeds.quarantine import Quarantine
 
     return prepare(parse(BacktestConfig, given(flags), where="command line", names=option_names(flags)), Quarantine())

@@ -41,7 +41,7 @@ def report(run: Run, open_: Open = False, as_json: AsJson = False) -> None:
 
 def _equity(run: Path) -> list[Any]:
     """Equity over the run, at the points of its chart."""
-    from engine.recording.reading import read_table
+    from engine.record.reading import read_table
 
     curve: list[Any] = read_table(run / "chart.parquet").column("equity").to_pylist()
     return curve

@@ -50,7 +50,7 @@ def runs(
     Example: grandmodel runs --filter sma_cross --filter 'sharpe>0' --sort sharpe
     """
     from engine.app.runs import find_runs, matching, ordered
-    from engine.errors import UsageError
+    from engine.base.errors import UsageError
 
     found = matching(find_runs(folder), filter_ or [])
     if latest:
@@ -69,8 +69,8 @@ def _show(listed: Sequence[FoundRun], limit: int, folder: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from engine.base.quoting import shortened
     from engine.cli.console import note, out
-    from engine.quoting import shortened
     from engine.report.presentation import write
 
     if not listed:

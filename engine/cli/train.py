@@ -60,7 +60,7 @@ def train(
     Example: grandmodel train -c configs/training/marl_training.yaml --set data.sources.0.path=bars.csv.gz
     """
     from engine.app.extras import need_training
-    from engine.log import configure_logging
+    from engine.base.log import configure_logging
 
     need_training()
     configure_logging(verbose)

@@ -30,9 +30,9 @@ def verify(run: Name = "es-synthetic", trust_code: TrustCode = False) -> None:
     from engine.app.runs import resolved
     from engine.app.verify import agent_of
     from engine.app.verify import verify as verify_manifest
+    from engine.base.errors import CheckFailed
     from engine.cli.console import note, out
     from engine.cli.progress import compiled
-    from engine.errors import CheckFailed
 
     run = str(resolved(Path(run)))
     compiled(agent_of(run))

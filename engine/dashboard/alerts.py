@@ -9,9 +9,9 @@ from enum import IntEnum
 import numpy as np
 
 from engine.dashboard.text import clean
-from engine.reasons import phrase
-from engine.records import OrderEventKind, Reason, Records, Role
-from engine.step import StepBlock
+from engine.types.reasons import phrase
+from engine.types.records import OrderEventKind, Reason, Records, Role
+from engine.types.step import StepBlock
 
 ALERTS_KEPT = 50
 

@@ -7,10 +7,10 @@ from itertools import groupby
 import numpy as np
 from rich.segment import Segment
 
-from engine.blocks import Bools, Floats, Ints
 from engine.dashboard.cells import BAD, DIM, GOOD, Line, fit
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.text import money_within
+from engine.types.blocks import Bools, Floats, Ints
 
 BRAILLE = 0x2800
 # bit of each dot by its row and column in the cell (Unicode, block "Braille Patterns")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.blocks import Floats
+from engine.types.blocks import Floats
 
 
 class EquityHistory:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from rich.segment import Segment
 from rich.style import Style
 
+from engine.base.errors import GrandModelError
 from engine.dashboard import text
 from engine.dashboard.cells import BOLD, DIM, WARN, Line, fit, spread, width_of
-from engine.errors import GrandModelError
 
 CONFIRM_S = 5.0
 ANSWER_S = 5.0

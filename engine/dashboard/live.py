@@ -17,7 +17,7 @@ from engine.dashboard.keys import KeyAction, KeyPad
 from engine.dashboard.state import DashboardState, RunInfo
 from engine.dashboard.terminal import Ink, Outbox, Screen, can_draw, reading_keys
 from engine.dashboard.view import frame, status_line
-from engine.step import StepBlock
+from engine.types.step import StepBlock
 
 # together the five per cent that a dashboard may cost
 DRAW_SHARE = 0.03

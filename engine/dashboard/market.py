@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.blocks import Floats
-from engine.records import Records
-from engine.step import StepBlock
+from engine.types.blocks import Floats
+from engine.types.records import Records
+from engine.types.step import StepBlock
 
 CLOSES_KEPT = 240
 """Rows whose closes are kept for a small chart."""

@@ -6,13 +6,13 @@ import numpy as np
 from rich.segment import Segment
 from rich.style import Style
 
-from engine.blocks import Floats
 from engine.dashboard import text
 from engine.dashboard.cells import BAD, BOLD, DIM, GOOD, PLAIN, TITLE, Line, fill_up, rule, width_of
 from engine.dashboard.chart import BRAILLE, dots
 from engine.dashboard.panels import signed, symbol_name
 from engine.dashboard.state import DashboardState
-from engine.records import CommandKind, SeatName
+from engine.types.blocks import Floats
+from engine.types.records import CommandKind, SeatName
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SIDES = {-1: ("short", BAD), 0: ("neutral", PLAIN), 1: ("long", GOOD)}

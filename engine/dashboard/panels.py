@@ -27,7 +27,7 @@ from engine.dashboard.cells import (
 )
 from engine.dashboard.chart import equity_chart
 from engine.dashboard.state import DashboardState
-from engine.records import OrderType, Role
+from engine.types.records import OrderType, Role
 
 SEVERITY_STYLES = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.CRITICAL: ALARM}
 SEVERITY_MARKS = {Severity.INFO: "·", Severity.WARNING: "!", Severity.CRITICAL: "✖"}

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.blocks import Floats
+from engine.base.errors import UsageError
 from engine.dashboard.alerts import Alert, Alerts, Severity, alerts_of
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.market import Market
 from engine.dashboard.pace import Pace
-from engine.errors import UsageError
-from engine.records import ACCOUNT, ORDER, POSITION, Records
-from engine.step import StepBlock
+from engine.types.blocks import Floats
+from engine.types.records import ACCOUNT, ORDER, POSITION, Records
+from engine.types.step import StepBlock
 
 FILLS_KEPT = 100
 QUIET_BARS = 3.0

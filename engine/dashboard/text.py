@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from engine.quoting import printable
+from engine.base.quoting import printable
 
 NONE = "-"
 SECOND_NS = 1_000_000_000

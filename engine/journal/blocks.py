@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.blocks import BAR_COLUMNS, BarBlock
-from engine.errors import DataError
-from engine.records import (
+from engine.base.errors import DataError
+from engine.types.blocks import BAR_COLUMNS, BarBlock
+from engine.types.records import (
     ACCOUNT,
     AGENT_OUTPUT,
     COMMAND,
@@ -21,7 +21,7 @@ from engine.records import (
     POSITION,
     Records,
 )
-from engine.step import StepBlock
+from engine.types.step import StepBlock
 
 RECORDS = {"fills": FILL, "events": ORDER_EVENT, "decisions": COMMAND, "outputs": AGENT_OUTPUT}
 NEEDED, MAYBE = (int,) * 5 + (bytes,) * 4, frozenset({bytes, type(None)})

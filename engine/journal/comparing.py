@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from engine.journal.blocks import RECORDS
-from engine.records import LEDGER_COLUMNS
-from engine.step import StepBlock
+from engine.types.records import LEDGER_COLUMNS
+from engine.types.step import StepBlock
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from engine.dead_letter import DeadLetter
-from engine.errors import DataError, GrandModelError
+from engine.base.errors import DataError, GrandModelError
 from engine.journal.blocks import StoredBlock, encode
 from engine.journal.digests import SEALED, Key, Sealing, digest_of
 from engine.journal.schema import APPLICATION_ID, BLOCKS, INSERT_BLOCK, OLD_VERSION, SEAL, TABLES, VERSION
-from engine.records import Operation
-from engine.step import StepBlock
+from engine.types.dead_letter import DeadLetter
+from engine.types.records import Operation
+from engine.types.step import StepBlock
 
 FILE = "journal.sqlite"
 ARCHIVE = "archive.sqlite"

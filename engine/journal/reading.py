@@ -11,15 +11,15 @@ from typing import Any
 
 import msgspec
 
-from engine.dead_letter import DeadLetter
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
+from engine.base.nearest import nearest_folder
 from engine.journal.blocks import StoredBlock, decode, joined
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
 from engine.journal.journal import ARCHIVE, FILE, OLDER, Activation, Gap, Ordered, check_version
 from engine.journal.schema import VERSION
-from engine.nearest import nearest_folder
-from engine.records import Operation
-from engine.step import StepBlock
+from engine.types.dead_letter import DeadLetter
+from engine.types.records import Operation
+from engine.types.step import StepBlock
 
 CHUNK_ROWS = 4096
 # states that older ones, or the bars, can make again

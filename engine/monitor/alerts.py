@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StrictInt, field_validator
 
-from engine.config import Config
-from engine.errors import GrandModelError
+from engine.base.config import Config
+from engine.base.errors import GrandModelError
+from engine.base.secrets import SecretRef
 from engine.monitor.loopback import is_loopback
-from engine.secrets import SecretRef
 
 Severity = Literal["info", "warning", "critical"]
 RANKS: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from engine.log import logger
+from engine.base.log import logger
 from engine.monitor.alerts import RANKS, Alert, AlertsConfig, Sender, SendFailed, Severity
 from engine.monitor.senders import telegram_sender, webhook_sender
 

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from engine.errors import CheckFailed
-from engine.files import read_json
-from engine.log import logger
+from engine.base.errors import CheckFailed
+from engine.base.files import read_json
+from engine.base.log import logger
 
 EVERY_S = 5.0
 MOST_AGE_S = 30.0

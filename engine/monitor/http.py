@@ -15,9 +15,9 @@ from http import HTTPStatus
 
 from pydantic import Field, model_validator
 
-from engine.config import Config
-from engine.errors import UsageError
-from engine.log import logger
+from engine.base.config import Config
+from engine.base.errors import UsageError
+from engine.base.log import logger
 from engine.monitor.connections import Connections
 from engine.monitor.loopback import is_loopback
 from engine.monitor.metrics import CONTENT_TYPE

@@ -21,9 +21,9 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.base.secrets import SecretRef
 from engine.monitor.alerts import Alert, SendFailed, TelegramConfig, WebhookConfig
-from engine.secrets import SecretRef
 
 # Telegram takes 4096 UTF-16 units; a character may need two
 MOST_TELEGRAM_TEXT = 2000

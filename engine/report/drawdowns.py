@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.blocks import Floats, Ints
+from engine.types.blocks import Floats, Ints
 
 WORST = 5
 

@@ -10,8 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from engine.errors import GrandModelError
-from engine.replacing import write_text
+from engine.base.errors import GrandModelError
+from engine.base.replacing import write_text
 from engine.report.payload import MOST_TRADES, Contents, contents, read_json
 from engine.report.presentation import assumptions, currency, span, title
 from engine.report.sections import breakdown_panel, cards, drawdown_panel, metric_tables, verdict_line, warning_list

@@ -10,17 +10,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.blocks import Floats, Ints
-from engine.errors import DataError, UsageError
-from engine.files import read_json as read_json_file
-from engine.nearest import nearest_folder
-from engine.reasons import phrase
-from engine.recording.reading import read_table
+from engine.base.errors import DataError, UsageError
+from engine.base.files import read_json as read_json_file
+from engine.base.nearest import nearest_folder
+from engine.record.reading import read_table
 from engine.report.drawdowns import Drawdown, worst_drawdowns
 from engine.report.presentation import currency, spaced
 from engine.report.signals import plotted, said
 from engine.report.tables import column, packed, place, times, words
 from engine.report.trades import Breakdown, Trades, breakdowns, fill_numbers
+from engine.types.blocks import Floats, Ints
+from engine.types.reasons import phrase
 
 MOST_FILLS = 20_000
 MOST_TRADES = 5_000

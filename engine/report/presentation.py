@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from engine.reasons import phrase
 from engine.report.verdict import by_reason
+from engine.types.reasons import phrase
 
 Kind = Literal["percent", "money", "ratio", "times", "count", "days", "hours", "text"]
 UNDEFINED = "n/a"

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.blocks import Ints
-from engine.recording.reading import read_table
+from engine.record.reading import read_table
 from engine.report.tables import coded, column, packed, place
+from engine.types.blocks import Ints
 
 MOST_VALUES = 20_000
 SEATS = ("strategic", "tactical", "risk")

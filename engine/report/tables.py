@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.blocks import Ints
-from engine.errors import DataError
+from engine.base.errors import DataError
+from engine.types.blocks import Ints
 
 MILLION = 1_000_000
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blocks import Bools, Floats, Ints
+from engine.types.blocks import Bools, Floats, Ints
 
 DAY_NS = 86_400_000_000_000
 HOUR_NS = 3_600_000_000_000

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from engine.reasons import phrase
+from engine.types.reasons import phrase
 from portfolio.benchmark import BUY_AND_HOLD
 
 EVEN = 5e-5

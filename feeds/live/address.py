@@ -12,10 +12,10 @@ from urllib.parse import unquote
 
 from pydantic import BeforeValidator, ValidationError, model_validator
 
-from engine.config import Config
-from engine.errors import UsageError
-from engine.nearest import nearest
-from engine.secrets import SecretRef, Unshown
+from engine.base.config import Config
+from engine.base.errors import UsageError
+from engine.base.nearest import nearest
+from engine.base.secrets import SecretRef, Unshown
 from feeds.pacing import parse_speed
 
 Kind = Literal["kafka", "mqtt", "replay", "stdin", "stdout"]

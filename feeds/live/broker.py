@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
-from engine.errors import GrandModelError, UsageError
+from engine.base.errors import GrandModelError, UsageError
 
 HOST = "127.0.0.1"
 LOWEST_PORT, PORTS = 20_000, 12_000

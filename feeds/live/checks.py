@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import inf, isfinite
 from typing import Final
 
-from engine.dead_letter import MOST_PAYLOAD, DeadLetter
+from engine.types.dead_letter import MOST_PAYLOAD, DeadLetter
 from feeds.live.source import Record
 
 REASONS: Final = {

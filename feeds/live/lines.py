@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from engine.dead_letter import MOST_PAYLOAD
-from engine.errors import DataError
+from engine.base.errors import DataError
+from engine.types.dead_letter import MOST_PAYLOAD
 from feeds.live.linked import TICK_S
 from feeds.live.options import SourceOptions
 from feeds.live.source import MOST_DELIVERY, MOST_MESSAGE, Delivery, Record

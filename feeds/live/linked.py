@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Generic, Protocol, TypeVar
 
-from engine.errors import UsageError
-from engine.log import logger
+from engine.base.errors import UsageError
+from engine.base.log import logger
 from feeds.live.address import FeedAddress
 from feeds.live.options import SourceOptions, backoff
 from feeds.live.source import Delivery

@@ -23,8 +23,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from engine.blocks import BAR_COLUMNS, UNKNOWN_VOLUME, BarBlock
-from engine.dead_letter import DeadLetter, bounded
+from engine.types.blocks import BAR_COLUMNS, UNKNOWN_VOLUME, BarBlock
+from engine.types.dead_letter import DeadLetter, bounded
 from feeds.live.checks import Refused, check_bar, check_quote, check_trade, read_time, shown
 from feeds.live.source import MOST_MESSAGE, Record
 
@@ -177,8 +177,8 @@ def decode(record: Record) -> tuple[list[Element], list[DeadLetter]]:
 
     Returns:
         Its good elements in their order, and dead letters for the other ones: one for each of the first, then one
-        that counts the rest (`engine.dead_letter.bounded`). A letter holds the element as it stands in the message, or
-        the whole message where that cannot be taken apart.
+        that counts the rest (`engine.types.dead_letter.bounded`). A letter holds the element as it stands in the message,
+        or the whole message where that cannot be taken apart.
     """
     payload = record.payload
     if record.oversize or len(payload) > MOST_MESSAGE:

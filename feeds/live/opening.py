@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from feeds.live.address import FeedAddress
 from feeds.live.lines import LinesSource
 from feeds.live.options import SourceOptions

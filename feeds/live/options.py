@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from engine.config import Config
+from engine.base.config import Config
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from engine.blocks import BarBlock
-from engine.errors import UsageError
-from engine.source import BarSource
+from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock
+from engine.types.source import BarSource
 from feeds.live.address import FeedAddress
 from feeds.live.announcing import Announcement, encode_announcement
 from feeds.live.messages import encode_bars

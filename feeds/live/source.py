@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from engine.blocks import BarBlock
-from engine.dead_letter import DeadLetter
+from engine.types.blocks import BarBlock
+from engine.types.dead_letter import DeadLetter
 
 # what is larger is refused unread: brokers allow about so much unless told otherwise
 MOST_MESSAGE: Final = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from feeds.live.address import FeedSecurity
 
 

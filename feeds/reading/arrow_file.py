@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from feeds.reading.files import Batch, symbol_from, unreadable
 
 ROWS = 1 << 14  # a batch with all that is computed from it stays in the cache of a core

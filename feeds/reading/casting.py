@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.blocks import Bools, Floats
+from engine.types.blocks import Bools, Floats
 
 Array = Any  # pyarrow publishes no types
 

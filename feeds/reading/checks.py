@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS, UNKNOWN_VOLUME, Bools, Floats
+from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS, UNKNOWN_VOLUME, Bools, Floats
 from feeds.reading.casting import Array, to_floats
 from feeds.reading.numbers import NumberStyle, plain_numbers
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.blocks import BAR_COLUMNS, PRICE_COLUMNS
-from engine.errors import DataError
+from engine.base.errors import DataError
+from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS
 
 SYNTHETIC = "synthetic"
 """Name of a column, 1 in every row, by which a file of made-up bars says what it is."""

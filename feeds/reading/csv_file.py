@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from feeds.reading.casting import MISSING, Array, valid_mask
 from feeds.reading.columns import looks_like_header
 from feeds.reading.files import Batch, Malformed, symbol_from, unreadable

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from engine.blocks import Ints
-from engine.errors import DataError
+from engine.base.errors import DataError
+from engine.types.blocks import Ints
 from feeds.reading.casting import Array
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from feeds.reading.arrow_file import ROWS, table_batch
 from feeds.reading.casting import MISSING, Array
 from feeds.reading.columns import SYMBOL_NAMES, VALUE_NAMES, normalise

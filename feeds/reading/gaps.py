@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.blocks import Ints
-from engine.calendar import DAY_NS, Sessions, sessions_between
-from engine.instruments import Instrument
+from engine.types.blocks import Ints
+from engine.types.calendar import DAY_NS, Sessions, sessions_between
+from engine.types.instruments import Instrument
 from feeds.reading.ordering import NEVER
 
 # no exchange is open longer without a break; sessions_between reaches as far beyond the days asked for

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from engine.blocks import Ints
+from engine.types.blocks import Ints
 
 LastInstant = Literal["", "fraction", "second"]
 _SECOND_NS = 1_000_000_000

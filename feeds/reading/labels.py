@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from engine.blocks import Ints
-from engine.calendar import DAY_NS
-from engine.errors import DataError
-from engine.instruments import Instrument
+from engine.base.errors import DataError
+from engine.types.blocks import Ints
+from engine.types.calendar import DAY_NS
+from engine.types.instruments import Instrument
 from feeds.reading.columns import ColumnMap, Labels
 from feeds.reading.gaps import joined_sessions
 from feeds.reading.plan import FilePlan

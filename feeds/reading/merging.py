@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.blocks import BAR_COLUMNS, BarBlock
+from engine.types.blocks import BAR_COLUMNS, BarBlock
 from feeds.reading.rows import Rows, join
 
 

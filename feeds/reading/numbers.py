@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from feeds.reading.casting import Array, is_text, plain, trimmed
 
 NumberStyle = Literal["plain", "decimal comma", "thousands comma"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.errors import DataError, UsageError
-from engine.files import open_regular
-from engine.nearest import nearest_path, not_there
-from engine.paths import recordings
+from engine.base.errors import DataError, UsageError
+from engine.base.files import open_regular
+from engine.base.nearest import nearest_path, not_there
+from engine.base.paths import recordings
 from feeds.reading.files import ARROW_SUFFIXES, COMPRESSED, CSV_SUFFIXES, PARQUET_SUFFIXES, BarFile
 
 _ACCEPTED = "CSV (.csv, .csv.gz, .csv.zst, .tsv, .txt), Parquet (.parquet) or Arrow (.feather, .arrow, .ipc)"

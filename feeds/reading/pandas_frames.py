@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from feeds.reading.columns import normalise
 
 KIND = "pandas frame"

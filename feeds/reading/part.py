@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from engine.blocks import Bools, Ints
+from engine.types.blocks import Bools, Ints
 from feeds.quarantine import BadRow, Gap
 from feeds.reading.casting import Array
 from feeds.reading.checks import REASONS, Columns, Fault, describe

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from engine.blocks import Bools, Ints
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import Bools, Ints
 from feeds.reading.casting import Array, is_number, is_text, plain, to_floats, to_ints, trimmed, valid_mask
 from feeds.reading.columns import ColumnMap, match_columns
 from feeds.reading.files import BarFile, Batch

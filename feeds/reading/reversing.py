@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from engine.blocks import Ints
-from engine.errors import DataError
+from engine.base.errors import DataError
+from engine.types.blocks import Ints
 from feeds.reading.casting import plain
 from feeds.reading.files import BarFile, Batch
 

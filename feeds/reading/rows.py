@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.blocks import BAR_COLUMNS, BarBlock, Ints
+from engine.types.blocks import BAR_COLUMNS, BarBlock, Ints
 from feeds.reading.checks import Columns
 
 

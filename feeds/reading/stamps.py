@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from engine.blocks import Bools, Floats, Ints
+from engine.types.blocks import Bools, Floats, Ints
 from feeds.reading.casting import Array, cast_tolerant, is_text, to_floats, to_ints, trimmed, valid_mask
 
 # 1678 and 2261, with room for a bar width and a zone's offset

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.blocks import Bools, Ints
+from engine.types.blocks import Bools, Ints
 from feeds.reading.casting import Array, cast_tolerant, is_text, trimmed, valid_mask
 from feeds.reading.stamps import DAY_NS, Stamps, scaled
 

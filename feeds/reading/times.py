@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.blocks import Bools, Ints
-from engine.errors import DataError
+from engine.base.errors import DataError
+from engine.types.blocks import Bools, Ints
 from feeds.reading.casting import Array, is_number, is_text, plain, to_floats, trimmed
 from feeds.reading.stamps import UNITS, epoch_scales, read_epochs, read_timestamps
 from feeds.reading.texts import DAY_FIRST, MONTH_FIRST, STYLES, read_texts, slash_order

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from engine.blocks import BarBlock, Bools, Ints
-from engine.instruments import Instrument
+from engine.types.blocks import BarBlock, Bools, Ints
+from engine.types.instruments import Instrument
 from feeds.quarantine import BadRow, Gap, Quarantine, strict_error
 from feeds.reading.checks import REASONS, Columns, Fault, Faults, check_bars, read_numbers
 from feeds.reading.files import Batch

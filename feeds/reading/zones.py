@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.blocks import Bools, Ints
+from engine.types.blocks import Bools, Ints
 
 _DAY_NS = 86_400_000_000_000
 _NAT = np.iinfo(np.int64).min

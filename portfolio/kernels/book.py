@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.compiled import inlined, kernel
-from engine.records import OrderEventKind, OrderType, Reason, Role
+from engine.base.compiled import inlined, kernel
+from engine.types.records import OrderEventKind, OrderType, Reason, Role
 
 MARKET = int(OrderType.MARKET)
 LIMIT = int(OrderType.LIMIT)

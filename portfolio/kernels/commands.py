@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.compiled import inlined, kernel
-from engine.records import CommandKind, OrderEventKind, Reason, Role, Sizing
+from engine.base.compiled import inlined, kernel
+from engine.types.records import CommandKind, OrderEventKind, Reason, Role, Sizing
 from portfolio.kernels.book import (
     CANCELLED,
     DECISIONS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.compiled import inlined, kernel
-from engine.records import OrderEventKind, Reason, Role, TimeInForce
+from engine.base.compiled import inlined, kernel
+from engine.types.records import OrderEventKind, Reason, Role, TimeInForce
 from portfolio.kernels.book import (
     CANCELLED,
     DONE,

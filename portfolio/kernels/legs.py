@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from engine.compiled import inlined, kernel
-from engine.records import Reason
+from engine.base.compiled import inlined, kernel
+from engine.types.records import Reason
 from portfolio.kernels.book import (
     CANCELLED,
     DONE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.compiled import kernel
-from engine.records import Operation, Reason, Role
+from engine.base.compiled import kernel
+from engine.types.records import Operation, Reason, Role
 from portfolio.kernels.book import CANCELLED, DONE, ENTRY, Book, compact, finish
 from portfolio.kernels.row import close_book, halt
 

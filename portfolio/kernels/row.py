@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.compiled import inlined, kernel
-from engine.records import Bars, OrderEventKind, Reason, Role, Sizing, TimeInForce
+from engine.base.compiled import inlined, kernel
+from engine.types.records import Bars, OrderEventKind, Reason, Role, Sizing, TimeInForce
 from portfolio.kernels.book import (
     CANCELLED,
     DONE,

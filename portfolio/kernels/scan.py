@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.compiled import inlined, kernel
-from engine.records import Bars, CommandKind, OrderType, Sizing
+from engine.base.compiled import inlined, kernel
+from engine.types.records import Bars, CommandKind, OrderType, Sizing
 from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
 from portfolio.kernels.commands import apply_command
 from portfolio.kernels.row import advance_row

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.blocks import Floats
-from engine.compiled import kernel
-from engine.records import Records
+from engine.base.compiled import kernel
+from engine.types.blocks import Floats
+from engine.types.records import Records
 
 ROUNDING = 1e-12
 """A profit smaller than this share of all that was bought and sold is rounding of sums: sizes and prices have steps."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agents.grid import expand
 from agents.registry import make_agent
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 
 STRATEGY = """
 from agents.strategy import Strategy

@@ -8,7 +8,7 @@ import pytest
 
 from agents.registry import make_agent
 from agents.rules import BuyAndHold, Random, SmaCross
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 
 
 def test_parameters_reach_the_agent() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from agents.base import MarketAgent
 from agents.rules import BuyAndHold, Flat, Random, SmaCross
-from engine.blocks import BarBlock, Floats, reblock
-from engine.instruments import Instrument
+from engine.types.blocks import BarBlock, Floats, reblock
+from engine.types.instruments import Instrument
 from tests.bars import random_bars
 
 

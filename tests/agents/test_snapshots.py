@@ -20,11 +20,11 @@ from agents.models.store import BUNDLED, UNTRAINED
 from agents.registry import make_agent
 from agents.rules import BuyAndHold, Flat, Random, SmaCross
 from agents.strategy import Context, Strategy
-from engine.agent import Agent, resume_from, saved_state
-from engine.blocks import BarBlock, Floats, reblock
-from engine.errors import DataError
-from engine.instruments import load_instrument
-from engine.step import StepBlock
+from engine.base.errors import DataError
+from engine.types.agent import Agent, resume_from, saved_state
+from engine.types.blocks import BarBlock, Floats, reblock
+from engine.types.instruments import load_instrument
+from engine.types.step import StepBlock
 from portfolio.simulator import Simulator
 from tests.agents.ensemble import scripted
 from tests.agents.ensemble.runs import make_simulator, networks, seat

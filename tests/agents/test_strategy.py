@@ -9,12 +9,12 @@ import pytest
 
 from agents.registry import make_agent
 from agents.strategy import Context, Strategy
-from engine.blocks import BarBlock, reblock
-from engine.calendar import DAY_NS
-from engine.errors import UsageError
-from engine.instruments import Instrument
-from engine.ledger_hash import LedgerHash
-from engine.pipeline import Pipeline
+from engine.base.errors import UsageError
+from engine.loop.ledger_hash import LedgerHash
+from engine.loop.pipeline import Pipeline
+from engine.types.blocks import BarBlock, reblock
+from engine.types.calendar import DAY_NS
+from engine.types.instruments import Instrument
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.bars import random_bars

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.blocks import BarBlock, reblock
-from engine.instruments import Fees, Instrument, Margin
-from engine.ledger_hash import LedgerHash
-from engine.recorder import RunRecorder
-from engine.step import StepBlock
+from engine.loop.ledger_hash import LedgerHash
+from engine.record.recorder import RunRecorder
+from engine.types.blocks import BarBlock, reblock
+from engine.types.instruments import Fees, Instrument, Margin
+from engine.types.step import StepBlock
 from portfolio.config import Execution, PortfolioConfig, Slippage
 from portfolio.metrics import compute_metrics
 from portfolio.ratios import Metrics

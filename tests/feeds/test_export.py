@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BAR_COLUMNS, BarBlock, reblock
-from engine.errors import DataError, UsageError
-from engine.timeframe import MINUTE_NS
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import BAR_COLUMNS, BarBlock, reblock
+from engine.types.timeframe import MINUTE_NS
 from feeds.export import SUFFIXES, check_suffix, write_bars
 
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BAR_COLUMNS
-from engine.calendar import sessions_between
-from engine.errors import ConfigError, UsageError
-from engine.instruments import load_instrument
-from engine.timeframe import MINUTE_NS
+from engine.base.errors import ConfigError, UsageError
+from engine.types.blocks import BAR_COLUMNS
+from engine.types.calendar import sessions_between
+from engine.types.instruments import load_instrument
+from engine.types.timeframe import MINUTE_NS
 from feeds.generators import GENERATORS, START_NS, find_generator, generate, generate_with_truth
 from feeds.generators_paths import Generator
 

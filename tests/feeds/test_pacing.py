@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BarBlock, concat, reblock
-from engine.errors import UsageError
-from engine.timeframe import MINUTE_NS
+from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock, concat, reblock
+from engine.types.timeframe import MINUTE_NS
 from feeds.pacing import paced, parse_speed
 
 

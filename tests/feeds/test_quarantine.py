@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from feeds.quarantine import BadRow, Gap, Quarantine
 
 

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import feather
 
-from engine.blocks import BAR_COLUMNS, BarBlock, concat
-from engine.config import parse
-from engine.errors import ConfigError, DataError, UsageError
-from engine.instruments import Instrument
+from engine.base.config import parse
+from engine.base.errors import ConfigError, DataError, UsageError
+from engine.types.blocks import BAR_COLUMNS, BarBlock, concat
+from engine.types.instruments import Instrument
 from feeds.quarantine import Quarantine
 from feeds.reading import arrow_file, csv_file
 from feeds.replay import HistoricalReplay, ReplayConfig

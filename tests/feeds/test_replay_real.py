@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.blocks import BAR_COLUMNS, concat
-from engine.errors import DataError, UsageError
-from engine.instruments import load_instrument
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import BAR_COLUMNS, concat
+from engine.types.instruments import load_instrument
 from feeds.quarantine import Quarantine
 from feeds.replay import HistoricalReplay, ReplayConfig
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BarBlock, reblock
-from engine.calendar import Sessions
-from engine.instruments import load_instrument
-from engine.timeframe import MINUTE_NS
+from engine.types.blocks import BarBlock, reblock
+from engine.types.calendar import Sessions
+from engine.types.instruments import load_instrument
+from engine.types.timeframe import MINUTE_NS
 from feeds.summary import BarSummary, Gap, slots_until
 
 START = 1_704_150_000_000_000_000  # 2024-01-01 23:00 UTC: the open of a session of 6E

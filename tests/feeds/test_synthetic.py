@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BAR_COLUMNS, BarBlock, concat
-from engine.calendar import sessions_between
-from engine.config import parse
-from engine.errors import ConfigError, UsageError
-from engine.instruments import Instrument, load_instrument
-from engine.timeframe import DAY_NS, MINUTE_NS
+from engine.base.config import parse
+from engine.base.errors import ConfigError, UsageError
+from engine.types.blocks import BAR_COLUMNS, BarBlock, concat
+from engine.types.calendar import sessions_between
+from engine.types.instruments import Instrument, load_instrument
+from engine.types.timeframe import DAY_NS, MINUTE_NS
 from feeds.synthetic import CHUNK, Regime, SyntheticBars, SyntheticConfig
 
 START = int(datetime(2024, 1, 2, tzinfo=UTC).timestamp()) * 10**9

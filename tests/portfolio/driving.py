@@ -8,9 +8,9 @@ from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 
-from engine.blocks import BAR_COLUMNS, BarBlock
-from engine.errors import UsageError
-from engine.records import COMMAND, FILL, LEDGER_COLUMNS, ORDER_EVENT, Operation, Records
+from engine.base.errors import UsageError
+from engine.types.blocks import BAR_COLUMNS, BarBlock
+from engine.types.records import COMMAND, FILL, LEDGER_COLUMNS, ORDER_EVENT, Operation, Records
 from portfolio.simulator import Simulator
 from tests.portfolio.oracle import OracleSimulator
 from tests.portfolio.oracle_records import Bar, Command, Event, Fill, Ledger, dec

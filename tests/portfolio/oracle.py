@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
-from engine.records import CommandKind, Operation, OrderEventKind, OrderType, Reason, Role, TimeInForce
+from engine.types.records import CommandKind, Operation, OrderEventKind, OrderType, Reason, Role, TimeInForce
 from tests.portfolio.oracle_fills import OracleMarket
 from tests.portfolio.oracle_records import INFINITY, ZERO, Bar, Command, Ledger, Order, dec, sign
 

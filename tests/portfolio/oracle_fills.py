@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
-from engine.instruments import Instrument
-from engine.records import OrderEventKind, OrderType, Reason, Role, TimeInForce
+from engine.types.instruments import Instrument
+from engine.types.records import OrderEventKind, OrderType, Reason, Role, TimeInForce
 from portfolio.config import PortfolioConfig
 from tests.portfolio.oracle_records import (
     BASIS_POINT,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from engine.instruments import Instrument, Margin
-from engine.records import CommandKind, OrderType, Role, TimeInForce
+from engine.types.instruments import Instrument, Margin
+from engine.types.records import CommandKind, OrderType, Role, TimeInForce
 from portfolio.config import PortfolioConfig
 
 ZERO, ONE, HALF = Decimal(0), Decimal(1), Decimal("0.5")

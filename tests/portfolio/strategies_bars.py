@@ -14,8 +14,8 @@ from typing import Literal
 
 from hypothesis import strategies as st
 
-from engine.instruments import Fees, Instrument, Margin
-from engine.records import CommandKind, Operation, OrderType, TimeInForce
+from engine.types.instruments import Fees, Instrument, Margin
+from engine.types.records import CommandKind, Operation, OrderType, TimeInForce
 from portfolio.config import Execution, Limits, PortfolioConfig, SizingConfig, Slippage
 from tests.portfolio.oracle_records import Command
 

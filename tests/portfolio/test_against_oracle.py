@@ -9,8 +9,8 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from engine.instruments import Fees, Instrument, Margin
-from engine.records import LEDGER_COLUMNS, CommandKind, OrderEventKind, OrderType, Reason
+from engine.types.instruments import Fees, Instrument, Margin
+from engine.types.records import LEDGER_COLUMNS, CommandKind, OrderEventKind, OrderType, Reason
 from portfolio.config import Execution, Limits, PortfolioConfig, Slippage
 from tests.portfolio.driving import bar, block_of, commands_of, difference, kernel_of, oracle_of, run_kernel, run_oracle
 from tests.portfolio.oracle_records import Command

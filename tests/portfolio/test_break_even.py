@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.strategy import Context, Strategy
-from engine.blocks import BarBlock
-from engine.instruments import Fees, Instrument, Margin
-from engine.records import Records
+from engine.types.blocks import BarBlock
+from engine.types.instruments import Fees, Instrument, Margin
+from engine.types.records import Records
 from portfolio.trades import TradeBook
 from tests.agents.context.driving import MINUTE, driven
 

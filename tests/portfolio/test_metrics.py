@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.calendar import DAY_NS
-from engine.recording.records import TRADE_STATS
-from engine.recording.tallies import OrderFolder, Rows, RowTallies, Tallies
-from engine.records import ACCOUNT, ORDER_EVENT, OrderEventKind, Reason, Role
+from engine.record.records import TRADE_STATS
+from engine.record.tallies import OrderFolder, Rows, RowTallies, Tallies
+from engine.types.calendar import DAY_NS
+from engine.types.records import ACCOUNT, ORDER_EVENT, OrderEventKind, Reason, Role
 from portfolio.config import StatisticsConfig
 from portfolio.metrics import compute_metrics
 from portfolio.ratios import Metrics, risk_adjusted, session_returns

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.instruments import Instrument, Margin
-from engine.records import OrderEventKind, OrderType, Reason, Role
+from engine.types.instruments import Instrument, Margin
+from engine.types.records import OrderEventKind, OrderType, Reason, Role
 from portfolio.config import Limits, PortfolioConfig
 from tests.portfolio.driving import Outcome, run_kernel, run_oracle
 from tests.portfolio.oracle_records import Command

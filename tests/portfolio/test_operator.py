@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from agents.base import MarketAgent
 from agents.rules import BuyAndHold, SmaCross
-from engine.calendar import DAY_NS
-from engine.errors import UsageError
-from engine.instruments import Instrument
-from engine.records import CommandKind, Operation, OrderEventKind, Reason, Role
-from engine.step import StepBlock
+from engine.base.errors import UsageError
+from engine.types.calendar import DAY_NS
+from engine.types.instruments import Instrument
+from engine.types.records import CommandKind, Operation, OrderEventKind, Reason, Role
+from engine.types.step import StepBlock
 from portfolio.config import Execution, Limits, PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.bars import random_bars

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grandmodel as gm
-from engine.records import FILL
+from engine.types.records import FILL
 from portfolio.trades import TradeBook
 
 SIZES = st.lists(st.integers(1, 10_000), min_size=1, max_size=8)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.instruments import Fees, Instrument, Margin
-from engine.records import CommandKind, OrderEventKind, OrderType, Reason, Role, TimeInForce
+from engine.types.instruments import Fees, Instrument, Margin
+from engine.types.records import CommandKind, OrderEventKind, OrderType, Reason, Role, TimeInForce
 from portfolio.config import Execution, Limits, PortfolioConfig, SizingConfig, Slippage
 from tests.portfolio.driving import Outcome, run_kernel, run_oracle
 from tests.portfolio.oracle_records import Command

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.calendar import DAY_NS
-from engine.errors import ConfigError, UsageError
-from engine.instruments import Instrument
-from engine.records import COMMAND, CommandKind, OrderType
+from engine.base.errors import ConfigError, UsageError
+from engine.types.calendar import DAY_NS
+from engine.types.instruments import Instrument
+from engine.types.records import COMMAND, CommandKind, OrderType
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.bars import random_bars

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BarBlock
-from engine.calendar import DAY_NS
-from engine.instruments import Instrument, Margin, load_instrument
+from engine.types.blocks import BarBlock
+from engine.types.calendar import DAY_NS
+from engine.types.instruments import Instrument, Margin, load_instrument
 from portfolio.config import Limits, PortfolioConfig, SizingConfig
 from portfolio.simulator import Simulator
 from portfolio.tradable import obstacle, rounded_up

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.errors import DataError
-from engine.records import FILL, POSITION, Reason, Records, Role
+from engine.base.errors import DataError
+from engine.types.records import FILL, POSITION, Reason, Records, Role
 from portfolio.trades import TradeBook
 
 MULTIPLIERS = (10, 3)

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from engine.errors import CheckFailed, DataError
+from engine.base.errors import CheckFailed, DataError
 from tests.waiting import until
 from tests.work import calls
 from training.checkpoint import (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.config import load
+from engine.base.config import load
 from feeds.generators import GENERATORS
 from training.config import TrainingConfig
 

@@ -18,11 +18,11 @@ from agents.models.metadata import ENSEMBLE_FILE, read_ensemble
 from agents.models.production import load_production, load_seat
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.seats import SEATS
-from engine.blocks import concat
-from engine.calendar import sessions_for
+from engine.base.errors import CheckFailed, DataError, GrandModelError, UsageError
 from engine.cli.app import app
-from engine.errors import CheckFailed, DataError, GrandModelError, UsageError
-from engine.instruments import load_instrument
+from engine.types.blocks import concat
+from engine.types.calendar import sessions_for
+from engine.types.instruments import load_instrument
 from feeds.synthetic import SyntheticBars
 from tests.agents.serving.networks import observations
 from tests.training.learned import DATA, by_torch, checkpoint

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.config import parse
+from engine.base.config import parse
 from training.config import TrainingConfig
 from training.data.sources import load_market
 from training.evaluation.diagnosis import diagnose

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.features.schema import SEATS, Seat
-from engine.blocks import Bools, Ints
-from engine.errors import DataError
+from engine.base.errors import DataError
+from engine.types.blocks import Bools, Ints
 from training.config import Preprocessing
 from training.data.parts import Range
 from training.environment.market import Market

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from training.config import Split
 from training.environment.market import Market
 

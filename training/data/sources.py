@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.aggregate import aggregated
-from engine.blocks import BarBlock, Floats, concat
-from engine.config import parse
-from engine.errors import ConfigError, DataError, UsageError
-from engine.instruments import Fees, Instrument, load_instrument
-from engine.paths import shipped
-from engine.timeframe import MINUTE_NS, format_timeframe, parse_timeframe
+from engine.base.config import parse
+from engine.base.errors import ConfigError, DataError, UsageError
+from engine.base.paths import shipped
+from engine.loop.aggregate import aggregated
+from engine.types.blocks import BarBlock, Floats, concat
+from engine.types.instruments import Fees, Instrument, load_instrument
+from engine.types.timeframe import MINUTE_NS, format_timeframe, parse_timeframe
 from feeds.generators import START_NS, find_generator, generate_with_truth
 from feeds.generators_paths import Generator
 from feeds.quarantine import Quarantine

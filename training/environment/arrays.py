@@ -13,9 +13,9 @@ from agents.ensemble import kernels as layout
 from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.seats import TIMEFRAME_NS, WINDOW
 from agents.features.kernels.risk import RISK_STATE
-from engine.errors import ConfigError, DataError
-from engine.instruments import Instrument
-from engine.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
+from engine.base.errors import ConfigError, DataError
+from engine.types.instruments import Instrument
+from engine.types.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.simulator import COMMANDS_PER_ROW
 from training.environment.kernels.layout import AGENTS, EPISODE, TERM_COUNT, Accounts, Desk, Seen

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from agents.features.kernels.risk import DECAY, RISK_STATE
-from engine.blocks import Floats, Ints
-from engine.records import ACCOUNT, POSITION, Records, Sizing
+from engine.types.blocks import Floats, Ints
+from engine.types.records import ACCOUNT, POSITION, Records, Sizing
 from portfolio.config import PortfolioConfig, rules_record
 from training.environment.kernels.idle import idle_variances
 from training.environment.market import Market

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from agents.ensemble.seats import TIMEFRAME_NS, WINDOW
 from agents.features.stream import FeatureRows, FeatureStream
-from engine.blocks import BAR_COLUMNS, BarBlock, Floats, Ints
-from engine.calendar import YEAR_NS, Sessions, bars_per_year, sessions_between
-from engine.errors import DataError, UsageError
-from engine.instruments import Instrument
-from engine.records import Bars
-from engine.timeframe import MINUTE_NS, format_timeframe
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import BAR_COLUMNS, BarBlock, Floats, Ints
+from engine.types.calendar import YEAR_NS, Sessions, bars_per_year, sessions_between
+from engine.types.instruments import Instrument
+from engine.types.records import Bars
+from engine.types.timeframe import MINUTE_NS, format_timeframe
 from training.environment.kernels.layout import RISK_DUE, STRATEGIC_DUE, TACTICAL_DUE, View
 
 Rows = NDArray[np.float32]

@@ -31,8 +31,8 @@ from pettingzoo.utils import (  # type: ignore[import-untyped] # PettingZoo ship
 
 from agents.ensemble.config import EnsembleConfig
 from agents.serving.seats import SEATS
-from engine.blocks import Ints
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import Ints
 from portfolio.config import PortfolioConfig
 from training.config import TrainingConfig
 from training.environment.market import Market

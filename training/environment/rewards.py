@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.blocks import Floats
+from engine.types.blocks import Floats
 from training.config import RewardShaping
 
 TERMS = ("profit", "cost", "risk", "sharpe", "drawdown")

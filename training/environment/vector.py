@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.seats import WINDOW
-from engine.blocks import Bools, Floats, Ints
-from engine.errors import DataError, UsageError
-from engine.records import Records
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import Bools, Floats, Ints
+from engine.types.records import Records
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import copied
 from training.config import ROLES

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.blocks import BarBlock, Floats, Ints
-from engine.records import Reason, Role
-from engine.step import StepBlock
+from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.records import Reason, Role
+from engine.types.step import StepBlock
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from training.config import ROLES

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from agents.ensemble.config import EnsembleConfig
 from agents.serving.seats import BOX_HIGH, BOX_LOW
-from engine.blocks import Bools, Floats, Ints
-from engine.errors import UsageError
-from engine.records import Reason, Records
+from engine.base.errors import UsageError
+from engine.types.blocks import Bools, Floats, Ints
+from engine.types.records import Reason, Records
 from portfolio.config import PortfolioConfig
 from portfolio.ratios import session_returns
 from portfolio.trades import TradeBook

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.ensemble.config import EnsembleConfig
-from engine.blocks import Ints
+from engine.types.blocks import Ints
 from portfolio.config import PortfolioConfig
 from training.config import ROLES
 from training.environment.market import Market

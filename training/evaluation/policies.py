@@ -11,8 +11,8 @@ from agents.ensemble.ensemble import Models
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
 from agents.serving.seats import BOX_HIGH, BOX_LOW
-from engine.blocks import Ints
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import Ints
 from training.config import ROLES
 
 Observations = NDArray[np.float32]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.blocks import Ints
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import Ints
 from training.environment.market import ALL_DUE, Market
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import Floats
+from engine.types.blocks import Floats
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import Floats
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import Floats
 from training.config import ROLES
 from training.evaluation.results import BINS, ActionUse, EpisodeResult
 from training.evaluation.statistics import (

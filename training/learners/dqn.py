@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.serving.kernels import CLIP
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from training.config import DQNConfig
 from training.errors import ExplodingLoss
 from training.learners import parameters

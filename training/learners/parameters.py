@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.adam import adam
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 
 Shape = tuple[int, ...]
 Weights = dict[str, Tensor]

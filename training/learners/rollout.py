@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from training.learners.replay.buffer import Store
 from training.randomness import State
 

@@ -17,7 +17,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from training.config import SACConfig
 from training.errors import ExplodingLoss
 from training.learners import parameters

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.blocks import Floats
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import Floats
 from feeds.generators_paths import BPS, MeanReversion, RegimeDrift
 from training.proofs.optimum import Chain
 

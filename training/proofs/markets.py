@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.features.schema import SEATS
-from engine.blocks import Floats, Ints
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import Floats, Ints
 from feeds.generators import find_generator
 from feeds.generators_paths import MeanReversion, RegimeDrift
 from training.config import SyntheticSource, TrainingConfig

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.blocks import Floats, Ints
-from engine.errors import CheckFailed, UsageError
-from engine.records import Bars
+from engine.base.errors import CheckFailed, UsageError
+from engine.types.blocks import Floats, Ints
+from engine.types.records import Bars
 
 TOLERANCE = 1e-9
 ROUND_OFF = 1e-14

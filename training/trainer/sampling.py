@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import Ints
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import Ints
 from training.randomness import State, generator_state, load_generator
 
 

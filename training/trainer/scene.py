@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from agents.serving.seats import BOX_HIGH, BOX_LOW
-from engine.blocks import Ints
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import Ints
 from training.config import TrainingConfig
 from training.data.normalise import fit_statistics
 from training.data.parts import Parts

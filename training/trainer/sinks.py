@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from training.config import LoggingConfig
 from training.trainer.event_file import scalars_event, session_event, version_event
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import CheckFailed, DataError, GrandModelError
+from engine.base.errors import CheckFailed, DataError, GrandModelError
 from training.checkpoint import save, weights_sha256
 from training.config import ROLES
 from training.environment.vector import Actions

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.compiled import inlined
-from engine.records import Bars
+from engine.base.compiled import inlined
+from engine.types.records import Bars
 
 DEAD = 1e-9
 """An average true range below this fraction of the price is rounding noise and divides nothing."""

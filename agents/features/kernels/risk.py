@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.compiled import inlined, kernel
+from engine.base.compiled import inlined, kernel
 
 SPAN = 240
 DECAY = 1.0 - 2.0 / (SPAN + 1)

@@ -17,8 +17,8 @@ from agents.features.kernels.indicators import (
     true_range,
     usable,
 )
-from engine.compiled import inlined, kernel
-from engine.records import Bars, Records
+from engine.base.compiled import inlined, kernel
+from engine.types.records import Bars, Records
 
 RING = 32  # a power of two above the longest look back
 MASK = RING - 1

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.app.preparing import Prepared
-from engine.blocks import BarBlock, concat
-from engine.errors import DataError
+from engine.base.errors import DataError
+from engine.types.blocks import BarBlock, concat
 from feeds.memory import MemorySource
 
 _ARRAYS = tuple(field.name for field in fields(BarBlock) if field.name not in {"symbols", "seq"})

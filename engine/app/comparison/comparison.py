@@ -28,8 +28,8 @@ from engine.app.comparison.store import (
 )
 from engine.app.comparison.workers import Job, run_jobs
 from engine.app.preparing import Prepared
-from engine.blocks import BarBlock, Floats
-from engine.errors import GrandModelError, UsageError
+from engine.base.errors import GrandModelError, UsageError
+from engine.types.blocks import BarBlock, Floats
 from portfolio.benchmark import BUY_AND_HOLD
 
 BY_OPTION = {"data", "instrument", "agent", "block", "speed"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.recording.reading import read_table
+from engine.record.reading import read_table
 from engine.report.payload import read_json
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.agent import Agent
 from engine.app.agents import build_agent
 from engine.app.backtest import RUN, run_backtest
 from engine.app.benchmark import benchmark_of
@@ -19,12 +18,13 @@ from engine.app.comparison.bars import SharedBars
 from engine.app.comparison.parts import Judge, Part
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare
-from engine.blocks import BarBlock
-from engine.calendar import sessions_for
-from engine.config import parse
-from engine.errors import GrandModelError
-from engine.instruments import Instrument, never_closes
-from engine.replacing import replaced_folder
+from engine.base.config import parse
+from engine.base.errors import GrandModelError
+from engine.base.replacing import replaced_folder
+from engine.types.agent import Agent
+from engine.types.blocks import BarBlock
+from engine.types.calendar import sessions_for
+from engine.types.instruments import Instrument, never_closes
 from feeds.quarantine import Quarantine
 from portfolio.benchmark import PriceSeries
 

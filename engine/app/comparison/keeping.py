@@ -8,7 +8,7 @@ from engine.app.comparison.comparison import Comparison, keep_runs
 from engine.app.comparison.store import PAGE, SUMMARY, TABLE
 from engine.app.manifest import write_json
 from engine.app.preparing import Prepared
-from engine.replacing import write_text
+from engine.base.replacing import write_text
 from engine.report.comparison.page import write_page
 from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows, write_csv
 from engine.report.html import write_report

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import Floats, Ints
-from engine.calendar import Sessions
-from engine.errors import UsageError
-from engine.recording.records import TRADE_STATS
-from engine.recording.tallies import EVENT_KINDS, REASONS, Rows, RowTallies, Tallies
-from engine.records import Role
-from engine.step import StepBlock
+from engine.base.errors import UsageError
+from engine.record.records import TRADE_STATS
+from engine.record.tallies import EVENT_KINDS, REASONS, Rows, RowTallies, Tallies
+from engine.types.blocks import Floats, Ints
+from engine.types.calendar import Sessions
+from engine.types.records import Role
+from engine.types.step import StepBlock
 from feeds.reading.window import moment
 from portfolio.benchmark import PriceSeries
 from portfolio.config import StatisticsConfig

@@ -17,10 +17,10 @@ from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Outcome, Setting
 from engine.app.comparison.parts import Part
 from engine.app.manifest import NEUTRAL_KEYS, config_sha256, versions
-from engine.aside import held_folder, is_leftover
-from engine.blocks import BarBlock
-from engine.errors import GrandModelError, UsageError
-from engine.files import read_json
+from engine.base.aside import held_folder, is_leftover
+from engine.base.errors import GrandModelError, UsageError
+from engine.base.files import read_json
+from engine.types.blocks import BarBlock
 from portfolio.benchmark import PriceSeries
 
 FILE, SUMMARY, TABLE, PAGE, RUNS = "variants.jsonl", "comparison.json", "comparison.csv", "compare.html", "variants"

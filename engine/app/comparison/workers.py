@@ -18,7 +18,7 @@ from typing import Any
 
 from engine.app.comparison.bars import save_bars
 from engine.app.comparison.evaluation import Build, Outcome, Setting, evaluate
-from engine.blocks import BarBlock
+from engine.types.blocks import BarBlock
 
 PATIENCE = 4.0  # seconds of work left from which on starting processes (a second or two each) pays
 

@@ -17,13 +17,13 @@ import numpy as np
 
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, is_running
-from engine.blocks import Floats
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from engine.journal.blocks import joined
 from engine.journal.journal import Ordered
 from engine.journal.reading import JournalReader
-from engine.records import ACCOUNT, ORDER, POSITION, Records
-from engine.step import StepBlock
+from engine.types.blocks import Floats
+from engine.types.records import ACCOUNT, ORDER, POSITION, Records
+from engine.types.step import StepBlock
 
 HISTORY_ROWS = 4096
 LOOK_S = 0.2

@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from engine.app.config import RunConfig
-from engine.config import Config
-from engine.errors import UsageError
-from engine.instruments import NonNegative, Positive
+from engine.base.config import Config
+from engine.base.errors import UsageError
 from engine.monitor.alerts import AlertsConfig
 from engine.monitor.http import MetricsConfig
-from engine.timeframe import parse_timeframe
+from engine.types.instruments import NonNegative, Positive
+from engine.types.timeframe import parse_timeframe
 from feeds.live.address import AddressText, FeedSecurity
 from feeds.live.merging.lanes import CONFIRMATIONS
 from feeds.replay import ReplayConfig

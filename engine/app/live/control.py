@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Any
 
 from engine.app.live.folder import SOCKET, is_running
-from engine.errors import GrandModelError, UsageError
+from engine.base.errors import GrandModelError, UsageError
+from engine.base.log import logger
+from engine.base.nearest import nearest_folder
 from engine.journal.journal import FILE
-from engine.log import logger
 from engine.monitor.connections import Connections
-from engine.nearest import nearest_folder
 
 Handler = Callable[[str, str], dict[str, Any]]
 MOST_LINE = 4096

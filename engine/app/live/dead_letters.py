@@ -10,11 +10,11 @@ from pathlib import Path
 
 from engine.app.live.folder import DEAD_LETTERS
 from engine.app.live.taking import Notice
-from engine.dead_letter import DeadLetter
-from engine.errors import GrandModelError, UsageError
+from engine.base.errors import GrandModelError, UsageError
+from engine.base.log import logger
+from engine.base.rotating import MOST_FILE_BYTES, rotate
 from engine.journal.journal import LETTERS_WAITING, Journal, JournalError
-from engine.log import logger
-from engine.rotating import MOST_FILE_BYTES, rotate
+from engine.types.dead_letter import DeadLetter
 from feeds.live.source import DeadLetterSink
 
 RETRY_S = 5.0

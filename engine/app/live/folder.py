@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.base.rotating import older_names
 from engine.journal.journal import ARCHIVE, FILE
-from engine.rotating import older_names
 
 LOCK = "session.lock"
 LOG = "session.log"

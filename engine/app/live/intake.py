@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from engine.app.journal.rebuilding import MERGER, SEEN
 from engine.app.live.config import FeedConfig
-from engine.app.live.remaking import MERGER, SEEN
-from engine.blocks import BarBlock
-from engine.dead_letter import DeadLetter, bounded
-from engine.errors import DataError
-from engine.instruments import Instrument
+from engine.base.errors import DataError
 from engine.journal.journal import Gap
+from engine.types.blocks import BarBlock
+from engine.types.dead_letter import DeadLetter, bounded
+from engine.types.instruments import Instrument
 from feeds.live.announcing import Announcement, read_announcement
 from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import decode

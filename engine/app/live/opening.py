@@ -14,20 +14,20 @@ import numpy as np
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
 from engine.app.code import allow_code, changed_code, code_entries, recorded_code
+from engine.app.journal.rebuilding import SEEN, seen_of
+from engine.app.journal.replaying import recover
+from engine.app.kept_models import KeptModels
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import OWN_FILES
-from engine.app.live.models import KeptModels
-from engine.app.live.remaking import SEEN, seen_of
-from engine.app.live.replay import recover
-from engine.app.live.trader import Lookup, Setup, Trader
 from engine.app.manifest import versions
-from engine.config import parse
-from engine.errors import DataError, GrandModelError, UsageError
-from engine.instruments import Instrument
+from engine.app.trader import Lookup, Setup, Trader
+from engine.base.config import parse
+from engine.base.errors import DataError, GrandModelError, UsageError
+from engine.base.log import logger
 from engine.journal.journal import Activation, Entry, Journal, Ordered, remove
 from engine.journal.reading import JournalReader, has_begun
-from engine.log import logger
-from engine.records import Operation
+from engine.types.instruments import Instrument
+from engine.types.records import Operation
 
 # what a restart may change: how a session is driven, watched and ended, never what it does with a bar
 NEUTRAL_KEYS = frozenset({"feed", "journal", "end", "alerts", "metrics", "heartbeat_file", "standby", "instrument"})

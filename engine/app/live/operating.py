@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.app.journal.replaying import recover
 from engine.app.live.folder import SessionLock
 from engine.app.live.opening import runnable_setup
-from engine.app.live.replay import recover
 from engine.journal.journal import Entry, Journal, Ordered
 from engine.journal.reading import JournalReader
-from engine.records import Operation
+from engine.types.records import Operation
 
 
 def operate_stopped(folder: Path, operation: Operation, by: str, *, trust_code: bool = False) -> int:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.app.live.beside import beside
+from engine.app.journal.exporting import Exported, export_session
 from engine.app.live.config import PaperConfig
 from engine.app.live.control import ControlServer
 from engine.app.live.dead_letters import FileSink, Relay
-from engine.app.live.export import Exported, export_session
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
 from engine.app.live.opening import Opened, check_session_folder, open_session
@@ -24,14 +23,15 @@ from engine.app.live.session import Ended, Session
 from engine.app.live.sources import dead_letter_sink, mostly_refused, open_source, timeframe_of, traded
 from engine.app.live.status import state_word, status_of
 from engine.app.live.watching import Alerting, Measuring
-from engine.app.loop import Screen
+from engine.base.background import beside
+from engine.base.log import logger
 from engine.journal.reading import JournalReader, has_begun
-from engine.log import logger
+from engine.loop.runner import Screen
 from engine.monitor.dispatch import open_dispatcher
 from engine.monitor.heartbeat import Heartbeat
 from engine.monitor.http import MonitorServer, session_pages
 from engine.monitor.metrics import SessionMetrics
-from engine.records import Operation
+from engine.types.records import Operation
 from feeds.live.source import DeadLetterSink, LiveSource
 
 log = logger("paper")

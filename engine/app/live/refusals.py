@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from engine.dead_letter import DeadLetter
+from engine.types.dead_letter import DeadLetter
 
 # the share of refusals is that of about so many messages
 WINDOW: Final = 200

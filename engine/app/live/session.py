@@ -15,21 +15,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from engine.app.journal.retention import Retention
 from engine.app.live.config import PaperConfig
 from engine.app.live.expecting import counted, shortage
 from engine.app.live.intake import Arrival, Intake
 from engine.app.live.latency import Latencies
 from engine.app.live.opening import Opened
 from engine.app.live.refusals import Refusals
-from engine.app.live.retention import Retention
 from engine.app.live.taking import Taker
-from engine.app.loop import Screen
-from engine.bus import Bus, Subscription
+from engine.base.log import logger
 from engine.journal.journal import Entry, JournalError, Ordered
-from engine.log import logger
+from engine.loop.bus import Bus, Subscription
+from engine.loop.runner import Screen
 from engine.monitor.alerts import Severity
-from engine.records import Operation
-from engine.step import StepBlock
+from engine.types.records import Operation
+from engine.types.step import StepBlock
 from feeds.live.source import LiveSource
 
 RETRY_S = 1.0

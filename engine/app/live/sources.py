@@ -8,9 +8,9 @@ from engine.app.config import BacktestConfig, RunConfig
 from engine.app.live.config import FeedConfig, PaperConfig
 from engine.app.live.folder import QUARANTINE
 from engine.app.preparing import prepare
-from engine.errors import UsageError
-from engine.instruments import Instrument
-from engine.log import logger
+from engine.base.errors import UsageError
+from engine.base.log import logger
+from engine.types.instruments import Instrument
 from feeds.live.address import FeedAddress, parse_address
 from feeds.live.opening import open_connection, open_dead_letters
 from feeds.live.options import SourceOptions

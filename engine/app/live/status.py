@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.app.live.session import Session
-from engine.records import Reason
+from engine.types.records import Reason
 
 
 def status_of(session: Session) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from engine.app.live.config import PaperConfig
 from engine.app.live.intake import Arrival, Intake
-from engine.bus import Bus
+from engine.loop.bus import Bus
 from engine.monitor.alerts import Severity
 from feeds.live.source import Delivery, LiveSource
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from engine.app.live.dead_letters import Relay
 from engine.app.live.session import Committed, Session
-from engine.dead_letter import DeadLetter
 from engine.journal.journal import Gap
 from engine.monitor.alerts import Alert, Severity
 from engine.monitor.dispatch import AlertDispatcher
 from engine.monitor.metrics import SessionMetrics
-from engine.reasons import phrase
-from engine.records import OrderEventKind, Reason
+from engine.types.dead_letter import DeadLetter
+from engine.types.reasons import phrase
+from engine.types.records import OrderEventKind, Reason
 
 LOOK_S = 1.0
 CAUSES = {Reason.MAX_DAILY_LOSS, Reason.MAX_DRAWDOWN, Reason.BANKRUPT, Reason.MARGIN_CALL}

@@ -11,8 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from engine.errors import GrandModelError
-from engine.replacing import write_text
+from engine.base.errors import GrandModelError
+from engine.base.replacing import write_text
 from engine.report.comparison.rows import short_name, shown_parts
 from engine.report.comparison.sentences import (
     counts,

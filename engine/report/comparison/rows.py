@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.errors import UsageError
-from engine.nearest import did_you_mean
+from engine.base.errors import UsageError
+from engine.base.nearest import did_you_mean
 
 COLUMNS = {
     "total_return": "return",

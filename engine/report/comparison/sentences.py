@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.reasons import phrase
 from engine.report.comparison.rows import short_name
 from engine.report.presentation import UNDEFINED, synthetic_sentence
+from engine.types.reasons import phrase
 
 NAMED = 4
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import Floats
 from engine.report.presentation import spaced
 from engine.report.training.charts import Chart, Panel, Series
 from engine.report.training.history import (
@@ -23,6 +22,7 @@ from engine.report.training.history import (
     points,
     smoothed,
 )
+from engine.types.blocks import Floats
 
 AGENTS = ("strategic", "tactical", "risk")
 LEARNERS = (("ppo", "Strategic (PPO)"), ("sac", "Tactical (SAC)"), ("dqn", "Risk (DQN)"))

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import Floats
-from engine.errors import DataError, UsageError
-from engine.files import read_file
-from engine.nearest import nearest_path
+from engine.base.errors import DataError, UsageError
+from engine.base.files import read_file
+from engine.base.nearest import nearest_path
 from engine.report.training.charts import Series
+from engine.types.blocks import Floats
 
 MOST_BYTES = 1 << 30  # of a history; a long training writes some megabytes
 HISTORY_FILE = "history.jsonl"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.errors import GrandModelError, UsageError
+from engine.base.errors import GrandModelError, UsageError
 from engine.report.training import curves, markdown, page, panels, svg
 from engine.report.training.history import History
 from engine.report.training.words import Evaluation

@@ -17,8 +17,8 @@ from aiokafka.errors import (
     for_code,
 )
 
-from engine.errors import GrandModelError, UsageError
-from engine.log import logger
+from engine.base.errors import GrandModelError, UsageError
+from engine.base.log import logger
 from feeds.live.address import FeedAddress
 from feeds.live.tls import ssl_context
 

@@ -9,8 +9,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from engine.dead_letter import DeadLetter
-from engine.errors import GrandModelError
+from engine.base.errors import GrandModelError
+from engine.types.dead_letter import DeadLetter
 from feeds.live.address import FeedAddress
 from feeds.live.kafka.client import cause_of, client_settings, described, ensure_topic, forget_cause, started
 

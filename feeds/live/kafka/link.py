@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import ConsumerStoppedError, KafkaError, OffsetOutOfRangeError, UnsupportedCodecError
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from feeds.live.kafka.client import REQUEST_TIMEOUT_MS, described, let_go, started
 from feeds.live.kafka.marks import Mark, Placed, place, place_anew
 from feeds.live.kafka.unpacking import MOST_AT_ONCE, Budget, Oversize, install

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)

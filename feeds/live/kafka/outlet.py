@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
-from engine.errors import GrandModelError
+from engine.base.errors import GrandModelError
 from feeds.live.address import FeedAddress
 from feeds.live.kafka.client import (
     cause_of,

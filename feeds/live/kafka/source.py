@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 
 from aiokafka.errors import KafkaError
 
-from engine.errors import UsageError
-from engine.log import logger
+from engine.base.errors import UsageError
+from engine.base.log import logger
 from feeds.live.address import FeedAddress
 from feeds.live.kafka.client import (
     cause_of,

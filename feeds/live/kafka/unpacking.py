@@ -17,7 +17,7 @@ from typing import Any, Final
 from aiokafka.consumer import fetcher
 from aiokafka.errors import UnsupportedCodecError
 
-from engine.dead_letter import MOST_PAYLOAD
+from engine.types.dead_letter import MOST_PAYLOAD
 from feeds.live.source import MOST_MESSAGE
 
 # of one batch

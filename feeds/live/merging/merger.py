@@ -17,9 +17,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from engine.blocks import BarBlock
-from engine.dead_letter import MOST_PAYLOAD, DeadLetter
-from engine.timeframe import format_timeframe
+from engine.types.blocks import BarBlock
+from engine.types.dead_letter import MOST_PAYLOAD, DeadLetter
+from engine.types.timeframe import format_timeframe
 from feeds.live.checks import Refused, clock_text, shown
 from feeds.live.merging.lanes import CONFIRMATIONS, Held, Lane, Mode, Rules
 from feeds.live.merging.rows import Memory, Numbers, Row, block_of

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.blocks import BAR_COLUMNS, BarBlock, Ints
+from engine.types.blocks import BAR_COLUMNS, BarBlock, Ints
 
 # open, high, low, close, volume
 Numbers = tuple[float, float, float, float, float]

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from feeds.live.merging.lanes import Lane
 from feeds.live.merging.rows import Row
 from feeds.live.merging.ticks import TickBar

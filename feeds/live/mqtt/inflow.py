@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import aiomqtt
 
-from engine.dead_letter import MOST_PAYLOAD, DeadLetter
+from engine.types.dead_letter import MOST_PAYLOAD, DeadLetter
 from feeds.live.checks import Refused
 from feeds.live.source import MOST_DELIVERY, MOST_MESSAGE, Record
 

@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 
 import aiomqtt
 
-from engine.dead_letter import DeadLetter
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.dead_letter import DeadLetter
 from feeds.live.address import FeedAddress
 from feeds.live.linked import LinkLostError
 from feeds.live.mqtt.inflow import Arrived, Inflow

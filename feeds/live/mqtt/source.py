@@ -9,7 +9,7 @@ from typing import Any
 
 import aiomqtt
 
-from engine.dead_letter import DeadLetter
+from engine.types.dead_letter import DeadLetter
 from feeds.live.address import FeedAddress
 from feeds.live.linked import POLL_S, TICK_S, LinkedSource, NotYetError
 from feeds.live.mqtt.inflow import PARTITION, Arrived

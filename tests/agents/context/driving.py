@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from agents.strategy import Strategy
-from engine.blocks import BarBlock, reblock
-from engine.calendar import DAY_NS
-from engine.instruments import Instrument
-from engine.recorder import RunRecorder
-from engine.step import StepBlock
+from engine.record.recorder import RunRecorder
+from engine.types.blocks import BarBlock, reblock
+from engine.types.calendar import DAY_NS
+from engine.types.instruments import Instrument
+from engine.types.step import StepBlock
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from portfolio.trades import TradeBook

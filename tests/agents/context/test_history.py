@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from agents.context.indicator import Indicator
 from agents.indicators.kinds import KINDS
 from agents.strategy import Context, Strategy
-from engine.agent import resume_from, saved_state
-from engine.aggregate import aggregated
-from engine.blocks import BarBlock, concat, reblock
-from engine.errors import UsageError
-from engine.instruments import Instrument
+from engine.base.errors import UsageError
+from engine.loop.aggregate import aggregated
+from engine.types.agent import resume_from, saved_state
+from engine.types.blocks import BarBlock, concat, reblock
+from engine.types.instruments import Instrument
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.agents.context.driving import ENDS, MINUTE, driven

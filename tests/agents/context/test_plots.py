@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 
 from agents.context.plots import MOST_SERIES
 from agents.strategy import Context, Strategy
-from engine.errors import UsageError
-from engine.ledger_hash import LedgerHash
+from engine.base.errors import UsageError
+from engine.loop.ledger_hash import LedgerHash
 from tests.agents.context.driving import driven, recorded
 from tests.bars import random_bars
 
@@ -44,7 +44,7 @@ def readable(frame: pl.DataFrame) -> pl.DataFrame:
 def test_the_table_holds_every_value_in_its_row_whatever_the_blocks(
     sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.recording.plots.BATCH", 50)  # so that the file is written in several parts
+    monkeypatch.setattr("engine.record.plots.BATCH", 50)  # so that the file is written in several parts
     steps = driven(Plotting(), BARS, sizes)
     frame = readable(recorded(steps).frames()["plots"])
     on_disk = readable(recorded(steps, tmp_path).frames()["plots"])

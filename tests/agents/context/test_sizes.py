@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.strategy import Context, Strategy
-from engine.blocks import BarBlock
-from engine.errors import UsageError
-from engine.instruments import Instrument, Margin
-from engine.records import OrderEventKind, Reason
-from engine.step import StepBlock
+from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock
+from engine.types.instruments import Instrument, Margin
+from engine.types.records import OrderEventKind, Reason
+from engine.types.step import StepBlock
 from tests.agents.context.driving import MINUTE, driven
 
 CAPITAL = 100_000

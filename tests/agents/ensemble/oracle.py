@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.blocks import BarBlock
-from engine.records import (
+from engine.types.blocks import BarBlock
+from engine.types.records import (
     COMMAND,
     CommandKind,
     OrderEventKind,

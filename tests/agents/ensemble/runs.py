@@ -10,10 +10,10 @@ import numpy as np
 from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.ensemble import Ensemble, Models, Networks
 from engine.app.config import BacktestConfig
-from engine.blocks import BarBlock, Floats, reblock
-from engine.calendar import sessions_for
-from engine.instruments import load_instrument
-from engine.records import Records
+from engine.types.blocks import BarBlock, Floats, reblock
+from engine.types.calendar import sessions_for
+from engine.types.instruments import load_instrument
+from engine.types.records import Records
 from portfolio.simulator import Simulator
 from tests.agents.ensemble import scripted
 from tests.bars import MINUTE

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from agents.base import MarketAgent
 from agents.models.graphs import Dense, Normaliser, risk_arrays
 from agents.serving.risk_network import RiskNetwork
-from engine.blocks import BarBlock, Floats
+from engine.types.blocks import BarBlock, Floats
 
 HERE = __file__
 

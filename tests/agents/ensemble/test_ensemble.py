@@ -19,12 +19,12 @@ from agents.features.windows import Windows
 from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import UNTRAINED
 from agents.serving.seats import confidence
-from engine.blocks import BarBlock, Floats
-from engine.calendar import sessions_for
-from engine.errors import DataError, UsageError
-from engine.instruments import load_instrument
-from engine.records import LEDGER_COLUMNS, OrderEventKind, Reason, Role, SeatName
-from engine.timeframe import parse_timeframe
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import BarBlock, Floats
+from engine.types.calendar import sessions_for
+from engine.types.instruments import load_instrument
+from engine.types.records import LEDGER_COLUMNS, OrderEventKind, Reason, Role, SeatName
+from engine.types.timeframe import parse_timeframe
 from tests.agents.ensemble import scripted
 from tests.agents.ensemble.runs import Outcome, bound, make_simulator, networks, play, run, same, seat
 from tests.bars import MINUTE, random_bars

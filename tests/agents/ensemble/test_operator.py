@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.blocks import BarBlock
-from engine.records import Operation, Role
-from engine.step import StepBlock
+from engine.types.blocks import BarBlock
+from engine.types.records import Operation, Role
+from engine.types.step import StepBlock
 from tests.agents.ensemble.runs import bound, make_simulator, seat
 from tests.agents.ensemble.test_orders import FLAT, steady
 

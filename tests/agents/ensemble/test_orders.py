@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.ensemble import Ensemble
-from engine.blocks import BarBlock
-from engine.instruments import load_instrument
-from engine.records import CommandKind, OrderEventKind, OrderType, Reason, Role, SeatName
+from engine.types.blocks import BarBlock
+from engine.types.instruments import load_instrument
+from engine.types.records import CommandKind, OrderEventKind, OrderType, Reason, Role, SeatName
 from tests.agents.ensemble import scripted
 from tests.agents.ensemble.oracle import Oracle, average_true_ranges
 from tests.agents.ensemble.runs import (

@@ -10,12 +10,12 @@ from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.seats import RuleSeat, TrueRange
 from agents.features.stream import FeatureStream
 from agents.strategy import Strategy
-from engine.blocks import BarBlock
-from engine.calendar import sessions_for
-from engine.config import parse
-from engine.errors import ConfigError, UsageError
-from engine.instruments import load_instrument
-from engine.records import SeatName
+from engine.base.config import parse
+from engine.base.errors import ConfigError, UsageError
+from engine.types.blocks import BarBlock
+from engine.types.calendar import sessions_for
+from engine.types.instruments import load_instrument
+from engine.types.records import SeatName
 from tests.agents.ensemble import scripted
 from tests.agents.ensemble.runs import larger_bars, networks, run, seat
 from tests.bars import MINUTE, random_bars

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from agents.rules import SmaCross
 from agents.strategy import Context, Strategy
-from engine.blocks import BarBlock, Floats, reblock
-from engine.instruments import Instrument
+from engine.types.blocks import BarBlock, Floats, reblock
+from engine.types.instruments import Instrument
 from tests.agents.context.driving import MINUTE, driven
 
 Prices = list[Decimal]

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from agents.features.kernels.strategic import STRATEGIC_STATE, strategic_rows
 from agents.features.kernels.tactical import TACTICAL_STATE, tactical_rows
-from engine.blocks import BarBlock, Bools, Floats
+from engine.types.blocks import BarBlock, Bools, Floats
 
 Answer = tuple[Floats, Bools, Floats]  # features, ready, average true range
 

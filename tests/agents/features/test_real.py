@@ -10,11 +10,11 @@ import pytest
 from agents.features.schema import SEATS
 from agents.features.stream import FeatureStream, elapsed_fraction
 from agents.features.windows import Windows
-from engine.aggregate import Aggregator
-from engine.blocks import BarBlock, concat
-from engine.calendar import Sessions, sessions_between
-from engine.instruments import load_instrument
-from engine.timeframe import parse_timeframe
+from engine.loop.aggregate import Aggregator
+from engine.types.blocks import BarBlock, concat
+from engine.types.calendar import Sessions, sessions_between
+from engine.types.instruments import load_instrument
+from engine.types.timeframe import parse_timeframe
 from feeds.quarantine import Quarantine
 from feeds.replay import HistoricalReplay, ReplayConfig
 from tests.agents.features import oracles

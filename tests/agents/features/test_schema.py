@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from agents.features.schema import FORMULAS_VERSION, SEATS, STRATEGIC, difference, schema, schema_hash
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 
 
 def test_the_shapes_are_those_of_the_networks() -> None:

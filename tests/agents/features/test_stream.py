@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from agents.features.schema import SEATS
 from agents.features.stream import WARMUP, FeatureRows, FeatureStream, elapsed_fraction
-from engine.blocks import BAR_COLUMNS, BarBlock, Ints, reblock
-from engine.calendar import Sessions, sessions_between
-from engine.errors import DataError, UsageError
-from engine.instruments import load_instrument
-from engine.timeframe import parse_timeframe
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import BAR_COLUMNS, BarBlock, Ints, reblock
+from engine.types.calendar import Sessions, sessions_between
+from engine.types.instruments import load_instrument
+from engine.types.timeframe import parse_timeframe
 from tests.bars import MINUTE, random_bars
 
 FEW = settings(max_examples=15)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from agents.features.stream import FeatureRows
 from agents.features.windows import WindowBatch, Windows
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 
 Case = tuple[FeatureRows, int]
 

@@ -24,7 +24,7 @@ from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork, write_risk_weights
 from agents.serving.seats import SEATS
-from engine.errors import CheckFailed, DataError
+from engine.base.errors import CheckFailed, DataError
 from tests.agents.models.conftest import MakeVersion, reseal, seat_metadata
 from tests.agents.serving.networks import network, observations, risk_parts, risk_weights
 

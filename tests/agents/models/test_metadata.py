@@ -19,7 +19,7 @@ from agents.models.metadata import (
 )
 from agents.models.store import UNTRAINED
 from agents.serving.seats import SEATS
-from engine.errors import CheckFailed, DataError, GrandModelError, UsageError
+from engine.base.errors import CheckFailed, DataError, GrandModelError, UsageError
 
 
 def test_the_description_names_every_file_and_the_features(version: Path) -> None:

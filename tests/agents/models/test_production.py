@@ -11,8 +11,8 @@ from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
 from agents.serving.seats import SEATS
-from engine.errors import CheckFailed, ConfigError, DataError, UsageError
-from engine.paths import shipped
+from engine.base.errors import CheckFailed, ConfigError, DataError, UsageError
+from engine.base.paths import shipped
 from tests.agents.serving.networks import observations
 
 SHIPPED = shipped("configs") / "production" / "marl_models.yaml"

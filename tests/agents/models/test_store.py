@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agents.models.metadata import ENSEMBLE_FILE
 from agents.models.store import BUNDLED, Activation, Index, ModelStore, default_root, resolve_ensemble
-from engine.errors import CheckFailed, DataError, UsageError
+from engine.base.errors import CheckFailed, DataError, UsageError
 from tests.agents.models.conftest import MakeVersion, reseal
 
 NOON = "2026-01-31T12:00:00+00:00"

@@ -13,9 +13,9 @@ from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import UNTRAINED
 from agents.models.untrained import write_untrained
 from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS, confidence
-from engine.blocks import BarBlock, concat
-from engine.calendar import sessions_for
-from engine.instruments import load_instrument
+from engine.types.blocks import BarBlock, concat
+from engine.types.calendar import sessions_for
+from engine.types.instruments import load_instrument
 from feeds.synthetic import SyntheticBars
 
 START_NS = 1_704_276_000 * 10**9

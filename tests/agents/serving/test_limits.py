@@ -14,7 +14,7 @@ from agents.serving import onnx_model, risk_network
 from agents.serving.limits import MOST_BYTES, bounded_memory
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import ARRAYS, RiskNetwork
-from engine.errors import DataError
+from engine.base.errors import DataError
 
 onnx = pytest.importorskip("onnx")
 helper, tensor = onnx.helper, onnx.TensorProto

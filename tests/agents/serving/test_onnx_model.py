@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from agents.serving.onnx_model import OnnxModel, batch_invariant
 from agents.serving.seats import SEATS
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from tests.agents.serving.networks import by_hand, network, observations
 
 SEAT_NAMES = list(SEATS)

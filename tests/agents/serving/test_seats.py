@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from agents.features import schema
 from agents.serving.seats import SEATS, confidence
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 
 
 def test_observations_are_what_the_feature_schemas_say() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.base import CompiledStrategy
 from agents.kernels import target
-from engine.blocks import BarBlock, Floats
+from engine.types.blocks import BarBlock, Floats
 from tests.agents.ensemble import scripted
 from tests.agents.strategies.breakout import Breakout
 

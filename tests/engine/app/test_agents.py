@@ -18,16 +18,16 @@ from agents.ensemble.ensemble import Ensemble
 from agents.models.metadata import seal
 from agents.models.store import UNTRAINED
 from agents.models.untrained import write_untrained
-from engine.api import backtest
+from engine.api.calls import backtest
 from engine.app.agents import Activations, build_agent
 from engine.app.config import BacktestConfig
-from engine.blocks import BarBlock, reblock
-from engine.calendar import sessions_for
-from engine.cuts import EveryBars
-from engine.errors import CheckFailed, ConfigError, DataError, GrandModelError, UsageError
-from engine.instruments import load_instrument
-from engine.ledger_hash import LedgerHash
-from engine.pipeline import Pipeline
+from engine.base.errors import CheckFailed, ConfigError, DataError, GrandModelError, UsageError
+from engine.loop.cuts import EveryBars
+from engine.loop.ledger_hash import LedgerHash
+from engine.loop.pipeline import Pipeline
+from engine.types.blocks import BarBlock, reblock
+from engine.types.calendar import sessions_for
+from engine.types.instruments import load_instrument
 from feeds.memory import MemorySource
 from portfolio.simulator import Simulator
 from tests.agents.ensemble.runs import seat

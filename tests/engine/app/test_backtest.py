@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.strategy import Context, Strategy
-from engine.api import backtest
+from engine.api.calls import backtest
 from engine.app.backtest import FEWEST_ROWS, run_backtest
 from engine.app.config import BacktestConfig
 from engine.app.verify import read_manifest, verify
-from engine.blocks import BarBlock
-from engine.calendar import bars_per_year, sessions_for
-from engine.config import parse
-from engine.errors import CheckFailed, DataError, UsageError
-from engine.instruments import load_instrument
-from engine.log import configure_logging
-from engine.paths import shipped
+from engine.base.config import parse
+from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.log import configure_logging
+from engine.base.paths import shipped
+from engine.types.blocks import BarBlock
+from engine.types.calendar import bars_per_year, sessions_for
+from engine.types.instruments import load_instrument
 from feeds.memory import MemorySource
 from tests.bars import random_bars
 from tests.real import BITCOIN, EURO_FX, needs_real_data

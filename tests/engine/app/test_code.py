@@ -14,19 +14,19 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from engine.api import backtest
+from engine.api.calls import backtest
 from engine.app.code import allow_code, code_entries, imported_files, named_files
 from engine.app.config import BacktestConfig
+from engine.app.journal.mending import mend
+from engine.app.journal.verifying import audit, export_whole, replay_whole
 from engine.app.live import opening
-from engine.app.live.auditing import audit, export_whole, replay_whole
-from engine.app.live.mending import mend
 from engine.app.live.operating import operate_stopped
 from engine.app.live.paper import run_paper
 from engine.app.verify import verify
+from engine.base.config import parse
+from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.cli.app import app
-from engine.config import parse
-from engine.errors import CheckFailed, DataError, UsageError
-from engine.records import Operation
+from engine.types.records import Operation
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import case, live_bars
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from agents.models.untrained import write_untrained
-from engine.api import backtest
+from engine.api.calls import backtest
 from engine.app.explain import explain
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from feeds.memory import MemorySource
 from tests.agents.ensemble.runs import seat
 from tests.bars import random_bars

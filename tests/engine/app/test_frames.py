@@ -12,8 +12,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from engine.api import BacktestResult, backtest
-from engine.errors import DataError, UsageError
+from engine.api.calls import BacktestResult, backtest
+from engine.base.errors import DataError, UsageError
 
 AGENT = "sma_cross:fast=3,slow=8"
 

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from engine.api import backtest
-from engine.errors import UsageError
-from engine.instruments import find_instrument, known_beginning, load_instrument
+from engine.api.calls import backtest
+from engine.base.errors import UsageError
+from engine.types.instruments import find_instrument, known_beginning, load_instrument
 
 BARS = "".join(f"2024-03-14 00:{minute:02},100,101,99,100,5\n" for minute in range(40))
 HEADER = "timestamp,open,high,low,close,volume\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.app.runs import find_runs, matching, ordered, resolved
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 
 
 def put(folder: Path, agent: str, hour: int, **metrics: float | None) -> None:

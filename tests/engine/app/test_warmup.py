@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.app.warmup import MESSAGE, RECIPE, kind_of_object, warm_up_announced
-from engine.compiled import cache_dir
+from engine.base.compiled import cache_dir
 
 ROOT = Path(__file__).resolve().parents[3]
 LOADED_AFTER = """

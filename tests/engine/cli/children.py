@@ -16,10 +16,10 @@ import pytest
 
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET
-from engine.blocks import BarBlock
+from engine.base.errors import UsageError
 from engine.cli.main import main
-from engine.errors import UsageError
 from engine.journal.reading import JournalReader, has_begun
+from engine.types.blocks import BarBlock
 from tests.waiting import LIMIT_S, until
 
 ROOT = Path(__file__).resolve().parents[3]

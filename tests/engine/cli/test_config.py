@@ -9,8 +9,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from engine.base.errors import ConfigError
 from engine.cli.config import app
-from engine.errors import ConfigError
 from training.config import TrainingConfig
 
 SHIPPED = Path(__file__).resolve().parents[3] / "configs" / "training"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
+from engine.base.errors import DataError
+from engine.base.log import configure_logging, logger
+from engine.base.quoting import printable
 from engine.cli.console import SafeConsole, print_error
-from engine.errors import DataError
-from engine.log import configure_logging, logger
-from engine.quoting import printable
 
 EVIL = "ES\x1b]0;owned\x07\x1b[2J\x9b31m\r\u202etxt"
 

@@ -16,17 +16,17 @@ from typer.testing import CliRunner
 from engine.app.live import attaching
 from engine.app.live.operating import operate_stopped
 from engine.app.live.paper import PaperRun, run_paper
+from engine.base.errors import UsageError
 from engine.cli.dashboard import dashboard
 from engine.cli.live_screens import dashboard_screen, progress_screen, run_info
 from engine.dashboard import text
-from engine.errors import UsageError
 from engine.journal.reading import JournalReader
-from engine.records import Operation
+from engine.types.records import Operation
 from feeds.live.source import Delivery
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
-from tests.engine.dashboard_steps import unhurried
-from tests.engine.test_dashboard_live import CLOSE, OPEN, Terminal, console
+from tests.engine.dashboard.steps import unhurried
+from tests.engine.dashboard.test_live import CLOSE, OPEN, Terminal, console
 from tests.waiting import patience
 
 __all__ = ["unhurried"]  # a fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.models.store import UNTRAINED
-from engine.api import backtest
+from engine.api.calls import backtest
 from feeds.memory import MemorySource
 from tests.agents.ensemble.runs import seat
 from tests.bars import random_bars

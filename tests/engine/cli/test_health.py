@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from engine.base.errors import CheckFailed
 from engine.cli.health import health
-from engine.errors import CheckFailed
 from engine.monitor.heartbeat import Heartbeat
 
 

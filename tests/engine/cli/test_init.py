@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.app.project import FILES, make_project
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
 

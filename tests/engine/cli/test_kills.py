@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.config import merge
+from engine.base.config import merge
 from tests.engine.cli.children import called
 from tests.engine.cli.contents import contents
 from tests.engine.cli.killing import changes, killed

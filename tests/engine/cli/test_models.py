@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 from agents.models.store import BUNDLED, ModelStore
 from agents.models.untrained import write_untrained
+from engine.base.errors import CheckFailed, DataError, GrandModelError, UsageError
 from engine.cli.models import app
-from engine.errors import CheckFailed, DataError, GrandModelError, UsageError
 
 WIDE = {"COLUMNS": "160"}
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.aside import held_folder
-from engine.config import merge
-from engine.errors import UsageError
+from engine.base.aside import held_folder
+from engine.base.config import merge
+from engine.base.errors import UsageError
 from tests.engine.cli.children import ROOT, called, refused
 from tests.engine.cli.contents import contents
 from tests.training.trainer.small import SMALL
@@ -93,7 +93,7 @@ def test_the_run_of_another_comparison_is_not_taken_for_a_variants(tmp_path: Pat
         words = ("--agent", "sma_cross:fast=5,slow=20", "--keep", "--no-report", "--workers", "1")
         (folder / "comparison.json").unlink(missing_ok=True)  # as if each had been killed before it wrote this
         assert called("compare", *BARS, *words, *more, "--out", str(folder))[0] == 0
-    from engine.files import read_json
+    from engine.base.files import read_json
 
     (variant,) = read_json(folder / "comparison.json")["variants"]
     assert read_json(folder / variant["run"] / "manifest.json")["ledger_sha256"] == variant["ledger_sha256"]
@@ -141,7 +141,7 @@ def test_of_two_backtests_at_once_both_end_whole_or_one_is_refused(tmp_path: Pat
 
 
 def test_the_first_of_two_files_stays(tmp_path: Path) -> None:
-    from engine.replacing import replaced_file
+    from engine.base.replacing import replaced_file
 
     path = tmp_path / "file"
     with pytest.raises(UsageError, match="exists already"), replaced_file(path, overwrite=False) as part:

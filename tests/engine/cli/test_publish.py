@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from engine.instruments import load_instrument
+from engine.types.instruments import load_instrument
 from feeds.live.messages import Bar, decode
 from feeds.live.source import Record
 from feeds.replay import HistoricalReplay

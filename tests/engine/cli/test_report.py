@@ -7,8 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from engine.base.errors import UsageError
 from engine.cli.report import report
-from engine.errors import UsageError
 from tests.engine.runs import run_folder
 
 app = typer.Typer()

@@ -17,7 +17,7 @@ import yaml
 
 from agents.models.loading import load_ensemble
 from engine.app.checkpoints import find
-from engine.config import load, merge
+from engine.base.config import load, merge
 from tests.engine.cli.children import called, dying
 from tests.training.trainer.small import SMALL
 from tests.waiting import LIMIT_S, until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.journal.digests import SEALED
 from engine.journal.journal import FILE
-from engine.step import StepBlock
+from engine.types.step import StepBlock
 from tests.engine.runs import random_bars, random_targets, steps
 
 

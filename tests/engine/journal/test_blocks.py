@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BAR_COLUMNS
-from engine.errors import DataError
+from engine.base.errors import DataError
 from engine.journal.blocks import RECORDS, decode, encode, joined
 from engine.journal.comparing import first_difference
-from engine.ledger_hash import LedgerHash
-from engine.step import StepBlock
+from engine.loop.ledger_hash import LedgerHash
+from engine.types.blocks import BAR_COLUMNS
+from engine.types.step import StepBlock
 from tests.engine.journal.steps import steps_of
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.dead_letter import DeadLetter
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from engine.journal.blocks import encode
 from engine.journal.journal import FILE, Activation, Entry, Gap, Journal, JournalError, Ordered
 from engine.journal.reading import JournalReader
-from engine.records import Operation
+from engine.types.dead_letter import DeadLetter
+from engine.types.records import Operation
 from tests.engine.journal.steps import make_old, steps_of
 
 SESSION = {"session": json.dumps({"symbols": ["S0", "S1"]})}

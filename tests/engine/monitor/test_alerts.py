@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.config import parse
-from engine.errors import ConfigError
+from engine.base.config import parse
+from engine.base.errors import ConfigError
+from engine.base.secrets import SecretRef
 from engine.monitor.alerts import Alert, AlertsConfig
-from engine.secrets import SecretRef
 
 TELEGRAM = {"token": "env:TOKEN", "chat_id": "@desk"}
 

@@ -13,10 +13,10 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.base.secrets import SecretRef
 from engine.monitor.alerts import RANKS, Alert, AlertsConfig, SendFailed, Severity, TelegramConfig, WebhookConfig
 from engine.monitor.dispatch import BACKOFF_S, MOST_QUEUED, AlertDispatcher, Outbox, Throttle, open_dispatcher
-from engine.secrets import SecretRef
 from tests.engine.monitor.receiver import Receiver
 from tests.waiting import LIMIT_S
 

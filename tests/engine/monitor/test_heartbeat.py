@@ -16,7 +16,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import CheckFailed
+from engine.base.errors import CheckFailed
 from engine.monitor.heartbeat import Heartbeat, check_heartbeat
 from tests.waiting import eventually
 

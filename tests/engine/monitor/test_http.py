@@ -13,8 +13,8 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.config import parse
-from engine.errors import ConfigError, UsageError
+from engine.base.config import parse
+from engine.base.errors import ConfigError, UsageError
 from engine.monitor.connections import MOST_CONNECTIONS
 from engine.monitor.http import MetricsConfig, MonitorServer, Page, session_pages
 from engine.monitor.metrics import CONTENT_TYPE, SessionMetrics

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from engine.monitor.metrics import COMMIT_BUCKETS, SessionMetrics
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.base.secrets import SecretRef
 from engine.monitor.alerts import Alert, SendFailed, TelegramConfig, WebhookConfig
 from engine.monitor.dispatch import Outbox, Throttle
 from engine.monitor.senders import HttpSender, telegram_sender, webhook_sender
-from engine.secrets import SecretRef
 from tests.engine.monitor.receiver import Receiver
 from tests.waiting import patience
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from engine.report.html import write_report
 from engine.report.payload import MOST_TRADES
 from tests.engine.runs import MINUTE, run_folder

@@ -47,7 +47,7 @@ def test_what_the_agents_of_an_ensemble_said_is_in_the_page(tmp_path: Path) -> N
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_synthetic_data_say_so_in_every_view(tmp_path: Path, suffix: str) -> None:
     from engine.app.provenance import synthetic_files
-    from engine.instruments import load_instrument
+    from engine.types.instruments import load_instrument
     from feeds.export import write_bars
     from feeds.generators import generate
     from feeds.reading.opening import open_file

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import grandmodel as gm
-from engine.arguments import OTHER_NAMES, plain
+from engine.api.arguments import OTHER_NAMES, plain
 from feeds.memory import MemorySource
 from tests.bars import random_bars
 

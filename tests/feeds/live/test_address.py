@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import Config, parse
-from engine.errors import ConfigError, UsageError
-from engine.secrets import SecretRef
+from engine.base.config import Config, parse
+from engine.base.errors import ConfigError, UsageError
+from engine.base.secrets import SecretRef
 from feeds.live.address import AddressText, FeedAddress, FeedSecurity, parse_address
 
 

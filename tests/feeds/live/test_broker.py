@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from engine.errors import GrandModelError
+from engine.base.errors import GrandModelError
 from feeds.live.broker import HOST, EmbeddedBroker
 from tests.brokers import need_tansu
 from tests.waiting import LIMIT_S

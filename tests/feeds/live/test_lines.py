@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from feeds.live.lines import LinesSource
 from feeds.live.messages import decode
 from feeds.live.options import SourceOptions

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from engine.blocks import BarBlock
-from engine.dead_letter import MOST_BY_MESSAGE, MOST_PAYLOAD, DeadLetter
+from engine.types.blocks import BarBlock
+from engine.types.dead_letter import MOST_BY_MESSAGE, MOST_PAYLOAD, DeadLetter
 from feeds.live import checks
 from feeds.live.checks import REASONS, Refused, check_bar, clock_text, read_time
 from feeds.live.messages import Bar, Element, Quote, Trade, _format, _one_by_one, decode, encode_bars, encode_element

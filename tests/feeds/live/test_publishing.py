@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BarBlock, reblock
-from engine.errors import UsageError
+from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock, reblock
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
 from feeds.live.kafka.outlet import KafkaOutlet, _Lane

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.blocks import BAR_COLUMNS, BarBlock, concat, reblock
-from engine.errors import DataError, UsageError
-from engine.instruments import load_instrument
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import BAR_COLUMNS, BarBlock, concat, reblock
+from engine.types.instruments import load_instrument
 from feeds.live.recorded import RecordedSource
 from feeds.live.source import Delivery
 from feeds.replay import HistoricalReplay

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from feeds.reading.columns import match_columns
 
 PRICES = ["open", "high", "low", "close"]

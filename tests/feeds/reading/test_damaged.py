@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
-from engine.errors import GrandModelError
-from engine.recording.reading import read_table
+from engine.base.errors import GrandModelError
+from engine.record.reading import read_table
 from feeds.reading.opening import open_file
 
 DAMAGES = 150

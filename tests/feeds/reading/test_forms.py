@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.blocks import BarBlock, concat
-from engine.errors import DataError
-from engine.instruments import load_instrument
+from engine.base.errors import DataError
+from engine.types.blocks import BarBlock, concat
+from engine.types.instruments import load_instrument
 from feeds.quarantine import Quarantine
 from feeds.reading import reversing
 from feeds.replay import HistoricalReplay, ReplayConfig

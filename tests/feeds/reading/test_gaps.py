@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.instruments import DailyHalt, Instrument
+from engine.types.instruments import DailyHalt, Instrument
 from feeds.reading.gaps import GapFinder
 from feeds.reading.ordering import NEVER
 

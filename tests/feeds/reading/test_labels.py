@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import DataError
-from engine.instruments import Instrument
+from engine.base.errors import DataError
+from engine.types.instruments import Instrument
 from feeds.reading.columns import match_columns
 from feeds.reading.labels import bar_width, decide
 

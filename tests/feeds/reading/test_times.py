@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from feeds.reading.times import settle
 from feeds.reading.zones import LocalClock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.config import merge, parse
+from engine.base.config import merge, parse
 from training.config import TrainingConfig
 
 

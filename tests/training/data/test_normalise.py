@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.features.schema import SEATS
-from engine.errors import DataError
+from engine.base.errors import DataError
 from tests.training.data.configs import small, synthetic
 from training.config import Preprocessing
 from training.data.normalise import MASKED, fit_statistics, masked_features, visible_rows
@@ -81,7 +81,7 @@ def test_a_later_market_leaves_no_trace(divided: tuple[Market, Parts]) -> None:
             for name in ("open", "high", "low", "close"):
                 part[name][end:] *= 3.0
         blocks.append((segment.name, part))
-    from engine.blocks import BarBlock
+    from engine.types.blocks import BarBlock
 
     rebuilt = Market.build(
         market.instrument,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from tests.training.data.configs import small, synthetic
 from training.config import Split
 from training.data.parts import Parts, Series, by_time, divide, remarks, require_episodes

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.blocks import BarBlock
-from engine.errors import ConfigError, DataError, UsageError
-from engine.timeframe import MINUTE_NS
+from engine.base.errors import ConfigError, DataError, UsageError
+from engine.types.blocks import BarBlock
+from engine.types.timeframe import MINUTE_NS
 from tests.bars import random_bars
 from tests.training.data.configs import small, synthetic
 from training.data.sources import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.blocks import BarBlock
-from engine.instruments import Instrument
+from engine.types.blocks import BarBlock
+from engine.types.instruments import Instrument
 from tests.agents.ensemble.runs import without_rows
 from tests.bars import random_bars
 from training.environment.market import Market

@@ -21,9 +21,9 @@ from agents.ensemble.seats import BOX_HIGH, BOX_LOW, Decisions, Ranges
 from agents.features.kernels.risk import RISK_STATE, risk_metrics, update_risk
 from agents.features.stream import FeatureStream
 from agents.features.windows import Windows
-from engine.blocks import BarBlock
-from engine.calendar import sessions_for
-from engine.instruments import Instrument
+from engine.types.blocks import BarBlock
+from engine.types.calendar import sessions_for
+from engine.types.instruments import Instrument
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from training.config import RewardShaping

@@ -13,11 +13,11 @@ from agents.ensemble.ensemble import Ensemble
 from agents.ensemble.kernels import SIGNAL_COLUMNS
 from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import UNTRAINED
-from engine.blocks import BarBlock, Floats, Ints, concat
-from engine.calendar import bars_per_year, sessions_for
-from engine.instruments import Instrument, load_instrument
-from engine.records import Records
-from engine.timeframe import MINUTE_NS
+from engine.types.blocks import BarBlock, Floats, Ints, concat
+from engine.types.calendar import bars_per_year, sessions_for
+from engine.types.instruments import Instrument, load_instrument
+from engine.types.records import Records
+from engine.types.timeframe import MINUTE_NS
 from feeds.synthetic import SyntheticBars, SyntheticConfig
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator

@@ -14,9 +14,9 @@ from agents.serving.risk_network import RiskNetwork
 from engine.app.backtest import run_backtest
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared
-from engine.blocks import BarBlock, Floats
-from engine.records import Records, SeatName
-from engine.step import StepBlock
+from engine.types.blocks import BarBlock, Floats
+from engine.types.records import Records, SeatName
+from engine.types.step import StepBlock
 from feeds.memory import MemorySource
 from feeds.quarantine import Quarantine
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.ensemble.config import EnsembleConfig
-from engine.blocks import Ints
-from engine.instruments import Instrument, load_instrument
-from engine.records import FILL
+from engine.types.blocks import Ints
+from engine.types.instruments import Instrument, load_instrument
+from engine.types.records import FILL
 from portfolio.config import PortfolioConfig
 from tests.training.environment.markets import PLAIN, make_bars, make_market
 from tests.training.environment.oracle import OracleEnv, View, views

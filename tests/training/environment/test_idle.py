@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.features.kernels.risk import RISK_STATE, update_risk
-from engine.calendar import sessions_for
+from engine.types.calendar import sessions_for
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.training.environment.markets import PLAIN, make_bars, make_market

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from agents.ensemble.seats import WINDOW, ModelSeat
 from agents.features.stream import FeatureStream
 from agents.features.windows import Windows
-from engine.blocks import BarBlock, reblock
-from engine.calendar import bars_per_year, sessions_for
-from engine.errors import DataError, UsageError
-from engine.instruments import load_instrument
-from engine.timeframe import MINUTE_NS
+from engine.base.errors import DataError, UsageError
+from engine.types.blocks import BarBlock, reblock
+from engine.types.calendar import bars_per_year, sessions_for
+from engine.types.instruments import load_instrument
+from engine.types.timeframe import MINUTE_NS
 from tests.training.environment.playing import (
     FIRST_ROWS,
     FIRST_SEED,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from engine.app.config import BacktestConfig
-from engine.instruments import load_instrument
-from engine.records import SeatName
+from engine.types.instruments import load_instrument
+from engine.types.records import SeatName
 from tests.agents.ensemble.runs import without_rows
 from tests.agents.ensemble.scripted import risk_network
 from tests.bars import MINUTE, random_bars

@@ -17,8 +17,8 @@ from pettingzoo.test import (
     seed_test,
 )
 
-from engine.errors import UsageError
-from engine.records import FILL
+from engine.base.errors import UsageError
+from engine.types.records import FILL
 from portfolio.config import PortfolioConfig
 from tests.training.environment.markets import make_bars, make_market
 from training.config import ROLES, TrainingConfig

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from agents.ensemble.seats import BOX_HIGH, BOX_LOW
-from engine.blocks import concat
-from engine.instruments import load_instrument
-from engine.records import ACCOUNT, Records
+from engine.types.blocks import concat
+from engine.types.instruments import load_instrument
+from engine.types.records import ACCOUNT, Records
 from feeds.replay import HistoricalReplay
 from portfolio.config import PortfolioConfig
 from tests.training.environment.playing import (

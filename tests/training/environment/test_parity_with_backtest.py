@@ -15,9 +15,9 @@ from agents.models.loading import load_ensemble
 from agents.models.store import UNTRAINED
 from agents.serving.risk_network import RiskNetwork
 from engine.app.config import BacktestConfig
-from engine.blocks import concat
-from engine.paths import shipped
-from engine.records import SeatName
+from engine.base.paths import shipped
+from engine.types.blocks import concat
+from engine.types.records import SeatName
 from feeds.replay import HistoricalReplay
 from tests.agents.ensemble.scripted import risk_network
 from tests.bars import MINUTE

@@ -8,10 +8,10 @@ import pytest
 
 from agents.ensemble.config import EnsembleConfig
 from agents.features.kernels.risk import RISK_STATE, risk_metrics, update_risk
-from engine.blocks import Bools
-from engine.errors import ConfigError, DataError, UsageError
-from engine.instruments import load_instrument
-from engine.records import ACCOUNT
+from engine.base.errors import ConfigError, DataError, UsageError
+from engine.types.blocks import Bools
+from engine.types.instruments import load_instrument
+from engine.types.records import ACCOUNT
 from portfolio.config import PortfolioConfig
 from tests.training.environment.playing import all_of, make_env, market, random_actions, same_bytes, synthetic
 from training.environment import arrays

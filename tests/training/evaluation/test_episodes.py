@@ -12,8 +12,8 @@ from agents.ensemble.config import EnsembleConfig
 from agents.models.loading import load_ensemble
 from agents.models.store import UNTRAINED
 from agents.serving.seats import BOX_HIGH, BOX_LOW
-from engine.errors import UsageError
-from engine.instruments import Fees, Instrument
+from engine.base.errors import UsageError
+from engine.types.instruments import Fees, Instrument
 from portfolio.config import Execution, Limits, PortfolioConfig, Slippage
 from portfolio.trades import TradeBook
 from tests.bars import random_bars

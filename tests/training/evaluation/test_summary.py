@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from tests.training.evaluation.episodes import histogram, result, use
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.results import EpisodeResult

@@ -14,7 +14,7 @@ from torch import nn
 
 from agents.models.graphs import Dense, Normaliser, risk_arrays
 from agents.serving.risk_network import RiskNetwork
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from tests.training.learners.test_replay import through_files
 from training.config import DQNConfig, Network
 from training.errors import ExplodingLoss

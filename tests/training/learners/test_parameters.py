@@ -10,7 +10,7 @@ import torch
 import torch._dynamo
 import torch._inductor.config
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from training.learners.networks import (
     Normalise,
     Statistics,

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from torch import nn
 
 from benchmarks.learners_ppo import evaluated, learned
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from training.config import Network, PPOConfig
 from training.errors import ExplodingLoss
 from training.learners.actor_critic import ActorCritic

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from training.learners.replay.buffer import (
     ArrayStore,
     Batch,

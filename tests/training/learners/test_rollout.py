@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from training.learners.replay.buffer import ArrayStore, ReferenceStore
 from training.learners.rollout import Rollout
 

@@ -23,7 +23,7 @@ from agents.models import graphs
 from agents.models.graphs import Dense, Normaliser, tactical_graph
 from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS
 from benchmarks.learners_sac import reference
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from tests.training.learners.test_replay import through_files
 from training.config import Network, SACConfig
 from training.errors import ExplodingLoss

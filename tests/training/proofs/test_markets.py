@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from agents.ensemble.config import EnsembleConfig
-from engine.blocks import BarBlock
-from engine.errors import UsageError
-from engine.instruments import load_instrument
+from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock
+from engine.types.instruments import load_instrument
 from feeds.generators import find_generator, generate_with_truth
 from portfolio.config import PortfolioConfig
 from tests.training.data.configs import small, synthetic

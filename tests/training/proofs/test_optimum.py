@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.calendar import sessions_between
-from engine.errors import UsageError
-from engine.instruments import load_instrument
-from engine.records import Bars
-from engine.timeframe import DAY_NS
+from engine.base.errors import UsageError
+from engine.types.calendar import sessions_between
+from engine.types.instruments import load_instrument
+from engine.types.records import Bars
+from engine.types.timeframe import DAY_NS
 from feeds.generators import generate
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.config import merge, parse
+from engine.base.config import merge, parse
 from training.config import TrainingConfig
 from training.trainer.scene import Scene
 from training.trainer.trainer import Trainer

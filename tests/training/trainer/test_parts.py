@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from training.config import EarlyStopping
 from training.trainer.sampling import EpisodeSampler
 from training.trainer.scaling import RewardScale

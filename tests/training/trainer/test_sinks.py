@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from tests.waiting import LIMIT_S
 from training.config import LoggingConfig
 from training.trainer.event_file import crc32c, framed

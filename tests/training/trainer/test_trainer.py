@@ -11,7 +11,7 @@ import torch
 import torch._dynamo
 import torch._inductor.config
 
-from engine.errors import ConfigError, DataError
+from engine.base.errors import ConfigError, DataError
 from tests.training.trainer.small import small_config, small_trainer
 from training.checkpoint import load, save, weights_sha256
 from training.errors import ExplodingLoss

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.compiled import kernel
+from engine.base.compiled import kernel
 from portfolio.kernels.row import update_variance
 
 

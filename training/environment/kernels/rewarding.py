@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.compiled import inlined
+from engine.base.compiled import inlined
 from training.environment.kernels.layout import AGENTS, Seen
 
 PROFIT, COST, PENALTY, SHARPE, DRAWDOWN = range(5)

@@ -26,7 +26,7 @@ from agents.ensemble.kernels import (
 )
 from agents.features.kernels.risk import RISK_PLACES, RISK_STATE
 from agents.serving.seats import BOX_HIGH, BOX_LOW
-from engine.compiled import inlined, kernel
+from engine.base.compiled import inlined, kernel
 from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
 from portfolio.kernels.row import advance_row
 from portfolio.kernels.scan import apply_commands, clear

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from training.learners.replay.priorities import Priorities, fitting
 from training.randomness import State, generator_state, load_generator
 

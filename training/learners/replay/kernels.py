@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.compiled import inlined, kernel
+from engine.base.compiled import inlined, kernel
 
 
 @inlined

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from training.learners.replay.kernels import build, draw, set_all, set_from_errors
 from training.randomness import State
 

@@ -12,10 +12,10 @@ from agents.base import CompiledStrategy
 from agents.features.kernels.risk import RISK_PLACES, RISK_STATE, risk_metrics, update_risk
 from agents.features.schema import RISK
 from agents.kernels import target
-from engine.blocks import Floats, reblock
-from engine.calendar import DAY_NS
-from engine.instruments import Instrument
-from engine.records import ACCOUNT, Records
+from engine.types.blocks import Floats, reblock
+from engine.types.calendar import DAY_NS
+from engine.types.instruments import Instrument
+from engine.types.records import ACCOUNT, Records
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.bars import random_bars

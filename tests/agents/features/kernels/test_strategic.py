@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agents.features.kernels.strategic import STRATEGIC_WARMUP
 from agents.features.schema import STRATEGIC
-from engine.blocks import PRICE_COLUMNS, BarBlock, Floats
+from engine.types.blocks import PRICE_COLUMNS, BarBlock, Floats
 from tests.agents.features import oracles
 from tests.bars import MINUTE, random_bars
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agents.features.kernels.tactical import TACTICAL_WARMUP
 from agents.features.schema import TACTICAL
-from engine.blocks import BarBlock
+from engine.types.blocks import BarBlock
 from tests.agents.features import oracles
 from tests.agents.features.kernels.test_strategic import CELLS, bars_of
 from tests.bars import MINUTE, random_bars

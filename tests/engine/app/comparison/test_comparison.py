@@ -12,7 +12,7 @@ from engine.app.comparison.selection import best, walk_forward
 from engine.app.comparison.store import FILE
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from feeds.quarantine import Quarantine
 from tests.engine.app.comparison.bars import write_bars, write_strategy
 

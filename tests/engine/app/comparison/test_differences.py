@@ -6,7 +6,7 @@ import pytest
 from engine.app.backtest import run_backtest
 from engine.app.comparison.differences import Run, config_differences, first_differences
 from engine.app.config import BacktestConfig
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from tests.engine.app.comparison.bars import write_bars
 
 

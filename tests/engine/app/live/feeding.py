@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from engine.blocks import BarBlock
+from engine.types.blocks import BarBlock
 from feeds.live.messages import encode_bars
 from feeds.live.source import Delivery, Record
 

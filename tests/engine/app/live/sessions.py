@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.api import backtest
+from engine.api.calls import backtest
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import SessionLock
 from engine.app.live.paper import PaperRun, run_paper, trade
-from engine.blocks import BarBlock
-from engine.config import merge, parse
+from engine.base.config import merge, parse
+from engine.types.blocks import BarBlock
 from feeds.memory import MemorySource
 from tests.bars import random_bars
 from tests.engine.app.live.feeding import ListSource, payloads_of

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.app.journal.replaying import recover
 from engine.app.live.attaching import MAKING_S, SIMULATOR, Attached, appears, last_steps, read_book, standing_of
 from engine.app.live.control import ControlServer
 from engine.app.live.folder import SOCKET, SessionLock
 from engine.app.live.opening import stored_setup
 from engine.app.live.operating import operate_stopped
-from engine.app.live.replay import recover
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from engine.journal.blocks import joined
 from engine.journal.journal import FILE, Entry, Journal
 from engine.journal.reading import JournalReader
-from engine.records import ORDER, Operation
+from engine.types.records import ORDER, Operation
 from tests.engine.app.live.sessions import case, live_bars
 from tests.engine.journal.steps import steps_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.app.live.auditing import audit, replay_whole
+from engine.app.journal.verifying import audit, replay_whole
 from feeds.live.messages import encode_element
 from tests.engine.app.live.sessions import START, Case, case, live_bars
 from tests.engine.app.live.test_session import RULE_SEATS

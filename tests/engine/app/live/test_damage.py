@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.app.live import retention
-from engine.app.live.auditing import audit
+from engine.app.journal import retention
+from engine.app.journal.verifying import audit
 from engine.app.live.folder import SOCKET
-from engine.errors import CheckFailed, DataError, GrandModelError
+from engine.base.errors import CheckFailed, DataError, GrandModelError
 from engine.journal import journal as journal_module
 from engine.journal.digests import SEALED
 from engine.journal.journal import FILE, OLDER
 from engine.journal.reading import JournalReader
-from engine.records import Operation
+from engine.types.records import Operation
 from tests.engine.app.live.sessions import Case, case, live_bars
 
 CUTS = (3,)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from engine.app.live.dead_letters import FileSink, Relay
-from engine.dead_letter import DeadLetter
 from engine.journal.journal import Entry, Journal
 from engine.monitor.alerts import Severity
+from engine.types.dead_letter import DeadLetter
 from tests.waiting import eventually
 
 LETTER = DeadLetter("p", 0, "late", "", "", b"x" * 100)

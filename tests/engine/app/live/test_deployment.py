@@ -17,9 +17,9 @@ import typer
 import yaml
 
 from engine.app.live.config import PaperConfig
+from engine.base.config import load
 from engine.cli.app import app
 from engine.cli.health import health
-from engine.config import load
 from engine.monitor.heartbeat import MOST_AGE_S
 from feeds.live.address import parse_address
 from feeds.live.broker import HOST, free_port

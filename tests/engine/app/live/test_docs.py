@@ -21,14 +21,14 @@ from engine.app.live.config import FeedConfig
 from engine.app.live.control import COMMANDS
 from engine.app.live.folder import OWN_FILES
 from engine.app.live.intake import Intake
-from engine.blocks import BarBlock
+from engine.base.errors import UsageError
 from engine.cli.app import app
 from engine.cli.live_screens import KEYS
-from engine.errors import UsageError
-from engine.instruments import load_instrument
 from engine.journal.schema import TABLES
 from engine.monitor.metrics import SessionMetrics
-from engine.records import Operation
+from engine.types.blocks import BarBlock
+from engine.types.instruments import load_instrument
+from engine.types.records import Operation
 from feeds.live.address import parse_address
 from feeds.live.checks import REASONS
 from feeds.live.messages import Bar, Quote, Trade, decode

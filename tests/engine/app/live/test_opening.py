@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.app.live.auditing import audit
+from engine.app.journal.verifying import audit
 from engine.app.live.opening import stored_config
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from engine.journal.journal import FILE
 from tests.engine.app.live.sessions import Case, case, live_bars
 from tests.engine.cli.children import called

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from engine.app.live.auditing import replay_whole
+from engine.app.journal.replaying import recover
+from engine.app.journal.verifying import replay_whole
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, SessionLock
 from engine.app.live.intake import Intake
 from engine.app.live.opening import open_session, stored_setup
 from engine.app.live.operating import operate_stopped
 from engine.app.live.paper import Controls, PaperRun, run_paper
-from engine.app.live.replay import recover
 from engine.app.live.session import Session
-from engine.app.loop import Screen
 from engine.app.verify import verify
-from engine.errors import CheckFailed, UsageError
+from engine.base.errors import CheckFailed, UsageError
 from engine.journal.reading import JournalReader
-from engine.records import Operation
-from engine.step import StepBlock
+from engine.loop.runner import Screen
+from engine.types.records import Operation
+from engine.types.step import StepBlock
 from feeds.live.source import Delivery
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars

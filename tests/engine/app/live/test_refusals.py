@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.app.live.refusals import REMEDIES, WINDOW, Refusals
-from engine.dead_letter import DeadLetter
+from engine.types.dead_letter import DeadLetter
 from feeds.live.checks import REASONS
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import case, live_bars

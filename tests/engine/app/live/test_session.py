@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.api import backtest
-from engine.app.live.auditing import audit, export_whole, replay_whole
+from engine.api.calls import backtest
+from engine.app.journal.verifying import audit, export_whole, replay_whole
 from engine.app.verify import verify
-from engine.errors import CheckFailed, DataError, UsageError
+from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.journal.journal import FILE
 from engine.journal.reading import JournalReader
 from feeds.memory import MemorySource

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 import grandmodel as gm
-from engine.app.live.auditing import export_whole
+from engine.api.printing import as_text
+from engine.app.journal.verifying import export_whole
 from engine.app.live.config import PaperConfig
 from engine.app.live.paper import PaperRun, run_paper
-from engine.config import parse
+from engine.base.config import parse
 from engine.report.html import write_report
 from engine.report.presentation import SYNTHETIC_WARNING
-from engine.results.printing import as_text
 from feeds.live.announcing import Announcement, encode_announcement, read_announcement
 from feeds.live.source import Record
 from tests.engine.app.live.sessions import case, live_bars

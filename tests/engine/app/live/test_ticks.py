@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine.blocks import BarBlock
 from engine.journal.reading import JournalReader
+from engine.types.blocks import BarBlock
 from tests.engine.app.live.sessions import Case
 from tests.real import FOLDER as DATA
 

@@ -17,7 +17,7 @@ from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
 from engine.app.live.opening import open_session
 from engine.app.live.session import Committed, Ended, Session
-from engine.errors import GrandModelError
+from engine.base.errors import GrandModelError
 from engine.journal.journal import JournalError
 from engine.journal.reading import JournalReader
 from engine.monitor.alerts import Severity

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from engine.app.live.watching import _Gaps, _Letters
-from engine.dead_letter import DeadLetter
 from engine.journal.journal import Gap
+from engine.types.dead_letter import DeadLetter
 from feeds.live.broker import free_port
 from tests.bars import MINUTE
 from tests.brokers import HOST, KafkaHelper, need_tansu, tansu

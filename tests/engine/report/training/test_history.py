@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from engine.report.training.charts import Chart
 from engine.report.training.curves import learning_curves
 from engine.report.training.history import MOST_POINTS, across, grid, of_kind, points, read_history, smoothed

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from engine.report.training.charts import Chart, Series
 from engine.report.training.report import Written, write_training_report
 from engine.report.training.svg import draw, ticks

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.dead_letter import DeadLetter
-from engine.errors import DataError, GrandModelError, UsageError
+from engine.base.errors import DataError, GrandModelError, UsageError
+from engine.types.dead_letter import DeadLetter
 from feeds.live.address import FeedAddress, parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
 from feeds.live.kafka.client import cause_of, client_settings, is_login_error

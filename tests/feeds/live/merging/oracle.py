@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from engine.blocks import BarBlock
+from engine.types.blocks import BarBlock
 from feeds.live.messages import Bar, Element, Quote, Trade
 
 Numbers = tuple[float, ...]

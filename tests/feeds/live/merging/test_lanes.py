@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BarBlock
-from engine.timeframe import DAY_NS, MINUTE_NS
+from engine.types.blocks import BarBlock
+from engine.types.timeframe import DAY_NS, MINUTE_NS
 from feeds.live.merging.lanes import CONFIRMATIONS
 from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import Bar, Element, Quote, Trade

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.blocks import BAR_COLUMNS, BarBlock
-from engine.errors import DataError
-from engine.timeframe import MINUTE_NS
+from engine.base.errors import DataError
+from engine.types.blocks import BAR_COLUMNS, BarBlock
+from engine.types.timeframe import MINUTE_NS
 from feeds.live.checks import REASONS
 from feeds.live.merging.merger import RowMerger
 from feeds.live.merging.rows import REMEMBERED

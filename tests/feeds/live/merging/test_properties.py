@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blocks import BarBlock
+from engine.types.blocks import BarBlock
 from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import Bar, Element, Quote, Trade
 from feeds.live.source import Record

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from engine.dead_letter import MOST_PAYLOAD
+from engine.types.dead_letter import MOST_PAYLOAD
 from feeds.live.broker import HOST
 from feeds.live.mqtt.inflow import MOST_WAITING, MOST_WAITING_BYTES, Arrived, Inflow
 from feeds.live.mqtt.link import leave

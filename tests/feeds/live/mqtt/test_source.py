@@ -9,7 +9,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from engine.errors import UsageError
+from engine.base.errors import UsageError
 from feeds.live.address import FeedAddress, parse_address
 from feeds.live.broker import free_port
 from feeds.live.mqtt.outlet import MqttOutlet

@@ -1,0 +1,132 @@
+"""Results of trainings and evaluations, as objects for Python and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.api.printing import rendered
+from engine.report.payload import read_json
+from engine.report.training.terminal import render_evaluation
+from engine.report.training.words import findings, remarks, span, tables, title, verdicts
+
+if TYPE_CHECKING:
+    from engine.app.evaluation import EvaluationRun
+    from engine.app.training import TrainingRun
+
+
+class EvaluationResult:
+    """The result of an evaluation: `print(result)` shows the tables of the terminal, a notebook shows them as HTML.
+
+    Args:
+        tree: What `evaluation.json` holds.
+        folder: Its folder; None if it was kept in memory.
+    """
+
+    def __init__(self, tree: Mapping[str, Any], folder: Path | None = None) -> None:
+        self._tree, self._folder = tree, folder
+
+    @classmethod
+    def of(cls, run: EvaluationRun, folder: Path | None) -> EvaluationResult:
+        """The result of an evaluation that has just ended."""
+        return cls(run.tree, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> EvaluationResult:
+        """The result of a finished evaluation, from its folder.
+
+        Raises:
+            UsageError: If the folder is not that of an evaluation.
+            DataError: If the file is damaged.
+        """
+        path = Path(folder)
+        return cls(read_json(path / "evaluation.json"), path)
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """Everything that `evaluation.json` holds."""
+        return dict(self._tree)
+
+    @property
+    def folder(self) -> Path | None:
+        """Its folder, if one was asked for."""
+        return self._folder
+
+    @property
+    def findings(self) -> list[str]:
+        """Names of what is wrong with the ensemble's behaviour, if anything is."""
+        return [str(finding["name"]) for finding in self._tree["findings"]]
+
+    def __str__(self) -> str:
+        return rendered(render_evaluation(self._tree))
+
+    def __repr__(self) -> str:
+        return f"EvaluationResult({title(self._tree)})"
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p><b>{escape(title(self._tree))}</b><br><small>{escape(span(self._tree))}</small></p>"]
+        parts += [f"<p><b>{escape(sentence)}</b></p>" for _, sentence in verdicts(self._tree)]
+        for table in tables(self._tree):
+            head = "".join(f"<th>{escape(name)}</th>" for name in (table.title, *table.head[1:]))
+            rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+        parts += [f"<p><b>{escape(name)}</b> {escape(message)}</p>" for name, message in findings(self._tree)]
+        parts += [f"<p>&#9888; {escape(sentence)}</p>" for sentence in remarks(self._tree)]
+        return f"<div>{''.join(parts)}</div>"
+
+
+class TrainingResult:
+    """The result of a training.
+
+    Args:
+        run: As it ended.
+    """
+
+    def __init__(self, run: TrainingRun) -> None:
+        self._run = run
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self._run.folder
+
+    @property
+    def models(self) -> Path:
+        """Folder of the exported networks: `backtest(..., agent=f"ensemble:{result.models}")`."""
+        return self._run.models
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint."""
+        return self._run.outcome.checkpoint
+
+    @property
+    def episodes(self) -> int:
+        """Episodes in all."""
+        return self._run.outcome.episodes
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the last networks."""
+        return self._run.outcome.weights_sha256
+
+    @property
+    def stopped(self) -> str:
+        """Why it ended: finished, early or interrupted."""
+        return self._run.outcome.stopped
+
+    @property
+    def evaluation(self) -> EvaluationResult:
+        """The exported networks on what was held out longest."""
+        return EvaluationResult.of(self._run.evaluation, self._run.folder / "evaluation")
+
+    def __str__(self) -> str:
+        return f"{self.stopped}: {self.episodes:,} episodes, networks in {self.models}\n{self.evaluation}"
+
+    def __repr__(self) -> str:
+        return f"TrainingResult(folder={str(self.folder)!r}, episodes={self.episodes}, stopped={self.stopped!r})"
+
+    def _repr_html_(self) -> str:
+        return self.evaluation._repr_html_()

@@ -1,0 +1,132 @@
+"""Is a journal whole, and does the backtest's code give what the session did?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.app.journal.exporting import Exported, export_session
+from engine.app.journal.replaying import fresh_trader, recover, replay
+from engine.app.live.opening import runnable_setup, stored_setup
+from engine.app.trader import HASH
+from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.journal.blocks import decode
+from engine.journal.reading import JournalReader
+from engine.loop.ledger_hash import LedgerHash
+
+OTHER_ROWS = 509
+
+
+class Audit(NamedTuple):
+    """What a journal holds; rows from `first_row` to before `next_row`."""
+
+    first_row: int
+    next_row: int
+    blocks: int
+    operations: int
+    dead_letters: int
+    ledger_sha256: str
+
+
+def audit(folder: Path) -> Audit:
+    """Check every byte of a journal.
+
+    Raises:
+        CheckFailed: If the file is damaged, rows are missing, or the hash of the rows is not the one that was kept.
+        GrandModelError: If it cannot be read.
+    """
+    with JournalReader(folder) as reader:
+        integrity = reader.integrity()
+        if integrity != "ok":
+            raise CheckFailed("the journal's file is damaged", where=str(reader.path), found=integrity)
+        if damaged := _checked(reader):
+            raise CheckFailed(
+                "saved states of the journal are damaged",
+                where=str(reader.path),
+                found=", ".join(sorted(damaged)),
+                hint="start the session again: they are rebuilt from older ones or from the bars",
+            )
+        stored_setup(reader)
+        first = reader.first_seq
+        digest = LedgerHash(resumable=True)
+        kept = reader.states().get(HASH)
+        hashed, checked = "", first == 0
+        at, blocks = first, 0
+        for stored in reader.stored(first):
+            if stored.seq != at:
+                raise CheckFailed(
+                    "rows are missing", where=str(reader.path), expected=f"row {at}", found=f"{stored.seq}"
+                )
+            digest.update(decode(stored, reader.symbols))
+            at, blocks = stored.seq + stored.rows, blocks + 1
+            if checked and kept is not None and at == kept[0]:
+                hashed = digest.hexdigest()
+        if hashed and kept is not None and hashed != _hexdigest(kept[1]):
+            raise CheckFailed(
+                "the rows differ from those that were hashed when they were traded",
+                where=str(reader.path),
+                expected=_hexdigest(kept[1]),
+                found=hashed,
+            )
+        dead_letters = sum(count for name, count in reader.counters().items() if name.startswith("letters."))
+        shown = digest.hexdigest() if checked else _hexdigest(kept[1]) if kept else ""
+        return Audit(first, at, blocks, len(reader.operations()), dead_letters, shown)
+
+
+def _checked(reader: JournalReader) -> frozenset[str]:
+    try:
+        return reader.check()
+    except DataError as error:
+        raise CheckFailed(
+            error.what, where=error.where, expected=error.expected, found=error.found, hint=error.hint
+        ) from error
+
+
+def replay_whole(folder: Path, *, trust_code: bool = False) -> tuple[int, str]:
+    """Run over a whole journal again, in other blocks than the session's.
+
+    Args:
+        folder: Of the session.
+        trust_code: As in `engine.app.live.opening.open_session`.
+
+    Returns:
+        The number of rows, and the hash of the ledger.
+
+    Raises:
+        CheckFailed: At the first difference, with its row and field.
+        UsageError: If the first rows are gone.
+    """
+    with JournalReader(folder) as reader:
+        if reader.first_seq > 0:
+            raise UsageError(
+                "the first rows of this session are gone",
+                where=str(reader.path),
+                expected="all rows from the first on",
+                found=f"rows from {reader.first_seq} on",
+                hint="keep them: journal.archive=true",
+            )
+        trader = fresh_trader(reader, runnable_setup(reader, trust_code=trust_code))
+        rows = replay(reader, trader, rows=OTHER_ROWS)
+        return rows, trader.ledger_sha256
+
+
+def export_whole(folder: Path, out: Path, *, trust_code: bool = False) -> Exported:
+    """Write the run folder of a session that runs or has ended.
+
+    Args:
+        folder: Of the session.
+        out: Where to.
+        trust_code: As in `engine.app.live.opening.open_session`.
+
+    Raises:
+        DataError: If it has no bar yet.
+    """
+    with JournalReader(folder) as reader:
+        setup = runnable_setup(reader, trust_code=trust_code)
+        return export_session(reader, setup, recover(reader, setup), out)
+
+
+def _hexdigest(state: bytes) -> str:
+    digest = LedgerHash(resumable=True)
+    digest.restore(state)
+    return digest.hexdigest()
