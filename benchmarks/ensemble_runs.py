@@ -17,7 +17,7 @@ from agents.serving.onnx_model import OnnxModel
 from benchmarks.bars import START_NS
 from engine.app.config import BacktestConfig
 from engine.base.errors import CheckFailed
-from engine.loop.pipeline import Pipeline
+from engine.loop.driver import Account, Driver
 from engine.loop.runner import Timings, run_loop
 from engine.record.recorder import RunRecorder
 from engine.types.blocks import BarBlock, Bools, Ints, concat
@@ -59,11 +59,12 @@ class Setup:
     config: BacktestConfig
     models: LoadedEnsemble
 
-    def pipeline(self, cadence: str) -> Pipeline:
+    def driver(self, cadence: str) -> Driver:
         """A new ensemble and a new account."""
         agent = Ensemble(self.models, EnsembleConfig.model_validate({"risk_cadence": cadence}))
         agent.bind(self.bars.symbols, [self.instrument])
-        return Pipeline(agent, Simulator(self.config, [self.instrument], self.sessions.closes))
+        account = Account(Simulator(self.config, [self.instrument], self.sessions.closes), self.sessions)
+        return Driver(agent, lambda _: account)
 
 
 def set_up(rows: int, seed: int) -> Setup:
@@ -93,12 +94,12 @@ class Whole:
 
 
 def run_whole(setup: Setup, cadence: str, block: int) -> Whole:
-    """Bus, pipeline and recorder over bars in memory; everything they hand out is kept.
+    """Bus, driver and recorder over bars in memory; everything they hand out is kept.
 
     Raises:
         CheckFailed: If trading stopped, so that the rest of the run would not count.
     """
-    pipeline = setup.pipeline(cadence)
+    driver = setup.driver(cadence)
     trades = TradeBook([setup.instrument.multiplier])
     recorder = RunRecorder(None, setup.bars.symbols, CAPITAL, trades, setup.sessions)
     steps: list[StepBlock] = []
@@ -111,7 +112,7 @@ def run_whole(setup: Setup, cadence: str, block: int) -> Whole:
     gc.collect()
     gc.freeze()  # collections leave the libraries and the bars alone
     before = time.process_time()
-    asyncio.run(run_loop(feed, pipeline, record, timings=Timings()))
+    asyncio.run(run_loop(feed, driver, record, timings=Timings()))
     seconds = time.process_time() - before
     gc.unfreeze()
     _check_trading(steps[-1])
@@ -171,12 +172,12 @@ class Live:
 
 
 def run_live(setup: Setup, rows: int, cadence: str) -> Live:
-    """`Pipeline.process` of blocks of one row, after the agents have enough history to decide."""
-    pipeline = setup.pipeline(cadence)
-    list(pipeline.process(setup.bars.slice(0, WARM_ROWS)))
+    """`Driver.process` of blocks of one row, after the agents have enough history to decide."""
+    driver = setup.driver(cadence)
+    list(driver.process(setup.bars.slice(0, WARM_ROWS)))
     first = WARM_ROWS + SINGLE_WARM_ROWS
     for row in range(WARM_ROWS, first):
-        list(pipeline.process(setup.bars.slice(row, row + 1)))
+        list(driver.process(setup.bars.slice(row, row + 1)))
     blocks = [setup.bars.slice(row, row + 1) for row in range(first, first + rows)]
     took = np.empty(rows, np.int64)
     steps: list[StepBlock] = []
@@ -184,7 +185,7 @@ def run_live(setup: Setup, rows: int, cadence: str) -> Live:
     gc.freeze()  # as a session does that is done loading
     for i, block in enumerate(blocks):
         before = time.perf_counter_ns()
-        steps += pipeline.process(block)
+        steps += driver.process(block)
         took[i] = time.perf_counter_ns() - before
     gc.unfreeze()
     tactical = np.array([bool((step.outputs["seat"] == SeatName.TACTICAL).any()) for step in steps])

@@ -203,9 +203,9 @@ def _session(work: Work, folder: Path, bars: BarBlock, feed: LiveSource | None, 
     config = work.config(bars, "" if feed is not None else work.address)
     with SessionLock(folder):
         opened, paper = trade(config, folder, (watch.screen,), feed, None)
-    if opened.trader.flags[1]:
+    if opened.driver.flags[1]:
         raise CheckFailed("trading stopped during the benchmark", expected="an account that trades to the end")
-    return paper, opened.trader.ledger_sha256
+    return paper, opened.driver.ledger_sha256
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ def open_seconds(folder: Path) -> float:
         opened = open_session(folder, config, instruments, config.feed.timeframe_ns)
         with opened.journal:
             intake = Intake(instruments, config.feed.timeframe_ns, config.feed)
-            intake.restore(opened.states, opened.trader.next_seq)
+            intake.restore(opened.states, opened.driver.next_seq)
             return time.perf_counter() - before
 
 

@@ -12,7 +12,7 @@ from agents.rules import SmaCross
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Outcome, Peer, Run, System, serve
 from engine.app.config import DEFAULT_BLOCK, BacktestConfig
 from engine.app.warmup import warm_up
-from engine.loop.pipeline import Pipeline
+from engine.loop.driver import Account, Driver
 from engine.loop.runner import Timings, run_loop
 from engine.record.recorder import RunRecorder
 from engine.types.calendar import sessions_for
@@ -36,7 +36,7 @@ def prepare(bars: Bars) -> Callable[[], Run]:
     def run() -> Callable[[], Outcome]:
         agent = SmaCross(FAST, SLOW)
         agent.bind(source.symbols, [instrument])
-        simulator = Simulator(config, [instrument], sessions.closes)
+        account = Account(Simulator(config, [instrument], sessions.closes), sessions)
         recorder = RunRecorder(None, source.symbols, CAPITAL, TradeBook([instrument.multiplier]), sessions)
         steps: list[StepBlock] = []
 
@@ -45,7 +45,7 @@ def prepare(bars: Bars) -> Callable[[], Run]:
             steps.append(step)
 
         feed = paced(source.blocks(rows), float("inf"))
-        asyncio.run(run_loop(feed, Pipeline(agent, simulator), record, timings=Timings()))
+        asyncio.run(run_loop(feed, Driver(agent, lambda _: account), record, timings=Timings()))
 
         def finish() -> Outcome:
             fills = sum(len(step.fills) for step in steps)

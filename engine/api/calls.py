@@ -101,7 +101,7 @@ def backtest(
         strict: Stop at the first bad row instead of quarantining it.
         replay: Further keys of how files and frames are read.
         seed: For agents that draw random numbers; 42 by default.
-        cuts: Where models may change: `{"every_bars": 1000}`.
+        cuts: Where models may change: `{"every_bars": 1000}`, `{"session_rolls": True}`.
         ensemble: How three agents decide together, if the agent is an ensemble.
         block: Rows per block; any number gives the same result.
         speed: "max", "realtime" or a factor.

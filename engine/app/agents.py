@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,6 @@ from agents.registry import make_agent
 from engine.app.config import RunConfig
 from engine.app.manifest import sha256_file
 from engine.base.config import parse
-from engine.base.errors import GrandModelError
-from engine.base.log import logger
 from engine.types.agent import Agent
 
 if TYPE_CHECKING:
@@ -67,53 +64,6 @@ def as_ensemble(agent: Agent) -> Ensemble | None:
     """The agent, if it is an ensemble; none is in a process that never imported the class."""
     module = sys.modules.get("agents.ensemble.ensemble")
     return agent if module is not None and isinstance(agent, module.Ensemble) else None
-
-
-class Activations:
-    """Lets other models take over at cuts, and keeps the list of when which did.
-
-    Args:
-        agent: Only an ensemble can change its models.
-        follow_store: Whether to look for another active version in the model store at every cut.
-        find: Where the active version lies; the model store by default.
-
-    Attributes:
-        made: One entry for every take-over: the row from which it holds, version and hash.
-    """
-
-    def __init__(self, agent: Agent, follow_store: bool = False, find: Callable[[], Path] | None = None) -> None:
-        self._ensemble = as_ensemble(agent)
-        self._find = (find or _resolve) if follow_store or find else None
-        self.made: list[dict[str, Any]] = []
-        self._refused = ""
-
-    def on_cut(self, seq: int) -> None:
-        """Called by the pipeline before the row `seq`; a damaged version is refused and the present one stays."""
-        if self._ensemble is None:
-            return
-        if self._find is not None:
-            self._look(self._ensemble, self._find)
-        if self._ensemble.on_cut() is not None:
-            self.made.append({"seq": seq, **self._ensemble.model_provenance})
-
-    def _look(self, ensemble: Ensemble, find: Callable[[], Path]) -> None:
-        if not ensemble.learned_seats:
-            return
-        from agents.models.loading import load_ensemble  # noqa: PLC0415 - only an ensemble has models
-        from agents.models.metadata import read_ensemble  # noqa: PLC0415 - likewise
-
-        try:
-            folder = find()
-            # by content: another version may come under the same name
-            if read_ensemble(folder)[1] != ensemble.model_provenance.get("sha256"):
-                ensemble.swap(load_ensemble(folder))
-            self._refused = ""
-        except GrandModelError as error:
-            if str(error) != self._refused:  # reported once, not at every cut
-                self._refused = str(error)
-                logger("models").warning(
-                    "the active version cannot be loaded, the present one stays", reason=str(error)
-                )
 
 
 def _from_production(path: Path, config: EnsembleConfig) -> Ensemble:

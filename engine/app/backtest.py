@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from agents.strategy import Strategy
-from engine.app.agents import Activations
 from engine.app.benchmark import BenchmarkPrices
 from engine.app.code import code_entries
 from engine.app.config import BacktestConfig
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.preparing import Prepared, prepare
-from engine.app.wiring import trade_book, warn_of_obstacles, wire
+from engine.app.wiring import Setup, make_driver, trade_book, warn_of_obstacles
 from engine.base.errors import DataError
 from engine.base.log import logger
 from engine.base.replacing import OutputKind
-from engine.loop.ledger_hash import LedgerHash
-from engine.loop.pipeline import Pipeline
+from engine.loop.driver import Driver
 from engine.loop.runner import Clock, Screen, Timings, run_loop, timed
 from engine.record.recorder import TABLES, RunRecorder
 from engine.types.agent import Agent
@@ -129,47 +127,41 @@ def run_coroutine(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 @dataclass
-class _Wired:
-    """The parts of one run, made for each other."""
+class _Taps:
+    """The driver of one run, and what reads its steps."""
 
-    agent: Agent
-    pipeline: Pipeline
+    driver: Driver
     trades: TradeBook
     recorder: RunRecorder
-    ledger_hash: LedgerHash
-    activations: Activations
     models_at_start: dict[str, Any]
     decisions: int = 0
 
     def record(self, step: StepBlock) -> None:
-        """Take one step into the recording and the hash."""
+        """Take one step into the recording."""
         log.debug("step", seq=step.bars.seq, rows=len(step), fills=len(step.fills), events=len(step.events))
         self.recorder.write(step)
-        self.ledger_hash.update(step)
         self.decisions += len(step.decisions)
 
 
-def _wire(prepared: Prepared, folder: Path | None, first_ns: int, agent: Agent | None) -> _Wired:
-    config = prepared.config
-    wiring = wire(config, prepared.instruments, prepared.timeframe_ns, first_ns, agent)
+def _wire(prepared: Prepared, folder: Path | None, first_ns: int, agent: Agent | None) -> _Taps:
+    config, symbols = prepared.config, prepared.source.symbols
+    driver = make_driver(Setup(config, prepared.instruments, prepared.timeframe_ns), agent)
+    if config.cuts.follow_store:
+        from engine.app.models import follow_store  # noqa: PLC0415 - only an ensemble has models
+
+        driver.weights = follow_store(driver.agent)
+    driver.begin(first_ns)
     trades = trade_book(prepared.instruments)
     log.info(
         "begin",
         agent=config.agent,
-        symbols=prepared.source.symbols,
+        symbols=symbols,
         timeframe_seconds=prepared.timeframe_ns // 1_000_000_000,
         labels=prepared.labels,
         because=prepared.labels_reason,
     )
-    return _Wired(
-        wiring.agent,
-        wiring.pipeline,
-        trades,
-        RunRecorder(folder, prepared.source.symbols, config.initial_capital, trades, wiring.sessions),
-        LedgerHash(),
-        wiring.activations,
-        dict(wiring.agent.model_provenance),
-    )
+    recorder = RunRecorder(folder, symbols, config.initial_capital, trades, driver.sessions)
+    return _Taps(driver, trades, recorder, dict(driver.agent.model_provenance))
 
 
 def run_backtest(
@@ -205,14 +197,14 @@ def run_backtest(
         raise _no_bars(prepared)
     if folder is not None:
         _clear(folder)
-    wired = _wire(prepared, folder, int(first.ts_event[0]), agent)
-    warn_of_obstacles(config, prepared.instruments, first, wired.agent)
+    taps = _wire(prepared, folder, int(first.ts_event[0]), agent)
+    warn_of_obstacles(config, prepared.instruments, first, taps.driver.agent)
     blocks = _chain(first, stream)
-    if (screens or watch is not None) and isinstance(wired.agent, Strategy):
+    if (screens or watch is not None) and isinstance(taps.driver.agent, Strategy):
         blocks = _cut(blocks, clock)
 
     def record(step: StepBlock) -> None:
-        wired.record(step)
+        taps.record(step)
         benchmark.watch(step.bars)
         if watch is not None:
             watch(step)
@@ -220,7 +212,7 @@ def run_backtest(
     run_coroutine(
         run_loop(
             paced(blocks, parse_speed(config.speed)),
-            wired.pipeline,
+            taps.driver,
             record,
             timings=timings,
             screens=tuple(screen(prepared) for screen in screens),
@@ -228,9 +220,9 @@ def run_backtest(
         )
     )
     before, series = clock(), benchmark.series()
-    wired.recorder.close(_worth(series, config.initial_capital, int(first.ts_event[0])))
+    taps.recorder.close(_worth(series, config.initial_capital, int(first.ts_event[0])))
     timings.recording += clock() - before
-    return _finish(prepared, folder, wired, timings, hashing.result(), benchmark)
+    return _finish(prepared, folder, taps, timings, hashing.result(), benchmark)
 
 
 def _worth(series: PriceSeries | None, capital: float, since: int) -> Callable[[Ints], Floats] | None:
@@ -241,7 +233,7 @@ def _worth(series: PriceSeries | None, capital: float, since: int) -> Callable[[
 def _finish(
     prepared: Prepared,
     folder: Path | None,
-    wired: _Wired,
+    taps: _Taps,
     timings: Timings,
     data: list[dict[str, Any]],
     benchmark: BenchmarkPrices,
@@ -249,10 +241,10 @@ def _finish(
     """Metrics and manifest of a loop that has ended."""
     quarantine = prepared.quarantine
     log.info("end", bars=timings.bars, blocks=timings.blocks, quarantined=quarantine.total, gaps=quarantine.gaps)
-    if wired.agent.unready_because:
+    if taps.driver.agent.unready_because:
         raise DataError(
             "the data are too short for this agent: it never decided",
-            found=wired.agent.unready_because,
+            found=taps.driver.agent.unready_because,
             hint="give it more bars, from further back",
         )
     if quarantine.total > timings.bars:
@@ -265,8 +257,8 @@ def _finish(
     if folder is not None and not quarantine.total:
         (folder / "quarantine.jsonl").unlink(missing_ok=True)  # of an earlier run
     metrics = compute_metrics(
-        wired.recorder.tallies,
-        wired.trades.stats,
+        taps.recorder.tallies,
+        taps.trades.stats,
         prepared.config.statistics,
         always_open=never_closes(prepared.instruments.values()),
         benchmark=benchmark.series(),
@@ -287,17 +279,17 @@ def _finish(
         rows=timings.bars,
         quarantined=dict(quarantine.counts),
         gaps=quarantine.gaps,
-        models=wired.models_at_start,
-        code=code_entries(prepared.config, wired.agent),
+        models=taps.models_at_start,
+        code=code_entries(prepared.config, taps.driver.agent),
         benchmark=data_entries([benchmark.path])[0] if benchmark.path else None,
-        decisions=wired.decisions,
-        activations=wired.activations.made,
-        ledger_sha256=wired.ledger_hash.hexdigest(),
+        decisions=taps.decisions,
+        activations=[one._asdict() for one in taps.driver.activations],
+        ledger_sha256=taps.driver.ledger_sha256,
     )
     if folder is not None:
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "manifest.json", manifest)
-    return BacktestRun(folder, manifest, metrics, wired.recorder, timings, quarantine.total, dict(quarantine.counts))
+    return BacktestRun(folder, manifest, metrics, taps.recorder, timings, quarantine.total, dict(quarantine.counts))
 
 
 def _no_bars(prepared: Prepared) -> DataError:

@@ -23,16 +23,18 @@ class CutsConfig(Config):
 
     Attributes:
         every_bars: A cut before every row whose number is a multiple of this; null is no such cut.
+        session_rolls: A cut before the first bar of every session but the first.
         follow_store: At every cut, an ensemble takes over the version that is active in the model store then.
     """
 
     every_bars: Annotated[int, Field(ge=1)] | None = None
+    session_rolls: bool = False
     follow_store: bool = False
 
     @model_validator(mode="after")
     def _follow_needs_cuts(self) -> Self:
-        if self.follow_store and self.every_bars is None:
-            raise ValueError("follow_store needs every_bars: models change only at cuts")
+        if self.follow_store and self.every_bars is None and not self.session_rolls:
+            raise ValueError("follow_store needs every_bars or session_rolls: models change only at cuts")
         return self
 
 

@@ -1,19 +1,20 @@
-"""The parts that decide a run's result, made for each other: agent, simulator, pipeline."""
+"""The parts that decide a run's result, made for each other: agent, simulator and the driver that steps them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from agents.strategy import Strategy
-from engine.app.agents import Activations, build_agent
+from engine.app.agents import build_agent
 from engine.app.config import RunConfig
 from engine.base.log import logger
-from engine.loop.cuts import Cuts, EveryBars, NoCuts
-from engine.loop.pipeline import CutHook, Pipeline
+from engine.loop.cuts import Cuts
+from engine.loop.driver import Account, Driver
 from engine.types.agent import Agent
 from engine.types.blocks import BarBlock
-from engine.types.calendar import Sessions, bars_per_year, sessions_for
+from engine.types.calendar import bars_per_year, sessions_for
 from engine.types.instruments import Instrument
 from portfolio.simulator import Simulator
 from portfolio.tradable import obstacle
@@ -23,49 +24,46 @@ log = logger("run")
 
 
 @dataclass(frozen=True)
-class Wiring:
-    """What turns bars into steps, and what it hangs on."""
+class Setup:
+    """What a run consists of, fixed when it begins.
 
-    agent: Agent
-    simulator: Simulator
-    pipeline: Pipeline
-    activations: Activations
-    sessions: Sessions
-
-
-def wire(
-    config: RunConfig,
-    instruments: Mapping[str, Instrument],
-    timeframe_ns: int,
-    first_ns: int,
-    agent: Agent | None = None,
-    on_cut: CutHook | None = None,
-    first_seq: int = 0,
-) -> Wiring:
-    """Build and bind the parts of a run.
-
-    Args:
+    Attributes:
         config: What decides.
         instruments: By symbol, in the order of the blocks.
         timeframe_ns: Length of the bars, nanoseconds.
-        first_ns: Close of the run's first bar, nanoseconds UTC; sessions are known from there on.
-        agent: An agent object in place of the configured specification.
-        on_cut: Called at declared cuts in place of the look into the model store.
-        first_seq: Number of the first row that will come.
+        models: Folder of the ensemble's version at the beginning; None for an agent without one, or the named one.
     """
-    traded = list(instruments.values())
-    sessions = sessions_for(traded, first_ns)
-    agent = agent or build_agent(config)
-    agent.bind(tuple(instruments), traded, timeframe_ns)
-    simulator = Simulator(config, traded, sessions.closes, bars_per_year(sessions, timeframe_ns))
-    activations = Activations(agent, follow_store=config.cuts.follow_store)
-    pipeline = Pipeline(agent, simulator, cuts_of(config), on_cut or activations.on_cut, first_seq)
-    return Wiring(agent, simulator, pipeline, activations, sessions)
+
+    config: RunConfig
+    instruments: Mapping[str, Instrument]
+    timeframe_ns: int
+    models: Path | None = None
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the columns of every block."""
+        return tuple(self.instruments)
 
 
-def cuts_of(config: RunConfig) -> Cuts:
-    """Where models and weights may change."""
-    return EveryBars(config.cuts.every_bars) if config.cuts.every_bars else NoCuts()
+def make_driver(setup: Setup, agent: Agent | None = None, *, resumable: bool = False) -> Driver:
+    """The core of a run; models stay as they are until its `weights` are replaced.
+
+    Args:
+        setup: What the run consists of.
+        agent: An agent object in place of the configured specification.
+        resumable: Whether the driver's state can be saved.
+    """
+    config, traded = setup.config, list(setup.instruments.values())
+    deciding = agent or build_agent(config, setup.models)
+
+    def open_account(first_ns: int) -> Account:
+        sessions = sessions_for(traded, first_ns)
+        deciding.bind(setup.symbols, traded, setup.timeframe_ns)
+        year = bars_per_year(sessions, setup.timeframe_ns)
+        cuts = Cuts(config.cuts.every_bars, sessions.closes if config.cuts.session_rolls else None)
+        return Account(Simulator(config, traded, sessions.closes, year), sessions, cuts)
+
+    return Driver(deciding, open_account, resumable=resumable)
 
 
 def trade_book(instruments: Mapping[str, Instrument]) -> TradeBook:

@@ -115,7 +115,7 @@ class _SessionScreen:
         session.observe(_Notices(self._dashboard.state))
 
     async def run(self, steps: AsyncIterator[StepBlock]) -> None:
-        if self._session.trader.next_seq:
+        if self._session.driver.next_seq:
             await self._recall()
         from engine.base.background import beside
 
@@ -213,7 +213,7 @@ class _ProgressLine:
 
         session = self._session
         step, feed = session.last_step, text.clean(session.source.status)
-        facts = [f"{text.count(session.trader.next_seq)} rows"]
+        facts = [f"{text.count(session.driver.next_seq)} rows"]
         if step is not None:
             currency = session.config.currency
             facts.append(f"{text.clock(int(step.bars.ts_event[-1]))} UTC")

@@ -20,6 +20,7 @@ from engine.base.errors import DataError, GrandModelError
 from engine.journal.blocks import StoredBlock, encode
 from engine.journal.digests import SEALED, Key, Sealing, digest_of
 from engine.journal.schema import APPLICATION_ID, BLOCKS, INSERT_BLOCK, OLD_VERSION, SEAL, TABLES, VERSION
+from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter
 from engine.types.records import Operation
 from engine.types.step import StepBlock
@@ -63,14 +64,6 @@ class Ordered(NamedTuple):
     ts_event: int
     kind: Operation
     by: str
-
-
-class Activation(NamedTuple):
-    """Models, and the number of the row from which they decide."""
-
-    seq: int
-    version: str
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

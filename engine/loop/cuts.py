@@ -6,60 +6,38 @@ contains one is split there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from engine.types.blocks import BarBlock, Ints
 
 
-class Cuts(Protocol):
-    """Says before which rows of a block a cut falls."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Cuts:
+    """Says before which rows a cut falls; row 0 of a run is none.
 
-    def offsets(self, block: BarBlock) -> list[int]:
-        """Row offsets in 0..rows-1, ascending; offset 0 is a cut right before the block."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class NoCuts:
-    """Nothing ever changes."""
-
-    def offsets(self, block: BarBlock) -> list[int]:
-        """No offsets."""
-        return []
-
-
-@dataclass(frozen=True, slots=True)
-class EveryBars:
-    """A cut before every row whose number is a multiple of `bars`, row 0 excepted."""
-
-    bars: int
-
-    def offsets(self, block: BarBlock) -> list[int]:
-        """Offsets of the rows numbered k * bars."""
-        first = max(-(-block.seq // self.bars), 1) * self.bars
-        return list(range(first - block.seq, len(block), self.bars))
-
-
-class SessionRolls:
-    """A cut before the first row of every session but the first.
-
-    Args:
-        session_ends: Inclusive ends of sessions, nanoseconds UTC, ascending.
+    Attributes:
+        every_bars: A cut before every row whose number is a multiple of it; None is no such cut.
+        session_ends: Inclusive ends of sessions, nanoseconds UTC, ascending, with a cut before the first row after
+            each; None is no such cut.
     """
 
-    def __init__(self, session_ends: Ints) -> None:
-        self._ends = session_ends
-        self._session: int | None = None
-        self._next_seq = 0
+    every_bars: int | None = None
+    session_ends: Ints | None = None
 
-    def offsets(self, block: BarBlock) -> list[int]:
-        """Offsets at which the session differs from that of the row before; blocks must come in order."""
-        sessions = np.searchsorted(self._ends, block.ts_event)
-        before = sessions[0] if self._session is None else self._session
-        changed: Sequence[int] = np.flatnonzero(np.diff(sessions, prepend=before)).tolist()
-        self._session = int(sessions[-1])
-        return list(changed)
+    def offsets(self, block: BarBlock, before_ns: int | None) -> list[int]:
+        """Row offsets in 0..rows-1, ascending; offset 0 is a cut right before the block.
+
+        Args:
+            block: At least one row.
+            before_ns: Time of the row before it, nanoseconds UTC; None where there is none.
+        """
+        found: set[int] = set()
+        if self.every_bars is not None:
+            first = max(-(-block.seq // self.every_bars), 1) * self.every_bars
+            found.update(range(first - block.seq, len(block), self.every_bars))
+        if self.session_ends is not None:
+            times = np.concatenate(([block.ts_event[0] if before_ns is None else before_ns], block.ts_event))
+            found.update(np.flatnonzero(np.diff(np.searchsorted(self.session_ends, times))).tolist())
+        return sorted(found)

@@ -1,14 +1,15 @@
-"""The one event loop: a feed publishes bars, the pipeline answers with steps, taps read them."""
+"""The one event loop: a feed publishes bars, the driver answers with steps, taps read them."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.loop.bus import Bus, Subscription
-from engine.loop.pipeline import Pipeline
+from engine.loop.driver import Driver
 from engine.types.blocks import BarBlock
 from engine.types.step import StepBlock
 
@@ -46,45 +47,62 @@ def timed(blocks: Iterator[BarBlock], timings: Timings, clock: Clock) -> Iterato
         yield block
 
 
+async def run_together(parts: Iterable[Coroutine[Any, Any, None]], screens: Iterable[Screen], bus: Bus) -> None:
+    """Run the parts of a loop, and the screens that watch it, until all have ended.
+
+    Args:
+        parts: What must succeed.
+        screens: Latest-only taps of the bus's steps; they may skip, and one that ends early changes nothing.
+        bus: Where the steps are published.
+
+    Raises:
+        BaseException: What a part raised; in a group only if several did.
+    """
+    views = [screen(bus.latest(StepBlock)) for screen in screens]
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+            for view in views:
+                group.create_task(_shown(view))
+    except BaseExceptionGroup as several:
+        raise _single(several) from several
+
+
+def _single(error: BaseException) -> BaseException:
+    """What a group of one holds, however deep; otherwise the error itself."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 async def run_loop(
     bars: AsyncIterator[BarBlock],
-    pipeline: Pipeline,
+    driver: Driver,
     record: Recorder,
     *,
     timings: Timings,
     screens: tuple[Screen, ...] = (),
-    bus: Bus | None = None,
     clock: Clock = time.perf_counter,
 ) -> None:
-    """Run feed, pipeline and taps until the bars end.
+    """Run feed, driver and taps until the bars end.
 
     Args:
         bars: The feed.
-        pipeline: Agent and simulator.
+        driver: Agent and simulator.
         record: Lossless tap; holds the loop back.
         timings: Filled in.
-        screens: Latest-only taps; may skip, and a screen that ends early changes nothing.
-        bus: To publish on, so that a caller can subscribe as well.
+        screens: Latest-only taps.
         clock: Seconds, monotonic.
-
-    Raises:
-        BaseExceptionGroup: Never with a single cause; that one is raised as it is.
     """
-    bus = bus or Bus()
-    incoming = bus.subscribe(BarBlock, capacity=2)
-    steps = bus.subscribe(StepBlock, capacity=4)
-    views = [screen(bus.latest(StepBlock)) for screen in screens]
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_feed(bars, bus, timings, clock))
-            group.create_task(_trade(incoming, pipeline, bus, timings, clock))
-            group.create_task(_record(steps, record, timings, clock))
-            for view in views:
-                group.create_task(_shown(view))
-    except BaseExceptionGroup as group_error:
-        if len(group_error.exceptions) == 1:
-            raise group_error.exceptions[0] from group_error
-        raise
+    bus = Bus()
+    incoming, steps = bus.subscribe(BarBlock, capacity=2), bus.subscribe(StepBlock, capacity=4)
+    parts = (
+        _feed(bars, bus, timings, clock),
+        _trade(incoming, driver, bus, timings, clock),
+        _record(steps, record, timings, clock),
+    )
+    await run_together(parts, screens, bus)
 
 
 async def _feed(bars: AsyncIterator[BarBlock], bus: Bus, timings: Timings, clock: Clock) -> None:
@@ -98,11 +116,9 @@ async def _feed(bars: AsyncIterator[BarBlock], bus: Bus, timings: Timings, clock
     bus.close(BarBlock)
 
 
-async def _trade(
-    incoming: Subscription[BarBlock], pipeline: Pipeline, bus: Bus, timings: Timings, clock: Clock
-) -> None:
+async def _trade(incoming: Subscription[BarBlock], driver: Driver, bus: Bus, timings: Timings, clock: Clock) -> None:
     async for block in incoming:
-        for step in pipeline.process(block):
+        for step in driver.process(block):
             await bus.publish(step)
     if timings.started is not None:
         timings.loop += clock() - timings.started - timings.reading - timings.recording

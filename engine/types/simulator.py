@@ -59,6 +59,18 @@ class Simulator(Protocol):
         """
         ...
 
+    def snapshot(self) -> bytes:
+        """All that is carried from row to row; equal states give equal bytes."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it is not one of a simulator made alike.
+        """
+        ...
+
     def take(self) -> StepBlock:
         """Everything that happened in the current block."""
         ...

@@ -177,8 +177,8 @@ def decode(record: Record) -> tuple[list[Element], list[DeadLetter]]:
 
     Returns:
         Its good elements in their order, and dead letters for the other ones: one for each of the first, then one
-        that counts the rest (`engine.types.dead_letter.bounded`). A letter holds the element as it stands in the message,
-        or the whole message where that cannot be taken apart.
+        that counts the rest (`engine.types.dead_letter.bounded`). A letter holds the element as it stands in the
+        message, or the whole message where that cannot be taken apart.
     """
     payload = record.payload
     if record.oversize or len(payload) > MOST_MESSAGE:

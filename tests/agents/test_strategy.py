@@ -10,10 +10,9 @@ import pytest
 from agents.registry import make_agent
 from agents.strategy import Context, Strategy
 from engine.base.errors import UsageError
-from engine.loop.ledger_hash import LedgerHash
-from engine.loop.pipeline import Pipeline
+from engine.loop.driver import Account, Driver
 from engine.types.blocks import BarBlock, reblock
-from engine.types.calendar import DAY_NS
+from engine.types.calendar import DAY_NS, Sessions
 from engine.types.instruments import Instrument
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
@@ -28,12 +27,12 @@ def ledger_hash(spec: str, block: BarBlock, sizes: list[int]) -> tuple[str, int]
     agent = make_agent(spec)
     agent.bind(block.symbols, [instrument] * len(block.symbols))
     simulator = Simulator(PortfolioConfig(), [instrument] * len(block.symbols), ENDS)
-    pipeline, digest, fills = Pipeline(agent, simulator), LedgerHash(), 0
+    sessions = Sessions(ENDS - DAY_NS, ENDS)
+    driver, fills = Driver(agent, lambda _: Account(simulator, sessions)), 0
     for part in reblock([block], sizes):
-        for step in pipeline.process(part):
-            digest.update(step)
+        for step in driver.process(part):
             fills += len(step.fills)
-    return digest.hexdigest(), fills
+    return driver.ledger_sha256, fills
 
 
 def test_python_and_compiled_give_the_same_ledger_for_any_blocking() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 from engine.app.config import RunConfig
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.provenance import synthetic_names
-from engine.app.trader import Setup, Trader
-from engine.app.wiring import trade_book
+from engine.app.wiring import Setup, trade_book
 from engine.base.errors import DataError
 from engine.journal.reading import JournalReader
+from engine.loop.driver import Driver
 from engine.record.recorder import RunRecorder
 from engine.types.blocks import BarBlock
 from engine.types.instruments import never_closes
@@ -45,23 +45,22 @@ class Exported:
     curve: list[float]
 
 
-def export_session(reader: JournalReader, setup: Setup, trader: Trader, out: Path) -> Exported:
+def export_session(reader: JournalReader, setup: Setup, driver: Driver, out: Path) -> Exported:
     """Write the run folder of a session.
 
     Args:
         reader: Its journal.
         setup: What it consists of.
-        trader: As after its last row.
+        driver: As after its last row.
         out: The folder; the session's own, or another.
 
     Raises:
         DataError: If no bar was traded yet.
     """
-    wiring = trader.wiring
-    if wiring is None or not trader.next_seq:
+    if not driver.next_seq:
         raise DataError("the session has no bar yet", where=str(reader.folder))
     trades = trade_book(setup.instruments)
-    recorder = RunRecorder(out, setup.symbols, setup.config.initial_capital, trades, wiring.sessions)
+    recorder = RunRecorder(out, setup.symbols, setup.config.initial_capital, trades, driver.sessions)
     base = reader.states().get(RECORDER)
     if reader.first_seq > 0 and (base is None or base[0] != reader.first_seq):
         raise DataError("the figures of the rows removed from the journal are lost", where=str(reader.path))
@@ -74,7 +73,7 @@ def export_session(reader: JournalReader, setup: Setup, trader: Trader, out: Pat
         last = step
     if last is None:
         raise DataError("the journal holds no bar", where=str(reader.path))
-    simulator = wiring.simulator
+    simulator = driver.simulator
     account, held, orders = (records.copy() for records in (simulator.account, simulator.positions, simulator.orders))
     recorder.write(replace(last, account=account, position_records=held, orders=orders))
     recorder.close()
@@ -85,7 +84,7 @@ def export_session(reader: JournalReader, setup: Setup, trader: Trader, out: Pat
         always_open=never_closes(setup.instruments.values()),
     )
     write_bars(out / BARS, _bars(reader))
-    manifest = _manifest(reader, setup, trader, out)
+    manifest = _manifest(reader, setup, driver, out)
     write_json(out / "metrics.json", metrics)
     write_json(out / "manifest.json", manifest)
     return Exported(out, manifest, metrics, recorder.tallies.sessions["equity"].tolist())
@@ -96,7 +95,7 @@ def _bars(reader: JournalReader) -> Iterator[BarBlock]:
     return (step.bars for step in steps)
 
 
-def _manifest(reader: JournalReader, setup: Setup, trader: Trader, out: Path) -> dict[str, Any]:
+def _manifest(reader: JournalReader, setup: Setup, driver: Driver, out: Path) -> dict[str, Any]:
     """Such that `grandmodel verify` runs the session's bars through a backtest and compares the hash."""
     session, counters = reader.session, reader.counters()
     manifest = build_manifest(
@@ -108,7 +107,7 @@ def _manifest(reader: JournalReader, setup: Setup, trader: Trader, out: Path) ->
         timeframe_ns=setup.timeframe_ns,
         labels="close",
         labels_reason="a live bar is known at its close",
-        rows=trader.next_seq,
+        rows=driver.next_seq,
         quarantined={
             name.removeprefix("letters."): count for name, count in counters.items() if name.startswith("letters.")
         },
@@ -120,7 +119,7 @@ def _manifest(reader: JournalReader, setup: Setup, trader: Trader, out: Path) ->
         activations=[one._asdict() for one in reader.activations() if one.seq > 0],
         operations=[{**one._asdict(), "kind": one.kind.name.lower()} for one in reader.operations()],
         first_row=reader.first_seq,
-        ledger_sha256=trader.ledger_sha256,
+        ledger_sha256=driver.ledger_sha256,
     )
     # what a backtest's configuration shares with a session's
     shared = {key: value for key, value in manifest["config"].items() if key in RunConfig.model_fields}

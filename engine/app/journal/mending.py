@@ -17,14 +17,13 @@ from engine.app.journal.replaying import recover
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import SessionLock
 from engine.app.live.opening import runnable_setup
-from engine.app.trader import AGENT, HASH, SIMULATOR, Setup
+from engine.app.wiring import Setup
 from engine.base.errors import DataError
 from engine.journal.journal import FILE, OLDER, Entry, Journal, Ordered, remove
 from engine.journal.reading import JournalReader
+from engine.loop.driver import STATES
 from engine.types.blocks import BarBlock
 from engine.types.step import StepBlock
-
-TRADER = (AGENT, SIMULATOR, HASH)
 
 
 class Mended(NamedTuple):
@@ -152,13 +151,13 @@ def _mend(folder: Path, setup: Setup, cut: _Cut | None, remade: Iterable[str], *
     with Journal(folder) as journal:
         journal.rewrite(tables, end)
         with JournalReader(folder) as reader:
-            trader = recover(reader, setup)
-        steps = trader.process(cut.part) if cut and cut.part is not None else []
-        activations = tuple(trader.activations)
+            driver = recover(reader, setup)
+        steps = list(driver.process(cut.part)) if cut and cut.part is not None else []
+        activations = tuple(driver.activations)
         meta = {"first_ns": str(int(steps[0].bars.ts_event[0]))} if steps and not end else {}
-        journal.commit(Entry(steps, trader.next_seq, counts=_counts(steps), activations=activations, meta=meta))
+        journal.commit(Entry(steps, driver.next_seq, counts=_counts(steps), activations=activations, meta=meta))
         for order in later:
-            journal.commit(Entry(operation=Ordered(trader.next_seq, order.ts_event, order.kind, order.by)))
+            journal.commit(Entry(operation=Ordered(driver.next_seq, order.ts_event, order.kind, order.by)))
         with JournalReader(folder) as reader:
             if reader.next_seq and MERGER not in reader.states():
                 states = {MERGER: merger_of(reader, setup.timeframe_ns), SEEN: seen_of(reader)}
@@ -171,9 +170,9 @@ def _tables(reader: JournalReader, end: int, remade: Iterable[str], *, reread: b
     states = [
         (name, seq, body)
         for name, (seq, body) in reader.states().items()
-        if (name.removeprefix(OLDER) in TRADER and seq <= end)
+        if (name.removeprefix(OLDER) in STATES and seq <= end)
         or (name in {MERGER, SEEN} and not cut and not reread)
-        or name not in {*TRADER, *(OLDER + one for one in TRADER), MERGER, SEEN}
+        or name not in {*STATES, *(OLDER + one for one in STATES), MERGER, SEEN}
     ]
     counters = reader.whole("counters")
     if cut or counters is None:

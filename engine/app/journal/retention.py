@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.app.journal.exporting import RECORDER
-from engine.app.trader import SIMULATOR, Setup
-from engine.app.wiring import trade_book
+from engine.app.wiring import Setup, trade_book
 from engine.journal.blocks import StoredBlock, decode, encode, joined
 from engine.journal.journal import OLDER, Journal
 from engine.journal.reading import JournalReader
+from engine.loop.driver import SIMULATOR
 from engine.record.recorder import RunRecorder
 from engine.types.calendar import DAY_NS, Sessions
 from engine.types.step import StepBlock

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.app.journal.exporting import Exported, export_session
-from engine.app.journal.replaying import fresh_trader, recover, replay
+from engine.app.journal.replaying import fresh_driver, recover, replay
 from engine.app.live.opening import runnable_setup, stored_setup
-from engine.app.trader import HASH
 from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.journal.blocks import decode
 from engine.journal.reading import JournalReader
+from engine.loop.driver import HASH
 from engine.loop.ledger_hash import LedgerHash
 
 OTHER_ROWS = 509
@@ -105,9 +105,9 @@ def replay_whole(folder: Path, *, trust_code: bool = False) -> tuple[int, str]:
                 found=f"rows from {reader.first_seq} on",
                 hint="keep them: journal.archive=true",
             )
-        trader = fresh_trader(reader, runnable_setup(reader, trust_code=trust_code))
-        rows = replay(reader, trader, rows=OTHER_ROWS)
-        return rows, trader.ledger_sha256
+        driver = fresh_driver(reader, runnable_setup(reader, trust_code=trust_code))
+        rows = replay(reader, driver, rows=OTHER_ROWS)
+        return rows, driver.ledger_sha256
 
 
 def export_whole(folder: Path, out: Path, *, trust_code: bool = False) -> Exported:

@@ -20,12 +20,15 @@ from engine.app.kept_models import KeptModels
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import OWN_FILES
 from engine.app.manifest import versions
-from engine.app.trader import Lookup, Setup, Trader
+from engine.app.models import follow_store
+from engine.app.wiring import Setup, make_driver
 from engine.base.config import parse
-from engine.base.errors import DataError, GrandModelError, UsageError
+from engine.base.errors import DataError, UsageError
 from engine.base.log import logger
-from engine.journal.journal import Activation, Entry, Journal, Ordered, remove
+from engine.journal.journal import Entry, Journal, Ordered, remove
 from engine.journal.reading import JournalReader, has_begun
+from engine.loop.driver import Driver
+from engine.loop.weights import Activation, FixedWeights
 from engine.types.instruments import Instrument
 from engine.types.records import Operation
 
@@ -44,7 +47,7 @@ class Opened:
         folder: Of the session.
         journal: Open for writing.
         setup: What the session consists of.
-        trader: As after the last committed row.
+        driver: As after the last committed row.
         positions: Offsets at which partitions resume.
         states: Saved state of other parts, by name.
         counters: Running counts.
@@ -54,7 +57,7 @@ class Opened:
     folder: Path
     journal: Journal
     setup: Setup
-    trader: Trader
+    driver: Driver
     positions: dict[str, str]
     states: dict[str, bytes]
     counters: dict[str, int]
@@ -125,7 +128,7 @@ def open_session(
         _check_clock(reader, config, timeframe_ns)
         _same_settings(reader, config, instruments, timeframe_ns)
         setup = runnable_setup(reader, trust_code=trust_code)
-        trader = recover(reader, setup)
+        driver = recover(reader, setup)
         positions, counters = reader.positions(), reader.counters()
         states = {name: body for name, (_, body) in reader.states().items()}
         if SEEN in damaged:
@@ -133,9 +136,9 @@ def open_session(
     journal = Journal(folder, config.journal.durability, trace)
     if damaged:
         names = ", ".join(sorted(damaged))
-        logger("journal").warning("saved states were damaged and have been rebuilt", states=names, rows=trader.next_seq)
+        logger("journal").warning("saved states were damaged and have been rebuilt", states=names, rows=driver.next_seq)
         journal.drop_states(damaged)
-    return Opened(folder, journal, setup, with_lookup(trader, config, folder), positions, states, counters, resumed)
+    return Opened(folder, journal, setup, with_weights(driver, config, folder), positions, states, counters, resumed)
 
 
 def _check_clock(reader: JournalReader, config: PaperConfig, timeframe_ns: int) -> None:
@@ -206,19 +209,19 @@ def _new(
         metadata, digest = read_ensemble(kept)
         setup = replace(setup, models=kept)
         activations = (Activation(0, metadata.version, digest),)
-    trader = Trader(setup)
+    driver = make_driver(setup, resumable=True)
     journal = Journal(folder, config.journal.durability, trace)
     standby = None
     if config.standby:
-        trader.operate(Operation.PAUSE)
+        driver.operate(Operation.PAUSE)
         standby = Ordered(0, 0, Operation.PAUSE, "standby")
-    meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, trader))}
+    meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, driver))}
     journal.commit(Entry(meta=meta, activations=activations, operation=standby))
-    return Opened(folder, journal, setup, with_lookup(trader, config, folder), {}, {}, {}, resumed=False)
+    return Opened(folder, journal, setup, with_weights(driver, config, folder), {}, {}, {}, resumed=False)
 
 
 def _session(
-    config: PaperConfig, instruments: Mapping[str, Instrument], timeframe_ns: int, trader: Trader
+    config: PaperConfig, instruments: Mapping[str, Instrument], timeframe_ns: int, driver: Driver
 ) -> dict[str, Any]:
     return {
         "kind": "paper",
@@ -226,7 +229,7 @@ def _session(
         "symbols": list(instruments),
         "instruments": {symbol: item.model_dump(mode="json") for symbol, item in instruments.items()},
         "timeframe_ns": timeframe_ns,
-        "models": dict(trader.agent.model_provenance),
+        "models": dict(driver.agent.model_provenance),
         "code": code_entries(config),
         "versions": versions(),
     }
@@ -235,9 +238,10 @@ def _session(
 def _same_settings(
     reader: JournalReader, config: PaperConfig, instruments: Mapping[str, Instrument], timeframe_ns: int
 ) -> None:
-    session = reader.session
-    then = {**_decisive(session["config"]), "instruments": session["instruments"], "symbols": session["symbols"]}
-    then["timeframe_ns"] = session["timeframe_ns"]
+    session, stored = reader.session, stored_setup(reader).config
+    # as read by this release, which may have settings that the stored text lacks
+    then = {**_decisive(stored.model_dump(mode="json")), "timeframe_ns": session["timeframe_ns"]}
+    then |= {key: session[key] for key in ("symbols", "instruments")}
     now = {**_decisive(config.model_dump(mode="json")), "symbols": list(instruments), "timeframe_ns": timeframe_ns}
     now["instruments"] = {symbol: item.model_dump(mode="json") for symbol, item in instruments.items()}
     if then["symbols"] != now["symbols"]:  # which says more than what each of them is made of
@@ -277,28 +281,8 @@ def _leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         yield place, tree
 
 
-def with_lookup(trader: Trader, config: PaperConfig, folder: Path) -> Trader:
-    """Let the trader look into the model store at its cuts, if it is to follow it; versions are copied and kept."""
-    trader.lookup = _store_lookup(KeptModels(folder)) if config.cuts.follow_store else None
-    return trader
-
-
-def _store_lookup(kept: KeptModels) -> Lookup:
-    from agents.models.store import resolve_ensemble  # noqa: PLC0415 - few sessions follow the store
-
-    logged = ""
-
-    def lookup(seq: int, present: str) -> Path | None:
-        nonlocal logged
-        try:
-            folder = resolve_ensemble(None)
-            if read_ensemble(folder)[1] == present:
-                return None
-            return kept.keep(folder)
-        except GrandModelError as error:
-            if str(error) != logged:  # logged once, not at every cut
-                logged = str(error)
-                logger("models").warning("the active version cannot be loaded, the current one is kept", reason=logged)
-            return None
-
-    return lookup
+def with_weights(driver: Driver, config: PaperConfig, folder: Path) -> Driver:
+    """Let the driver look into the model store at its cuts, if it is to follow it; versions are copied and kept."""
+    follows = config.cuts.follow_store
+    driver.weights = follow_store(driver.agent, KeptModels(folder).keep) if follows else FixedWeights()
+    return driver

@@ -29,10 +29,9 @@ def operate_stopped(folder: Path, operation: Operation, by: str, *, trust_code: 
     """
     with JournalReader(folder) as reader, SessionLock(folder):
         reader.check()
-        trader = recover(reader, runnable_setup(reader, trust_code=trust_code))
-        trader.operate(operation)
-        seq, wiring = trader.next_seq, trader.wiring
-    ts_event = 0 if wiring is None else int(wiring.simulator.account["ts_event"][0])
+        driver = recover(reader, runnable_setup(reader, trust_code=trust_code))
+        driver.operate(operation)
+        seq, ts_event = driver.next_seq, driver.last_ns
     with Journal(folder) as journal:
         journal.commit(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
     return seq

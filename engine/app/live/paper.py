@@ -1,4 +1,4 @@
-"""A live session from configuration to run folder: the one place that wires feed, trader, journal and watchers."""
+"""A live session from configuration to run folder: the one place that wires feed, driver, journal and watchers."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def run_paper(
         check_session_folder(folder)  # before the lock makes a file in the folder of something else
     with SessionLock(folder):
         opened, run = trade(config, folder, screens, source, trace, trust_code=trust_code)
-        if opened.trader.next_seq:
+        if opened.driver.next_seq:
             with JournalReader(folder) as reader:
-                run.exported = export_session(reader, opened.setup, opened.trader, folder)
+                run.exported = export_session(reader, opened.setup, opened.driver, folder)
         return run
 
 
@@ -115,10 +115,10 @@ def trade(
     opened = open_session(folder, config, instruments, timeframe_ns, trace, trust_code=trust_code)
     with opened.journal:
         intake = Intake(instruments, timeframe_ns, config.feed)
-        intake.restore(opened.states, opened.trader.next_seq)
+        intake.restore(opened.states, opened.driver.next_seq)
         recovery = time.perf_counter() - before
         if opened.resumed:
-            log.info("recovered", rows=opened.trader.next_seq, seconds=round(recovery, 3))
+            log.info("recovered", rows=opened.driver.next_seq, seconds=round(recovery, 3))
         session = Session(config, opened, intake, source)
         asyncio.run(_run(session, screens))
         session.ended.refused = session.ended.refused or mostly_refused(source, session.counters.get("bars", 0))
@@ -144,7 +144,7 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
             await stack.enter_async_context(beside(task))
         stack.enter_context(_signals(session))
         begun = "resumes" if session.opened.resumed else "starts"
-        text = f"the session {begun} at row {session.trader.next_seq}, feed {session.source.status}"
+        text = f"the session {begun} at row {session.driver.next_seq}, feed {session.source.status}"
         session.notice("info", "session_started", text)
         try:
             await session.run([screen(session) for screen in screens])
@@ -202,7 +202,7 @@ async def _say(session: Session, heartbeat: Heartbeat) -> None:
     """Keep the heartbeat's words true."""
     ready = False
     while True:
-        text = f"{state_word(session)}, row {session.trader.next_seq}, {session.source.status}"
+        text = f"{state_word(session)}, row {session.driver.next_seq}, {session.source.status}"
         if not ready and _not_ready(session) is None:
             ready = True
             heartbeat.ready(text)

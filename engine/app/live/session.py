@@ -1,6 +1,6 @@
 """A live session at work: deliveries in, one transaction each, on the one event loop.
 
-    source -> intake -> (bus) -> trader -> journal -> settled -> (bus) -> screens
+    source -> intake -> (bus) -> driver -> journal -> settled -> (bus) -> screens
 
 The operator's commands are carried out between two transactions. Observers are notified after the commit and cannot
 block anything.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,11 +23,13 @@ from engine.app.live.latency import Latencies
 from engine.app.live.opening import Opened
 from engine.app.live.refusals import Refusals
 from engine.app.live.taking import Taker
+from engine.app.wiring import warn_of_obstacles
 from engine.base.log import logger
 from engine.journal.journal import Entry, JournalError, Ordered
 from engine.loop.bus import Bus, Subscription
-from engine.loop.runner import Screen
+from engine.loop.runner import Screen, run_together
 from engine.monitor.alerts import Severity
+from engine.types.blocks import BarBlock
 from engine.types.records import Operation
 from engine.types.step import StepBlock
 from feeds.live.source import LiveSource
@@ -113,7 +115,7 @@ class Session:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.opened, self.source = opened, source
-        self.trader, self._journal = opened.trader, opened.journal
+        self.driver, self._journal = opened.driver, opened.journal
         self.config = config
         self._observers, self._clock = list(observers), clock
         self._owed: deque[Entry] = deque()
@@ -154,10 +156,10 @@ class Session:
         Raises:
             UsageError: If it cannot be obeyed now.
         """
-        self.trader.operate(operation)
+        self.driver.operate(operation)
         step = self.last_step
         ts_event = int(step.bars.ts_event[-1]) if step is not None else 0
-        seq = self._ordered_seq = self.trader.next_seq
+        seq = self._ordered_seq = self.driver.next_seq
         self._owed.append(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
         severity: Severity = "critical" if operation is Operation.HALT else "warning"
         self.notice(severity, WORDS[operation], f"{WORDS[operation]} by {by} before row {seq}")
@@ -183,18 +185,8 @@ class Session:
         """
         bus, began = Bus(), self._clock()
         arrivals = bus.subscribe(Arrival, capacity=2)
-        views = [screen(bus.latest(StepBlock)) for screen in screens]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._take(bus))
-                saving = group.create_task(self._save_in_calm())
-                group.create_task(self._trade(arrivals, bus)).add_done_callback(lambda _: saving.cancel())
-                for view in views:
-                    group.create_task(_awaited(view))
-        except BaseExceptionGroup as several:
-            if len(several.exceptions) == 1:
-                raise several.exceptions[0] from several
-            raise
+            await run_together((self._take(bus), self._trade_and_save(arrivals, bus)), screens, bus)
         finally:
             await self.source.close()
         self.ended.seconds = self._clock() - began
@@ -206,10 +198,16 @@ class Session:
     async def _take(self, bus: Bus) -> None:
         self.ended.because = await self._taker.run(self.opened.positions, bus)
 
+    async def _trade_and_save(self, arrivals: Subscription[Arrival], bus: Bus) -> None:
+        async with asyncio.TaskGroup() as group:
+            saving = group.create_task(self._save_in_calm())
+            await self._trade(arrivals, bus)
+            saving.cancel()
+
     async def _trade(self, arrivals: Subscription[Arrival], bus: Bus) -> None:
         """One transaction after the other."""
         async for arrival in arrivals:
-            steps = self.trader.process(arrival.block) if arrival.block is not None else []
+            steps = self._process(arrival.block)
             self._owed.append(self._entry(arrival, steps))
             while self._owed:
                 try:
@@ -228,6 +226,15 @@ class Session:
             self._retire(steps)
         self._save()
         bus.close(StepBlock)
+
+    def _process(self, block: BarBlock | None) -> list[StepBlock]:
+        """What the driver makes of the rows of an arrival, if it has any."""
+        if block is None:
+            return []
+        if block.seq == 0:
+            setup = self.opened.setup
+            warn_of_obstacles(setup.config, setup.instruments, block, self.driver.agent)
+        return list(self.driver.process(block))
 
     def _owe_states(self, steps: Sequence[StepBlock]) -> None:
         """Save the states after these rows: soon, or at once if that is overdue."""
@@ -255,12 +262,12 @@ class Session:
         """
         self._unsaved.clear()
         due = self._unsaved_entries >= self.config.journal.snapshot_every
-        if not due or self._owed or self._ordered_seq == self.trader.next_seq:
+        if not due or self._owed or self._ordered_seq == self.driver.next_seq:
             return
         try:
-            states = self.trader.states()
+            states = self.driver.states()
             if states is not None:
-                self._journal.save(self.trader.next_seq, states)
+                self._journal.save(self.driver.next_seq, states)
         except JournalError as error:  # nothing is lost: the rows since are run over again
             logger("session").warning("the states were not saved", reason=error.what)
             return
@@ -268,14 +275,14 @@ class Session:
 
     def _retire(self, steps: Sequence[StepBlock]) -> None:
         """Let old rows leave the journal."""
-        wiring, keep = self.trader.wiring, self.config.journal
-        if not steps or wiring is None or keep.keep_days is None:
+        keep = self.config.journal
+        if not steps or keep.keep_days is None:
             return
         if self._retention is None:
             setup = self.opened.setup
-            self._retention = Retention(self._journal, setup, wiring.sessions, keep.keep_days, keep.archive)
+            self._retention = Retention(self._journal, setup, self.driver.sessions, keep.keep_days, keep.archive)
         try:
-            self._retention.after(self.trader.next_seq, int(steps[-1].bars.ts_event[-1]))
+            self._retention.after(self.driver.next_seq, int(steps[-1].bars.ts_event[-1]))
         except JournalError as error:  # nothing is lost; it is tried again later
             self.notice("warning", "retention", f"old rows stay in the journal: {error.what}")
 
@@ -308,13 +315,13 @@ class Session:
             if steps[0].bars.seq == 0:
                 meta["first_ns"] = str(int(steps[0].bars.ts_event[0]))
         counts |= counted(self.counters, arrival)
-        activations = tuple(self.trader.activations)
-        self.trader.activations.clear()
+        activations = tuple(self.driver.activations)
+        self.driver.activations.clear()
         for name, count in counts.items():
             self.counters[name] = self.counters.get(name, 0) + count
         return Entry(
             steps,
-            self.trader.next_seq,
+            self.driver.next_seq,
             arrival.positions,
             arrival.states,
             arrival.letters,
@@ -345,7 +352,3 @@ def _harmless(call: Callable[..., object], *values: object) -> None:
         call(*values)
     except Exception:
         logger("session").exception("an observer failed, the session continues")
-
-
-async def _awaited(view: Awaitable[None]) -> None:
-    await view

@@ -13,8 +13,8 @@ from engine.types.records import Reason
 
 def status_of(session: Session) -> dict[str, Any]:
     """The session at this moment, JSON-able; times in UTC, money in account currency."""
-    trader, wiring = session.trader, session.trader.wiring
-    paused, halted = trader.flags
+    driver = session.driver
+    paused, halted = driver.flags
     step, latencies = session.last_step, session.ended.latencies
     tree: dict[str, Any] = {
         "pid": os.getpid(),
@@ -24,8 +24,8 @@ def status_of(session: Session) -> dict[str, Any]:
         "feed": session.source.status,
         "connected": session.source.connected,
         "trouble": session.trouble,
-        "agent_waits": None if wiring is None else trader.agent.unready_because,
-        "rows": trader.next_seq,
+        "agent_waits": driver.agent.unready_because if driver.begun else None,
+        "rows": driver.next_seq,
         "bars": session.counters.get("bars", 0),
         "fills": session.counters.get("fills", 0),
         "waiting": session.waiting,
@@ -39,10 +39,10 @@ def status_of(session: Session) -> dict[str, Any]:
         "milliseconds_50": _milliseconds(latencies.percentile(0.5)),
         "milliseconds_99": _milliseconds(latencies.percentile(0.99)),
         "journal_bytes": session.opened.journal.size(),
-        "ledger_sha256": trader.ledger_sha256 if wiring is not None else None,
+        "ledger_sha256": driver.ledger_sha256 if driver.begun else None,
     }
-    if wiring is not None:
-        account, positions = wiring.simulator.account[0], wiring.simulator.positions
+    if driver.begun:
+        account, positions = driver.simulator.account[0], driver.simulator.positions
         tree |= {name: float(account[name]) for name in ("equity", "cash", "realized", "unrealized", "fees")}
         held = zip(session.opened.setup.symbols, positions["quantity"].tolist(), strict=True)
         tree["positions"] = {symbol: quantity for symbol, quantity in held if quantity}
@@ -52,7 +52,7 @@ def status_of(session: Session) -> dict[str, Any]:
 
 def state_word(session: Session) -> str:
     """One word: halted, paused, stuck (the journal cannot be written), waiting (no connection) or trading."""
-    paused, halted = session.trader.flags
+    paused, halted = session.driver.flags
     if session.trouble is not None:
         return "stuck"
     if halted:

@@ -48,7 +48,7 @@ class Alerting:
     ) -> None:
         self._dispatcher, self._session, self._relay, self._wall, self._now = dispatcher, session, relay, wall, now
         self._every_s = session.config.alerts.every_s
-        self._halted = session.trader.flags[1]
+        self._halted = session.driver.flags[1]
         self._letters, self._gaps = _Letters(), _Gaps()
         self._reported = {"dead_letters": -math.inf, "gap": -math.inf}
 
@@ -68,7 +68,7 @@ class Alerting:
         for step in committed.steps:
             for fill in step.fills:
                 self.notice("info", "fill", _fill(fill, step.bars.symbols))
-        halted = self._session.trader.flags[1]
+        halted = self._session.driver.flags[1]
         if halted != self._halted and halted in CAUSES:
             cause = phrase(halted)
             self.notice(
@@ -191,7 +191,7 @@ class Measuring:
     def refresh(self) -> bytes:
         """The figures at this moment, in Prometheus's format."""
         session = self._session
-        paused, halted = session.trader.flags
+        paused, halted = session.driver.flags
         self._metrics.trading(halted=bool(halted), paused=paused)
         step = session.last_step
         lag = None if step is None else self._wall() - int(step.bars.ts_event[-1]) / 1e9

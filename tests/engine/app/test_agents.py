@@ -19,12 +19,13 @@ from agents.models.metadata import seal
 from agents.models.store import UNTRAINED
 from agents.models.untrained import write_untrained
 from engine.api.calls import backtest
-from engine.app.agents import Activations, build_agent
+from engine.app.agents import build_agent
 from engine.app.config import BacktestConfig
+from engine.app.models import follow_store
 from engine.base.errors import CheckFailed, ConfigError, DataError, GrandModelError, UsageError
-from engine.loop.cuts import EveryBars
-from engine.loop.ledger_hash import LedgerHash
-from engine.loop.pipeline import Pipeline
+from engine.loop.cuts import Cuts
+from engine.loop.driver import Account, Driver
+from engine.loop.weights import Activation
 from engine.types.blocks import BarBlock, reblock
 from engine.types.calendar import sessions_for
 from engine.types.instruments import load_instrument
@@ -51,7 +52,7 @@ def config(**settings: Any) -> BacktestConfig:
 
 
 class Session:
-    """A run through the pipeline whose active version changes when row 100 has been handed out."""
+    """A run through the driver whose active version changes when row 100 has been handed out."""
 
     def __init__(self, bars: BarBlock, versions: list[Path], sizes: list[int], every: int = CUT) -> None:
         chosen = config(agent=f"ensemble:{versions[0]}", ensemble={"seats": SEATS})
@@ -59,37 +60,28 @@ class Session:
         instruments = [load_instrument("BTC-PERP")] * len(bars.symbols)
         self.agent.bind(bars.symbols, instruments)
         self.asked: list[int] = []
-        self.activations = Activations(self.agent, find=lambda: self._find(versions))
-        simulator = Simulator(chosen, instruments, sessions_for(instruments, int(bars.ts_event[0])).closes)
-        pipeline = Pipeline(self.agent, simulator, EveryBars(every), self._on_cut)
-        digest = LedgerHash()
-        steps = []
-        for block in reblock([bars], sizes):
-            for step in pipeline.process(block):
-                digest.update(step)
-                steps.append(step)
-        self.sha256 = digest.hexdigest()
+        self.followed = follow_store(self.agent, find=lambda: versions[-1])
+        sessions = sessions_for(instruments, int(bars.ts_event[0]))
+        account = Account(Simulator(chosen, instruments, sessions.closes), sessions, Cuts(every))
+        driver = Driver(self.agent, lambda _: account, self)
+        steps = [step for block in reblock([bars], sizes) for step in driver.process(block)]
+        self.sha256, self.activations = driver.ledger_sha256, driver.activations
         self.ledger = np.concatenate([step.ledger for step in steps])
         self.positions = np.concatenate([step.positions for step in steps])
         self.outputs = np.concatenate([step.outputs for step in steps])
         self.fills = np.concatenate([step.fills for step in steps])
 
-    def _on_cut(self, seq: int) -> None:
+    def at_cut(self, seq: int) -> Activation | None:
         self.asked.append(seq)
-        self.activations.on_cut(seq)
-
-    def _find(self, versions: list[Path]) -> Path:
-        return versions[-1]
+        return self.followed.at_cut(seq)
 
 
 def test_a_version_takes_over_exactly_at_the_cut(versions: dict[str, Path]) -> None:
     alone = Session(BARS, [versions["first"]], [900], every=10_000)
     swapped = Session(BARS, list(versions.values()), [900])
     sha256 = hashlib.sha256((versions["second"] / "ensemble.json").read_bytes()).hexdigest()
-    assert swapped.activations.made == [
-        {"seq": CUT, "version": "second", "sha256": sha256, "untrained": True, "seats": SEATS}
-    ]
-    assert alone.activations.made == []
+    assert swapped.activations == [Activation(CUT, "second", sha256)]
+    assert alone.activations == []
     assert swapped.ledger[:CUT].tobytes() == alone.ledger[:CUT].tobytes()
     assert swapped.positions[CUT].tolist() == alone.positions[CUT].tolist()
     before, after = (s.outputs[s.outputs["seat"] == 2] for s in (alone, swapped))
@@ -106,7 +98,7 @@ def test_any_blocking_takes_over_alike(sizes: list[int], versions: dict[str, Pat
     one, other = (Session(BARS, list(versions.values()), cut) for cut in ([900], sizes))
     assert one.sha256 == other.sha256
     assert one.outputs.tobytes() == other.outputs.tobytes()
-    assert one.activations.made == other.activations.made
+    assert one.activations == other.activations
 
 
 def damaged(folder: Path, target: Path) -> Path:
@@ -134,7 +126,7 @@ def test_a_version_that_cannot_serve_is_refused_and_the_present_one_stays(
     with structlog.testing.capture_logs() as logs:
         refused = Session(BARS, [versions["first"], bad], [900], every=100)
     assert refused.sha256 == alone.sha256
-    assert refused.activations.made == []
+    assert refused.activations == []
     assert refused.asked == list(range(100, 900, 100))
     # eight cuts, one warning
     assert [(entry["log_level"], entry["part"]) for entry in logs] == [("warning", "models")]
@@ -144,21 +136,19 @@ def test_a_version_that_cannot_serve_is_refused_and_the_present_one_stays(
 def test_another_version_under_the_same_name_is_noticed(versions: dict[str, Path], tmp_path: Path) -> None:
     write_untrained(tmp_path / "first", seed=77, version="first")
     found = Session(BARS, [versions["first"], tmp_path / "first"], [900], every=100)
-    assert [entry["seq"] for entry in found.activations.made] == [100]
+    assert [one.seq for one in found.activations] == [100]
 
 
 def test_the_name_of_the_folder_does_not_matter(versions: dict[str, Path], tmp_path: Path) -> None:
     copied = Path(shutil.copytree(versions["first"], tmp_path / "elsewhere"))
-    assert Session(BARS, [versions["first"], copied], [900], every=100).activations.made == []
+    assert Session(BARS, [versions["first"], copied], [900], every=100).activations == []
 
 
 def test_agents_without_networks_take_nothing_over(versions: dict[str, Path]) -> None:
     rules = {"strategic": "flat", "tactical": "buy_and_hold", "risk": "level:1"}
     for agent in (build_agent(config()), build_agent(config(agent="ensemble", ensemble={"seats": rules}))):
         agent.bind(("X",), [load_instrument("GENERIC")])
-        activations = Activations(agent, find=lambda: versions["first"])
-        activations.on_cut(10)
-        assert activations.made == []
+        assert follow_store(agent, find=lambda: versions["first"]).at_cut(10) is None
         assert "version" not in agent.model_provenance
 
 

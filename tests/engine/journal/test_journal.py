@@ -10,8 +10,9 @@ import pytest
 
 from engine.base.errors import DataError, UsageError
 from engine.journal.blocks import encode
-from engine.journal.journal import FILE, Activation, Entry, Gap, Journal, JournalError, Ordered
+from engine.journal.journal import FILE, Entry, Gap, Journal, JournalError, Ordered
 from engine.journal.reading import JournalReader
+from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter
 from engine.types.records import Operation
 from tests.engine.journal.steps import make_old, steps_of

@@ -57,7 +57,7 @@ class Case:
         """Run to the end without writing the run folder; returns the ledger's hash."""
         with SessionLock(folder):
             opened, _ = trade(self.config(), folder, (), ListSource(self.payloads, cuts), trace)
-        return opened.trader.ledger_sha256
+        return opened.driver.ledger_sha256
 
     def killed(self, folder: Path, at: int, cuts: Sequence[int] = (1,)) -> bool:
         """Run in a process of its own, which kills itself before its journal's SQL statement number `at`.

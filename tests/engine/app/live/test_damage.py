@@ -143,7 +143,7 @@ def test_a_bit_of_the_log_of_a_killed_session_never_gives_another_ledger(tmp_pat
 
 
 @pytest.mark.parametrize("name", TRADER)
-def test_a_damaged_state_of_the_trader_is_made_again(
+def test_a_damaged_state_of_the_driver_is_made_again(
     name: str, stopped: tuple[Case, Path], expected: str, tmp_path: Path
 ) -> None:
     short, folder = stopped

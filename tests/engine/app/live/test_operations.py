@@ -48,7 +48,7 @@ class OrderingSource(ListSource):
             at = delivery.records[0].offset if delivery.records else -1
             if at in self._orders:
                 assert self.session is not None
-                while self.session.trader.next_seq < at:
+                while self.session.driver.next_seq < at:
                     await asyncio.sleep(0)
                 try:
                     self.answers[at] = str(Controls(self.session)(self._orders[at], "test")["done"])
@@ -209,10 +209,7 @@ def test_no_state_is_saved_behind_an_order_that_would_be_obeyed_again(tmp_path: 
             session.operate(Operation.FLATTEN, "test")
             session._unsaved_entries = 1
             session._save()
-            wiring = session.trader.wiring
-            assert wiring is not None
-            held = wiring.simulator.snapshot()
+            held = session.driver.simulator.snapshot()
     with JournalReader(tmp_path) as reader:
-        recovered = recover(reader, stored_setup(reader)).wiring
-    assert recovered is not None
+        recovered = recover(reader, stored_setup(reader))
     assert recovered.simulator.snapshot() == held

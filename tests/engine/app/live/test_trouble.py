@@ -66,11 +66,11 @@ def _run(
         opened = open_session(folder, config, {"X": config.instrument_for("X")}, 60_000_000_000)
         with opened.journal:
             intake = Intake(opened.setup.instruments, 60_000_000_000, config.feed, *([wall] if wall else []))
-            intake.restore(opened.states, opened.trader.next_seq)
+            intake.restore(opened.states, opened.driver.next_seq)
             session = Session(config, opened, intake, source, observers, clock)
             if hasattr(source, "meet"):
                 source.meet(session)
-            return asyncio.run(session.run()), opened.trader.ledger_sha256
+            return asyncio.run(session.run()), opened.driver.ledger_sha256
 
 
 class FullDisk(ListSource):

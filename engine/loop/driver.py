@@ -1,0 +1,194 @@
+"""The deterministic core of every run: bars in; decisions, fills and ledger out. Knows no clock and no I/O.
+
+A backtest drives it with the blocks of a replay, a live session with the rows that arrive, recovery and
+`grandmodel journal replay` with the rows of a journal. Everything that decides what comes next is state of the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from engine.base.errors import DataError, UsageError
+from engine.loop.cuts import Cuts
+from engine.loop.ledger_hash import LedgerHash
+from engine.loop.weights import Activation, FixedWeights, Weights
+from engine.types.agent import Agent, resume_from, saved_state
+from engine.types.blocks import BarBlock
+from engine.types.calendar import Sessions
+from engine.types.records import Operation
+from engine.types.simulator import Simulator
+from engine.types.step import StepBlock
+
+AGENT, SIMULATOR, HASH = "agent", "simulator", "hash"
+STATES = (AGENT, SIMULATOR, HASH)
+
+
+class Account(NamedTuple):
+    """What trades, the sessions in which it may, and where models and weights may change."""
+
+    simulator: Simulator
+    sessions: Sessions
+    cuts: Cuts = Cuts()
+
+
+OpenAccount = Callable[[int], Account]
+"""Given the close of the first bar (nanoseconds UTC), binds the agent and makes the simulator."""
+
+
+class Driver:
+    """An agent and its account, stepped block by block.
+
+    Args:
+        agent: What decides; bound by `open_account`.
+        open_account: Makes the account when the first bar is known: sessions are computed from there on.
+        weights: Which models take over at a cut.
+        resumable: Whether the state can be saved, for a live session.
+
+    Attributes:
+        weights: As given; may be replaced between two blocks.
+        next_seq: Number of the row that comes next.
+        activations: Models that took over since they were last taken out of this list.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        open_account: OpenAccount,
+        weights: Weights | None = None,
+        *,
+        resumable: bool = False,
+    ) -> None:
+        self.agent = agent
+        self.weights: Weights = weights or FixedWeights()
+        self.next_seq = 0
+        self.activations: list[Activation] = []
+        self._open_account = open_account
+        self._account: Account | None = None
+        self._early: list[Operation] = []
+        self._hash = LedgerHash(resumable)
+
+    def begin(self, first_ns: int, first_seq: int = 0) -> None:
+        """Open the account; `process` does so itself with the first bar.
+
+        Args:
+            first_ns: Close of the run's first bar, nanoseconds UTC.
+            first_seq: Number of the first row that will come.
+        """
+        self._account = self._open_account(first_ns)
+        self.next_seq = first_seq
+        for operation in self._early:
+            self._account.simulator.operate(operation, 0)
+        self._early.clear()
+
+    def process(self, block: BarBlock) -> Iterator[StepBlock]:
+        """Step through the rows of a block, split at its cuts. The iterator must be used up before the next block.
+
+        Raises:
+            DataError: If blocks do not follow each other.
+        """
+        if block.seq != self.next_seq:
+            raise DataError("blocks must follow each other", expected=f"row {self.next_seq}", found=f"row {block.seq}")
+        if not len(block):
+            return
+        if self._account is None:
+            self.begin(int(block.ts_event[0]), block.seq)
+        simulator, _, declared = self._opened
+        cuts = declared.offsets(block, self.last_ns if block.seq else None)
+        for part in block.split(cuts) if cuts else (block,):
+            if part.seq - block.seq in cuts:
+                activation = self.weights.at_cut(part.seq)
+                if activation is not None:
+                    self.activations.append(activation)
+            step = self.agent.step(simulator, part)
+            self._hash.update(step)
+            self.next_seq = part.seq + len(part)
+            yield step
+
+    def operate(self, operation: Operation) -> None:
+        """Carry out a command of the operator, between the last row and the next.
+
+        Raises:
+            UsageError: If it cannot be obeyed now.
+        """
+        if self._account is None:
+            if operation is Operation.RESET_HALT and Operation.HALT not in self._early:
+                raise UsageError("the session is not halted")
+            self._early.append(operation)
+            return
+        self.simulator.operate(operation, self.last_ns)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a bar was seen."""
+        return self._account is not None
+
+    @property
+    def last_ns(self) -> int:
+        """Close of the last row, nanoseconds UTC; 0 before the first."""
+        return int(self.simulator.account["ts_event"][0]) if self._account is not None else 0
+
+    @property
+    def flags(self) -> tuple[bool, int]:
+        """Whether trading is paused, and the Reason of a halt or 0."""
+        if self._account is None:
+            paused = [op for op in self._early if op in {Operation.PAUSE, Operation.FLATTEN, Operation.RESUME}]
+            return bool(paused) and paused[-1] is not Operation.RESUME, 0
+        account = self.simulator.account[0]
+        return bool(account["paused"]), int(account["halted"])
+
+    @property
+    def simulator(self) -> Simulator:
+        """The account.
+
+        Raises:
+            UsageError: Before the first bar.
+        """
+        return self._opened.simulator
+
+    @property
+    def sessions(self) -> Sessions:
+        """When the market is open.
+
+        Raises:
+            UsageError: Before the first bar.
+        """
+        return self._opened.sessions
+
+    @property
+    def ledger_sha256(self) -> str:
+        """Hash of the rows so far."""
+        return self._hash.hexdigest()
+
+    def states(self) -> dict[str, bytes] | None:
+        """The carried state of every part by name (STATES); None if the agent's cannot be saved.
+
+        Raises:
+            UsageError: Before the first bar, or if the driver was not made resumable.
+        """
+        agent = saved_state(self.agent)
+        if agent is None:
+            return None
+        return {AGENT: agent, SIMULATOR: self.simulator.snapshot(), HASH: self._hash.snapshot()}
+
+    def restore(self, states: Mapping[str, bytes], first_ns: int, next_seq: int) -> None:
+        """Continue from saved states, before any other bar.
+
+        Args:
+            states: What `states` gave.
+            first_ns: Close of the run's first bar, nanoseconds UTC.
+            next_seq: Number of the row that comes next.
+
+        Raises:
+            DataError: If they are not those of a driver made alike.
+        """
+        self.begin(first_ns, next_seq)
+        resume_from(self.agent, states[AGENT])
+        self.simulator.restore(states[SIMULATOR])
+        self._hash.restore(states[HASH])
+
+    @property
+    def _opened(self) -> Account:
+        if self._account is None:
+            raise UsageError("no bar was seen yet")
+        return self._account
