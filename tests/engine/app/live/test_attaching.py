@@ -45,10 +45,8 @@ def test_the_last_step_carries_the_state_that_recovery_comes_to(tmp_path: Path, 
     session(tmp_path, rows)
     [step] = last_steps(tmp_path)
     with JournalReader(tmp_path) as reader:
-        wiring = recover(reader, stored_setup(reader)).wiring
+        simulator = recover(reader, stored_setup(reader)).simulator
         [stored] = reader.steps()
-    assert wiring is not None
-    simulator = wiring.simulator
     assert step.account.tobytes() == simulator.account.tobytes()
     assert step.position_records.tobytes() == simulator.positions.tobytes()
     assert step.orders.tobytes() == simulator.orders.tobytes()
@@ -76,9 +74,8 @@ def test_without_a_saved_state_the_bars_tell_what_they_can(tmp_path: Path) -> No
     [step] = last_steps(tmp_path)
     with JournalReader(tmp_path) as reader:
         assert SIMULATOR not in reader.states()
-        wiring = recover(reader, stored_setup(reader)).wiring
-    assert wiring is not None
-    expected = wiring.simulator.positions
+        simulator = recover(reader, stored_setup(reader)).simulator
+    expected = simulator.positions
     for field in ("quantity", "mark"):
         assert step.position_records[field].tolist() == expected[field].tolist()
     assert np.isnan(step.position_records["avg_price"]).all()
