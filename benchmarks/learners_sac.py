@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS
+from agents.spec import AGENTS, TACTICAL_AGENT
 from benchmarks.learners_timing import Reference, Speed, take_turns
 from training.config import Network, SACConfig
 from training.learners.networks import Statistics
@@ -27,7 +27,7 @@ CONFIG = SACConfig(
     target_update_frequency=1,
     alpha="auto",
 )
-WINDOW, HIDDEN, BATCH, TRANSITIONS = SEATS["tactical"].observation, (128, 64, 32), 32, 2000
+WINDOW, HIDDEN, BATCH, TRANSITIONS = AGENTS["tactical"].observation, (128, 64, 32), 32, 2000
 
 
 def evaluated(learner: SAC, episodes: int, seed: int) -> float:
@@ -91,13 +91,15 @@ def transitions() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.
     """Random ones: observations, actions within the box, rewards, what followed."""
     generator = np.random.default_rng(0)
     observations = generator.standard_normal((TRANSITIONS, *WINDOW), dtype=np.float32)
-    actions = generator.uniform(BOX_LOW, BOX_HIGH, (TRANSITIONS, len(BOX_LOW))).astype(np.float32)
+    actions = generator.uniform(TACTICAL_AGENT.low, TACTICAL_AGENT.high, (TRANSITIONS, len(TACTICAL_AGENT.low))).astype(
+        np.float32
+    )
     return observations, actions, generator.standard_normal(TRANSITIONS, dtype=np.float32), np.roll(observations, -1, 0)
 
 
 def box() -> spaces.Box:
     """The tactical actions."""
-    return spaces.Box(np.array(BOX_LOW, np.float32), np.array(BOX_HIGH, np.float32))
+    return spaces.Box(np.array(TACTICAL_AGENT.low, np.float32), np.array(TACTICAL_AGENT.high, np.float32))
 
 
 def ours(compiled: bool) -> Callable[[], object]:
@@ -109,7 +111,7 @@ def ours(compiled: bool) -> Callable[[], object]:
     )
     seen = spaces.Box(-np.inf, np.inf, WINDOW, np.float32)
     learner = SAC(seen, box(), config, seed=0, statistics=Statistics.identity(WINDOW[-1]), compiled=compiled)
-    replay = Replay(TRANSITIONS, ArrayStore(WINDOW), (len(BOX_LOW),), np.float32, seed=0)
+    replay = Replay(TRANSITIONS, ArrayStore(WINDOW), (len(TACTICAL_AGENT.low),), np.float32, seed=0)
     observations, actions, rewards, following = transitions()
     replay.add(observations, actions, rewards, following, np.zeros(TRANSITIONS, np.float32))
     return lambda: learner.update(replay.sample(BATCH))

@@ -15,7 +15,7 @@ import numpy as np
 from rich.table import Table
 
 from agents.ensemble.config import EnsembleConfig
-from agents.ensemble.seats import BOX_HIGH, BOX_LOW
+from agents.spec import TACTICAL_AGENT
 from benchmarks.bars import save, walk
 from benchmarks.children import Child
 from benchmarks.peers.environments import EPISODE, STEPS
@@ -140,7 +140,7 @@ class Rollout:
         self._env = VectorEnv(market, PortfolioConfig(), Rewards(), EnsembleConfig(), envs)
         self._random = np.random.Generator(np.random.PCG64(seed))
         self._starts = market.starts((0, len(market)), EPISODE)
-        low, width = np.array(BOX_LOW), np.array(BOX_HIGH) - np.array(BOX_LOW)
+        low, width = np.array(TACTICAL_AGENT.low), np.array(TACTICAL_AGENT.high) - np.array(TACTICAL_AGENT.low)
         self._pool = [
             Actions(
                 self._random.integers(0, 3, envs),

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from agents.ensemble.config import EnsembleConfig
-from agents.serving.seats import SEATS
 from engine.base.config import Config
 from engine.types.instruments import NonNegative, Positive
 from engine.types.timeframe import parse_timeframe
@@ -372,5 +371,4 @@ class TrainingConfig(Config):
         return self
 
 
-ROLES = tuple(SEATS)
 """The agents in the order of every array axis: strategic, tactical, risk."""

@@ -42,7 +42,7 @@ from agents.models.metadata import (
     write_seat,
 )
 from agents.serving.risk_network import write_risk_weights
-from agents.serving.seats import SEATS
+from agents.spec import AGENTS
 from engine.base.config import parse
 from engine.base.errors import DataError
 from engine.base.replacing import OutputKind, replaced_folder, write_text
@@ -51,7 +51,6 @@ from training.config import AgentsConfig, Network
 
 Array = NDArray[np.float32]
 ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
-ALGORITHMS: Mapping[str, Literal["PPO", "SAC", "DQN"]] = {"strategic": "PPO", "tactical": "SAC", "risk": "DQN"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Learned:
 
     def served(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the weights that are served; others are only kept in the .pth file."""
-        inputs, hidden = math.prod(SEATS[self.seat].observation), self.network.hidden_layers
+        inputs, hidden = math.prod(AGENTS[self.seat].observation), self.network.hidden_layers
         if self.seat == "strategic":
             shared = [inputs, *hidden[:-1]]
             stacks = {"shared": shared, "policy": [shared[-1], hidden[-1], hidden[-1] // 2, 3]}
@@ -120,7 +119,7 @@ def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, Learned]
     best = not last and isinstance(kept, Mapping) and kept.get("evaluation") is not None
     try:
         agents = parse(AgentsConfig, checkpoint.note["config"]["agents"], where=str(checkpoint.path))
-        networks = {seat: getattr(agents, f"{seat}_agent").network_architecture for seat in SEATS}
+        networks = {seat: getattr(agents, f"{seat}_agent").network_architecture for seat in AGENTS}
         found = {
             seat: Learned(
                 seat,
@@ -130,7 +129,7 @@ def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, Learned]
                 ),
                 networks[seat],
             )
-            for seat in SEATS
+            for seat in AGENTS
         }
     except (KeyError, TypeError) as error:
         raise DataError(
@@ -196,7 +195,7 @@ def write_network(one: Learned, folder: Path) -> None:
     hidden = one.network.hidden_layers
     facts = SeatMetadata(
         seat=one.seat,
-        algorithm=ALGORITHMS[one.seat],
+        algorithm=AGENTS[one.seat].algorithm,
         hidden_layers=(*hidden, hidden[-1] // 2) if one.seat == "strategic" else hidden,
         activation=one.network.activation,
         parameters=sum(math.prod(shape) for shape in one.served().values()),
@@ -217,7 +216,7 @@ VERSION = OutputKind(
         {
             ENSEMBLE_FILE,
             RISK_WEIGHTS,
-            *(name(seat) for seat in SEATS for name in (model_file, metadata_file, weights_file)),
+            *(name(seat) for seat in AGENTS for name in (model_file, metadata_file, weights_file)),
         }
     ),
 )
@@ -235,7 +234,7 @@ def write_production(path: Path, folder: Path) -> None:
         "# this file and then under the working directory. `enabled: false` leaves a seat empty.",
         "models:",
     ]
-    for seat in SEATS:
+    for seat in AGENTS:
         lines += [
             f"  {seat}_agent:",
             "    enabled: true",
@@ -248,7 +247,7 @@ def write_production(path: Path, folder: Path) -> None:
 
 
 def _check(one: Learned, where: str) -> None:
-    features = SEATS[one.seat].observation[-1]
+    features = AGENTS[one.seat].observation[-1]
     for name, values in (("mean", one.statistics.mean), ("std", one.statistics.std)):
         good = values.shape == (features,) and np.isfinite(values).all() and (name == "mean" or (values > 0).all())
         if not good:

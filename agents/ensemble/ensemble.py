@@ -17,10 +17,11 @@ from agents.compiled import compile_decide
 from agents.ensemble import kernels as layout
 from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.outputs import collect_outputs
-from agents.ensemble.seats import TIMEFRAME_NS, Decisions, ModelSeat, RuleSeat, Seat
+from agents.ensemble.seats import Decisions, ModelSeat, RuleSeat, Seat
 from agents.registry import make_market_agent
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
+from agents.spec import AGENT_NAMES, AGENTS
 from engine.base.errors import UsageError
 from engine.base.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
 from engine.types.blocks import BarBlock, Floats, Ints
@@ -30,7 +31,6 @@ from engine.types.simulator import Simulator
 from engine.types.step import StepBlock
 from engine.types.timeframe import MINUTE_NS, format_timeframe
 
-SEAT_NAMES = ("strategic", "tactical", "risk")
 MARKET_FIELDS = {"name", "tick_size", "calendar", "daily_halt"}
 """What the ensemble takes from an instrument."""
 
@@ -90,7 +90,7 @@ class Ensemble:
         self.config = config or EnsembleConfig()
         self._models = models
         self._next: Models | None = None
-        for name in SEAT_NAMES:
+        for name in AGENT_NAMES:
             if getattr(self.config.seats, name) is None and (models is None or getattr(models, name) is None):
                 raise UsageError(
                     f"the {name} seat is empty",
@@ -103,7 +103,7 @@ class Ensemble:
         Raises:
             UsageError: If the bars are longer than those of the tactical agent, or do not divide them.
         """
-        if TIMEFRAME_NS["tactical"] % timeframe_ns:
+        if AGENTS["tactical"].timeframe_ns % timeframe_ns:
             raise UsageError(
                 "the ensemble cannot use bars of this length",
                 expected="bars whose length divides 5 minutes",
@@ -167,7 +167,7 @@ class Ensemble:
     @property
     def learned_seats(self) -> tuple[str, ...]:
         """Seats that take a network."""
-        return tuple(name for name in SEAT_NAMES if getattr(self.config.seats, name) is None)
+        return tuple(name for name in AGENT_NAMES if getattr(self.config.seats, name) is None)
 
     def swap(self, models: Models) -> None:
         """Take other models from the next cut on; positions and carried state stay.
@@ -234,7 +234,7 @@ class Ensemble:
         spec = self.config.seats.risk
         level = float(spec.removeprefix("level:")) if spec else -1.0
         ticks = [instrument.tick_size for instrument in self._instruments]
-        head = [float(TIMEFRAME_NS["tactical"]), self.config.rebalance, level, float(len(ticks))]
+        head = [float(AGENTS["tactical"].timeframe_ns), self.config.rebalance, level, float(len(ticks))]
         network = self._models.risk.params if self._models and self._models.risk else np.zeros(0)
         return np.concatenate([np.array(head + ticks), network])
 

@@ -14,7 +14,8 @@ from agents.ensemble.kernels import RANGE_STATE, average_ranges
 from agents.features.stream import WARMUP, FeatureStream
 from agents.features.windows import Windows
 from agents.serving.onnx_model import OnnxModel
-from agents.serving.seats import confidence
+from agents.serving.outputs import confidence
+from agents.spec import AGENTS, TACTICAL_AGENT
 from engine.base.errors import UsageError
 from engine.base.packing import pack, pack_array, unpack, unpack_array
 from engine.loop.aggregate import Aggregator
@@ -22,11 +23,6 @@ from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import Sessions
 from engine.types.instruments import Instrument
 from engine.types.records import Records
-
-TIMEFRAME_NS = {"strategic": 30 * 60_000_000_000, "tactical": 5 * 60_000_000_000}
-WINDOW = {"strategic": (48, 13), "tactical": (60, 7)}
-COMPONENTS = {"strategic": 1, "tactical": 3}
-BOX_LOW, BOX_HIGH = np.array([0.0, 0.001, 0.1]), np.array([1.0, 0.05, 2.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +96,8 @@ class ModelSeat:
     def __init__(self, name: str, model: OnnxModel, symbols: Sequence[str], sessions: Sessions) -> None:
         self.name, self.model = name, model
         self._stream = FeatureStream(name, symbols, sessions)
-        self._windows = Windows(*WINDOW[name], len(symbols))
+        length, features = AGENTS[name].observation
+        self._windows = Windows(length, features, len(symbols))
         self.ranges = self._no_ranges = Ranges(np.empty(0, np.int64), np.empty((0, len(symbols))))
         self._nothing = _nothing(name)
         self._decided, self._rows = False, 0
@@ -149,7 +146,7 @@ class ModelSeat:
         """How many bars the first decision needs, and how many there were."""
         if self._decided:
             return None
-        minutes = TIMEFRAME_NS[self.name] // 60_000_000_000
+        minutes = AGENTS[self.name].timeframe_ns // 60_000_000_000
         needed = WARMUP[self.name] + self._windows.length - 1
         wanted = f"the {self.name} agent needs {needed} bars of {minutes} minutes before its first decision"
         return f"{wanted}, and saw {self._rows}"
@@ -185,10 +182,10 @@ class RuleSeat:
                 expected="a rule agent, or a subclass of agents.base.MarketAgent",
                 found=type(agent).__name__,
             )
-        agent.bind(symbols, instruments, TIMEFRAME_NS[name])
+        agent.bind(symbols, instruments, AGENTS[name].timeframe_ns)
         self.name, self._agent, self._stop = name, agent, stop_distance
         self._symbols = tuple(symbols)
-        self._aggregator = Aggregator(TIMEFRAME_NS[name], sessions)
+        self._aggregator = Aggregator(AGENTS[name].timeframe_ns, sessions)
         self._ranges = TrueRange(len(symbols))
         self.ranges = Ranges(np.empty(0, np.int64), np.empty((0, len(symbols))))
         self._decided = False
@@ -230,11 +227,11 @@ class RuleSeat:
     def _actions(self, bars: BarBlock) -> Floats:
         if self.name == "tactical" and hasattr(self._agent, "tactics"):
             given = _shaped("tactics", self._agent.tactics(bars), (len(bars), len(bars.symbols), 3))
-            return np.clip(given, BOX_LOW, BOX_HIGH)
+            return np.clip(given, TACTICAL_AGENT.low, TACTICAL_AGENT.high)
         targets = _shaped("targets", self._agent.targets(bars), (len(bars), len(bars.symbols)))
         if self.name == "strategic":
             return np.sign(targets)[:, :, None]
-        scale = np.clip(np.abs(targets), BOX_LOW[2], BOX_HIGH[2])
+        scale = np.clip(np.abs(targets), TACTICAL_AGENT.low[2], TACTICAL_AGENT.high[2])
         return np.stack([np.ones_like(scale), np.full_like(scale, self._stop), scale], axis=2)
 
     @property
@@ -278,9 +275,9 @@ def _shaped(method: str, given: Any, expected: tuple[int, ...]) -> Floats:
 def _action(name: str, outputs: dict[str, NDArray[Any]]) -> Floats:
     if name == "strategic":
         return (outputs["action"].astype(np.float64) - 1.0).reshape(-1, 1)
-    return outputs["action"].astype(np.float64).clip(BOX_LOW, BOX_HIGH)
+    return outputs["action"].astype(np.float64).clip(TACTICAL_AGENT.low, TACTICAL_AGENT.high)
 
 
 def _nothing(name: str) -> Decisions:
     none, integers = np.empty(0), np.empty(0, np.int64)
-    return Decisions(integers, integers, np.empty((0, COMPONENTS[name])), none, integers, integers)
+    return Decisions(integers, integers, np.empty((0, AGENTS[name].width)), none, integers, integers)

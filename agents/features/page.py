@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from agents.features.schema import FORMULAS_VERSION, SEATS, Feature, Seat
+from agents.features.definitions import FORMULAS_VERSION, Feature
 from agents.features.stream import WARMUP
+from agents.spec import AGENTS, AgentSpec
 
 _HEAD = f"""# Features
 
-What the three agents see. This page is generated from `agents/features/schema.py`; after a change there, regenerate it:
-`python -m agents.features.page > docs/features.md`. Version of the formulas: {FORMULAS_VERSION}; a model made for other
-formulas, names or windows is refused.
+What the three agents see. This page is generated from `agents/features/definitions.py` and `agents/spec.py`; after a
+change there, regenerate it: `python -m agents.features.page > docs/features.md`. Version of the formulas:
+{FORMULAS_VERSION}; a model made for other formulas, names or windows is refused.
 
 All features are free of the price scale, use closed bars only, are computed in float64 with carried state (any cut of
 the stream into blocks gives the same bits) and handed on as float32, clipped to their range. Indicators are
@@ -38,24 +39,24 @@ _COLUMNS = "| # | feature | formula | unit | range | source | held against |\n|-
 
 def page() -> str:
     """The whole page, Markdown."""
-    return "\n".join([_HEAD, *(_section(seat) for seat in SEATS.values())])
+    return "\n".join([_HEAD, *(_section(spec) for spec in AGENTS.values())])
 
 
-def _section(seat: Seat) -> str:
-    features = len(seat.features)
-    if seat.window is None:
+def _section(spec: AgentSpec) -> str:
+    features = len(spec.features)
+    if spec.window is None:
         text = _METRICS.format(features=features)
     else:
-        warmup = WARMUP[seat.name]
+        warmup = WARMUP[spec.name]
         text = _MARKET.format(
-            window=seat.window,
-            timeframe=seat.timeframe,
+            window=spec.window,
+            timeframe=spec.timeframe,
             features=features,
             warmup=warmup,
-            first_window=warmup + seat.window - 1,
+            first_window=warmup + spec.window - 1,
         )
-    rows = [_row(number, feature) for number, feature in enumerate(seat.features, start=1)]
-    return "\n".join([f"## {seat.name.capitalize()}", text, _COLUMNS, *rows, ""])
+    rows = [_row(number, feature) for number, feature in enumerate(spec.features, start=1)]
+    return "\n".join([f"## {spec.name.capitalize()}", text, _COLUMNS, *rows, ""])
 
 
 def _row(number: int, feature: Feature) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from agents.features.kernels.strategic import STRATEGIC_STATE, STRATEGIC_WARMUP, strategic_rows
 from agents.features.kernels.tactical import TACTICAL_STATE, TACTICAL_WARMUP, tactical_rows
-from agents.features.schema import SEATS, schema_hash
+from agents.features.schema import schema_hash
+from agents.spec import AGENTS
 from engine.base.errors import DataError, UsageError
 from engine.loop.aggregate import Aggregated, Aggregator
 from engine.types.blocks import BarBlock, Bools, Floats, Ints
@@ -68,10 +69,10 @@ class FeatureStream:
             raise UsageError(f"no market features are defined for the seat {seat!r}", expected=", ".join(WARMUP))
         self.seat = seat
         self.symbols = tuple(symbols)
-        features = SEATS[seat].features
+        features = AGENTS[seat].features
         self._lowest = np.array([feature.low for feature in features], np.float64)
         self._highest = np.array([feature.high for feature in features], np.float64)
-        self._aggregator = Aggregator(parse_timeframe(SEATS[seat].timeframe or ""), sessions)
+        self._aggregator = Aggregator(parse_timeframe(AGENTS[seat].timeframe or ""), sessions)
         self._sessions = sessions
         self._state: Records = np.zeros(len(self.symbols), _STATES[seat])
         self._nothing = _no_rows(len(self.symbols), len(features))

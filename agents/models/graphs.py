@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from agents.serving.kernels import CLIP
-from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS, Seat
+from agents.serving.outputs import outputs_of
+from agents.spec import AGENTS, TACTICAL_AGENT, AgentSpec
 
 OPSET = 17
 IR_VERSION = 8
@@ -43,7 +44,7 @@ class Dense(NamedTuple):
 class _Graph:
     """Nodes and constants under names, in the order of writing."""
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, seat: AgentSpec) -> None:
         self.seat = seat
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
@@ -81,7 +82,7 @@ class _Graph:
         observation = helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", *self.seat.observation])
         outputs = [
             helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(output.dtype), ["batch", *output.shape])
-            for name, output in self.seat.outputs.items()
+            for name, output in outputs_of(self.seat).items()
         ]
         graph = helper.make_graph(self.nodes, self.seat.name, [observation], outputs, self.constants)
         model = helper.make_model(
@@ -97,7 +98,7 @@ class _Graph:
 
 def strategic_graph(statistics: Normaliser, layers: Sequence[Dense]) -> bytes:
     """The strategic policy: layers over the flattened window, the last one gives 3 logits."""
-    graph = _Graph(SEATS["strategic"])
+    graph = _Graph(AGENTS["strategic"])
     logits = graph.trunk(graph.normalised(statistics), layers)
     graph.node("Softmax", [logits], "probabilities", axis=1)
     graph.node("ArgMax", [logits], "action", axis=1, keepdims=0)
@@ -106,10 +107,10 @@ def strategic_graph(statistics: Normaliser, layers: Sequence[Dense]) -> bytes:
 
 def tactical_graph(statistics: Normaliser, layers: Sequence[Dense], mean: Dense, log_deviation: Dense) -> bytes:
     """The tactical policy: squashed mean scaled to the box, and the deviation of the squashed policy."""
-    graph = _Graph(SEATS["tactical"])
+    graph = _Graph(AGENTS["tactical"])
     hidden = graph.trunk(graph.normalised(statistics), layers)
     squashed = graph.node("Tanh", [graph.dense(hidden, "mean_head", mean)], "squashed")
-    low, high = np.array(BOX_LOW), np.array(BOX_HIGH)
+    low, high = np.array(TACTICAL_AGENT.low), np.array(TACTICAL_AGENT.high)
     half = graph.node("Mul", [squashed, graph.constant("half_range", (high - low) / 2)], "half")
     free = graph.node("Add", [half, graph.constant("middle", (high + low) / 2)], "unbounded")
     # rounding may leave the box by one unit in the last place
@@ -129,7 +130,7 @@ def risk_graph(statistics: Normaliser, layers: Sequence[Dense], value: Dense, ad
     Both heads are linear, so they are folded into one layer. ONNX Runtime's ReduceMean, which would do the same, sums
     a single row in another order than rows of a batch, and bits would depend on the batch.
     """
-    graph = _Graph(SEATS["risk"])
+    graph = _Graph(AGENTS["risk"])
     hidden = graph.trunk(graph.normalised(statistics), layers)
     weight, bias = advantage.weight.astype(np.float64), advantage.bias.astype(np.float64)
     folded = Dense(

@@ -26,7 +26,7 @@ from agents.models.metadata import (
 )
 from agents.serving.onnx_model import OnnxModel, batch_invariant
 from agents.serving.risk_network import RiskNetwork
-from agents.serving.seats import SEATS
+from agents.spec import AGENTS
 from engine.base.errors import CheckFailed, DataError
 
 FALLBACK_TILE = 32
@@ -94,12 +94,12 @@ def verified_contents(folder: Path, metadata: EnsembleMetadata) -> dict[str, byt
         CheckFailed: If a file was changed or is not named in `ensemble.json`.
     """
     where = str(folder / ENSEMBLE_FILE)
-    unknown = [seat for seat in metadata.schemas if seat not in SEATS]
+    unknown = [seat for seat in metadata.schemas if seat not in AGENTS]
     if unknown or not metadata.schemas:
         raise DataError(
             "the ensemble has seats that this program does not know" if unknown else "the ensemble has no seats",
             where=where,
-            expected=", ".join(SEATS),
+            expected=", ".join(AGENTS),
             found=", ".join(unknown),
         )
     loaded = {name for seat in metadata.seats for name in required_files(seat)}
@@ -184,7 +184,7 @@ def load_risk(folder: Path, onnx: bytes, weights: bytes, onnx_name: str = model_
     network = RiskNetwork.load(weights, where=str(folder / RISK_WEIGHTS))
     model = OnnxModel(onnx, "risk", where=str(folder / onnx_name))
     generator = np.random.Generator(np.random.PCG64(0))
-    observations = generator.standard_normal((64, *SEATS["risk"].observation)).astype(np.float32)
+    observations = generator.standard_normal((64, *AGENTS["risk"].observation)).astype(np.float32)
     ours, theirs = network.q_values(observations), model.run(observations)["q_values"]
     apart = float(np.abs(ours - theirs).max())
     allowed = RISK_TOLERANCE * max(1.0, float(np.abs(theirs).max()))

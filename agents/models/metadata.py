@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 
 from agents.features.schema import schema, schema_hash
 from agents.serving.limits import read_model_file
-from agents.serving.seats import SEATS, seat_named
+from agents.spec import AGENTS, Algorithm, find_agent
 from engine.base.config import Config
 from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.base.files import open_regular
@@ -82,7 +82,7 @@ class SeatMetadata(Config):
     """
 
     seat: str
-    algorithm: Literal["PPO", "SAC", "DQN"]
+    algorithm: Algorithm
     hidden_layers: tuple[int, ...]
     activation: Literal["relu", "tanh"]
     parameters: int
@@ -122,7 +122,7 @@ class EnsembleMetadata(Config):
     @property
     def seats(self) -> tuple[str, ...]:
         """Seats that have a network, in the order strategic, tactical, risk."""
-        return tuple(seat for seat in SEATS if seat in self.schemas)
+        return tuple(seat for seat in AGENTS if seat in self.schemas)
 
 
 def render(tree: Mapping[str, Any]) -> str:
@@ -168,7 +168,7 @@ def seal(
             found=version,
         )
     names = sorted(name for name in listing(folder) if name != ENSEMBLE_FILE)
-    seats = [seat for seat in SEATS if model_file(seat) in names]
+    seats = [seat for seat in AGENTS if model_file(seat) in names]
     if not seats:
         raise UsageError("the folder holds no network", where=str(folder), expected="strategic_model.onnx or another")
     facts = EnsembleMetadata(
@@ -223,7 +223,7 @@ def read_seat(content: bytes, path: Path, seat: str) -> SeatMetadata:
         DataError: If it is not JSON, does not fit, or is that of another seat.
     """
     metadata = _parsed(SeatMetadata, _tree(content, path), path)
-    if seat_named(seat).name != metadata.seat:
+    if find_agent(seat).name != metadata.seat:
         raise DataError("the metadata are those of another seat", where=str(path), expected=seat, found=metadata.seat)
     return metadata
 

@@ -18,7 +18,7 @@ from agents.models.metadata import (
 )
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
-from agents.serving.seats import seat_named
+from agents.spec import find_agent
 from engine.base.config import Config, parse, read_yaml
 from engine.base.errors import UsageError
 
@@ -98,7 +98,7 @@ def load_seat(
         CheckFailed: If a file was changed, or the network was made for other features.
     """
     if config.onnx_path is None:
-        raise UsageError(f"the {seat_named(seat).name} seat has no network", hint=EXPORT_HINT)
+        raise UsageError(f"the {find_agent(seat).name} seat has no network", hint=EXPORT_HINT)
     path, folder = config.onnx_path, config.onnx_path.parent
     if (folder / ENSEMBLE_FILE).is_file():
         verified_contents(folder, read_ensemble(folder)[0])

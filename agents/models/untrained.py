@@ -37,7 +37,7 @@ from agents.models.metadata import (
 )
 from agents.models.store import UNTRAINED
 from agents.serving.risk_network import write_risk_weights
-from agents.serving.seats import SEATS
+from agents.spec import AGENTS
 
 HEAD_GAIN = 0.5
 LOG_DEVIATION_BIAS = -1.5
@@ -100,7 +100,7 @@ def write_untrained(folder: Path, seed: int, version: str = UNTRAINED.name) -> E
 
 
 def _write_strategic(folder: Path, draws: _Draws) -> None:
-    bars, features = SEATS["strategic"].observation
+    bars, features = AGENTS["strategic"].observation
     layers = [
         draws.window(bars, features, 256, "Relu"),
         draws.dense(256, 128, "Relu"),
@@ -113,7 +113,7 @@ def _write_strategic(folder: Path, draws: _Draws) -> None:
 
 
 def _write_tactical(folder: Path, draws: _Draws) -> None:
-    bars, features = SEATS["tactical"].observation
+    bars, features = AGENTS["tactical"].observation
     layers = [
         draws.window(bars, features, 128, "Tanh"),
         draws.dense(128, 64, "Tanh"),
@@ -127,7 +127,7 @@ def _write_tactical(folder: Path, draws: _Draws) -> None:
 
 
 def _write_risk(folder: Path, draws: _Draws) -> None:
-    (features,) = SEATS["risk"].observation
+    (features,) = AGENTS["risk"].observation
     layers = [draws.dense(features, 64, "Relu"), draws.dense(64, 32, "Relu")]
     value, advantage = draws.dense(32, 1, gain=HEAD_GAIN), draws.dense(32, 5, gain=HEAD_GAIN)
     advantage = advantage._replace(bias=np.array(ADVANTAGE_BIAS, np.float32))
@@ -137,14 +137,11 @@ def _write_risk(folder: Path, draws: _Draws) -> None:
     _describe(folder, "risk", [*layers, value, advantage], (64, 32))
 
 
-ALGORITHMS = {"strategic": "PPO", "tactical": "SAC", "risk": "DQN"}
-
-
 def _describe(folder: Path, seat: str, layers: Sequence[Dense], hidden: tuple[int, ...]) -> None:
     metadata = SeatMetadata.model_validate(
         {
             "seat": seat,
-            "algorithm": ALGORITHMS[seat],
+            "algorithm": AGENTS[seat].algorithm,
             "hidden_layers": hidden,
             "activation": "tanh" if seat == "tactical" else "relu",
             "parameters": sum(layer.weight.size + layer.bias.size for layer in layers),

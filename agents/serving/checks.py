@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.features.schema import find_seat
-from agents.serving.seats import Seat
+from agents.spec import AgentSpec, find_agent
 from engine.base.errors import DataError
 
 
-def as_observations(observations: NDArray[Any], seat: Seat) -> NDArray[np.float32]:
+def as_observations(observations: NDArray[Any], seat: AgentSpec) -> NDArray[np.float32]:
     """The observations as a contiguous array of shape (B, *seat.observation).
 
     Raises:
@@ -25,7 +24,7 @@ def as_observations(observations: NDArray[Any], seat: Seat) -> NDArray[np.float3
     return rows
 
 
-def check_finite(rows: NDArray[np.float32], seat: Seat) -> None:
+def check_finite(rows: NDArray[np.float32], seat: AgentSpec) -> None:
     """Refuse NaN and infinity.
 
     Raises:
@@ -35,7 +34,7 @@ def check_finite(rows: NDArray[np.float32], seat: Seat) -> None:
     if finite.all():
         return
     row, *place = (int(index) for index in np.argwhere(~finite)[0])
-    name = find_seat(seat.name).features[place[-1]].name
+    name = find_agent(seat.name).features[place[-1]].name
     bar = f", bar {place[0]} of its window" if len(place) > 1 else ""
     raise DataError(
         "an observation is not finite",
@@ -46,12 +45,12 @@ def check_finite(rows: NDArray[np.float32], seat: Seat) -> None:
     )
 
 
-def misfit_of_one(observation: NDArray[Any], seat: Seat) -> DataError:
+def misfit_of_one(observation: NDArray[Any], seat: AgentSpec) -> DataError:
     """The error for a single observation of another shape or type."""
     return _misfit(observation, seat, tuple(map(str, seat.observation)))
 
 
-def _misfit(found: NDArray[Any], seat: Seat, shape: tuple[str, ...]) -> DataError:
+def _misfit(found: NDArray[Any], seat: AgentSpec, shape: tuple[str, ...]) -> DataError:
     return DataError(
         f"the {seat.name} network cannot read this observation",
         expected=f"float32 of shape ({', '.join(shape)}{',' if len(shape) == 1 else ''})",

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from agents.serving.checks import as_observations, check_finite, misfit_of_one
 from agents.serving.limits import MOST_SECONDS, bounded_memory, read_model_file
-from agents.serving.seats import Outputs, Seat, seat_named
+from agents.serving.outputs import Outputs, outputs_of
+from agents.spec import AgentSpec, find_agent
 from engine.base.errors import DataError, UsageError
 
 MAX_BATCH = 4096
@@ -54,11 +55,12 @@ class OnnxModel:
     def __init__(self, source: Path | bytes, name: str, tile: int | None = None, *, where: str | None = None) -> None:
         if tile is not None and not 1 <= tile <= MAX_BATCH:
             raise UsageError("the tile is out of range", expected=f"1 to {MAX_BATCH} rows", found=str(tile))
-        self.seat = seat_named(name)
+        self.seat = find_agent(name)
         self.name = name
         self.tile = tile
         self.where = where or (str(source) if isinstance(source, Path) else f"the {name} model")
-        self._outputs = list(self.seat.outputs)
+        self._answers = outputs_of(self.seat)
+        self._outputs = list(self._answers)
         _runtime()  # whose own memory is not bounded
         with bounded_memory():
             self._session = _session(source, self.where)
@@ -82,7 +84,7 @@ class OnnxModel:
             as_observations(observations, self.seat)  # says what is wrong
         rows = np.ascontiguousarray(observations)
         if not len(rows):
-            return {name: np.empty((0, *out.shape), out.dtype) for name, out in self.seat.outputs.items()}
+            return {name: np.empty((0, *out.shape), out.dtype) for name, out in self._answers.items()}
         if len(rows) == 1:
             return self.run_one(rows[0])
         parts = []
@@ -128,7 +130,7 @@ class OnnxModel:
         """Fixed buffers for single rows, of `tile` rows where there is one, so that the shape of the call is that."""
         count = self.tile or 1
         self._one_in = np.zeros((count, *self.seat.observation), np.float32)
-        self._one_out = {name: np.zeros((count, *out.shape), out.dtype) for name, out in self.seat.outputs.items()}
+        self._one_out = {name: np.zeros((count, *out.shape), out.dtype) for name, out in self._answers.items()}
         self._binding = self._session.io_binding()
         # on the CPU these values share the arrays' memory
         ort = _runtime()
@@ -162,7 +164,7 @@ class OnnxModel:
             outputs = self._answered(np.zeros((count, *self.seat.observation), np.float32))
         except Exception as error:  # the runtime raises its own kinds
             raise DataError(f"the {self.name} network does not run: {error}", where=self.where) from error
-        for name, out in self.seat.outputs.items():
+        for name, out in self._answers.items():
             found = outputs[name]
             fits = found.shape == (count, *out.shape) and found.dtype == out.dtype and bool(np.isfinite(found).all())
             low_ok = out.low is None or bool((found >= np.array(out.low, out.dtype)).all())
@@ -184,7 +186,7 @@ def batch_invariant(model: OnnxModel, rows: int = 130) -> bool:
     generator = np.random.Generator(np.random.PCG64(0))
     observations = generator.standard_normal((rows, *model.seat.observation)).astype(np.float32)
     alone = [model.run(observations[i : i + 1]) for i in range(rows)]
-    whole = {name: np.concatenate([one[name] for one in alone]) for name in model.seat.outputs}
+    whole = {name: np.concatenate([one[name] for one in alone]) for name in outputs_of(model.seat)}
     cuts = [(start, stop) for stop in (2, 3, 7, 8, 17, 33, 64, rows) for start in (0, 1) if start < stop]
     for start, stop in cuts:
         answers = model.run(observations[start:stop])
@@ -227,9 +229,9 @@ def _session(source: Path | bytes, where: str) -> Any:
         ) from error
 
 
-def _check_signature(session: Any, seat: Seat, where: str) -> None:
+def _check_signature(session: Any, seat: AgentSpec, where: str) -> None:
     _check_tensors(session.get_inputs(), {INPUT: (np.dtype(np.float32), seat.observation)}, where, "input")
-    outputs = {name: (out.dtype, out.shape) for name, out in seat.outputs.items()}
+    outputs = {name: (out.dtype, out.shape) for name, out in outputs_of(seat).items()}
     wanted = [item for item in session.get_outputs() if item.name in outputs]
     _check_tensors(wanted, outputs, where, "output")
 

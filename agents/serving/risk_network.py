@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from agents.serving.checks import as_observations
 from agents.serving.kernels import risk_rows
 from agents.serving.limits import read_model_file
-from agents.serving.seats import SEATS, Outputs
+from agents.serving.outputs import Outputs, outputs_of
+from agents.spec import AGENTS
 from engine.base.errors import DataError
 from engine.types.blocks import Floats
 
@@ -99,7 +100,7 @@ class RiskNetwork:
         return {"action": actions, "q_values": values.astype(np.float32)}
 
     def _compute(self, observations: NDArray[np.float32]) -> tuple[Floats, NDArray[np.int64]]:
-        rows = as_observations(observations, SEATS["risk"])
+        rows = as_observations(observations, AGENTS["risk"])
         values = np.empty((len(rows), self.actions))
         actions = np.empty(len(rows), dtype=np.int64)
         risk_rows(self.params, rows, np.empty(self.scratch_size), values, actions)
@@ -152,8 +153,8 @@ def _check(arrays: Mapping[str, NDArray[Any]], where: str) -> dict[str, int]:
             expected=", ".join(ARRAYS),
             found=", ".join(sorted(arrays)) or "none",
         )
-    seat = SEATS["risk"]
-    sizes = {"1": 1, "N": seat.observation[0], "A": seat.outputs["q_values"].shape[0]}
+    seat = AGENTS["risk"]
+    sizes = {"1": 1, "N": seat.observation[0], "A": outputs_of(seat)["q_values"].shape[0]}
     for name, letters in ARRAYS.items():
         array = arrays[name]
         axes = letters.split()

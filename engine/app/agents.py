@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.ensemble.config import EnsembleConfig, SeatsConfig
 from agents.registry import make_agent
+from agents.spec import AGENTS
 from engine.app.config import RunConfig
 from engine.app.manifest import sha256_file
 from engine.base.config import parse
@@ -16,8 +17,6 @@ from engine.types.agent import Agent
 
 if TYPE_CHECKING:
     from agents.ensemble.ensemble import Ensemble
-
-STAND_ASIDE = {"strategic": None, "tactical": "buy_and_hold", "risk": "level:4"}
 
 
 def build_agent(config: RunConfig, models: Path | None = None) -> Agent:
@@ -82,7 +81,7 @@ def _from_production(path: Path, config: EnsembleConfig) -> Ensemble:
             for file in served:
                 digest.update(f"{seat} {sha256_file(file)}\n".encode())
         elif seats[seat] is None:
-            seats[seat] = entry.agent if entry.enabled else STAND_ASIDE[seat]
+            seats[seat] = entry.agent if entry.enabled else AGENTS[seat].rule
     models = Networks(version=path.stem, sha256=digest.hexdigest(), **networks) if networks else None
     chosen = parse(SeatsConfig, seats, where=str(path))
     return Ensemble(models, config.model_copy(update={"seats": chosen}))

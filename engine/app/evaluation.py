@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import resolve_ensemble
+from agents.spec import AGENT_NAMES
 from engine.app.manifest import config_sha256, versions, write_json
 from engine.base.compiled import cache_dir
 from engine.base.errors import UsageError
@@ -20,7 +21,7 @@ from engine.report.training.history import History
 from engine.report.training.report import write_training_report
 from engine.types.blocks import Ints
 from portfolio.metrics import iso
-from training.config import ROLES, TrainingConfig
+from training.config import TrainingConfig
 from training.data.parts import Parts
 from training.data.sources import load_market
 from training.environment.market import Market
@@ -168,7 +169,7 @@ def _row(variant: str, one: EpisodeResult) -> dict[str, Any]:
     plain = ("start", "bars", "reward", "total_return", "sharpe", "max_drawdown", "volatility", "exposure", "fees")
     traded = ("trades", "win_rate", "profit_factor", "average_win", "average_loss", "largest_win", "largest_loss")
     row: dict[str, Any] = {"variant": variant} | {name: getattr(one, name) for name in (*plain, *traded, "halted")}
-    row |= {f"reward.{role}": one.agent_rewards[k] for k, role in enumerate(ROLES)}
+    row |= {f"reward.{role}": one.agent_rewards[k] for k, role in enumerate(AGENT_NAMES)}
     row |= {f"term.{name}": sum(values) / len(values) for name, values in one.terms.items()}
     use = one.actions
     row |= {f"strategic.{k}": use.strategic[k] if use else None for k in range(3)}

@@ -7,12 +7,11 @@ from typing import Any
 
 import polars as pl
 
+from agents.spec import AGENT_NAMES
 from engine.base.errors import DataError, UsageError
 from engine.base.files import read_json
 from engine.base.nearest import nearest_folder
 from engine.record.reading import read_table
-
-SEATS = ("strategic", "tactical", "risk")
 
 
 def explain(run: Path, number: int) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def _agents(agents: pl.DataFrame, symbol: str, moment: Any) -> dict[str, dict[st
     """The last decision of each seat when the command was given; the risk agent's holds for the whole book."""
     known = agents.filter(pl.col("ts_event") <= moment)
     found = {}
-    for seat in SEATS:
+    for seat in AGENT_NAMES:
         own = known.filter(pl.col("seat").cast(pl.String) == seat)
         if seat != "risk":
             own = own.filter(pl.col("symbol").cast(pl.String) == symbol)

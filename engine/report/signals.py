@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from agents.spec import AGENT_NAMES
 from engine.record.reading import read_table
 from engine.report.tables import coded, column, packed, place
 from engine.types.blocks import Ints
 
 MOST_VALUES = 20_000
-SEATS = ("strategic", "tactical", "risk")
 
 
 def said(folder: Path, symbols: list[str], chart_ts: Ints) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def said(folder: Path, symbols: list[str], chart_ts: Ints) -> list[dict[str, Any
     symbol, names = coded(table, "symbol", "agents")
     ts_event = column(table, "ts_event", "agents")
     found = []
-    for name in (name for name in SEATS if name in seats):
+    for name in (name for name in AGENT_NAMES if name in seats):
         mine = seat == seats.index(name)
         for number in np.unique(symbol[mine]).tolist():
             rows = _some(np.flatnonzero(mine & (symbol == number)))

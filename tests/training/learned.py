@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS
+from agents.spec import AGENTS, TACTICAL_AGENT
 from training.checkpoint import Checkpoint, load, save
 from training.config import AgentsConfig
 
@@ -55,7 +55,7 @@ def random_weights(seed: int, agents: AgentsConfig) -> dict[str, dict[str, Array
 
 def random_statistics(seed: int) -> dict[str, dict[str, Array]]:
     rng = np.random.default_rng(seed)
-    shapes = {seat: SEATS[seat].observation[-1] for seat in SEATS}
+    shapes = {seat: AGENTS[seat].observation[-1] for seat in AGENTS}
     return {
         seat: {
             "mean": rng.normal(0, 0.5, count).astype(np.float32),
@@ -112,7 +112,7 @@ def by_torch(
         hidden = layers("trunk", hidden, True)
         if seat == "tactical":
             squashed = layers("mean", hidden, False).tanh()
-            low, high = torch.tensor(BOX_LOW), torch.tensor(BOX_HIGH)
+            low, high = torch.tensor(TACTICAL_AGENT.low), torch.tensor(TACTICAL_AGENT.high)
             deviation = layers("log_deviation", hidden, False).clamp(-5, 2).exp() * (1 - squashed**2)
             action = low + (squashed + 1) / 2 * (high - low)
             return {"action": action.numpy(), "deviation": deviation.numpy()}

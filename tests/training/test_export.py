@@ -17,7 +17,7 @@ from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.metadata import ENSEMBLE_FILE, read_ensemble
 from agents.models.production import load_production, load_seat
 from agents.serving.onnx_model import OnnxModel
-from agents.serving.seats import SEATS
+from agents.spec import AGENTS
 from engine.base.errors import CheckFailed, DataError, GrandModelError, UsageError
 from engine.cli.app import app
 from engine.types.blocks import concat
@@ -37,7 +37,7 @@ OTHER_NETWORKS = {
     "risk_agent": {"network_architecture": {"hidden_layers": [48, 16], "activation": "relu"}},
 }
 FILES = {
-    *(f"{seat}_{rest}" for seat in SEATS for rest in ("model.onnx", "model.pth", "metadata.json")),
+    *(f"{seat}_{rest}" for seat in AGENTS for rest in ("model.onnx", "model.pth", "metadata.json")),
     "risk_weights.npz",
     ENSEMBLE_FILE,
 }
@@ -58,7 +58,7 @@ def windows() -> dict[str, NDArray[np.float32]]:
     sessions = sessions_for([load_instrument("ES")], START_NS)
     found = {}
     for seat in ("strategic", "tactical"):
-        length, features = SEATS[seat].observation
+        length, features = AGENTS[seat].observation
         rows = FeatureStream(seat, bars.symbols, sessions).push(bars)
         found[seat] = Windows(length, features, 1).push(rows).observations
     rng = np.random.default_rng(3)
@@ -80,7 +80,7 @@ def agree(served: dict[str, NDArray[Any]], ours: dict[str, NDArray[Any]]) -> Non
             np.testing.assert_allclose(served[name], values, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("seat", list(SEATS))
+@pytest.mark.parametrize("seat", list(AGENTS))
 def test_what_is_served_decides_as_the_learner_does(
     made: tuple[Checkpoint, LoadedEnsemble], windows: dict[str, NDArray[np.float32]], seat: str
 ) -> None:
@@ -102,7 +102,7 @@ def test_both_files_of_the_risk_network_agree(made: tuple[Checkpoint, LoadedEnse
     agree(made[1].risk.run(rows), model.run(rows))
 
 
-@pytest.mark.parametrize("seat", list(SEATS))
+@pytest.mark.parametrize("seat", list(AGENTS))
 def test_other_architectures(tmp_path: Path, seat: str) -> None:
     found = checkpoint(tmp_path / "x.ckpt", 3, OTHER_NETWORKS)
     export(found, tmp_path / "out", "other")
@@ -138,7 +138,7 @@ def test_the_folder_holds_what_a_version_holds(made: tuple[Checkpoint, LoadedEns
     assert json.loads((folder / "tactical_metadata.json").read_text())["activation"] == "tanh"
 
 
-@pytest.mark.parametrize("seat", list(SEATS))
+@pytest.mark.parametrize("seat", list(AGENTS))
 def test_torch_loads_the_weights_without_running_anything(made: tuple[Checkpoint, LoadedEnsemble], seat: str) -> None:
     found = torch.load(made[1].folder / f"{seat}_model.pth", weights_only=True)
     state = made[0].state

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.features.schema import SEATS, Seat
+from agents.spec import AGENTS, AgentSpec
 from engine.base.errors import DataError
 from engine.types.blocks import Bools, Ints
 from training.config import Preprocessing
@@ -53,7 +53,7 @@ def fit_statistics(market: Market, training: Sequence[Range], preprocessing: Pre
     }
     fitted = {}
     for name, (rows, ends) in known.items():
-        seat = SEATS[name]
+        seat = AGENTS[name]
         mean, std = np.zeros(len(seat.features)), np.ones(len(seat.features))
         if preprocessing.normalize:
             seen = visible_rows(ends, len(rows), training, seat.window or 1)
@@ -83,7 +83,7 @@ def visible_rows(ends: Ints, rows: int, ranges: Sequence[Range], window: int) ->
     return seen
 
 
-def masked_features(seat: Seat, preprocessing: Preprocessing) -> Bools:
+def masked_features(seat: AgentSpec, preprocessing: Preprocessing) -> Bools:
     """Which features of a seat read 0, shape (F,)."""
     names = [feature.name for feature in seat.features]
     hidden = np.zeros(len(names), np.bool_)
@@ -109,7 +109,7 @@ def _moments(rows: NDArray[np.float32], seat: str) -> tuple[NDArray[np.float64],
 def _risk_statistics(preprocessing: Preprocessing) -> Statistics:
     from training.learners.networks import Statistics  # noqa: PLC0415 - brings torch along, which takes seconds
 
-    features = SEATS["risk"].features
+    features = AGENTS["risk"].features
     if not preprocessing.normalize:
         return Statistics.identity(len(features))
     span = np.array([feature.high - feature.low for feature in features], np.float32)

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from agents.ensemble import kernels as layout
 from agents.ensemble.config import EnsembleConfig
-from agents.ensemble.seats import TIMEFRAME_NS, WINDOW
 from agents.features.kernels.risk import RISK_STATE
+from agents.spec import AGENTS
 from engine.base.errors import ConfigError, DataError
 from engine.types.instruments import Instrument
 from engine.types.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.simulator import COMMANDS_PER_ROW
-from training.environment.kernels.layout import AGENTS, EPISODE, TERM_COUNT, Accounts, Desk, Seen
+from training.environment.kernels.layout import AGENT_COUNT, EPISODE, TERM_COUNT, Accounts, Desk, Seen
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 
@@ -49,7 +49,7 @@ def make_desk(
     instrument = market.instrument
     _check_currency(instrument, portfolio)
     reserve = row_reserve(portfolio)
-    head = [float(TIMEFRAME_NS["tactical"]), ensemble.rebalance, 0.0, 1.0, instrument.tick_size]
+    head = [float(AGENTS["tactical"].timeframe_ns), ensemble.rebalance, 0.0, 1.0, instrument.tick_size]
     return Desk(
         instruments=instrument_records([instrument]),
         rules=rules_record(portfolio, market.bars_per_year),
@@ -95,14 +95,14 @@ def make_accounts(portfolio: PortfolioConfig, envs: int) -> Accounts:
 def make_seen(envs: int) -> Seen:
     """What is shown of environments that have not begun: all are over."""
     return Seen(
-        strategic=np.zeros((envs, int(np.prod(WINDOW["strategic"]))), np.float32),
-        tactical=np.zeros((envs, int(np.prod(WINDOW["tactical"]))), np.float32),
+        strategic=np.zeros((envs, int(np.prod(AGENTS["strategic"].observation))), np.float32),
+        tactical=np.zeros((envs, int(np.prod(AGENTS["tactical"].observation))), np.float32),
         risk=np.zeros((envs, layout.METRICS), np.float32),
-        due=np.zeros((envs, AGENTS), np.bool_),
+        due=np.zeros((envs, AGENT_COUNT), np.bool_),
         terminated=np.zeros(envs, np.bool_),
         truncated=np.ones(envs, np.bool_),
-        terms=np.zeros((envs, AGENTS, TERM_COUNT)),
-        rewards=np.zeros((envs, AGENTS)),
+        terms=np.zeros((envs, AGENT_COUNT, TERM_COUNT)),
+        rewards=np.zeros((envs, AGENT_COUNT)),
     )
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from agents.ensemble.seats import TIMEFRAME_NS, WINDOW
 from agents.features.stream import FeatureRows, FeatureStream
+from agents.spec import AGENTS
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import BAR_COLUMNS, BarBlock, Floats, Ints
 from engine.types.calendar import YEAR_NS, Sessions, bars_per_year, sessions_between
@@ -113,7 +113,7 @@ class Market:
             UsageError: If bars do not make tactical bars.
             DataError: If there are no bars, or a source has more than one symbol.
         """
-        if TIMEFRAME_NS["tactical"] % timeframe_ns:
+        if AGENTS["tactical"].timeframe_ns % timeframe_ns:
             raise UsageError(
                 "the agents cannot see bars of this length",
                 expected="bars whose length divides 5 minutes",
@@ -152,7 +152,7 @@ class Market:
         Raises:
             DataError: If there is no such window.
         """
-        return _windows(self._strategic_flat, WINDOW["strategic"], ends)
+        return _windows(self._strategic_flat, AGENTS["strategic"].observation, ends)
 
     def tactical_windows(self, ends: Ints) -> Rows:
         """Tactical observations by the ends of their rows, float32, shape (n, 60, 7).
@@ -160,13 +160,13 @@ class Market:
         Raises:
             DataError: If there is no such window.
         """
-        return _windows(self._tactical_flat, WINDOW["tactical"], ends)
+        return _windows(self._tactical_flat, AGENTS["tactical"].observation, ends)
 
     def row_in_source(self, row: int) -> int:
         """Number of a row counted from the first one of its source."""
         return row - max(segment.start for segment in self.segments if segment.start <= row)
 
-    def starts(self, rows: tuple[int, int], length: int) -> Ints:
+    def starts(self, rows: tuple[int, ...], length: int) -> Ints:
         """Rows at which episodes may begin: the agents all decide there, and the episode stays in its source.
 
         The first such row of each source, then every `length // 2` rows (episodes overlap by half), each moved on to
@@ -222,11 +222,11 @@ class Market:
 
     @cached_property
     def _strategic_flat(self) -> Rows:
-        return _flat_windows(self.strategic_rows, WINDOW["strategic"])
+        return _flat_windows(self.strategic_rows, AGENTS["strategic"].observation)
 
     @cached_property
     def _tactical_flat(self) -> Rows:
-        return _flat_windows(self.tactical_rows, WINDOW["tactical"])
+        return _flat_windows(self.tactical_rows, AGENTS["tactical"].observation)
 
 
 def _check(blocks: Sequence[tuple[str, BarBlock]]) -> None:
@@ -246,7 +246,7 @@ def _seat(name: str, block: BarBlock, sessions: Sessions) -> _Seat:
     rows: FeatureRows = FeatureStream(name, block.symbols, sessions).push(_from_zero(block))
     ready, atr, known_at = rows.ready[:, 0], rows.atr[:, 0], rows.known_at
     kept = np.ascontiguousarray(rows.features[ready, 0])
-    length = WINDOW[name][0]
+    length = AGENTS[name].observation[0]
     fresh = known_at[ready][length - 1 :]
     end = np.full(len(block), NONE, np.int64)
     # of two windows that one row completes the later one counts, as in the ensemble
@@ -293,7 +293,7 @@ def _sealed(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _flat_windows(rows: Rows, shape: tuple[int, int]) -> Rows:
+def _flat_windows(rows: Rows, shape: tuple[int, ...]) -> Rows:
     """Every window of consecutive rows laid flat, without copying; empty if there are too few rows."""
     length, features = shape
     if len(rows) < length:
@@ -301,7 +301,7 @@ def _flat_windows(rows: Rows, shape: tuple[int, int]) -> Rows:
     return sliding_window_view(rows.reshape(-1), length * features)[::features]
 
 
-def _windows(flat: Rows, shape: tuple[int, int], ends: Ints) -> Rows:
+def _windows(flat: Rows, shape: tuple[int, ...], ends: Ints) -> Rows:
     at = np.asarray(ends, dtype=np.int64) - shape[0]
     if len(at) and not (at.min() >= 0 and at.max() < len(flat)):
         raise DataError(

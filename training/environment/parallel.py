@@ -30,7 +30,7 @@ from pettingzoo.utils import (  # type: ignore[import-untyped] # PettingZoo ship
 )
 
 from agents.ensemble.config import EnsembleConfig
-from agents.serving.seats import SEATS
+from agents.spec import AGENT_NAMES
 from engine.base.errors import UsageError
 from engine.types.blocks import Ints
 from portfolio.config import PortfolioConfig
@@ -41,7 +41,6 @@ from training.environment.rewards import TERMS, Rewards
 from training.environment.spaces import action_space, observation_space
 from training.environment.vector import Actions, VectorEnv
 
-AGENTS = tuple(SEATS)
 """The agents, in the order of every array axis."""
 
 Observation = NDArray[np.float32]
@@ -90,10 +89,10 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
         if render_mode is not None and render_mode not in modes:
             raise UsageError("no such render mode", expected=" or ".join(modes), found=repr(render_mode))
         self.market, self.length, self.render_mode = market, length, render_mode
-        self.possible_agents = list(AGENTS)
+        self.possible_agents = list(AGENT_NAMES)
         self.agents: list[str] = []
-        self.observation_spaces = {name: observation_space(name) for name in AGENTS}
-        self.action_spaces = {name: action_space(name) for name in AGENTS}
+        self.observation_spaces = {name: observation_space(name) for name in AGENT_NAMES}
+        self.action_spaces = {name: action_space(name) for name in AGENT_NAMES}
         self.starts = _starts(market, rows, length)
         parts = (portfolio or PortfolioConfig(), rewards or Rewards(), ensemble or EnsembleConfig())
         self._env = VectorEnv(market, *parts, 1, record_fills=True)
@@ -158,7 +157,7 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
         start = int(wanted.get("start", self.starts[self._generator.integers(len(self.starts))]))
         length = int(wanted.get("length", self.length))
         self._env.reset(np.zeros(1, np.int64), np.array([start], np.int64), np.array([length], np.int64))
-        self.agents = list(AGENTS)
+        self.agents = list(AGENT_NAMES)
         self._fills = 0
         return self._observe(), self._infos()
 
@@ -181,21 +180,21 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
         """
         if not self.agents:
             raise UsageError("no episode is running", hint="call reset() first")
-        for name in AGENTS:
+        for name in AGENT_NAMES:
             self._take(name, actions)
         self._env.step(self._actions)
         terminated, truncated = bool(self._env.terminated[0]), bool(self._env.truncated[0])
         over = terminated or truncated
         paid = self._env.due[0] | over
-        rewards = {name: float(self._env.rewards[0, k]) if paid[k] else 0.0 for k, name in enumerate(AGENTS)}
+        rewards = {name: float(self._env.rewards[0, k]) if paid[k] else 0.0 for k, name in enumerate(AGENT_NAMES)}
         infos = self._infos()
         if over:
             self.agents = []
         return (
             self._observe(),
             rewards,
-            dict.fromkeys(AGENTS, terminated),
-            dict.fromkeys(AGENTS, truncated),
+            dict.fromkeys(AGENT_NAMES, terminated),
+            dict.fromkeys(AGENT_NAMES, truncated),
             infos,
         )
 
@@ -226,13 +225,14 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
 
     def _take(self, name: str, actions: Mapping[str, Any]) -> None:
         """Check the action of an agent that is due and lay it where the environment reads it."""
-        at = AGENTS.index(name)
+        at = AGENT_NAMES.index(name)
         if not self._env.due[0, at]:
             return
         if name not in actions:
+            due = [one for k, one in enumerate(AGENT_NAMES) if self._env.due[0, k]]
             raise UsageError(
                 f"the {name} agent is due and has no action",
-                expected=f"an action for each of {', '.join(n for k, n in enumerate(AGENTS) if self._env.due[0, k])}",
+                expected=f"an action for each of {', '.join(due)}",
                 found=", ".join(map(str, actions)) or "none",
             )
         space = self.action_spaces[name]
@@ -247,7 +247,7 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
         self._actions[at][0] = given
 
     def _observe(self) -> dict[str, Observation]:
-        return {name: getattr(self._env, name)[0].copy() for name in AGENTS}
+        return {name: getattr(self._env, name)[0].copy() for name in AGENT_NAMES}
 
     def _infos(self) -> dict[str, dict[str, Any]]:
         env, row = self._env, int(self._env.rows[0])
@@ -266,7 +266,7 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
                 "terms": dict(zip(TERMS, env.terms[0, k].tolist(), strict=True)),
                 **shared,
             }
-            for k, name in enumerate(AGENTS)
+            for k, name in enumerate(AGENT_NAMES)
         }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.config import ROLES
+from agents.spec import AGENT_NAMES
 from training.environment.vector import Actions, VectorEnv
 
 SIDES = ("short", "neutral", "long")
@@ -29,8 +29,8 @@ def describe(env: VectorEnv, actions: Actions, index: int = 0) -> str:
         f"{market.instrument.name}  {time} UTC  bar {steps:,}{ended}",
         f"close {close:,.6g}  position {position:+.6g}  {worth}  fees {fees:,.2f}",
     ]
-    held = _decisions(actions, index) if steps else dict.fromkeys(ROLES, "")
-    for k, name in enumerate(ROLES):
+    held = _decisions(actions, index) if steps else dict.fromkeys(AGENT_NAMES, "")
+    for k, name in enumerate(AGENT_NAMES):
         due = "due" if env.due[index, k] else ""
         lines.append(f"{name:<9}  {held[name]:<37}  reward {env.rewards[index, k]:+.6f}  {due}".rstrip())
     return "\n".join(lines)

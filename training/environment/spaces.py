@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box, Discrete, Space
 
-from agents.features.schema import find_seat
-from agents.serving.seats import SEATS
+from agents.spec import find_agent
 
 
 def observation_space(seat: str) -> Box:
@@ -19,8 +18,7 @@ def observation_space(seat: str) -> Box:
     Raises:
         UsageError: If there is no such seat.
     """
-    features = find_seat(seat).features
-    shape = SEATS[seat].observation
+    features, shape = find_agent(seat).features, find_agent(seat).observation
     low = np.array([feature.low for feature in features], np.float32)
     high = np.array([feature.high for feature in features], np.float32)
     return Box(np.broadcast_to(low, shape), np.broadcast_to(high, shape), dtype=np.float32)
@@ -35,8 +33,7 @@ def action_space(seat: str) -> Space[Any]:
     Raises:
         UsageError: If there is no such seat.
     """
-    output = SEATS[find_seat(seat).name].outputs["action"]
-    low, high = output.low or (), output.high or ()
-    if output.dtype.kind == "i":
-        return Discrete(int(high[0]) + 1)
-    return Box(np.array(low, np.float32), np.array(high, np.float32), dtype=np.float32)
+    spec = find_agent(seat)
+    if spec.choices:
+        return Discrete(len(spec.choices))
+    return Box(np.array(spec.low, np.float32), np.array(spec.high, np.float32), dtype=np.float32)

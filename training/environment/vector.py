@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agents.ensemble.config import EnsembleConfig
-from agents.ensemble.seats import WINDOW
+from agents.spec import AGENT_NAMES, AGENTS
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import Bools, Floats, Ints
 from engine.types.records import Records
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import copied
-from training.config import ROLES
 from training.environment import arrays
 from training.environment.idle import IdleAccounts
 from training.environment.kernels.observing import see_again
@@ -95,8 +94,8 @@ class VectorEnv:
         self._all = np.arange(envs)
         none = np.zeros(envs, np.int64)
         self._idle = Actions(none, np.zeros((envs, 3), np.float32), none)
-        self.strategic = self._seen.strategic.reshape(envs, *WINDOW["strategic"])
-        self.tactical = self._seen.tactical.reshape(envs, *WINDOW["tactical"])
+        self.strategic = self._seen.strategic.reshape(envs, *AGENTS["strategic"].observation)
+        self.tactical = self._seen.tactical.reshape(envs, *AGENTS["tactical"].observation)
         self.risk: NDArray[np.float32] = self._seen.risk
         self.due: Bools = self._seen.due
         self.terms: Floats = self._seen.terms
@@ -271,9 +270,9 @@ class VectorEnv:
             raise UsageError("the actions have the wrong shapes", expected=expected, found=f"{shapes}")
         wrong = find_bad_action(self._seen.due, strategic, tactical, risk)
         if wrong >= 0:
-            env, agent = divmod(wrong, len(ROLES))
+            env, agent = divmod(wrong, len(AGENT_NAMES))
             raise UsageError(
-                f"the {ROLES[agent]} agent cannot do this",
+                f"the {AGENT_NAMES[agent]} agent cannot do this",
                 where=f"environment {env}",
                 expected=ALLOWED[agent],
                 found=str((strategic, tactical, risk)[agent][env]),

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agents.spec import AGENT_NAMES
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.records import Reason, Role
 from engine.types.step import StepBlock
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
-from training.config import ROLES
 from training.environment.kernels.rewarding import ETA, MOST, NOTHING, ROOT_SPAN
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
@@ -61,7 +61,7 @@ def _episode(
         start=start,
         equity=equity,
         fills=step.fills[step.fills["seq"] <= last],
-        terms=np.tile(team, (len(ROLES), 1)),
+        terms=np.tile(team, (len(AGENT_NAMES), 1)),
         halted=Reason(halted).name.lower() if halted else None,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.serving.seats import BOX_HIGH, BOX_LOW
+from agents.spec import TACTICAL_AGENT
 from training.evaluation.results import ActionUse, EpisodeResult
 from training.evaluation.statistics import mean_figure
 from training.evaluation.summary import counted, pooled_actions
@@ -17,7 +17,7 @@ NEARLY_ALL = 0.99
 NO_SPREAD = 0.01
 """Deviation below which a tactical component counts as constant, as a share of its range."""
 DIRECTIONS = ("short", "neutral", "long")
-COMPONENTS = ("entry timing", "stop distance", "position scale")
+COMPONENTS = tuple(one.name for one in TACTICAL_AGENT.components)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _tactical(use: ActionUse) -> list[Finding]:
     total = sum(use.tactical[0])
     if not total:
         return []
-    ranges = np.array(BOX_HIGH) - np.array(BOX_LOW)
+    ranges = np.array(TACTICAL_AGENT.high) - np.array(TACTICAL_AGENT.low)
     spread = np.array(use.tactical_deviation) / ranges
     if (spread < NO_SPREAD).all():
         means = ", ".join(f"{name} {mean:.3g}" for name, mean in zip(COMPONENTS, use.tactical_mean, strict=True))

@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.ensemble.config import EnsembleConfig
-from agents.serving.seats import BOX_HIGH, BOX_LOW
+from agents.spec import AGENT_NAMES, TACTICAL_AGENT
 from engine.base.errors import UsageError
 from engine.types.blocks import Bools, Floats, Ints
 from engine.types.records import Reason, Records
 from portfolio.config import PortfolioConfig
 from portfolio.ratios import session_returns
 from portfolio.trades import TradeBook
-from training.config import ROLES
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
 from training.environment.vector import Actions, VectorEnv
@@ -98,7 +97,7 @@ def _decide(env: VectorEnv, policy: Policy, tally: _Tally) -> Actions:
     width = env.envs
     strategic, risk = np.ones(width, np.int64), np.zeros(width, np.int64)
     tactical = np.tile(np.array(NEUTRAL_TACTICS, np.float32), (width, 1))
-    due = [np.flatnonzero(env.due[:, agent]) for agent in range(len(ROLES))]
+    due = [np.flatnonzero(env.due[:, agent]) for agent in range(len(AGENT_NAMES))]
     if len(due[0]):
         strategic[due[0]] = policy.strategic(env.strategic[due[0]])
         np.add.at(tally.strategic, (due[0], strategic[due[0]]), 1)
@@ -116,7 +115,7 @@ class _Tally:
 
     def __init__(self, envs: int) -> None:
         self.start = np.zeros(envs, np.int64)
-        self.terms = np.zeros((envs, len(ROLES), len(TERMS)))
+        self.terms = np.zeros((envs, len(AGENT_NAMES), len(TERMS)))
         self.strategic = np.zeros((envs, 3), np.int64)
         self.risk = np.zeros((envs, 5), np.int64)
         self.tactical = np.zeros((envs, 3, BINS), np.int64)
@@ -134,7 +133,7 @@ class _Tally:
 
     def count_tactics(self, which: Ints, actions: NDArray[np.float32]) -> None:
         """Take tactical actions into the histograms, as shares of the box."""
-        low, high = np.array(BOX_LOW), np.array(BOX_HIGH)
+        low, high = np.array(TACTICAL_AGENT.low), np.array(TACTICAL_AGENT.high)
         share = (actions.astype(np.float64) - low) / (high - low)
         bins = np.clip((share * BINS).astype(np.int64), 0, BINS - 1)
         np.add.at(self.tactical, (which[:, None], np.arange(3), bins), 1)
@@ -145,7 +144,7 @@ class _Tally:
     def actions(self, env: int) -> ActionUse:
         """How often each action was taken."""
         count = max(int(self.tactical[env, 0].sum()), 1)
-        low, high = np.array(BOX_LOW), np.array(BOX_HIGH)
+        low, high = np.array(TACTICAL_AGENT.low), np.array(TACTICAL_AGENT.high)
         mean = self._sums[env] / count
         variance = np.maximum(self._squares[env] / count - mean**2, 0.0)
         known = float(self.tactical[env, 0].sum() > 0)

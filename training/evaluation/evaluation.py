@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.ensemble.config import EnsembleConfig
+from agents.spec import AGENT_NAMES
 from engine.types.blocks import Ints
 from portfolio.config import PortfolioConfig
-from training.config import ROLES
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 from training.evaluation.baselines import BASELINES, run_baseline
@@ -97,7 +97,7 @@ def evaluate(
         return run_episodes(market, portfolio, rewards, ensemble, decider, starts, length)
 
     results = run("ensemble", policy)
-    replaced = {role: run(f"without {role}", Neutral(policy, role)) for role in ROLES} if contributions else {}
+    replaced = {role: run(f"without {role}", Neutral(policy, role)) for role in AGENT_NAMES} if contributions else {}
     if watch is not None:
         watch("baselines")
     baselines = {name: run_baseline(name, market, portfolio, rewards, starts, length) for name in BASELINES}

@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 from agents.ensemble.ensemble import Models
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
-from agents.serving.seats import BOX_HIGH, BOX_LOW
+from agents.spec import AGENT_NAMES, RISK_AGENT, STRATEGIC_AGENT, TACTICAL_AGENT
 from engine.base.errors import UsageError
 from engine.types.blocks import Ints
-from training.config import ROLES
 
 Observations = NDArray[np.float32]
 
-NEUTRAL_DIRECTION = 1
-NEUTRAL_TACTICS = (1.0, 0.05, 1.0)
-FULL_EXPOSURE = 4
+(NEUTRAL_DIRECTION,) = STRATEGIC_AGENT.stand_in
+NEUTRAL_TACTICS = TACTICAL_AGENT.stand_in
+(FULL_EXPOSURE,) = RISK_AGENT.stand_in
 
 
 class Policy(Protocol):
@@ -49,7 +48,7 @@ class ServedPolicy:
     """
 
     def __init__(self, models: Models) -> None:
-        missing = [role for role in ROLES if getattr(models, role) is None]
+        missing = [role for role in AGENT_NAMES if getattr(models, role) is None]
         if missing:
             raise UsageError(
                 f"version {models.version} has no {missing[0]} network",
@@ -66,7 +65,9 @@ class ServedPolicy:
 
     def tactical(self, observations: Observations) -> Observations:
         """The middle of the policy, within the box."""
-        return np.asarray(np.clip(self._tactical.run(observations)["action"], BOX_LOW, BOX_HIGH), np.float32)
+        return np.asarray(
+            np.clip(self._tactical.run(observations)["action"], TACTICAL_AGENT.low, TACTICAL_AGENT.high), np.float32
+        )
 
     def risk(self, observations: Observations) -> Ints:
         """The level of greatest value."""
@@ -91,7 +92,9 @@ class LearnedPolicy:
 
     def tactical(self, observations: Observations) -> Observations:
         """The middle of the policy, within the box."""
-        return np.asarray(np.clip(self._sac.act(observations, explore=False), BOX_LOW, BOX_HIGH), np.float32)
+        return np.asarray(
+            np.clip(self._sac.act(observations, explore=False), TACTICAL_AGENT.low, TACTICAL_AGENT.high), np.float32
+        )
 
     def risk(self, observations: Observations) -> Ints:
         """The level of greatest value."""
@@ -113,8 +116,8 @@ class Neutral:
     """
 
     def __init__(self, policy: Policy, seat: str) -> None:
-        if seat not in ROLES:
-            raise UsageError(f"no seat is called {seat!r}", expected=", ".join(ROLES))
+        if seat not in AGENT_NAMES:
+            raise UsageError(f"no seat is called {seat!r}", expected=", ".join(AGENT_NAMES))
         self._policy, self.seat = policy, seat
 
     def strategic(self, observations: Observations) -> Ints:

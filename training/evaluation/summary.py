@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from agents.spec import AGENT_NAMES, STRATEGIC_AGENT
 from engine.base.errors import UsageError
 from engine.types.blocks import Floats
-from training.config import ROLES
 from training.evaluation.results import BINS, ActionUse, EpisodeResult
 from training.evaluation.statistics import (
     Figure,
@@ -259,12 +259,12 @@ def _counts(values: Any) -> tuple[int, ...]:
 def actions_tree(use: ActionUse) -> dict[str, Any]:
     """How often each action was taken, as JSON takes it."""
     return {
-        ROLES[0]: dict(zip(("short", "neutral", "long"), use.strategic, strict=True)),
-        ROLES[1]: {
+        AGENT_NAMES[0]: dict(zip(STRATEGIC_AGENT.choices, use.strategic, strict=True)),
+        AGENT_NAMES[1]: {
             "bins": BINS,
             "histograms": [list(row) for row in use.tactical],
             "mean": list(use.tactical_mean),
             "deviation": list(use.tactical_deviation),
         },
-        ROLES[2]: list(use.risk),
+        AGENT_NAMES[2]: list(use.risk),
     }

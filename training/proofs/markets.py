@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.features.schema import SEATS
+from agents.spec import AGENTS
 from engine.base.errors import UsageError
 from engine.types.blocks import Floats, Ints
 from feeds.generators import find_generator
@@ -184,7 +184,7 @@ def _beliefs(proof: Proof, rows: Ints, first: int, observe: int) -> Floats:
 
 
 def leak(
-    market: Market, strategic: str = "log_return", tactical: str = "log_return", seats: Sequence[str] = tuple(SEATS)
+    market: Market, strategic: str = "log_return", tactical: str = "log_return", seats: Sequence[str] = tuple(AGENTS)
 ) -> Market:
     """The market with one feature of each seat replaced by the next bar's return.
 
@@ -206,7 +206,7 @@ def leak(
 
 
 def _leaked(market: Market, rows: NDArray[np.float32], ends: Ints, seat: str, feature: str) -> NDArray[np.float32]:
-    names = [one.name for one in SEATS[seat].features]
+    names = [one.name for one in AGENTS[seat].features]
     if feature not in names:
         raise UsageError(f"the {seat} agent sees no feature {feature!r}", expected=", ".join(names))
     changed = rows.copy()

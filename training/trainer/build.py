@@ -8,8 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from agents.ensemble.seats import TIMEFRAME_NS
-from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS
+from agents.spec import AGENTS, TACTICAL_AGENT
 from training.learners.dqn import DQN
 from training.learners.ppo import PPO
 from training.learners.replay.buffer import ArrayStore, Prioritized, ReferenceStore, Replay
@@ -30,7 +29,7 @@ def seeds(seed: int) -> list[int]:
 
 def space(seat: str) -> gymnasium.spaces.Box:
     """Observation space of a seat."""
-    return gymnasium.spaces.Box(-np.inf, np.inf, SEATS[seat].observation, np.float32)
+    return gymnasium.spaces.Box(-np.inf, np.inf, AGENTS[seat].observation, np.float32)
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def _rollouts(scene: Scene) -> int:
     """About how many rollouts a training fills, for a learning rate that falls to 0."""
     params = scene.config.training_params
     market = scene.market
-    decisions = params.total_episodes * params.episode_length * market.timeframe_ns / TIMEFRAME_NS["strategic"]
+    decisions = params.total_episodes * params.episode_length * market.timeframe_ns / AGENTS["strategic"].timeframe_ns
     return max(1, round(decisions / scene.config.agents.strategic_agent.rollout_steps))
 
 
@@ -76,7 +75,7 @@ def _tactical(scene: Scene, seeded: list[int], options: dict[str, Any]) -> Tacti
     config, replay = scene.config.agents.tactical_agent, scene.config.experience_replay
     learner = SAC(
         space("tactical"),
-        gymnasium.spaces.Box(np.array(BOX_LOW, np.float32), np.array(BOX_HIGH, np.float32)),
+        gymnasium.spaces.Box(np.array(TACTICAL_AGENT.low, np.float32), np.array(TACTICAL_AGENT.high, np.float32)),
         config,
         seed=seeded[TACTICAL],
         statistics=scene.statistics["tactical"],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.serving.seats import BOX_HIGH, BOX_LOW
+from agents.spec import TACTICAL_AGENT
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import Ints
 from training.config import TrainingConfig
@@ -162,6 +162,6 @@ def random_actions(generator: np.random.Generator, envs: int) -> Actions:
     """Actions drawn evenly from every agent's space."""
     return Actions(
         generator.integers(3, size=envs),
-        generator.uniform(BOX_LOW, BOX_HIGH, (envs, 3)).astype(np.float32),
+        generator.uniform(TACTICAL_AGENT.low, TACTICAL_AGENT.high, (envs, 3)).astype(np.float32),
         generator.integers(5, size=envs),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from training.config import ROLES
+from agents.spec import AGENT_NAMES
 from training.environment.rewards import TERMS
 from training.randomness import State
 
@@ -16,7 +16,7 @@ class Sums:
     """Rewards of the running episode of every environment, by agent and by term."""
 
     def __init__(self, envs: int) -> None:
-        self.terms = np.zeros((envs, len(ROLES), len(TERMS)))
+        self.terms = np.zeros((envs, len(AGENT_NAMES), len(TERMS)))
 
     def add(self, which: Any, agent: int, terms: Any) -> None:
         """Take the terms of closed decisions of one agent."""
@@ -24,7 +24,7 @@ class Sums:
 
     def take(self, env: int) -> tuple[dict[str, float], dict[str, float]]:
         """Rewards by agent and terms of the team of an episode that has ended; resets them."""
-        rewards = {role: float(self.terms[env, a].sum()) for a, role in enumerate(ROLES)}
+        rewards = {role: float(self.terms[env, a].sum()) for a, role in enumerate(AGENT_NAMES)}
         # every agent is rewarded for the same bars: the risk agent's sums stand for the team's
         terms = {term: float(self.terms[env, -1, t]) for t, term in enumerate(TERMS)}
         self.terms[env] = 0.0

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from agents.spec import AGENT_NAMES
 from engine.base.errors import CheckFailed, DataError, GrandModelError
 from training.checkpoint import save, weights_sha256
-from training.config import ROLES
 from training.environment.vector import Actions
 from training.evaluation.episodes import EpisodeResult, run_episodes
 from training.evaluation.policies import FULL_EXPOSURE, NEUTRAL_TACTICS, LearnedPolicy, Neutral, Policy
@@ -144,7 +144,7 @@ class Trainer:
         env, seats = self._env, self._seats
         strategic, risk = np.ones(self._envs, np.int64), np.full(self._envs, FULL_EXPOSURE)
         tactical = np.tile(np.array(NEUTRAL_TACTICS, np.float32), (self._envs, 1))
-        due = [np.flatnonzero(env.due[:, agent]) for agent in range(len(ROLES))]
+        due = [np.flatnonzero(env.due[:, agent]) for agent in range(len(AGENT_NAMES))]
         if len(due[0]):
             strategic[due[0]] = seats.strategic.decide(env, due[0])
         if len(due[1]) and self._joined("tactical"):
@@ -208,7 +208,7 @@ class Trainer:
         results = self.evaluate(ranges, self._params.evaluation_episodes)
         self._evaluation = described(results)
         # networks that a stand-in was evaluated for are not kept
-        complete = all(self._joined(role) for role in ROLES)
+        complete = all(self._joined(role) for role in AGENT_NAMES)
         best = complete and self._patience.see(self.episodes, self._evaluation["mean_reward"])
         if best:
             self._kept = {
@@ -223,14 +223,14 @@ class Trainer:
         scene, length = self.scene, self._params.episode_length
         starts = evaluation_starts(scene.market, ranges, length, episodes)
         policy: Policy = LearnedPolicy(*self._learners())
-        for role in ROLES:
+        for role in AGENT_NAMES:
             policy = policy if self._joined(role) else Neutral(policy, role)
         config = scene.config
         return run_episodes(scene.market, config.portfolio, scene.rewards, config.ensemble, policy, starts, length)
 
     def take_kept(self) -> LearnedPolicy:
         """Put the networks that were evaluated best into the learners, for evaluation; the training is over then."""
-        for role, learner in zip(ROLES, self._learners(), strict=True):
+        for role, learner in zip(AGENT_NAMES, self._learners(), strict=True):
             learner.load_weights(self._kept["weights"][role])
         return LearnedPolicy(*self._learners())
 
@@ -258,7 +258,7 @@ class Trainer:
         }
 
     def _weights(self) -> dict[str, dict[str, Any]]:
-        return {role: dict(learner.weights()) for role, learner in zip(ROLES, self._learners(), strict=True)}
+        return {role: dict(learner.weights()) for role, learner in zip(AGENT_NAMES, self._learners(), strict=True)}
 
     def _learners(self) -> tuple[Learner, Learner, Learner]:
         return self._seats.strategic.learner, self._seats.tactical.learner, self._seats.risk.learner
@@ -269,7 +269,7 @@ class Trainer:
         return {
             "learners": {
                 role: {"weights": weights[role], "learner": learner.state()}
-                for role, learner in zip(ROLES, self._learners(), strict=True)
+                for role, learner in zip(AGENT_NAMES, self._learners(), strict=True)
             },
             "statistics": {
                 seat: {"mean": values.mean, "std": values.std} for seat, values in self.scene.statistics.items()
@@ -316,7 +316,7 @@ class Trainer:
 
     def _load(self, state: Mapping[str, Any]) -> None:
         seats = self._seats
-        for role, learner in zip(ROLES, self._learners(), strict=True):
+        for role, learner in zip(AGENT_NAMES, self._learners(), strict=True):
             learner.load(state["learners"][role]["learner"])
         seats.strategic.load(state["seats"]["strategic"])
         seats.tactical.transitions.load(state["seats"]["tactical"])

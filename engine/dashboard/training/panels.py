@@ -8,12 +8,13 @@ from typing import Any
 
 from rich.segment import Segment
 
+from agents.spec import AGENT_NAMES
 from engine.dashboard import text
 from engine.dashboard.cells import BOLD, DIM, GAP, GOOD, Column, Line, fill_up, rule, table, width_of
 from engine.dashboard.chart import BRAILLE, dots, equity_chart, resample
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.panels import SEVERITY_MARKS, SEVERITY_STYLES, signed
-from engine.dashboard.training.state import AGENTS, LEARNERS, SMOOTHED, TERMS, WINDOW, TrainingState, file_name
+from engine.dashboard.training.state import LEARNERS, SMOOTHED, TERMS, WINDOW, TrainingState, file_name
 
 NUMBER = 10
 SHORT = {
@@ -73,7 +74,7 @@ def rewards_panel(state: TrainingState, width: int, height: int) -> list[Line]:
             Segment(figure(series.mean, sign=True), signed(series.mean)),
             Segment(spark(series.curve, width - taken)),
         ]
-        for agent, series in ((agent, state.rewards[agent]) for agent in AGENTS)
+        for agent, series in ((agent, state.rewards[agent]) for agent in AGENT_NAMES)
     ]
     note = f"of an episode; {text.count(len(state.team))} seen"
     return fill_up([rule("Rewards", note, width), *table(REWARD_COLUMNS, rows, width)], width, height)

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from agents.spec import AGENT_NAMES
 from engine.dashboard.alerts import Alert, Alerts, Severity
 from engine.dashboard.history import EquityHistory
 
 Record = Mapping[str, Any]
-AGENTS = ("strategic", "tactical", "risk")
 TERMS = ("profit", "cost", "risk", "sharpe", "drawdown")
 LEARNERS = {"ppo": "strategic", "sac": "tactical", "dqn": "risk"}
 WINDOW = 100
@@ -99,7 +99,7 @@ class TrainingState:
     def __init__(self, info: TrainingInfo, now: float) -> None:
         self.info, self.began, self.updated = info, now, now
         self.episode, self.env_steps, self.epsilon = info.resumed, 0, math.nan
-        self.rewards = {agent: Series() for agent in AGENTS}
+        self.rewards = {agent: Series() for agent in AGENT_NAMES}
         self.terms = {term: Series() for term in TERMS}
         self.team = Series()
         self.losses: dict[str, dict[str, float]] = {}

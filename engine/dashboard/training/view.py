@@ -10,6 +10,7 @@ import math
 from rich.segment import Segment
 from rich.style import Style
 
+from agents.spec import AGENT_NAMES
 from engine.dashboard import text
 from engine.dashboard.cells import BOLD, DIM, GAP, GOOD, PLAIN, TITLE, Line, beside, fill_up, spread, width_of
 from engine.dashboard.head import Card, side_by_side
@@ -24,7 +25,7 @@ from engine.dashboard.training.panels import (
     rewards_panel,
     terms_panel,
 )
-from engine.dashboard.training.state import AGENTS, TERMS, Record, TrainingState, file_name
+from engine.dashboard.training.state import TERMS, Record, TrainingState, file_name
 
 WIDE = 120
 WIDE_ROOM = 20
@@ -53,7 +54,7 @@ def frame(state: TrainingState, width: int, height: int, now: float) -> list[Lin
 
 def episode_line(state: TrainingState) -> str:
     """How the training stands, in one line of plain text."""
-    rewards = ", ".join(f"{agent} {figure(state.rewards[agent].mean, sign=True)}" for agent in AGENTS)
+    rewards = ", ".join(f"{agent} {figure(state.rewards[agent].mean, sign=True)}" for agent in AGENT_NAMES)
     terms = " ".join(f"{term} {figure(state.terms[term].mean, sign=True)}" for term in TERMS)
     left = state.seconds_left()
     facts = [

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.spec import AGENT_NAMES
 from engine.report.presentation import spaced
 from engine.report.training.charts import Chart, Panel, Series
 from engine.report.training.history import (
@@ -24,7 +25,6 @@ from engine.report.training.history import (
 )
 from engine.types.blocks import Floats
 
-AGENTS = ("strategic", "tactical", "risk")
 LEARNERS = (("ppo", "Strategic (PPO)"), ("sac", "Tactical (SAC)"), ("dqn", "Risk (DQN)"))
 TEAM = "reward of the team"
 
@@ -134,7 +134,7 @@ def _rewards(runs: Sequence[History]) -> Panel | None:
     if not episodes:
         return None
     window = _window(episodes)
-    names = [agent for agent in AGENTS if agent in _keys(episodes, "rewards")]
+    names = [agent for agent in AGENT_NAMES if agent in _keys(episodes, "rewards")]
     at, lines = _curves(episodes, _picks("rewards", names), window)
     if not lines:
         return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agents.spec import AGENT_NAMES, TACTICAL_AGENT
 from engine.report.presentation import spaced
 from engine.report.training.charts import Chart, Panel, Series
-from engine.report.training.words import AGENTS, BASELINES, Evaluation
+from engine.report.training.words import BASELINES, Evaluation
 
-COMPONENTS = (("Entry timing", 0.0, 1.0), ("Stop distance", 0.001, 0.05), ("Position scale", 0.1, 2.0))
 LEVELS = ("0", "0.25", "0.5", "0.75", "1")
-AGENT_COLORS = dict(zip(AGENTS, range(3), strict=True))
+AGENT_COLORS = dict(zip(AGENT_NAMES, range(3), strict=True))
 
 
 def evaluation_panels(evaluation: Evaluation) -> list[Panel]:
@@ -50,7 +50,7 @@ def _contributions(evaluation: Evaluation) -> Panel | None:
     given = evaluation.get("contributions") or {}
     if not given:
         return None
-    named = {agent.capitalize(): given[agent] for agent in AGENTS if agent in given}
+    named = {agent.capitalize(): given[agent] for agent in AGENT_NAMES if agent in given}
     charts = [
         _bars("contribution_reward", "Reward added", {name: item["mean"] for name, item in named.items()}),
         _bars(
@@ -92,12 +92,12 @@ def _actions(evaluation: Evaluation) -> Panel | None:
             percent=True,
         )
     ]
-    for (label, low, high), counts in zip(COMPONENTS, tactical["histograms"], strict=True):
-        width = (high - low) / len(counts)
-        edges = [f"{low + (k + 0.5) * width:.3g}" for k in range(len(counts))]
-        name = f"actions_{label.lower().replace(' ', '_')}"
+    for component, counts in zip(TACTICAL_AGENT.components, tactical["histograms"], strict=True):
+        width = (component.high - component.low) / len(counts)
+        edges = [f"{component.low + (k + 0.5) * width:.3g}" for k in range(len(counts))]
+        name = f"actions_{component.name.replace(' ', '_')}"
         series = [Series("", _shares(counts), color=AGENT_COLORS["tactical"])]
-        charts.append(Chart(name, f"Tactical: {label.lower()}", "bars", edges, series, percent=True))
+        charts.append(Chart(name, f"Tactical: {component.name}", "bars", edges, series, percent=True))
     risk = [Series("", _shares(actions["risk"]), color=AGENT_COLORS["risk"])]
     charts.append(Chart("actions_risk", "Risk: exposure level", "bars", list(LEVELS), risk, percent=True))
     return Panel("Actions", "Share of the decisions of all episodes, without exploration.", charts)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from agents.spec import AGENT_NAMES
 from engine.report.presentation import UNDEFINED, Kind, spaced, write
 
 Evaluation = Mapping[str, Any]
-AGENTS = ("strategic", "tactical", "risk")
 STAND_INS = {
     "strategic": "always neutral, so nothing is traded",
     "tactical": "enters at once, with a stop of 5 % and scale 1",
@@ -138,7 +138,9 @@ def never_traded(evaluation: Evaluation) -> bool:
 def idle(evaluation: Evaluation) -> list[str]:
     """The agents whose stand-in ends every episode alike, so that nothing they learned shows."""
     given = evaluation.get("contributions") or {}
-    return [agent for agent in AGENTS if agent in given and _is_zero(given[agent]["mean"], given[agent]["deviation"])]
+    return [
+        agent for agent in AGENT_NAMES if agent in given and _is_zero(given[agent]["mean"], given[agent]["deviation"])
+    ]
 
 
 def _is_zero(mean: Mapping[str, Any], deviation: Any) -> bool:
@@ -211,7 +213,7 @@ def _contributions(evaluation: Evaluation) -> Table | None:
     if not given:
         return None
     rows = []
-    for agent in AGENTS:
+    for agent in AGENT_NAMES:
         if agent in given:
             item = given[agent]
             rows.append(

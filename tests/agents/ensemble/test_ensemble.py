@@ -18,7 +18,7 @@ from agents.features.stream import FeatureStream
 from agents.features.windows import Windows
 from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import UNTRAINED
-from agents.serving.seats import confidence
+from agents.serving.outputs import confidence
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import BarBlock, Floats
 from engine.types.calendar import sessions_for

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.features.schema import SEATS
 from agents.features.stream import FeatureStream, elapsed_fraction
 from agents.features.windows import Windows
+from agents.spec import AGENTS
 from engine.loop.aggregate import Aggregator
 from engine.types.blocks import BarBlock, concat
 from engine.types.calendar import Sessions, sessions_between
@@ -36,18 +36,18 @@ def load(path: Path, name: str, options: dict[str, str]) -> tuple[BarBlock, Sess
 def test_a_month(path: Path, name: str, options: dict[str, str], seat: str) -> None:
     block, sessions = load(path, name, options)
     rows = FeatureStream(seat, block.symbols, sessions).push(block)
-    features = SEATS[seat].features
+    features = AGENTS[seat].features
     assert rows.ready.sum() > 800
     assert np.isfinite(rows.features).all()
     for place, feature in enumerate(features):
         values = rows.features[rows.ready][:, place]
         assert feature.low <= values.min() < values.max() <= feature.high, feature.name
-    bars = Aggregator(parse_timeframe(SEATS[seat].timeframe or ""), sessions).push(block).bars
+    bars = Aggregator(parse_timeframe(AGENTS[seat].timeframe or ""), sessions).push(block).bars
     if seat == "strategic":
         expected = oracles.strategic(bars, elapsed_fraction(sessions, bars.ts_event))
     else:
         expected = oracles.tactical(bars)
     assert rows.ready[:, 0].tolist() == (~np.isnan(expected).any(axis=1)).tolist()
     np.testing.assert_allclose(rows.features[rows.ready], expected[rows.ready[:, 0]], rtol=1e-6, atol=1e-6)
-    batch = Windows(SEATS[seat].window or 0, len(features), 1).push(rows)
-    assert len(batch) == rows.ready.sum() - (SEATS[seat].window or 0) + 1
+    batch = Windows(AGENTS[seat].window or 0, len(features), 1).push(rows)
+    assert len(batch) == rows.ready.sum() - (AGENTS[seat].window or 0) + 1

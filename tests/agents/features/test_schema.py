@@ -7,18 +7,20 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from agents.features.schema import FORMULAS_VERSION, SEATS, STRATEGIC, difference, schema, schema_hash
+from agents.features.definitions import FORMULAS_VERSION, STRATEGIC
+from agents.features.schema import difference, schema, schema_hash
+from agents.spec import AGENTS
 from engine.base.errors import UsageError
 
 
 def test_the_shapes_are_those_of_the_networks() -> None:
-    shapes = {name: (seat.timeframe, seat.window, len(seat.features)) for name, seat in SEATS.items()}
+    shapes = {name: (seat.timeframe, seat.window, len(seat.features)) for name, seat in AGENTS.items()}
     assert shapes == {"strategic": ("30min", 48, 13), "tactical": ("5min", 60, 7), "risk": (None, None, 10)}
 
 
-@pytest.mark.parametrize("seat", SEATS)
+@pytest.mark.parametrize("seat", AGENTS)
 def test_features_are_well_formed(seat: str) -> None:
-    features = SEATS[seat].features
+    features = AGENTS[seat].features
     assert len({feature.name for feature in features}) == len(features)
     for feature in features:
         assert feature.low < feature.high
@@ -34,10 +36,10 @@ def test_the_hash_is_that_of_the_canonical_json() -> None:
         f'"range_expansion"],"formulas_version":{FORMULAS_VERSION},"seat":"tactical","timeframe":"5min","window":60}}'
     )
     assert schema_hash("tactical") == hashlib.sha256(text.encode()).hexdigest()
-    assert len({schema_hash(seat) for seat in SEATS}) == 3
+    assert len({schema_hash(seat) for seat in AGENTS}) == 3
 
 
-@pytest.mark.parametrize("seat", SEATS)
+@pytest.mark.parametrize("seat", AGENTS)
 def test_a_schema_survives_json(seat: str) -> None:
     assert difference(schema(seat), json.loads(json.dumps(schema(seat)))) == ""
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.features.schema import SEATS
 from agents.features.stream import WARMUP, FeatureRows, FeatureStream, elapsed_fraction
+from agents.spec import AGENTS
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import BAR_COLUMNS, BarBlock, Ints, reblock
 from engine.types.calendar import Sessions, sessions_between
@@ -64,7 +64,7 @@ def whole(seat: str) -> FeatureRows:
 
 @BOTH
 def test_shapes_types_and_ranges(seat: str) -> None:
-    rows, features = whole(seat), SEATS[seat].features
+    rows, features = whole(seat), AGENTS[seat].features
     assert rows.features.dtype == np.float32
     assert rows.features.flags.c_contiguous
     assert rows.features.shape == (len(rows), 2, len(features))
@@ -156,7 +156,7 @@ def test_there_are_bars_that_a_symbol_misses() -> None:
 
 @BOTH
 def test_the_first_ready_row_is_the_warm_up(seat: str) -> None:
-    length = parse_timeframe(SEATS[seat].timeframe or "") // MINUTE
+    length = parse_timeframe(AGENTS[seat].timeframe or "") // MINUTE
     block = random_bars((WARMUP[seat] + 3) * length, first_ns=MINUTE)
     sessions = Sessions(np.zeros(1, np.int64), block.ts_event[-1:].copy())
     rows = FeatureStream(seat, ("X",), sessions).push(block)
@@ -184,7 +184,7 @@ def test_a_scale_that_rounds_changes_no_more_than_rounding(seat: str) -> None:
 
 @BOTH
 def test_bars_of_the_timeframe_itself_pass_through(seat: str) -> None:
-    length = parse_timeframe(SEATS[seat].timeframe or "")
+    length = parse_timeframe(AGENTS[seat].timeframe or "")
     bars = random_bars(100, seed=2)
     columns = {name: getattr(bars, name) for name in BAR_COLUMNS}
     block = BarBlock.from_columns(("X",), np.arange(1, 101) * length, columns)
@@ -199,7 +199,7 @@ def test_the_session_counts_from_its_open_to_its_close() -> None:
     sessions = Sessions(np.array([0, 200]), np.array([100, 240]))
     times = np.array([-5, 1, 50, 100, 150, 200, 210, 240])
     assert elapsed_fraction(sessions, times).tolist() == [0.0, 0.01, 0.5, 1.0, 0.0, 0.0, 0.25, 1.0]
-    place = [feature.name for feature in SEATS["strategic"].features].index("session")
+    place = [feature.name for feature in AGENTS["strategic"].features].index("session")
     rows = whole("strategic")
     at_close = np.isin(rows.ts_event, market()[1].closes)
     assert at_close.any()

@@ -23,7 +23,7 @@ from agents.models.metadata import (
 from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork, write_risk_weights
-from agents.serving.seats import SEATS
+from agents.spec import AGENTS
 from engine.base.errors import CheckFailed, DataError
 from tests.agents.models.conftest import MakeVersion, reseal, seat_metadata
 from tests.agents.serving.networks import network, observations, risk_parts, risk_weights
@@ -125,7 +125,7 @@ def test_an_ensemble_for_other_features_is_refused(version: Path, monkeypatch: p
     assert ENSEMBLE_FILE in str(caught.value) and "train it again" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [model_file(seat) for seat in SEATS])
+@pytest.mark.parametrize("name", [model_file(seat) for seat in AGENTS])
 def test_a_truncated_network_is_refused_although_its_hash_fits(version: Path, name: str) -> None:
     (version / name).write_bytes((version / name).read_bytes()[:-4000])
     reseal(version)

@@ -18,7 +18,7 @@ from agents.models.metadata import (
     seal,
 )
 from agents.models.store import UNTRAINED
-from agents.serving.seats import SEATS
+from agents.spec import AGENTS
 from engine.base.errors import CheckFailed, DataError, GrandModelError, UsageError
 
 
@@ -28,8 +28,8 @@ def test_the_description_names_every_file_and_the_features(version: Path) -> Non
     assert {*metadata.files, ENSEMBLE_FILE} == {path.name for path in version.iterdir()}
     for name, expected in metadata.files.items():
         assert hashlib.sha256((version / name).read_bytes()).hexdigest() == expected
-    assert metadata.seats == tuple(SEATS)
-    for seat in SEATS:
+    assert metadata.seats == tuple(AGENTS)
+    for seat in AGENTS:
         assert metadata.schemas[seat].content == schema(seat)
         assert metadata.schemas[seat].sha256 == schema_hash(seat)
 
@@ -120,4 +120,4 @@ def test_metadata_of_a_seat_must_be_its_own(version: Path) -> None:
 
 
 def test_only_risk_needs_weights_beside_its_network() -> None:
-    assert [seat for seat in SEATS if "risk_weights.npz" in required_files(seat)] == ["risk"]
+    assert [seat for seat in AGENTS if "risk_weights.npz" in required_files(seat)] == ["risk"]

@@ -10,7 +10,7 @@ from agents.models.production import SeatConfig, load_production, load_seat
 from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
-from agents.serving.seats import SEATS
+from agents.spec import AGENTS
 from engine.base.errors import CheckFailed, ConfigError, DataError, UsageError
 from engine.base.paths import shipped
 from tests.agents.serving.networks import observations
@@ -34,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_the_configuration_that_ships_loads_what_training_exports(work: Path) -> None:
     seats = load_production(SHIPPED)
-    assert list(seats) == list(SEATS)
+    assert list(seats) == list(AGENTS)
     for seat, config in seats.items():
         assert config.enabled and config.onnx_path == Path(f"models/production/{seat}_model.onnx")
         assert config.model_path == Path(f"models/production/{seat}_model.pth")

@@ -12,7 +12,8 @@ from agents.models import untrained
 from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import UNTRAINED
 from agents.models.untrained import write_untrained
-from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS, confidence
+from agents.serving.outputs import confidence
+from agents.spec import AGENTS, TACTICAL_AGENT
 from engine.types.blocks import BarBlock, concat
 from engine.types.calendar import sessions_for
 from engine.types.instruments import load_instrument
@@ -46,7 +47,7 @@ def test_what_ships_is_what_seed_0_gives(tmp_path: Path) -> None:
 
 def test_another_seed_gives_other_networks(tmp_path: Path) -> None:
     first, second = (write_untrained(tmp_path / str(seed), seed, "x") for seed in (0, 1))
-    assert all(first.files[f"{seat}_model.onnx"] != second.files[f"{seat}_model.onnx"] for seat in SEATS)
+    assert all(first.files[f"{seat}_model.onnx"] != second.files[f"{seat}_model.onnx"] for seat in AGENTS)
 
 
 def test_it_is_called_what_it_is(bundled: LoadedEnsemble) -> None:
@@ -54,7 +55,7 @@ def test_it_is_called_what_it_is(bundled: LoadedEnsemble) -> None:
 
 
 def windows(seat: str, bars: BarBlock) -> np.ndarray:
-    length, features = SEATS[seat].observation
+    length, features = AGENTS[seat].observation
     sessions = sessions_for([load_instrument("ES")], int(bars.ts_event[0]))
     rows = FeatureStream(seat, bars.symbols, sessions).push(bars)
     return Windows(length, features, 1).push(rows).observations
@@ -71,7 +72,7 @@ def test_strategic_decisions_vary_with_the_market(bundled: LoadedEnsemble, bars:
 def test_tactical_decisions_vary_with_the_market(bundled: LoadedEnsemble, bars: BarBlock) -> None:
     assert bundled.tactical is not None
     action = bundled.tactical.run(windows("tactical", bars))["action"]
-    low, high = np.float32(BOX_LOW), np.float32(BOX_HIGH)
+    low, high = np.float32(TACTICAL_AGENT.low), np.float32(TACTICAL_AGENT.high)
     assert (action >= low).all() and (action <= high).all()
     assert ((action.max(axis=0) - action.min(axis=0)) > 0.5 * (high - low)).all()
 

@@ -13,7 +13,7 @@ from agents.models.graphs import (
     strategic_graph,
     tactical_graph,
 )
-from agents.serving.seats import SEATS
+from agents.spec import AGENTS
 
 Array = NDArray[np.float32]
 RiskParts = tuple[Normaliser, list[Dense], Dense, Dense]
@@ -21,7 +21,7 @@ RiskParts = tuple[Normaliser, list[Dense], Dense, Dense]
 
 def observations(seat: str, rows: int, seed: int = 0) -> Array:
     rng = np.random.default_rng(seed)
-    return rng.normal(0.5, 2.0, (rows, *SEATS[seat].observation)).astype(np.float32)
+    return rng.normal(0.5, 2.0, (rows, *AGENTS[seat].observation)).astype(np.float32)
 
 
 def statistics(features: int, seed: int) -> Normaliser:

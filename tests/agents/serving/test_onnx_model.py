@@ -12,11 +12,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from agents.serving.onnx_model import OnnxModel, batch_invariant
-from agents.serving.seats import SEATS
+from agents.serving.outputs import outputs_of
+from agents.spec import AGENTS
 from engine.base.errors import DataError, UsageError
 from tests.agents.serving.networks import by_hand, network, observations
 
-SEAT_NAMES = list(SEATS)
+SEAT_NAMES = list(AGENTS)
 POWERS = [2**k + d for k in range(6, 13) for d in (-1, 0, 1) if 2**k + d <= 4096]
 SIZES = sorted({*range(1, 65), *POWERS})
 
@@ -37,14 +38,14 @@ def test_answers_are_those_of_plain_arithmetic(model: OnnxModel) -> None:
         clear = ranked[:, -1] - ranked[:, -2] > 1e-4
         assert clear.mean() > 0.9
         np.testing.assert_array_equal(answers["action"][clear], values.argmax(axis=1)[clear])
-    for name, out in model.seat.outputs.items():
+    for name, out in outputs_of(model.seat).items():
         assert answers[name].dtype == out.dtype and answers[name].shape == (500, *out.shape)
 
 
 def test_bits_of_a_row_do_not_depend_on_the_batch(model: OnnxModel) -> None:
     rows = observations(model.name, 4096, seed=1)
     alone = [model.run(rows[i : i + 1]) for i in range(len(rows))]
-    whole = {name: np.concatenate([one[name] for one in alone]) for name in model.seat.outputs}
+    whole = {name: np.concatenate([one[name] for one in alone]) for name in outputs_of(model.seat)}
     for size in SIZES:
         for start in {0, (len(rows) - size) // 2}:
             answers = model.run(rows[start : start + size])
@@ -81,7 +82,7 @@ def test_batches_beyond_the_limit_are_cut(model: OnnxModel) -> None:
 def test_no_rows_give_no_answers(model: OnnxModel) -> None:
     answers = model.run(observations(model.name, 0))
     assert {name: (a.shape, a.dtype) for name, a in answers.items()} == {
-        name: ((0, *out.shape), out.dtype) for name, out in model.seat.outputs.items()
+        name: ((0, *out.shape), out.dtype) for name, out in outputs_of(model.seat).items()
     }
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from agents.serving.kernels import best_action, best_probability, risk_q_values
 from agents.serving.onnx_model import OnnxModel
+from agents.serving.outputs import confidence
 from agents.serving.risk_network import ARRAYS, RiskNetwork, write_risk_weights
-from agents.serving.seats import confidence
 from engine.base.compiled import kernel
 from engine.base.errors import DataError
 from tests.agents.serving.networks import by_hand, network, observations, risk_weights

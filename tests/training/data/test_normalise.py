@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.features.schema import SEATS
+from agents.spec import AGENTS
 from engine.base.errors import DataError
 from tests.training.data.configs import small, synthetic
 from training.config import Preprocessing
@@ -100,15 +100,15 @@ def test_flags_mask_features(divided: tuple[Market, Parts]) -> None:
     market, parts = divided
 
     def left(seat: str, **flags: bool) -> set[str]:
-        hidden = masked_features(SEATS[seat], Preprocessing(**flags))
-        return {feature.name for feature, off in zip(SEATS[seat].features, hidden, strict=True) if not off}
+        hidden = masked_features(AGENTS[seat], Preprocessing(**flags))
+        return {feature.name for feature, off in zip(AGENTS[seat].features, hidden, strict=True) if not off}
 
-    everything = {feature.name for feature in SEATS["strategic"].features}
+    everything = {feature.name for feature in AGENTS["strategic"].features}
     assert left("strategic", regime_detection=False) == everything - {"trend_regime", "volatility_regime"}
     assert left("strategic", feature_engineering=False) == {"log_return", "volume_ratio", "session"}
     assert left("tactical", feature_engineering=False) == {"log_return"}
     found = fit_statistics(market, parts.training, Preprocessing(regime_detection=False))["strategic"]
-    hidden = masked_features(SEATS["strategic"], Preprocessing(regime_detection=False))
+    hidden = masked_features(AGENTS["strategic"], Preprocessing(regime_detection=False))
     assert set(found.std[hidden].tolist()) == {np.float32(MASKED)}
     assert set(found.mean[hidden].tolist()) == {0.0}
     shown = (market.strategic_windows(market.strategic_end[-1:]) - found.mean) / found.std
@@ -119,7 +119,7 @@ def test_flags_mask_features(divided: tuple[Market, Parts]) -> None:
 def test_without_normalisation_features_stay_as_they_are(divided: tuple[Market, Parts]) -> None:
     market, parts = divided
     found = fit_statistics(market, parts.training, Preprocessing(normalize=False, regime_detection=False))
-    hidden = masked_features(SEATS["strategic"], Preprocessing(regime_detection=False))
+    hidden = masked_features(AGENTS["strategic"], Preprocessing(regime_detection=False))
     assert not found["strategic"].mean.any()
     assert set(found["strategic"].std[~hidden].tolist()) == {1.0}
     assert set(found["risk"].std.tolist()) == {1.0}

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from agents.ensemble.config import EnsembleConfig, SeatsConfig
 from agents.ensemble.ensemble import Ensemble
 from agents.ensemble.kernels import FIXED_LEVEL
-from agents.ensemble.seats import BOX_HIGH, BOX_LOW, Decisions, Ranges
+from agents.ensemble.seats import Decisions, Ranges
 from agents.features.kernels.risk import RISK_STATE, risk_metrics, update_risk
 from agents.features.stream import FeatureStream
 from agents.features.windows import Windows
+from agents.spec import TACTICAL_AGENT
 from engine.types.blocks import BarBlock
 from engine.types.calendar import sessions_for
 from engine.types.instruments import Instrument
@@ -198,7 +199,7 @@ class OracleEnv:
         first, second = self.told["strategic"], self.told["tactical"]
         first.answer = np.array([strategic - 1.0]) if self.due[STRATEGIC] else None
         given = np.asarray(tactical, np.float32).astype(np.float64)
-        second.answer = given.clip(BOX_LOW, BOX_HIGH) if self.due[TACTICAL] else None
+        second.answer = given.clip(TACTICAL_AGENT.low, TACTICAL_AGENT.high) if self.due[TACTICAL] else None
         # the clock of the risk agent is the tactical bar
         second.atr = self.view.atr if self.due[RISK] or self.due[TACTICAL] else None
         self.ensemble._params[FIXED_LEVEL] = float(risk)

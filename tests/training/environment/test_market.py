@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.ensemble.seats import WINDOW, ModelSeat
+from agents.ensemble.seats import ModelSeat
 from agents.features.stream import FeatureStream
 from agents.features.windows import Windows
+from agents.spec import AGENTS
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import BarBlock, reblock
 from engine.types.calendar import bars_per_year, sessions_for
@@ -30,7 +31,7 @@ Streamed = tuple[dict[int, bytes], dict[int, float], set[int]]
 def streamed(seat: str, instrument: str, bars: BarBlock, size: int) -> Streamed:
     """By source row: the last window known there, the last average true range, and rows that completed a bar."""
     sessions = sessions_for([load_instrument(instrument)], int(bars.ts_event[0]))
-    stream, windows = FeatureStream(seat, bars.symbols, sessions), Windows(*WINDOW[seat], 1)
+    stream, windows = FeatureStream(seat, bars.symbols, sessions), Windows(*AGENTS[seat].observation, 1)
     seen: dict[int, bytes] = {}
     ranges: dict[int, float] = {}
     clock: set[int] = set()

@@ -17,11 +17,12 @@ from pettingzoo.test import (
     seed_test,
 )
 
+from agents.spec import AGENT_NAMES
 from engine.base.errors import UsageError
 from engine.types.records import FILL
 from portfolio.config import PortfolioConfig
 from tests.training.environment.markets import make_bars, make_market
-from training.config import ROLES, TrainingConfig
+from training.config import TrainingConfig
 from training.environment.market import Market
 from training.environment.parallel import TradingEnv, env, parallel_env
 from training.environment.rewards import TERMS, Rewards
@@ -90,7 +91,7 @@ def test_observations_lie_in_their_spaces_and_are_copies() -> None:
     kept = {name: seen.copy() for name, seen in first.items()}
     for _ in range(40):
         trading.step(draw(np.random.default_rng(0)))
-    assert all(np.array_equal(first[name], kept[name]) for name in ROLES)
+    assert all(np.array_equal(first[name], kept[name]) for name in AGENT_NAMES)
 
 
 def test_state_is_what_all_three_see() -> None:
@@ -98,7 +99,7 @@ def test_state_is_what_all_three_see() -> None:
     seen, _ = trading.reset(seed=0)
     state = trading.state()
     assert trading.state_space.contains(state) and state.shape == (48 * 13 + 60 * 7 + 10,)
-    assert state.tobytes() == b"".join(seen[name].tobytes() for name in ROLES)
+    assert state.tobytes() == b"".join(seen[name].tobytes() for name in AGENT_NAMES)
 
 
 @pytest.mark.parametrize("cadence", ["tactical", "bar"])
@@ -117,11 +118,11 @@ def test_it_is_the_vectorised_environment(cadence: str) -> None:
     while trading.agents:
         actions = draw(generator)
         due = vector.due[0].copy()
-        given = {name: actions[name] for k, name in enumerate(ROLES) if due[k]}  # the others need none
+        given = {name: actions[name] for k, name in enumerate(AGENT_NAMES) if due[k]}  # the others need none
         seen, rewards, terminated, truncated, infos = trading.step(given)
-        vector.step(Actions(*(np.asarray(actions[name])[None] for name in ROLES)))
+        vector.step(Actions(*(np.asarray(actions[name])[None] for name in AGENT_NAMES)))
         over = bool(vector.terminated[0] | vector.truncated[0])
-        for k, name in enumerate(ROLES):
+        for k, name in enumerate(AGENT_NAMES):
             assert seen[name].tobytes() == getattr(vector, name)[0].tobytes()
             assert infos[name]["due"] == vector.due[0, k]
             assert rewards[name] == (vector.rewards[0, k] if vector.due[0, k] or over else 0.0)
@@ -139,9 +140,9 @@ def test_it_is_the_vectorised_environment(cadence: str) -> None:
 
 def test_every_reward_is_paid_once() -> None:
     # whatever each agent's own clock, its rewards add up to the rewards of all bars
-    totals = dict.fromkeys(ROLES, 0.0)
+    totals = dict.fromkeys(AGENT_NAMES, 0.0)
     for _, rewards, *_ in play(make(), 8)[1:]:
-        totals = {name: totals[name] + rewards[name] for name in ROLES}
+        totals = {name: totals[name] + rewards[name] for name in AGENT_NAMES}
     assert totals["strategic"] != 0.0
     assert totals["strategic"] == pytest.approx(totals["tactical"]) == pytest.approx(totals["risk"])
 

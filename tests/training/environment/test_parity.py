@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.ensemble.seats import BOX_HIGH, BOX_LOW
+from agents.spec import TACTICAL_AGENT
 from engine.types.blocks import concat
 from engine.types.instruments import load_instrument
 from engine.types.records import ACCOUNT, Records
@@ -56,7 +56,9 @@ def heard(
     if env.due[e, 0]:
         into[0].append((row, float(actions.strategic[e]) - 1.0, 0.0, 0.0))
     if env.due[e, 1]:
-        timing, stop, scale = np.clip(actions.tactical[e].astype(np.float64), BOX_LOW, BOX_HIGH).tolist()
+        timing, stop, scale = np.clip(
+            actions.tactical[e].astype(np.float64), TACTICAL_AGENT.low, TACTICAL_AGENT.high
+        ).tolist()
         into[1].append((row, timing, stop, scale))
     if env.due[e, 2]:
         into[2].append((row, float(actions.risk[e]), 0.0, 0.0))

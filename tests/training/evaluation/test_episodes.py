@@ -11,7 +11,7 @@ import pytest
 from agents.ensemble.config import EnsembleConfig
 from agents.models.loading import load_ensemble
 from agents.models.store import UNTRAINED
-from agents.serving.seats import BOX_HIGH, BOX_LOW
+from agents.spec import TACTICAL_AGENT
 from engine.base.errors import UsageError
 from engine.types.instruments import Fees, Instrument
 from portfolio.config import Execution, Limits, PortfolioConfig, Slippage
@@ -45,7 +45,9 @@ class Reacting:
     def tactical(self, observations: Any) -> Any:
         self.asked["tactical"] += len(observations)
         share = np.abs(np.sin(observations[:, -1, :3].astype(np.float64) * 5000.0))
-        return (np.array(BOX_LOW) + share * (np.array(BOX_HIGH) - np.array(BOX_LOW))).astype(np.float32)
+        return (
+            np.array(TACTICAL_AGENT.low) + share * (np.array(TACTICAL_AGENT.high) - np.array(TACTICAL_AGENT.low))
+        ).astype(np.float32)
 
     def risk(self, observations: Any) -> Any:
         self.asked["risk"] += len(observations)
@@ -123,7 +125,7 @@ def test_against_one_environment_bar_by_bar(market: Market, starts: Any) -> None
         np.testing.assert_allclose(one.actions.tactical_mean, tactics.mean(axis=0), rtol=1e-9)
         np.testing.assert_allclose(one.actions.tactical_deviation, tactics.std(axis=0), rtol=1e-6)
         for k in range(3):
-            counts, _ = np.histogram(tactics[:, k], bins=20, range=(BOX_LOW[k], BOX_HIGH[k]))
+            counts, _ = np.histogram(tactics[:, k], bins=20, range=(TACTICAL_AGENT.low[k], TACTICAL_AGENT.high[k]))
             assert one.actions.tactical[k] == tuple(counts)
 
 
@@ -239,7 +241,7 @@ def test_learners_are_asked_without_exploration() -> None:
     ppo, sac, dqn = Learner(Acted()), Learner(np.full((2, 3), 9.0, np.float32)), Learner(np.array([1, 4]))
     policy = LearnedPolicy(ppo, sac, dqn)
     assert policy.strategic(np.zeros((2, 48, 13), np.float32)).tolist() == [2, 0]
-    np.testing.assert_allclose(policy.tactical(np.zeros((2, 60, 7), np.float32)), [BOX_HIGH] * 2)
+    np.testing.assert_allclose(policy.tactical(np.zeros((2, 60, 7), np.float32)), [TACTICAL_AGENT.high] * 2)
     assert policy.risk(np.zeros((2, 10), np.float32)).tolist() == [1, 4]
     assert ppo.given["explore"] is False
     assert sac.given["explore"] is False

@@ -21,7 +21,7 @@ from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
 from agents.models import graphs
 from agents.models.graphs import Dense, Normaliser, tactical_graph
-from agents.serving.seats import BOX_HIGH, BOX_LOW, SEATS
+from agents.spec import AGENTS, TACTICAL_AGENT
 from benchmarks.learners_sac import reference
 from engine.base.errors import DataError, UsageError
 from tests.training.learners.test_replay import through_files
@@ -34,7 +34,7 @@ from training.learners.squashed import LOG_DEVIATION, log_density
 
 WINDOW, ACTIONS, HIDDEN = (6, 7), 3, (16, 8)
 SEEN = spaces.Box(-np.inf, np.inf, WINDOW, np.float32)
-BOX = spaces.Box(np.array(BOX_LOW, np.float32), np.array(BOX_HIGH, np.float32))
+BOX = spaces.Box(np.array(TACTICAL_AGENT.low, np.float32), np.array(TACTICAL_AGENT.high, np.float32))
 STATISTICS = Statistics(np.linspace(-1, 1, 7, dtype=np.float32), np.geomspace(0.05, 3.0, 7, dtype=np.float32))
 INPUTS = math.prod(WINDOW)
 
@@ -51,7 +51,7 @@ def batches(count: int, seed: int = 0, size: int = 16) -> list[Batch]:
     return [
         Batch(
             draw.standard_normal((size, *WINDOW), dtype=np.float32),
-            draw.uniform(BOX_LOW, BOX_HIGH, (size, ACTIONS)).astype(np.float32),
+            draw.uniform(TACTICAL_AGENT.low, TACTICAL_AGENT.high, (size, ACTIONS)).astype(np.float32),
             draw.standard_normal(size, dtype=np.float32) * 2,
             draw.standard_normal((size, *WINDOW), dtype=np.float32),
             (draw.random(size) < 0.3).astype(np.float32),
@@ -129,7 +129,7 @@ class Reference:
 
     def update(self, batch: Batch, noise: Tensor, actor_masks: list[Tensor], critic_masks: list[Tensor]) -> Tensor:
         now, following = self.normalised(batch.observation), self.normalised(batch.next_observation)
-        low, high = (torch.tensor(bound) for bound in (BOX_LOW, BOX_HIGH))
+        low, high = (torch.tensor(bound) for bound in (TACTICAL_AGENT.low, TACTICAL_AGENT.high))
         taken = 2 * (torch.from_numpy(batch.action) - low) / (high - low) - 1
         alpha = self.log_alpha.detach().exp()
         with torch.no_grad():
@@ -256,7 +256,7 @@ def test_a_saturated_policy_reaches_both_ends_of_the_box() -> None:
     weights["mean.0.bias"][:] = (-1e3, 1e3, 1e3)
     sac.load_weights(weights)
     for explore in (True, False):
-        expected = np.tile([BOX_LOW[0], BOX_HIGH[1], BOX_HIGH[2]], (5, 1))
+        expected = np.tile([TACTICAL_AGENT.low[0], TACTICAL_AGENT.high[1], TACTICAL_AGENT.high[2]], (5, 1))
         np.testing.assert_allclose(sac.act(observations(5), explore), expected, rtol=1e-6, atol=1e-7)
     # such actions, and the ends themselves, can be learned from
     (batch,) = batches(1)
@@ -287,7 +287,7 @@ def test_acting_without_exploring_draws_nothing() -> None:
 @pytest.mark.parametrize("statistics", [None, STATISTICS], ids=["as they are", "normalised"])
 def test_the_squashed_mean_is_that_of_the_served_network(statistics: Statistics | None) -> None:
     assert LOG_DEVIATION == graphs.LOG_DEVIATION
-    seat = SEATS["tactical"]
+    seat = AGENTS["tactical"]
     seen = spaces.Box(-np.inf, np.inf, seat.observation, np.float32)
     config = SACConfig(network_architecture=Network(hidden_layers=(128, 64, 32), activation="tanh"))
     sac = SAC(seen, BOX, config, seed=3, statistics=statistics)

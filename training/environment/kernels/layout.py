@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.spec import AGENT_NAMES
+
 STRATEGIC_DUE, TACTICAL_DUE, RISK_DUE = 1, 2, 4
-AGENTS = 3
+AGENT_COUNT = len(AGENT_NAMES)
 STRATEGIC, TACTICAL, RISK = 0, 1, 2
 TERM_COUNT = 5
 

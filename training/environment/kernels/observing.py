@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from agents.features.definitions import STRATEGIC as STRATEGIC_FEATURES
+from agents.features.definitions import TACTICAL as TACTICAL_FEATURES
 from agents.features.kernels.risk import RISK_PLACES, RISK_STATE, risk_metrics, update_risk
-from agents.features.schema import STRATEGIC as STRATEGIC_FEATURES
-from agents.features.schema import TACTICAL as TACTICAL_FEATURES
 from engine.base.compiled import inlined, kernel
 from training.environment.kernels.layout import (
     RISK,

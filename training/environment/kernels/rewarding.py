@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from engine.base.compiled import inlined
-from training.environment.kernels.layout import AGENTS, Seen
+from training.environment.kernels.layout import AGENT_COUNT, Seen
 
 PROFIT, COST, PENALTY, SHARPE, DRAWDOWN = range(5)
 SPAN = 240.0  # bars, of the differential Sharpe ratio
@@ -47,7 +47,7 @@ def reward(account: Any, episode: Any, seen: Seen, weights: Any, e: int, equity:
     sharpe = weights[2] * ROOT_SPAN * ETA * differential_sharpe(episode, x)
     drawdown = -weights[3] * (deepest - episode.drawdown)
     episode.drawdown = deepest
-    for a in range(AGENTS):
+    for a in range(AGENT_COUNT):
         terms = seen.terms[e, a]
         terms[PROFIT] += profit
         terms[COST] += cost

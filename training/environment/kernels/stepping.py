@@ -25,13 +25,13 @@ from agents.ensemble.kernels import (
     decide,
 )
 from agents.features.kernels.risk import RISK_PLACES, RISK_STATE
-from agents.serving.seats import BOX_HIGH, BOX_LOW
+from agents.spec import TACTICAL_AGENT
 from engine.base.compiled import inlined, kernel
 from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
 from portfolio.kernels.row import advance_row
 from portfolio.kernels.scan import apply_commands, clear
 from training.environment.kernels.layout import (
-    AGENTS,
+    AGENT_COUNT,
     RISK,
     STRATEGIC,
     TACTICAL,
@@ -45,8 +45,8 @@ from training.environment.kernels.layout import (
 from training.environment.kernels.observing import arrive, see_account
 from training.environment.kernels.rewarding import reward
 
-LOW_TIMING, LOW_STOP, LOW_SCALE = BOX_LOW
-HIGH_TIMING, HIGH_STOP, HIGH_SCALE = BOX_HIGH
+LOW_TIMING, LOW_STOP, LOW_SCALE = TACTICAL_AGENT.low
+HIGH_TIMING, HIGH_STOP, HIGH_SCALE = TACTICAL_AGENT.high
 DIRECTIONS, LEVELS = 3, 5
 
 decide_row = inlined(decide)
@@ -57,11 +57,11 @@ def find_bad_action(due: Any, strategic: Any, tactical: Any, risk: Any) -> int:
     """The first action that a due agent may not take, as environment * 3 + agent; -1 if there is none."""
     for e in range(due.shape[0]):
         if due[e, STRATEGIC] and not 0 <= strategic[e] < DIRECTIONS:
-            return e * AGENTS + STRATEGIC
+            return e * AGENT_COUNT + STRATEGIC
         if due[e, TACTICAL] and not math.isfinite(tactical[e, 0] + tactical[e, 1] + tactical[e, 2]):
-            return e * AGENTS + TACTICAL
+            return e * AGENT_COUNT + TACTICAL
         if due[e, RISK] and not 0 <= risk[e] < LEVELS:
-            return e * AGENTS + RISK
+            return e * AGENT_COUNT + RISK
     return -1
 
 
@@ -114,7 +114,7 @@ def signal(view: View, seen: Seen, desk: Desk, actions: Any, e: int, i: int) -> 
 @inlined
 def begin_decisions(seen: Seen, e: int) -> None:
     """The rewards of an agent that decides now count from 0."""
-    for a in range(AGENTS):
+    for a in range(AGENT_COUNT):
         if seen.due[e, a]:
             for k in range(TERM_COUNT):
                 seen.terms[e, a, k] = 0.0

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.base import CompiledStrategy
+from agents.features.definitions import RISK
 from agents.features.kernels.risk import RISK_PLACES, RISK_STATE, risk_metrics, update_risk
-from agents.features.schema import RISK
 from agents.kernels import target
 from engine.types.blocks import Floats, reblock
 from engine.types.calendar import DAY_NS

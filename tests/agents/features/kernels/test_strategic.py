@@ -8,8 +8,8 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.features.definitions import STRATEGIC
 from agents.features.kernels.strategic import STRATEGIC_WARMUP
-from agents.features.schema import STRATEGIC
 from engine.types.blocks import PRICE_COLUMNS, BarBlock, Floats
 from tests.agents.features import oracles
 from tests.bars import MINUTE, random_bars

@@ -6,8 +6,8 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.features.definitions import TACTICAL
 from agents.features.kernels.tactical import TACTICAL_WARMUP
-from agents.features.schema import TACTICAL
 from engine.types.blocks import BarBlock
 from tests.agents.features import oracles
 from tests.agents.features.kernels.test_strategic import CELLS, bars_of

@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from agents.features import schema
-from agents.serving.seats import SEATS, confidence
+from agents.serving.outputs import confidence
 from engine.base.errors import UsageError
-
-
-def test_observations_are_what_the_feature_schemas_say() -> None:
-    for name, seat in SEATS.items():
-        described = schema.SEATS[name]
-        window = () if described.window is None else (described.window,)
-        assert seat.observation == (*window, len(described.features))
 
 
 def test_strategic_confidence_is_the_probability_of_the_choice() -> None:

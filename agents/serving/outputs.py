@@ -1,4 +1,4 @@
-"""The three seats of an ensemble: what a network in each of them reads, what it answers, and how sure it is.
+"""What the networks of the ensemble answer, and how sure they are.
 
 Outputs by seat, for B observations:
 
@@ -13,15 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.serving.kernels import risk_confidences, tactical_confidences
-from engine.base.errors import UsageError
+from agents.spec import AgentSpec, find_agent
 from engine.types.blocks import Floats
+
+_INT = np.dtype(np.int64)
+_FLOAT = np.dtype(np.float32)
 
 Outputs = dict[str, NDArray[Any]]
 """Arrays by output name, the first axis is the observation."""
@@ -43,58 +46,23 @@ class Output:
     high: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Seat:
-    """What a network must read and answer to sit here; `observation` is the shape without the batch axis."""
-
-    name: str
-    observation: tuple[int, ...]
-    outputs: Mapping[str, Output]
-
-
-BOX_LOW = (0.0, 0.001, 0.1)
-BOX_HIGH = (1.0, 0.05, 2.0)
-"""Bounds of the tactical action: entry timing, stop distance, position scale."""
-
-_INT = np.dtype(np.int64)
-_FLOAT = np.dtype(np.float32)
-
-
-def _seat(name: str, observation: tuple[int, ...], **outputs: Output) -> Seat:
-    return Seat(name, observation, MappingProxyType(outputs))
+@cache
+def outputs_of(spec: AgentSpec) -> Mapping[str, Output]:
+    """What a network of this agent answers, by output name."""
+    count = len(spec.choices)
+    if spec.algorithm == "SAC":
+        width = spec.width
+        return {
+            "action": Output(_FLOAT, (width,), spec.low, spec.high),
+            "deviation": Output(_FLOAT, (width,), (0.0,) * width, None),
+        }
+    action = Output(_INT, (), (0.0,), (count - 1.0,))
+    if spec.algorithm == "PPO":
+        return {"action": action, "probabilities": Output(_FLOAT, (count,), (0.0,) * count, (1.0,) * count)}
+    return {"action": action, "q_values": Output(_FLOAT, (count,))}
 
 
-SEATS: Mapping[str, Seat] = MappingProxyType(
-    {
-        "strategic": _seat(
-            "strategic",
-            (48, 13),
-            action=Output(_INT, (), (0.0,), (2.0,)),
-            probabilities=Output(_FLOAT, (3,), (0.0,) * 3, (1.0,) * 3),
-        ),
-        "tactical": _seat(
-            "tactical",
-            (60, 7),
-            action=Output(_FLOAT, (3,), BOX_LOW, BOX_HIGH),
-            deviation=Output(_FLOAT, (3,), (0.0,) * 3, None),
-        ),
-        "risk": _seat("risk", (10,), action=Output(_INT, (), (0.0,), (4.0,)), q_values=Output(_FLOAT, (5,))),
-    }
-)
-
-
-def seat_named(name: str) -> Seat:
-    """The seat of that name.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    if name not in SEATS:
-        raise UsageError(f"no seat is called {name!r}", expected=", ".join(SEATS))
-    return SEATS[name]
-
-
-def confidence(seat: str, outputs: Mapping[str, NDArray[Any]]) -> Floats:
+def confidence(agent: str, outputs: Mapping[str, NDArray[Any]]) -> Floats:
     """How sure a network is of each decision, from its own distribution.
 
     Strategic: the probability of the chosen action. Tactical: the probability that an action drawn from the policy
@@ -102,20 +70,21 @@ def confidence(seat: str, outputs: Mapping[str, NDArray[Any]]) -> Floats:
     three components. Risk: the softmax probability of the best action, from the values as they are.
 
     Args:
-        seat: Name of the seat.
+        agent: Its name.
         outputs: What the network answered to B observations.
 
     Returns:
         Probabilities 0..1, shape (B,); a row's value does not depend on its neighbours.
 
     Raises:
-        UsageError: If there is no such seat.
+        UsageError: If there is no such agent.
     """
-    if seat_named(seat).name == "strategic":
+    algorithm = find_agent(agent).algorithm
+    if algorithm == "PPO":
         chosen = np.take_along_axis(outputs["probabilities"], outputs["action"][:, None], axis=1)
         return np.ascontiguousarray(chosen[:, 0], dtype=np.float64)
     out = np.empty(len(outputs["action"]))
-    if seat == "tactical":
+    if algorithm == "SAC":
         tactical_confidences(np.ascontiguousarray(outputs["deviation"], dtype=np.float32), out)
     else:
         risk_confidences(np.ascontiguousarray(outputs["q_values"], dtype=np.float32), out)
