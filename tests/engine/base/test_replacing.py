@@ -19,7 +19,7 @@ NOTES = OutputKind("notes", frozenset({"a", "b", "c"}))
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from engine import replacing
+from engine.base import replacing
 from engine.base.replacing import OutputKind, replaced_folder
 
 if sys.argv[2] != "writing":
