@@ -22,7 +22,7 @@ from training.evaluation.episodes import run_episodes
 from training.evaluation.policies import Policy
 from training.evaluation.results import EpisodeResult
 from training.evaluation.starts import evaluation_starts
-from training.proofs.markets import Information, leak, load_proof, optimal_profit
+from training.suite.markets import Information, leak, load_proof, optimal_profit
 from training.trainer.scene import Scene
 from training.trainer.trainer import Trainer
 

@@ -11,7 +11,7 @@ from training.config import TrainingConfig
 from training.data.sources import load_market
 from training.evaluation.diagnosis import diagnose
 from training.evaluation.episodes import run_episodes
-from training.proofs.markets import leak
+from training.suite.markets import leak
 from training.trainer.scene import Scene
 from training.trainer.trainer import Trainer
 

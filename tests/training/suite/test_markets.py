@@ -20,8 +20,8 @@ from training.data.sources import load_market
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 from training.environment.vector import Actions, VectorEnv
-from training.proofs.laws import Regimes
-from training.proofs.markets import Proof, best_policy, leak, load_proof, optimal_profit
+from training.suite.laws import Regimes
+from training.suite.markets import Proof, best_policy, leak, load_proof, optimal_profit
 
 LENGTH = 3000
 

@@ -14,7 +14,7 @@ import numpy as np
 from engine.base.errors import UsageError
 from engine.types.blocks import Floats
 from feeds.generators_paths import BPS, MeanReversion, RegimeDrift
-from training.proofs.optimum import Chain
+from training.suite.optimum import Chain
 
 GRID = 601
 """States of a chain; with so many the gain is known to about 0.1 % at usual costs, for sharing a value between two

@@ -20,8 +20,8 @@ from training.data.parts import Parts
 from training.data.sources import build_market, read_sources
 from training.environment.kernels.layout import STRATEGIC_DUE
 from training.environment.market import Market
-from training.proofs.laws import Regimes, Reversion
-from training.proofs.optimum import Chain, Earned, Solution, earn, levels, solve
+from training.suite.laws import Regimes, Reversion
+from training.suite.optimum import Chain, Earned, Solution, earn, levels, solve
 
 DECISION_BARS = 30
 """Bars between decisions of the strategic agent."""

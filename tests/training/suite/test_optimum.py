@@ -19,9 +19,9 @@ from feeds.generators import generate
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.bars import random_bars
-from training.proofs import laws
-from training.proofs.laws import Regimes, Reversion
-from training.proofs.optimum import Chain, earn, levels, solve
+from training.suite import laws
+from training.suite.laws import Regimes, Reversion
+from training.suite.optimum import Chain, earn, levels, solve
 
 REGIMES = Regimes(drift=0.5e-4, deviation=2e-4, mean_bars=1440.0)
 
