@@ -50,23 +50,23 @@ format: $(VENV)/dev ## Format the sources
 	$(BIN)/ruff check --fix $(SOURCES)
 
 learning: $(VENV)/dev ## Train where it is known what there is to learn (an hour)
-	$(BIN)/python benchmarks/learning.py
-	$(BIN)/python benchmarks/learners.py --references
+	$(BIN)/python -m benchmarks.learning
+	$(BIN)/python -m benchmarks.learners --references
 
 soak: $(VENV)/dev ## Trade live for twenty minutes while broker and session are killed again and again
-	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python -m benchmarks.live.soak
 
 bench: $(VENV)/dev ## Measure speed, beside other systems (installs them)
 	$(PIP) -e '.[bench]'
 	test -x .venvs/nautilus/bin/python || $(PYTHON) -m venv .venvs/nautilus
 	.venvs/nautilus/bin/pip install --disable-pip-version-check -q 'nautilus_trader==1.221.0'
-	$(BIN)/python benchmarks/replay.py --rounds 7
-	$(BIN)/python benchmarks/ensemble.py
-	$(BIN)/python benchmarks/live.py
-	$(BIN)/python benchmarks/command.py
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/training.py --end-to-end --compiled
-	$(BIN)/python benchmarks/learners.py --speed --compiled
+	$(BIN)/python -m benchmarks.replay --rounds 7
+	$(BIN)/python -m benchmarks.ensemble
+	$(BIN)/python -m benchmarks.live
+	$(BIN)/python -m benchmarks.command
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.training --end-to-end --compiled
+	$(BIN)/python -m benchmarks.learners --speed --compiled
 
 pictures: $(VENV)/base ## Draw the pictures of the README again (needs Chromium)
 	$(BIN)/python -m benchmarks.pictures

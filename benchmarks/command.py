@@ -1,4 +1,4 @@
-"""How long users wait for the command line: `python benchmarks/command.py`.
+"""How long users wait for the command line: `python -m benchmarks.command`.
 
 CPU seconds (user and system, start of Python included) of whole commands with warm caches, medians over rounds in which
 the commands take turns:
@@ -61,7 +61,7 @@ def write_bars(path: Path, rows: int) -> Path:
     sys.path.insert(0, str(ROOT))
     import polars as pl
 
-    from benchmarks.bars import benchmark_bars
+    from benchmarks.replay.bars import benchmark_bars
 
     bars = benchmark_bars(rows)
     times = pl.Series("timestamp", bars.ts_event).cast(pl.Datetime("ns"))

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.bars import benchmark_bars, decidable, opening_at_last_close
-from benchmarks.ensemble_results import EnsembleResults, Replays, percentiles
-from benchmarks.ensemble_results import as_markdown as ensemble_markdown
-from benchmarks.ensemble_runs import Live, Whole
-from benchmarks.live_cases import TINY, Recovery
-from benchmarks.live_child import Found, Work
-from benchmarks.live_child import run as run_session
-from benchmarks.live_feeding import live_bars
-from benchmarks.live_results import LiveResults
-from benchmarks.live_results import as_markdown as live_markdown
+from benchmarks.ensemble.results import EnsembleResults, Replays, percentiles
+from benchmarks.ensemble.results import as_markdown as ensemble_markdown
+from benchmarks.ensemble.runs import Live, Whole
+from benchmarks.live.cases import TINY, Recovery
+from benchmarks.live.child import Found, Work
+from benchmarks.live.child import run as run_session
+from benchmarks.live.feeding import live_bars
+from benchmarks.live.results import LiveResults
+from benchmarks.live.results import as_markdown as live_markdown
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars
-from benchmarks.results import Measured, Results, as_markdown, disagreement
+from benchmarks.replay.bars import benchmark_bars, decidable, opening_at_last_close
+from benchmarks.replay.results import Measured, Results, as_markdown, disagreement
 from engine.base.errors import CheckFailed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +31,7 @@ def run_replay(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_benchmark(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, f"benchmarks/{name}.py", *arguments]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 

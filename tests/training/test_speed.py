@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import training, training_end_to_end
-from benchmarks.training_end_to_end import PEER, PRODUCTS, EndToEndResults
-from benchmarks.training_environment import build_market, set_up
-from benchmarks.training_sb3 import DECISIONS, EPISODE, DecisionEnv, Ours, environments, held, products
-from benchmarks.training_timing import Sections
-from benchmarks.training_whole import Whole, scene
+from benchmarks.training import __main__ as training
+from benchmarks.training import end_to_end as training_end_to_end
+from benchmarks.training.end_to_end import PEER, PRODUCTS, EndToEndResults
+from benchmarks.training.environment import build_market, set_up
+from benchmarks.training.sb3 import DECISIONS, EPISODE, DecisionEnv, Ours, environments, held, products
+from benchmarks.training.timing import Sections
+from benchmarks.training.whole import Whole, scene
 from training.environment.market import Market
 
 
@@ -135,7 +136,7 @@ def test_it_prints_and_writes_what_it_measured(
 
 def test_stable_baselines_trains_in_the_same_environments(market: Market) -> None:
     pytest.importorskip("stable_baselines3")
-    from benchmarks.training_sb3 import peer
+    from benchmarks.training.sb3 import peer
 
     train = peer(market, 1)
     assert train is not None

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import training, training_environment
-from benchmarks.training_environment import AIM, EnvironmentResults, Rollout, build_market, set_up
+from benchmarks.training import __main__ as training
+from benchmarks.training import environment as training_environment
+from benchmarks.training.environment import AIM, EnvironmentResults, Rollout, build_market, set_up
 
 
 def test_bars_are_counted_over_episodes_and_resets() -> None:

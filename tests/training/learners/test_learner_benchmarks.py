@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import learners
-from benchmarks.learners_timing import Reference, Speed, take_turns
+from benchmarks.learners import __main__ as learners
+from benchmarks.learners.timing import Reference, Speed, take_turns
 
 
 @pytest.fixture

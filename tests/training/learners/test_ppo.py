@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from benchmarks.learners_ppo import evaluated, learned
+from benchmarks.learners.ppo import evaluated, learned
 from engine.base.errors import DataError, UsageError
 from training.config import Network, PPOConfig
 from training.errors import ExplodingLoss

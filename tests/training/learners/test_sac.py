@@ -22,7 +22,7 @@ from torch.distributions import Normal, TanhTransform, TransformedDistribution
 from agents.models import graphs
 from agents.models.graphs import Dense, Normaliser, tactical_graph
 from agents.spec import AGENTS, TACTICAL_AGENT
-from benchmarks.learners_sac import reference
+from benchmarks.learners.sac import reference
 from engine.base.errors import DataError, UsageError
 from tests.training.learners.test_replay import through_files
 from training.config import Network, SACConfig
