@@ -13,8 +13,8 @@ from agents.compiled import compile_decide
 from engine.base.errors import DataError, UsageError
 from engine.base.packing import pack_arrays, unpack_arrays
 from engine.types.blocks import BarBlock, Floats
+from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
-from engine.types.simulator import Simulator
 from engine.types.step import StepBlock
 from engine.types.timeframe import MINUTE_NS
 

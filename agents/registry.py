@@ -19,7 +19,7 @@ from engine.base.errors import GrandModelError, UsageError
 from engine.base.nearest import did_you_mean, nearest_path
 from engine.base.quoting import quoted, shortened
 from engine.base.yaml_text import read_yaml_text
-from engine.types.agent import Agent
+from engine.types.contracts import Agent
 
 RULES: dict[str, type[MarketAgent]] = {
     "flat": Flat,

@@ -13,8 +13,8 @@ from agents.context.views import Bar, Position, WorkingOrder
 from engine.base.errors import GrandModelError, UsageError
 from engine.base.packing import pack, unpack
 from engine.types.blocks import BarBlock
+from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
-from engine.types.simulator import Simulator
 from engine.types.step import StepBlock
 from engine.types.timeframe import MINUTE_NS
 

@@ -16,8 +16,8 @@ from agents.context.timeframe import Timeframe, TimeframeView
 from engine.base.errors import DataError
 from engine.base.packing import pack, unpack
 from engine.types.blocks import BarBlock, Floats
+from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
-from engine.types.simulator import Simulator
 from engine.types.step import Plots
 from engine.types.timeframe import MINUTE_NS, format_timeframe, parse_timeframe
 

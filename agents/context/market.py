@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from agents.context.views import Bar, Position, WorkingOrder, working_order
 from engine.base.errors import UsageError
 from engine.types.blocks import BarBlock
+from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
-from engine.types.simulator import Simulator
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

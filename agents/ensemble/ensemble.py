@@ -26,8 +26,8 @@ from engine.base.errors import UsageError
 from engine.base.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import sessions_for
+from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
-from engine.types.simulator import Simulator
 from engine.types.step import StepBlock
 from engine.types.timeframe import MINUTE_NS, format_timeframe
 

@@ -10,7 +10,7 @@ from typing import Any
 from agents.registry import construct
 from engine.base.errors import ConfigError, UsageError
 from engine.base.yaml_text import read_yaml_text
-from engine.types.agent import Agent
+from engine.types.contracts import Agent
 
 AgentLike = str | Agent | type[Any] | tuple[str | type[Any], Mapping[str, Any]] | None
 Build = Callable[[int], Agent]

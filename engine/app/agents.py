@@ -13,7 +13,7 @@ from agents.spec import AGENTS
 from engine.app.config import RunConfig
 from engine.app.manifest import sha256_file
 from engine.base.config import parse
-from engine.types.agent import Agent
+from engine.types.contracts import Agent
 
 if TYPE_CHECKING:
     from agents.ensemble.ensemble import Ensemble

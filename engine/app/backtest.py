@@ -23,8 +23,8 @@ from engine.base.replacing import OutputKind
 from engine.loop.driver import Driver
 from engine.loop.runner import Clock, Screen, Timings, run_loop, timed
 from engine.record.recorder import TABLES, RunRecorder
-from engine.types.agent import Agent
 from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.contracts import Agent
 from engine.types.instruments import never_closes
 from engine.types.step import StepBlock
 from feeds.pacing import paced, parse_speed

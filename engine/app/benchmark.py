@@ -14,7 +14,7 @@ from engine.base.errors import DataError, UsageError
 from engine.base.nearest import did_you_mean
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import DAY_NS
-from engine.types.source import BarSource
+from engine.types.contracts import BarSource
 from feeds.quarantine import Quarantine
 from feeds.reading.frames import frame_files
 from feeds.replay import ReplayConfig

@@ -12,7 +12,7 @@ from agents.models.store import resolve_ensemble
 from engine.base.errors import GrandModelError
 from engine.base.log import logger
 from engine.loop.weights import Activation, FixedWeights, Weights
-from engine.types.agent import Agent
+from engine.types.contracts import Agent
 
 Lookup = Callable[[int, str], Path | None]
 """Given a row and the hash of the present models, the folder of the models that take over there, or None."""

@@ -11,8 +11,8 @@ from engine.app.markets import Markets
 from engine.app.provenance import synthetic_files
 from engine.base.errors import UsageError
 from engine.base.paths import shipped
+from engine.types.contracts import BarSource
 from engine.types.instruments import Instrument
-from engine.types.source import BarSource
 from feeds.quarantine import Quarantine
 from feeds.reading.files import BarFile
 from feeds.reading.opening import open_file

@@ -18,9 +18,9 @@ from engine.app.agents import as_ensemble
 from engine.base.compiled import cache_dir
 from engine.loop.ledger_hash import LedgerHash
 from engine.record.recorder import RunRecorder
-from engine.types.agent import Agent
 from engine.types.blocks import BarBlock
 from engine.types.calendar import DAY_NS, Sessions
+from engine.types.contracts import Agent
 from engine.types.instruments import Instrument
 from engine.types.records import Operation
 from portfolio.config import PortfolioConfig

@@ -12,9 +12,9 @@ from engine.app.config import RunConfig
 from engine.base.log import logger
 from engine.loop.cuts import Cuts
 from engine.loop.driver import Account, Driver
-from engine.types.agent import Agent
 from engine.types.blocks import BarBlock
 from engine.types.calendar import bars_per_year, sessions_for
+from engine.types.contracts import Agent
 from engine.types.instruments import Instrument
 from portfolio.simulator import Simulator
 from portfolio.tradable import obstacle

@@ -13,11 +13,10 @@ from engine.base.errors import DataError, UsageError
 from engine.loop.cuts import Cuts
 from engine.loop.ledger_hash import LedgerHash
 from engine.loop.weights import Activation, FixedWeights, Weights
-from engine.types.agent import Agent, resume_from, saved_state
 from engine.types.blocks import BarBlock
 from engine.types.calendar import Sessions
+from engine.types.contracts import Agent, Simulator, resume_from, saved_state
 from engine.types.records import Operation
-from engine.types.simulator import Simulator
 from engine.types.step import StepBlock
 
 AGENT, SIMULATOR, HASH = "agent", "simulator", "hash"

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal
 
 from engine.base.errors import UsageError
 from engine.types.blocks import BarBlock
-from engine.types.source import BarSource
+from engine.types.contracts import BarSource
 from feeds.live.address import FeedAddress
 from feeds.live.announcing import Announcement, encode_announcement
 from feeds.live.messages import encode_bars

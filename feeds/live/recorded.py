@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 
 from engine.base.errors import DataError
 from engine.types.blocks import BarBlock
-from engine.types.source import BarSource
+from engine.types.contracts import BarSource
 from feeds.live.linked import TICK_S
 from feeds.live.source import Delivery
 from feeds.pacing import paced, parse_speed

@@ -21,8 +21,8 @@ from agents.registry import make_agent
 from agents.rules import BuyAndHold, Flat, Random, SmaCross
 from agents.strategy import Context, Strategy
 from engine.base.errors import DataError
-from engine.types.agent import Agent, resume_from, saved_state
 from engine.types.blocks import BarBlock, Floats, reblock
+from engine.types.contracts import Agent, resume_from, saved_state
 from engine.types.instruments import load_instrument
 from engine.types.step import StepBlock
 from portfolio.simulator import Simulator

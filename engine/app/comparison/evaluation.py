@@ -21,9 +21,9 @@ from engine.app.preparing import Prepared, prepare
 from engine.base.config import parse
 from engine.base.errors import GrandModelError
 from engine.base.replacing import replaced_folder
-from engine.types.agent import Agent
 from engine.types.blocks import BarBlock
 from engine.types.calendar import sessions_for
+from engine.types.contracts import Agent
 from engine.types.instruments import Instrument, never_closes
 from feeds.quarantine import Quarantine
 from portfolio.benchmark import PriceSeries

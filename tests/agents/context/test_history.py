@@ -15,8 +15,8 @@ from agents.indicators.kinds import KINDS
 from agents.strategy import Context, Strategy
 from engine.base.errors import UsageError
 from engine.loop.aggregate import aggregated
-from engine.types.agent import resume_from, saved_state
 from engine.types.blocks import BarBlock, concat, reblock
+from engine.types.contracts import resume_from, saved_state
 from engine.types.instruments import Instrument
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
