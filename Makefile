@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := grandmodel.py engine agents feeds training portfolio benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper test check bench learning soak format pictures clean
+.PHONY: help run paper test fuzz check bench learning soak format pictures clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ paper: $(VENV)/live ## Trade on paper: a development broker, the recording at 60
 # Each process takes the next tests as soon as it is free: the slowest file alone takes a fifth of the time.
 test: $(VENV)/dev ## Install everything and run the tests, on every core
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+fuzz: $(VENV)/dev ## Run the property tests on new random examples
+	HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest -m hypothesis --numprocesses auto --dist worksteal
 
 check: $(VENV)/dev ## Lint, types, layers
 	$(BIN)/ruff check $(SOURCES)

@@ -1,4 +1,7 @@
-"""What all tests share: the same hypothesis examples every time, without a clock, and one core for each process."""
+"""What all tests share: the same hypothesis examples every time, without a clock, and one core for each process.
+
+With HYPOTHESIS_PROFILE=random (`make fuzz`) the examples are new ones every time.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ for _threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
 
 # how long the examples take to make is no fault of theirs
-settings.register_profile("fixed", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("fixed")
+_unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", _unhurried, derandomize=True)
+settings.register_profile("random", _unhurried, derandomize=False, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,8 @@ def contracts_for(asked: Asked, equity: float, price: float, point: float, dista
         distance: From the price to the protective stop, quote currency.
     """
     if asked.risk is not None:
+        # two prices leave their rounding in the distance: what it takes from a whole number of steps is given back
+        distance -= 2.0 * sys.float_info.epsilon * price if distance > 0.0 else 0.0
         money, per_contract = asked.risk * equity, distance * point
     else:
         money = asked.fraction * equity if asked.fraction is not None else float(asked.notional or 0.0)
