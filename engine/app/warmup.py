@@ -16,7 +16,6 @@ from agents.rules import SmaCross
 from agents.strategy import Strategy
 from engine.app.agents import as_ensemble
 from engine.base.compiled import cache_dir
-from engine.loop.ledger_hash import LedgerHash
 from engine.record.recorder import RunRecorder
 from engine.types.blocks import BarBlock
 from engine.types.calendar import DAY_NS, Sessions
@@ -133,7 +132,6 @@ def _run(agent: Agent, *, live: bool) -> None:
     simulator = Simulator(PortfolioConfig(), [instrument], sessions.closes)
     step = agent.step(simulator, block)
     if live:
-        LedgerHash(resumable=True).update(step)
         simulator.operate(Operation.PAUSE, int(ts_event[-1]))
     recorder = RunRecorder(None, ["X"], 1e6, TradeBook([1.0]), sessions)
     recorder.write(step)

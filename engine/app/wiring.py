@@ -45,13 +45,12 @@ class Setup:
         return tuple(self.instruments)
 
 
-def make_driver(setup: Setup, agent: Agent | None = None, *, resumable: bool = False) -> Driver:
+def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
     """The core of a run; models stay as they are until its `weights` are replaced.
 
     Args:
         setup: What the run consists of.
         agent: An agent object in place of the configured specification.
-        resumable: Whether the driver's state can be saved.
     """
     config, traded = setup.config, list(setup.instruments.values())
     deciding = agent or build_agent(config, setup.models)
@@ -63,7 +62,7 @@ def make_driver(setup: Setup, agent: Agent | None = None, *, resumable: bool = F
         cuts = Cuts(config.cuts.every_bars, sessions.closes if config.cuts.session_rolls else None)
         return Account(Simulator(config, traded, sessions.closes, year), sessions, cuts)
 
-    return Driver(deciding, open_account, resumable=resumable)
+    return Driver(deciding, open_account)
 
 
 def trade_book(instruments: Mapping[str, Instrument]) -> TradeBook:

@@ -41,6 +41,10 @@ def verify(run: Name = "es-synthetic", trust_code: TrustCode = False) -> None:
         note(f"{package} was {then} then, is {now} now")
     if not result.passed:
         raise CheckFailed(
-            "the ledger differs", where=str(result.manifest), expected=result.expected, found=result.found
+            "the ledger differs",
+            where=str(result.manifest),
+            expected=result.expected,
+            found=result.found,
+            hint="a run of release 0.2.0 or before is verified by that release: its hash was computed otherwise",
         )
     out().print(f"same ledger over {result.rows:,} rows: {result.found}", soft_wrap=True)

@@ -42,7 +42,6 @@ class Driver:
         agent: What decides; bound by `open_account`.
         open_account: Makes the account when the first bar is known: sessions are computed from there on.
         weights: Which models take over at a cut.
-        resumable: Whether the state can be saved, for a live session.
 
     Attributes:
         weights: As given; may be replaced between two blocks.
@@ -55,8 +54,6 @@ class Driver:
         agent: Agent,
         open_account: OpenAccount,
         weights: Weights | None = None,
-        *,
-        resumable: bool = False,
     ) -> None:
         self.agent = agent
         self.weights: Weights = weights or FixedWeights()
@@ -65,7 +62,7 @@ class Driver:
         self._open_account = open_account
         self._account: Account | None = None
         self._early: list[Operation] = []
-        self._hash = LedgerHash(resumable)
+        self._hash = LedgerHash()
 
     def begin(self, first_ns: int, first_seq: int = 0) -> None:
         """Open the account; `process` does so itself with the first bar.
@@ -163,7 +160,7 @@ class Driver:
         """The carried state of every part by name (STATES); None if the agent's cannot be saved.
 
         Raises:
-            UsageError: Before the first bar, or if the driver was not made resumable.
+            UsageError: Before the first bar.
         """
         agent = saved_state(self.agent)
         if agent is None:

@@ -2,30 +2,72 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from typing import Protocol
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.base.errors import DataError, UsageError
-from engine.base.packing import pack, unpack
-from engine.loop.hashing.sha256 import ResumableSha256
+from engine.base.errors import DataError
+from engine.base.packing import MADE, check_made, describe, pack, unpack
 from engine.types.step import StepBlock
 
 STREAMS = ("ts_event", "ledger", "positions", "fills")
+CHUNK = 4096
+"""Bytes of a stream that are hashed at once."""
+HEAD = 32
+"""Bytes of the hash of all chunks so far."""
+_FORM = {"chunk": CHUNK, "hash": "sha256"}
 
 
-class Digest(Protocol):
-    """A hash that takes a stream in pieces."""
+class _Stream:
+    """A hash of bytes whose state can be saved, which hashlib's objects do not allow.
 
-    def update(self, data: memoryview, /) -> None:
-        """Add bytes."""
-        ...
+    The bytes are cut into chunks of fixed length, and each replaces the head by the SHA-256 of head and chunk; the
+    digest is that of the head and the bytes of the chunk that is not full yet.
+    """
+
+    def __init__(self) -> None:
+        self._head = bytes(HEAD)
+        self._pending = bytearray()
+
+    def update(self, array: NDArray[Any]) -> None:
+        """Add the bytes of an array; how a stream is cut into arrays does not show in the digest."""
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        at = 0
+        if self._pending:
+            at = CHUNK - len(self._pending)
+            self._pending += data[:at]
+            if len(self._pending) < CHUNK:
+                return
+            self._head = sha256(self._head + self._pending).digest()
+            self._pending.clear()
+        whole = at + (len(data) - at) // CHUNK * CHUNK
+        for start in range(at, whole, CHUNK):
+            link = sha256(self._head)
+            link.update(data[start : start + CHUNK])
+            self._head = link.digest()
+        self._pending += data[whole:]
 
     def hexdigest(self) -> str:
-        """The digest so far."""
-        ...
+        """The digest so far, 64 hexadecimal digits; more may be added afterwards."""
+        return sha256(self._head + self._pending).hexdigest()
+
+    def snapshot(self) -> bytes:
+        """The state; equal states give equal bytes."""
+        return self._head + self._pending
+
+    def restore(self, state: bytes) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it is not one.
+        """
+        if not HEAD <= len(state) < HEAD + CHUNK:
+            expected = f"{HEAD} to {HEAD + CHUNK - 1} bytes"
+            raise DataError("the snapshot is damaged", expected=expected, found=f"{len(state)} bytes")
+        self._head, self._pending = state[:HEAD], bytearray(state[HEAD:])
 
 
 class LedgerHash:
@@ -33,56 +75,55 @@ class LedgerHash:
 
     Each stream is hashed on its own, so that how rows were cut into blocks does not show; the digests are
     then hashed together with the symbols. Floats count by their bits: 0.0 and -0.0 differ, as do two NaNs.
-
-    Args:
-        resumable: Whether its state can be saved, for a live session; the digest is the same, but comes slower.
     """
 
-    def __init__(self, resumable: bool = False) -> None:
-        self._resumable = tuple(ResumableSha256() for _ in STREAMS) if resumable else ()
-        self._hashes: tuple[Digest, ...] = self._resumable or tuple(hashlib.sha256() for _ in STREAMS)
+    def __init__(self) -> None:
+        self._streams = tuple(_Stream() for _ in STREAMS)
         self._symbols: tuple[str, ...] = ()
 
     def update(self, step: StepBlock) -> None:
         """Add the rows and fills of one block."""
         self._symbols = step.bars.symbols
         arrays = (step.bars.ts_event, step.ledger, step.positions, step.fills)
-        for digest, array in zip(self._hashes, arrays, strict=True):
+        for stream, array in zip(self._streams, arrays, strict=True):
             if array.size:
-                digest.update(np.ascontiguousarray(array).data)
+                stream.update(array)
 
     def hexdigest(self) -> str:
         """The hash so far, 64 hexadecimal digits; more may be added afterwards."""
-        parts = {name: digest.hexdigest() for name, digest in zip(STREAMS, self._hashes, strict=True)}
+        parts = {name: stream.hexdigest() for name, stream in zip(STREAMS, self._streams, strict=True)}
         text = json.dumps({"symbols": list(self._symbols), **parts}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return sha256(text.encode()).hexdigest()
 
     def snapshot(self) -> bytes:
-        """The state; equal states give equal bytes.
-
-        Raises:
-            UsageError: If it was not made resumable.
-        """
-        self._check_resumable()
-        streams = {name: digest.snapshot() for name, digest in zip(STREAMS, self._resumable, strict=True)}
-        return pack({"symbols": json.dumps(self._symbols).encode(), **streams})
+        """The state; equal states give equal bytes."""
+        streams = {name: stream.snapshot() for name, stream in zip(STREAMS, self._streams, strict=True)}
+        return pack({MADE: describe(_FORM), "symbols": json.dumps(self._symbols).encode(), **streams})
 
     def restore(self, state: bytes) -> None:
         """Continue from a snapshot.
 
+        One of release 0.2.0 or before, which hashed otherwise, takes the place of the rows behind it.
+
         Raises:
-            UsageError: If it was not made resumable.
             DataError: If the snapshot is not one of a ledger hash.
         """
-        self._check_resumable()
-        parts = unpack(state, ("symbols", *STREAMS))
-        for name, digest in zip(STREAMS, self._resumable, strict=True):
-            digest.restore(parts[name])
+        earlier = of_earlier_release(state)
+        parts = unpack(state, ("symbols", *STREAMS) if earlier else (MADE, "symbols", *STREAMS))
+        if not earlier:
+            check_made(parts[MADE], _FORM)
+        for name, stream in zip(STREAMS, self._streams, strict=True):
+            stream.restore(sha256(parts[name]).digest() if earlier else parts[name])
         try:
             self._symbols = tuple(json.loads(parts["symbols"]))
         except (ValueError, TypeError):
             raise DataError("the snapshot is damaged", expected="names of symbols") from None
 
-    def _check_resumable(self) -> None:
-        if not self._resumable:
-            raise UsageError("this ledger hash has no state that can be saved", expected="LedgerHash(resumable=True)")
+
+def of_earlier_release(state: bytes) -> bool:
+    """Whether a snapshot is of release 0.2.0 or before, whose hashes differ over the same rows."""
+    try:
+        unpack(state, ("symbols", *STREAMS))
+    except DataError:
+        return False
+    return True

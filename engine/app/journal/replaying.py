@@ -10,11 +10,12 @@ from engine.app.kept_models import KeptModels
 from engine.app.models import recorded_weights
 from engine.app.wiring import Setup, make_driver
 from engine.base.errors import CheckFailed, DataError
-from engine.journal.blocks import joined
+from engine.journal.blocks import decode, joined
 from engine.journal.comparing import first_difference
 from engine.journal.journal import OLDER, Ordered
 from engine.journal.reading import JournalReader
-from engine.loop.driver import STATES, Driver
+from engine.loop.driver import HASH, STATES, Driver
+from engine.loop.ledger_hash import LedgerHash, of_earlier_release
 from engine.loop.weights import Activation
 from engine.types.step import StepBlock
 
@@ -51,6 +52,7 @@ def recover(reader: JournalReader, setup: Setup) -> Driver:
         return driver
     since, states = saved
     driver = _driver(reader, setup, [one for one in reader.activations() if one.seq < since or one.seq == 0])
+    states[HASH] = _hash_state(reader, states[HASH], since)
     driver.restore(states, int(first_ns or 0), since)
     replay(reader, driver, since)
     return driver
@@ -65,6 +67,21 @@ def _saved(reader: JournalReader) -> tuple[int, dict[str, bytes]] | None:
         if None not in found and len(rows) == 1 and min(rows) >= reader.first_seq:
             return min(rows), {name: states[prefix + name][1] for name in STATES}
     return None
+
+
+def _hash_state(reader: JournalReader, state: bytes, since: int) -> bytes:
+    """The saved state of the ledger's hash; one of an earlier release is made again from the rows before `since`.
+
+    Where the first rows are gone, the state itself stands for them.
+    """
+    if not of_earlier_release(state) or reader.first_seq > 0:
+        return state
+    digest = LedgerHash()
+    for stored in reader.stored():
+        if stored.seq >= since:
+            break
+        digest.update(decode(stored, reader.symbols))
+    return digest.snapshot()
 
 
 def replay(reader: JournalReader, driver: Driver, since: int = 0, rows: int = 4096) -> int:
@@ -120,7 +137,7 @@ def _driver(reader: JournalReader, setup: Setup, before: Sequence[Activation]) -
     kept, activations = KeptModels(reader.folder), reader.activations()
     if before:
         setup = replace(setup, models=kept.find(before[-1].sha256))
-    driver = make_driver(setup, resumable=True)
+    driver = make_driver(setup)
     by_row = {one.seq: one.sha256 for one in activations if one.seq > 0}
     driver.weights = recorded_weights(driver.agent, by_row, kept.find)
     return driver

@@ -12,7 +12,7 @@ from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.journal.blocks import decode
 from engine.journal.reading import JournalReader
 from engine.loop.driver import HASH
-from engine.loop.ledger_hash import LedgerHash
+from engine.loop.ledger_hash import LedgerHash, of_earlier_release
 
 OTHER_ROWS = 509
 
@@ -48,7 +48,7 @@ def audit(folder: Path) -> Audit:
             )
         stored_setup(reader)
         first = reader.first_seq
-        digest = LedgerHash(resumable=True)
+        digest = LedgerHash()
         kept = reader.states().get(HASH)
         hashed, checked = "", first == 0
         at, blocks = first, 0
@@ -59,7 +59,7 @@ def audit(folder: Path) -> Audit:
                 )
             digest.update(decode(stored, reader.symbols))
             at, blocks = stored.seq + stored.rows, blocks + 1
-            if checked and kept is not None and at == kept[0]:
+            if checked and kept is not None and at == kept[0] and not of_earlier_release(kept[1]):
                 hashed = digest.hexdigest()
         if hashed and kept is not None and hashed != _hexdigest(kept[1]):
             raise CheckFailed(
@@ -127,6 +127,6 @@ def export_whole(folder: Path, out: Path, *, trust_code: bool = False) -> Export
 
 
 def _hexdigest(state: bytes) -> str:
-    digest = LedgerHash(resumable=True)
+    digest = LedgerHash()
     digest.restore(state)
     return digest.hexdigest()

@@ -209,7 +209,7 @@ def _new(
         metadata, digest = read_ensemble(kept)
         setup = replace(setup, models=kept)
         activations = (Activation(0, metadata.version, digest),)
-    driver = make_driver(setup, resumable=True)
+    driver = make_driver(setup)
     journal = Journal(folder, config.journal.durability, trace)
     standby = None
     if config.standby:

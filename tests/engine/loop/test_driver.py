@@ -44,7 +44,7 @@ def make(every: int | None = None, asked: Asked | None = None) -> Driver:
         agent.bind(["X"], [instrument])
         return Account(Simulator(PortfolioConfig(), [instrument], ENDS), Sessions(ENDS - DAY_NS, ENDS), Cuts(every))
 
-    return Driver(agent, open_account, asked, resumable=True)
+    return Driver(agent, open_account, asked)
 
 
 @pytest.mark.parametrize("sizes", [[1], [7, 50, 3], [1000]])
