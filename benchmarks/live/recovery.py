@@ -12,7 +12,7 @@ from engine.app.live.config import PaperConfig
 from engine.app.live.control import ask
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
-from engine.app.live.opening import open_session, stored_config
+from engine.app.live.open_or_resume import open_session, stored_config
 from engine.base.config import parse
 from engine.base.errors import CheckFailed
 

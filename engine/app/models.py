@@ -1,7 +1,8 @@
-"""Which models take over at a cut: the active version of the store, or those that a journal names."""
+"""Models of a session: which of them take over at a cut, and copies with which it resumes whatever the store holds."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from agents.ensemble.ensemble import Ensemble
 from agents.models.loading import load_ensemble
 from agents.models.metadata import read_ensemble
 from agents.models.store import resolve_ensemble
-from engine.base.errors import GrandModelError
+from engine.base.errors import DataError, GrandModelError
 from engine.base.log import logger
 from engine.loop.weights import Activation, FixedWeights, Weights
 from engine.types.contracts import Agent
 
+FOLDER = "models"
+NAME_DIGITS = 16
 Lookup = Callable[[int, str], Path | None]
 """Given a row and the hash of the present models, the folder of the models that take over there, or None."""
 
@@ -94,3 +97,49 @@ def recorded_weights(agent: Agent, by_row: dict[int, str], find: Callable[[str],
     if not isinstance(agent, Ensemble):
         return FixedWeights()
     return ModelSwaps(agent, lambda seq, _: find(by_row[seq]) if seq in by_row else None, tolerant=False)
+
+
+class KeptModels:
+    """Versions of the ensemble in a session folder, by their hash.
+
+    Args:
+        folder: Of the session.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / FOLDER
+
+    def keep(self, version: Path) -> Path:
+        """Copy a version here, whole or not at all, unless it is here already.
+
+        Args:
+            version: Its folder.
+
+        Returns:
+            The folder of the copy.
+        """
+        digest = read_ensemble(version)[1]
+        kept = self._folder / digest[:NAME_DIGITS]
+        if not kept.is_dir():
+            part = kept.with_name(kept.name + ".part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(version, part)
+            part.rename(kept)
+        return kept
+
+    def find(self, sha256: str) -> Path:
+        """Folder of a version that was kept.
+
+        Raises:
+            DataError: If it is gone.
+        """
+        kept = self._folder / sha256[:NAME_DIGITS]
+        if not kept.is_dir() or read_ensemble(kept)[1] != sha256:
+            raise DataError(
+                "the models that this session used are missing or have changed",
+                where=str(kept),
+                expected=f"sha256 {sha256}",
+                hint="restore the session folder from a copy",
+            )
+        return kept

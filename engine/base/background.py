@@ -11,7 +11,7 @@ from engine.base.log import logger
 
 
 @asynccontextmanager
-async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run a background task while the body runs; if it fails, that is logged and the body continues."""
     task = asyncio.create_task(work)
     try:

@@ -55,9 +55,9 @@ def reset_halt(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = 
 
     Example: grandmodel reset-halt runs/live
     """
+    from engine.app.live.commands import operate_stopped
     from engine.app.live.control import ask
     from engine.app.live.folder import is_running
-    from engine.app.live.operating import operate_stopped
     from engine.types.records import Operation
 
     if is_running(folder):

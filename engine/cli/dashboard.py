@@ -61,7 +61,7 @@ def _print(attached: Attached, folder: Path, console: Console) -> None:
 
 
 async def _watch(attached: Attached, folder: Path, console: Console) -> None:
-    from engine.base.background import beside
+    from engine.base.background import in_background
     from engine.dashboard.following import Following
     from engine.dashboard.live import Dashboard
 
@@ -75,7 +75,7 @@ async def _watch(attached: Attached, folder: Path, console: Console) -> None:
         back=back,
     )
     _recall(attached, screen.state)
-    async with beside(_follow(attached, folder, screen, Following(screen.state))):
+    async with in_background(_follow(attached, folder, screen, Following(screen.state))):
         await screen.run(attached.steps())
 
 
@@ -107,7 +107,7 @@ def _tell_orders(attached: Attached, state: DashboardState) -> None:
 
 
 def _info(attached: Attached) -> RunInfo:
-    from engine.app.live.opening import stored_setup
+    from engine.app.live.open_or_resume import stored_setup
     from engine.cli.live_screens import run_info
 
     with attached.reading() as reader:

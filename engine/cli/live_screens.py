@@ -117,9 +117,9 @@ class _SessionScreen:
     async def run(self, steps: AsyncIterator[StepBlock]) -> None:
         if self._session.driver.next_seq:
             await self._recall()
-        from engine.base.background import beside
+        from engine.base.background import in_background
 
-        async with beside(self._follow()):
+        async with in_background(self._follow()):
             await self._dashboard.run(steps)
 
     async def _recall(self) -> None:
@@ -146,7 +146,7 @@ class _SessionScreen:
         return {key: KeyAction(command, self._order, question) for key, (command, question) in KEYS.items()}
 
     def _order(self, command: str) -> str:
-        from engine.app.live.paper import Controls
+        from engine.app.live.commands import Controls
 
         done = str(Controls(self._session)(command, "dashboard")["done"])
         look(self._following, self._session)
@@ -155,7 +155,7 @@ class _SessionScreen:
 
 def look(following: Following, session: Session) -> None:
     """Show the session as it is now."""
-    from engine.app.live.status import state_word
+    from engine.app.live.commands import state_word
 
     feed = "" if session.source.connected else session.source.status
     following.look(state_word(session), feed, session.counters)
@@ -183,14 +183,14 @@ class _ProgressLine:
         self._session, self._console = session, console
 
     async def run(self, steps: AsyncIterator[StepBlock]) -> None:
-        from engine.base.background import beside
+        from engine.base.background import in_background
         from engine.dashboard.terminal import Outbox, can_draw
 
         if not can_draw(self._console):
             return
         outbox = Outbox(self._console.file)
         try:
-            async with beside(self._write(outbox)):
+            async with in_background(self._write(outbox)):
                 async for _ in steps:
                     pass
         finally:
@@ -208,7 +208,7 @@ class _ProgressLine:
             await asyncio.sleep(LINE_S)
 
     def _line(self) -> str:
-        from engine.app.live.status import state_word
+        from engine.app.live.commands import state_word
         from engine.dashboard import text
 
         session = self._session

@@ -182,7 +182,7 @@ def _feed(demo: bool, feed: str | None) -> Iterator[str | None]:
 def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: list[str]) -> PaperConfig:
     """Defaults, then those of the folder's session, then files, then options, then --set."""
     from engine.app.live.config import PaperConfig
-    from engine.app.live.opening import stored_config
+    from engine.app.live.open_or_resume import stored_config
     from engine.base.config import merge, override, parse, read_yaml
     from engine.base.errors import UsageError
     from engine.journal.reading import has_begun

@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.app.journal.rebuilding import MERGER, SEEN, merger_of, seen_of
-from engine.app.journal.replaying import recover
+from engine.app.journal.recovering import MERGER, SEEN, merger_of, recover, seen_of
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import SessionLock
-from engine.app.live.opening import runnable_setup
+from engine.app.live.open_or_resume import runnable_setup
 from engine.app.wiring import Setup
 from engine.base.errors import DataError
 from engine.journal.journal import FILE, OLDER, Entry, Journal, Ordered, remove
@@ -73,7 +72,7 @@ def mend(
         reread: Forget how far the feed was read: at the next start all that it still holds is read again, and what
             is known of it refused as `late` or `duplicate`.
         wall: Seconds since 1970.
-        trust_code: As in `engine.app.live.opening.open_session`.
+        trust_code: As in `engine.app.live.open_or_resume.open_session`.
 
     Raises:
         UsageError: If there is no session, or it is running.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.app.journal.exporting import Exported, export_session
-from engine.app.journal.replaying import fresh_driver, recover, replay
-from engine.app.live.opening import runnable_setup, stored_setup
+from engine.app.journal.recovering import fresh_driver, recover, replay
+from engine.app.live.open_or_resume import runnable_setup, stored_setup
 from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.journal.blocks import decode
 from engine.journal.reading import JournalReader
@@ -87,7 +87,7 @@ def replay_whole(folder: Path, *, trust_code: bool = False) -> tuple[int, str]:
 
     Args:
         folder: Of the session.
-        trust_code: As in `engine.app.live.opening.open_session`.
+        trust_code: As in `engine.app.live.open_or_resume.open_session`.
 
     Returns:
         The number of rows, and the hash of the ledger.
@@ -116,7 +116,7 @@ def export_whole(folder: Path, out: Path, *, trust_code: bool = False) -> Export
     Args:
         folder: Of the session.
         out: Where to.
-        trust_code: As in `engine.app.live.opening.open_session`.
+        trust_code: As in `engine.app.live.open_or_resume.open_session`.
 
     Raises:
         DataError: If it has no bar yet.

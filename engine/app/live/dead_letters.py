@@ -8,8 +8,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.app.live.deliveries import Notice
 from engine.app.live.folder import DEAD_LETTERS
-from engine.app.live.taking import Notice
 from engine.base.errors import GrandModelError, UsageError
 from engine.base.log import logger
 from engine.base.rotating import MOST_FILE_BYTES, rotate

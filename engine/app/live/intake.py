@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from engine.app.journal.rebuilding import MERGER, SEEN
+from engine.app.journal.recovering import MERGER, SEEN
 from engine.app.live.config import FeedConfig
 from engine.base.errors import DataError
 from engine.journal.journal import Gap

@@ -10,20 +10,20 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine.app.journal.exporting import Exported, export_session
+from engine.app.live.commands import Controls, state_word
 from engine.app.live.config import PaperConfig
 from engine.app.live.control import ControlServer
 from engine.app.live.dead_letters import FileSink, Relay
+from engine.app.live.deliveries import dead_letter_sink, open_source, timeframe_of, traded
+from engine.app.live.feed_health import mostly_refused
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
-from engine.app.live.opening import Opened, check_session_folder, open_session
+from engine.app.live.observers import Alerting, Measuring
+from engine.app.live.open_or_resume import Opened, check_session_folder, open_session
 from engine.app.live.session import Ended, Session
-from engine.app.live.sources import dead_letter_sink, mostly_refused, open_source, timeframe_of, traded
-from engine.app.live.status import state_word, status_of
-from engine.app.live.watching import Alerting, Measuring
-from engine.base.background import beside
+from engine.base.background import in_background
 from engine.base.log import logger
 from engine.journal.reading import JournalReader, has_begun
 from engine.loop.runner import Screen
@@ -31,18 +31,9 @@ from engine.monitor.dispatch import open_dispatcher
 from engine.monitor.heartbeat import Heartbeat
 from engine.monitor.http import MonitorServer, session_pages
 from engine.monitor.metrics import SessionMetrics
-from engine.types.records import Operation
 from feeds.live.source import DeadLetterSink, LiveSource
 
 log = logger("paper")
-OPERATIONS = {
-    "start": Operation.RESUME,
-    "pause": Operation.PAUSE,
-    "resume": Operation.RESUME,
-    "flatten": Operation.FLATTEN,
-    "halt": Operation.HALT,
-    "reset-halt": Operation.RESET_HALT,
-}
 LiveScreen = Callable[[Session], Screen]
 
 
@@ -84,7 +75,7 @@ def run_paper(
         screens: Taps that see the latest state and may skip.
         source: In place of the configured address.
         trace: Told every SQL statement of the journal before it is executed.
-        trust_code: As in `engine.app.live.opening.open_session`.
+        trust_code: As in `engine.app.live.open_or_resume.open_session`.
 
     Raises:
         GrandModelError: Anything that the user can correct.
@@ -141,7 +132,7 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
             await stack.enter_async_context(_monitor(session, heartbeat))
         await stack.enter_async_context(ControlServer(folder, Controls(session)))
         for task in (heartbeat.run(), relay.run(), alerting.run(), _say(session, heartbeat)):
-            await stack.enter_async_context(beside(task))
+            await stack.enter_async_context(in_background(task))
         stack.enter_context(_signals(session))
         begun = "resumes" if session.opened.resumed else "starts"
         text = f"the session {begun} at row {session.driver.next_seq}, feed {session.source.status}"
@@ -151,32 +142,6 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         finally:
             heartbeat.stopping()
         session.notice("info", "session_stopped", f"the session ended: {session.ended.because}")
-
-
-class Controls:
-    """What the control socket, or a key of the dashboard, can order.
-
-    Args:
-        session: Ordered about.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __call__(self, command: str, by: str) -> dict[str, Any]:
-        """Obey, and answer.
-
-        Raises:
-            UsageError: If the command cannot be obeyed now.
-        """
-        if command == "stop":
-            self._session.stop(f"stopped by {by}")
-            return {"done": "stops after the current transaction"}
-        done = self._session.operate(OPERATIONS[command], by) if command in OPERATIONS else None
-        status = status_of(self._session)
-        if done is not None and OPERATIONS[command] is Operation.RESUME and status["halted"]:
-            done += "; trading stays halted until reset-halt"
-        return status if done is None else {"done": done, "state": status["state"], "row": status["rows"]}
 
 
 @asynccontextmanager

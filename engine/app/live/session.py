@@ -17,18 +17,17 @@ from typing import Protocol
 
 from engine.app.journal.retention import Retention
 from engine.app.live.config import PaperConfig
-from engine.app.live.expecting import counted, shortage
+from engine.app.live.deliveries import DeliveryReader
+from engine.app.live.feed_health import Refusals, counted, shortage
 from engine.app.live.intake import Arrival, Intake
-from engine.app.live.latency import Latencies
-from engine.app.live.opening import Opened
-from engine.app.live.refusals import Refusals
-from engine.app.live.taking import Taker
+from engine.app.live.open_or_resume import Opened
 from engine.app.wiring import warn_of_obstacles
 from engine.base.log import logger
 from engine.journal.journal import Entry, JournalError, Ordered
 from engine.loop.bus import Bus, Subscription
 from engine.loop.runner import Screen, run_together
 from engine.monitor.alerts import Severity
+from engine.monitor.latency import Latencies
 from engine.types.blocks import BarBlock
 from engine.types.records import Operation
 from engine.types.step import StepBlock
@@ -119,7 +118,7 @@ class Session:
         self.config = config
         self._observers, self._clock = list(observers), clock
         self._owed: deque[Entry] = deque()
-        self._taker = Taker(config, intake, source, opened.counters.get("bars", 0), self.notice, clock)
+        self._reader = DeliveryReader(config, intake, source, opened.counters.get("bars", 0), self.notice, clock)
         self._unsaved = asyncio.Event()
         self._unsaved_entries = self._unsaved_rows = 0
         self._ordered_seq = -1
@@ -133,7 +132,7 @@ class Session:
     @property
     def waiting(self) -> int:
         """Messages held until later ones confirm their time."""
-        return self._taker.waiting
+        return self._reader.waiting
 
     def observe(self, observer: Observer) -> None:
         """Let another observer watch."""
@@ -141,7 +140,7 @@ class Session:
 
     def stop(self, because: str) -> None:
         """End after the current transaction; rows that wait for later bars wait for the next start."""
-        self._taker.stop(because)
+        self._reader.stop(because)
 
     def operate(self, operation: Operation, by: str) -> str:
         """Carry out a command of the operator at once, and record it in the journal.
@@ -191,12 +190,12 @@ class Session:
             await self.source.close()
         self.ended.seconds = self._clock() - began
         self.ended.refused = self._refusals.verdict
-        if self._taker.stopping is None:
+        if self._reader.stopping is None:
             self.ended.short = shortage(self.counters, self.config.end.bars)
         return self.ended
 
     async def _take(self, bus: Bus) -> None:
-        self.ended.because = await self._taker.run(self.opened.positions, bus)
+        self.ended.because = await self._reader.run(self.opened.positions, bus)
 
     async def _trade_and_save(self, arrivals: Subscription[Arrival], bus: Bus) -> None:
         async with asyncio.TaskGroup() as group:
@@ -297,7 +296,7 @@ class Session:
         if self.trouble is None:
             self.notice("critical", "journal_unwritable", error.what)
         self.trouble = error.what
-        if self._taker.stopping is not None:
+        if self._reader.stopping is not None:
             raise error
         await asyncio.sleep(RETRY_S)
 

@@ -19,8 +19,8 @@ from engine.app.code import allow_code, code_entries, imported_files, named_file
 from engine.app.config import BacktestConfig
 from engine.app.journal.mending import mend
 from engine.app.journal.verifying import audit, export_whole, replay_whole
-from engine.app.live import opening
-from engine.app.live.operating import operate_stopped
+from engine.app.live import open_or_resume as opening
+from engine.app.live.commands import operate_stopped
 from engine.app.live.paper import run_paper
 from engine.app.verify import verify
 from engine.base.config import parse

@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from engine.app.live import attaching
-from engine.app.live.operating import operate_stopped
+from engine.app.live.commands import operate_stopped
 from engine.app.live.paper import PaperRun, run_paper
 from engine.base.errors import UsageError
 from engine.cli.dashboard import dashboard

@@ -11,7 +11,7 @@ import pytest
 
 from engine.app.journal.mending import mend
 from engine.app.journal.verifying import audit, replay_whole
-from engine.app.live.operating import operate_stopped
+from engine.app.live.commands import operate_stopped
 from engine.base.errors import DataError
 from engine.journal.journal import FILE
 from engine.journal.reading import JournalReader

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.app.journal.replaying import recover
+from engine.app.journal.recovering import recover
 from engine.app.live.attaching import MAKING_S, SIMULATOR, Attached, appears, last_steps, read_book, standing_of
+from engine.app.live.commands import operate_stopped
 from engine.app.live.control import ControlServer
 from engine.app.live.folder import SOCKET, SessionLock
-from engine.app.live.opening import stored_setup
-from engine.app.live.operating import operate_stopped
+from engine.app.live.open_or_resume import stored_setup
 from engine.base.errors import DataError, UsageError
 from engine.journal.blocks import joined
 from engine.journal.journal import FILE, Entry, Journal

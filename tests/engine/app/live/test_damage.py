@@ -38,7 +38,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Path]:
     folder = tmp_path_factory.mktemp("stopped")
     short = case(live_bars(60, ("A", "B"), absent=0.2), standby=True)
     short.run(folder, CUTS, end={"bars": 30})
-    from engine.app.live.operating import operate_stopped
+    from engine.app.live.commands import operate_stopped
 
     operate_stopped(folder, Operation.RESUME, "test")
     short.run(folder, CUTS, end={"bars": 50})

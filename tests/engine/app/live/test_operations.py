@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from engine.app.journal.replaying import recover
+from engine.app.journal.recovering import recover
 from engine.app.journal.verifying import replay_whole
+from engine.app.live.commands import Controls, operate_stopped
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, SessionLock
 from engine.app.live.intake import Intake
-from engine.app.live.opening import open_session, stored_setup
-from engine.app.live.operating import operate_stopped
-from engine.app.live.paper import Controls, PaperRun, run_paper
+from engine.app.live.open_or_resume import open_session, stored_setup
+from engine.app.live.paper import PaperRun, run_paper
 from engine.app.live.session import Session
 from engine.app.verify import verify
 from engine.base.errors import CheckFailed, UsageError

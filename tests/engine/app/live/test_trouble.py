@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from engine.app.live import deliveries as taking
 from engine.app.live import session as sessions_module
-from engine.app.live import taking
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
-from engine.app.live.opening import open_session
+from engine.app.live.open_or_resume import open_session
 from engine.app.live.session import Committed, Ended, Session
 from engine.base.errors import GrandModelError
 from engine.journal.journal import JournalError

@@ -1,13 +1,19 @@
-"""Running over a journal again: to recover a session, and to prove that it did what a backtest does."""
+"""Running over a journal again: to recover a session, and to prove that it did what a backtest does.
+
+The state of the intake, too, can be made again from the bars that a journal holds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Final
 
-from engine.app.kept_models import KeptModels
-from engine.app.models import recorded_weights
+import msgspec
+import numpy as np
+
+from engine.app.models import KeptModels, recorded_weights
 from engine.app.wiring import Setup, make_driver
 from engine.base.errors import CheckFailed, DataError
 from engine.journal.blocks import decode, joined
@@ -18,6 +24,13 @@ from engine.loop.driver import HASH, STATES, Driver
 from engine.loop.ledger_hash import LedgerHash, of_earlier_release
 from engine.loop.weights import Activation
 from engine.types.step import StepBlock
+from feeds.live.merging.rows import Memory, Numbers
+from feeds.live.merging.state import STATE_VERSION, State
+from feeds.reading.ordering import NEVER
+
+# names of the states of the intake
+MERGER, SEEN = "merger", "seen"
+_NO_NUMBERS: Final[Numbers] = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def fresh_driver(reader: JournalReader, setup: Setup) -> Driver:
@@ -141,3 +154,39 @@ def _driver(reader: JournalReader, setup: Setup, before: Sequence[Activation]) -
     by_row = {one.seq: one.sha256 for one in activations if one.seq > 0}
     driver.weights = recorded_weights(driver.agent, by_row, kept.find)
     return driver
+
+
+def seen_of(reader: JournalReader) -> bytes:
+    """The state of the search for gaps: the last bar of each symbol."""
+    seen = np.full(len(reader.symbols), NEVER, np.int64)
+    for step in reader.steps(reader.first_seq):
+        times = np.where(step.bars.present, step.bars.ts_event[:, np.newaxis], NEVER)
+        seen = np.maximum(seen, times.max(axis=0))
+    return seen.tobytes()
+
+
+def merger_of(reader: JournalReader, timeframe_ns: int) -> bytes:
+    """The state of a merger that has closed the rows of a journal, one at least, and holds no other."""
+    memory, last = Memory(len(reader.symbols)), NEVER
+    for step in reader.steps(reader.first_seq):
+        for time_ns, present in zip(step.bars.ts_event.tolist(), step.bars.present, strict=True):
+            memory.add(time_ns, dict.fromkeys(np.flatnonzero(present).tolist(), _NO_NUMBERS))
+            last = time_ns
+    return msgspec.msgpack.encode(
+        State(
+            version=STATE_VERSION,
+            symbols=reader.symbols,
+            timeframe_ns=timeframe_ns,
+            next_seq=reader.next_seq,
+            last_ts=last,
+            edge=last,
+            closed=[],
+            bars={},
+            ticks={},
+            ids={},
+            memory=memory.rows,
+            times={},
+            known=[],
+            quiet=[],
+        )
+    )

@@ -1,19 +1,102 @@
-"""Taking deliveries in: until the feed, the configuration or the operator ends it."""
+"""Deliveries: from the source that an address means, until the feed, the configuration or the operator ends them."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
-from engine.app.live.config import PaperConfig
+from engine.app.config import BacktestConfig, RunConfig
+from engine.app.live.config import FeedConfig, PaperConfig
+from engine.app.live.folder import QUARANTINE
 from engine.app.live.intake import Arrival, Intake
+from engine.app.preparing import prepare
+from engine.base.errors import UsageError
+from engine.base.log import logger
 from engine.loop.bus import Bus
 from engine.monitor.alerts import Severity
-from feeds.live.source import Delivery, LiveSource
+from engine.types.instruments import Instrument
+from feeds.live.address import FeedAddress, parse_address
+from feeds.live.opening import open_connection, open_dead_letters
+from feeds.live.options import SourceOptions
+from feeds.live.recorded import RecordedSource
+from feeds.live.source import DeadLetterSink, Delivery, LiveSource
+from feeds.quarantine import Quarantine
 
+RECORDED_ROWS = 1024
+# so many rows that wait so long are reported
 MANY_ROWS, STALLED_S = 100, 60.0
+log = logger("run")
+
+
+def traded(config: PaperConfig, source: LiveSource) -> dict[str, Instrument]:
+    """The instruments by symbol, in the order of the columns.
+
+    Raises:
+        UsageError: If nothing tells the symbols.
+    """
+    symbols = getattr(source, "symbols", ()) or config.symbols
+    if not symbols:
+        raise UsageError(
+            "the symbols to trade are missing",
+            expected="--instrument NAME, --instrument SYMBOL=NAME (repeatable), or --symbols A,B",
+            hint="messages carry the symbol in the field `symbol`",
+        )
+    return {symbol: config.instrument_for(symbol) for symbol in symbols}
+
+
+def timeframe_of(config: PaperConfig, source: LiveSource) -> int:
+    """Length of the bars, nanoseconds: a file's own, else the configured one."""
+    return int(getattr(source, "timeframe_ns", config.feed.timeframe_ns))
+
+
+def open_source(config: PaperConfig, folder: Path) -> LiveSource:
+    """The source that the configured address means; it connects when deliveries are asked for.
+
+    Args:
+        config: Of the session.
+        folder: Of the session, for rows of a file that cannot be used.
+
+    Raises:
+        UsageError: If the address cannot be read, a secret is missing or there is no such file.
+        DataError: If a file cannot be read.
+    """
+    feed = config.feed
+    address = parse_address(feed.address, security=feed.security)
+    if address.kind == "replay":
+        return _recorded(config, address, folder)
+    options = SourceOptions(connect_timeout_s=feed.connect_timeout_s, quiet_after_s=feed.quiet_after_s)
+    return open_connection(address, options, feed.session)
+
+
+def dead_letter_sink(config: FeedConfig, topic: str) -> DeadLetterSink:
+    """The Kafka topic for messages that cannot be used.
+
+    Raises:
+        UsageError: If the feed is not Kafka.
+    """
+    return open_dead_letters(parse_address(config.address, security=config.security), topic)
+
+
+def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSource:
+    """A file, opened as a backtest opens it."""
+    shared = {name: getattr(config, name) for name in RunConfig.model_fields}
+    backtest = BacktestConfig(data=(address.topic,), replay=config.feed.replay, **shared)
+    quarantine = Quarantine(folder / QUARANTINE, config.feed.strict)
+    prepared = prepare(backtest, quarantine)
+    for line in prepared.warnings:
+        log.warning(line)
+    return RecordedSource(
+        prepared.source,
+        prepared.timeframe_ns,
+        address.topic,
+        address.speed,
+        min(config.feed.block, RECORDED_ROWS),
+        quarantine=quarantine,
+        synthetic=prepared.synthetic,
+    )
 
 
 class Notice(Protocol):
@@ -24,7 +107,7 @@ class Notice(Protocol):
         ...
 
 
-class Taker:
+class DeliveryReader:
     """Publishes what a source delivers as arrivals, and sees when there is an end to it.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.app.live.refusals import REMEDIES, WINDOW, Refusals
+from engine.app.live.feed_health import REMEDIES, WINDOW, Refusals
 from engine.types.dead_letter import DeadLetter
 from feeds.live.checks import REASONS
 from tests.engine.app.live.feeding import ListSource

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.app.journal.verifying import audit
-from engine.app.live.opening import stored_config
+from engine.app.live.open_or_resume import stored_config
 from engine.base.errors import UsageError
 from engine.journal.journal import FILE
 from tests.engine.app.live.sessions import Case, case, live_bars

@@ -14,13 +14,11 @@ import numpy as np
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
 from engine.app.code import allow_code, changed_code, code_entries, recorded_code
-from engine.app.journal.rebuilding import SEEN, seen_of
-from engine.app.journal.replaying import recover
-from engine.app.kept_models import KeptModels
+from engine.app.journal.recovering import SEEN, recover, seen_of
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import OWN_FILES
 from engine.app.manifest import versions
-from engine.app.models import follow_store
+from engine.app.models import KeptModels, follow_store
 from engine.app.wiring import Setup, make_driver
 from engine.base.config import parse
 from engine.base.errors import DataError, UsageError

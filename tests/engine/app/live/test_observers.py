@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from engine.app.live.watching import _Gaps, _Letters
+from engine.app.live.observers import _Gaps, _Letters
 from engine.journal.journal import Gap
 from engine.types.dead_letter import DeadLetter
 from feeds.live.broker import free_port

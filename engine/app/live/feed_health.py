@@ -1,14 +1,24 @@
-"""Is half or more of what arrives refused? Then the session does not do its job, and its operator must know."""
+"""Does the feed bring what it should: are all announced bars coming, and is most of what comes accepted?
+
+A publisher that stops early is no feed that ended, and a session that refuses most messages does not do its job: the
+operator must know of both. Profits on made-up bars have to say so, too.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from engine.app.live.intake import Arrival
+from engine.app.provenance import SYNTHETIC_COUNT
 from engine.types.dead_letter import DeadLetter
+from feeds.live.source import LiveSource
+from feeds.quarantine import Quarantine
 
+# names of running counts
+ANNOUNCED, RECEIVED, ANNOUNCEMENT = "announced", "received", "announcement"
 # the share of refusals is that of about so many messages
 WINDOW: Final = 200
 FEWEST: Final = 20
@@ -80,3 +90,55 @@ class Refusals:
 
 def _mostly(refused: Counter[str], arrived: int) -> bool:
     return 0 < arrived <= 2 * refused.total()
+
+
+def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
+    """What an arrival adds to the running counts: bars announced, those that came since, and files of made-up bars.
+
+    Args:
+        counters: Before it.
+        arrival: The current one.
+    """
+    known, announced = counters.get(ANNOUNCEMENT, 0), 0
+    for one in arrival.announced:
+        if one.id != known:  # a message may come twice
+            known, announced = one.id, announced + one.bars
+    counts: dict[str, int] = {}
+    if arrival.announced:
+        counts = {ANNOUNCED: announced, ANNOUNCEMENT: known - counters.get(ANNOUNCEMENT, 0)}
+    if known:
+        again = sum(letter.count for letter in arrival.letters if letter.reason in HARMLESS)
+        counts[RECEIVED] = max(0, arrival.elements - again)
+    made_up = {name for one in arrival.announced for name in one.synthetic}
+    if arrival.delivery is not None:
+        made_up.update(arrival.delivery.synthetic)
+    return counts | {SYNTHETIC_COUNT + name: 1 for name in sorted(made_up) if SYNTHETIC_COUNT + name not in counters}
+
+
+def shortage(counters: Mapping[str, int], wanted: int | None) -> str | None:
+    """The report on a session that ended by itself with fewer bars than expected; None if it received them all.
+
+    Args:
+        counters: At its end.
+        wanted: Bars after which it should end; None if not set.
+    """
+    bars = counters.get("bars", 0)
+    if wanted is not None:
+        return None if bars >= wanted else f"{bars:,} of the {wanted:,} requested bars (--max-bars) arrived"
+    received, announced = counters.get(RECEIVED, 0), counters.get(ANNOUNCED, 0)
+    if received >= announced:
+        return None
+    return f"{received:,} of the {announced:,} bars that the publisher announced arrived: it stopped early"
+
+
+def mostly_refused(source: LiveSource, bars: int) -> str | None:
+    """What to say where half or more of a file's rows could not be used; None otherwise.
+
+    Args:
+        source: After its end.
+        bars: Bars that were traded.
+    """
+    quarantine = getattr(source, "quarantine", None)
+    if not isinstance(quarantine, Quarantine) or not 0 < quarantine.total >= bars:
+        return None
+    return f"half or more of the file was refused: {quarantine.explain()}; `grandmodel data validate FILE` checks it"

@@ -1,14 +1,55 @@
-"""What a session says of itself: for `grandmodel ctl DIR status` and for screens."""
+"""What an operator's commands do: to a running session, with its status in answer, and to one that is stopped."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from engine.app.journal.recovering import recover
+from engine.app.live.folder import SessionLock
+from engine.app.live.open_or_resume import runnable_setup
 from engine.app.live.session import Session
-from engine.types.records import Reason
+from engine.journal.journal import Entry, Journal, Ordered
+from engine.journal.reading import JournalReader
+from engine.types.records import Operation, Reason
+
+OPERATIONS = {
+    "start": Operation.RESUME,
+    "pause": Operation.PAUSE,
+    "resume": Operation.RESUME,
+    "flatten": Operation.FLATTEN,
+    "halt": Operation.HALT,
+    "reset-halt": Operation.RESET_HALT,
+}
+
+
+class Controls:
+    """What the control socket, or a key of the dashboard, can order.
+
+    Args:
+        session: Ordered about.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __call__(self, command: str, by: str) -> dict[str, Any]:
+        """Obey, and answer.
+
+        Raises:
+            UsageError: If the command cannot be obeyed now.
+        """
+        if command == "stop":
+            self._session.stop(f"stopped by {by}")
+            return {"done": "stops after the current transaction"}
+        done = self._session.operate(OPERATIONS[command], by) if command in OPERATIONS else None
+        status = status_of(self._session)
+        if done is not None and OPERATIONS[command] is Operation.RESUME and status["halted"]:
+            done += "; trading stays halted until reset-halt"
+        return status if done is None else {"done": done, "state": status["state"], "row": status["rows"]}
 
 
 def status_of(session: Session) -> dict[str, Any]:
@@ -68,3 +109,28 @@ def _iso(ns: int) -> str:
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1e3, 3)
+
+
+def operate_stopped(folder: Path, operation: Operation, by: str, *, trust_code: bool = False) -> int:
+    """Obey an order between two runs of a session; it holds from its next row on.
+
+    Args:
+        folder: Of the session.
+        operation: What is wanted.
+        by: Who wants it.
+        trust_code: As in `engine.app.live.open_or_resume.open_session`.
+
+    Returns:
+        Number of the row before which it holds.
+
+    Raises:
+        UsageError: If there is no session, it is running, or the order cannot be obeyed now.
+    """
+    with JournalReader(folder) as reader, SessionLock(folder):
+        reader.check()
+        driver = recover(reader, runnable_setup(reader, trust_code=trust_code))
+        driver.operate(operation)
+        seq, ts_event = driver.next_seq, driver.last_ns
+    with Journal(folder) as journal:
+        journal.commit(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
+    return seq
