@@ -18,7 +18,7 @@ from engine.app.agents import as_ensemble
 from engine.base.compiled import cache_dir
 from engine.record.recorder import RunRecorder
 from engine.types.blocks import BarBlock
-from engine.types.calendar import DAY_NS, Sessions
+from engine.types.calendar import Sessions
 from engine.types.contracts import Agent
 from engine.types.instruments import Instrument
 from engine.types.records import Operation
@@ -29,9 +29,11 @@ from portfolio.trades import TradeBook
 Kind = Literal["rules", "strategy", "ensemble", "live"]
 """The kernels of an agent of that kind; `live` are those that a live session needs besides."""
 MESSAGE = "Compiling the simulator for this processor (once; about half a minute)"
-RECIPE = 2
+RECIPE = 3
 """Goes up when a warm-up compiles more than before: caches that were complete for the one before are not any more."""
 ROWS = 16
+ENSEMBLE_ROWS = 10_000
+"""One-minute bars after which every agent of the ensemble has decided."""
 
 
 class _Idle(CompiledStrategy):
@@ -101,7 +103,7 @@ def is_warm(kind: Kind = "rules") -> bool:
 def warm_up(kind: Kind = "rules") -> None:
     """Compile, or load, the kernels of a backtest by running a tiny one."""
     for agent in _agents(kind):
-        _run(agent, live=kind == "live")
+        _run(agent, ROWS if as_ensemble(agent) is None else ENSEMBLE_ROWS, live=kind == "live")
     _marker(kind).parent.mkdir(parents=True, exist_ok=True)
     _marker(kind).touch()
 
@@ -121,14 +123,14 @@ def warm_up_announced(kinds: Sequence[Kind], *, quiet: bool = False) -> None:
         warm_up(kind)
 
 
-def _run(agent: Agent, *, live: bool) -> None:
-    rows, instrument = ROWS, Instrument(name="WARM-UP")
+def _run(agent: Agent, rows: int, *, live: bool) -> None:
+    instrument = Instrument(name="WARM-UP")
     close = 100.0 + np.sin(np.arange(rows, dtype=np.float64))
     columns = {"open": close, "high": close + 1.0, "low": close - 1.0, "close": close, "volume": np.ones(rows)}
     ts_event = (np.arange(rows, dtype=np.int64) + 1) * 60_000_000_000
     block = BarBlock.from_columns(["X"], ts_event, columns)
     agent.bind(["X"], [instrument])
-    sessions = Sessions(np.array([0], np.int64), np.array([DAY_NS], np.int64))
+    sessions = Sessions(np.array([0], np.int64), np.array([ENSEMBLE_ROWS * 60_000_000_000], np.int64))
     simulator = Simulator(PortfolioConfig(), [instrument], sessions.closes)
     step = agent.step(simulator, block)
     if live:
@@ -144,6 +146,6 @@ def _agents(kind: Kind) -> list[Agent]:
         from agents.models.loading import load_ensemble  # noqa: PLC0415 - likewise
         from agents.models.store import BUNDLED  # noqa: PLC0415 - likewise
 
-        return [Ensemble(load_ensemble(BUNDLED))]
+        return [SmaCross(1, 2), Ensemble(load_ensemble(BUNDLED))]  # the first one trades for certain
     # a class of the user's may be any of them, which is known only when its file is executed
     return [SmaCross(1, 2), _Idle(), _Busy()] if kind == "strategy" else [SmaCross(1, 2)]

@@ -52,22 +52,28 @@ def loaded():
     }
 
 
-warm_up("strategy")
+kind = sys.argv[1]
+warm_up(kind)
 before = loaded()
-assert gm.backtest(MemorySource(random_bars(300)), agent=Trader).metrics["fills"] > 20
+agent, rows = (Trader, 300) if kind == "strategy" else ("ensemble", 12_000)
+run = gm.backtest(MemorySource(random_bars(rows)), agent=agent)
+assert run.metrics["fills"] > 20
 print(sorted(name for _, name, _ in loaded() - before))
 """
 
 
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     whole = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    done = subprocess.run([sys.executable, "-c", code], env=whole, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=whole, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done
 
 
-def test_a_warm_strategy_compiles_and_loads_nothing_in_its_loop() -> None:
-    assert run(LOADED_AFTER).stdout == "[]\n"
+@pytest.mark.parametrize("kind", ["strategy", "ensemble"])
+def test_a_warm_run_compiles_and_loads_nothing_in_its_loop(kind: str) -> None:
+    assert run(LOADED_AFTER, kind).stdout == "[]\n"
 
 
 def test_the_kind_of_an_object() -> None:
