@@ -103,8 +103,9 @@ class Aggregator:
         """
         if len(sessions.closes) == 0:
             raise UsageError("aggregation needs at least one session", found="none")
-        self._opens = np.ascontiguousarray(sessions.opens)
-        self._closes = np.ascontiguousarray(sessions.closes)
+        # copies, so that the kernel is compiled for one type: arrays of a calendar may be read-only
+        self._opens = np.array(sessions.opens, np.int64)
+        self._closes = np.array(sessions.closes, np.int64)
 
     @property
     def horizon_ns(self) -> int:

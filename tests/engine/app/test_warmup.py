@@ -58,6 +58,7 @@ before = loaded()
 agent, rows = (Trader, 300) if kind == "strategy" else ("ensemble", 12_000)
 run = gm.backtest(MemorySource(random_bars(rows)), agent=agent)
 assert run.metrics["fills"] > 20
+gm.backtest("es-drift", agent=agent, start="2024-02-09")
 print(sorted(name for _, name, _ in loaded() - before))
 """
 
