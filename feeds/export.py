@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from engine.base.errors import DataError, UsageError
 from engine.base.replacing import replaced_file
 from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS, BarBlock, reblock
-from feeds.reading.columns import SYNTHETIC
+from feeds.reading.columns.names import SYNTHETIC
 
 # rows per row group and write: fixed, so that the blocks a stream comes in leave no trace in the file
 ROWS = 65_536

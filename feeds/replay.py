@@ -17,15 +17,15 @@ from engine.types.blocks import BarBlock, reblock
 from engine.types.instruments import Instrument
 from engine.types.timeframe import format_timeframe, parse_timeframe
 from feeds.quarantine import Quarantine
-from feeds.reading.files import BarFile
-from feeds.reading.labels import LabelDecision, bar_width, decide_file
-from feeds.reading.merging import merge, numbered
-from feeds.reading.opening import open_file
-from feeds.reading.part import iso
+from feeds.reading.files.bar_file import BarFile
+from feeds.reading.files.open_file import open_file
 from feeds.reading.plan import FilePlan, plan_file, require_symbol, scan_symbols
-from feeds.reading.times import DateOrder
+from feeds.reading.rows.merging import merge, numbered
+from feeds.reading.rows.part import iso
+from feeds.reading.times.column import DateOrder
+from feeds.reading.times.labels import LabelDecision, bar_width, decide_file
+from feeds.reading.times.window import moment, window
 from feeds.reading.track import Layout, Pass, Track, read_track
-from feeds.reading.window import moment, window
 
 
 class ReplayConfig(Config):
@@ -92,7 +92,7 @@ class HistoricalReplay:
     side by side in one row a time; with `symbol` they are parts of that one symbol instead, in order of time.
 
     Args:
-        files: One or more paths, or files that are open, such as frames (`feeds.reading.frames`).
+        files: One or more paths, or files that are open, such as frames (`feeds.reading.files.frames`).
         instruments: The instrument of all symbols, or of each by its name; or a function that finds it.
         config: How to read.
         quarantine: Where bad rows go; by default they are counted only.

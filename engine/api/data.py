@@ -13,7 +13,7 @@ from engine.base.errors import UsageError
 from engine.base.quoting import quoted
 from feeds.memory import MemorySource
 from feeds.quarantine import Quarantine
-from feeds.reading.frames import ACCEPTED, frame_files, is_frame
+from feeds.reading.files.frames import ACCEPTED, frame_files, is_frame
 from feeds.replay import ReplayConfig
 
 FRAME_SYMBOL = "X"  # what the bars of a frame are called if nothing says

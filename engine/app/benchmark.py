@@ -16,7 +16,7 @@ from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import DAY_NS
 from engine.types.contracts import BarSource
 from feeds.quarantine import Quarantine
-from feeds.reading.frames import frame_files
+from feeds.reading.files.frames import frame_files
 from feeds.replay import ReplayConfig
 from portfolio.benchmark import PriceSeries
 
@@ -147,7 +147,7 @@ def frame_series(frame: Any, replay: ReplayConfig) -> PriceSeries:
     """The closes of a frame as a benchmark, read like a file.
 
     Args:
-        frame: What `feeds.reading.frames.is_frame` accepts.
+        frame: What `feeds.reading.files.frames.is_frame` accepts.
         replay: How the run's own bars are read.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.app.config import ASSUMED, AUTO, RunConfig
 from engine.base.errors import UsageError
 from engine.types.instruments import Instrument, find_instrument, known_beginning
-from feeds.reading.files import BarFile
+from feeds.reading.files.bar_file import BarFile
 
 
 class Markets:

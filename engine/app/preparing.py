@@ -14,8 +14,8 @@ from engine.base.paths import shipped
 from engine.types.contracts import BarSource
 from engine.types.instruments import Instrument
 from feeds.quarantine import Quarantine
-from feeds.reading.files import BarFile
-from feeds.reading.opening import open_file
+from feeds.reading.files.bar_file import BarFile
+from feeds.reading.files.open_file import open_file
 from feeds.replay import HistoricalReplay
 from portfolio.benchmark import PriceSeries
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from engine.base.errors import GrandModelError
 from engine.base.files import read_json
-from feeds.reading.columns import SYNTHETIC
-from feeds.reading.files import BarFile
+from feeds.reading.columns.names import SYNTHETIC
+from feeds.reading.files.bar_file import BarFile
 
 SYNTHETIC_COUNT = "synthetic."
 """Begins the name of the count by which a live session remembers a file of made-up bars."""

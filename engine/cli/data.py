@@ -150,7 +150,7 @@ def convert(
     from engine.cli.progress import counted
     from feeds.export import check_suffix, write_bars
     from feeds.quarantine import Quarantine
-    from feeds.reading.opening import open_file
+    from feeds.reading.files.open_file import open_file
 
     check_suffix(out)
     _refuse_same(file, out)
@@ -238,7 +238,7 @@ def _numbers(pairs: list[str]) -> dict[str, float]:
 
 def _market(instrument: str, file: Path, symbol: str | None) -> Instrument:
     from engine.types.instruments import find_instrument, known_beginning, load_instrument
-    from feeds.reading.files import symbol_from
+    from feeds.reading.files.bar_file import symbol_from
 
     if instrument != "auto":
         return load_instrument(instrument)

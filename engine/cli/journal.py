@@ -118,7 +118,7 @@ def mend(
     """
     from engine.app.journal.mending import mend as mend_journal
     from engine.base.errors import UsageError
-    from feeds.reading.window import moment
+    from feeds.reading.times.window import moment
 
     try:
         before_ns = None if before is None else moment(before, "UTC", end=False)

@@ -10,15 +10,15 @@ import pyarrow as pa
 
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import Bools, Ints
-from feeds.reading.casting import Array, is_number, is_text, plain, to_floats, to_ints, trimmed, valid_mask
-from feeds.reading.columns import ColumnMap, match_columns
-from feeds.reading.files import BarFile, Batch
-from feeds.reading.instants import LastInstant, settle_instants, to_whole
-from feeds.reading.numbers import NumberStyle, settle_numbers
-from feeds.reading.ordering import NEVER
-from feeds.reading.reversing import ReversedFile, runs_backwards
-from feeds.reading.times import DateOrder, TimeReader, settle, unreadable_times
-from feeds.reading.zones import LocalClock
+from feeds.reading.columns.casting import Array, is_number, is_text, plain, to_floats, to_ints, trimmed, valid_mask
+from feeds.reading.columns.names import ColumnMap, match_columns
+from feeds.reading.columns.numbers import NumberStyle, settle_numbers
+from feeds.reading.files.bar_file import BarFile, Batch
+from feeds.reading.files.reversed_file import ReversedFile, runs_backwards
+from feeds.reading.rows.ordering import NEVER
+from feeds.reading.times.column import DateOrder, TimeReader, settle, unreadable_times
+from feeds.reading.times.last_instant import LastInstant, settle_instants, to_whole
+from feeds.reading.times.zones import LocalClock
 
 HEAD_ROWS = 20_000
 MOST_SYMBOLS = 10_000

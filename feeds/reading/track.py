@@ -11,16 +11,16 @@ import numpy as np
 from engine.types.blocks import BarBlock, Bools, Ints
 from engine.types.instruments import Instrument
 from feeds.quarantine import BadRow, Gap, Quarantine, strict_error
-from feeds.reading.checks import REASONS, Columns, Fault, Faults, check_bars, read_numbers
-from feeds.reading.files import Batch
-from feeds.reading.gaps import GapFinder
-from feeds.reading.labels import LabelDecision
-from feeds.reading.merging import blocks_of, sorted_block
-from feeds.reading.ordering import OrderCheck
-from feeds.reading.part import Part
+from feeds.reading.files.bar_file import Batch
 from feeds.reading.plan import NO_SYMBOL, OTHER_SYMBOL, FilePlan, symbol_codes
-from feeds.reading.rows import Rows
-from feeds.reading.zones import LocalClock
+from feeds.reading.rows.checks import REASONS, Columns, Fault, Faults, check_bars, read_numbers
+from feeds.reading.rows.gaps import GapFinder
+from feeds.reading.rows.merging import blocks_of, sorted_block
+from feeds.reading.rows.ordering import OrderCheck
+from feeds.reading.rows.part import Part
+from feeds.reading.rows.rows import Rows
+from feeds.reading.times.labels import LabelDecision
+from feeds.reading.times.zones import LocalClock
 
 Layout = Literal["by time", "by symbol"]
 

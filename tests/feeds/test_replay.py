@@ -21,7 +21,7 @@ from engine.base.errors import ConfigError, DataError, UsageError
 from engine.types.blocks import BAR_COLUMNS, BarBlock, concat
 from engine.types.instruments import Instrument
 from feeds.quarantine import Quarantine
-from feeds.reading import arrow_file, csv_file
+from feeds.reading.files import arrow_file, csv_file
 from feeds.replay import HistoricalReplay, ReplayConfig
 from tests.feeds import replay_oracle as oracle
 

@@ -15,7 +15,7 @@ from engine.types.blocks import Floats, Ints
 from engine.types.calendar import Sessions
 from engine.types.records import Role
 from engine.types.step import StepBlock
-from feeds.reading.window import moment
+from feeds.reading.times.window import moment
 from portfolio.benchmark import PriceSeries
 from portfolio.config import StatisticsConfig
 from portfolio.metrics import compute_metrics

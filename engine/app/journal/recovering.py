@@ -26,7 +26,7 @@ from engine.loop.weights import Activation
 from engine.types.step import StepBlock
 from feeds.live.merging.rows import Memory, Numbers
 from feeds.live.merging.state import STATE_VERSION, State
-from feeds.reading.ordering import NEVER
+from feeds.reading.rows.ordering import NEVER
 
 # names of the states of the intake
 MERGER, SEEN = "merger", "seen"

@@ -20,8 +20,8 @@ from feeds.live.announcing import Announcement, read_announcement
 from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import decode
 from feeds.live.source import Delivery
-from feeds.reading.gaps import GapFinder
-from feeds.reading.ordering import NEVER
+from feeds.reading.rows.gaps import GapFinder
+from feeds.reading.rows.ordering import NEVER
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ from engine.base.files import NotRegularFileError, TooLargeError, check_regular,
 from engine.base.secrets import SecretRef
 from engine.record.reading import read_table
 from engine.report.training.history import read_history
-from feeds.reading.opening import open_file
+from feeds.reading.files.open_file import open_file
 
 
 def _pipe(path: Path) -> Path:

@@ -50,7 +50,7 @@ def test_synthetic_data_say_so_in_every_view(tmp_path: Path, suffix: str) -> Non
     from engine.types.instruments import load_instrument
     from feeds.export import write_bars
     from feeds.generators import generate
-    from feeds.reading.opening import open_file
+    from feeds.reading.files.open_file import open_file
 
     bars = generate("regime_drift", load_instrument("ES"), 300, seed=1)
     made, plain = tmp_path / f"made.{suffix}", tmp_path / f"plain.{suffix}"

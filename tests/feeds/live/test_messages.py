@@ -20,8 +20,8 @@ from feeds.live import checks
 from feeds.live.checks import REASONS, Refused, check_bar, clock_text, read_time
 from feeds.live.messages import Bar, Element, Quote, Trade, _format, _one_by_one, decode, encode_bars, encode_element
 from feeds.live.source import MOST_MESSAGE, Record
-from feeds.reading import stamps, texts
-from feeds.reading.checks import check_bars
+from feeds.reading.rows.checks import check_bars
+from feeds.reading.times import epochs, texts
 
 NS = 1_700_000_000_000_000_000
 BAR = {"symbol": "ES", "timestamp": NS, "open": 10, "high": 12.5, "low": 9, "close": 11, "volume": 3}
@@ -359,9 +359,9 @@ def test_text_reads_as_numpy_writes_it_and_as_files_are_read(time_ns: int) -> No
 
 
 def test_epochs_are_told_apart_as_in_files() -> None:
-    assert (checks.EPOCH_FLOOR_S, checks.EPOCH_CEILING_S) == (stamps.EPOCH_FLOOR_S, stamps.EPOCH_CEILING_S)
-    for unit in stamps.UNITS.values():
-        for second in (stamps.EPOCH_FLOOR_S, stamps.EPOCH_CEILING_S):
+    assert (checks.EPOCH_FLOOR_S, checks.EPOCH_CEILING_S) == (epochs.EPOCH_FLOOR_S, epochs.EPOCH_CEILING_S)
+    for unit in epochs.UNITS.values():
+        for second in (epochs.EPOCH_FLOOR_S, epochs.EPOCH_CEILING_S):
             assert read_time(second * 1_000_000_000 // unit) == second * 1_000_000_000
 
 

@@ -13,7 +13,7 @@ from pyarrow import feather
 
 from engine.base.errors import GrandModelError
 from engine.record.reading import read_table
-from feeds.reading.opening import open_file
+from feeds.reading.files.open_file import open_file
 
 DAMAGES = 150
 

@@ -11,7 +11,7 @@ from engine.base.errors import DataError
 from engine.types.blocks import BarBlock, concat
 from engine.types.instruments import load_instrument
 from feeds.quarantine import Quarantine
-from feeds.reading import reversing
+from feeds.reading.files import reversed_file
 from feeds.replay import HistoricalReplay, ReplayConfig
 
 ALWAYS = load_instrument("GENERIC")
@@ -219,7 +219,7 @@ def test_newest_first_is_reported_and_bounded(tmp_path: Path, monkeypatch: pytes
     }
     assert concat(list(source.blocks(599))).ts_event.tolist() == block.ts_event.tolist()
     assert quarantine.total == 2
-    monkeypatch.setattr(reversing, "MOST_ROWS", 500)
+    monkeypatch.setattr(reversed_file, "MOST_ROWS", 500)
     with pytest.raises(DataError, match="the file runs backwards") as caught:
         list(replay(tmp_path / "X.csv").blocks(10))
     assert caught.value.hint == "sort the file by time"

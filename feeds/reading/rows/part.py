@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from engine.types.blocks import Bools, Ints
 from feeds.quarantine import BadRow, Gap
-from feeds.reading.casting import Array
-from feeds.reading.checks import REASONS, Columns, Fault, describe
-from feeds.reading.files import Batch
+from feeds.reading.columns.casting import Array
+from feeds.reading.files.bar_file import Batch
 from feeds.reading.plan import FilePlan
-from feeds.reading.times import READABLE
+from feeds.reading.rows.checks import REASONS, Columns, Fault, describe
+from feeds.reading.times.column import READABLE
 
 
 @dataclass(frozen=True, slots=True)

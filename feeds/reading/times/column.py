@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 
 from engine.base.errors import DataError
 from engine.types.blocks import Bools, Ints
-from feeds.reading.casting import Array, is_number, is_text, plain, to_floats, trimmed
-from feeds.reading.stamps import UNITS, epoch_scales, read_epochs, read_timestamps
-from feeds.reading.texts import DAY_FIRST, MONTH_FIRST, STYLES, read_texts, slash_order
-from feeds.reading.zones import LocalClock
+from feeds.reading.columns.casting import Array, is_number, is_text, plain, to_floats, trimmed
+from feeds.reading.times.epochs import UNITS, epoch_scales, read_epochs, read_timestamps
+from feeds.reading.times.texts import DAY_FIRST, MONTH_FIRST, STYLES, read_texts, slash_order
+from feeds.reading.times.zones import LocalClock
 
 READABLE = "2024-01-31 23:59:00, with an offset or without, or an epoch in seconds, ms, us or ns"
 _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}

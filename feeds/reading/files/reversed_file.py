@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from engine.base.errors import DataError
 from engine.types.blocks import Ints
-from feeds.reading.casting import plain
-from feeds.reading.files import BarFile, Batch
+from feeds.reading.columns.casting import plain
+from feeds.reading.files.bar_file import BarFile, Batch
 
 MOST_ROWS = 5_000_000  # turning a file around holds all of it in memory
 _CLEAR = 10  # as many steps back as forward, before a file counts as newest first

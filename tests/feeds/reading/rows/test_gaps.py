@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from engine.types.instruments import DailyHalt, Instrument
-from feeds.reading.gaps import GapFinder
-from feeds.reading.ordering import NEVER
+from feeds.reading.rows.gaps import GapFinder
+from feeds.reading.rows.ordering import NEVER
 
 MINUTE = 60_000_000_000
 ALWAYS = Instrument(name="A")

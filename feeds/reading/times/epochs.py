@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.types.blocks import Bools, Floats, Ints
-from feeds.reading.casting import Array, cast_tolerant, is_text, to_floats, to_ints, trimmed, valid_mask
+from feeds.reading.columns.casting import Array, cast_tolerant, is_text, to_floats, to_ints, trimmed, valid_mask
 
 # 1678 and 2261, with room for a bar width and a zone's offset
 EARLIEST_NS = -9_214_000_000_000_000_000

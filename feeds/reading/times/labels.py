@@ -12,9 +12,9 @@ from engine.base.errors import DataError
 from engine.types.blocks import Ints
 from engine.types.calendar import DAY_NS
 from engine.types.instruments import Instrument
-from feeds.reading.columns import ColumnMap, Labels
-from feeds.reading.gaps import joined_sessions
+from feeds.reading.columns.names import ColumnMap, Labels
 from feeds.reading.plan import FilePlan
+from feeds.reading.rows.gaps import joined_sessions
 
 _NEAR_NS = 30 * DAY_NS
 _CLEAR = 5  # times as many labels on one end of the sessions as on the other

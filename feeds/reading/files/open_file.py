@@ -8,7 +8,7 @@ from engine.base.errors import DataError, UsageError
 from engine.base.files import open_regular
 from engine.base.nearest import nearest_path, not_there
 from engine.base.paths import recordings
-from feeds.reading.files import ARROW_SUFFIXES, COMPRESSED, CSV_SUFFIXES, PARQUET_SUFFIXES, BarFile
+from feeds.reading.files.bar_file import ARROW_SUFFIXES, COMPRESSED, CSV_SUFFIXES, PARQUET_SUFFIXES, BarFile
 
 _ACCEPTED = "CSV (.csv, .csv.gz, .csv.zst, .tsv, .txt), Parquet (.parquet) or Arrow (.feather, .arrow, .ipc)"
 
@@ -20,8 +20,8 @@ def open_file(path: Path) -> BarFile:
         UsageError: If there is no such file, it is a folder or its suffix is unknown.
         DataError: If it is empty or not what its suffix says.
     """
-    from feeds.reading.arrow_file import ArrowFile, ParquetFile  # noqa: PLC0415 - one reader
-    from feeds.reading.csv_file import CsvFile  # noqa: PLC0415 - need not import the other's half of Arrow
+    from feeds.reading.files.arrow_file import ArrowFile, ParquetFile  # noqa: PLC0415 - one reader
+    from feeds.reading.files.csv_file import CsvFile  # noqa: PLC0415 - need not import the other's half of Arrow
 
     _check(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.base.errors import DataError
-from feeds.reading.casting import Array, is_text, plain, trimmed
+from feeds.reading.columns.casting import Array, is_text, plain, trimmed
 
 NumberStyle = Literal["plain", "decimal comma", "thousands comma"]
 _MARK = r"[. '\x{a0}\x{202f}]"

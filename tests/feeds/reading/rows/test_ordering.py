@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.reading.checks import Fault
-from feeds.reading.ordering import NEVER, OrderCheck
+from feeds.reading.rows.checks import Fault
+from feeds.reading.rows.ordering import NEVER, OrderCheck
 
 ROWS = st.lists(st.tuples(st.integers(-5, 12), st.integers(0, 3)), max_size=40)
 

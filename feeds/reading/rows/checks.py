@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS, UNKNOWN_VOLUME, Bools, Floats
-from feeds.reading.casting import Array, to_floats
-from feeds.reading.numbers import NumberStyle, plain_numbers
+from feeds.reading.columns.casting import Array, to_floats
+from feeds.reading.columns.numbers import NumberStyle, plain_numbers
 
 
 class Fault(IntEnum):

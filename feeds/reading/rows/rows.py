@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.types.blocks import BAR_COLUMNS, BarBlock, Ints
-from feeds.reading.checks import Columns
+from feeds.reading.rows.checks import Columns
 
 
 @dataclass(frozen=True, slots=True)

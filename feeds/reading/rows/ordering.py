@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.types.blocks import Ints
-from feeds.reading.checks import Fault, Faults
+from feeds.reading.rows.checks import Fault, Faults
 
 NEVER = int(np.iinfo(np.int64).min)
 

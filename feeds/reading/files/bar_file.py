@@ -13,7 +13,7 @@ from typing import Protocol
 
 from engine.base.errors import DataError
 from engine.types.blocks import Ints
-from feeds.reading.casting import Array
+from feeds.reading.columns.casting import Array
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from engine.base.errors import DataError, UsageError
-from feeds.reading.arrow_file import ROWS, table_batch
-from feeds.reading.casting import MISSING, Array
-from feeds.reading.columns import SYMBOL_NAMES, VALUE_NAMES, normalise
-from feeds.reading.files import Batch
-from feeds.reading.pandas_frames import pandas_parts
+from feeds.reading.columns.casting import MISSING, Array
+from feeds.reading.columns.names import SYMBOL_NAMES, VALUE_NAMES, normalise
+from feeds.reading.files.arrow_file import ROWS, table_batch
+from feeds.reading.files.bar_file import Batch
+from feeds.reading.files.pandas_frames import pandas_parts
 
 ACCEPTED = "a pandas or polars frame, an Arrow table, a mapping of arrays, or a mapping from symbol to any of these"
 _VALUES = {name for accepted in VALUE_NAMES.values() for name in accepted}

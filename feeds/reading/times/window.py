@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from feeds.reading.ordering import NEVER
+from feeds.reading.rows.ordering import NEVER
 
 FOREVER = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

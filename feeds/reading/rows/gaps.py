@@ -7,7 +7,7 @@ import numpy as np
 from engine.types.blocks import Ints
 from engine.types.calendar import DAY_NS, Sessions, sessions_between
 from engine.types.instruments import Instrument
-from feeds.reading.ordering import NEVER
+from feeds.reading.rows.ordering import NEVER
 
 # no exchange is open longer without a break; sessions_between reaches as far beyond the days asked for
 _LONGEST_NS = 10 * DAY_NS

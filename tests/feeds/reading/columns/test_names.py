@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from engine.base.errors import DataError
-from feeds.reading.columns import match_columns
+from feeds.reading.columns.names import match_columns
 
 PRICES = ["open", "high", "low", "close"]
 

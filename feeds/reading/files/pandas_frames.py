@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from engine.base.errors import DataError
-from feeds.reading.columns import normalise
+from feeds.reading.columns.names import normalise
 
 KIND = "pandas frame"
 Columns = tuple[str, list[tuple[str, Callable[[], Any]]], int, int | None]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from engine.types.blocks import BAR_COLUMNS, BarBlock
-from feeds.reading.rows import Rows, join
+from feeds.reading.rows.rows import Rows, join
 
 
 def blocks_of(rows: Iterable[Rows], symbols: tuple[str, ...]) -> Iterator[BarBlock]:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from engine.base.errors import DataError
-from feeds.reading.casting import MISSING, Array, valid_mask
-from feeds.reading.columns import looks_like_header
-from feeds.reading.files import Batch, Malformed, symbol_from, unreadable
+from feeds.reading.columns.casting import MISSING, Array, valid_mask
+from feeds.reading.columns.names import looks_like_header
+from feeds.reading.files.bar_file import Batch, Malformed, symbol_from, unreadable
 
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24

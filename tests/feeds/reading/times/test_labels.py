@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from engine.base.errors import DataError
 from engine.types.instruments import Instrument
-from feeds.reading.columns import match_columns
-from feeds.reading.labels import bar_width, decide
+from feeds.reading.columns.names import match_columns
+from feeds.reading.times.labels import bar_width, decide
 
 COLUMNS = match_columns(["date", "open", "high", "low", "close"], "X")
 MINUTE = 60_000_000_000

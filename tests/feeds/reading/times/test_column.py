@@ -13,8 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.base.errors import DataError
-from feeds.reading.times import settle
-from feeds.reading.zones import LocalClock
+from feeds.reading.times.column import settle
+from feeds.reading.times.zones import LocalClock
 
 
 def wall(*parts: int) -> datetime:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.base.errors import DataError
-from feeds.reading.files import Batch, symbol_from, unreadable
+from feeds.reading.files.bar_file import Batch, symbol_from, unreadable
 
 ROWS = 1 << 14  # a batch with all that is computed from it stays in the cache of a core
 _BUFFER_BYTES = 1 << 18
