@@ -34,6 +34,7 @@ from training.evaluation.starts import evaluation_starts
 PARTS = {"train": "training", "training": "training", "validation": "validation", "test": "test"}
 EVALUATION = OutputKind(
     "an evaluation",
+    # evaluation_charts held the charts of Markdown until 0.2.0
     frozenset({"evaluation.json", "episodes.parquet", "evaluation.md", "evaluation.html", "evaluation_charts"}),
 )
 WARM = "complete-training"
@@ -146,7 +147,7 @@ def _about(config: TrainingConfig, models: LoadedEnsemble, market: Market, start
 
 
 def write_evaluation(folder: Path, run: EvaluationRun, histories: Mapping[str, History] | None = None) -> None:
-    """Write evaluation.json, episodes.parquet, evaluation.md with its charts, and evaluation.html.
+    """Write evaluation.json, episodes.parquet, evaluation.md, and evaluation.html with its charts.
 
     Raises:
         GrandModelError: If the disk refuses.

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from engine.base.errors import GrandModelError
 from engine.base.replacing import write_text
 from engine.report.payload import MOST_TRADES, Contents, contents, read_json
-from engine.report.presentation import assumptions, currency, span, title
-from engine.report.sections import breakdown_panel, cards, drawdown_panel, metric_tables, verdict_line, warning_list
+from engine.report.presentation import assumptions, currency, span, title, warnings
+from engine.report.sections import breakdown_panel, cards, drawdown_panel, metric_tables
+from engine.report.shell import Head, fill, part, shell
+from engine.report.verdict import verdict
 
 SCRIPTS = (
-    "page_layout.js",
     "page_data.js",
     "page_time.js",
     "page_overview.js",
@@ -55,13 +54,10 @@ def write_report(run_folder: Path) -> Path:
 
 def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Contents) -> str:
     """The page as text; everything that comes from the run is escaped."""
-    files = resources.files("engine.report")
+    judged = verdict(metrics)
+    head = Head(title(manifest), span(manifest, metrics), [judged] if judged else (), warnings(manifest, metrics))
     facts = assumptions(manifest, metrics)
     parts = {
-        "title": escape(title(manifest)),
-        "span": escape(span(manifest, metrics)),
-        "verdict": verdict_line(metrics),
-        "warnings": warning_list(manifest, metrics),
         "cards": cards(manifest, metrics),
         "metrics": metric_tables(manifest, metrics),
         "drawdowns": drawdown_panel(found.drawdowns),
@@ -69,24 +65,9 @@ def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Content
         "assumptions": escape("; ".join(f"{name}: {value}" for name, value in facts)),
         "trades_note": escape(_trades_note(metrics)),
         "manifest": escape(json.dumps(manifest, indent=2, ensure_ascii=False, default=str)),
-        "footer": escape(_footer(manifest)),
-        # a script element ends at "</script", so no "<" may stand in its data
-        "data": json.dumps(found.data, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c"),
-        "css": files.joinpath("page.css").read_text(encoding="utf-8"),
-        "js": "\n".join(files.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS),
-        "plotly": plotly_script(),
     }
-    return fill(files.joinpath("page.html").read_text(encoding="utf-8"), parts)
-
-
-def plotly_script() -> str:
-    """The charting library, to be laid into a page."""
-    return resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
-
-
-def fill(template: str, parts: Mapping[str, str]) -> str:
-    """A template with every `{{name}}` replaced, once: inserted text is not scanned again."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+    main = fill(part("page.html"), parts)
+    return shell(head, main, found.data, footer=_footer(manifest), styles=(), scripts=SCRIPTS)
 
 
 def _trades_note(metrics: Mapping[str, Any]) -> str:

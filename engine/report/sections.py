@@ -1,4 +1,4 @@
-"""Parts of the page that are plain HTML: figures, tables, warnings. Everything that comes from a run is escaped."""
+"""Parts of the page that are plain HTML: figures and tables. Everything that comes from a run is escaped."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from html import escape
 from typing import Any
 
 from engine.report.drawdowns import Drawdown
-from engine.report.presentation import GROUPS, UNITS, Figure, figures, money, warnings
+from engine.report.presentation import GROUPS, UNITS, Figure, figures, money
 from engine.report.trades import Breakdown, Group
-from engine.report.verdict import verdict
 
 CARDS = (
     "total_return",
@@ -30,20 +29,6 @@ CARDS = (
     "fees",
 )
 SECOND_NS, MILLION = 1_000_000_000, 1_000_000
-
-
-def verdict_line(metrics: Mapping[str, Any]) -> str:
-    """Whether the run beats its benchmark; empty where that is unknown."""
-    judged = verdict(metrics)
-    if judged is None:
-        return ""
-    return f'<p class="verdict {"good" if judged[0] else "plain"}">{escape(judged[1])}</p>'
-
-
-def warning_list(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """What a reader should know before trusting the figures."""
-    lines = warnings(manifest, metrics)
-    return f'<ul class="warnings">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>' if lines else ""
 
 
 def cards(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

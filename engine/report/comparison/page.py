@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from engine.report.comparison.sentences import (
     walk_sentences,
     winner_sentence,
 )
-from engine.report.html import fill, plotly_script
+from engine.report.shell import Head, fill, part, shell
 
 MOST_CURVES = 60
 MILLION = 1_000_000
@@ -63,26 +62,22 @@ def write_page(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], path:
 
 def page(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     """The page as text; everything that comes from data or agents is escaped."""
-    own, shared = resources.files("engine.report.comparison"), resources.files("engine.report")
     data = page_data(tree, rows)
     shown = sum(1 for row in data["rows"] if row["run"])
+    head = Head(
+        f"Comparison of {counts(tree)} · {', '.join(tree['symbols'][:4])}",
+        _span(tree),
+        [(False, winner_sentence(tree) or "No variant traded.")],
+        _warnings(tree),
+    )
     parts = {
-        "title": escape(f"Comparison of {counts(tree)} · {', '.join(tree['symbols'][:4])}"),
-        "span": escape(_span(tree)),
-        "verdict": f'<p class="verdict plain">{escape(winner_sentence(tree) or "No variant traded.")}</p>',
-        "warnings": _warnings(tree),
         "steps": "".join(f"<li>{escape(line)}</li>" for line in walk_sentences(tree)),
         "table_note": escape(f"{shown:,} of {len(rows):,} kept their report (--reports, --keep)."),
         "columns": escape(COLUMNS),
         "setting": escape(json.dumps(tree["config"], indent=2, ensure_ascii=False)),
-        "footer": escape(f"bars {tree['bars_sha256']}"),
-        # a script element ends at "</script", so no "<" may stand in its data
-        "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-        "css": shared.joinpath("page.css").read_text("utf-8") + own.joinpath("page.css").read_text("utf-8"),
-        "js": shared.joinpath("page_layout.js").read_text("utf-8") + "\n" + own.joinpath("page.js").read_text("utf-8"),
-        "plotly": plotly_script(),
     }
-    return fill(own.joinpath("page.html").read_text("utf-8"), parts)
+    main, footer = fill(part("comparison/page.html"), parts), f"bars {tree['bars_sha256']}"
+    return shell(head, main, data, footer=footer, styles=["comparison/page.css"], scripts=["comparison/page.js"])
 
 
 def page_data(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -171,11 +166,9 @@ def _span(tree: Mapping[str, Any]) -> str:
 
 
 def _day(ns: int) -> str:
-
     return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M}"
 
 
-def _warnings(tree: Mapping[str, Any]) -> str:
+def _warnings(tree: Mapping[str, Any]) -> list[str]:
     lines = [line for line in (luck_sentence(tree), *doubts(tree)) if line]
-    lines += [f"Failed: {name}: {reason}" for name, reason in failures(tree, "failed")[:3]]
-    return '<ul class="warnings">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>" if lines else ""
+    return lines + [f"Failed: {name}: {reason}" for name, reason in failures(tree, "failed")[:3]]

@@ -1,6 +1,7 @@
 
 // Draws every chart of the page from what it holds.
 
+const NARROW = 700;
 const CHARTS = JSON.parse(document.getElementById("data").textContent);
 
 function faint(name, alpha) {
@@ -41,6 +42,14 @@ function bars(chart, format) {
   });
 }
 
+// A curve that never moves gets a range of its own: Plotly would show -1 to 1 around it.
+function range(chart) {
+  const values = chart.series.flatMap((series) => [...series.y, ...series.low, ...series.high]).filter((value) => value !== null);
+  const low = Math.min(...values), high = Math.max(...values);
+  const pad = Math.abs(low) / 2 || 1;
+  return chart.kind === "lines" && low === high ? { range: [low - pad, high + pad] } : {};
+}
+
 function draw(chart) {
   const inBars = chart.kind === "bars";
   const format = chart.percent ? ".2~%" : ",.4~g";
@@ -48,11 +57,11 @@ function draw(chart) {
   const layout = baseLayout({
     showlegend: legend, hovermode: inBars ? "closest" : "x unified", margin: { l: 56, r: 10, t: legend ? 30 : 10, b: 40 }, bargap: 0.25,
     xaxis: axis(inBars ? { type: "category", tickangle: 0, tickvals: chart.x.filter((_, k) => k % (chart.x.length > 7 ? Math.ceil(chart.x.length / 5) : 1) === 0) } : { title: { text: chart.x_label }, tickformat: ",~g" }),
-    yaxis: axis({ tickformat: chart.percent ? ".2~%" : ",.3~g", zeroline: true, zerolinewidth: 1.5, title: { text: chart.y_label } }),
+    yaxis: axis({ tickformat: chart.percent ? ".2~%" : ",.3~g", zeroline: true, zerolinewidth: 1.5, ...range(chart) }),
   });
   layout.legend.traceorder = "normal";
-  const small = document.getElementById(chart.name).classList.contains("small");
-  const config = small ? Object.assign({}, CONFIG, { displayModeBar: false }) : CONFIG;
+  // on a small chart the buttons would cover the legend
+  const config = document.getElementById(chart.name).clientWidth < NARROW ? Object.assign({}, CONFIG, { displayModeBar: false }) : CONFIG;
   return Plotly.react(chart.name, inBars ? bars(chart, format) : lines(chart, format), layout, config);
 }
 

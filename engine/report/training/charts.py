@@ -1,4 +1,4 @@
-"""Charts as data, drawn by `svg` beside Markdown and by the page's own script: nothing here knows how."""
+"""Charts as data; the page's script `charts.js` draws them with Plotly."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Chart:
     """One chart.
 
     Attributes:
-        name: For file names and element ids.
+        name: Its element's id.
         title: Above it.
         kind: Lines over numbers, or bars over categories.
         x: Numbers or categories; shared by every series.
         series: At least one.
-        x_label, y_label: Of the axes.
+        x_label: Of the axis across.
         percent: Whether values are fractions to be written as percentages.
     """
 
@@ -49,7 +49,6 @@ class Chart:
     x: Sequence[float] | Sequence[str]
     series: Sequence[Series]
     x_label: str = ""
-    y_label: str = ""
     percent: bool = False
 
     def tree(self) -> dict[str, Any]:

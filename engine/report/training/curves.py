@@ -168,7 +168,7 @@ def _losses(runs: Sequence[History]) -> list[Panel]:
             at, lines = _curves(records, _picks(learner, [key]))
             if lines:
                 label = spaced(key).capitalize()
-                # file names and element ids: nothing but plain words may get there
+                # an element's id: nothing but plain words may get there
                 name = key if re.fullmatch(r"[a-z][a-z0-9_]*", key) else f"loss_{number}"
                 charts.append(Chart(f"{learner}_{name}", label, "lines", at.tolist(), lines, "Episodes"))
         if charts:

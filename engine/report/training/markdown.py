@@ -1,34 +1,31 @@
-"""The training report as Markdown, with its charts as SVG files in a folder beside it."""
+"""The training report as Markdown: plain tables, of curves their first, last, lowest and highest values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
 
-from engine.report.training.charts import Panel
+from engine.report.presentation import UNDEFINED
+from engine.report.training.charts import Chart, Number, Panel, Series
 from engine.report.training.words import Evaluation, Table, findings, remarks, span, tables, title, verdicts
 
 SPECIAL = "\\`*_{}[]<>|#"
 
 
-def text(
-    evaluation: Evaluation | None, panels: Sequence[Panel], learning: Sequence[Panel], charts_folder: str, heading: str
-) -> str:
+def text(evaluation: Evaluation | None, panels: Sequence[Panel], learning: Sequence[Panel], heading: str) -> str:
     """The whole file.
 
     Args:
         evaluation: What `evaluation.json` holds; None for learning curves only.
-        panels: Charts of the evaluation, drawn as `<charts_folder>/<chart's name>.svg`.
+        panels: Charts of the evaluation, as figures.
         learning: Charts of the training, likewise.
-        charts_folder: Name of the folder beside the file.
         heading: Where there is no evaluation to name.
     """
     blocks = [f"# {plain(title(evaluation) if evaluation else heading)}"]
+    drawn = [table for panel in (*panels, *learning) if (table := _figures(panel)) is not None]
     if evaluation:
         blocks += _judgement(evaluation)
-        blocks += [block for table in tables(evaluation) for block in _table(table)]
-    for panel in (*panels, *learning):
-        blocks += [f"## {plain(panel.title)}", plain(panel.note), _charts(panel, charts_folder)]
+        drawn = [*tables(evaluation), *drawn]
+    blocks += [block for table in drawn for block in _table(table)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -57,8 +54,28 @@ def _table(table: Table) -> list[str]:
     return [f"## {plain(table.title)}", plain(table.note), "\n".join(lines)]
 
 
-def _charts(panel: Panel, folder: str) -> str:
-    width = "100%" if len(panel.charts) == 1 else "49%"
-    return "\n".join(
-        f'<img src="{folder}/{chart.name}.svg" width="{width}" alt="{escape(chart.title)}">' for chart in panel.charts
-    )
+def _figures(panel: Panel) -> Table | None:
+    """A panel's charts as a table; None for bars with intervals, which another table holds as figures."""
+    if panel.charts[0].kind == "lines":
+        rows = [_curve(chart, series) for chart in panel.charts for series in chart.series]
+        return Table(panel.title, panel.note, ("Curve", "First", "Last", "Lowest", "Highest"), tuple(rows))
+    bars = [bar for chart in panel.charts for series in chart.series if not series.low for bar in _bars(chart, series)]
+    return Table(panel.title, panel.note, ("Chart", "Bar", "Value"), tuple(bars)) if bars else None
+
+
+def _curve(chart: Chart, series: Series) -> tuple[str, ...]:
+    name = chart.title if len(chart.series) == 1 else f"{chart.title}: {series.name}"
+    known = [value for value in series.y if value is not None]
+    values = (known[0], known[-1], min(known), max(known)) if known else (None,) * 4
+    return (name, *(_number(value, chart.percent) for value in values))
+
+
+def _bars(chart: Chart, series: Series) -> Iterator[tuple[str, ...]]:
+    for x, value in zip(chart.x, series.y, strict=True):
+        yield chart.title, str(x), _number(value, chart.percent)
+
+
+def _number(value: Number, percent: bool) -> str:
+    if value is None:
+        return UNDEFINED
+    return f"{100 * value:,.2f} %" if percent else f"{value:,.4g}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 
-from engine.report.html import fill, plotly_script
+from engine.report.shell import Head, shell
 from engine.report.training.charts import Chart, Panel
 from engine.report.training.words import (
     Evaluation,
@@ -21,6 +20,9 @@ from engine.report.training.words import (
     verdicts,
 )
 
+INTERVAL = re.compile(r"(\([^()]* to [^()]*\))$")
+STYLES = ("training/page.css",)
+SCRIPTS = ("training/charts.js",)
 CARDS = (
     "mean_reward",
     "total_return",
@@ -41,34 +43,15 @@ def text(evaluation: Evaluation | None, panels: Sequence[Panel], learning: Seque
         learning: Charts of the training.
         heading: Where there is no evaluation to name.
     """
-    ours, shared = resources.files("engine.report.training"), resources.files("engine.report")
     charts = {chart.name: chart.tree() for panel in (*panels, *learning) for chart in panel.charts}
-    parts = {
-        "title": escape(title(evaluation) if evaluation else heading),
-        "header": _header(evaluation) if evaluation else "",
-        "cards": _cards(evaluation) if evaluation else "",
-        "diagnosis": _diagnosis(evaluation) if evaluation else "",
-        "panels": "".join(_panel(panel) for panel in panels),
-        "tables": "".join(_table(table) for table in tables(evaluation)) if evaluation else "",
-        "learning": "".join(_panel(panel) for panel in learning),
-        "footer": escape(str((evaluation or {}).get("about", {}).get("created_by") or "")),
-        # a script element ends at "</script", so no "<" may stand in its data
-        "data": json.dumps(charts, allow_nan=False, ensure_ascii=True).replace("<", "\\u003c"),
-        "css": shared.joinpath("page.css").read_text("utf-8") + ours.joinpath("extra.css").read_text("utf-8"),
-        "js": shared.joinpath("page_layout.js").read_text("utf-8") + ours.joinpath("charts.js").read_text("utf-8"),
-        "plotly": plotly_script(),
-    }
-    return fill(ours.joinpath("page.html").read_text("utf-8"), parts)
-
-
-def _header(evaluation: Evaluation) -> str:
-    parts = [f'<p class="span">{escape(span(evaluation))}</p>']
-    for good, sentence in verdicts(evaluation):
-        parts.append(f'<p class="verdict {"good" if good else "plain"}">{escape(sentence)}</p>')
-    lines = remarks(evaluation)
-    if lines:
-        parts.append('<ul class="warnings">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>")
-    return "".join(parts)
+    body = [*map(_panel, learning)]
+    head, footer = Head(heading), ""
+    if evaluation:
+        head = Head(title(evaluation), span(evaluation), verdicts(evaluation), remarks(evaluation))
+        footer = str((evaluation.get("about") or {}).get("created_by") or "")
+        figures = map(_table, tables(evaluation))
+        body = [_cards(evaluation), _diagnosis(evaluation), *map(_panel, panels), *figures, *body]
+    return shell(head, "\n".join(body), charts, footer=footer, styles=STYLES, scripts=SCRIPTS)
 
 
 def _cards(evaluation: Evaluation) -> str:
@@ -106,5 +89,6 @@ def _table(table: Table) -> str:
 
 
 def _row(row: Sequence[str]) -> str:
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+    # an interval may stand in a line of its own where there is little room
+    cells = "".join("<td>" + INTERVAL.sub(r"<span>\1</span>", escape(cell)) + "</td>" for cell in row[1:])
     return f'<tr><th class="word">{escape(row[0])}</th>{cells}</tr>'

@@ -1,14 +1,13 @@
-"""Writing the report of a training or an evaluation: Markdown with its charts, and a page."""
+"""Writing the report of a training or an evaluation: a page with its charts, and Markdown."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import GrandModelError, UsageError
-from engine.report.training import curves, markdown, page, panels, svg
+from engine.report.training import curves, markdown, page, panels
 from engine.report.training.history import History
 from engine.report.training.words import Evaluation
 
@@ -30,7 +29,7 @@ def write_training_report(
     name: str = "evaluation",
     heading: str = HEADING,
 ) -> Written:
-    """Write `<name>.md` with its charts in `<name>_charts/`, and `<name>.html`.
+    """Write `<name>.md`, which holds tables only, and `<name>.html`, which draws every chart.
 
     Args:
         folder: Where; made if need be.
@@ -51,16 +50,10 @@ def write_training_report(
             expected="an evaluation, or the history of a training",
             hint="a training writes history.jsonl as it goes",
         )
-    charts = folder / f"{name}_charts"
     written = Written(folder / f"{name}.md", folder / f"{name}.html")
     try:
-        shutil.rmtree(charts, ignore_errors=True)  # of an earlier report
-        charts.mkdir(parents=True, exist_ok=True)
-        for panel in (*evaluated, *learning):
-            for chart in panel.charts:
-                (charts / f"{chart.name}.svg").write_text(svg.draw(chart), encoding="utf-8")
-        markdown_text = markdown.text(evaluation, evaluated, learning, charts.name, heading)
-        written.markdown.write_text(markdown_text, encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        written.markdown.write_text(markdown.text(evaluation, evaluated, learning, heading), encoding="utf-8")
         written.page.write_text(page.text(evaluation, evaluated, learning, heading), encoding="utf-8")
     except OSError as error:
         raise GrandModelError(f"cannot write the report: {error}", where=str(folder)) from error
