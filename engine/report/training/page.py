@@ -90,5 +90,7 @@ def _table(table: Table) -> str:
 
 def _row(row: Sequence[str]) -> str:
     # an interval may stand in a line of its own where there is little room
-    cells = "".join("<td>" + INTERVAL.sub(r"<span>\1</span>", escape(cell)) + "</td>" for cell in row[1:])
+    cells = "".join(
+        "<td>" + INTERVAL.sub(r"<span>\1</span>", escape(cell).replace(" %", "\u00a0%")) + "</td>" for cell in row[1:]
+    )
     return f'<tr><th class="word">{escape(row[0])}</th>{cells}</tr>'

@@ -66,7 +66,7 @@ def first(folder: Path) -> dict[str, Any]:
 
 def test_writes_everything_and_prints_one_object(folder: Path, first: dict[str, Any]) -> None:
     names = {path.name for path in (folder / "one").iterdir()}
-    assert names == {"evaluation.json", "episodes.parquet", "evaluation.md", "evaluation.html", "evaluation_charts"}
+    assert names == {"evaluation.json", "episodes.parquet", "evaluation.md", "evaluation.html"}
     stored = json.loads((folder / "one" / "evaluation.json").read_text())
     assert {"folder": "one", **stored} == first
     assert first["about"]["model"] == BUNDLED_VERSION
