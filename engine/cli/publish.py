@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from engine.app.preparing import Prepared
     from feeds.live.address import FeedAddress
-    from feeds.live.announcing import Announcement
+    from feeds.live.announcements import Announcement
     from feeds.live.outlet import Outlet
     from feeds.live.publishing import Plan, Published
 
@@ -127,7 +127,7 @@ def publish(
 
 
 def _announcement(prepared: Prepared, expected: int) -> Announcement:
-    from feeds.live.announcing import LONGEST_NAME, MOST_NAMES, Announcement
+    from feeds.live.announcements import LONGEST_NAME, MOST_NAMES, Announcement
 
     names = tuple(name[:LONGEST_NAME] for name in prepared.synthetic[:MOST_NAMES])
     return Announcement(secrets.randbits(52) + 1, expected, synthetic=names)

@@ -16,7 +16,7 @@ from engine.base.errors import UsageError
 from engine.types.blocks import BarBlock
 from engine.types.contracts import BarSource
 from feeds.live.address import FeedAddress
-from feeds.live.announcing import Announcement, encode_announcement
+from feeds.live.announcements import Announcement, encode_announcement
 from feeds.live.messages import encode_bars
 from feeds.live.outlet import Message, Outlet
 from feeds.live.source import MOST_MESSAGE
@@ -134,7 +134,7 @@ def _limited(blocks: Iterator[BarBlock], rows: int | None) -> Iterator[BarBlock]
         yield block
 
 
-class LinesOutlet:
+class StdoutOutlet:
     """Messages as lines of text, for a pipe; a reader that is slow holds nothing up but what is sent.
 
     Args:
@@ -230,4 +230,4 @@ def open_outlet(address: FeedAddress, format: Format, partitions: int, connect_t
         return MqttOutlet(address, connect_timeout_s)
     if format != "json":
         raise UsageError("a pipe carries lines of text", expected="--format json", found=format)
-    return LinesOutlet()
+    return StdoutOutlet()

@@ -19,9 +19,9 @@ from engine.loop.bus import Bus
 from engine.monitor.alerts import Severity
 from engine.types.instruments import Instrument
 from feeds.live.address import FeedAddress, parse_address
-from feeds.live.opening import open_connection, open_dead_letters
+from feeds.live.connect import connect_dead_letters, connect_source
+from feeds.live.file_source import FileSource
 from feeds.live.options import SourceOptions
-from feeds.live.recorded import RecordedSource
 from feeds.live.source import DeadLetterSink, Delivery, LiveSource
 from feeds.quarantine import Quarantine
 
@@ -68,7 +68,7 @@ def open_source(config: PaperConfig, folder: Path) -> LiveSource:
     if address.kind == "replay":
         return _recorded(config, address, folder)
     options = SourceOptions(connect_timeout_s=feed.connect_timeout_s, quiet_after_s=feed.quiet_after_s)
-    return open_connection(address, options, feed.session)
+    return connect_source(address, options, feed.session)
 
 
 def dead_letter_sink(config: FeedConfig, topic: str) -> DeadLetterSink:
@@ -77,7 +77,7 @@ def dead_letter_sink(config: FeedConfig, topic: str) -> DeadLetterSink:
     Raises:
         UsageError: If the feed is not Kafka.
     """
-    return open_dead_letters(parse_address(config.address, security=config.security), topic)
+    return connect_dead_letters(parse_address(config.address, security=config.security), topic)
 
 
 def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSource:
@@ -88,7 +88,7 @@ def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSo
     prepared = prepare(backtest, quarantine)
     for line in prepared.warnings:
         log.warning(line)
-    return RecordedSource(
+    return FileSource(
         prepared.source,
         prepared.timeframe_ns,
         address.topic,

@@ -16,7 +16,7 @@ from engine.journal.journal import Gap
 from engine.types.blocks import BarBlock
 from engine.types.dead_letter import DeadLetter, bounded
 from engine.types.instruments import Instrument
-from feeds.live.announcing import Announcement, read_announcement
+from feeds.live.announcements import Announcement, read_announcement
 from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import decode
 from feeds.live.source import Delivery

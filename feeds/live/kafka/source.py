@@ -19,17 +19,17 @@ from feeds.live.kafka.client import (
     refused_login,
     unreachable,
 )
-from feeds.live.kafka.link import KafkaLink, TopicMissingError
-from feeds.live.kafka.marks import Mark, read_marks
-from feeds.live.linked import POLL_S, TICK_S, LinkedSource, NotYetError
+from feeds.live.kafka.connection import KafkaConnection, TopicMissingError
+from feeds.live.kafka.offsets import ResumeOffset, read_offsets
 from feeds.live.options import SourceOptions
+from feeds.live.reconnecting import POLL_S, TICK_S, NotYetError, ReconnectingSource
 from feeds.live.source import Delivery, Record
 
 log = logger("kafka")
 WATCHED_S = 2.0
 
 
-class KafkaSource(LinkedSource[KafkaLink]):
+class KafkaSource(ReconnectingSource[KafkaConnection]):
     """All partitions of one topic; nothing to settle, since positions are kept with the effects.
 
     Args:
@@ -50,24 +50,24 @@ class KafkaSource(LinkedSource[KafkaLink]):
     ) -> None:
         super().__init__(address, options or SourceOptions(), now)
         self._settings = client_settings(address)
-        self._marks: dict[str, Mark] = {}
+        self._offsets: dict[str, ResumeOffset] = {}
         self._told: dict[str, str] = {}
 
     def _begin(self, positions: Mapping[str, str]) -> None:
         # what the session read of another topic before must not be waited for
         own = {name: text for name, text in positions.items() if name.rpartition("/")[0] == self._address.topic}
-        self._marks = read_marks(own)
+        self._offsets = read_offsets(own)
         self._told = dict(positions)
 
     def _partitions(self) -> frozenset[str]:
-        return frozenset(self._marks)
+        return frozenset(self._offsets)
 
-    async def _connect(self) -> KafkaLink:
+    async def _connect(self) -> KafkaConnection:
         address, options = self._address, self._options
         forget_cause()
         try:
-            return await KafkaLink.open(
-                self._settings, address.topic, self._marks, address.begin, options.quiet_after_s, self._now
+            return await KafkaConnection.open(
+                self._settings, address.topic, self._offsets, address.begin, options.quiet_after_s, self._now
             )
         except TopicMissingError as error:
             missing = UsageError(
@@ -84,14 +84,14 @@ class KafkaSource(LinkedSource[KafkaLink]):
             failed = unreachable(address, options.connect_timeout_s, described(cause))
             raise NotYetError(status, failed) from error
 
-    async def _received(self, link: KafkaLink) -> AsyncGenerator[Delivery, None]:
-        silence = _Silence(link, self._options.quiet_after_s, self._now)
+    async def _received(self, connection: KafkaConnection) -> AsyncGenerator[Delivery, None]:
+        silence = _Silence(connection, self._options.quiet_after_s, self._now)
         yielded = refreshed = self._now()
         shown: frozenset[str] | None = None
         while True:
-            records = await link.fetch(POLL_S, self._options.max_records)
+            records = await connection.fetch(POLL_S, self._options.max_records)
             self._works()
-            self._take(link)
+            self._take(connection)
             quiet = silence.after({record.partition for record in records})
             if records or quiet != shown or self._now() - yielded >= TICK_S:
                 shown = quiet
@@ -99,30 +99,30 @@ class KafkaSource(LinkedSource[KafkaLink]):
                 yielded = self._now()
             if self._now() - refreshed >= self._options.refresh_s:
                 refreshed = self._now()
-                if await link.grown():
+                if await connection.grown():
                     log.info("new partitions", topic=self._address.topic)
                     return  # the next connection reads them too
 
-    def _take(self, link: KafkaLink) -> None:
+    def _take(self, connection: KafkaConnection) -> None:
         """Move on with a connection: what it has read, and what it has to say."""
-        self._marks.update(link.marks)
-        for notice in link.notices:
+        self._offsets.update(connection.offsets)
+        for notice in connection.notices:
             log.warning("log changed", notice=notice)
             self._notices.append(notice)
-        link.notices.clear()
+        connection.notices.clear()
 
     def _delivery(self, records: list[Record], quiet: frozenset[str]) -> Delivery:
-        positions = {name: mark.text for name, mark in self._marks.items()}
+        positions = {name: resume.text for name, resume in self._offsets.items()}
         moved = {name: text for name, text in positions.items() if self._told.get(name) != text}
         self._told |= moved
-        return Delivery(records, positions=moved, partitions=frozenset(self._marks), quiet=quiet)
+        return Delivery(records, positions=moved, partitions=frozenset(self._offsets), quiet=quiet)
 
 
 class _Silence:
     """Which partitions have been drained and silent for some time, looked at all the while."""
 
-    def __init__(self, link: KafkaLink, after_s: float, now: Callable[[], float]) -> None:
-        self._link = link
+    def __init__(self, connection: KafkaConnection, after_s: float, now: Callable[[], float]) -> None:
+        self._connection = connection
         self._after = after_s
         self._now = now
         self._looked = now()
@@ -130,7 +130,7 @@ class _Silence:
 
     def after(self, heard: set[str]) -> frozenset[str]:
         """The quiet partitions, now that messages of some were heard."""
-        now, drained = self._now(), self._link.drained()
+        now, drained = self._now(), self._connection.drained()
         if now - self._looked > WATCHED_S:
             self._since.clear()  # nobody looked: what happened meanwhile is not known
         self._looked = now

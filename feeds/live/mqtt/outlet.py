@@ -10,7 +10,7 @@ from typing import Any, Final
 import aiomqtt
 
 from feeds.live.address import FeedAddress
-from feeds.live.mqtt.link import QOS, client_settings, described, leave, refused_login, unreachable
+from feeds.live.mqtt.connection import QOS, client_settings, described, leave, refused_login, unreachable
 from feeds.live.options import backoff
 from feeds.live.outlet import Message
 

@@ -11,22 +11,22 @@ import aiomqtt
 
 from engine.types.dead_letter import DeadLetter
 from feeds.live.address import FeedAddress
-from feeds.live.linked import POLL_S, TICK_S, LinkedSource, NotYetError
-from feeds.live.mqtt.inflow import PARTITION, Arrived
-from feeds.live.mqtt.link import MqttLink, client_settings, described, refused_login, unreachable
+from feeds.live.mqtt.connection import MqttConnection, client_settings, described, refused_login, unreachable
+from feeds.live.mqtt.inbox import PARTITION, Arrived
 from feeds.live.options import SourceOptions
+from feeds.live.reconnecting import POLL_S, TICK_S, NotYetError, ReconnectingSource
 from feeds.live.source import Delivery
 
 _ALL = frozenset({PARTITION})
 
 
-class MqttSource(LinkedSource[MqttLink]):
+class MqttSource(ReconnectingSource[MqttConnection]):
     """One stream of messages that match a filter.
 
     The broker keeps what was not acknowledged, and what comes while nobody is connected, for the client id; nothing
     is kept by position. After a lost connection messages may come twice, and whoever merges them drops what it knows.
     How much it keeps is its own affair: mosquitto drops what comes after 1000 messages (max_queued_messages).
-    How much waits here has bounds: see `feeds.live.mqtt.inflow`.
+    How much waits here has bounds: see `feeds.live.mqtt.inbox`.
     A broker sends only so many messages ahead of their acknowledgements (20 is usual): that is the most a delivery
     holds, and one cannot know what waits behind them, so the stream is quiet only when all are acknowledged.
 
@@ -58,11 +58,11 @@ class MqttSource(LinkedSource[MqttLink]):
         """Acknowledge the delivery's messages, if they came over the connection that is there."""
         if delivery.token is None:
             return
-        link: MqttLink
-        link, messages = delivery.token
-        if link is self._link:  # over another one they come again under other numbers
+        connection: MqttConnection
+        connection, messages = delivery.token
+        if connection is self._connection:  # over another one they come again under other numbers
             self._unsettled -= len(messages)
-            link.acknowledge(messages)
+            connection.acknowledge(messages)
 
     def _begin(self, positions: Mapping[str, str]) -> None:
         """The broker knows where to resume."""
@@ -70,9 +70,9 @@ class MqttSource(LinkedSource[MqttLink]):
     def _partitions(self) -> frozenset[str]:
         return _ALL
 
-    async def _connect(self) -> MqttLink:
+    async def _connect(self) -> MqttConnection:
         try:
-            return await MqttLink.open(self._settings, self._address.topic, self.client_id)
+            return await MqttConnection.open(self._settings, self._address.topic, self.client_id)
         except (aiomqtt.MqttError, OSError) as error:
             if refused := refused_login(self._address, error):
                 raise NotYetError("the login is refused", refused, hopeless=True) from error
@@ -80,12 +80,12 @@ class MqttSource(LinkedSource[MqttLink]):
             failed = unreachable(self._address, self._options.connect_timeout_s, described(error))
             raise NotYetError(status, failed) from error
 
-    async def _received(self, link: MqttLink) -> AsyncGenerator[Delivery, None]:
+    async def _received(self, connection: MqttConnection) -> AsyncGenerator[Delivery, None]:
         self._unsettled = 0
         heard = yielded = self._now()
         shown: frozenset[str] | None = None
         while True:
-            messages, dropped = await link.fetch(POLL_S, self._options.max_records)
+            messages, dropped = await connection.fetch(POLL_S, self._options.max_records)
             self._works()
             now = self._now()
             if messages or self._unsettled:
@@ -94,14 +94,18 @@ class MqttSource(LinkedSource[MqttLink]):
             if messages or dropped or quiet != shown or now - yielded >= TICK_S:
                 shown = quiet
                 self._unsettled += len(messages)
-                yield self._delivery(link, messages, () if dropped is None else (dropped,), quiet)
+                yield self._delivery(connection, messages, () if dropped is None else (dropped,), quiet)
                 yielded = self._now()
 
     def _delivery(
-        self, link: MqttLink, messages: list[Arrived], dropped: tuple[DeadLetter, ...], quiet: frozenset[str]
+        self,
+        connection: MqttConnection,
+        messages: list[Arrived],
+        dropped: tuple[DeadLetter, ...],
+        quiet: frozenset[str],
     ) -> Delivery:
         records = [message.record for message in messages]
-        token = (link, [(message.number, message.qos) for message in messages]) if messages else None
+        token = (connection, [(message.number, message.qos) for message in messages]) if messages else None
         return Delivery(records, dropped=dropped, partitions=_ALL, quiet=quiet, token=token)
 
 

@@ -18,7 +18,7 @@ from feeds.live.kafka.outlet import KafkaOutlet, _Lane
 from feeds.live.messages import Bar, decode
 from feeds.live.mqtt.outlet import MqttOutlet
 from feeds.live.outlet import Outlet
-from feeds.live.publishing import LinesOutlet, Plan, Published, open_outlet, publish
+from feeds.live.publishing import Plan, Published, StdoutOutlet, open_outlet, publish
 from feeds.live.source import Record
 from tests.bars import random_bars
 from tests.brokers import (
@@ -93,7 +93,7 @@ async def published_to(outlet: Outlet, block: BarBlock, plan: Plan) -> Published
 async def test_a_pipe_gets_the_bars_to_the_bit(rows: int, per_message: int, limit: int | None) -> None:
     block = walk(rows, rows, ("A", "B"), 0.3)
     stream = io.BytesIO()
-    done = await published_to(LinesOutlet(stream), block, Plan(per_message=per_message, limit=limit))
+    done = await published_to(StdoutOutlet(stream), block, Plan(per_message=per_message, limit=limit))
     lines = stream.getvalue().splitlines()
     wanted = expected(block.slice(0, min(rows, limit or rows)))
     assert bars_of(lines) == wanted
@@ -271,7 +271,7 @@ async def test_says_when_nobody_answers(scheme: str) -> None:
 
 
 async def test_messages_that_no_reader_takes_are_refused() -> None:
-    outlet = LinesOutlet(io.BytesIO())
+    outlet = StdoutOutlet(io.BytesIO())
     with pytest.raises(UsageError, match="--per-message"):
         await publish(InMemory(walk(2000, 1, tuple("ABCDE"))), outlet, Plan(per_message=100_000), Published())
 

@@ -17,7 +17,7 @@ from engine.app.live.paper import PaperRun, run_paper
 from engine.base.config import parse
 from engine.report.html import write_report
 from engine.report.presentation import SYNTHETIC_WARNING
-from feeds.live.announcing import Announcement, encode_announcement, read_announcement
+from feeds.live.announcements import Announcement, encode_announcement, read_announcement
 from feeds.live.source import Record
 from tests.engine.app.live.sessions import case, live_bars
 from tests.engine.cli.children import ROOT, RUN

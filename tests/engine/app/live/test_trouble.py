@@ -21,9 +21,9 @@ from engine.base.errors import GrandModelError
 from engine.journal.journal import JournalError
 from engine.journal.reading import JournalReader
 from engine.monitor.alerts import Severity
-from feeds.live.lines import LinesSource
 from feeds.live.options import SourceOptions
 from feeds.live.source import Delivery, LiveSource
+from feeds.live.stdin_source import StdinSource
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
 from tests.waiting import eventually
@@ -168,7 +168,7 @@ def test_the_end_of_a_pipe_is_no_loss(tmp_path: Path, most: int) -> None:
     short, watching, lines = case(live_bars(30)), Watching(), tmp_path / "lines"
     lines.write_bytes(b"\n".join(short.payloads))
     with lines.open("rb") as pipe:
-        source = LinesSource(SourceOptions(max_records=most), descriptor=pipe.fileno())
+        source = StdinSource(SourceOptions(max_records=most), descriptor=pipe.fileno())
         ended, digest = _run(short, tmp_path / "run", source, [watching])
     assert (ended.because, digest) == ("the feed ended", short.expected)
     assert watching.kinds == []

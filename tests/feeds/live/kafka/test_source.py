@@ -17,7 +17,7 @@ from feeds.live.address import FeedAddress, parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
 from feeds.live.kafka.client import cause_of, client_settings, is_login_error
 from feeds.live.kafka.dead_letters import KafkaDeadLetters
-from feeds.live.kafka.marks import Mark, place, place_anew, read_marks
+from feeds.live.kafka.offsets import ResumeOffset, place, place_again, read_offsets
 from feeds.live.kafka.outlet import KafkaOutlet
 from feeds.live.kafka.source import KafkaSource
 from feeds.live.options import SourceOptions, backoff
@@ -237,10 +237,10 @@ async def test_a_replaced_log_is_noticed_after_a_restart_too(kafka: KafkaHelper)
     topic = await kafka.topic()
     await kafka.send(topic, numbers(0, 5))
     source = source_of(kafka, topic)
-    positions = {f"{topic}/0": Mark.after(2, b"another message").text}
+    positions = {f"{topic}/0": ResumeOffset.after(2, b"another message").text}
     assert payloads(await collect(source, positions, count(5))) == numbers(0, 5)
     assert len(source.take_notices()) == 1
-    assert read_marks(positions) == {f"{topic}/0": Mark.after(4, b"message 4")}
+    assert read_offsets(positions) == {f"{topic}/0": ResumeOffset.after(4, b"message 4")}
 
 
 def trying(address: FeedAddress) -> Callable[[float], Awaitable[object]]:
@@ -337,25 +337,28 @@ async def test_a_wrong_password_is_said_at_once(monkeypatch: pytest.MonkeyPatch)
 def test_a_place_is_inside_the_log_and_silence_means_nothing_is_lost(
     following: int, start: int, crc: int | None
 ) -> None:
-    mark = Mark(following, crc if following else None)
-    placed = place("bars/0", mark, start)
+    resume = ResumeOffset(following, crc if following else None)
+    placed = place("bars/0", resume, start)
     assert placed.seek >= start
     assert (placed.notice is None) == (start <= following)
-    assert placed.mark.next == max(start, following)
-    assert placed.seek == placed.mark.next - placed.check
-    assert placed.check == (mark.crc is not None and start < following)
-    anew = place_anew("bars/0", mark, start, "why")
-    assert anew.seek == anew.mark.next == start and anew.mark.crc is None
+    assert placed.resume.next == max(start, following)
+    assert placed.seek == placed.resume.next - placed.check
+    assert placed.check == (resume.crc is not None and start < following)
+    anew = place_again("bars/0", resume, start, "why")
+    assert anew.seek == anew.resume.next == start and anew.resume.crc is None
     assert anew.notice == placed.notice or ("why" in str(anew.notice) and start <= following)
 
 
 @given(st.integers(0, 2**62), st.binary(max_size=20))
-def test_marks_read_back_and_know_their_message(offset: int, payload: bytes) -> None:
-    mark = Mark.after(offset, payload)
-    assert read_marks({"t/0": mark.text, "t/1": Mark(offset).text}) == {"t/0": mark, "t/1": Mark(offset)}
-    assert mark.follows(offset, payload)
-    assert not mark.follows(offset, payload + b"x")
-    assert not mark.follows(offset + 1, payload)
+def test_offsets_read_back_and_know_their_message(offset: int, payload: bytes) -> None:
+    resume = ResumeOffset.after(offset, payload)
+    assert read_offsets({"t/0": resume.text, "t/1": ResumeOffset(offset).text}) == {
+        "t/0": resume,
+        "t/1": ResumeOffset(offset),
+    }
+    assert resume.follows(offset, payload)
+    assert not resume.follows(offset, payload + b"x")
+    assert not resume.follows(offset + 1, payload)
 
 
 def test_attempts_grow_apart_up_to_a_limit() -> None:

@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import DataError
-from feeds.live.lines import LinesSource
 from feeds.live.messages import decode
 from feeds.live.options import SourceOptions
 from feeds.live.source import MOST_MESSAGE, Delivery, Record
+from feeds.live.stdin_source import StdinSource
 from tests.waiting import LIMIT_S, patience
 
 CHILD = """
 import asyncio, signal, sys
-from feeds.live.lines import LinesSource
+from feeds.live.stdin_source import StdinSource
 from feeds.live.messages import decode
 
 async def main():
-    source = LinesSource()
+    source = StdinSource()
     async for delivery in source.deliveries({}):
         for record in delivery.records:
             print(record.offset, record.payload.decode(), flush=True)
@@ -35,7 +35,7 @@ asyncio.run(main())
 """
 
 
-async def everything(source: LinesSource, positions: dict[str, str] | None = None) -> list[Delivery]:
+async def everything(source: StdinSource, positions: dict[str, str] | None = None) -> list[Delivery]:
     async with patience():
         return [delivery async for delivery in source.deliveries(positions or {})]
 
@@ -85,7 +85,7 @@ def test_lines_arrive_while_the_pipe_stays_open_and_ctrl_c_is_heeded() -> None:
 async def test_the_same_lines_whatever_the_pieces(lines: list[bytes], most: int, last_break: bool) -> None:
     data = b"\n".join(lines) + (b"\n" if last_break and lines else b"")
     reading = piped(data)
-    deliveries = await everything(LinesSource(SourceOptions(max_records=most), descriptor=reading))
+    deliveries = await everything(StdinSource(SourceOptions(max_records=most), descriptor=reading))
     os.close(reading)
     expected = [(number, line.strip()) for number, line in enumerate(data.split(b"\n")) if line.strip()]
     records = [record for delivery in deliveries for record in delivery.records]
@@ -100,12 +100,12 @@ async def test_the_same_lines_whatever_the_pieces(lines: list[bytes], most: int,
 
 async def test_counts_on_after_a_restart() -> None:
     reading = piped(b"a\nb\n")
-    deliveries = await everything(LinesSource(descriptor=reading), {"stdin": "40"})
+    deliveries = await everything(StdinSource(descriptor=reading), {"stdin": "40"})
     os.close(reading)
     assert [record.offset for delivery in deliveries for record in delivery.records] == [40, 41]
     assert deliveries[-1].positions.get("stdin", "42") == "42"
     with pytest.raises(DataError, match="cannot be read"):
-        await everything(LinesSource(descriptor=reading), {"stdin": "many"})
+        await everything(StdinSource(descriptor=reading), {"stdin": "many"})
 
 
 async def with_records(stream: AsyncIterator[Delivery]) -> Delivery:
@@ -117,7 +117,7 @@ async def with_records(stream: AsyncIterator[Delivery]) -> Delivery:
 
 async def test_an_empty_pipe_is_quiet_and_half_a_line_is_not() -> None:
     reading, writing = os.pipe()
-    source = LinesSource(SourceOptions(quiet_after_s=0.3), descriptor=reading)
+    source = StdinSource(SourceOptions(quiet_after_s=0.3), descriptor=reading)
     async with patience(), aclosing(source.deliveries({})) as stream:  # type: ignore[type-var]
         assert not (await anext(stream)).records
         while not (await anext(stream)).quiet:
@@ -139,7 +139,7 @@ async def test_a_line_that_is_too_long_is_dropped_and_the_next_one_is_read(tmp_p
     long = b"1" * (3 * MOST_MESSAGE)
     (tmp_path / "lines").write_bytes(b"one\n" + long + b"\ntwo\n" + long)
     with (tmp_path / "lines").open("rb") as file:
-        found = [record for one in await everything(LinesSource(descriptor=file.fileno())) for record in one.records]
+        found = [record for one in await everything(StdinSource(descriptor=file.fileno())) for record in one.records]
     assert [(one.offset, len(one.payload), bool(one.oversize)) for one in found] == [
         (0, 3, False),
         (1, 4096, True),

@@ -13,7 +13,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.live.kafka.unpacking import _UNPACK, MOST_UNPACKED, Budget, install
+from feeds.live.kafka.decompression import _UNPACK, MOST_UNPACKED, Budget, install
 from feeds.live.messages import decode
 from feeds.live.source import Record
 from tests.brokers import KafkaHelper, kafka

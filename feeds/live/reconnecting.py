@@ -21,7 +21,7 @@ POLL_S = 0.25
 MOST_NOTICES = 1000
 
 
-class LinkLostError(Exception):
+class ConnectionLostError(Exception):
     """The connection, or what is behind it, is not what it was; a new one must be made."""
 
 
@@ -41,7 +41,7 @@ class NotYetError(Exception):
         self.hopeless = hopeless
 
 
-class Link(Protocol):
+class Connection(Protocol):
     """One connection."""
 
     async def close(self) -> None:
@@ -49,10 +49,10 @@ class Link(Protocol):
         ...
 
 
-L = TypeVar("L", bound=Link)
+L = TypeVar("L", bound=Connection)
 
 
-class LinkedSource(ABC, Generic[L]):
+class ReconnectingSource(ABC, Generic[L]):
     """A `LiveSource` behind a connection, which it renews as often as it takes.
 
     Args:
@@ -67,7 +67,7 @@ class LinkedSource(ABC, Generic[L]):
         self._now = now
         self._status = f"connecting to {address.servers}"
         self._notices: deque[str] = deque(maxlen=MOST_NOTICES)
-        self._link: L | None = None
+        self._connection: L | None = None
         self._connected_once = False
         self._closed = False
         self._attempt = 0
@@ -80,7 +80,7 @@ class LinkedSource(ABC, Generic[L]):
     @property
     def connected(self) -> bool:
         """Whether messages can come in at this moment."""
-        return self._link is not None
+        return self._connection is not None
 
     def take_notices(self) -> list[str]:
         """Notices for the operator that were not fetched yet: messages lost, a log replaced."""
@@ -98,20 +98,20 @@ class LinkedSource(ABC, Generic[L]):
         self._begin(positions)
         try:
             while not self._closed:
-                opening = asyncio.ensure_future(self._open())
+                connecting = asyncio.ensure_future(self._open())
                 try:
-                    while not (await asyncio.wait({opening}, timeout=TICK_S))[0]:
+                    while not (await asyncio.wait({connecting}, timeout=TICK_S))[0]:
                         yield Delivery(partitions=self._partitions())
-                    link = opening.result()
+                    connection = connecting.result()
                 finally:
-                    opening.cancel()
-                    await asyncio.wait({opening})
-                async with aclosing(self._until_lost(link)) as stream:
+                    connecting.cancel()
+                    await asyncio.wait({connecting})
+                async with aclosing(self._until_lost(connection)) as stream:
                     async for delivery in stream:
                         yield delivery
-                await self._drop_link()
+                await self._drop_connection()
         finally:
-            await self._drop_link()
+            await self._drop_connection()
 
     async def settle(self, delivery: Delivery) -> None:
         """The delivery's effects are committed."""
@@ -119,7 +119,7 @@ class LinkedSource(ABC, Generic[L]):
     async def close(self) -> None:
         """Let go of the connection."""
         self._closed = True
-        await self._drop_link()
+        await self._drop_connection()
 
     @abstractmethod
     def _begin(self, positions: Mapping[str, str]) -> None:
@@ -134,16 +134,16 @@ class LinkedSource(ABC, Generic[L]):
         """Try once; raises NotYetError, or a GrandModelError that waiting does not mend."""
 
     @abstractmethod
-    async def _received(self, link: L) -> AsyncGenerator[Delivery, None]:
-        """Deliver what comes through a connection; raises LinkLostError when it ends."""
+    async def _received(self, connection: L) -> AsyncGenerator[Delivery, None]:
+        """Deliver what comes through a connection; raises ConnectionLostError when it ends."""
         yield Delivery()
 
-    async def _until_lost(self, link: L) -> AsyncGenerator[Delivery, None]:
+    async def _until_lost(self, connection: L) -> AsyncGenerator[Delivery, None]:
         try:
-            async with aclosing(self._received(link)) as stream:
+            async with aclosing(self._received(connection)) as stream:
                 async for delivery in stream:
                     yield delivery
-        except LinkLostError as error:
+        except ConnectionLostError as error:
             if not self._closed:
                 self._status = f"lost the connection, trying again: {error}"
                 log.warning("connection lost", servers=self._address.servers, because=str(error))
@@ -152,10 +152,10 @@ class LinkedSource(ABC, Generic[L]):
         """Something came through the connection: the next attempt after a loss follows at once."""
         self._attempt = 0
 
-    async def _drop_link(self) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            await link.close()
+    async def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     async def _open(self) -> L:
         """A new connection; the first is tried for a while, later ones for ever."""
@@ -174,7 +174,7 @@ class LinkedSource(ABC, Generic[L]):
                 await asyncio.sleep(backoff(self._attempt - 1, self._options.longest_retry_s))
             self._attempt += 1
             try:
-                link = await self._connect()
+                connection = await self._connect()
             except NotYetError as error:
                 if error.hopeless and not self._connected_once:
                     raise error.error from error
@@ -183,9 +183,9 @@ class LinkedSource(ABC, Generic[L]):
                     log.info("not connected", servers=self._address.servers, because=error.status)
                 self._status = error.status
             else:
-                self._link, self._connected_once = link, True
+                self._connection, self._connected_once = connection, True
                 self._status = f"connected to {self._address.servers}"
-                return link
+                return connection
 
     def _no_answer(self) -> UsageError:
         return UsageError(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from engine.base.errors import DataError
 from engine.types.blocks import BarBlock
 from engine.types.contracts import BarSource
-from feeds.live.linked import TICK_S
+from feeds.live.reconnecting import TICK_S
 from feeds.live.source import Delivery
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
@@ -19,7 +19,7 @@ PARTITION = "replay"
 _ALL = frozenset({PARTITION})
 
 
-class RecordedSource:
+class FileSource:
     """Rows of a file, which are closed already and need no merging.
 
     Args:

@@ -47,7 +47,7 @@ class Arrived(NamedTuple):
         return Record(PARTITION, -1, self.payload, self.oversize)
 
 
-class Inflow:
+class Inbox:
     """Reads for a client that is not connected yet, and keeps what came.
 
     Args:

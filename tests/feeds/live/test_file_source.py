@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import BAR_COLUMNS, BarBlock, concat, reblock
 from engine.types.instruments import load_instrument
-from feeds.live.recorded import RecordedSource
+from feeds.live.file_source import FileSource
 from feeds.live.source import Delivery
 from feeds.replay import HistoricalReplay
 from tests.bars import random_bars
@@ -64,14 +64,14 @@ async def test_stopped_anywhere_it_goes_on_with_the_same_rows(
     positions: dict[str, str] = {}
     seen: list[Delivery] = []
     stop = data.draw(st.integers(1, total))
-    source = RecordedSource(InMemory(bars), MINUTE_NS, "bars", rows=rows)
+    source = FileSource(InMemory(bars), MINUTE_NS, "bars", rows=rows)
     async with aclosing(source.deliveries({})) as stream:  # type: ignore[type-var]
         async for delivery in stream:
             seen.append(delivery)
             positions |= delivery.positions
             if int(positions["replay"]) >= stop:
                 break
-    again = RecordedSource(InMemory(bars), MINUTE_NS, "bars", rows=other_rows)
+    again = FileSource(InMemory(bars), MINUTE_NS, "bars", rows=other_rows)
     seen += [delivery async for delivery in again.deliveries(positions)]
     assert_same(concat(rows_of(seen)), bars)
     assert all(block.seq == sum(map(len, rows_of(seen)[:at])) for at, block in enumerate(rows_of(seen)))
@@ -81,9 +81,7 @@ async def test_stopped_anywhere_it_goes_on_with_the_same_rows(
 
 async def test_at_a_speed_rows_come_alone_when_they_are_due() -> None:
     clock = FakeClock()
-    source = RecordedSource(
-        InMemory(random_bars(5, seed=1)), MINUTE_NS, "bars", "30x", sleep=clock.sleep, now=clock.now
-    )
+    source = FileSource(InMemory(random_bars(5, seed=1)), MINUTE_NS, "bars", "30x", sleep=clock.sleep, now=clock.now)
     stream = source.deliveries({"replay": "1"})
     due = [(found.seq, len(found), clock.time) async for one in stream if (found := one.rows) is not None]
     assert due == [(1, 1, 0.0), (2, 1, 2.0), (3, 1, 4.0), (4, 1, 6.0)]
@@ -91,7 +89,7 @@ async def test_at_a_speed_rows_come_alone_when_they_are_due() -> None:
 
 
 async def test_the_consumer_sees_its_clock_while_the_next_row_is_far() -> None:
-    source = RecordedSource(InMemory(random_bars(3, seed=1)), MINUTE_NS, "bars", "realtime")
+    source = FileSource(InMemory(random_bars(3, seed=1)), MINUTE_NS, "bars", "realtime")
     async with patience(), aclosing(source.deliveries({})) as stream:  # type: ignore[type-var]
         assert (await anext(stream)).rows is not None
         assert (await anext(stream)).rows is None  # a minute before the next one
@@ -99,7 +97,7 @@ async def test_the_consumer_sees_its_clock_while_the_next_row_is_far() -> None:
 
 
 async def test_a_file_that_was_cut_is_refused() -> None:
-    source = RecordedSource(InMemory(random_bars(5, seed=1)), MINUTE_NS, "bars.csv")
+    source = FileSource(InMemory(random_bars(5, seed=1)), MINUTE_NS, "bars.csv")
     with pytest.raises(DataError, match="not the one that was replayed before") as caught:
         async for _ in source.deliveries({"replay": "6"}):
             pass
@@ -107,13 +105,13 @@ async def test_a_file_that_was_cut_is_refused() -> None:
     with pytest.raises(DataError, match="cannot be read"):
         await anext(source.deliveries({"replay": "x"}))
     with pytest.raises(UsageError, match="replay speed"):
-        RecordedSource(InMemory(random_bars(5, seed=1)), MINUTE_NS, "bars.csv", "quickly")
+        FileSource(InMemory(random_bars(5, seed=1)), MINUTE_NS, "bars.csv", "quickly")
 
 
 async def test_gives_what_a_backtest_reads() -> None:
     file = Path("replays/es-synthetic/bars.parquet")
     replay = HistoricalReplay(file, load_instrument("ES"), symbol="ES")
-    source = RecordedSource(replay, replay.output_timeframe_ns, "es-synthetic")
+    source = FileSource(replay, replay.output_timeframe_ns, "es-synthetic")
     found = concat(rows_of([delivery async for delivery in source.deliveries({})]))
     assert_same(found, concat(list(replay.blocks(4096))))
     assert source.symbols == ("ES",) and source.timeframe_ns == replay.output_timeframe_ns

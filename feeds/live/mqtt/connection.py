@@ -12,8 +12,8 @@ import aiomqtt
 from engine.base.errors import UsageError
 from engine.types.dead_letter import DeadLetter
 from feeds.live.address import FeedAddress
-from feeds.live.linked import LinkLostError
-from feeds.live.mqtt.inflow import Arrived, Inflow
+from feeds.live.mqtt.inbox import Arrived, Inbox
+from feeds.live.reconnecting import ConnectionLostError
 from feeds.live.tls import ssl_context
 
 QOS: Final = 1
@@ -70,7 +70,7 @@ def unreachable(address: FeedAddress, seconds: float, found: str) -> UsageError:
     )
 
 
-class MqttLink:
+class MqttConnection:
     """A connected, subscribed client that acknowledges only what it is told to.
 
     What is not acknowledged is sent again over the next connection of the same client id.
@@ -78,7 +78,7 @@ class MqttLink:
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self._client = client
-        self._inflow = Inflow(client)
+        self._inbox = Inbox(client)
 
     @classmethod
     async def open(cls, settings: dict[str, Any], topic: str, client_id: str) -> Self:
@@ -90,9 +90,9 @@ class MqttLink:
         """
         client = aiomqtt.Client(**settings, identifier=client_id, clean_session=False)
         client._client.manual_ack_set(True)  # noqa: SLF001 - acknowledged once effects are committed, not before
-        link = cls(client)
+        connection = cls(client)
         await client.__aenter__()
-        link._inflow.begin()
+        connection._inbox.begin()
         try:
             granted = await client.subscribe(topic, qos=QOS)
             if any(getattr(code, "value", code) >= _REFUSED for code in granted):
@@ -103,21 +103,21 @@ class MqttLink:
                     hint="ask for the right to read the topic",
                 )
         except BaseException:
-            await link.close()
+            await connection.close()
             raise
-        return link
+        return connection
 
     async def fetch(self, wait_s: float, most: int) -> tuple[list[Arrived], DeadLetter | None]:
         """Messages that are there or come within some time, and what stands for those that were dropped.
 
         Raises:
-            LinkLostError: If the connection broke; what was not acknowledged comes again.
+            ConnectionLostError: If the connection broke; what was not acknowledged comes again.
         """
-        await self._inflow.wait(wait_s)
-        messages, dropped = self._inflow.take(most), self._inflow.take_dropped()
-        lost = self._inflow.lost
+        await self._inbox.wait(wait_s)
+        messages, dropped = self._inbox.take(most), self._inbox.take_dropped()
+        lost = self._inbox.lost
         if lost is not None and not messages and dropped is None:
-            raise LinkLostError(described(lost) if isinstance(lost, BaseException) else lost)
+            raise ConnectionLostError(described(lost) if isinstance(lost, BaseException) else lost)
         return messages, dropped
 
     def acknowledge(self, messages: Sequence[tuple[int, int]]) -> None:

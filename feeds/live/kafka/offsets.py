@@ -11,7 +11,7 @@ from engine.base.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ResumeOffset:
     """A place in one partition.
 
     Attributes:
@@ -28,16 +28,16 @@ class Mark:
         return json.dumps({"next": self.next} if self.crc is None else {"next": self.next, "crc32": f"{self.crc:08x}"})
 
     @staticmethod
-    def after(offset: int, payload: bytes) -> Mark:
+    def after(offset: int, payload: bytes) -> ResumeOffset:
         """The place behind a message."""
-        return Mark(offset + 1, zlib.crc32(payload))
+        return ResumeOffset(offset + 1, zlib.crc32(payload))
 
     def follows(self, offset: int, payload: bytes) -> bool:
         """Whether a message is the one before this place."""
         return offset == self.next - 1 and zlib.crc32(payload) == self.crc
 
 
-def read_marks(positions: Mapping[str, str]) -> dict[str, Mark]:
+def read_offsets(positions: Mapping[str, str]) -> dict[str, ResumeOffset]:
     """Read places back.
 
     Raises:
@@ -46,16 +46,16 @@ def read_marks(positions: Mapping[str, str]) -> dict[str, Mark]:
     return {name: _read(name, text) for name, text in positions.items()}
 
 
-def _read(name: str, text: str) -> Mark:
+def _read(name: str, text: str) -> ResumeOffset:
     try:
         values = json.loads(text)
         crc = values.get("crc32")
-        return Mark(int(values["next"]), None if crc is None else int(crc, 16))
+        return ResumeOffset(int(values["next"]), None if crc is None else int(crc, 16))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             "a position that was kept cannot be read",
             where=name,
-            expected=Mark(7, 1).text,
+            expected=ResumeOffset(7, 1).text,
             found=repr(text[:80]),
             hint="the journal was written by another version or by hand",
         ) from error
@@ -67,37 +67,37 @@ class Placed:
 
     Attributes:
         seek: Offset to fetch from.
-        mark: The place as it is known to be.
+        resume: The place as it is known to be.
         check: Whether the first message is the last one we had, and must prove it.
         notice: What the operator should know, if anything.
     """
 
     seek: int
-    mark: Mark
+    resume: ResumeOffset
     check: bool = False
     notice: str | None = None
 
 
-def place(name: str, mark: Mark, start: int) -> Placed:
+def place(name: str, resume: ResumeOffset, start: int) -> Placed:
     """Find a place in a log as it is now.
 
     Args:
         name: Partition, for the notice.
-        mark: Where we were.
+        resume: Where we were.
         start: Offset of the first message there is.
     """
-    if start > mark.next:
-        lost = start - mark.next
+    if start > resume.next:
+        lost = start - resume.next
         words = f"{name}: {lost:,} message{'s are' if lost > 1 else ' is'} lost: the log begins at {start} now, "
-        return Placed(start, Mark(start), notice=words + f"but {mark.next} was expected; resuming from there")
-    if mark.crc is None or start == mark.next:
-        return Placed(mark.next, mark)
-    return Placed(mark.next - 1, mark, check=True)
+        return Placed(start, ResumeOffset(start), notice=words + f"but {resume.next} was expected; resuming from there")
+    if resume.crc is None or start == resume.next:
+        return Placed(resume.next, resume)
+    return Placed(resume.next - 1, resume, check=True)
 
 
-def place_anew(name: str, mark: Mark, start: int, why: str) -> Placed:
+def place_again(name: str, resume: ResumeOffset, start: int, why: str) -> Placed:
     """Begin a log from its start because our place in it is not there."""
-    if start > mark.next:
-        return place(name, mark, start)
+    if start > resume.next:
+        return place(name, resume, start)
     notice = f"{name}: the log was replaced or cut ({why}); resuming from its earliest message"
-    return Placed(start, Mark(start), notice=notice)
+    return Placed(start, ResumeOffset(start), notice=notice)

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from engine.base.errors import DataError
 from engine.types.dead_letter import MOST_PAYLOAD
-from feeds.live.linked import TICK_S
 from feeds.live.options import SourceOptions
+from feeds.live.reconnecting import TICK_S
 from feeds.live.source import MOST_DELIVERY, MOST_MESSAGE, Delivery, Record
 
 PARTITION = "stdin"
@@ -26,7 +26,7 @@ class _TooLong(bytes):
     """The beginning of a line that is too long."""
 
 
-class LinesSource:
+class StdinSource:
     """Lines of standard input, or of another open file; blank ones are passed over.
 
     The place kept is the number of lines taken so far. What is piped in cannot be asked for again: a session that is

@@ -1,4 +1,4 @@
-"""One connection to a Kafka cluster: partitions placed by our own marks, used until anything about it changes.
+"""One connection to a Kafka cluster: partitions placed by our own offsets, used until anything about it changes.
 
 A connection that breaks is replaced as a whole, never healed in silence: behind it the log may be another one, so
 every new connection begins with the last message that we had, which must be the same.
@@ -16,9 +16,9 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError, OffsetOutOfRangeEr
 
 from engine.base.errors import UsageError
 from feeds.live.kafka.client import REQUEST_TIMEOUT_MS, described, let_go, started
-from feeds.live.kafka.marks import Mark, Placed, place, place_anew
-from feeds.live.kafka.unpacking import MOST_AT_ONCE, Budget, Oversize, install
-from feeds.live.linked import LinkLostError
+from feeds.live.kafka.decompression import MOST_AT_ONCE, Budget, Oversize, install
+from feeds.live.kafka.offsets import Placed, ResumeOffset, place, place_again
+from feeds.live.reconnecting import ConnectionLostError
 from feeds.live.source import MOST_DELIVERY, Record
 
 Begin = Literal["earliest", "latest"] | int
@@ -34,16 +34,16 @@ class TopicMissingError(Exception):
     """The servers answer, but have no such topic yet."""
 
 
-class KafkaLink:
+class KafkaConnection:
     """A connected consumer of all partitions of a topic.
 
     Attributes:
-        marks: Where to resume, by partition; moves with what `fetch` returns.
+        offsets: Where to resume, by partition; moves with what `fetch` returns.
         notices: What the operator should know, in order.
     """
 
     def __init__(self, consumer: Any, topic: str, doubt_s: float, now: Callable[[], float]) -> None:
-        self.marks: dict[str, Mark] = {}
+        self.offsets: dict[str, ResumeOffset] = {}
         self.notices: list[str] = []
         self._consumer = consumer
         self._topic = topic
@@ -60,7 +60,7 @@ class KafkaLink:
         cls,
         settings: Mapping[str, Any],
         topic: str,
-        marks: Mapping[str, Mark],
+        offsets: Mapping[str, ResumeOffset],
         begin: Begin,
         doubt_s: float,
         now: Callable[[], float],
@@ -70,8 +70,8 @@ class KafkaLink:
         Args:
             settings: From `client_settings`.
             topic: What to read.
-            marks: Where to resume; partitions that are not among them are new and begin at their earliest message.
-            begin: Where all begin if there are no marks at all.
+            offsets: Where to resume; partitions that are not among them are new and begin at their earliest message.
+            begin: Where all begin if there are no offsets at all.
             doubt_s: How long a log may seem shorter than our place in it before it is believed to be another.
             now: A clock in seconds that never runs backwards.
 
@@ -88,14 +88,14 @@ class KafkaLink:
             auto_offset_reset="none",
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
-        link = cls(consumer, topic, doubt_s, now)
+        connection = cls(consumer, topic, doubt_s, now)
         try:
             await started(consumer)
-            await link._place(await link.partitions(), marks, begin)
+            await connection._place(await connection.partitions(), offsets, begin)
         except BaseException:
-            await link.close()
+            await connection.close()
             raise
-        return link
+        return connection
 
     async def partitions(self) -> frozenset[int]:
         """Numbers of the partitions there are now; the topic is never created by asking.
@@ -115,13 +115,13 @@ class KafkaLink:
         try:
             return not {f"{self._topic}/{number}" for number in await self.partitions()} <= self._parts.keys()
         except (KafkaError, TopicMissingError) as error:
-            raise LinkLostError(described(error)) from error
+            raise ConnectionLostError(described(error)) from error
 
     async def fetch(self, wait_s: float, most: int) -> list[Record]:
-        """Messages that are there or come within some time; `marks` have moved behind them.
+        """Messages that are there or come within some time; `offsets` have moved behind them.
 
         Raises:
-            LinkLostError: If the connection broke or the log is not the one it was; what came is thrown away then.
+            ConnectionLostError: If the connection broke or the log is another one; what came is thrown away then.
             UsageError: If a package that unpacks the messages is missing.
         """
         records: list[Record] = []
@@ -150,10 +150,10 @@ class KafkaLink:
                 hint="pip install 'aiokafka[lz4,snappy,zstd]'",
             ) from error
         except (KafkaError, ConsumerStoppedError) as error:
-            raise LinkLostError(described(error)) from error
+            raise ConnectionLostError(described(error)) from error
         current = self._current_connections()
         if None in current or current != self._connections:
-            raise LinkLostError("the connection closed")
+            raise ConnectionLostError("the connection closed")
         records: list[Record] = []
         for part, messages in batches.items():
             records += await self._accepted(f"{part.topic}/{part.partition}", messages)
@@ -174,12 +174,14 @@ class KafkaLink:
         """Let go of the connection."""
         await let_go(self._consumer, self._consumer._client)  # noqa: SLF001 - it closes what the consumer forgets
 
-    async def _place(self, numbers: frozenset[int], marks: Mapping[str, Mark], begin: Begin) -> None:
+    async def _place(self, numbers: frozenset[int], offsets: Mapping[str, ResumeOffset], begin: Begin) -> None:
         self._parts = {f"{self._topic}/{number}": TopicPartition(self._topic, number) for number in sorted(numbers)}
         starts = await self._consumer.beginning_offsets(list(self._parts.values()))
-        found = starts if marks or begin == "earliest" else await self._first_offsets(begin, starts)
+        found = starts if offsets or begin == "earliest" else await self._first_offsets(begin, starts)
         placed = {
-            name: place(name, marks[name], starts[part]) if name in marks else Placed(found[part], Mark(found[part]))
+            name: place(name, offsets[name], starts[part])
+            if name in offsets
+            else Placed(found[part], ResumeOffset(found[part]))
             for name, part in self._parts.items()
         }
         self._consumer.assign(list(self._parts.values()))
@@ -189,7 +191,7 @@ class KafkaLink:
 
     def _take(self, name: str, placed: Placed) -> None:
         self._consumer.seek(self._parts[name], placed.seek)
-        self.marks[name] = placed.mark
+        self.offsets[name] = placed.resume
         self._polls[name] = (None, self._now())
         self._doubts.pop(name, None)
         self._unchecked.discard(name)
@@ -222,17 +224,17 @@ class KafkaLink:
         return {part: self._consumer.highwater(part) for part in starts}
 
     async def _accepted(self, name: str, messages: Sequence[Any]) -> list[Record]:
-        mark, kept = self.marks[name], list(messages)
+        resume, kept = self.offsets[name], list(messages)
         if name in self._unchecked and kept:
             first = kept[0]
-            if first.offset < mark.next:  # else it was compacted away, and there is nothing to compare
-                if not mark.follows(first.offset, first.value or b""):
+            if first.offset < resume.next:  # else it was compacted away, and there is nothing to compare
+                if not resume.follows(first.offset, first.value or b""):
                     await self._begin_again(name, f"its message {first.offset} is not the one that was read")
                     return []
                 kept = kept[1:]
             self._unchecked.discard(name)
         if kept:
-            self.marks[name] = Mark.after(kept[-1].offset, kept[-1].value or b"")
+            self.offsets[name] = ResumeOffset.after(kept[-1].offset, kept[-1].value or b"")
         return [_record(name, message) for message in kept]
 
     async def _begin_again(self, name: str, why: str) -> None:
@@ -240,8 +242,8 @@ class KafkaLink:
         try:
             start = (await self._consumer.beginning_offsets([part]))[part]
         except KafkaError as error:
-            raise LinkLostError(described(error)) from error
-        self._take(name, place_anew(name, self.marks[name], start, why))
+            raise ConnectionLostError(described(error)) from error
+        self._take(name, place_again(name, self.offsets[name], start, why))
 
     def _current_connections(self) -> tuple[object, ...]:
         """The connections that messages come through; a broken one is missing, a renewed one is another object."""
@@ -261,11 +263,11 @@ class KafkaLink:
             poll, highwater = self._consumer.last_poll_timestamp(part), self._consumer.highwater(part)
             if poll != self._polls[name][0]:
                 self._polls[name] = (poll, now)
-            if highwater is None or highwater >= self.marks[name].next or self._polls[name][0] is None:
+            if highwater is None or highwater >= self.offsets[name].next or self._polls[name][0] is None:
                 self._doubts.pop(name, None)
             elif now - self._doubts.setdefault(name, now) >= self._doubt_s:
                 # not at once: a server that has just taken over may know the end only a moment later
-                await self._begin_again(name, f"it ends at {highwater}, and {self.marks[name].next} was expected")
+                await self._begin_again(name, f"it ends at {highwater}, and {self.offsets[name].next} was expected")
 
 
 def _record(name: str, message: Any) -> Record:

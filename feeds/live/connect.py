@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from engine.base.errors import UsageError
 from feeds.live.address import FeedAddress
-from feeds.live.lines import LinesSource
 from feeds.live.options import SourceOptions
 from feeds.live.source import DeadLetterSink, LiveSource
+from feeds.live.stdin_source import StdinSource
 
 
-def open_connection(address: FeedAddress, options: SourceOptions, session: str) -> LiveSource:
+def connect_source(address: FeedAddress, options: SourceOptions, session: str) -> LiveSource:
     """The source of messages at an address; it connects when deliveries are asked for.
 
     Args:
-        address: Of any kind but `replay`, whose rows need no merging: see `feeds.live.recorded`.
+        address: Of any kind but `replay`, whose rows need no merging: see `feeds.live.file_source`.
         options: How patient it is.
         session: By which an MQTT broker tells this reader from others.
 
@@ -29,11 +29,11 @@ def open_connection(address: FeedAddress, options: SourceOptions, session: str) 
 
         return MqttSource(address, session, options)
     if address.kind == "stdin":
-        return LinesSource(options)
+        return StdinSource(options)
     raise UsageError("no messages come from there", where=address.shown, expected="kafka, mqtt or stdin")
 
 
-def open_dead_letters(address: FeedAddress, topic: str | None = None) -> DeadLetterSink:
+def connect_dead_letters(address: FeedAddress, topic: str | None = None) -> DeadLetterSink:
     """The topic for refused messages, at the Kafka that the good ones come from.
 
     Args:
