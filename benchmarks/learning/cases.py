@@ -23,7 +23,7 @@ from training.evaluation.policies import Policy
 from training.evaluation.results import EpisodeResult
 from training.evaluation.starts import evaluation_starts
 from training.suite.markets import Information, leak, load_proof, optimal_profit
-from training.trainer.scene import Scene
+from training.trainer.setup import TrainingSetup
 from training.trainer.trainer import Trainer
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "training" / "regime_drift.yaml"
@@ -53,7 +53,7 @@ Case = dict[str, Any]
 class Learned:
     """A training that is over."""
 
-    scene: Scene
+    setup: TrainingSetup
     policy: Policy
     starts: Ints
     episodes: int
@@ -67,25 +67,25 @@ def config_of(seed: int, changes: Mapping[str, Any], settings: Sequence[str] = (
     return load(TrainingConfig, settings=settings, base=tree) if settings else parse(TrainingConfig, tree, str(CONFIG))
 
 
-def learn(scene: Scene) -> Learned:
+def learn(setup: TrainingSetup) -> Learned:
     """Train, and take the networks that did best on the validation part."""
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(scene, Path(folder))
+        trainer = Trainer(setup, Path(folder))
         outcome = trainer.run()
         policy = trainer.take_kept()
-    length = scene.config.training_params.episode_length
-    starts = evaluation_starts(scene.market, scene.parts.test, length, EPISODES)
-    return Learned(scene, policy, starts, outcome.episodes, outcome.kept_episode, outcome.seconds)
+    length = setup.config.training_params.episode_length
+    starts = evaluation_starts(setup.market, setup.parts.test, length, EPISODES)
+    return Learned(setup, policy, starts, outcome.episodes, outcome.kept_episode, outcome.seconds)
 
 
 def judge(learned: Learned, market: Market | None = None) -> list[EpisodeResult]:
     """Episodes of the test part, without exploration."""
-    scene = learned.scene
-    config = scene.config
+    setup = learned.setup
+    config = setup.config
     return run_episodes(
-        market or scene.market,
+        market or setup.market,
         config.portfolio,
-        scene.rewards,
+        setup.rewards,
         config.ensemble,
         learned.policy,
         learned.starts,
@@ -93,17 +93,17 @@ def judge(learned: Learned, market: Market | None = None) -> list[EpisodeResult]
     )
 
 
-def profits(results: Sequence[EpisodeResult], scene: Scene) -> Floats:
+def profits(results: Sequence[EpisodeResult], setup: TrainingSetup) -> Floats:
     """Account currency, by episode."""
-    return np.array([result.total_return for result in results]) * scene.config.portfolio.initial_capital
+    return np.array([result.total_return for result in results]) * setup.config.portfolio.initial_capital
 
 
 def predictable(seed: int, settings: Sequence[str] = ()) -> Case:
     """A drift of hidden sign: what share of the optimum is earned, against which rules, and at which fees."""
     config = config_of(seed, {}, settings)
     proof = load_proof(config, seed)
-    scene = Scene.of(config, proof.market, proof.parts)
-    learned = learn(scene)
+    setup = TrainingSetup.of(config, proof.market, proof.parts)
+    learned = learn(setup)
     results = judge(learned)
     length, size = config.training_params.episode_length, config.portfolio.sizing.value
     kinds: tuple[Information, ...] = ("full", "belief")
@@ -114,13 +114,13 @@ def predictable(seed: int, settings: Sequence[str] = ()) -> Case:
         )
         for kind in kinds
     }
-    earned = float(profits(results, scene).sum())
+    earned = float(profits(results, setup).sum())
     return {
         **_facts(learned, results),
         "share_of_full": earned / best["full"],
         "share_of_belief": earned / best["belief"],
         "optimum": best["full"] / len(results),
-        "rules": {spec: float(rule_profits(spec, scene, learned.starts).mean()) for spec in RULES},
+        "rules": {spec: float(rule_profits(spec, setup, learned.starts).mean()) for spec in RULES},
         "fees": {str(factor): fee_profit(learned, factor) for factor in FEES},
     }
 
@@ -128,8 +128,8 @@ def predictable(seed: int, settings: Sequence[str] = ()) -> Case:
 def random_walk(seed: int, settings: Sequence[str] = ()) -> Case:
     """Nothing to learn but that trading costs."""
     config = config_of(seed, RANDOM_WALK, settings)
-    scene = Scene.prepare(config)
-    learned = learn(scene)
+    setup = TrainingSetup.prepare(config)
+    learned = learn(setup)
     return _facts(learned, judge(learned))
 
 
@@ -137,8 +137,8 @@ def leaked(seed: int, settings: Sequence[str] = ()) -> Case:
     """The same random walk, but the agents see the next bar's return."""
     config = config_of(seed, RANDOM_WALK, settings)
     market, parts = load_market(config, config.seed)
-    learned = learn(Scene.of(config, leak(market), parts))
-    blind = profits(judge(learned, market), learned.scene)
+    learned = learn(TrainingSetup.of(config, leak(market), parts))
+    blind = profits(judge(learned, market), learned.setup)
     return {**_facts(learned, judge(learned)), "without_leak": float(blind.mean())}
 
 
@@ -146,7 +146,7 @@ CASES = {"predictable": predictable, "random_walk": random_walk, "leaked": leake
 
 
 def _facts(learned: Learned, results: Sequence[EpisodeResult]) -> Case:
-    earned = profits(results, learned.scene)
+    earned = profits(results, learned.setup)
     return {
         "episodes": learned.episodes,
         "kept": learned.kept,
@@ -161,16 +161,16 @@ def _facts(learned: Learned, results: Sequence[EpisodeResult]) -> Case:
 
 def fee_profit(learned: Learned, factor: float) -> float:
     """Mean profit of the same networks at a multiple of the fee."""
-    market = learned.scene.market
+    market = learned.setup.market
     fees = market.instrument.fees
     dearer = fees.model_copy(update={"rate": fees.rate * factor, "per_contract": fees.per_contract * factor})
     changed = replace(market, instrument=market.instrument.model_copy(update={"fees": dearer}))
-    return float(profits(judge(learned, changed), learned.scene).mean())
+    return float(profits(judge(learned, changed), learned.setup).mean())
 
 
-def rule_profits(spec: str, scene: Scene, starts: Ints) -> Floats:
+def rule_profits(spec: str, setup: TrainingSetup, starts: Ints) -> Floats:
     """What a rule agent earns in the same episodes; it has seen its source from the beginning on."""
-    market, config = scene.market, scene.config
+    market, config = setup.market, setup.config
     length = config.training_params.episode_length
     earned = np.empty(len(starts))
     for k, start in enumerate(starts.tolist()):

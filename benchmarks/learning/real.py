@@ -16,7 +16,7 @@ from training.data.parts import Parts
 from training.data.sources import load_market
 from training.environment.market import Market
 from training.evaluation.diagnosis import diagnose
-from training.trainer.scene import Scene
+from training.trainer.setup import TrainingSetup
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "training" / "marl_training.yaml"
@@ -87,13 +87,13 @@ def fold(month: Month, cost: str, end: float, seed: int, settings: Sequence[str]
     config = config_of(month, cost, seed, settings)
     market, _ = load_market(config, seed)
     market = _with_costs(market, COSTS[cost])
-    scene = Scene.of(config, market, fold_parts(len(market), end))
-    learned = learn(scene)
-    ((start, stop),) = scene.parts.test
+    setup = TrainingSetup.of(config, market, fold_parts(len(market), end))
+    learned = learn(setup)
+    ((start, stop),) = setup.parts.test
     first = int(market.starts((start, stop), EPISODE)[0])
     length = stop - first - 1
     params = config.training_params.model_copy(update={"episode_length": length})
-    whole = replace(scene, config=config.model_copy(update={"training_params": params}))
+    whole = replace(setup, config=config.model_copy(update={"training_params": params}))
     over = Learned(whole, learned.policy, np.array([first]), learned.episodes, learned.kept, learned.seconds)
     results = judge(over)
     return {

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.training.environment import build_market, set_up
 from benchmarks.training.sb3 import BATCH, DECISIONS, ENVS, EPISODE, EPOCHS, MINIBATCHES, Ours, peer, products
-from benchmarks.training.whole import Whole, scene
+from benchmarks.training.whole import Whole, training_setup
 
 AIM = 3.0  # times Stable-Baselines3
 ROLLOUTS = 4  # in a measured round
@@ -179,7 +179,7 @@ def _alone(results: EndToEndResults, modes: dict[str, bool], rounds: int, seed: 
 
 
 def _whole(results: EndToEndResults, modes: dict[str, bool], rounds: int, seed: int, folder: Path) -> None:
-    prepared = scene(seed)
+    prepared = training_setup(seed)
     trainings = {mode: Whole(prepared, folder / mode, compiled=compiled) for mode, compiled in modes.items()}
     for number in range(rounds + 1):
         for mode, training in trainings.items():

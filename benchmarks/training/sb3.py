@@ -1,7 +1,7 @@
 """The strategic agent trained alone from end to end: ours, Stable-Baselines3, and the matrix products of its updates.
 
-One market, one kind of environment, networks of the same shapes, as many decisions and minibatches on both sides. The
-tactical and risk agents stand still. Ours normalises observations and scales rewards besides.
+One market, one kind of environment, networks of the same shapes, as many decisions and minibatches on both sides.
+Stand-ins decide for the tactical and risk agents. Ours normalises observations and scales rewards besides.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from training.config import Network, PPOConfig
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 from training.environment.spaces import action_space, observation_space
-from training.environment.vector import Actions, VectorEnv
+from training.environment.vector import VectorEnv
+from training.experience import Collector, moment_of, stand_ins
 from training.learners.networks import Statistics
 from training.learners.ppo import PPO
 from training.learners.replay.buffer import ReferenceStore
 from training.learners.rollout import Rollout
-from training.trainer.sampling import EpisodeSampler
-from training.trainer.seats import StrategicSeat
+from training.trainer.schedule import EpisodeSampler
+from training.trainer.trainings import StrategicTraining
 
 ENVS, DECISIONS, BATCH, EPOCHS, EPISODE = 4, 256, 64, 10, 2000
 MINIBATCHES = EPOCHS * DECISIONS // BATCH
 HIDDEN = (256, 128, 64)
-TACTICAL, RISK = (1.0, 0.05, 1.0), 4  # enter at once with the widest stop and the usual size; all of the exposure
 
 Observation = NDArray[np.float32]
 
@@ -42,12 +42,6 @@ Observation = NDArray[np.float32]
 def environments(market: Market, envs: int) -> VectorEnv:
     """Accounts in the market, as they are by default."""
     return VectorEnv(market, PortfolioConfig(), Rewards(), EnsembleConfig(), envs)
-
-
-def held(envs: int) -> Actions:
-    """Actions of which the strategic ones are still to be chosen."""
-    tactical = np.tile(np.array(TACTICAL, np.float32), (envs, 1))
-    return Actions(np.ones(envs, np.int64), tactical, np.full(envs, RISK, np.int64))
 
 
 class Ours:
@@ -69,26 +63,26 @@ class Ours:
         self.learner = PPO(seen, acted, config, seed=seed, statistics=statistics, compiled=compiled)
         self.rollout = Rollout(ENVS, ReferenceStore(market.strategic_windows))
         self.env = environments(market, ENVS)
-        self._seat = StrategicSeat(self.learner, self.rollout, DECISIONS)
+        self._training = StrategicTraining(self.learner, self.rollout, DECISIONS)
+        self._collector = Collector(ENVS)
         self._sampler = EpisodeSampler(market.starts((0, len(market)), EPISODE), seed)
-        self._actions = held(ENVS)
         self._restart(np.arange(ENVS))
 
     def train(self, rollouts: int) -> None:
         """Decide and learn until so many more rollouts have been learned from."""
-        env, seat, wanted = self.env, self._seat, self.learner.updates + rollouts
+        env, training, wanted = self.env, self._training, self.learner.updates + rollouts
         while self.learner.updates < wanted:
-            due = np.flatnonzero(env.due[:, 0])
-            if len(due):
-                self._actions.strategic[due] = seat.decide(env, due)
-            seat.learn()
-            env.advance(self._actions)
-            ended = env.terminated | env.truncated
-            over = np.flatnonzero(env.due[:, 0] | ended)
-            if len(over):
-                seat.close(env, over)
-            if ended.any():
-                self._restart(np.flatnonzero(ended))
+            actions, decisions = self._collector.ask(moment_of(env), {"strategic": training.answer})
+            for decision in decisions:
+                training.begin(decision)
+            training.learn()
+            env.advance(actions)
+            for transition in self._collector.gather(moment_of(env)):
+                if transition.agent == "strategic":
+                    training.close(transition)
+            ended = np.flatnonzero(env.terminated | env.truncated)
+            if len(ended):
+                self._restart(ended)
 
     def _restart(self, which: NDArray[np.int64]) -> None:
         self.env.reset(which, self._sampler.deal(len(which)), np.full(len(which), EPISODE))
@@ -122,7 +116,7 @@ class DecisionEnv(gym.Env[Any, np.int64]):
         self.action_space = spaces.Discrete(3)
         self.env = environments(market, 1)
         self._sampler = EpisodeSampler(market.starts((0, len(market)), EPISODE), seed)
-        self._actions = held(1)
+        self._actions = stand_ins(1)
 
     def reset(self, **given: Any) -> tuple[Observation, dict[str, Any]]:
         """Begin the next episode."""

@@ -9,13 +9,13 @@ from typing import Any
 from benchmarks.training.timing import Sections
 from engine.base.config import parse
 from training.config import TrainingConfig
-from training.trainer.scene import Scene
+from training.trainer.setup import TrainingSetup
 from training.trainer.trainer import Trainer
 
 NEVER = 1_000_000
 
 
-def scene(seed: int, scenarios: int = 16, **changes: Any) -> Scene:
+def training_setup(seed: int, scenarios: int = 16, **changes: Any) -> TrainingSetup:
     """The default configuration on a generated market; neither evaluations nor checkpoints fall into the measurement.
 
     Args:
@@ -30,20 +30,20 @@ def scene(seed: int, scenarios: int = 16, **changes: Any) -> Scene:
         "logging": {"tensorboard": False, "log_frequency": NEVER},
         "seed": seed,
     }
-    return Scene.prepare(parse(TrainingConfig, given, where="benchmark"))
+    return TrainingSetup.prepare(parse(TrainingConfig, given, where="benchmark"))
 
 
 class Whole:
     """A training that can be run for some episodes at a time; as a sink it listens to itself.
 
     Args:
-        scene: Market and configuration.
+        setup: Market and configuration.
         folder: For checkpoints.
         compiled: Whether updates are compiled whole.
     """
 
-    def __init__(self, scene: Scene, folder: Path, *, compiled: bool = False) -> None:
-        self.trainer = Trainer(scene, folder, sinks=[self], compiled=compiled)
+    def __init__(self, setup: TrainingSetup, folder: Path, *, compiled: bool = False) -> None:
+        self.trainer = Trainer(setup, folder, sinks=[self], compiled=compiled)
         self._until = self._bars = 0
         self._at = 0.0
 
@@ -66,10 +66,10 @@ class Whole:
     def watched(self) -> Sections:
         """Time the trainer's sections from now on."""
         sections, trainer = Sections(), self.trainer
-        seats, env = trainer._seats, trainer._env
-        sections.watch(env, "advance", "reset", name="environment")
-        for seat, learner in ((seats.strategic, "PPO"), (seats.tactical, "SAC"), (seats.risk, "DQN")):
-            sections.watch(seat, "decide", name="acting")
-            sections.watch(seat, "close", name="transitions")
-            sections.watch(seat, "learn", name=f"{learner} learning")
+        trainings = trainer._trainings
+        sections.watch(trainer._env, "advance", "reset", name="environment")
+        for training, learner in zip(trainings, ("PPO", "SAC", "DQN"), strict=True):
+            sections.watch(training, "answer", name="acting")
+            sections.watch(training, "begin", "close", name="transitions")
+            sections.watch(training, "learn", name=f"{learner} learning")
         return sections

@@ -1,4 +1,4 @@
-"""A training from configuration to run folder: scene, trainer, records, final models."""
+"""A training from configuration to run folder: setup, trainer, records, final models."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from training.checkpoint import Checkpoint, set_aside_later
 from training.checkpoint import load as load_checkpoint
 from training.config import TrainingConfig
 from training.export import export
-from training.trainer.outcome import Outcome
-from training.trainer.scene import Scene
+from training.trainer.ending import TrainingOutcome
+from training.trainer.setup import TrainingSetup
 from training.trainer.sinks import HISTORY, Sink
 from training.trainer.trainer import Trainer
 
@@ -40,7 +40,7 @@ class TrainingRun:
     """
 
     folder: Path
-    outcome: Outcome
+    outcome: TrainingOutcome
     models: Path
     evaluation: EvaluationRun
 
@@ -80,10 +80,10 @@ def wire(
         GrandModelError: For everything that the user can fix.
     """
     check_device(device)
-    scene = Scene.prepare(config)
+    setup = TrainingSetup.prepare(config)
     if resume is not None:
-        scene = scene.resumed(resume.state, resume.note, resume.path)
-    trainer = Trainer(scene, checkpoints, sinks=sinks, device=device, compiled=compiled, run=run)
+        setup = setup.resumed(resume.state, resume.note, resume.path)
+    trainer = Trainer(setup, checkpoints, sinks=sinks, device=device, compiled=compiled, run=run)
     if resume is not None:
         trainer.load(resume.state, resume.note, resume.path)
         log.info("resumed", checkpoint=str(resume.path), episode=trainer.episodes)
@@ -125,18 +125,18 @@ def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
     (cache_dir() / WARM).touch()
     models = folder / "models"
     export(load_checkpoint(outcome.checkpoint), models, version_name(folder), overwrite=True)
-    return TrainingRun(folder, outcome, models, final_evaluation(trainer.scene, models, folder))
+    return TrainingRun(folder, outcome, models, final_evaluation(trainer.setup, models, folder))
 
 
-def final_evaluation(scene: Scene, models: Path, folder: Path) -> EvaluationRun:
+def final_evaluation(setup: TrainingSetup, models: Path, folder: Path) -> EvaluationRun:
     """Let the exported networks trade what was held out longest, and write the report with the learning curves."""
-    part = next((name for name in ("test", "validation") if getattr(scene.parts, name)), "training")
+    part = next((name for name in ("test", "validation") if getattr(setup.parts, name)), "training")
     found = run_evaluation(
-        scene.config,
+        setup.config,
         str(models),
         part=part,
-        episodes=scene.config.training_params.evaluation_episodes,
-        loaded=(scene.market, scene.parts),
+        episodes=setup.config.training_params.evaluation_episodes,
+        loaded=(setup.market, setup.parts),
     )
     history = read_history(folder) if (folder / HISTORY).is_file() else []
     with replaced_folder(folder / "evaluation", EVALUATION, overwrite=True) as part_folder:

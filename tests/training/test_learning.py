@@ -12,7 +12,7 @@ from training.data.sources import load_market
 from training.evaluation.diagnosis import diagnose
 from training.evaluation.episodes import run_episodes
 from training.suite.markets import leak
-from training.trainer.scene import Scene
+from training.trainer.setup import TrainingSetup
 from training.trainer.trainer import Trainer
 
 CONFIG = {
@@ -57,8 +57,8 @@ CONFIG = {
 def test_agents_that_see_the_next_return_earn_by_it(tmp_path: Path) -> None:
     config = parse(TrainingConfig, CONFIG, "test")
     market, parts = load_market(config, config.seed)
-    scene = Scene.of(config, leak(market), parts)
-    trainer = Trainer(scene, tmp_path)
+    setup = TrainingSetup.of(config, leak(market), parts)
+    trainer = Trainer(setup, tmp_path)
     trainer.run()
     results = trainer.evaluate(parts.test, 20)
     earned = np.array([result.total_return for result in results])
@@ -68,5 +68,5 @@ def test_agents_that_see_the_next_return_earn_by_it(tmp_path: Path) -> None:
     length = config.training_params.episode_length
     policy = trainer.take_kept()
     starts = [result.start for result in results]
-    blind = run_episodes(market, config.portfolio, scene.rewards, config.ensemble, policy, starts, length)
+    blind = run_episodes(market, config.portfolio, setup.rewards, config.ensemble, policy, starts, length)
     assert np.mean([result.total_return for result in blind]) < earned.mean() / 2

@@ -13,10 +13,11 @@ from benchmarks.training import __main__ as training
 from benchmarks.training import end_to_end as training_end_to_end
 from benchmarks.training.end_to_end import PEER, PRODUCTS, EndToEndResults
 from benchmarks.training.environment import build_market, set_up
-from benchmarks.training.sb3 import DECISIONS, EPISODE, DecisionEnv, Ours, environments, held, products
+from benchmarks.training.sb3 import DECISIONS, EPISODE, DecisionEnv, Ours, environments, products
 from benchmarks.training.timing import Sections
-from benchmarks.training.whole import Whole, scene
+from benchmarks.training.whole import Whole, training_setup
 from training.environment.market import Market
+from training.experience import stand_ins
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_a_step_of_the_peers_environment_lasts_from_decision_to_decision(market:
     decisions, bars = DecisionEnv(market, 1), environments(market, 1)
     observation, _ = decisions.reset()
     bars.reset([0], decisions.env.rows.copy(), [EPISODE])
-    actions, over, total, steps = held(1), False, 0.0, 0
+    actions, over, total, steps = stand_ins(1), False, 0.0, 0
     while not over:
         assert bars.due[0, 0]
         np.testing.assert_array_equal(observation, bars.strategic[0])
@@ -98,7 +99,7 @@ def test_sections_are_timed_without_what_they_call() -> None:
 
 
 def test_a_training_runs_for_some_episodes_at_a_time(tmp_path: Path) -> None:
-    whole = Whole(scene(1, scenarios=4, episode_length=120), tmp_path)
+    whole = Whole(training_setup(1, scenarios=4, episode_length=120), tmp_path)
     bars, seconds = whole.run(4)
     assert bars >= 4 * 119
     assert seconds > 0.0
@@ -121,7 +122,9 @@ def test_it_prints_and_writes_what_it_measured(
 ) -> None:
     monkeypatch.setattr(training_end_to_end, "ROLLOUTS", 1)
     monkeypatch.setattr(training_end_to_end, "BARS", 12_000)
-    monkeypatch.setattr(training_end_to_end, "scene", lambda seed: scene(seed, scenarios=4, episode_length=120))
+    monkeypatch.setattr(
+        training_end_to_end, "training_setup", lambda seed: training_setup(seed, scenarios=4, episode_length=120)
+    )
     written = tmp_path / "out.json"
     given = ["--end-to-end", "--rounds", "1", "--no-peers", "--markdown", "--json", str(written)]
     assert training.main(given) == 0

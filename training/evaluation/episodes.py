@@ -9,19 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.ensemble.config import EnsembleConfig
-from agents.spec import AGENT_NAMES, TACTICAL_AGENT
+from agents.spec import STRATEGIC_AGENT, TACTICAL_AGENT
 from engine.base.errors import UsageError
-from engine.types.blocks import Bools, Floats, Ints
+from engine.types.blocks import Floats, Ints
 from engine.types.records import Reason, Records
 from portfolio.config import PortfolioConfig
 from portfolio.ratios import session_returns
 from portfolio.trades import TradeBook
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
-from training.environment.vector import Actions, VectorEnv
-from training.evaluation.policies import NEUTRAL_TACTICS, Policy
+from training.environment.vector import VectorEnv
+from training.evaluation.policies import Policy, deciding
 from training.evaluation.results import BINS, ActionUse, EpisodeResult
 from training.evaluation.statistics import varies
+from training.experience import Collector, Decision, moment_of
 
 __all__ = ["EpisodeResult", "Policy", "curve_result", "run_episodes"]
 
@@ -63,18 +64,21 @@ def run_episodes(
     waiting = [(k, int(start)) for k, start in enumerate(starts)][::-1]
     width = min(envs, len(starts))
     env = VectorEnv(market, portfolio, rewards, ensemble, width, record_fills=True)
-    tally = _Tally(width)
+    collector, agents, tally = Collector(width), deciding(policy), _Tally(width)
     running = np.full(width, -1)
     done: list[EpisodeResult | None] = [None] * len(starts)
     _begin(env, tally, running, waiting, np.arange(width), length)
     while (running >= 0).any():
-        env.advance(_decide(env, policy, tally))
+        actions, decisions = collector.ask(moment_of(env), agents)
+        tally.count(decisions)
+        env.advance(actions)
+        collector.gather(moment_of(env))
         ended = (env.terminated | env.truncated) & (running >= 0)
-        tally.close((env.due | ended[:, None]) & (running >= 0)[:, None], env.terms)
         over = np.flatnonzero(ended)
         for which in over.tolist():
-            done[running[which]] = _result(env, tally, which)
+            done[running[which]] = _result(env, tally, collector.terms[which], which)
         running[over] = -1
+        collector.forget(over)
         _begin(env, tally, running, waiting, over, length)
     return [result for result in done if result is not None]
 
@@ -92,30 +96,11 @@ def _begin(
     env.reset(which, np.array([start for _, start in episodes]), np.full(len(which), length))
 
 
-def _decide(env: VectorEnv, policy: Policy, tally: _Tally) -> Actions:
-    """Ask the agents that are due, all environments at once."""
-    width = env.envs
-    strategic, risk = np.ones(width, np.int64), np.zeros(width, np.int64)
-    tactical = np.tile(np.array(NEUTRAL_TACTICS, np.float32), (width, 1))
-    due = [np.flatnonzero(env.due[:, agent]) for agent in range(len(AGENT_NAMES))]
-    if len(due[0]):
-        strategic[due[0]] = policy.strategic(env.strategic[due[0]])
-        np.add.at(tally.strategic, (due[0], strategic[due[0]]), 1)
-    if len(due[1]):
-        tactical[due[1]] = policy.tactical(env.tactical[due[1]])
-        tally.count_tactics(due[1], tactical[due[1]])
-    if len(due[2]):
-        risk[due[2]] = policy.risk(env.risk[due[2]])
-        np.add.at(tally.risk, (due[2], risk[due[2]]), 1)
-    return Actions(strategic, tactical, risk)
-
-
 class _Tally:
     """What is counted while episodes run, for every environment."""
 
     def __init__(self, envs: int) -> None:
         self.start = np.zeros(envs, np.int64)
-        self.terms = np.zeros((envs, len(AGENT_NAMES), len(TERMS)))
         self.strategic = np.zeros((envs, 3), np.int64)
         self.risk = np.zeros((envs, 5), np.int64)
         self.tactical = np.zeros((envs, 3, BINS), np.int64)
@@ -123,15 +108,19 @@ class _Tally:
 
     def forget(self, which: Ints, starts: Sequence[int]) -> None:
         """Start over."""
-        for array in (self.terms, self.strategic, self.risk, self.tactical, self._sums, self._squares):
+        for array in (self.strategic, self.risk, self.tactical, self._sums, self._squares):
             array[which] = 0
         self.start[which] = starts
 
-    def close(self, closing: Bools, terms: Floats) -> None:
-        """Add the reward terms of decisions that are over, shape (N, 3)."""
-        self.terms += np.where(closing[:, :, None], terms, 0.0)
+    def count(self, decisions: Sequence[Decision]) -> None:
+        """Take decisions."""
+        for agent, which, _, actions, _ in decisions:
+            if agent == TACTICAL_AGENT.name:
+                self._count_tactics(which, actions)
+            else:
+                np.add.at(self.strategic if agent == STRATEGIC_AGENT.name else self.risk, (which, actions), 1)
 
-    def count_tactics(self, which: Ints, actions: NDArray[np.float32]) -> None:
+    def _count_tactics(self, which: Ints, actions: NDArray[np.float32]) -> None:
         """Take tactical actions into the histograms, as shares of the box."""
         low, high = np.array(TACTICAL_AGENT.low), np.array(TACTICAL_AGENT.high)
         share = (actions.astype(np.float64) - low) / (high - low)
@@ -157,7 +146,7 @@ class _Tally:
         )
 
 
-def _result(env: VectorEnv, tally: _Tally, which: int) -> EpisodeResult:
+def _result(env: VectorEnv, tally: _Tally, terms: Floats, which: int) -> EpisodeResult:
     halted = int(env.accounts["halted"][which])
     start, fills = int(tally.start[which]), env.fills(which)
     fills["seq"] -= env.market.row_in_source(start)
@@ -166,7 +155,7 @@ def _result(env: VectorEnv, tally: _Tally, which: int) -> EpisodeResult:
         start=start,
         equity=env.equity[which, : int(env.steps[which]) + 1],
         fills=fills,
-        terms=tally.terms[which],
+        terms=terms,
         halted=Reason(halted).name.lower() if halted else None,
         actions=tally.actions(which),
     )

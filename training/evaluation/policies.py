@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.ensemble.ensemble import Models
 from agents.serving.onnx_model import OnnxModel
@@ -13,12 +13,7 @@ from agents.serving.risk_network import RiskNetwork
 from agents.spec import AGENT_NAMES, RISK_AGENT, STRATEGIC_AGENT, TACTICAL_AGENT
 from engine.base.errors import UsageError
 from engine.types.blocks import Ints
-
-Observations = NDArray[np.float32]
-
-(NEUTRAL_DIRECTION,) = STRATEGIC_AGENT.stand_in
-NEUTRAL_TACTICS = TACTICAL_AGENT.stand_in
-(FULL_EXPOSURE,) = RISK_AGENT.stand_in
+from training.experience import Answer, Decide, Observations, repeated_stand_in
 
 
 class Policy(Protocol):
@@ -35,6 +30,15 @@ class Policy(Protocol):
     def risk(self, observations: Observations) -> Ints:
         """Levels 0 to 4 of observations of shape (N, 10)."""
         ...
+
+
+def deciding(policy: Policy) -> dict[str, Decide]:
+    """The agents of a policy, by name, as a `Collector` asks them."""
+
+    def decide(agent: str, observations: Observations) -> Answer:
+        return Answer(getattr(policy, agent)(observations))
+
+    return {name: partial(decide, name) for name in AGENT_NAMES}
 
 
 class ServedPolicy:
@@ -124,16 +128,16 @@ class Neutral:
         """Neutral, if this is the seat."""
         if self.seat != "strategic":
             return self._policy.strategic(observations)
-        return np.full(len(observations), NEUTRAL_DIRECTION, np.int64)
+        return repeated_stand_in(STRATEGIC_AGENT, len(observations))
 
     def tactical(self, observations: Observations) -> Observations:
         """At once, a wide stop, the base size, if this is the seat."""
         if self.seat != "tactical":
             return self._policy.tactical(observations)
-        return np.tile(np.array(NEUTRAL_TACTICS, np.float32), (len(observations), 1))
+        return repeated_stand_in(TACTICAL_AGENT, len(observations))
 
     def risk(self, observations: Observations) -> Ints:
         """Full exposure, if this is the seat."""
         if self.seat != "risk":
             return self._policy.risk(observations)
-        return np.full(len(observations), FULL_EXPOSURE, np.int64)
+        return repeated_stand_in(RISK_AGENT, len(observations))

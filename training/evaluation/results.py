@@ -1,9 +1,12 @@
-"""The result of one episode without exploration."""
+"""The result of one episode without exploration, and of several in a few numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 BINS = 20
 """Bins of the histograms of tactical actions, even over the box of the seat."""
@@ -91,3 +94,18 @@ class EpisodeResult:
     def average_loss(self) -> float | None:
         """Account currency, negative; None without a loss."""
         return self.gross_loss / self.losses if self.losses else None
+
+
+def headline(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """An evaluation in a few numbers; None where one is not defined."""
+    rewards = np.array([result.reward for result in results])
+    sharpes = [result.sharpe for result in results if result.sharpe is not None]
+    return {
+        "episodes": len(results),
+        "mean_reward": float(rewards.mean()),
+        "deviation": float(rewards.std(ddof=1)) if len(rewards) > 1 else 0.0,
+        "mean_return": float(np.mean([result.total_return for result in results])),
+        "sharpe": float(np.mean(sharpes)) if sharpes else None,
+        "max_drawdown": float(np.mean([result.max_drawdown for result in results])),
+        "trades": float(np.mean([result.trades for result in results])),
+    }

@@ -1,22 +1,21 @@
-"""From a configuration to three learners at their seats."""
+"""From a configuration to the trainings of three agents."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
 
-from agents.spec import AGENTS, TACTICAL_AGENT
+from agents.spec import AGENTS, RISK_AGENT, TACTICAL_AGENT
+from training.environment.spaces import action_space, observation_space
 from training.learners.dqn import DQN
 from training.learners.ppo import PPO
 from training.learners.replay.buffer import ArrayStore, Prioritized, ReferenceStore, Replay
 from training.learners.rollout import Rollout
 from training.learners.sac import SAC
-from training.trainer.scene import Scene
-from training.trainer.seats import RiskSeat, StrategicSeat, TacticalSeat
-from training.trainer.transitions import Transitions
+from training.trainer.memory import ReplayMemory
+from training.trainer.setup import TrainingSetup
+from training.trainer.trainings import RiskTraining, StrategicTraining, TacticalTraining, Trainings
 
 STRATEGIC, TACTICAL, RISK, REPLAYS, EPISODES = range(5)
 """What the seed of a training is spread over."""
@@ -27,82 +26,72 @@ def seeds(seed: int) -> list[int]:
     return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(5)]
 
 
-def space(seat: str) -> gymnasium.spaces.Box:
-    """Observation space of a seat."""
-    return gymnasium.spaces.Box(-np.inf, np.inf, AGENTS[seat].observation, np.float32)
-
-
-@dataclass(frozen=True)
-class Seats:
-    """The three of them."""
-
-    strategic: StrategicSeat
-    tactical: TacticalSeat
-    risk: RiskSeat
-
-
-def build_seats(scene: Scene, device: str, compiled: bool) -> Seats:
-    """Learners with their buffers, as configured."""
-    seeded = seeds(scene.config.seed)
+def build_trainings(setup: TrainingSetup, device: str, compiled: bool) -> Trainings:
+    """Learners and what they remember, as configured."""
+    seeded = seeds(setup.config.seed)
     options: dict[str, Any] = {"device": device, "compiled": compiled}
-    return Seats(_strategic(scene, seeded, options), _tactical(scene, seeded, options), _risk(scene, seeded, options))
+    return Trainings(
+        _strategic(setup, seeded, options), _tactical(setup, seeded, options), _risk(setup, seeded, options)
+    )
 
 
-def _strategic(scene: Scene, seeded: list[int], options: dict[str, Any]) -> StrategicSeat:
-    config, envs = scene.config.agents.strategic_agent, scene.config.training.parallel_envs
+def _strategic(setup: TrainingSetup, seeded: list[int], options: dict[str, Any]) -> StrategicTraining:
+    config, envs = setup.config.agents.strategic_agent, setup.config.training.parallel_envs
     learner = PPO(
-        space("strategic"),
-        gymnasium.spaces.Discrete(3),
+        observation_space("strategic"),
+        action_space("strategic"),
         config,
         seed=seeded[STRATEGIC],
-        statistics=scene.statistics["strategic"],
-        total_updates=_rollouts(scene),
+        statistics=setup.statistics["strategic"],
+        total_updates=_rollouts(setup),
         **options,
     )
-    rollout = Rollout(envs, ReferenceStore(scene.market.strategic_windows))
-    return StrategicSeat(learner, rollout, config.rollout_steps)
+    rollout = Rollout(envs, ReferenceStore(setup.market.strategic_windows))
+    return StrategicTraining(learner, rollout, config.rollout_steps)
 
 
-def _rollouts(scene: Scene) -> int:
+def _rollouts(setup: TrainingSetup) -> int:
     """About how many rollouts a training fills, for a learning rate that falls to 0."""
-    params = scene.config.training_params
-    market = scene.market
+    params = setup.config.training_params
+    market = setup.market
     decisions = params.total_episodes * params.episode_length * market.timeframe_ns / AGENTS["strategic"].timeframe_ns
-    return max(1, round(decisions / scene.config.agents.strategic_agent.rollout_steps))
+    return max(1, round(decisions / setup.config.agents.strategic_agent.rollout_steps))
 
 
-def _tactical(scene: Scene, seeded: list[int], options: dict[str, Any]) -> TacticalSeat:
-    config, replay = scene.config.agents.tactical_agent, scene.config.experience_replay
+def _tactical(setup: TrainingSetup, seeded: list[int], options: dict[str, Any]) -> TacticalTraining:
+    config, replay = setup.config.agents.tactical_agent, setup.config.experience_replay
     learner = SAC(
-        space("tactical"),
-        gymnasium.spaces.Box(np.array(TACTICAL_AGENT.low, np.float32), np.array(TACTICAL_AGENT.high, np.float32)),
+        observation_space("tactical"),
+        action_space("tactical"),
         config,
         seed=seeded[TACTICAL],
-        statistics=scene.statistics["tactical"],
+        statistics=setup.statistics["tactical"],
         **options,
     )
-    store = ReferenceStore(scene.market.tactical_windows)
-    buffer = Replay(replay.buffer_size, store, (3,), np.float32, seed=seeded[REPLAYS], prioritized=None)
-    envs = scene.config.training.parallel_envs
+    store = ReferenceStore(setup.market.tactical_windows)
+    buffer = Replay(
+        replay.buffer_size, store, (TACTICAL_AGENT.width,), np.float32, seed=seeded[REPLAYS], prioritized=None
+    )
+    envs = setup.config.training.parallel_envs
     least = max(replay.min_size_to_train, config.batch_size)
-    transitions = Transitions(buffer, ((), np.int64), ((3,), np.float32), envs, least)
-    return TacticalSeat(learner, transitions, config)
+    memory = ReplayMemory(buffer, ((), np.int64), ((TACTICAL_AGENT.width,), np.float32), envs, least)
+    return TacticalTraining(learner, memory, config)
 
 
-def _risk(scene: Scene, seeded: list[int], options: dict[str, Any]) -> RiskSeat:
-    config, replay = scene.config.agents.risk_agent, scene.config.experience_replay
+def _risk(setup: TrainingSetup, seeded: list[int], options: dict[str, Any]) -> RiskTraining:
+    config, replay = setup.config.agents.risk_agent, setup.config.experience_replay
     learner = DQN(
-        space("risk"),
-        gymnasium.spaces.Discrete(5),
+        observation_space("risk"),
+        action_space("risk"),
         config,
         seed=seeded[RISK],
-        statistics=scene.statistics["risk"],
+        statistics=setup.statistics["risk"],
         **options,
     )
     priorities = Prioritized(replay.alpha) if replay.prioritized_replay else None
-    store = ArrayStore((10,), np.float32)
+    store = ArrayStore(RISK_AGENT.observation, np.float32)
     buffer = Replay(replay.buffer_size, store, (), np.int64, seed=seeded[REPLAYS] + 1, prioritized=priorities)
-    envs = scene.config.training.parallel_envs
+    envs = setup.config.training.parallel_envs
     least = max(replay.min_size_to_train, config.batch_size)
-    transitions = Transitions(buffer, ((10,), np.float32), ((), np.int64), envs, least)
-    return RiskSeat(learner, transitions, config, replay.beta)
+    memory = ReplayMemory(buffer, (RISK_AGENT.observation, np.float32), ((), np.int64), envs, least)
+    return RiskTraining(learner, memory, config, replay.beta)

@@ -4,8 +4,8 @@ A file is a sequence of records: length (uint64), masked CRC-32C of the length, 
 all little-endian (`tensorflow/core/lib/io/record_writer.h`). A payload is the protocol buffer `tensorflow.Event`
 (`event.proto`, `summary.proto`); of its fields five are written here.
 
-`torch.utils.tensorboard` writes the same files, but only where `tensorboard` is installed, which brings grpcio, protobuf,
-werkzeug, pillow and a data server: too much for a few scalars in every installation that trains.
+`torch.utils.tensorboard` writes the same files, but only where `tensorboard` is installed, which brings grpcio,
+protobuf, werkzeug, pillow and a data server: too much for a few scalars in every installation that trains.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.base.config import merge, parse
 from training.config import TrainingConfig
-from training.trainer.scene import Scene
+from training.trainer.setup import TrainingSetup
 from training.trainer.trainer import Trainer
 
 SMALL: dict[str, Any] = {
@@ -66,4 +66,4 @@ def small_config(**changes: Any) -> TrainingConfig:
 def small_trainer(folder: Path, config: TrainingConfig | None = None) -> tuple[Trainer, Heard]:
     """A trainer and what listens to it."""
     heard = Heard()
-    return Trainer(Scene.prepare(config or small_config()), folder, sinks=[heard]), heard
+    return Trainer(TrainingSetup.prepare(config or small_config()), folder, sinks=[heard]), heard

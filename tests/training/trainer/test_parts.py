@@ -1,4 +1,4 @@
-"""The small parts of the trainer: episode order, reward scale, patience, transitions."""
+"""The small parts of the trainer: episode order, reward scale, patience."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from engine.base.errors import UsageError
 from training.config import EarlyStopping
-from training.trainer.sampling import EpisodeSampler
-from training.trainer.scaling import RewardScale
-from training.trainer.stopping import Patience
+from training.trainer.memory import RewardScale
+from training.trainer.schedule import EpisodeSampler, Patience
 
 
 @given(st.integers(1, 20), st.integers(0, 2**31), st.lists(st.integers(1, 7), max_size=12))

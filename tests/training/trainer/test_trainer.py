@@ -15,7 +15,7 @@ from engine.base.errors import ConfigError, DataError
 from tests.training.trainer.small import small_config, small_trainer
 from training.checkpoint import load, save, weights_sha256
 from training.errors import ExplodingLoss
-from training.trainer.scene import Scene
+from training.trainer.setup import TrainingSetup
 from training.trainer.trainer import Trainer
 
 
@@ -78,7 +78,7 @@ def test_compiled_updates_are_traced_once_each_also_after_a_checkpoint_is_loaded
     switches = torch._dynamo.config.patch(trace_autograd_ops=True, error_on_recompile=True)
     with switches, torch._inductor.config.patch(cpp_wrapper=True):
         torch._dynamo.utils.counters.clear()
-        trainer = Trainer(Scene.prepare(small_config()), tmp_path, compiled=True)
+        trainer = Trainer(TrainingSetup.prepare(small_config()), tmp_path, compiled=True)
         trainer.run()
         path = sorted(tmp_path.glob("*.ckpt"))[0]
         saved = load(path)
@@ -91,7 +91,7 @@ def test_compiled_updates_are_traced_once_each_also_after_a_checkpoint_is_loaded
 def test_evaluating_changes_nothing(tmp_path: Path) -> None:
     trainer, _ = small_trainer(tmp_path)
     twice, _ = small_trainer(tmp_path)
-    twice.evaluate(twice.scene.parts.validation, 3)
+    twice.evaluate(twice.setup.parts.validation, 3)
     assert trainer.run().weights_sha256 == twice.run().weights_sha256
 
 
@@ -107,7 +107,7 @@ def test_the_kept_networks_are_those_of_the_best_evaluation(whole: tuple[Trainer
     trainer, _, folder = whole
     saved = load(sorted(folder.glob("*.ckpt"))[-1])
     trainer.take_kept()
-    results = trainer.evaluate(trainer.scene.parts.validation, 3)
+    results = trainer.evaluate(trainer.setup.parts.validation, 3)
     assert np.mean([result.reward for result in results]) == saved.note["evaluation"]["mean_reward"]
     assert weights_sha256(saved.state["kept"]["weights"]) == weights_sha256(trainer.state()["kept"]["weights"])
 
@@ -147,9 +147,9 @@ def test_a_disk_that_refuses_is_named_with_the_last_checkpoint(tmp_path: Path, m
 def test_a_resumed_training_keeps_the_statistics_it_learned_with(whole: tuple[Trainer, str, Path]) -> None:
     saved = load(sorted(whole[2].glob("*.ckpt"))[0])
     saved.state["statistics"]["risk"]["mean"][:] = 0.25
-    scene = whole[0].scene.resumed(saved.state, saved.note, saved.path)
-    assert (scene.statistics["risk"].mean == 0.25).all()
-    assert (scene.statistics["tactical"].std == whole[0].scene.statistics["tactical"].std).all()
+    setup = whole[0].setup.resumed(saved.state, saved.note, saved.path)
+    assert (setup.statistics["risk"].mean == 0.25).all()
+    assert (setup.statistics["tactical"].std == whole[0].setup.statistics["tactical"].std).all()
 
 
 def test_early_stopping_ends_a_training(tmp_path: Path) -> None:
@@ -190,13 +190,13 @@ def test_configurations_that_cannot_be_are_refused_by_name(changes: dict[str, ob
 def test_agents_that_join_later_leave_their_decisions_to_stand_ins(tmp_path: Path) -> None:
     config = small_config(agents={"tactical_agent": {"join_episode": 4}, "risk_agent": {"join_episode": 7}})
     trainer, heard = small_trainer(tmp_path, config)
-    first = {role: weights.copy() for role, weights in trainer._weights().items()}
+    first = {role: weights.copy() for role, weights in trainer._trainings.weights().items()}
     joined = []
     finish = trainer._after_episodes
 
     def watch(before: int) -> bool:
-        tactical, risk = trainer._seats.tactical, trainer._seats.risk
-        held = len(tactical.transitions.replay), len(risk.transitions.replay)
+        tactical, risk = trainer._trainings.tactical, trainer._trainings.risk
+        held = len(tactical.memory.replay), len(risk.memory.replay)
         joined.append((before, *held, risk.epsilon))
         return finish(before)
 
@@ -209,4 +209,4 @@ def test_agents_that_join_later_leave_their_decisions_to_stand_ins(tmp_path: Pat
     # networks are kept only once everybody decides
     assert not any(record["best"] for record in heard.of("evaluation") if record["episode"] < 7)
     assert outcome.kept_episode >= 7
-    assert weights_sha256(first["risk"]) != weights_sha256(trainer._weights()["risk"])
+    assert weights_sha256(first["risk"]) != weights_sha256(trainer._trainings.weights()["risk"])

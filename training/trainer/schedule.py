@@ -1,4 +1,4 @@
-"""Which episode comes next: every start once, in random order, then all of them again."""
+"""When what happens: which episode comes next, and whether to stop before the last one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 
 from engine.base.errors import UsageError
 from engine.types.blocks import Ints
+from training.config import EarlyStopping
 from training.randomness import State, generator_state, load_generator
 
 
 class EpisodeSampler:
-    """Deals the starts of training episodes.
+    """Deals the starts of training episodes: each once, in random order, then all of them again.
 
     Args:
         starts: Rows where episodes may begin, shape (n,).
@@ -50,3 +51,39 @@ class EpisodeSampler:
         """Go on from a state."""
         load_generator(self._generator, state["generator"])
         self._order, self._dealt = np.asarray(state["order"]).copy(), int(state["dealt"])
+
+
+class Patience:
+    """Early stopping: remembers the best evaluation, and tells when the reward has not improved for long enough.
+
+    Args:
+        config: None never stops.
+    """
+
+    def __init__(self, config: EarlyStopping | None) -> None:
+        self._config = config
+        self.best: float | None = None
+        self.best_episode = 0
+
+    def see(self, episode: int, reward: float) -> bool:
+        """Take an evaluated mean reward; returns whether it is the best so far."""
+        least = self._config.min_improvement if self._config else 0.0
+        if self.best is not None and reward < self.best + least:
+            return False
+        self.best, self.best_episode = reward, episode
+        return True
+
+    def exhausted(self, episode: int) -> bool:
+        """Whether it is time to stop."""
+        return (
+            self._config is not None and self.best is not None and episode - self.best_episode >= self._config.patience
+        )
+
+    def state(self) -> State:
+        """What `load` takes."""
+        return {"best": self.best, "best_episode": self.best_episode}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.best = None if state["best"] is None else float(state["best"])
+        self.best_episode = int(state["best_episode"])

@@ -28,14 +28,14 @@ FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
-class Scene:
+class TrainingSetup:
     """Everything that a training does not change.
 
     Attributes:
         config: Of the training.
         market: Bars and what agents see of them.
         parts: Row ranges for training, validation and test.
-        statistics: By seat.
+        statistics: By agent.
         rewards: What is rewarded.
         training_data: sha256 of what was learned from.
     """
@@ -48,7 +48,7 @@ class Scene:
     training_data: tuple[str, ...]
 
     @classmethod
-    def prepare(cls, config: TrainingConfig) -> Scene:
+    def prepare(cls, config: TrainingConfig) -> TrainingSetup:
         """Load data, divide them, fit statistics on the training part.
 
         Raises:
@@ -59,15 +59,15 @@ class Scene:
         return cls.of(config, *build_market(config, loaded))
 
     @classmethod
-    def of(cls, config: TrainingConfig, market: Market, parts: Parts) -> Scene:
+    def of(cls, config: TrainingConfig, market: Market, parts: Parts) -> TrainingSetup:
         """The same in a market that is built already."""
         rewards = Rewards.of(config.reward_shaping)
         statistics = dict(fit_statistics(market, parts.training, config.data.preprocessing))
-        scene = cls(config, market, parts, statistics, rewards, (market_sha256(market),))
-        statistics["risk"] = risk_statistics(scene) if config.data.preprocessing.normalize else Statistics.identity(10)
-        return scene
+        setup = cls(config, market, parts, statistics, rewards, (market_sha256(market),))
+        statistics["risk"] = risk_statistics(setup) if config.data.preprocessing.normalize else Statistics.identity(10)
+        return setup
 
-    def resumed(self, state: Mapping[str, Any], note: Mapping[str, Any], path: Path) -> Scene:
+    def resumed(self, state: Mapping[str, Any], note: Mapping[str, Any], path: Path) -> TrainingSetup:
         """The same with the statistics that the networks of a checkpoint have learned with.
 
         Raises:
@@ -135,15 +135,15 @@ def market_sha256(market: Market) -> str:
     return digest.hexdigest()
 
 
-def risk_statistics(scene: Scene) -> Statistics:
+def risk_statistics(setup: TrainingSetup) -> Statistics:
     """Mean and deviation of the risk metrics of a portfolio that random decisions lead, on the training part.
 
     What the risk agent will see depends on what it and the others will do; random decisions reach every corner.
     """
-    generator = np.random.Generator(np.random.PCG64(scene.config.seed))
-    starts = generator.permutation(scene.training_starts())[:RANDOM_ENVS]
-    env = scene.environments(len(starts))
-    length = scene.config.training_params.episode_length
+    generator = np.random.Generator(np.random.PCG64(setup.config.seed))
+    starts = generator.permutation(setup.training_starts())[:RANDOM_ENVS]
+    env = setup.environments(len(starts))
+    length = setup.config.training_params.episode_length
     env.reset(np.arange(len(starts)), starts, np.full(len(starts), length))
     seen = []
     for _ in range(max(1, RANDOM_DECISIONS // len(starts))):
