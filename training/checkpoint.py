@@ -123,22 +123,6 @@ def load(path: Path) -> Checkpoint:
         ) from damage
 
 
-def read_note(path: Path) -> dict[str, Any] | None:
-    """A checkpoint's note, without reading the rest; None if it cannot be read.
-
-    Only the note itself is verified: `load` before relying on the state.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content, manifest = archive.read(NOTE), json.loads(archive.read(MANIFEST))
-        if manifest["members"][NOTE] != hashlib.sha256(content).hexdigest():
-            return None
-        note = decode(json.loads(content), _no_arrays)
-    except Exception:  # a damaged archive can raise nearly anything
-        return None
-    return note if isinstance(note, dict) else None
-
-
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a folder, the oldest first: by the numbers in their names."""
     if not folder.is_dir():
@@ -180,24 +164,6 @@ def set_aside_later(path: Path) -> list[Path]:
     """
     later = [other for other in checkpoints(path.parent) if _natural(other) > _natural(path)]
     return [other.replace(other.with_name(f"{other.name}{ASIDE}")) for other in later]
-
-
-def prune(folder: Path, keep: int, best: Path | None = None) -> list[Path]:
-    """Delete all checkpoints of a folder but the last ones and the best one, and what killed processes left.
-
-    Args:
-        folder: Of the checkpoints.
-        keep: How many of the newest stay, at least 1.
-        best: Stays however old it is.
-
-    Returns:
-        What was deleted.
-    """
-    old = [path for path in checkpoints(folder)[: -max(1, keep)] if best is None or path.name != best.name]
-    deleted = [*old, *folder.glob(f".*{SUFFIX}.part")]
-    for path in deleted:
-        path.unlink(missing_ok=True)
-    return deleted
 
 
 def weights_sha256(weights: Mapping[str, Any]) -> str:

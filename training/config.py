@@ -274,7 +274,7 @@ class TrainingParams(Config):
     early_stopping: EarlyStopping | None = EarlyStopping()
 
 
-class ReplayConfig(Config):
+class ExperienceReplayConfig(Config):
     """Experience replay of the tactical and risk agents.
 
     Attributes:
@@ -350,7 +350,7 @@ class TrainingConfig(Config):
     data: DataConfig
     agents: AgentsConfig = AgentsConfig()
     training_params: TrainingParams = TrainingParams()
-    experience_replay: ReplayConfig = ReplayConfig()
+    experience_replay: ExperienceReplayConfig = ExperienceReplayConfig()
     reward_shaping: RewardShaping = RewardShaping()
     logging: LoggingConfig = LoggingConfig()
     instrument: str = "GENERIC"
@@ -369,6 +369,3 @@ class TrainingConfig(Config):
         if self.experience_replay.min_size_to_train > self.experience_replay.buffer_size:
             raise ValueError("experience_replay.min_size_to_train cannot exceed buffer_size")
         return self
-
-
-"""The agents in the order of every array axis: strategic, tactical, risk."""

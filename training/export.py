@@ -54,7 +54,7 @@ ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedNetwork:
     """One seat's network as it was learned.
 
     Attributes:
@@ -105,7 +105,7 @@ class Learned:
         return shapes
 
 
-def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, Learned]:
+def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, LearnedNetwork]:
     """The networks of a checkpoint by seat: those of the best evaluation so far.
 
     Args:
@@ -121,7 +121,7 @@ def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, Learned]
         agents = parse(AgentsConfig, checkpoint.note["config"]["agents"], where=str(checkpoint.path))
         networks = {seat: getattr(agents, f"{seat}_agent").network_architecture for seat in AGENTS}
         found = {
-            seat: Learned(
+            seat: LearnedNetwork(
                 seat,
                 kept["weights"][seat] if best else checkpoint.state["learners"][seat]["weights"],
                 Normaliser(
@@ -186,7 +186,7 @@ def export(
     return found
 
 
-def write_network(one: Learned, folder: Path) -> None:
+def write_network(one: LearnedNetwork, folder: Path) -> None:
     """Write all files of one seat: .onnx, .pth and metadata, and for risk the arrays of compiled scans."""
     (folder / model_file(one.seat)).write_bytes(_graph(one))
     if one.seat == "risk":
@@ -246,7 +246,7 @@ def write_production(path: Path, folder: Path) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _check(one: Learned, where: str) -> None:
+def _check(one: LearnedNetwork, where: str) -> None:
     features = AGENTS[one.seat].observation[-1]
     for name, values in (("mean", one.statistics.mean), ("std", one.statistics.std)):
         good = values.shape == (features,) and np.isfinite(values).all() and (name == "mean" or (values > 0).all())
@@ -275,7 +275,7 @@ def _check(one: Learned, where: str) -> None:
             )
 
 
-def _graph(one: Learned) -> bytes:
+def _graph(one: LearnedNetwork) -> bytes:
     if one.seat == "strategic":
         layers = [*one.stack("shared", activated=True), *one.stack("policy", activated="hidden")]
         return strategic_graph(one.statistics, layers)
@@ -285,12 +285,12 @@ def _graph(one: Learned) -> bytes:
     return risk_graph(one.statistics, *_risk_layers(one))
 
 
-def _risk_layers(one: Learned) -> tuple[list[Dense], Dense, Dense]:
+def _risk_layers(one: LearnedNetwork) -> tuple[list[Dense], Dense, Dense]:
     (value,), (advantage,) = one.stack("value", activated=False), one.stack("advantage", activated=False)
     return one.stack("trunk", activated=True), value, advantage
 
 
-def _pth(one: Learned) -> bytes:
+def _pth(one: LearnedNetwork) -> bytes:
     import torch  # noqa: PLC0415 - takes seconds, and only exporting needs it
 
     named = {**one.weights, "statistics.mean": one.statistics.mean, "statistics.std": one.statistics.std}

@@ -30,8 +30,6 @@ from training.checkpoint import (
     checkpoints,
     load,
     newest_good,
-    prune,
-    read_note,
     save,
     set_aside_later,
     weights_sha256,
@@ -281,25 +279,6 @@ def test_the_order_of_a_folder_is_that_of_the_numbers(tmp_path: Path) -> None:
     older = newest_good(tmp_path)
     assert older is not None and older.note == {"episode": 20}
     assert newest_good(tmp_path / "none") is None and checkpoints(tmp_path / "none") == []
-
-
-def test_the_note_is_read_alone(path: Path) -> None:
-    assert read_note(path) == NOTE
-    content = path.read_bytes()
-    path.write_bytes(content.replace(b'"episode":3', b'"episode":4'))
-    assert read_note(path) is None
-    assert read_note(path.with_name("none.ckpt")) is None
-
-
-def test_pruning_keeps_the_last_ones_and_the_best(tmp_path: Path) -> None:
-    made = [save(tmp_path / f"c-{episode}.ckpt", {}, {}) for episode in range(1, 13)]
-    (tmp_path / ".c-13.ckpt.part").write_bytes(b"left by a killed process")
-    (tmp_path / "history.jsonl").write_text("kept")
-    deleted = prune(tmp_path, keep=3, best=made[4])
-    assert checkpoints(tmp_path) == [made[4], *made[-3:]]
-    assert len(deleted) == 9 and {path.name for path in tmp_path.iterdir()} >= {"history.jsonl"}
-    assert not (tmp_path / ".c-13.ckpt.part").exists()
-    assert prune(tmp_path, keep=0) and checkpoints(tmp_path) == [made[-1]]
 
 
 def test_the_hash_of_weights_sees_names_shapes_types_and_bits() -> None:

@@ -44,7 +44,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Series:
+class SourceRows:
     """One source of a market.
 
     Attributes:
@@ -62,7 +62,7 @@ class Series:
         return self.stop - self.start
 
 
-def divide(series: Sequence[Series], split: Split) -> Parts:
+def divide(series: Sequence[SourceRows], split: Split) -> Parts:
     """Divide the sources of a market; see the module.
 
     Args:
@@ -82,7 +82,7 @@ def divide(series: Sequence[Series], split: Split) -> Parts:
     return Parts(*(tuple(part for part in column if part[1] > part[0]) for column in zip(*divided, strict=True)))
 
 
-def by_time(one: Series, split: Split) -> tuple[Range, Range, Range]:
+def by_time(one: SourceRows, split: Split) -> tuple[Range, Range, Range]:
     """Training, validation and test rows of one source; a part without a share is empty.
 
     Validation and test have their full shares; the embargoes are taken from the rows before them.
@@ -97,7 +97,7 @@ def by_time(one: Series, split: Split) -> tuple[Range, Range, Range]:
     return (one.start, ends), found[1], found[0]
 
 
-def _scenarios(members: Sequence[Series], split: Split) -> list[tuple[Range, Range, Range]]:
+def _scenarios(members: Sequence[SourceRows], split: Split) -> list[tuple[Range, Range, Range]]:
     shares = (split.validation, split.test)
     counts = [max(1, round(share * len(members))) if share else 0 for share in shares]
     if sum(counts) >= len(members):

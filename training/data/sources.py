@@ -22,7 +22,7 @@ from feeds.quarantine import Quarantine
 from feeds.replay import HistoricalReplay, ReplayConfig
 from portfolio.tradable import obstacle, plain
 from training.config import HistoricalSource, SyntheticSource, TrainingConfig
-from training.data.parts import WARMUP_MINUTES, Parts, Series, divide, remarks, require_episodes
+from training.data.parts import WARMUP_MINUTES, Parts, SourceRows, divide, remarks, require_episodes
 from training.environment.market import Market
 
 ALL_ROWS = 1 << 24
@@ -109,7 +109,7 @@ def build_market(config: TrainingConfig, loaded: list[Loaded]) -> tuple[Market, 
     blocks = [(one.name, one.bars) for one in loaded]
     market = Market.build(training_instrument(config), blocks, config.ensemble.risk_cadence, step)
     series = [
-        Series(segment.start, segment.stop, one.group, one.historical)
+        SourceRows(segment.start, segment.stop, one.group, one.historical)
         for segment, one in zip(market.segments, loaded, strict=True)
     ]
     split, minutes = config.data.split, step // MINUTE_NS

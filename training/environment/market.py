@@ -26,7 +26,7 @@ from engine.types.records import Bars
 from engine.types.timeframe import MINUTE_NS, format_timeframe
 from training.environment.kernels.layout import RISK_DUE, STRATEGIC_DUE, TACTICAL_DUE, View
 
-Rows = NDArray[np.float32]
+FeatureArray = NDArray[np.float32]
 Cadence = Literal["tactical", "bar"]
 
 NONE = -1
@@ -50,7 +50,7 @@ class Segment(NamedTuple):
 class _Seat(NamedTuple):
     """What one agent sees of one source: ready rows, and for each source row the end of the window known then."""
 
-    rows: Rows
+    rows: FeatureArray
     end: Ints
     fresh: Ints
     known_at: Ints
@@ -82,8 +82,8 @@ class Market:
     instrument: Instrument
     bars: Bars
     session_ends: Ints
-    strategic_rows: Rows
-    tactical_rows: Rows
+    strategic_rows: FeatureArray
+    tactical_rows: FeatureArray
     strategic_end: Ints
     tactical_end: Ints
     due: NDArray[np.uint8]
@@ -146,7 +146,7 @@ class Market:
     def __len__(self) -> int:
         return len(self.due)
 
-    def strategic_windows(self, ends: Ints) -> Rows:
+    def strategic_windows(self, ends: Ints) -> FeatureArray:
         """Strategic observations by the ends of their rows, float32, shape (n, 48, 13).
 
         Raises:
@@ -154,7 +154,7 @@ class Market:
         """
         return _windows(self._strategic_flat, AGENTS["strategic"].observation, ends)
 
-    def tactical_windows(self, ends: Ints) -> Rows:
+    def tactical_windows(self, ends: Ints) -> FeatureArray:
         """Tactical observations by the ends of their rows, float32, shape (n, 60, 7).
 
         Raises:
@@ -221,11 +221,11 @@ class Market:
         )
 
     @cached_property
-    def _strategic_flat(self) -> Rows:
+    def _strategic_flat(self) -> FeatureArray:
         return _flat_windows(self.strategic_rows, AGENTS["strategic"].observation)
 
     @cached_property
-    def _tactical_flat(self) -> Rows:
+    def _tactical_flat(self) -> FeatureArray:
         return _flat_windows(self.tactical_rows, AGENTS["tactical"].observation)
 
 
@@ -293,7 +293,7 @@ def _sealed(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _flat_windows(rows: Rows, shape: tuple[int, ...]) -> Rows:
+def _flat_windows(rows: FeatureArray, shape: tuple[int, ...]) -> FeatureArray:
     """Every window of consecutive rows laid flat, without copying; empty if there are too few rows."""
     length, features = shape
     if len(rows) < length:
@@ -301,7 +301,7 @@ def _flat_windows(rows: Rows, shape: tuple[int, ...]) -> Rows:
     return sliding_window_view(rows.reshape(-1), length * features)[::features]
 
 
-def _windows(flat: Rows, shape: tuple[int, ...], ends: Ints) -> Rows:
+def _windows(flat: FeatureArray, shape: tuple[int, ...], ends: Ints) -> FeatureArray:
     at = np.asarray(ends, dtype=np.int64) - shape[0]
     if len(at) and not (at.min() >= 0 and at.max() < len(flat)):
         raise DataError(

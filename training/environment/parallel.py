@@ -41,8 +41,6 @@ from training.environment.rewards import TERMS, Rewards
 from training.environment.spaces import action_space, observation_space
 from training.environment.vector import Actions, VectorEnv
 
-"""The agents, in the order of every array axis."""
-
 Observation = NDArray[np.float32]
 
 

@@ -24,8 +24,6 @@ from training.evaluation.results import BINS, ActionUse, EpisodeResult
 from training.evaluation.statistics import varies
 from training.experience import Collector, Decision, moment_of
 
-__all__ = ["EpisodeResult", "Policy", "curve_result", "run_episodes"]
-
 ENVS = 16
 
 

@@ -21,9 +21,17 @@ from engine.base.errors import DataError, UsageError
 from training.config import DQNConfig
 from training.errors import ExplodingLoss
 from training.learners import parameters
-from training.learners.networks import Activation, Normalise, Statistics, dense, dense_shapes, dropout_masks, uniform
+from training.learners.networks import (
+    ActivationName,
+    Normalise,
+    Statistics,
+    dense,
+    dense_shapes,
+    dropout_masks,
+    uniform,
+)
 from training.learners.parameters import Adam, Layout, clip_by_norm
-from training.learners.replay.buffer import Batch
+from training.learners.replay.buffer import ReplayBatch
 from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("loss", "q_value", "gradient_norm")
@@ -39,7 +47,7 @@ class Dueling:
         activation: After each layer of the trunk.
     """
 
-    def __init__(self, inputs: int, hidden: Sequence[int], actions: int, activation: Activation) -> None:
+    def __init__(self, inputs: int, hidden: Sequence[int], actions: int, activation: ActivationName) -> None:
         self.activation = activation
         self.layout = Layout(
             dense_shapes("trunk", (inputs, *hidden))
@@ -148,7 +156,7 @@ class DQN:
 
     # Learning.
 
-    def update(self, batch: Batch) -> tuple[dict[str, float], NDArray[np.float64]]:
+    def update(self, batch: ReplayBatch) -> tuple[dict[str, float], NDArray[np.float64]]:
         """One step on the Huber loss of double targets, weighted by the batch's importance weights.
 
         Args:

@@ -16,7 +16,7 @@ from torch import Tensor
 from agents.serving.kernels import CLIP
 from training.learners.parameters import Shape, Weights
 
-Activation = Literal["relu", "tanh"]
+ActivationName = Literal["relu", "tanh"]
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 Array = NDArray[np.float32]
 
@@ -73,7 +73,7 @@ def dense(
     weights: Mapping[str, Tensor],
     name: str,
     values: Tensor,
-    activation: Activation | None,
+    activation: ActivationName | None,
     masks: Sequence[Tensor] = (),
     *,
     linear_end: bool = False,
@@ -102,7 +102,12 @@ def dense(
 
 
 def dense_numpy(
-    weights: Mapping[str, Array], name: str, values: Array, activation: Activation | None, *, linear_end: bool = False
+    weights: Mapping[str, Array],
+    name: str,
+    values: Array,
+    activation: ActivationName | None,
+    *,
+    linear_end: bool = False,
 ) -> Array:
     """What `dense` computes without dropout, in NumPy: several times as fast for the few rows of a decision."""
     number = 0

@@ -24,7 +24,7 @@ from training.learners import parameters
 from training.learners.actor_critic import ActorCritic
 from training.learners.networks import Array, Normalise, Statistics, dropout_masks, orthogonal
 from training.learners.parameters import Adam, clip_by_norm
-from training.learners.rollout import Decisions, Rollout
+from training.learners.rollout import Rollout, RolloutBatch
 from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
@@ -188,7 +188,7 @@ class PPO:
             )
         return figures
 
-    def _batches(self, decisions: Decisions) -> Iterator[Minibatch]:
+    def _batches(self, decisions: RolloutBatch) -> Iterator[Minibatch]:
         """The minibatches of an update."""
         flat = self._normalise(torch.from_numpy(decisions.observation).to(self.device))
         action = torch.from_numpy(decisions.action).to(self.device)

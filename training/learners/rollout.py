@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.base.errors import DataError, UsageError
-from training.learners.replay.buffer import Store
+from training.learners.replay.buffer import ObservationStore
 from training.randomness import State
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ COLUMNS: dict[str, type] = {
 }
 
 
-class Decisions(NamedTuple):
+class RolloutBatch(NamedTuple):
     """Closed decisions with what the update wants to know of them, n rows each.
 
     Attributes:
@@ -67,7 +67,7 @@ class Rollout:
         UsageError: If there is no environment.
     """
 
-    def __init__(self, envs: int, observation: Store, capacity: int = 512) -> None:
+    def __init__(self, envs: int, observation: ObservationStore, capacity: int = 512) -> None:
         if envs < 1:
             raise UsageError("a rollout needs at least one environment", found=str(envs))
         self.envs = envs
@@ -159,14 +159,7 @@ class Rollout:
         self._open[envs] = NONE
         self._closed += len(envs)
 
-    def forget(self, env_indices: Ints) -> None:
-        """Drop the open decisions of environments that are reset before their rewards are known."""
-        rows = self._open[env_indices]
-        keep = np.ones(self._size, bool)
-        keep[rows[rows != NONE]] = False
-        self._keep(keep)
-
-    def take(self, gamma: float, gae_lambda: float) -> Decisions:
+    def take(self, gamma: float, gae_lambda: float) -> RolloutBatch:
         """The closed decisions, in the order of deciding; the rollout forgets them and keeps the open ones.
 
         Raises:
@@ -177,7 +170,7 @@ class Rollout:
         columns = {name: column[: self._size] for name, column in self._columns.items()}
         advantage = advantages(columns, self.envs, gamma, gae_lambda)[rows]
         value = columns["value"][rows]
-        found = Decisions(
+        found = RolloutBatch(
             self._store.read(self._observations, rows),
             columns["action"][rows],
             columns["log_probability"][rows].astype(np.float32),
@@ -185,12 +178,8 @@ class Rollout:
             advantage.astype(np.float32),
             (advantage + value).astype(np.float32),
         )
-        self.clear()
+        self._keep(~closed)
         return found
-
-    def clear(self) -> None:
-        """Forget the closed decisions; the open ones stay."""
-        self._keep(~self._columns["closed"][: self._size])
 
     def state(self) -> State:
         """What `load` takes."""

@@ -23,14 +23,14 @@ from training.errors import ExplodingLoss
 from training.learners import parameters
 from training.learners.networks import Array, Normalise, Statistics, dropout_masks
 from training.learners.parameters import Adam, Layout
-from training.learners.replay.buffer import Batch
+from training.learners.replay.buffer import ReplayBatch
 from training.learners.squashed import ActionBox, SquashedGaussian, TwinCritic
 from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("critic_loss", "actor_loss", "alpha", "entropy")
 
 
-class Transitions(NamedTuple):
+class SampledTransitions(NamedTuple):
     """B of them.
 
     Attributes:
@@ -50,12 +50,12 @@ class Sample(NamedTuple):
     """What an update sees.
 
     Attributes:
-        given: Transitions.
+        given: The transitions.
         noise: Standard normal, of the actor's and of the target's actions, shape (2, B, A).
         actor_masks, critic_masks: Dropout of hidden layers, (B, units) and (2, B, units) each; empty without.
     """
 
-    given: Transitions
+    given: SampledTransitions
     noise: Tensor
     actor_masks: list[Tensor]
     critic_masks: list[Tensor]
@@ -146,7 +146,7 @@ class SAC:
 
     # Learning.
 
-    def update(self, batch: Batch) -> dict[str, float]:
+    def update(self, batch: ReplayBatch) -> dict[str, float]:
         """One step of critics, actor and alpha, and perhaps one of the target critics.
 
         Args:
@@ -176,11 +176,11 @@ class SAC:
             )
         return figures
 
-    def _sample(self, batch: Batch) -> Sample:
+    def _sample(self, batch: ReplayBatch) -> Sample:
         """The batch, and the random numbers of one update."""
         rows, network = len(batch.reward), self.config.network_architecture
         arrays = (batch.observation, batch.action, batch.reward, batch.next_observation, batch.terminated)
-        given = Transitions(*(torch.from_numpy(array).to(self.device) for array in arrays))
+        given = SampledTransitions(*(torch.from_numpy(array).to(self.device) for array in arrays))
         noise = torch.randn((2, rows, self._box.size), generator=self._noise).to(self.device)
         # one drawing for all three networks: the actor's rows, then those of either critic
         masks = dropout_masks(network.dropout, network.hidden_layers, 3 * rows, self._noise, self.device)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.experience import Decision, Transition
-from training.learners.replay.buffer import Batch, Replay
+from training.learners.replay.buffer import Replay, ReplayBatch
 from training.randomness import State
 
 CLIP = 10.0
@@ -101,7 +101,7 @@ class ReplayMemory:
         """Whether there is something to learn from."""
         return len(self.replay) >= self._least
 
-    def sample(self, size: int, beta: float) -> Batch:
+    def sample(self, size: int, beta: float) -> ReplayBatch:
         """A batch with scaled rewards."""
         batch = self.replay.sample(size, beta)
         return batch._replace(reward=self.scale(batch.reward))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.base.errors import UsageError
 from tests.training.data.configs import small, synthetic
 from training.config import Split
-from training.data.parts import Parts, Series, by_time, divide, remarks, require_episodes
+from training.data.parts import Parts, SourceRows, by_time, divide, remarks, require_episodes
 from training.data.sources import load_market
 
 
@@ -20,19 +20,19 @@ def rows(ranges: tuple[tuple[int, int], ...]) -> set[int]:
 
 
 def test_history_is_divided_by_time() -> None:
-    parts = divide([Series(100, 10_100, 0, True)], Split(validation=0.2, test=0.1, embargo=500))
+    parts = divide([SourceRows(100, 10_100, 0, True)], Split(validation=0.2, test=0.1, embargo=500))
     assert parts == Parts(((100, 6100),), ((6600, 8600),), ((9100, 10_100),))
 
 
 def test_a_part_without_a_share_takes_no_embargo() -> None:
-    one = Series(0, 1000, 0, True)
+    one = SourceRows(0, 1000, 0, True)
     assert by_time(one, Split(validation=0.0, test=0.0, embargo=100)) == ((0, 1000), (0, 0), (0, 0))
     assert by_time(one, Split(validation=0.0, test=0.2, embargo=100)) == ((0, 700), (0, 0), (800, 1000))
     assert by_time(one, Split(validation=0.2, test=0.0, embargo=100)) == ((0, 700), (800, 1000), (0, 0))
 
 
 def test_scenarios_go_to_training_where_there_is_history() -> None:
-    series = [Series(0, 1000, 0, True), Series(1000, 1500, 1, False), Series(1500, 2000, 1, False)]
+    series = [SourceRows(0, 1000, 0, True), SourceRows(1000, 1500, 1, False), SourceRows(1500, 2000, 1, False)]
     parts = divide(series, Split(embargo=0))
     assert parts.training == ((0, 700), (1000, 1500), (1500, 2000))
     assert parts.validation == ((700, 850),)
@@ -40,14 +40,14 @@ def test_scenarios_go_to_training_where_there_is_history() -> None:
 
 
 def test_without_history_whole_scenarios_are_held_out() -> None:
-    series = [Series(10 * k, 10 * k + 10, 0, False) for k in range(20)]
+    series = [SourceRows(10 * k, 10 * k + 10, 0, False) for k in range(20)]
     parts = divide(series, Split(validation=0.1, test=0.2))
     assert [len(part) for part in (parts.training, parts.validation, parts.test)] == [14, 2, 4]
     assert rows(parts.training) | rows(parts.validation) | rows(parts.test) == set(range(200))
 
 
 def test_few_scenarios_still_give_every_part_one_and_fewer_are_divided_by_time() -> None:
-    series = [Series(1000 * k, 1000 * k + 1000, 0, False) for k in range(3)]
+    series = [SourceRows(1000 * k, 1000 * k + 1000, 0, False) for k in range(3)]
     assert divide(series, Split()) == Parts(((0, 1000),), ((1000, 2000),), ((2000, 3000),))
     halves = divide(series[:2], Split(embargo=0))
     assert halves.training == ((0, 700), (1000, 1700))
@@ -66,7 +66,7 @@ def test_parts_never_overlap_and_come_in_order_of_time(
 ) -> None:
     series, start = [], 0
     for number, length in enumerate(lengths):
-        series.append(Series(start, start + length, number, kinds[number]))
+        series.append(SourceRows(start, start + length, number, kinds[number]))
         start += length
     parts = divide(series, Split(validation=validation, test=test, embargo=embargo))
     found = [rows(part) for part in (parts.training, parts.validation, parts.test)]

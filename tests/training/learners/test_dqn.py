@@ -20,7 +20,7 @@ from training.config import DQNConfig, Network
 from training.errors import ExplodingLoss
 from training.learners.dqn import DQN
 from training.learners.networks import Statistics
-from training.learners.replay.buffer import ArrayStore, Batch, Prioritized, Replay
+from training.learners.replay.buffer import ArrayStore, Prioritized, Replay, ReplayBatch
 
 INPUTS, ACTIONS = 10, 5
 BOX = spaces.Box(-np.inf, np.inf, (INPUTS,), np.float32)
@@ -34,10 +34,10 @@ def learner(seed: int = 1, statistics: Statistics | None = None, dropout: float 
     return DQN(BOX, FIVE, config, seed=seed, statistics=statistics)
 
 
-def batches(count: int, seed: int = 0, size: int = 16) -> list[Batch]:
+def batches(count: int, seed: int = 0, size: int = 16) -> list[ReplayBatch]:
     draw = np.random.default_rng(seed)
     return [
-        Batch(
+        ReplayBatch(
             draw.standard_normal((size, INPUTS), dtype=np.float32),
             draw.integers(0, ACTIONS, size),
             draw.standard_normal(size, dtype=np.float32) * 2,
@@ -78,7 +78,7 @@ class Reference(nn.Module):
         return total
 
 
-def reference_errors(network: nn.Module, target: nn.Module, gamma: float, batch: Batch) -> torch.Tensor:
+def reference_errors(network: nn.Module, target: nn.Module, gamma: float, batch: ReplayBatch) -> torch.Tensor:
     """Temporal-difference errors of double targets, one transition after the other."""
     errors = []
     for i in range(len(batch.reward)):

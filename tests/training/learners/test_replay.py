@@ -16,11 +16,11 @@ from scipy import stats
 from engine.base.errors import DataError, UsageError
 from training.learners.replay.buffer import (
     ArrayStore,
-    Batch,
+    ObservationStore,
     Prioritized,
     ReferenceStore,
     Replay,
-    Store,
+    ReplayBatch,
 )
 from training.learners.replay.priorities import LEAST, Priorities
 from training.randomness import State
@@ -56,7 +56,7 @@ def buffer(capacity: int = 64, prioritized: Prioritized | None = None, seed: int
     return Replay(capacity, ArrayStore(SHAPE), (), np.int64, seed=seed, prioritized=prioritized)
 
 
-def same(one: Batch, other: Batch) -> bool:
+def same(one: ReplayBatch, other: ReplayBatch) -> bool:
     return all(np.array_equal(mine, its) and mine.dtype == its.dtype for mine, its in zip(one, other, strict=True))
 
 
@@ -194,7 +194,7 @@ def test_an_error_that_is_not_finite_changes_nothing() -> None:
 
 @pytest.mark.parametrize("prioritized", [None, Prioritized()])
 def test_references_read_what_arrays_keep(prioritized: Prioritized | None) -> None:
-    stores: tuple[Store, Store] = ArrayStore((4, 2)), ReferenceStore(lambda rows: TABLE[rows])
+    stores: tuple[ObservationStore, ObservationStore] = ArrayStore((4, 2)), ReferenceStore(lambda rows: TABLE[rows])
     kept, referred = (Replay(40, store, (), np.int64, seed=3, prioritized=prioritized) for store in stores)
     rows = np.arange(100)
     for replay, keys in ((kept, TABLE), (referred, np.arange(500))):
@@ -210,7 +210,7 @@ def test_resumes_bit_for_bit(prioritized: Prioritized | None, rows: int) -> None
     replay, other = buffer(64, prioritized, seed=1), buffer(64, prioritized, seed=2)
     generator = np.random.default_rng(0)
 
-    def live(one: Replay, generator: np.random.Generator) -> list[Batch]:
+    def live(one: Replay, generator: np.random.Generator) -> list[ReplayBatch]:
         batches = []
         for step in range(30):
             one.add(*numbered(1000 + step, 3))

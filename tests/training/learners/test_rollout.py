@@ -144,19 +144,6 @@ def test_rewards_and_decisions_take_turns():
         Rollout(0, ArrayStore((1,)))
 
 
-def test_decisions_of_environments_that_are_reset_are_dropped():
-    rollout = Rollout(3, ArrayStore((1,)))
-    for env in range(3):
-        decide(rollout, env, env, 0.0)
-    rollout.reward(np.array([0]), one(1.0), YES, NO)
-    rollout.forget(np.array([0, 1]))
-    assert rollout.open.tolist() == [False, False, True]
-    rollout.reward(np.array([2]), one(3.0), YES, NO)
-    found = rollout.take(0.9, 0.9)
-    assert found.observation[:, 0].tolist() == [0.0, 2.0]
-    assert found.advantage.tolist() == [1.0, 3.0]
-
-
 def test_references_are_looked_up():
     windows = np.arange(20, dtype=np.float32).reshape(10, 2)
     rollout = Rollout(2, ReferenceStore(lambda rows: windows[rows]))

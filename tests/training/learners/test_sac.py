@@ -28,7 +28,7 @@ from tests.training.learners.test_replay import through_files
 from training.config import Network, SACConfig
 from training.errors import ExplodingLoss
 from training.learners.networks import Statistics
-from training.learners.replay.buffer import ArrayStore, Batch, Replay
+from training.learners.replay.buffer import ArrayStore, Replay, ReplayBatch
 from training.learners.sac import SAC
 from training.learners.squashed import LOG_DEVIATION, log_density
 
@@ -46,10 +46,10 @@ def learner(seed: int = 1, statistics: Statistics | None = None, dropout: float 
     return SAC(SEEN, BOX, config, seed=seed, statistics=statistics, compiled=compiled)
 
 
-def batches(count: int, seed: int = 0, size: int = 16) -> list[Batch]:
+def batches(count: int, seed: int = 0, size: int = 16) -> list[ReplayBatch]:
     draw = np.random.default_rng(seed)
     return [
-        Batch(
+        ReplayBatch(
             draw.standard_normal((size, *WINDOW), dtype=np.float32),
             draw.uniform(TACTICAL_AGENT.low, TACTICAL_AGENT.high, (size, ACTIONS)).astype(np.float32),
             draw.standard_normal(size, dtype=np.float32) * 2,
@@ -127,7 +127,9 @@ class Reference:
         action = squashed.transforms[0](free)
         return action, squashed.log_prob(action).sum(1)
 
-    def update(self, batch: Batch, noise: Tensor, actor_masks: list[Tensor], critic_masks: list[Tensor]) -> Tensor:
+    def update(
+        self, batch: ReplayBatch, noise: Tensor, actor_masks: list[Tensor], critic_masks: list[Tensor]
+    ) -> Tensor:
         now, following = self.normalised(batch.observation), self.normalised(batch.next_observation)
         low, high = (torch.tensor(bound) for bound in (TACTICAL_AGENT.low, TACTICAL_AGENT.high))
         taken = 2 * (torch.from_numpy(batch.action) - low) / (high - low) - 1

@@ -13,7 +13,7 @@ from training.learners.replay.priorities import Priorities, fitting
 from training.randomness import State, generator_state, load_generator
 
 
-class Batch(NamedTuple):
+class ReplayBatch(NamedTuple):
     """A sample of B transitions.
 
     Attributes:
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     index: NDArray[np.int64]  # type: ignore[assignment]  # hides a method of tuples
 
 
-class Store(Protocol):
+class ObservationStore(Protocol):
     """How observations are kept: what stands for one (its key), and how to read it back."""
 
     def empty(self, count: int) -> NDArray[Any]:
@@ -110,7 +110,7 @@ class Replay:
     def __init__(
         self,
         capacity: int,
-        observation: Store,
+        observation: ObservationStore,
         action_shape: tuple[int, ...],
         action_dtype: DTypeLike,
         *,
@@ -176,7 +176,7 @@ class Replay:
         self._position = (self._position + count) % self.capacity
         self._size = min(self._size + count, self.capacity)
 
-    def sample(self, batch_size: int, beta: float = 1.0) -> Batch:
+    def sample(self, batch_size: int, beta: float = 1.0) -> ReplayBatch:
         """Draw transitions.
 
         Args:
@@ -193,7 +193,7 @@ class Replay:
             weight = np.ones(batch_size, np.float32)
         else:
             index, weight = self._priorities.sample(self._generator.random(batch_size), self._size, beta)
-        return Batch(
+        return ReplayBatch(
             self._store.read(self._observations, index),
             self._actions.take(index, axis=0),
             self._rewards.take(index),
@@ -207,7 +207,7 @@ class Replay:
         """Give sampled transitions their new priorities; nothing where sampling is uniform.
 
         Args:
-            index: `Batch.index`, shape (B,).
+            index: `ReplayBatch.index`, shape (B,).
             td_errors: Temporal-difference errors, shape (B,).
 
         Raises:
