@@ -25,9 +25,9 @@ from feeds.generators_paths import (
     Conditions,
     ConstantPrice,
     FlashCrash,
-    Gap,
     Generator,
     MeanReversion,
+    OpeningGap,
     RandomWalk,
     RegimeDrift,
     Tail,
@@ -101,7 +101,7 @@ GENERATORS: dict[str, type[Generator]] = {
     "volatile": Volatile,
     "conditions": Conditions,
     "flash_crash": FlashCrash,
-    "gap": Gap,
+    "gap": OpeningGap,
     "constant_price": ConstantPrice,
 }
 """By name; the parameters of each are the fields of its model."""

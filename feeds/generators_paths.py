@@ -241,7 +241,7 @@ class FlashCrash(RandomWalk):
         return Path(calm.gap, drift + factor * calm.change, factor * calm.width, np.zeros(bars))
 
 
-class Gap(RandomWalk):
+class OpeningGap(RandomWalk):
     """A random walk that sometimes opens far from its last close.
 
     Attributes:

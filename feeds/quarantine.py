@@ -32,7 +32,7 @@ class BadRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class SessionGap:
     """Bars missing within a session, noted at the first bar after them; times in nanoseconds UTC."""
 
     source: str
@@ -66,7 +66,7 @@ class Quarantine:
         self.first: dict[str, BadRow] = {}
         self.gaps = 0
         self.missing = 0
-        self.first_gap: Gap | None = None
+        self.first_gap: SessionGap | None = None
         self._started = False
         self._seen: dict[str, int] = {}
 
@@ -84,7 +84,7 @@ class Quarantine:
         ]
         return "; ".join(found) or "no bad rows"
 
-    def admit(self, reading: str, through: int, bad: Sequence[BadRow], gaps: Sequence[Gap] = ()) -> None:
+    def admit(self, reading: str, through: int, bad: Sequence[BadRow], gaps: Sequence[SessionGap] = ()) -> None:
         """Take what one batch of rows brought.
 
         Args:

@@ -29,7 +29,7 @@ class SymbolSummary:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Gap:
+class MissingBars:
     """Bars that a session should have had.
 
     Attributes:
@@ -73,7 +73,7 @@ class BarSummary:
     first_outside_ns: int | None = None
     missing: int = 0
     gaps: int = 0
-    longest: list[Gap] = field(default_factory=list)
+    longest: list[MissingBars] = field(default_factory=list)
     _known: Sessions | None = None
     _last_session_close: int = 0
 
@@ -108,7 +108,7 @@ class BarSummary:
         self.gaps += len(found)
         # the longest few suffice, and of equal ones the first
         ranked = found[np.argsort(-missing[found], kind="stable")][:LONGEST]
-        new = [Gap(int(missing[i]), int(edges[i]), int(edges[i + 1])) for i in ranked]
+        new = [MissingBars(int(missing[i]), int(edges[i]), int(edges[i + 1])) for i in ranked]
         self.longest = sorted([*self.longest, *new], key=lambda gap: (-gap.bars, gap.after_ns))[:LONGEST]
 
     def _sessions_up_to(self, first: int, last: int) -> Sessions:

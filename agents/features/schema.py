@@ -48,16 +48,16 @@ def difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
         found: The one that a model was made for, possibly from a file, so of any shape.
     """
     parts = [
-        f"{key} is {_words(found, key)} instead of {_words(expected, key)}"
+        f"{key} is {_setting_text(found, key)} instead of {_setting_text(expected, key)}"
         for key in sorted({*expected, *found})
-        if key != "features" and _words(found, key) != _words(expected, key)
+        if key != "features" and _setting_text(found, key) != _setting_text(expected, key)
     ]
     if found.get("features") != expected.get("features"):
         parts.append(_feature_difference(expected.get("features"), found.get("features")))
     return "; ".join(parts)
 
 
-def _words(tree: Mapping[str, Any], key: str) -> str:
+def _setting_text(tree: Mapping[str, Any], key: str) -> str:
     return json.dumps(tree[key], sort_keys=True, default=str) if key in tree else "missing"
 
 

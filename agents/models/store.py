@@ -41,7 +41,7 @@ LOCK_FILE = ".lock"
 ROOT_VARIABLE = "GRANDMODEL_MODELS"
 
 
-class Activation(Config):
+class HistoryEntry(Config):
     """One entry of the history.
 
     Attributes:
@@ -62,11 +62,11 @@ class Activation(Config):
 class Index(Config):
     """`index.json`."""
 
-    history: tuple[Activation, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
 
-    def standing(self) -> list[Activation]:
+    def standing(self) -> list[HistoryEntry]:
         """Activations that no rollback has undone, oldest first; the last one is in force."""
-        stack: list[Activation] = []
+        stack: list[HistoryEntry] = []
         for entry in self.history:
             if entry.rollback:
                 stack.pop()
@@ -135,7 +135,7 @@ class ModelStore:
             _flush(self.root)
         return loaded.version
 
-    def history(self) -> tuple[Activation, ...]:
+    def history(self) -> tuple[HistoryEntry, ...]:
         """All activations, oldest first.
 
         Raises:
@@ -180,7 +180,7 @@ class ModelStore:
             )
         return path
 
-    def activate(self, version: str, at: str, note: str = "") -> Activation:
+    def activate(self, version: str, at: str, note: str = "") -> HistoryEntry:
         """Verify a version and make it the active one.
 
         Args:
@@ -196,7 +196,7 @@ class ModelStore:
             GrandModelError: As `load_ensemble`.
         """
         loaded = load_ensemble(self.path(version))
-        entry = Activation(version=version, sha256=loaded.sha256, activated=_moment(at), note=note)
+        entry = HistoryEntry(version=version, sha256=loaded.sha256, activated=_moment(at), note=note)
         with self._writing() as history:
             standing = Index(history=tuple(history)).standing()
             if standing and (standing[-1].version, standing[-1].sha256) == (version, loaded.sha256):
@@ -204,7 +204,7 @@ class ModelStore:
             history.append(entry)
         return entry
 
-    def rollback(self, at: str, note: str = "") -> Activation:
+    def rollback(self, at: str, note: str = "") -> HistoryEntry:
         """Make the version active that was so before the last activation; again, the one before that.
 
         Args:
@@ -226,7 +226,7 @@ class ModelStore:
                 )
             version = standing[-2].version if len(standing) > 1 else BUNDLED_VERSION
             loaded = load_ensemble(self.path(version))
-            entry = Activation(version=version, sha256=loaded.sha256, activated=moment, note=note, rollback=True)
+            entry = HistoryEntry(version=version, sha256=loaded.sha256, activated=moment, note=note, rollback=True)
             history.append(entry)
         return entry
 
@@ -262,7 +262,7 @@ class ModelStore:
         return index
 
     @contextmanager
-    def _writing(self) -> Iterator[list[Activation]]:
+    def _writing(self) -> Iterator[list[HistoryEntry]]:
         """The history to be appended to; written when the block ends well and changed something."""
         self.root.mkdir(parents=True, exist_ok=True)
         with self._locked():

@@ -21,7 +21,7 @@ if __name__ == "__main__":
 
 if TYPE_CHECKING:
     from benchmarks.ensemble.results import EnsembleResults
-    from benchmarks.ensemble.runs import Setup
+    from benchmarks.ensemble.runs import EnsembleSetup
 
 LEAST_ROWS = 5_000  # below it the strategic agent hardly decides
 
@@ -56,7 +56,7 @@ def _bars(text: str) -> int:
     return number
 
 
-def measure_replays(setup: Setup, results: EnsembleResults, rounds: int, block: int) -> None:
+def measure_replays(setup: EnsembleSetup, results: EnsembleResults, rounds: int, block: int) -> None:
     """Rounds in which the cadences take turns, each followed by its networks only."""
     from benchmarks.ensemble.results import Replays
     from benchmarks.ensemble.runs import CADENCES, run_networks, run_whole

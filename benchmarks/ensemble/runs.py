@@ -42,7 +42,7 @@ SINGLE_WARM_ROWS = 1000
 
 
 @dataclass(frozen=True)
-class Setup:
+class EnsembleSetup:
     """What every measurement starts from; nothing of it is timed.
 
     Attributes:
@@ -67,7 +67,7 @@ class Setup:
         return Driver(agent, lambda _: account)
 
 
-def set_up(rows: int, seed: int) -> Setup:
+def set_up(rows: int, seed: int) -> EnsembleSetup:
     """Seeded synthetic bars of the E-mini S&P 500 future, and the ensemble that ships."""
     config = BacktestConfig.model_validate(
         {"instrument": "ES", "initial_capital": CAPITAL, "sizing": {"value": CONTRACTS}}
@@ -75,7 +75,7 @@ def set_up(rows: int, seed: int) -> Setup:
     instrument = config.instrument_for()
     bars = concat(list(SyntheticBars(instrument, rows, START_NS, seed).blocks(GENERATED)))
     sessions = sessions_for([instrument], int(bars.ts_event[0]))
-    return Setup(bars, instrument, sessions, config, load_ensemble(UNTRAINED))
+    return EnsembleSetup(bars, instrument, sessions, config, load_ensemble(UNTRAINED))
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Whole:
     fills: int
 
 
-def run_whole(setup: Setup, cadence: str, block: int) -> Whole:
+def run_whole(setup: EnsembleSetup, cadence: str, block: int) -> Whole:
     """Bus, driver and recorder over bars in memory; everything they hand out is kept.
 
     Raises:
@@ -127,7 +127,7 @@ def _check_trading(last: StepBlock) -> None:
         raise CheckFailed("trading stopped during the benchmark", expected="an account that trades to the end")
 
 
-def run_networks(setup: Setup, acted: dict[str, int]) -> dict[str, float]:
+def run_networks(setup: EnsembleSetup, acted: dict[str, int]) -> dict[str, float]:
     """CPU seconds of each network by itself for as many observations, from ready arrays, by the name of its seat."""
     models, generator = setup.models, np.random.Generator(np.random.PCG64(0))
     if models.strategic is None or models.tactical is None or models.risk is None:
@@ -141,7 +141,7 @@ def run_networks(setup: Setup, acted: dict[str, int]) -> dict[str, float]:
     return {**seconds, "risk": time.process_time() - before}
 
 
-def _networks(setup: Setup) -> list[OnnxModel]:
+def _networks(setup: EnsembleSetup) -> list[OnnxModel]:
     return [model for model in (setup.models.strategic, setup.models.tactical) if model is not None]
 
 
@@ -171,7 +171,7 @@ class Live:
     strategic: Bools
 
 
-def run_live(setup: Setup, rows: int, cadence: str) -> Live:
+def run_live(setup: EnsembleSetup, rows: int, cadence: str) -> Live:
     """`Driver.process` of blocks of one row, after the agents have enough history to decide."""
     driver = setup.driver(cadence)
     list(driver.process(setup.bars.slice(0, WARM_ROWS)))

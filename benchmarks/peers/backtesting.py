@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Floats, Outcome, Peer, Run, System, serve
+from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Floats, Peer, PeerOutcome, Run, System, serve
 
 
 def mean(values: Floats, length: int) -> Floats:
@@ -61,7 +61,7 @@ def prepare(bars: Bars) -> Callable[[], Run]:
         spent[0] = time.process_time() - before
         return result
 
-    def run() -> Callable[[], Outcome]:
+    def run() -> Callable[[], PeerOutcome]:
         test = library.Backtest(
             frame, chosen, cash=CAPITAL, commission=FEE, trade_on_close=False, hedging=False, exclusive_orders=True
         )
@@ -69,10 +69,10 @@ def prepare(bars: Bars) -> Callable[[], Run]:
         result = test.run()
         library.compute_stats = statistics
 
-        def finish() -> Outcome:
+        def finish() -> PeerOutcome:
             ended = result["_strategy"]
             trades = len(ended.closed_trades) + len(ended.trades)
-            return Outcome(trades, float(result["_equity_curve"]["Equity"].iloc[-1]) - CAPITAL, spent[0])
+            return PeerOutcome(trades, float(result["_equity_curve"]["Equity"].iloc[-1]) - CAPITAL, spent[0])
 
         return finish
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.serve import CAPITAL, FEE, Bars, Outcome, Peer, Run, System, serve
+from benchmarks.peers.serve import CAPITAL, FEE, Bars, Peer, PeerOutcome, Run, System, serve
 
 STEPS = 4000  # in every measured run
 WINDOW = 60
@@ -37,12 +37,12 @@ def runner(make: Callable[[], Any], actions: Sequence[Any]) -> Callable[[], Run]
         env = make()
         env.reset()
 
-        def run() -> Callable[[], Outcome]:
+        def run() -> Callable[[], PeerOutcome]:
             for action in actions:
                 _, _, terminated, truncated, _ = env.step(action)
                 if terminated or truncated:
                     env.reset()
-            return lambda: Outcome(0, None)
+            return lambda: PeerOutcome(0, None)
 
         return run
 

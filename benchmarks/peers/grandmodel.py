@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agents.rules import SmaCross
-from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Outcome, Peer, Run, System, serve
+from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Peer, PeerOutcome, Run, System, serve
 from engine.app.config import DEFAULT_BLOCK, BacktestConfig
 from engine.app.warmup import warm_up
 from engine.loop.driver import Account, Driver
@@ -33,7 +33,7 @@ def prepare(bars: Bars) -> Callable[[], Run]:
     source = source_from_arrays(bars.ts_event, dict(bars.columns))
     sessions = sessions_for([instrument], int(bars.ts_event[0]))
 
-    def run() -> Callable[[], Outcome]:
+    def run() -> Callable[[], PeerOutcome]:
         agent = SmaCross(FAST, SLOW)
         agent.bind(source.symbols, [instrument])
         account = Account(Simulator(config, [instrument], sessions.closes), sessions)
@@ -47,9 +47,9 @@ def prepare(bars: Bars) -> Callable[[], Run]:
         feed = paced(source.blocks(rows), float("inf"))
         asyncio.run(run_loop(feed, Driver(agent, lambda _: account), record, timings=Timings()))
 
-        def finish() -> Outcome:
+        def finish() -> PeerOutcome:
             fills = sum(len(step.fills) for step in steps)
-            return Outcome(fills, float(steps[-1].column("equity")[-1]) - CAPITAL)
+            return PeerOutcome(fills, float(steps[-1].column("equity")[-1]) - CAPITAL)
 
         return finish
 

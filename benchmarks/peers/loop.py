@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Outcome, Peer, Run, System, serve
+from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Peer, PeerOutcome, Run, System, serve
 
 
 def replay(opens: list[float], closes: list[float]) -> tuple[list[float], list[tuple[int, int, float]]]:
@@ -44,9 +44,9 @@ def prepare(bars: Bars) -> Callable[[], Run]:
     """Bars as lists of Python numbers."""
     opens, closes = bars.columns["open"].tolist(), bars.columns["close"].tolist()
 
-    def run() -> Callable[[], Outcome]:
+    def run() -> Callable[[], PeerOutcome]:
         equity, fills = replay(opens, closes)
-        return lambda: Outcome(len(fills), equity[-1] - CAPITAL)
+        return lambda: PeerOutcome(len(fills), equity[-1] - CAPITAL)
 
     return lambda: run
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
-from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Outcome, Peer, Run, System, serve
+from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Peer, PeerOutcome, Run, System, serve
 
 PRICE_DECIMALS = 8
 
@@ -136,10 +136,10 @@ def prepare(bars: Bars, trading: bool) -> Callable[[], Run]:
         trader = strategy(traded, bar_type, trading)
         venue_engine.add_strategy(trader)
 
-        def run() -> Callable[[], Outcome]:
+        def run() -> Callable[[], PeerOutcome]:
             venue_engine.run()
 
-            def finish() -> Outcome:
+            def finish() -> PeerOutcome:
                 fills, profit = trader.flips, None
                 if trading:
                     balance = venue_engine.portfolio.account(Venue("SIM")).balance_total(USDT).as_double()
@@ -147,7 +147,7 @@ def prepare(bars: Bars, trading: bool) -> Callable[[], Run]:
                     fills = sum(order.filled_qty > 0 for order in trader.cache.orders())
                     profit = balance + open_profit - CAPITAL
                 venue_engine.dispose()
-                return Outcome(fills, profit)
+                return PeerOutcome(fills, profit)
 
             return finish
 

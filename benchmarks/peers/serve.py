@@ -26,7 +26,7 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PeerOutcome:
     """The result of a system.
 
     Attributes:
@@ -56,7 +56,7 @@ class Bars:
         return len(self.ts_event)
 
 
-Run = Callable[[], Callable[[], Outcome]]
+Run = Callable[[], Callable[[], PeerOutcome]]
 """The measured part; what it returns is called outside the measurement and works out the outcome."""
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Outcome, Peer, Run, System, serve
+from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars, Peer, PeerOutcome, Run, System, serve
 
 
 def prepare(bars: Bars, engine: str, with_equity: bool) -> Callable[[], Run]:
@@ -21,7 +21,7 @@ def prepare(bars: Bars, engine: str, with_equity: bool) -> Callable[[], Run]:
     close, open_ = (pd.Series(bars.columns[name], index=index) for name in ("close", "open"))
     closes = bars.columns["close"]
 
-    def run() -> Callable[[], Outcome]:
+    def run() -> Callable[[], PeerOutcome]:
         fast = dispatch.rolling_mean_1d(closes, FAST, engine=engine)
         slow = dispatch.rolling_mean_1d(closes, SLOW, engine=engine)
         # decided at a close, filled at the next open: the signals move one row on
@@ -42,9 +42,9 @@ def prepare(bars: Bars, engine: str, with_equity: bool) -> Callable[[], Run]:
         )
         equity = portfolio.value() if with_equity else None
 
-        def finish() -> Outcome:
+        def finish() -> PeerOutcome:
             final = portfolio.value() if equity is None else equity
-            return Outcome(int(portfolio.orders.count()), float(final.iloc[-1]) - CAPITAL)
+            return PeerOutcome(int(portfolio.orders.count()), float(final.iloc[-1]) - CAPITAL)
 
         return finish
 

@@ -133,7 +133,7 @@ def build_market(block: BarBlock) -> tuple[Market, float]:
     return market, time.process_time() - before
 
 
-class Rollout:
+class RandomRollout:
     """Environments that act at random."""
 
     def __init__(self, market: Market, envs: int, seed: int) -> None:
@@ -203,7 +203,7 @@ def measure(rows: int, envs: Sequence[int], rounds: int, seed: int, *, peers: bo
     results = EnvironmentResults(rows=rows)
     block = set_up(rows, seed)
     market, _ = build_market(block)
-    rollouts = {count: Rollout(market, count, seed) for count in envs}
+    rollouts = {count: RandomRollout(market, count, seed) for count in envs}
     for number in range(rounds + 1):
         _, seconds = build_market(block)
         if number:

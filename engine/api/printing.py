@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from engine.report.presentation import GROUPS, Figure, Row, assumptions, figures, span, title, warnings
+from engine.report.presentation import GROUPS, Row, ShownMetric, assumptions, figures, span, title, warnings
 from engine.report.summary import WIDE, render_summary
 from engine.report.verdict import verdict
 
@@ -68,11 +68,11 @@ def curve_svg(values: Sequence[float]) -> str:
     )
 
 
-def _short(rows: Sequence[Row], manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[Figure]:
+def _short(rows: Sequence[Row], manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[ShownMetric]:
     return figures([row for row in rows if row.short], manifest, metrics)
 
 
-def _group(name: str, shown: Sequence[Figure]) -> str:
+def _group(name: str, shown: Sequence[ShownMetric]) -> str:
     body = ""
     for figure in shown:
         text = f'<td style="text-align:right;{TONES[figure.tone]}">{escape(figure.text)}</td>'

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.api.printing import rendered
 from engine.report.payload import read_json
+from engine.report.training.phrases import findings, remarks, span, tables, title, verdicts
 from engine.report.training.terminal import render_evaluation
-from engine.report.training.words import findings, remarks, span, tables, title, verdicts
 
 if TYPE_CHECKING:
     from engine.app.evaluation import EvaluationRun

@@ -27,7 +27,7 @@ NAMES = {
     "equity": "final_equity",
 }
 """Short names of metrics."""
-WORDS = ("folder", "kind", "agent", "symbols", "ended", "start", "end")
+TEXT_FIELDS = ("folder", "kind", "agent", "symbols", "ended", "start", "end")
 _CONDITION = re.compile(r"^([\w.]+)\s*(<=|>=|!=|=|<|>)\s*(.+)$")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -74,7 +74,7 @@ class FoundRun:
 
     def tree(self) -> dict[str, Any]:
         """As JSON holds it."""
-        words = {name: self.value(name) for name in WORDS} | {"symbols": list(self.symbols)}
+        words = {name: self.value(name) for name in TEXT_FIELDS} | {"symbols": list(self.symbols)}
         return {**words, "ledger_sha256": self.ledger_sha256, "metrics": self.metrics}
 
 
@@ -189,11 +189,11 @@ def matching(runs: Sequence[FoundRun], conditions: Sequence[str]) -> list[FoundR
         parsed = _CONDITION.match(condition)
         if parsed is None:
             word = condition.lower()
-            left = [run for run in left if any(word in str(run.value(name)).lower() for name in WORDS[:4])]
+            left = [run for run in left if any(word in str(run.value(name)).lower() for name in TEXT_FIELDS[:4])]
             continue
         name, sign, text = parsed.groups()
         check_name(runs, name)
-        wanted: Any = text if name in WORDS else _number(condition, text)
+        wanted: Any = text if name in TEXT_FIELDS else _number(condition, text)
         left = [run for run in left if (value := run.value(name)) is not None and _OPERATORS[sign](value, wanted)]
     return left
 
@@ -211,12 +211,12 @@ def check_name(runs: Sequence[FoundRun], name: str) -> None:
     Raises:
         UsageError: Naming the nearest.
     """
-    known = dict.fromkeys([*WORDS, *NAMES, *(key for run in runs for key in run.metrics)])
+    known = dict.fromkeys([*TEXT_FIELDS, *NAMES, *(key for run in runs for key in run.metrics)])
     if not runs or name in known:
         return
     raise UsageError(
         f"runs have no {name!r}",
-        expected=", ".join([*WORDS[:5], *NAMES, "sharpe", "trades"]) + ", or another metric of metrics.json",
+        expected=", ".join([*TEXT_FIELDS[:5], *NAMES, "sharpe", "trades"]) + ", or another metric of metrics.json",
         hint=did_you_mean(name, known),
     )
 
@@ -231,7 +231,7 @@ def ordered(runs: Sequence[FoundRun], key: str | None) -> list[FoundRun]:
         return list(runs)
     check_name(runs, key)
     known = [run for run in runs if run.value(key) is not None]
-    words = key in WORDS and key not in {"ended", "start", "end"}
+    words = key in TEXT_FIELDS and key not in {"ended", "start", "end"}
     return sorted(known, key=lambda run: run.value(key), reverse=not words) + [
         run for run in runs if run.value(key) is None
     ]

@@ -109,7 +109,7 @@ def unpack_array(state: bytes, like: NDArray[Any], *, grows: bool = False) -> ND
     if not whole or state[_LENGTH.size : stop] != _description(like.dtype, shape):
         raise DataError(
             "an array of the snapshot does not fit",
-            expected=f"{_type_words(like.dtype)} of shape {shape}",
+            expected=f"{_dtype_text(like.dtype)} of shape {shape}",
             found=f"{len(body)} bytes, of shape {found}" if found is not None else "no array",
         )
     return np.frombuffer(body, like.dtype).reshape(shape).copy()
@@ -170,17 +170,17 @@ def check_made(found: bytes, made: Mapping[str, Any]) -> None:
     ours = json.loads(describe(made))
     if not isinstance(theirs, dict) or describe(theirs) != found:
         raise DataError("the snapshot is damaged", expected="the settings it was made under")
-    name = next(key for key in sorted({*theirs, *ours}) if _words(theirs, key) != _words(ours, key))
+    name = next(key for key in sorted({*theirs, *ours}) if _setting_text(theirs, key) != _setting_text(ours, key))
     raise DataError(
         "the snapshot was made under other settings",
         where=name,
-        expected=_words(ours, name),
-        found=_words(theirs, name),
+        expected=_setting_text(ours, name),
+        found=_setting_text(theirs, name),
         hint="continue with the agent, models and configuration that it was made with, or start a new run",
     )
 
 
-def _words(settings: Mapping[str, Any], name: str) -> str:
+def _setting_text(settings: Mapping[str, Any], name: str) -> str:
     # compared as text, so that NaN equals itself
     return json.dumps(settings[name], sort_keys=True) if name in settings else "nothing"
 
@@ -190,5 +190,5 @@ def _description(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     return describe({"dtype": np.lib.format.dtype_to_descr(dtype), "shape": shape})
 
 
-def _type_words(dtype: np.dtype[Any]) -> str:
+def _dtype_text(dtype: np.dtype[Any]) -> str:
     return f"records of {', '.join(dtype.names)}" if dtype.names else str(dtype)

@@ -51,7 +51,7 @@ def read_yaml_text(text: str, where: str) -> Any:
         raise ConfigError(error.what, where=_at(where, error.line), hint=error.hint) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        what, hint = _in_words(error)
+        what, hint = _phrase(error)
         line = mark.line + 1 if mark is not None else None
         raise ConfigError(f"not valid YAML: {what}", where=_at(where, line), hint=hint) from None
     except (ValueError, RecursionError):  # the scanner lets out what chr() and the like raise
@@ -62,7 +62,7 @@ def _at(where: str, line: int | None) -> str:
     return where if line is None else f"{where}, line {line}"
 
 
-def _in_words(error: yaml.YAMLError) -> tuple[str, str | None]:
+def _phrase(error: yaml.YAMLError) -> tuple[str, str | None]:
     """What is wrong, without a word of the text that is wrong."""
     if isinstance(error, yaml.reader.ReaderError):
         return "a character that YAML does not allow", None

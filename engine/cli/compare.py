@@ -35,7 +35,7 @@ from engine.cli.completing import agents
 
 if TYPE_CHECKING:
     from engine.app.comparison.comparison import Comparison
-    from engine.app.comparison.evaluation import Outcome
+    from engine.app.comparison.evaluation import VariantOutcome
     from engine.app.preparing import Prepared
 
 Runs = Annotated[
@@ -179,7 +179,7 @@ def _run(
 
 
 @contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[int, int, str, Outcome], None] | None]:
+def _progress(total: int, quiet: bool) -> Iterator[Callable[[int, int, str, VariantOutcome], None] | None]:
     """A bar on standard error; nothing if it is not a terminal or not wanted."""
     from engine.cli.console import err
 

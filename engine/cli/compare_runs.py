@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from engine.app.comparison.differences import Difference, Run
+    from engine.app.comparison.differences import Run, TableDifference
 
 
 def compare_runs(folders: Sequence[Path], as_json: bool, given: bool) -> None:
@@ -39,7 +39,9 @@ def _equal(first: Run, second: Run) -> bool:
     return first.manifest.get("ledger_sha256") == second.manifest.get("ledger_sha256")
 
 
-def _tree(runs: Sequence[Run], settings: dict[str, list[Any]], found: Sequence[Sequence[Difference]]) -> dict[str, Any]:
+def _tree(
+    runs: Sequence[Run], settings: dict[str, list[Any]], found: Sequence[Sequence[TableDifference]]
+) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
@@ -54,7 +56,7 @@ def _tree(runs: Sequence[Run], settings: dict[str, list[Any]], found: Sequence[S
     }  # fmt: skip
 
 
-def _show(runs: Sequence[Run], settings: dict[str, list[Any]], found: Sequence[Sequence[Difference]]) -> None:
+def _show(runs: Sequence[Run], settings: dict[str, list[Any]], found: Sequence[Sequence[TableDifference]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -76,7 +78,7 @@ def _show(runs: Sequence[Run], settings: dict[str, list[Any]], found: Sequence[S
             out().print(Text(line), soft_wrap=True)
 
 
-def sentences(first: Run, second: Run, differences: Sequence[Difference]) -> list[str]:
+def sentences(first: Run, second: Run, differences: Sequence[TableDifference]) -> list[str]:
     """Where two runs part, a sentence a table."""
     names = f"{first.folder.name} and {second.folder.name}"
     if _equal(first, second):

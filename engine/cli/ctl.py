@@ -76,17 +76,17 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in answer}
     width = max(map(len, labels.values()))
     # a process id gets copied too
-    words = {name: str(value) if name == "pid" else _words(value) for name, value in answer.items()}
-    lines = [f"{labels[name]:<{width}}  {words[name]}" for name in answer]
+    phrases = {name: str(value) if name == "pid" else _phrase(value) for name, value in answer.items()}
+    lines = [f"{labels[name]:<{width}}  {phrases[name]}" for name in answer]
     # never folded, so that the hash can be copied
     out().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
 
-def _words(value: Any) -> str:
+def _phrase(value: Any) -> str:
     if value is None or value == {}:
         return "-"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_words(item)}" for name, item in value.items())
+        return ", ".join(f"{name} {_phrase(item)}" for name, item in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}" if isinstance(value, float) else str(value)

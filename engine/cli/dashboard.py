@@ -97,13 +97,13 @@ def _recall(attached: Attached, state: DashboardState) -> None:
 
 
 def _tell_orders(attached: Attached, state: DashboardState) -> None:
-    from engine.app.live.session import WORDS
-    from engine.dashboard.alerts import Severity
+    from engine.app.live.session import DONE
+    from engine.dashboard.alerts import AlertLevel
     from engine.types.records import Operation
 
     for order in attached.orders():
-        severity = Severity.CRITICAL if order.kind is Operation.HALT else Severity.WARNING
-        state.tell(severity, f"{WORDS[order.kind]} by {order.by} before row {order.seq}", ts_event=order.ts_event)
+        severity = AlertLevel.CRITICAL if order.kind is Operation.HALT else AlertLevel.WARNING
+        state.tell(severity, f"{DONE[order.kind]} by {order.by} before row {order.seq}", ts_event=order.ts_event)
 
 
 def _info(attached: Attached) -> RunInfo:

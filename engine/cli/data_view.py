@@ -20,7 +20,7 @@ from engine.types.timeframe import format_timeframe
 if TYPE_CHECKING:
     from feeds.quarantine import BadRow, Quarantine
     from feeds.replay import HistoricalReplay
-    from feeds.summary import BarSummary, Gap
+    from feeds.summary import BarSummary, MissingBars
 
 Facts = dict[str, Any]
 NIGHT = timedelta(hours=12)  # a gap as long suggests a market with closing times
@@ -109,7 +109,7 @@ def _stream(summary: BarSummary) -> Facts:
     }
 
 
-def _gap(gap: Gap) -> Facts:
+def _gap(gap: MissingBars) -> Facts:
     return {"bars": gap.bars, "after": _iso(gap.after_ns), "before": _iso(gap.before_ns)}
 
 

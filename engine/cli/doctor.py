@@ -20,7 +20,7 @@ OPTIONAL = {
 }
 
 
-class Finding(NamedTuple):
+class DoctorFinding(NamedTuple):
     """One line of the examination; `ok` is None for what is merely not installed."""
 
     name: str
@@ -44,11 +44,13 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
         raise typer.Exit(1)
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[DoctorFinding]:
     """Every check, in order."""
     good = sys.version_info >= (3, 11)
-    yield Finding("python", good, f"{sys.version.split()[0]} at {sys.prefix}" + ("" if good else "; 3.11 is needed"))
-    yield Finding("processors", True, str(os.cpu_count()))
+    yield DoctorFinding(
+        "python", good, f"{sys.version.split()[0]} at {sys.prefix}" + ("" if good else "; 3.11 is needed")
+    )
+    yield DoctorFinding("processors", True, str(os.cpu_count()))
     for package in NEEDED:
         yield _import(package)
     for package, extra in OPTIONAL.items():
@@ -57,33 +59,33 @@ def examine() -> Iterator[Finding]:
         yield _checked(name, check)
 
 
-def _import(package: str) -> Finding:
+def _import(package: str) -> DoctorFinding:
     import importlib
 
     try:
         module = importlib.import_module(package)
     except Exception as error:  # whatever a broken installation raises is the finding
-        return Finding(package, False, f"{type(error).__name__}: {error}")
-    return Finding(package, True, str(getattr(module, "__version__", "installed")))
+        return DoctorFinding(package, False, f"{type(error).__name__}: {error}")
+    return DoctorFinding(package, True, str(getattr(module, "__version__", "installed")))
 
 
-def _optional(package: str, extra: str) -> Finding:
+def _optional(package: str, extra: str) -> DoctorFinding:
     import importlib.util
     from importlib.metadata import PackageNotFoundError, version
 
     if importlib.util.find_spec(package) is None:
-        return Finding(package, None, f"not installed (pip install 'grandmodel[{extra}]')")
+        return DoctorFinding(package, None, f"not installed (pip install 'grandmodel[{extra}]')")
     try:
-        return Finding(package, True, version(package))
+        return DoctorFinding(package, True, version(package))
     except PackageNotFoundError:
-        return Finding(package, True, "installed")
+        return DoctorFinding(package, True, "installed")
 
 
-def _checked(name: str, check: Callable[[], str]) -> Finding:
+def _checked(name: str, check: Callable[[], str]) -> DoctorFinding:
     try:
-        return Finding(name, True, check())
+        return DoctorFinding(name, True, check())
     except Exception as error:  # likewise
-        return Finding(name, False, f"{type(error).__name__}: {error}")
+        return DoctorFinding(name, False, f"{type(error).__name__}: {error}")
 
 
 def _cache() -> str:
@@ -120,7 +122,7 @@ CHECKS: dict[str, Callable[[], str]] = {
 }
 
 
-def _show(findings: list[Finding]) -> None:
+def _show(findings: list[DoctorFinding]) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -125,7 +125,7 @@ class _SessionScreen:
     async def _recall(self) -> None:
         """A resumed session shows the rows before this start."""
         from engine.app.live.attaching import last_steps
-        from engine.dashboard.alerts import Severity
+        from engine.dashboard.alerts import AlertLevel
 
         state = self._dashboard.state
         try:
@@ -133,7 +133,7 @@ class _SessionScreen:
                 state.recall(step)
         except Exception as error:
             # a screen may fail; the session that it shows may not fail with it
-            state.tell(Severity.WARNING, f"the rows before this start are not shown: {error}")
+            state.tell(AlertLevel.WARNING, f"the rows before this start are not shown: {error}")
 
     async def _follow(self) -> None:
         while True:
@@ -171,7 +171,7 @@ class _Notices:
         """Rows reach the screen as steps."""
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
-        from engine.dashboard.alerts import Severity as Shown
+        from engine.dashboard.alerts import AlertLevel as Shown
 
         self._state.tell(Shown[severity.upper()], text)
 
@@ -184,11 +184,11 @@ class _ProgressLine:
 
     async def run(self, steps: AsyncIterator[StepBlock]) -> None:
         from engine.base.background import in_background
-        from engine.dashboard.terminal import Outbox, can_draw
+        from engine.dashboard.terminal import ScreenWriter, can_draw
 
         if not can_draw(self._console):
             return
-        outbox = Outbox(self._console.file)
+        outbox = ScreenWriter(self._console.file)
         try:
             async with in_background(self._write(outbox)):
                 async for _ in steps:

@@ -59,7 +59,7 @@ LAST_WAIT_S = 5.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PublishOutcome:
     """How publishing ended."""
 
     published: Published
@@ -143,7 +143,7 @@ def _prepared(flags: dict[str, Any]) -> Prepared:
     return prepare(parse(BacktestConfig, given(flags), where="command line", names=option_names(flags)), Quarantine())
 
 
-async def _run(prepared: Prepared, outlet: Outlet, plan: Plan, quiet: bool) -> Outcome:
+async def _run(prepared: Prepared, outlet: Outlet, plan: Plan, quiet: bool) -> PublishOutcome:
     """Publish until the end or the first Ctrl-C, after which only what was taken is still confirmed."""
     from feeds.live.publishing import Published, publish
 
@@ -167,7 +167,7 @@ async def _run(prepared: Prepared, outlet: Outlet, plan: Plan, quiet: bool) -> O
         else:
             working.result()
         expected = plan.announcement.bars if plan.announcement is not None else published.bars
-        return Outcome(published, expected, outlet.unconfirmed, interrupted)
+        return PublishOutcome(published, expected, outlet.unconfirmed, interrupted)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
@@ -200,7 +200,7 @@ async def _refresh(line: Status, published: Published, outlet: Outlet) -> None:
         line.update(Text(f"{published.bars:,} bars in {published.messages:,} messages{state}"))
 
 
-def _result(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> dict[str, Any]:
+def _result(prepared: Prepared, address: FeedAddress, outcome: PublishOutcome) -> dict[str, Any]:
     """What `--json` prints."""
     published = outcome.published
     seconds = published.seconds
@@ -219,7 +219,7 @@ def _result(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> dict[
     }
 
 
-def _show(prepared: Prepared, address: FeedAddress, outcome: Outcome) -> None:
+def _show(prepared: Prepared, address: FeedAddress, outcome: PublishOutcome) -> None:
     from engine.cli.console import note, out
 
     published, seconds = outcome.published, outcome.published.seconds

@@ -16,7 +16,7 @@ from engine.types.step import StepBlock
 ALERTS_KEPT = 50
 
 
-class Severity(IntEnum):
+class AlertLevel(IntEnum):
     """How much an alert matters."""
 
     INFO = 0
@@ -25,11 +25,11 @@ class Severity(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class AlertLine:
     """One thing to know; `count` times until `ts_event` (nanoseconds UTC of the data)."""
 
     ts_event: int
-    severity: Severity
+    severity: AlertLevel
     text: str
     count: int = 1
 
@@ -38,15 +38,15 @@ class Alerts:
     """The last alerts, newest first; the same text again raises the count of its line."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Alert] = {}
+        self._kept: dict[str, AlertLine] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def __iter__(self) -> Iterator[Alert]:
+    def __iter__(self) -> Iterator[AlertLine]:
         return reversed(self._kept.values())
 
-    def add(self, alert: Alert) -> None:
+    def add(self, alert: AlertLine) -> None:
         """Take in an alert; the oldest is forgotten where there are too many."""
         before = self._kept.pop(alert.text, None)
         self._kept[alert.text] = replace(alert, count=alert.count + before.count) if before else alert
@@ -55,7 +55,7 @@ class Alerts:
 
     def warn(self, ts_event: int, text: str, count: int = 1) -> None:
         """Take in a warning."""
-        self.add(Alert(ts_event, Severity.WARNING, text, count))
+        self.add(AlertLine(ts_event, AlertLevel.WARNING, text, count))
 
 
 def reason_name(reason: int) -> str:
@@ -63,7 +63,7 @@ def reason_name(reason: int) -> str:
     return phrase(reason)
 
 
-def alerts_of(step: StepBlock, before: np.void | None, symbols: Sequence[str]) -> list[Alert]:
+def alerts_of(step: StepBlock, before: np.void | None, symbols: Sequence[str]) -> list[AlertLine]:
     """What a step has to tell.
 
     Args:
@@ -76,14 +76,14 @@ def alerts_of(step: StepBlock, before: np.void | None, symbols: Sequence[str]) -
         kind, role = step.events["kind"], step.events["role"]
         closing = step.events[(kind == OrderEventKind.SUBMITTED) & (role == Role.LIQUIDATION)]
         rejected = step.events[kind == OrderEventKind.REJECTED]
-        alerts += _grouped(rejected, "rejected", symbols, Severity.WARNING)
-        alerts += _grouped(closing, "liquidation order", symbols, Severity.CRITICAL)
+        alerts += _grouped(rejected, "rejected", symbols, AlertLevel.WARNING)
+        alerts += _grouped(closing, "liquidation order", symbols, AlertLevel.CRITICAL)
     if len(step.fills):
-        alerts += _grouped(step.fills[step.fills["reason"] != Reason.NONE], "fill cut", symbols, Severity.INFO)
+        alerts += _grouped(step.fills[step.fills["reason"] != Reason.NONE], "fill cut", symbols, AlertLevel.INFO)
     return alerts + _account_alerts(step.account[0], before, int(step.bars.ts_event[-1]))
 
 
-def _grouped(records: Records, verb: str, symbols: Sequence[str], severity: Severity) -> list[Alert]:
+def _grouped(records: Records, verb: str, symbols: Sequence[str], severity: AlertLevel) -> list[AlertLine]:
     """One alert for each symbol and reason, in order of the last time."""
     if not len(records):
         return []
@@ -96,28 +96,28 @@ def _grouped(records: Records, verb: str, symbols: Sequence[str], severity: Seve
         symbol, reason = (int(value) for value in kinds[at])
         name = clean(symbols[symbol]) if 0 <= symbol < len(symbols) else f"symbol {symbol}"
         why = f": {reason_name(reason)}" if reason else ""
-        alerts.append(Alert(int(last[at]), severity, f"{verb} {name}{why}", int(counts[at])))
+        alerts.append(AlertLine(int(last[at]), severity, f"{verb} {name}{why}", int(counts[at])))
     return alerts
 
 
-def _account_alerts(account: np.void, before: np.void | None, ts_event: int) -> list[Alert]:
+def _account_alerts(account: np.void, before: np.void | None, ts_event: int) -> list[AlertLine]:
     found = []
     halted, was_halted = int(account["halted"]), int(before["halted"]) if before is not None else 0
     if halted and halted != was_halted:
         cause = "halted by the operator" if halted == Reason.BY_OPERATOR else f"limit tripped: {reason_name(halted)}"
         text = f"{cause}; trading is halted until it is reset"
-        found.append(Alert(ts_event, Severity.CRITICAL, text))
+        found.append(AlertLine(ts_event, AlertLevel.CRITICAL, text))
     if was_halted and not halted:
-        found.append(Alert(ts_event, Severity.INFO, "halt was reset; trading resumes"))
+        found.append(AlertLine(ts_event, AlertLevel.INFO, "halt was reset; trading resumes"))
     paused, was_paused = bool(account["paused"]), before is not None and bool(before["paused"])
     if paused and not was_paused:
-        found.append(Alert(ts_event, Severity.WARNING, "paused by the operator; positions cannot open or grow"))
+        found.append(AlertLine(ts_event, AlertLevel.WARNING, "paused by the operator; positions cannot open or grow"))
     if was_paused and not paused:
-        found.append(Alert(ts_event, Severity.INFO, "the pause is over"))
+        found.append(AlertLine(ts_event, AlertLevel.INFO, "the pause is over"))
     liquidating = bool(account["liquidating"])
     was_liquidating = before is not None and bool(before["liquidating"])
     if liquidating and not was_liquidating:
-        found.append(Alert(ts_event, Severity.CRITICAL, "margin call: all positions are being closed"))
+        found.append(AlertLine(ts_event, AlertLevel.CRITICAL, "margin call: all positions are being closed"))
     if was_liquidating and not liquidating:
-        found.append(Alert(ts_event, Severity.INFO, "margin call is over: all positions are closed"))
+        found.append(AlertLine(ts_event, AlertLevel.INFO, "margin call is over: all positions are closed"))
     return found

@@ -27,7 +27,7 @@ GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """A column of a table.
 
     Attributes:
@@ -91,7 +91,7 @@ def rule(title: str, note: str, width: int) -> Line:
     return fit([*left, Segment("─" * max(0, dashes), DIM), *right], width)
 
 
-def beside(left: Sequence[Line], right: Sequence[Line]) -> list[Line]:
+def two_columns(left: Sequence[Line], right: Sequence[Line]) -> list[Line]:
     """Two columns of equally many lines in one."""
     return [[*one, Segment(" " * GAP), *other] for one, other in zip(left, right, strict=True)]
 
@@ -102,7 +102,7 @@ def fill_up(lines: Sequence[Line], width: int, height: int) -> list[Line]:
     return fitted + [[Segment(" " * width)] for _ in range(height - len(fitted))]
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[Segment]], width: int) -> list[Line]:
+def table(columns: Sequence[TableColumn], rows: Sequence[Sequence[Segment]], width: int) -> list[Line]:
     """A header and the rows, in columns as wide as what they hold.
 
     Args:
@@ -134,7 +134,7 @@ def _total(widths: list[int], kept: list[int]) -> int:
     return sum(widths[at] for at in kept) + GAP * (len(kept) - 1)
 
 
-def _squeeze(columns: Sequence[Column], widths: list[int], kept: list[int], width: int) -> bool:
+def _squeeze(columns: Sequence[TableColumn], widths: list[int], kept: list[int], width: int) -> bool:
     """Make the widest text column narrower, down to 12 cells, if that is all it takes."""
     texts = [at for at in kept if not columns[at].right]
     widest = max(texts, key=lambda at: widths[at], default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.dashboard.alerts import Severity
+from engine.dashboard.alerts import AlertLevel
 from engine.dashboard.state import DashboardState
 
 LETTERS, MISSING = "letters.", "missing"
@@ -36,5 +36,5 @@ class Following:
             if more > 0 and name.startswith(LETTERS):
                 self._state.quarantine(f"messages, {name.removeprefix(LETTERS)}", more)
             elif more > 0 and name == MISSING:
-                self._state.tell(Severity.WARNING, "bars are missing", count=more)
+                self._state.tell(AlertLevel.WARNING, "bars are missing", count=more)
         self._counters = dict(counters)

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.segment import Segment
 
 from engine.dashboard import text
-from engine.dashboard.alerts import Severity
+from engine.dashboard.alerts import AlertLevel
 from engine.dashboard.help import help_frame
 from engine.dashboard.keys import KeyAction, KeyPad
 from engine.dashboard.state import DashboardState, RunInfo
-from engine.dashboard.terminal import Ink, Outbox, Screen, can_draw, reading_keys
+from engine.dashboard.terminal import Ink, Screen, ScreenWriter, can_draw, reading_keys
 from engine.dashboard.view import frame, status_line
 from engine.types.step import StepBlock
 
@@ -83,7 +83,9 @@ class Dashboard:
         self._stdin = stdin
         self._attached = attached
         self._back = back
-        self._pad = KeyPad(actions or {}, lambda why: self.state.tell(Severity.WARNING, why), timer, attached=attached)
+        self._pad = KeyPad(
+            actions or {}, lambda why: self.state.tell(AlertLevel.WARNING, why), timer, attached=attached
+        )
         self._status_every_s = status_every_s
         self._timer = timer
         self._ink = Ink(console)
@@ -96,7 +98,7 @@ class Dashboard:
         Args:
             steps: A subscription that gives the latest step and may skip others.
         """
-        outbox = Outbox(self._console.file)
+        outbox = ScreenWriter(self._console.file)
         consumer = asyncio.create_task(self._consume(steps))
         last = "stopped"
         try:
@@ -135,7 +137,7 @@ class Dashboard:
             await asyncio.sleep(pause_after(self._timer() - began, UPDATE_SHARE))
         self.state.end()
 
-    async def _show(self, consumer: asyncio.Task[None], outbox: Outbox) -> None:
+    async def _show(self, consumer: asyncio.Task[None], outbox: ScreenWriter) -> None:
         """Draw until the steps end, the user quits, or the terminal is gone."""
         screen = Screen(self._ink, outbox)
         left = asyncio.Event()
@@ -153,7 +155,7 @@ class Dashboard:
             leaving.cancel()
             screen.close()
 
-    async def _draw(self, screen: Screen, outbox: Outbox, until: set[asyncio.Task[Any]], *, keys: bool) -> None:
+    async def _draw(self, screen: Screen, outbox: ScreenWriter, until: set[asyncio.Task[Any]], *, keys: bool) -> None:
         pause, started, spent = SHORTEST_FRAME_S, self._timer(), 0.0
         drawn_version, drawn_at, painted_at, drawn_size = (-1, -1), float("-inf"), float("-inf"), (0, 0)
         while not outbox.failed and not any(task.done() for task in until):
@@ -175,7 +177,7 @@ class Dashboard:
                 pause, spent = pause_after(cost, DRAW_SHARE, SHORTEST_FRAME_S), spent + cost
             await asyncio.wait(until, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _tell(self, consumer: asyncio.Task[None], outbox: Outbox) -> None:
+    async def _tell(self, consumer: asyncio.Task[None], outbox: ScreenWriter) -> None:
         """Print a line now and then until the steps end, if there is anything new."""
         while not consumer.done():
             await asyncio.wait({consumer}, timeout=self._status_every_s)
@@ -185,11 +187,11 @@ class Dashboard:
             self._tell_alerts(outbox)
             self._say(outbox, self._status(0))
 
-    def _tell_alerts(self, outbox: Outbox) -> None:
+    def _tell_alerts(self, outbox: ScreenWriter) -> None:
         """Print the newest alerts that were not printed before, the oldest of them first."""
         fresh = [alert for alert in self.state.alerts if alert.count > self._told.get(alert.text, 0)]
         self._told = {alert.text: alert.count for alert in self.state.alerts}
-        for alert in reversed([alert for alert in fresh if alert.severity > Severity.INFO][:ALERTS_TOLD]):
+        for alert in reversed([alert for alert in fresh if alert.severity > AlertLevel.INFO][:ALERTS_TOLD]):
             times = f" (x{text.count(alert.count)})" if alert.count > 1 else ""
             self._say(
                 outbox,
@@ -200,5 +202,5 @@ class Dashboard:
         # a file or a pipe has no width; a terminal should not break the line
         return status_line(self.state, self._console.width - taken if self._console.is_terminal else None)
 
-    def _say(self, outbox: Outbox, line: str) -> None:
+    def _say(self, outbox: ScreenWriter, line: str) -> None:
         outbox.send(self._ink.rendered([Segment(f"{text.clean(line)}\n")]))

@@ -14,7 +14,7 @@ LOOKED_AT = 256
 """Records of a step that are searched for the last of each symbol."""
 
 
-class Market:
+class MarketRows:
     """What the last rows held.
 
     Args:

@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from engine.dashboard import text
-from engine.dashboard.alerts import Severity
+from engine.dashboard.alerts import AlertLevel
 from engine.dashboard.cells import (
     ALARM,
     BAD,
@@ -19,8 +19,8 @@ from engine.dashboard.cells import (
     GOOD,
     PLAIN,
     WARN,
-    Column,
     Line,
+    TableColumn,
     fill_up,
     rule,
     table,
@@ -29,40 +29,40 @@ from engine.dashboard.chart import equity_chart
 from engine.dashboard.state import DashboardState
 from engine.types.records import OrderType, Role
 
-SEVERITY_STYLES = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.CRITICAL: ALARM}
-SEVERITY_MARKS = {Severity.INFO: "·", Severity.WARNING: "!", Severity.CRITICAL: "✖"}
+SEVERITY_STYLES = {AlertLevel.INFO: PLAIN, AlertLevel.WARNING: WARN, AlertLevel.CRITICAL: ALARM}
+SEVERITY_MARKS = {AlertLevel.INFO: "·", AlertLevel.WARNING: "!", AlertLevel.CRITICAL: "✖"}
 
 POSITION_COLUMNS = (
-    Column("symbol", least=8),
-    Column("side", rank=7),
-    Column("quantity", right=True),
-    Column("entry", right=True, rank=2, least=9),
-    Column("mark", right=True, rank=3, least=9),
-    Column("exposure", right=True, rank=5, least=10),
-    Column("open profit", right=True, rank=1),
-    Column("realized", right=True, rank=6, least=10),
+    TableColumn("symbol", least=8),
+    TableColumn("side", rank=7),
+    TableColumn("quantity", right=True),
+    TableColumn("entry", right=True, rank=2, least=9),
+    TableColumn("mark", right=True, rank=3, least=9),
+    TableColumn("exposure", right=True, rank=5, least=10),
+    TableColumn("open profit", right=True, rank=1),
+    TableColumn("realized", right=True, rank=6, least=10),
 )
 ORDER_COLUMNS = (
-    Column("id", least=4),
-    Column("symbol", rank=1, least=8),
-    Column("side", rank=2),
-    Column("quantity", right=True, rank=3),
-    Column("type", rank=4, least=6),
-    Column("price", right=True, rank=5, least=9),
-    Column("for", rank=6),
-    Column("rows", right=True, rank=8),
-    Column("since (UTC)", rank=7),
+    TableColumn("id", least=4),
+    TableColumn("symbol", rank=1, least=8),
+    TableColumn("side", rank=2),
+    TableColumn("quantity", right=True, rank=3),
+    TableColumn("type", rank=4, least=6),
+    TableColumn("price", right=True, rank=5, least=9),
+    TableColumn("for", rank=6),
+    TableColumn("rows", right=True, rank=8),
+    TableColumn("since (UTC)", rank=7),
 )
 FILL_COLUMNS = (
-    Column("time (UTC)"),
-    Column("symbol", rank=1, least=8),
-    Column("side", rank=2),
-    Column("quantity", right=True, rank=3),
-    Column("price", right=True, rank=4, least=9),
-    Column("realized", right=True, rank=5, least=10),
-    Column("fee", right=True, rank=7),
-    Column("position", right=True, rank=6),
-    Column("for", rank=8),
+    TableColumn("time (UTC)"),
+    TableColumn("symbol", rank=1, least=8),
+    TableColumn("side", rank=2),
+    TableColumn("quantity", right=True, rank=3),
+    TableColumn("price", right=True, rank=4, least=9),
+    TableColumn("realized", right=True, rank=5, least=10),
+    TableColumn("fee", right=True, rank=7),
+    TableColumn("position", right=True, rank=6),
+    TableColumn("for", rank=8),
 )
 
 
@@ -168,7 +168,7 @@ def alerts_panel(state: DashboardState, width: int, height: int) -> list[Line]:
     alerts = list(state.alerts)
     if state.account["halted"] or state.account["liquidating"] or state.standing in {"halted", "stuck"}:
         # why nothing trades stays in sight
-        alerts.sort(key=lambda alert: alert.severity != Severity.CRITICAL)
+        alerts.sort(key=lambda alert: alert.severity != AlertLevel.CRITICAL)
     room = max(0, height - 1)
     lines = [rule("Alerts", _more("", len(alerts), room), width)]
     for alert in alerts[:room]:
@@ -190,7 +190,7 @@ def _panel(
     title: str,
     note: str,
     total: int,
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     rows: Sequence[Sequence[Segment]],
     empty: str,
     width: int,

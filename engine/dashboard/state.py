@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.base.errors import UsageError
-from engine.dashboard.alerts import Alert, Alerts, Severity, alerts_of
+from engine.dashboard.alerts import AlertLevel, AlertLine, Alerts, alerts_of
 from engine.dashboard.history import EquityHistory
-from engine.dashboard.market import Market
+from engine.dashboard.market import MarketRows
 from engine.dashboard.pace import Pace
 from engine.types.blocks import Floats
 from engine.types.records import ACCOUNT, ORDER, POSITION, Records
@@ -115,7 +115,7 @@ class DashboardState:
         self.fills: deque[np.void] = deque(maxlen=FILLS_KEPT)
         self.fills_seen = 0
         self.history = EquityHistory()
-        self.market = Market(len(info.symbols))
+        self.market = MarketRows(len(info.symbols))
         self.worst_drawdown = 0.0
         self.alerts = Alerts()
         self.rows = 0
@@ -197,9 +197,9 @@ class DashboardState:
         """Take in a step from before the screen was there: nothing is measured by when it comes."""
         self._take(step)
 
-    def tell(self, severity: Severity, text: str, *, ts_event: int | None = None, count: int = 1) -> None:
+    def tell(self, severity: AlertLevel, text: str, *, ts_event: int | None = None, count: int = 1) -> None:
         """Show an alert; it happened after the last row seen, if no time is given."""
-        self.alerts.add(Alert(self.last_ts if ts_event is None else ts_event, severity, text, count))
+        self.alerts.add(AlertLine(self.last_ts if ts_event is None else ts_event, severity, text, count))
         self.version += 1
 
     def _take(self, step: StepBlock) -> bool:
@@ -226,7 +226,7 @@ class DashboardState:
     def quarantine(self, what: str, count: int = 1) -> None:
         """Show that bad input was refused: `what` says where and why."""
         self.quarantined += count
-        self.tell(Severity.WARNING, f"quarantined: {what}", count=count)
+        self.tell(AlertLevel.WARNING, f"quarantined: {what}", count=count)
 
     def set_feed(self, status: str) -> None:
         """Show what the feed says of itself in a few words; an empty text shows what the bars tell."""

@@ -28,7 +28,7 @@ SYNC_BEGIN, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
 KEY_BYTES = 64
 
 
-class Outbox:
+class ScreenWriter:
     """Writes texts to a file from a separate thread, in order.
 
     Args:
@@ -109,7 +109,7 @@ class Screen:
         outbox: Receives the text to write.
     """
 
-    def __init__(self, ink: Ink, outbox: Outbox) -> None:
+    def __init__(self, ink: Ink, outbox: ScreenWriter) -> None:
         self._ink = ink
         self._outbox = outbox
         self._drawn: list[Line] = []

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
 from engine.dashboard import text
-from engine.dashboard.cells import GAP, Line, beside, fill_up
+from engine.dashboard.cells import GAP, Line, fill_up, two_columns
 from engine.dashboard.head import card_lines, header, progress_line
 from engine.dashboard.keys import key_help
 from engine.dashboard.market_panel import market_panel
@@ -155,7 +155,7 @@ def _wide(state: DashboardState, width: int, room: int) -> list[Line]:
     fills = max(4, room * 3 // 10)
     chart = room - positions - fills
     return [
-        *beside(equity_panel(state, left, chart), market_panel(state, right, chart)),
-        *beside(positions_panel(state, left, positions), orders_panel(state, right, positions)),
-        *beside(fills_panel(state, left, fills), alerts_panel(state, right, fills)),
+        *two_columns(equity_panel(state, left, chart), market_panel(state, right, chart)),
+        *two_columns(positions_panel(state, left, positions), orders_panel(state, right, positions)),
+        *two_columns(fills_panel(state, left, fills), alerts_panel(state, right, fills)),
     ]

@@ -14,7 +14,7 @@ from engine.types.step import StepBlock
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class StepDifference:
     """One value that is not the same.
 
     Attributes:
@@ -32,7 +32,7 @@ class Difference:
     found: str
 
 
-def first_difference(expected: StepBlock, found: StepBlock) -> Difference | None:
+def first_difference(expected: StepBlock, found: StepBlock) -> StepDifference | None:
     """The first difference between two steps over the same bars, in order of the rows; None if there is none.
 
     Values count by their bits. Of records that only one of the two has, the number is what differs.
@@ -41,7 +41,7 @@ def first_difference(expected: StepBlock, found: StepBlock) -> Difference | None
     return min(candidates, key=lambda one: one.seq, default=None)
 
 
-def _rows(expected: StepBlock, found: StepBlock) -> Iterator[Difference]:
+def _rows(expected: StepBlock, found: StepBlock) -> Iterator[StepDifference]:
     pairs = [(f"ledger.{name}", expected.ledger[:, c], found.ledger[:, c]) for c, name in enumerate(LEDGER_COLUMNS)] + [
         (f"position.{name}", expected.positions[:, s], found.positions[:, s])
         for s, name in enumerate(expected.bars.symbols)
@@ -52,7 +52,7 @@ def _rows(expected: StepBlock, found: StepBlock) -> Iterator[Difference]:
             yield _at_row(expected, int(differs[0]), field, then[differs[0]], now[differs[0]])
 
 
-def _records(expected: StepBlock, found: StepBlock) -> Iterator[Difference]:
+def _records(expected: StepBlock, found: StepBlock) -> Iterator[StepDifference]:
     for name, dtype in RECORDS.items():
         then, now = getattr(expected, name), getattr(found, name)
         count = min(len(then), len(now))
@@ -72,8 +72,8 @@ def _row_of(step: StepBlock, record: np.void) -> int:
     return min(int(np.searchsorted(step.bars.ts_event, record["ts_event"])), len(step) - 1)
 
 
-def _at_row(step: StepBlock, row: int, field: str, expected: Any, found: Any) -> Difference:
-    return Difference(
+def _at_row(step: StepBlock, row: int, field: str, expected: Any, found: Any) -> StepDifference:
+    return StepDifference(
         step.bars.seq + row,
         int(step.bars.ts_event[row]),
         field,

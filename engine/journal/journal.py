@@ -30,7 +30,7 @@ ARCHIVE = "archive.sqlite"
 # those that were handed on; with payloads of 4 KB each about 40 MB
 LETTERS_KEPT = 10_000
 # those that could not be handed on yet, about 400 MB at most; the oldest beyond them are given up, so many at once
-LETTERS_WAITING = 100_000
+DEAD_LETTERS_WAITING = 100_000
 GIVEN_UP_AT_ONCE = 1_000
 GIVEN_UP = "letters_given_up"
 # states of an earlier row, and how many rows lie between two of them
@@ -238,7 +238,7 @@ class Journal:
         with _explained(self.path):
             return [(row[0], DeadLetter(*row[1:])) for row in self._db.execute(query, (most,))]
 
-    def give_up(self, after: int, most: int = LETTERS_WAITING) -> int:
+    def give_up(self, after: int, most: int = DEAD_LETTERS_WAITING) -> int:
         """Delete the oldest dead letters that wait to be forwarded, where more than so many do.
 
         Args:

@@ -80,7 +80,7 @@ class HttpSender:
             return f"the answer was {_status(error.code)}", error.code >= 500 or error.code in _BUSY
         except Exception as error:  # whatever the library raises is put into our words
             cause = error.reason if isinstance(error, urllib.error.URLError) else error
-            return _in_words(cause), not isinstance(cause, ssl.SSLCertVerificationError)
+            return _phrase(cause), not isinstance(cause, ssl.SSLCertVerificationError)
 
 
 def webhook_sender(config: WebhookConfig) -> HttpSender:
@@ -187,7 +187,7 @@ def _status(code: int) -> str:
         return str(code)
 
 
-def _in_words(error: object) -> str:
+def _phrase(error: object) -> str:
     """What an error means, without a word of its text."""
     known: tuple[tuple[type[Exception], str], ...] = (
         (ssl.SSLCertVerificationError, "the certificate could not be verified"),

@@ -17,7 +17,7 @@ from engine.record.reading import read_table
 from engine.report.drawdowns import Drawdown, worst_drawdowns
 from engine.report.presentation import currency, spaced
 from engine.report.signals import plotted, said
-from engine.report.tables import column, packed, place, times, words
+from engine.report.tables import column, packed, place, text_column, times
 from engine.report.trades import Breakdown, Trades, breakdowns, fill_numbers
 from engine.types.blocks import Floats, Ints
 from engine.types.reasons import phrase
@@ -180,14 +180,14 @@ def _fills(fills: pa.Table, symbols: list[str], chart_ts: Ints) -> tuple[dict[st
 
 def _trades(table: pa.Table) -> Trades:
     still = np.array(column(table, "open", "trades"), dtype=np.bool_)
-    role, reason = words(table, "exit_role", "trades"), words(table, "exit_reason", "trades")
+    role, reason = text_column(table, "exit_role", "trades"), text_column(table, "exit_reason", "trades")
     role = np.where(role == "entry", "order", role)
     by = _each(spaced, role)
     both = np.char.add(np.char.add(by, ", "), _each(phrase, reason))
     closed_by = np.where(still, "still open", np.where((reason == "none") | (reason == ""), by, both))
     return Trades(
-        words(table, "symbol", "trades"),
-        words(table, "side", "trades"),
+        text_column(table, "symbol", "trades"),
+        text_column(table, "side", "trades"),
         closed_by,
         column(table, "entry_time", "trades"),
         column(table, "exit_time", "trades"),
@@ -205,7 +205,7 @@ def _each(words_of: Callable[[str], str], names: NDArray[np.str_]) -> NDArray[np
 def _drawn_trades(table: pa.Table, trades: Trades, fills: pa.Table, chart_ts: Ints) -> dict[str, Any]:
     first, last = fill_numbers(
         trades,
-        words(fills, "symbol", "fills"),
+        text_column(fills, "symbol", "fills"),
         column(fills, "position", "fills"),
         column(fills, "ts_event", "fills"),
     )

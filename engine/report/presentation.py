@@ -134,7 +134,7 @@ SIGNED = {
 }  # fmt: skip
 
 
-class Figure(NamedTuple):
+class ShownMetric(NamedTuple):
     """A metric as it is shown."""
 
     key: str
@@ -143,11 +143,11 @@ class Figure(NamedTuple):
     tone: Literal["good", "bad", ""]
 
 
-def figures(rows: Sequence[Row], manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[Figure]:
+def figures(rows: Sequence[Row], manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[ShownMetric]:
     """The metrics of some rows, those that are defined: what a run cannot show takes no place."""
     unit = currency(manifest)
     return [
-        Figure(row.key, row.label, write(value, row.kind, unit), tone(row.key, value))
+        ShownMetric(row.key, row.label, write(value, row.kind, unit), tone(row.key, value))
         for row in rows
         if (value := metrics.get(row.key)) is not None
     ]

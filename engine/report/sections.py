@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from engine.report.drawdowns import Drawdown
-from engine.report.presentation import GROUPS, UNITS, Figure, figures, money
+from engine.report.presentation import GROUPS, UNITS, ShownMetric, figures, money
 from engine.report.trades import Breakdown, Group
 
 CARDS = (
@@ -47,7 +47,7 @@ def metric_tables(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> st
     return "".join(_metric_table(name, shown) for name, shown in groups if shown)
 
 
-def _metric_table(name: str, shown: Sequence[Figure]) -> str:
+def _metric_table(name: str, shown: Sequence[ShownMetric]) -> str:
     body = "".join(
         f'<tr><th>{escape(one.label)}</th><td class="{one.tone}">{escape(one.text)}</td></tr>' for one in shown
     )

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from engine.report.presentation import (
     GROUPS,
-    Figure,
     Row,
+    ShownMetric,
     assumptions,
     figures,
     span,
@@ -99,11 +99,11 @@ class _Summary:
         if facts:
             yield Text("; ".join(f"{name}: {value}" for name, value in facts), style="dim")
 
-    def _figures(self, rows: Sequence[Row]) -> list[Figure]:
+    def _figures(self, rows: Sequence[Row]) -> list[ShownMetric]:
         return figures([row for row in rows if row.short], self._manifest, self._metrics)
 
 
-def _table(name: str, shown: Sequence[Figure]) -> RenderableType:
+def _table(name: str, shown: Sequence[ShownMetric]) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -113,7 +113,7 @@ def _table(name: str, shown: Sequence[Figure]) -> RenderableType:
     return Padding(table, (0, 0, 1, 0))
 
 
-def _inline(shown: Sequence[Figure]) -> Text:
+def _inline(shown: Sequence[ShownMetric]) -> Text:
     pieces = Text()
     for figure in shown:
         if len(pieces):

@@ -45,7 +45,7 @@ def coded(table: pa.Table, name: str, where: str) -> tuple[Ints, list[str]]:
     return numbers, values.dictionary.to_pylist()
 
 
-def words(table: pa.Table, name: str, where: str) -> NDArray[np.str_]:
+def text_column(table: pa.Table, name: str, where: str) -> NDArray[np.str_]:
     """A column of words as numpy; an absent word is empty."""
     numbers, known = coded(table, name, where)
     return np.array([*known, ""], dtype=np.str_)[numbers]

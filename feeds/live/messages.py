@@ -35,7 +35,7 @@ MOST_REFUSED: Final = 256
 _TIME = {"ts_event": "timestamp"}
 
 
-class Bar(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="bar", rename=_TIME):
+class BarMessage(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="bar", rename=_TIME):
     """A bar as it was sent.
 
     Attributes:
@@ -54,7 +54,7 @@ class Bar(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="bar", re
     volume: float
 
 
-class Trade(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="trade", rename=_TIME):
+class TradeMessage(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="trade", rename=_TIME):
     """A trade.
 
     Attributes:
@@ -72,7 +72,7 @@ class Trade(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="trade"
     id: int | None
 
 
-class Quote(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="quote", rename=_TIME):
+class QuoteMessage(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="quote", rename=_TIME):
     """The best prices at a moment.
 
     Attributes:
@@ -87,7 +87,7 @@ class Quote(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="quote"
     ask: float
 
 
-Element = Bar | Trade | Quote
+Element = BarMessage | TradeMessage | QuoteMessage
 
 
 class _Wire(msgspec.Struct, gc=False):
@@ -256,13 +256,13 @@ def _element(wire: _Wire) -> Element:
     if wire.type == "bar":
         volume = nan if wire.volume is None or wire.volume == UNKNOWN_VOLUME else wire.volume
         check_bar(wire.open, wire.high, wire.low, wire.close, volume)
-        return Bar(wire.symbol, ts_event, wire.open, wire.high, wire.low, wire.close, volume)
+        return BarMessage(wire.symbol, ts_event, wire.open, wire.high, wire.low, wire.close, volume)
     if wire.type == "trade":
         check_trade(wire.price, wire.size)
-        return Trade(wire.symbol, ts_event, wire.price, wire.size, wire.id)
+        return TradeMessage(wire.symbol, ts_event, wire.price, wire.size, wire.id)
     if wire.type == "quote":
         check_quote(wire.bid, wire.ask)
-        return Quote(wire.symbol, ts_event, wire.bid, wire.ask)
+        return QuoteMessage(wire.symbol, ts_event, wire.bid, wire.ask)
     raise Refused("unknown_type", ", ".join(_NUMBERS), shown(wire.type))
 
 

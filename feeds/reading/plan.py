@@ -13,7 +13,7 @@ from engine.types.blocks import Bools, Ints
 from feeds.reading.columns.casting import Array, is_number, is_text, plain, to_floats, to_ints, trimmed, valid_mask
 from feeds.reading.columns.names import ColumnMap, match_columns
 from feeds.reading.columns.numbers import NumberStyle, settle_numbers
-from feeds.reading.files.bar_file import BarFile, Batch
+from feeds.reading.files.bar_file import BarFile, FileBatch
 from feeds.reading.files.reversed_file import ReversedFile, runs_backwards
 from feeds.reading.rows.ordering import NEVER
 from feeds.reading.times.column import DateOrder, TimeReader, settle, unreadable_times
@@ -67,7 +67,7 @@ class FilePlan:
         """What its bars are called if no column says."""
         return self.file.symbol
 
-    def stamps(self, batch: Batch, clock: LocalClock, codes: Ints | None) -> tuple[Ints, Bools]:
+    def stamps(self, batch: FileBatch, clock: LocalClock, codes: Ints | None) -> tuple[Ints, Bools]:
         """Labels of a batch, nanoseconds UTC, and which are good, both of shape (n,)."""
         stamps, good = self.times.read([batch.columns[at] for at in self.columns.time], clock, codes)
         return to_whole(stamps, self.instants), good
@@ -117,7 +117,7 @@ def plan_file(file: BarFile, zone: str, order: DateOrder = "auto") -> FilePlan:
     )
 
 
-def _joined(head: Sequence[Batch], at: int) -> Array:
+def _joined(head: Sequence[FileBatch], at: int) -> Array:
     return pa.concat_arrays([_text_or_plain(batch.columns[at]) for batch in head])
 
 
@@ -125,7 +125,7 @@ def _backwards(column: Array) -> Array:
     return pa.array(np.arange(len(column) - 1, -1, -1))
 
 
-def _choose_volume(head: Sequence[Batch], columns: ColumnMap) -> tuple[ColumnMap, list[str]]:
+def _choose_volume(head: Sequence[FileBatch], columns: ColumnMap) -> tuple[ColumnMap, list[str]]:
     """The count of ticks in place of a volume that is nothing but zeros, as MetaTrader writes it for spot markets."""
     if "volume" not in columns.values:
         others = [name for name in columns.names if "vol" in name.casefold()]
@@ -210,9 +210,9 @@ def require_symbol(plan: FilePlan, symbol: str) -> None:
         )
 
 
-def _head(file: BarFile, used: Sequence[int]) -> list[Batch]:
-    head: list[Batch] = []
-    batches: Iterator[Batch] = file.batches(used)
+def _head(file: BarFile, used: Sequence[int]) -> list[FileBatch]:
+    head: list[FileBatch] = []
+    batches: Iterator[FileBatch] = file.batches(used)
     malformed = 0
     for batch in batches:
         malformed += len(batch.malformed)
@@ -235,7 +235,7 @@ def _text_or_plain(column: Array) -> Array:
     return cells.cast(pa.string()) if is_text(cells.type) else cells
 
 
-def _check_types(batch: Batch, columns: ColumnMap, where: str) -> None:
+def _check_types(batch: FileBatch, columns: ColumnMap, where: str) -> None:
     for name, at in columns.values.items():
         kind = plain(batch.columns[at]).type
         if not (is_number(kind) or is_text(kind) or pa.types.is_null(kind)):

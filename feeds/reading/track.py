@@ -10,15 +10,15 @@ import numpy as np
 
 from engine.types.blocks import BarBlock, Bools, Ints
 from engine.types.instruments import Instrument
-from feeds.quarantine import BadRow, Gap, Quarantine, strict_error
-from feeds.reading.files.bar_file import Batch
+from feeds.quarantine import BadRow, Quarantine, SessionGap, strict_error
+from feeds.reading.files.bar_file import FileBatch
 from feeds.reading.plan import NO_SYMBOL, OTHER_SYMBOL, FilePlan, symbol_codes
 from feeds.reading.rows.checks import REASONS, Columns, Fault, Faults, check_bars, read_numbers
 from feeds.reading.rows.gaps import GapFinder
 from feeds.reading.rows.merging import blocks_of, sorted_block
 from feeds.reading.rows.ordering import OrderCheck
-from feeds.reading.rows.part import Part
-from feeds.reading.rows.rows import Rows
+from feeds.reading.rows.part import BatchPart
+from feeds.reading.rows.rows import AcceptedRows
 from feeds.reading.times.labels import LabelDecision
 from feeds.reading.times.zones import LocalClock
 
@@ -82,7 +82,7 @@ class _Reader:
         self._gaps = GapFinder(track.instruments, shared.width_ns)
         self._clock = LocalClock("UTC")
 
-    def rows(self) -> Iterator[Rows]:
+    def rows(self) -> Iterator[AcceptedRows]:
         for plan, decision in zip(self._track.plans, self._track.labels, strict=True):
             shift = self._shared.width_ns if decision.labels == "open" else 0
             self._clock = LocalClock(plan.zone)
@@ -94,7 +94,7 @@ class _Reader:
                 if past and self._track.layout == "by time":
                     break
 
-    def _take(self, plan: FilePlan, batch: Batch, shift_ns: int) -> tuple[Rows | None, bool]:
+    def _take(self, plan: FilePlan, batch: FileBatch, shift_ns: int) -> tuple[AcceptedRows | None, bool]:
         """The good rows of a batch, closing `shift_ns` after their labels; and whether all lie past what is wanted."""
         symbol = plan.columns.symbol
         codes = None if symbol is None else symbol_codes(batch.columns[symbol], self._numbers)
@@ -104,13 +104,13 @@ class _Reader:
         mine = np.ones(len(ts_event), np.bool_) if codes is None else codes != OTHER_SYMBOL
         past = bool(late.any()) and bool(late[good & mine].all()) and bool((good & mine).any())
         wanted = ((ts_event > self._shared.after_ns) & ~late | ~good) & mine
-        part = Part(plan, batch, ts_event, codes, good, shift_ns)
+        part = BatchPart(plan, batch, ts_event, codes, good, shift_ns)
         return self._check(part if wanted.all() else part.where(wanted)), past
 
-    def _check(self, part: Part) -> Rows | None:
+    def _check(self, part: BatchPart) -> AcceptedRows | None:
         columns, unreadable, faults = _judge(part)
         codes = part.codes if len(self._track.symbols) > 1 else None
-        rows = Rows(part.ts_event, codes, columns)
+        rows = AcceptedRows(part.ts_event, codes, columns)
         places: Ints | None = None  # of the rows in the batch, where some are left out
         if faults.any():
             places = np.flatnonzero(faults == 0)
@@ -136,10 +136,10 @@ class _Reader:
         self._report(part, bad, gaps)
         return rows if len(rows) else None
 
-    def _name(self, rows: Rows, place: int) -> str:
+    def _name(self, rows: AcceptedRows, place: int) -> str:
         return self._track.symbols[0 if rows.codes is None else int(rows.codes[place])]
 
-    def _report(self, part: Part, bad: list[BadRow], gaps: list[Gap]) -> None:
+    def _report(self, part: BatchPart, bad: list[BadRow], gaps: list[SessionGap]) -> None:
         source = part.plan.source
         bad += [
             BadRow(source, line.line, REASONS[Fault.FIELDS], line.expected, line.found, line.raw)
@@ -152,7 +152,7 @@ class _Reader:
         self._shared.quarantine.admit(reading, part.batch.through, bad, gaps)
 
 
-def _judge(part: Part) -> tuple[Columns, dict[str, Bools], Faults]:
+def _judge(part: BatchPart) -> tuple[Columns, dict[str, Bools], Faults]:
     """Numbers of the rows, the cells that are none, and the fault of each row by itself."""
     cells = {name: part.batch.columns[at] for name, at in part.plan.columns.values.items()}
     columns, unreadable = read_numbers(cells, len(part.batch.lines), part.plan.numbers)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import DataError, UsageError
-from feeds.quarantine import BadRow, Gap, Quarantine
+from feeds.quarantine import BadRow, Quarantine, SessionGap
 
 
 def row(line: int, reason: str = "high below low") -> BadRow:
@@ -38,7 +38,7 @@ def test_a_new_quarantine_replaces_the_file_of_an_earlier_one(tmp_path: Path) ->
 
 def test_what_was_seen_is_not_counted_again() -> None:
     quarantine = Quarantine()
-    gap = Gap("X.csv", 7, "X", 0, 3, 2)
+    gap = SessionGap("X.csv", 7, "X", 0, 3, 2)
     for _ in range(2):
         quarantine.admit("X", 10, [row(5)], [gap])
         quarantine.admit("X", 20, [row(15)])

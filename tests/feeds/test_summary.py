@@ -9,7 +9,7 @@ from engine.types.blocks import BarBlock, reblock
 from engine.types.calendar import Sessions
 from engine.types.instruments import load_instrument
 from engine.types.timeframe import MINUTE_NS
-from feeds.summary import BarSummary, Gap, slots_until
+from feeds.summary import BarSummary, MissingBars, slots_until
 
 START = 1_704_150_000_000_000_000  # 2024-01-01 23:00 UTC: the open of a session of 6E
 
@@ -42,8 +42,8 @@ def test_counts_gaps_inside_sessions_only() -> None:
     assert (summary.rows, summary.sessions, summary.outside) == (len(minutes), 2, 0)
     assert (summary.missing, summary.gaps) == (2 + 7, 2)
     assert summary.longest == [
-        Gap(7, START + 1442 * MINUTE_NS, START + 1450 * MINUTE_NS),
-        Gap(2, START + 2 * MINUTE_NS, START + 5 * MINUTE_NS),
+        MissingBars(7, START + 1442 * MINUTE_NS, START + 1450 * MINUTE_NS),
+        MissingBars(2, START + 2 * MINUTE_NS, START + 5 * MINUTE_NS),
     ]
     assert (summary.first_ns, summary.last_ns) == (START + MINUTE_NS, START + 1450 * MINUTE_NS)
 

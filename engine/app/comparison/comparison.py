@@ -14,13 +14,13 @@ from agents.registry import check_parameters, factory_of
 from engine.app.benchmark import BenchmarkPrices
 from engine.app.comparison.bars import read_bars
 from engine.app.comparison.differences import flat
-from engine.app.comparison.evaluation import Build, Outcome, Setting, curve_rows
+from engine.app.comparison.evaluation import Build, Setting, VariantOutcome, curve_rows
 from engine.app.comparison.parts import IN_SAMPLE, WHOLE, parts_of
 from engine.app.comparison.selection import Selection, Step, select, walk_forward
 from engine.app.comparison.store import (
     RUNS,
     Keys,
-    Store,
+    OutcomeStore,
     bars_sha256,
     check_comparison_folder,
     check_continues,
@@ -33,7 +33,7 @@ from engine.types.blocks import BarBlock, Floats
 from portfolio.benchmark import BUY_AND_HOLD
 
 BY_OPTION = {"data", "instrument", "agent", "block", "speed"}
-Watch = Callable[[int, int, str, Outcome], None]
+Watch = Callable[[int, int, str, VariantOutcome], None]
 """Called with finished, total, specification and outcome."""
 
 
@@ -74,7 +74,7 @@ class Comparison:
 
     setting: Setting
     given: list[Given]
-    outcomes: list[Outcome]
+    outcomes: list[VariantOutcome]
     selection: Selection
     steps: list[Step]
     times: list[int]
@@ -240,9 +240,9 @@ def _run_all(
     keep: Path | None,
     folder: Path | None,
     watch: Watch | None,
-) -> tuple[list[Outcome], int, dict[int, Path]]:
-    keys, store = Keys(setting, digests), Store(folder)
-    outcomes: list[Outcome | None] = [None] * len(given)
+) -> tuple[list[VariantOutcome], int, dict[int, Path]]:
+    keys, store = Keys(setting, digests), OutcomeStore(folder)
+    outcomes: list[VariantOutcome | None] = [None] * len(given)
     jobs, names, folders = [], {}, {}
     for number, one in enumerate(given):
         run = None if keep is None else run_folder(keep, number, one.variant.spec)
@@ -258,7 +258,7 @@ def _run_all(
             jobs.append(Job(number, one.variant.spec, one.build, run))
     continued = finished = len(given) - len(jobs)
 
-    def done(job: Job, outcome: Outcome) -> None:
+    def done(job: Job, outcome: VariantOutcome) -> None:
         nonlocal finished
         finished += 1
         outcomes[job.number] = outcome
@@ -295,7 +295,7 @@ def keep_runs(
             jobs.append(Job(number, one.variant.spec, one.build, run))
         comparison.folders[number] = run
 
-    def done(job: Job, outcome: Outcome) -> None:
+    def done(job: Job, outcome: VariantOutcome) -> None:
         if outcome.status != "done":
             raise GrandModelError(f"{job.spec} failed when it was run again", found=outcome.error)
         if outcome.ledger_sha256 != comparison.outcomes[job.number].ledger_sha256:
@@ -305,7 +305,7 @@ def keep_runs(
         run_jobs(setting, read_bars(prepared), jobs, workers, done)
 
 
-def _holds(run: Path, outcome: Outcome) -> bool:
+def _holds(run: Path, outcome: VariantOutcome) -> bool:
     try:
         return bool(outcome.ledger_sha256) and str(outcome.ledger_sha256) in (run / "manifest.json").read_text("utf-8")
     except OSError:

@@ -42,7 +42,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TableDifference:
     """The first place where a table of two runs differs.
 
     Attributes:
@@ -62,7 +62,7 @@ class Difference:
     second: Any
 
 
-def first_differences(first: Run, second: Run) -> list[Difference]:
+def first_differences(first: Run, second: Run) -> list[TableDifference]:
     """The first differing row and field of ledger and fills; empty if both are equal, bit for bit.
 
     Raises:
@@ -78,19 +78,19 @@ def first_differences(first: Run, second: Run) -> list[Difference]:
     return found
 
 
-def _first(name: str, one: pa.Table, other: pa.Table) -> Difference | None:
+def _first(name: str, one: pa.Table, other: pa.Table) -> TableDifference | None:
     if one.column_names != other.column_names:
         absent = sorted(set(one.column_names) ^ set(other.column_names))
-        return Difference(name, 0, "columns", None, *(_only(table, absent) for table in (one, other)))
+        return TableDifference(name, 0, "columns", None, *(_only(table, absent) for table in (one, other)))
     rows = min(len(one), len(other))
     places = [(place, column) for column in one.column_names if (place := _place(one, other, column, rows)) is not None]
     if places:
         row, field = min(places, key=lambda found: (found[0], one.column_names.index(found[1])))
         values = [_shown(table.column(field)[row].as_py()) for table in (one, other)]
-        return Difference(name, row, field, _time(one, row), *values)
+        return TableDifference(name, row, field, _time(one, row), *values)
     if len(one) != len(other):
         longer = one if len(one) > rows else other
-        return Difference(name, rows, "rows", _time(longer, rows), len(one), len(other))
+        return TableDifference(name, rows, "rows", _time(longer, rows), len(one), len(other))
     return None
 
 

@@ -15,7 +15,7 @@ from engine.app.agents import build_agent
 from engine.app.backtest import RUN, run_backtest
 from engine.app.benchmark import benchmark_of
 from engine.app.comparison.bars import SharedBars
-from engine.app.comparison.parts import Judge, Part
+from engine.app.comparison.parts import Judge, RunPart
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare
 from engine.base.config import parse
@@ -53,7 +53,7 @@ class Setting:
     timeframe_ns: int
     labels: str
     labels_reason: str
-    parts: tuple[Part, ...]
+    parts: tuple[RunPart, ...]
     synthetic: tuple[str, ...] = ()
     benchmark: PriceSeries | None = None
 
@@ -80,14 +80,14 @@ class Setting:
             tree["timeframe_ns"],
             tree["labels"],
             tree["labels_reason"],
-            tuple(Part(**part) for part in tree["parts"]),
+            tuple(RunPart(**part) for part in tree["parts"]),
             tuple(tree["synthetic"]),
             PriceSeries.of(tree["benchmark"]) if tree.get("benchmark") else None,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class VariantOutcome:
     """The result of a variant.
 
     Attributes:
@@ -116,7 +116,7 @@ def curve_rows(rows: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 def evaluate(
     setting: Setting, bars: BarBlock, spec: str, build: Build | None = None, folder: Path | None = None
-) -> Outcome:
+) -> VariantOutcome:
     """Run one variant and judge its parts.
 
     Args:
@@ -131,16 +131,16 @@ def evaluate(
         try:
             agent = build(config.seed) if build is not None else build_agent(config)
         except GrandModelError as error:
-            return Outcome("refused", str(error))
+            return VariantOutcome("refused", str(error))
         try:
             return _run(setting, bars, config, agent, folder)
         except GrandModelError as error:
-            return Outcome("failed", str(error))
+            return VariantOutcome("failed", str(error))
         except Exception as error:  # a user's agent may raise anything; the other variants continue
-            return Outcome("failed", f"{type(error).__name__}: {error}")
+            return VariantOutcome("failed", f"{type(error).__name__}: {error}")
 
 
-def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent, folder: Path | None) -> Outcome:
+def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent, folder: Path | None) -> VariantOutcome:
     traded = list(setting.instruments.values())
     judge = Judge(
         setting.parts,
@@ -154,7 +154,7 @@ def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent,
     benchmark = benchmark_of(prepared, bars)
     with contextlib.nullcontext() if folder is None else replaced_folder(folder, RUN, overwrite=True) as part:
         run = run_backtest(config, part, prepared=prepared, agent=agent, watch=judge.watch)
-    return Outcome(
+    return VariantOutcome(
         "done",
         None,
         run.manifest["ledger_sha256"],

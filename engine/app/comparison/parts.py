@@ -58,7 +58,7 @@ KEPT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RunPart:
     """Consecutive rows of a run.
 
     Attributes:
@@ -76,7 +76,7 @@ class Part:
         return asdict(self)
 
 
-def parts_of(ts_event: Ints, split: str | None, folds: int | None, zone: str = "UTC") -> list[Part]:
+def parts_of(ts_event: Ints, split: str | None, folds: int | None, zone: str = "UTC") -> list[RunPart]:
     """The parts that every variant is judged on.
 
     Without a split there is one part, all bars. With a date, bars that close up to it are in-sample, those after it
@@ -93,7 +93,7 @@ def parts_of(ts_event: Ints, split: str | None, folds: int | None, zone: str = "
         UsageError: If both are given, the date cannot be read, or a part would have no bars.
     """
     rows = len(ts_event)
-    whole = Part(WHOLE, 0, rows)
+    whole = RunPart(WHOLE, 0, rows)
     if split is not None and folds is not None:
         raise UsageError("--split and --folds exclude each other", expected="one of them")
     if split is not None:
@@ -104,7 +104,7 @@ def parts_of(ts_event: Ints, split: str | None, folds: int | None, zone: str = "
                 expected=f"a time between {_day(ts_event[0])} and {_day(ts_event[-1])}",
                 found=f"--split {split}",
             )
-        return [whole, Part(IN_SAMPLE, 0, cut), Part(OUT_OF_SAMPLE, cut, rows)]
+        return [whole, RunPart(IN_SAMPLE, 0, cut), RunPart(OUT_OF_SAMPLE, cut, rows)]
     if folds is None:
         return [whole]
     if not 2 <= folds <= rows // FEWEST_ROWS:
@@ -114,11 +114,11 @@ def parts_of(ts_event: Ints, split: str | None, folds: int | None, zone: str = "
             found=str(folds),
         )
     cuts = [rows * number // folds for number in range(folds + 1)]
-    parts = [whole, Part(IN_SAMPLE, 0, cuts[-2]), Part(OUT_OF_SAMPLE, cuts[-2], rows)]
+    parts = [whole, RunPart(IN_SAMPLE, 0, cuts[-2]), RunPart(OUT_OF_SAMPLE, cuts[-2], rows)]
     for number in range(1, folds + 1):
-        parts.append(Part(f"fold.{number}", cuts[number - 1], cuts[number]))
+        parts.append(RunPart(f"fold.{number}", cuts[number - 1], cuts[number]))
         if number > 1:
-            parts.append(Part(f"before.{number}", 0, cuts[number - 1]))
+            parts.append(RunPart(f"before.{number}", 0, cuts[number - 1]))
     return parts
 
 
@@ -136,7 +136,7 @@ def _day(ts_event: int) -> str:
 class _PartTally:
     """The tallies of one part; its account begins with the equity that the run had there."""
 
-    def __init__(self, part: Part, symbols: Sequence[str], sessions: Sessions | None) -> None:
+    def __init__(self, part: RunPart, symbols: Sequence[str], sessions: Sessions | None) -> None:
         self.part, self._symbols, self._sessions = part, tuple(symbols), sessions
         self.stats = np.zeros(1, TRADE_STATS)
         self._rows: RowTallies | None = None
@@ -190,7 +190,7 @@ class Judge:
 
     def __init__(
         self,
-        parts: Sequence[Part],
+        parts: Sequence[RunPart],
         points: Ints,
         symbols: Sequence[str],
         initial_capital: float,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.app.comparison.evaluation import Outcome
+from engine.app.comparison.evaluation import VariantOutcome
 from engine.app.comparison.parts import IN_SAMPLE, OUT_OF_SAMPLE, WHOLE
 from portfolio.luck import deflated_sharpe, independent_trials, luck
 
@@ -58,18 +58,18 @@ class Step:
     out: Mapping[str, Any]
 
 
-def metric_of(outcome: Outcome, part: str, name: str) -> float | None:
+def metric_of(outcome: VariantOutcome, part: str, name: str) -> float | None:
     """A metric of a variant in a part, if it has one."""
     value = ((outcome.parts or {}).get(part) or {}).get(name)
     return float(value) if isinstance(value, int | float) else None
 
 
-def sharpe_of(outcome: Outcome, part: str) -> float | None:
+def sharpe_of(outcome: VariantOutcome, part: str) -> float | None:
     """The Sharpe ratio of a variant in a part, if it has one."""
     return metric_of(outcome, part, "sharpe")
 
 
-def best(outcomes: Sequence[Outcome], part: str) -> int | None:
+def best(outcomes: Sequence[VariantOutcome], part: str) -> int | None:
     """Number of the variant with the highest Sharpe ratio in a part; the first of equals.
 
     Where no variant has one (a part within a single session), the highest return decides.
@@ -82,7 +82,7 @@ def best(outcomes: Sequence[Outcome], part: str) -> int | None:
     return None
 
 
-def select(outcomes: Sequence[Outcome], share: float) -> Selection:
+def select(outcomes: Sequence[VariantOutcome], share: float) -> Selection:
     """Judge the choice of the best variant.
 
     Args:
@@ -112,7 +112,7 @@ def select(outcomes: Sequence[Outcome], share: float) -> Selection:
     )
 
 
-def _returns(outcome: Outcome, share: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _returns(outcome: VariantOutcome, share: float) -> np.ndarray[Any, np.dtype[np.float64]]:
     curve = np.asarray(outcome.curve)[: max(int(len(outcome.curve) * share), 2)]
     return np.diff(curve)
 
@@ -125,7 +125,7 @@ def _deflated(metrics: Mapping[str, Any], sharpe: float, lucky: float) -> float 
     return deflated_sharpe(sharpe / root, lucky / root, int(metrics["returns"]), skew, kurtosis + 3.0)
 
 
-def walk_forward(outcomes: Sequence[Outcome], folds: int) -> list[Step]:
+def walk_forward(outcomes: Sequence[VariantOutcome], folds: int) -> list[Step]:
     """In each fold but the first, the variant that was best on all bars before it."""
     steps = []
     for fold in range(2, folds + 1):
@@ -137,6 +137,6 @@ def walk_forward(outcomes: Sequence[Outcome], folds: int) -> list[Step]:
     return steps
 
 
-def judged_part(outcomes: Sequence[Outcome]) -> str | None:
+def judged_part(outcomes: Sequence[VariantOutcome]) -> str | None:
     """The out-of-sample part, if there is one."""
     return OUT_OF_SAMPLE if any(OUT_OF_SAMPLE in (one.parts or {}) for one in outcomes) else None

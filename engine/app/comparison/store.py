@@ -14,8 +14,8 @@ from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
 from engine.app.code import code_entries
 from engine.app.comparison.differences import flat
-from engine.app.comparison.evaluation import Outcome, Setting
-from engine.app.comparison.parts import Part
+from engine.app.comparison.evaluation import Setting, VariantOutcome
+from engine.app.comparison.parts import RunPart
 from engine.app.manifest import NEUTRAL_KEYS, config_sha256, versions
 from engine.base.aside import held_folder, is_leftover
 from engine.base.errors import GrandModelError, UsageError
@@ -27,7 +27,7 @@ FILE, SUMMARY, TABLE, PAGE, RUNS = "variants.jsonl", "comparison.json", "compari
 FILES = {FILE, SUMMARY, TABLE, PAGE, RUNS}
 _ARRAYS = ("ts_event", "open", "high", "low", "close", "volume", "present")
 _BESIDE = {"agent", "data", *NEUTRAL_KEYS}
-_FIELDS = {field.name for field in fields(Outcome)}
+_FIELDS = {field.name for field in fields(VariantOutcome)}
 
 
 def check_comparison_folder(folder: Path) -> None:
@@ -158,11 +158,11 @@ class Keys:
         return self._models[spec]
 
 
-def _sorted(parts: Sequence[Part]) -> list[Part]:
+def _sorted(parts: Sequence[RunPart]) -> list[RunPart]:
     return sorted(parts, key=lambda part: part.name)
 
 
-class Store:
+class OutcomeStore:
     """Outcomes on the disk, a line each.
 
     Args:
@@ -171,7 +171,7 @@ class Store:
 
     def __init__(self, folder: Path | None) -> None:
         self._path = folder / FILE if folder else None
-        self.found: dict[str, Outcome] = {}
+        self.found: dict[str, VariantOutcome] = {}
         if self._path is not None and self._path.is_file():
             self._read(self._path)
 
@@ -180,11 +180,11 @@ class Store:
             try:
                 tree = json.loads(line)
                 outcome = {name: tree["outcome"][name] for name in _FIELDS}
-                self.found[str(tree["key"])] = Outcome(**{**outcome, "curve": tuple(outcome["curve"])})
+                self.found[str(tree["key"])] = VariantOutcome(**{**outcome, "curve": tuple(outcome["curve"])})
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # a line that was cut off when the comparison was interrupted
 
-    def add(self, key: str, spec: str, outcome: Outcome) -> None:
+    def add(self, key: str, spec: str, outcome: VariantOutcome) -> None:
         """Append one outcome, if it is done: what failed is tried again the next time."""
         if self._path is None or outcome.status != "done":
             return

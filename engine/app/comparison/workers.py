@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.comparison.bars import save_bars
-from engine.app.comparison.evaluation import Build, Outcome, Setting, evaluate
+from engine.app.comparison.evaluation import Build, Setting, VariantOutcome, evaluate
 from engine.types.blocks import BarBlock
 
 PATIENCE = 4.0  # seconds of work left from which on starting processes (a second or two each) pays
@@ -40,7 +40,7 @@ class Job:
     folder: Path | None = None
 
 
-Done = Callable[[Job, Outcome], None]
+Done = Callable[[Job, VariantOutcome], None]
 
 
 def run_jobs(setting: Setting, bars: BarBlock, jobs: Sequence[Job], workers: int | None, done: Done) -> None:
@@ -78,7 +78,7 @@ def _in_turn(setting: Setting, bars: BarBlock, jobs: list[Job], done: Done, fore
 
 def _side_by_side(setting: Setting, bars: BarBlock, jobs: Sequence[Job], count: int, done: Done) -> None:
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
-    answers: queue.SimpleQueue[tuple[Job, Outcome]] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[tuple[Job, VariantOutcome]] = queue.SimpleQueue()
     for job in jobs:
         waiting.put(job)
     with tempfile.TemporaryDirectory(prefix="grandmodel-bars-") as folder, _stopping() as stopping:
@@ -97,7 +97,7 @@ def _side_by_side(setting: Setting, bars: BarBlock, jobs: Sequence[Job], count: 
                         worker = Worker(told, stopping)
                     answers.put((job, worker.run(job)))
                 except Exception as error:  # a thread that dies in silence would leave the caller waiting
-                    answers.put((job, Outcome("failed", f"{type(error).__name__}: {error}")))
+                    answers.put((job, VariantOutcome("failed", f"{type(error).__name__}: {error}")))
 
         threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
         for thread in threads:
@@ -151,7 +151,7 @@ class Worker:
         """Whether the process is gone."""
         return self._process.poll() is not None
 
-    def run(self, job: Job) -> Outcome:
+    def run(self, job: Job) -> VariantOutcome:
         """Run one variant there."""
         pipe_in, pipe_out = self._process.stdin, self._process.stdout
         assert pipe_in is not None and pipe_out is not None  # noqa: S101 - both were asked for
@@ -166,6 +166,6 @@ class Worker:
             line = ""
         if not line:
             code = self._process.wait()
-            return Outcome("failed", f"the process that ran it ended with code {code}")
+            return VariantOutcome("failed", f"the process that ran it ended with code {code}")
         tree = json.loads(line)
-        return Outcome(**{**tree, "curve": tuple(tree["curve"])})
+        return VariantOutcome(**{**tree, "curve": tuple(tree["curve"])})

@@ -32,7 +32,7 @@ MAKING_S = 5.0
 SIMULATOR = "simulator"
 
 
-class Book(NamedTuple):
+class AccountState(NamedTuple):
     """The state of a simulator: ACCOUNT of shape (1,), POSITION of shape (S,), and working ORDER records."""
 
     account: Records
@@ -47,7 +47,7 @@ class Standing(NamedTuple):
     feed: str
 
 
-def read_book(body: bytes, symbols: int) -> Book:
+def read_book(body: bytes, symbols: int) -> AccountState:
     """The records in the bytes of a simulator's snapshot.
 
     Args:
@@ -65,7 +65,7 @@ def read_book(body: bytes, symbols: int) -> Book:
             expected=f"{end} bytes, and {ORDER.itemsize} for each working order",
             found=f"{len(body)} bytes",
         )
-    return Book(
+    return AccountState(
         np.frombuffer(body[:middle], ACCOUNT),
         np.frombuffer(body[middle:end], POSITION),
         np.frombuffer(body[end:], ORDER),

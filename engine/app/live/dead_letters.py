@@ -13,7 +13,7 @@ from engine.app.live.folder import DEAD_LETTERS
 from engine.base.errors import GrandModelError, UsageError
 from engine.base.log import logger
 from engine.base.rotating import MOST_FILE_BYTES, rotate
-from engine.journal.journal import LETTERS_WAITING, Journal, JournalError
+from engine.journal.journal import DEAD_LETTERS_WAITING, Journal, JournalError
 from engine.types.dead_letter import DeadLetter
 from feeds.live.source import DeadLetterSink
 
@@ -70,7 +70,9 @@ class Relay:
         most: How many may wait.
     """
 
-    def __init__(self, journal: Journal, sink: DeadLetterSink, notice: Notice, most: int = LETTERS_WAITING) -> None:
+    def __init__(
+        self, journal: Journal, sink: DeadLetterSink, notice: Notice, most: int = DEAD_LETTERS_WAITING
+    ) -> None:
         self._journal, self._sink, self._notice, self._most = journal, sink, notice, most
         self._on_their_way = 0
         self._waiting = asyncio.Event()

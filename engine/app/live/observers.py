@@ -49,7 +49,7 @@ class Alerting:
         self._dispatcher, self._session, self._relay, self._wall, self._now = dispatcher, session, relay, wall, now
         self._every_s = session.config.alerts.every_s
         self._halted = session.driver.flags[1]
-        self._letters, self._gaps = _Letters(), _Gaps()
+        self._dead_letters, self._gaps = _DeadLetters(), _Gaps()
         self._reported = {"dead_letters": -math.inf, "gap": -math.inf}
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
@@ -61,7 +61,7 @@ class Alerting:
         arrival = committed.arrival
         if arrival.letters:
             self._relay.wake()
-            self._letters.add(arrival.letters)
+            self._dead_letters.add(arrival.letters)
         if arrival.gaps:
             self._gaps.add(arrival.gaps)
         self.report()
@@ -78,7 +78,7 @@ class Alerting:
 
     def report(self, *, last: bool = False) -> None:
         """Report what was refused and what is missing, each where it is time to, or at the end."""
-        if self._due("dead_letters", last) and (text := self._letters.take()):
+        if self._due("dead_letters", last) and (text := self._dead_letters.take()):
             self.notice("warning", "dead_letters", text)
             self._reported["dead_letters"] = self._now()  # after it, so that no channel holds the next one back
         if self._due("gap", last) and (text := self._gaps.take()):
@@ -98,7 +98,7 @@ class Alerting:
             self.report(last=True)
 
 
-class _Letters:
+class _DeadLetters:
     """Dead letters that were not reported yet: the first of them, and how many by reason."""
 
     def __init__(self) -> None:

@@ -37,7 +37,7 @@ RETRY_S = 1.0
 # states are saved once it was calm for so long, or after so many rows
 CALM_S = 0.002
 MOST_UNSAVED_ROWS = 1024
-WORDS = {
+DONE = {
     Operation.PAUSE: "paused",
     Operation.RESUME: "resumed",
     Operation.FLATTEN: "flattened",
@@ -161,12 +161,12 @@ class Session:
         seq = self._ordered_seq = self.driver.next_seq
         self._owed.append(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
         severity: Severity = "critical" if operation is Operation.HALT else "warning"
-        self.notice(severity, WORDS[operation], f"{WORDS[operation]} by {by} before row {seq}")
+        self.notice(severity, DONE[operation], f"{DONE[operation]} by {by} before row {seq}")
         try:
             self._write()
         except JournalError as error:
-            return f"{WORDS[operation]}; it will be written later, because {error.what}"
-        return WORDS[operation]
+            return f"{DONE[operation]}; it will be written later, because {error.what}"
+        return DONE[operation]
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
         """Tell the observers something."""

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.segment import Segment
 
 from engine.dashboard import text
-from engine.dashboard.alerts import Severity
+from engine.dashboard.alerts import AlertLevel
 from engine.dashboard.live import CLOSE_S, DRAW_SHARE, IDLE_FRAME_S, REPAINT_S, pause_after
-from engine.dashboard.terminal import Ink, Outbox, Screen, can_draw, quiet
+from engine.dashboard.terminal import Ink, Screen, ScreenWriter, can_draw, quiet
 from engine.dashboard.training.state import Record, TrainingInfo, TrainingState
 from engine.dashboard.training.view import episode_line, evaluation_line, frame
 
@@ -45,7 +45,7 @@ class TrainingScreen:
     ) -> None:
         self.state = TrainingState(info, clock())
         self._console, self._clock = console, clock
-        self._ink, self._outbox = Ink(console), Outbox(console.file)
+        self._ink, self._outbox = Ink(console), ScreenWriter(console.file)
         self._screen = Screen(self._ink, self._outbox)
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._failure: str | None = None
@@ -71,7 +71,7 @@ class TrainingScreen:
         self.state.end()
         if self._failure is not None:
             self._say(f"the screen failed, the training went on: {self._failure}")
-        for line in _last_words(self.state):
+        for line in _final_lines(self.state):
             self._say(line)
         self._outbox.close(CLOSE_S)
 
@@ -124,7 +124,7 @@ class TrainingLog:
         elif kind == "checkpoint":
             self._say(f"checkpoint {text.clean(str(record.get('path', '')))}")
         for alert in reversed(list(self.state.alerts)):
-            if alert.text not in self._told and alert.severity > Severity.INFO:
+            if alert.text not in self._told and alert.severity > AlertLevel.INFO:
                 self._told.add(alert.text)
                 self._say(f"{alert.severity.name.lower()}: {text.clean(alert.text)}")
 
@@ -152,7 +152,7 @@ def open_view(
     )
 
 
-def _last_words(state: TrainingState) -> list[str]:
+def _final_lines(state: TrainingState) -> list[str]:
     if not len(state.team):
         return []
     best = [evaluation_line(state.best)] if state.best else []

@@ -10,7 +10,7 @@ from rich.segment import Segment
 
 from agents.spec import AGENT_NAMES
 from engine.dashboard import text
-from engine.dashboard.cells import BOLD, DIM, GAP, GOOD, Column, Line, fill_up, rule, table, width_of
+from engine.dashboard.cells import BOLD, DIM, GAP, GOOD, Line, TableColumn, fill_up, rule, table, width_of
 from engine.dashboard.chart import BRAILLE, dots, equity_chart, resample
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.panels import SEVERITY_MARKS, SEVERITY_STYLES, signed
@@ -27,21 +27,21 @@ SHORT = {
     "actor_loss": "actor",
 }
 REWARD_COLUMNS = (
-    Column("agent", least=9),
-    Column("last", right=True, rank=2, least=NUMBER),
-    Column(f"mean of {WINDOW}", right=True, rank=1, least=NUMBER + 1),
-    Column("course", rank=3),
+    TableColumn("agent", least=9),
+    TableColumn("last", right=True, rank=2, least=NUMBER),
+    TableColumn(f"mean of {WINDOW}", right=True, rank=1, least=NUMBER + 1),
+    TableColumn("course", rank=3),
 )
 EVALUATION_COLUMNS = (
-    Column("episode", right=True, least=8),
-    Column("mean reward", right=True, rank=1, least=NUMBER + 1),
-    Column("deviation", right=True, rank=4, least=NUMBER),
-    Column("Sharpe", right=True, rank=3, least=7),
-    Column("drawdown", right=True, rank=5, least=8),
-    Column("trades", right=True, rank=6, least=6),
-    Column("", rank=2, least=4),
+    TableColumn("episode", right=True, least=8),
+    TableColumn("mean reward", right=True, rank=1, least=NUMBER + 1),
+    TableColumn("deviation", right=True, rank=4, least=NUMBER),
+    TableColumn("Sharpe", right=True, rank=3, least=7),
+    TableColumn("drawdown", right=True, rank=5, least=8),
+    TableColumn("trades", right=True, rank=6, least=6),
+    TableColumn("", rank=2, least=4),
 )
-TERM_COLUMNS = tuple(Column(name, right=True, rank=at, least=8) for at, name in enumerate((*TERMS, "= team")))
+TERM_COLUMNS = tuple(TableColumn(name, right=True, rank=at, least=8) for at, name in enumerate((*TERMS, "= team")))
 
 
 def figure(value: float, *, sign: bool = False) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from agents.spec import AGENT_NAMES
-from engine.dashboard.alerts import Alert, Alerts, Severity
+from engine.dashboard.alerts import AlertLevel, AlertLine, Alerts
 from engine.dashboard.history import EquityHistory
 
 Record = Mapping[str, Any]
@@ -49,7 +49,7 @@ class TrainingInfo:
     patience: int | None = None
 
 
-class Series:
+class EpisodeSeries:
     """A figure over the episodes: its last value, its recent mean, and its curve."""
 
     def __init__(self) -> None:
@@ -99,9 +99,9 @@ class TrainingState:
     def __init__(self, info: TrainingInfo, now: float) -> None:
         self.info, self.began, self.updated = info, now, now
         self.episode, self.env_steps, self.epsilon = info.resumed, 0, math.nan
-        self.rewards = {agent: Series() for agent in AGENT_NAMES}
-        self.terms = {term: Series() for term in TERMS}
-        self.team = Series()
+        self.rewards = {agent: EpisodeSeries() for agent in AGENT_NAMES}
+        self.terms = {term: EpisodeSeries() for term in TERMS}
+        self.team = EpisodeSeries()
         self.losses: dict[str, dict[str, float]] = {}
         self.evaluations: deque[Record] = deque(maxlen=64)
         self.checkpoints: deque[tuple[Record, float]] = deque(maxlen=16)
@@ -183,7 +183,7 @@ class TrainingState:
             total = sum(_number(value) for value in terms.values())
             self.team.add(total)
             if not math.isfinite(total):
-                self._warn("the reward of an episode is not a finite number", Severity.CRITICAL)
+                self._warn("the reward of an episode is not a finite number", AlertLevel.CRITICAL)
 
     def _losses(self, record: Record) -> None:
         for learner in LEARNERS:
@@ -192,7 +192,7 @@ class TrainingState:
         for learner, figures in self.losses.items():
             bad = [name for name, value in figures.items() if not math.isfinite(value)]
             if bad:
-                self._warn(f"{LEARNERS[learner]}: {bad[0]} is not a finite number", Severity.CRITICAL)
+                self._warn(f"{LEARNERS[learner]}: {bad[0]} is not a finite number", AlertLevel.CRITICAL)
         strategic = self.losses.get("ppo", {})
         if strategic.get("approx_kl", 0.0) > MOST_KL:
             self._warn("strategic: an update changes the policy too much; lower its learning rate or epochs")
@@ -212,11 +212,11 @@ class TrainingState:
 
     def _alert(self, record: Record) -> None:
         name = str(record.get("severity", "warning")).upper()
-        severity = Severity[name] if name in Severity.__members__ else Severity.WARNING
+        severity = AlertLevel[name] if name in AlertLevel.__members__ else AlertLevel.WARNING
         self._warn(str(record.get("text", "")), severity)
 
-    def _warn(self, words: str, severity: Severity = Severity.WARNING) -> None:
-        self.alerts.add(Alert(self.episode, severity, words))
+    def _warn(self, words: str, severity: AlertLevel = AlertLevel.WARNING) -> None:
+        self.alerts.add(AlertLine(self.episode, severity, words))
 
 
 def file_name(record: Record) -> str:

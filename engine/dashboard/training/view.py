@@ -12,7 +12,7 @@ from rich.style import Style
 
 from agents.spec import AGENT_NAMES
 from engine.dashboard import text
-from engine.dashboard.cells import BOLD, DIM, GAP, GOOD, PLAIN, TITLE, Line, beside, fill_up, spread, width_of
+from engine.dashboard.cells import BOLD, DIM, GAP, GOOD, PLAIN, TITLE, Line, fill_up, spread, two_columns, width_of
 from engine.dashboard.head import Card, side_by_side
 from engine.dashboard.panels import signed
 from engine.dashboard.training.panels import (
@@ -183,12 +183,12 @@ def _wide(state: TrainingState, width: int, room: int, now: float) -> list[Line]
         return _panel(state, name, cells, height, now)
 
     return [
-        *beside(
+        *two_columns(
             [*panel("rewards", left, 5), *panel("terms", left, 3)],
             [*panel("losses", right, 4), *panel("checkpoints", right, 4)],
         ),
         *panel("curve", width, room - low - 8),
-        *beside(panel("evaluations", left, low), panel("alerts", right, low)),
+        *two_columns(panel("evaluations", left, low), panel("alerts", right, low)),
     ]
 
 

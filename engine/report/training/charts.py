@@ -10,7 +10,7 @@ Number = float | None
 
 
 @dataclass(frozen=True)
-class Series:
+class ChartSeries:
     """One line, or one set of bars.
 
     Attributes:
@@ -47,7 +47,7 @@ class Chart:
     title: str
     kind: Literal["lines", "bars"]
     x: Sequence[float] | Sequence[str]
-    series: Sequence[Series]
+    series: Sequence[ChartSeries]
     x_label: str = ""
     percent: bool = False
 

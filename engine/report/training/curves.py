@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.spec import AGENT_NAMES
 from engine.report.presentation import spaced
-from engine.report.training.charts import Chart, Panel, Series
+from engine.report.training.charts import Chart, ChartSeries, Panel
 from engine.report.training.history import (
     SMOOTHED,
     History,
@@ -44,7 +44,7 @@ def learning_curves(histories: Mapping[str, History]) -> list[Panel]:
 
 def _curves(
     runs: Sequence[Sequence[Record]], picks: Mapping[str, Pick], window: int = 1
-) -> tuple[Floats, list[Series]]:
+) -> tuple[Floats, list[ChartSeries]]:
     """Lines of several picks over the same episodes; each the mean over the runs."""
     found = {name: [points(records, pick) for records in runs] for name, pick in picks.items()}
     found = {name: curves for name, curves in found.items() if any(len(x) for x, _ in curves)}
@@ -82,20 +82,20 @@ def _evaluated(named: Mapping[str, list[Record]], key: str, title: str, *, perce
         return None
     if len(runs) > 1:
         each = [across([points(records, lambda r: r.get(key))], at, name, 5) for name, records in runs.items()]
-        thin = [Series(series.name, series.y, color=5, thin=True) for series in each]
+        thin = [ChartSeries(series.name, series.y, color=5, thin=True) for series in each]
         lines = [*thin, *lines]
     elif key == "mean_reward":
         lines = [_with_deviation(next(iter(runs.values())), at, lines[0])]
     return Chart(f"evaluation_{key}", title, "lines", at.tolist(), lines, "Episodes", percent=percent)
 
 
-def _with_deviation(records: Sequence[Record], at: Floats, line: Series) -> Series:
+def _with_deviation(records: Sequence[Record], at: Floats, line: ChartSeries) -> ChartSeries:
     x, deviation = points(records, lambda record: record.get("deviation"))
     if not len(x):
         return line
     spread = np.interp(at, x, deviation)
     middle = np.array([np.nan if value is None else value for value in line.y])
-    return Series(line.name, line.y, listed(middle - spread), listed(middle + spread), line.color)
+    return ChartSeries(line.name, line.y, listed(middle - spread), listed(middle + spread), line.color)
 
 
 def _window(runs: Sequence[Sequence[Record]]) -> int:

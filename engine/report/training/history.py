@@ -12,7 +12,7 @@ import numpy as np
 from engine.base.errors import DataError, UsageError
 from engine.base.files import read_file
 from engine.base.nearest import nearest_path
-from engine.report.training.charts import Series
+from engine.report.training.charts import ChartSeries
 from engine.types.blocks import Floats
 
 MOST_BYTES = 1 << 30  # of a history; a long training writes some megabytes
@@ -100,7 +100,7 @@ def grid(curves: Sequence[tuple[Floats, Floats]]) -> Floats:
     return every[np.linspace(0, len(every) - 1, MOST_POINTS).round().astype(np.int64)]
 
 
-def across(curves: Sequence[tuple[Floats, Floats]], at: Floats, name: str, color: int) -> Series:
+def across(curves: Sequence[tuple[Floats, Floats]], at: Floats, name: str, color: int) -> ChartSeries:
     """One line for several runs: their mean, with a band from the lowest to the highest of them.
 
     Args:
@@ -111,15 +111,15 @@ def across(curves: Sequence[tuple[Floats, Floats]], at: Floats, name: str, color
     """
     found = np.array([np.interp(at, x, y, left=np.nan, right=np.nan) for x, y in curves if len(x)])
     if not len(found):
-        return Series(name, [None] * len(at), color=color)
+        return ChartSeries(name, [None] * len(at), color=color)
     known = np.isfinite(found)
     counts = known.sum(axis=0)
     mean = np.where(counts > 0, np.where(known, found, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)
     if len(found) == 1:
-        return Series(name, listed(mean), color=color)
+        return ChartSeries(name, listed(mean), color=color)
     low = np.where(counts > 0, np.where(known, found, np.inf).min(axis=0), np.nan)
     high = np.where(counts > 0, np.where(known, found, -np.inf).max(axis=0), np.nan)
-    return Series(name, listed(mean), listed(low), listed(high), color)
+    return ChartSeries(name, listed(mean), listed(low), listed(high), color)
 
 
 def listed(values: Floats) -> list[float | None]:

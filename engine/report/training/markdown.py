@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.report.presentation import UNDEFINED
-from engine.report.training.charts import Chart, Number, Panel, Series
-from engine.report.training.words import Evaluation, Table, findings, remarks, span, tables, title, verdicts
+from engine.report.training.charts import Chart, ChartSeries, Number, Panel
+from engine.report.training.phrases import Evaluation, Table, findings, remarks, span, tables, title, verdicts
 
 SPECIAL = "\\`*_{}[]<>|#"
 
@@ -63,14 +63,14 @@ def _figures(panel: Panel) -> Table | None:
     return Table(panel.title, panel.note, ("Chart", "Bar", "Value"), tuple(bars)) if bars else None
 
 
-def _curve(chart: Chart, series: Series) -> tuple[str, ...]:
+def _curve(chart: Chart, series: ChartSeries) -> tuple[str, ...]:
     name = chart.title if len(chart.series) == 1 else f"{chart.title}: {series.name}"
     known = [value for value in series.y if value is not None]
     values = (known[0], known[-1], min(known), max(known)) if known else (None,) * 4
     return (name, *(_number(value, chart.percent) for value in values))
 
 
-def _bars(chart: Chart, series: Series) -> Iterator[tuple[str, ...]]:
+def _bars(chart: Chart, series: ChartSeries) -> Iterator[tuple[str, ...]]:
     for x, value in zip(chart.x, series.y, strict=True):
         yield chart.title, str(x), _number(value, chart.percent)
 

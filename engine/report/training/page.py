@@ -8,7 +8,7 @@ from html import escape
 
 from engine.report.shell import Head, shell
 from engine.report.training.charts import Chart, Panel
-from engine.report.training.words import (
+from engine.report.training.phrases import (
     Evaluation,
     Table,
     findings,

@@ -7,8 +7,8 @@ from typing import Any
 
 from agents.spec import AGENT_NAMES, TACTICAL_AGENT
 from engine.report.presentation import spaced
-from engine.report.training.charts import Chart, Panel, Series
-from engine.report.training.words import BASELINES, Evaluation
+from engine.report.training.charts import Chart, ChartSeries, Panel
+from engine.report.training.phrases import BASELINES, Evaluation
 
 LEVELS = ("0", "0.25", "0.5", "0.75", "1")
 AGENT_COLORS = dict(zip(AGENT_NAMES, range(3), strict=True))
@@ -27,11 +27,11 @@ def _episodes(evaluation: Evaluation) -> Panel | None:
         return None
     order = sorted(range(len(own)), key=lambda k: each["start"][k])
     series = [
-        Series(label, [each[f"total_return.{name}"][k] for k in order], color=5 if name == "flat" else 1)
+        ChartSeries(label, [each[f"total_return.{name}"][k] for k in order], color=5 if name == "flat" else 1)
         for name, label in BASELINES.items()
         if f"total_return.{name}" in each
     ]
-    series.append(Series("Ensemble", [own[k] for k in order], color=0))
+    series.append(ChartSeries("Ensemble", [own[k] for k in order], color=0))
     x = [float(k + 1) for k in range(len(own))]
     chart = Chart("episodes", "Return by episode", "lines", x, series, "Episode, in order of time", percent=True)
     return Panel("Episodes", "The ensemble and the baselines over the same bars.", [chart])
@@ -43,7 +43,7 @@ def _bars(name: str, title: str, figures: Mapping[str, Mapping[str, Any]], *, pe
     # a figure without an interval has an interval of no width
     low = [f.get("value") if f.get("low") is None else f["low"] for f in figures.values()]
     high = [f.get("value") if f.get("high") is None else f["high"] for f in figures.values()]
-    return Chart(name, title, "bars", list(figures), [Series("", values, low, high)], percent=percent)
+    return Chart(name, title, "bars", list(figures), [ChartSeries("", values, low, high)], percent=percent)
 
 
 def _contributions(evaluation: Evaluation) -> Panel | None:
@@ -88,7 +88,7 @@ def _actions(evaluation: Evaluation) -> Panel | None:
             "Strategic: direction",
             "bars",
             [name.capitalize() for name in strategic],
-            [Series("", _shares(list(strategic.values())), color=AGENT_COLORS["strategic"])],
+            [ChartSeries("", _shares(list(strategic.values())), color=AGENT_COLORS["strategic"])],
             percent=True,
         )
     ]
@@ -96,8 +96,8 @@ def _actions(evaluation: Evaluation) -> Panel | None:
         width = (component.high - component.low) / len(counts)
         edges = [f"{component.low + (k + 0.5) * width:.3g}" for k in range(len(counts))]
         name = f"actions_{component.name.replace(' ', '_')}"
-        series = [Series("", _shares(counts), color=AGENT_COLORS["tactical"])]
+        series = [ChartSeries("", _shares(counts), color=AGENT_COLORS["tactical"])]
         charts.append(Chart(name, f"Tactical: {component.name}", "bars", edges, series, percent=True))
-    risk = [Series("", _shares(actions["risk"]), color=AGENT_COLORS["risk"])]
+    risk = [ChartSeries("", _shares(actions["risk"]), color=AGENT_COLORS["risk"])]
     charts.append(Chart("actions_risk", "Risk: exposure level", "bars", list(LEVELS), risk, percent=True))
     return Panel("Actions", "Share of the decisions of all episodes, without exploration.", charts)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from engine.base.errors import GrandModelError, UsageError
 from engine.report.training import curves, markdown, page, panels
 from engine.report.training.history import History
-from engine.report.training.words import Evaluation
+from engine.report.training.phrases import Evaluation
 
 HEADING = "Training"
 

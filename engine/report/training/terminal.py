@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table as Grid
 from rich.text import Text
 
-from engine.report.training.words import Evaluation, Table, findings, remarks, span, tables, title, verdicts
+from engine.report.training.phrases import Evaluation, Table, findings, remarks, span, tables, title, verdicts
 
 
 def render_evaluation(evaluation: Evaluation) -> RenderableType:

@@ -26,7 +26,7 @@ from feeds.live.merging.rows import Memory, Numbers, Row, block_of
 from feeds.live.merging.state import STATE_VERSION, State, check_alike, read_state
 from feeds.live.merging.ticks import TickBars
 from feeds.live.merging.watermark import FAR_BARS, NEVER, Watermark
-from feeds.live.messages import Bar, Element, Quote, Trade, encode_element
+from feeds.live.messages import BarMessage, Element, QuoteMessage, TradeMessage, encode_element
 from feeds.live.source import Record
 
 AHEAD_NS: Final = 300 * 1_000_000_000
@@ -143,7 +143,7 @@ class RowMerger:
         lane = self._lane(partition)
         for element in elements:
             newest, is_new = lane.newest, False
-            time_ns = element.ts_event + self._shift if isinstance(element, Bar) else element.ts_event
+            time_ns = element.ts_event + self._shift if isinstance(element, BarMessage) else element.ts_event
             try:
                 column = self._column(element, time_ns)
                 if time_ns <= lane.reach or time_ns <= self._edge or self._believed(partition, lane, time_ns, letters):
@@ -243,7 +243,7 @@ class RowMerger:
         column = self._columns.get(element.symbol)
         if column is None:
             raise self._unknown(element.symbol)
-        if time_ns % self._timeframe and isinstance(element, Bar):
+        if time_ns % self._timeframe and isinstance(element, BarMessage):
             expected = f"a close time on a whole multiple of {format_timeframe(self._timeframe)}"
             raise Refused("off_grid", expected, clock_text(time_ns))
         return column
@@ -336,7 +336,7 @@ class RowMerger:
     ) -> None:
         """Place an element whose time counts, and note how far its partition has come."""
         try:
-            if isinstance(element, Bar):
+            if isinstance(element, BarMessage):
                 self._place_bar(time_ns, column, element)
             else:
                 self._place_tick(time_ns, column, element)
@@ -351,7 +351,7 @@ class RowMerger:
             self._watermark.advance(partition, time_ns)
             self._close()
 
-    def _place_bar(self, time_ns: int, column: int, bar: Bar) -> None:
+    def _place_bar(self, time_ns: int, column: int, bar: BarMessage) -> None:
         if time_ns <= self._edge:
             if self._memory.has(time_ns, column):
                 raise Refused("duplicate", "a bar that did not arrive before", f"again {clock_text(time_ns)}")
@@ -367,8 +367,8 @@ class RowMerger:
             raise Refused("mixed_kinds", f"a {kind}, as this bar is made of them", "a bar")
         row[column] = numbers
 
-    def _place_tick(self, time_ns: int, column: int, tick: Trade | Quote) -> None:
-        if isinstance(tick, Trade):
+    def _place_tick(self, time_ns: int, column: int, tick: TradeMessage | QuoteMessage) -> None:
+        if isinstance(tick, TradeMessage):
             self._ticks.check_id(column, tick)
         close_ns = -(-time_ns // self._timeframe) * self._timeframe
         if close_ns <= self._edge:

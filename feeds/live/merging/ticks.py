@@ -8,7 +8,7 @@ import msgspec
 
 from feeds.live.checks import Refused
 from feeds.live.merging.rows import Numbers
-from feeds.live.messages import Quote, Trade
+from feeds.live.messages import QuoteMessage, TradeMessage
 
 
 class TickBar(msgspec.Struct, gc=False, array_like=True):
@@ -43,7 +43,7 @@ class TickBars:
         self.rows: dict[int, dict[int, TickBar]] = {}
         self.ids: dict[int, int] = {}
 
-    def check_id(self, column: int, trade: Trade) -> None:
+    def check_id(self, column: int, trade: TradeMessage) -> None:
         """Check that a numbered trade is a new one.
 
         Raises:
@@ -53,14 +53,14 @@ class TickBars:
         if trade.id is not None and last is not None and trade.id <= last:
             raise Refused("duplicate", f"a trade id above {last}", f"id {trade.id}")
 
-    def fold(self, close_ns: int, column: int, tick: Trade | Quote) -> None:
+    def fold(self, close_ns: int, column: int, tick: TradeMessage | QuoteMessage) -> None:
         """Fold a tick into its bar. A quote counts with its mid price.
 
         Raises:
             Refused: mixed_kinds, if the bar is made of the other kind.
         """
         kind: Literal["trade", "quote"] = "trade"
-        if isinstance(tick, Trade):
+        if isinstance(tick, TradeMessage):
             price, size = tick.price, tick.size
         else:
             kind, price, size = "quote", 0.5 * tick.bid + 0.5 * tick.ask, float("nan")
@@ -72,7 +72,7 @@ class TickBars:
             bar.add(price, size)
         else:
             raise Refused("mixed_kinds", f"a {bar.kind}, as this bar is made of them", f"a {kind}")
-        if isinstance(tick, Trade) and tick.id is not None:
+        if isinstance(tick, TradeMessage) and tick.id is not None:
             self.ids[column] = tick.id
 
     def finish(self, close_ns: int) -> dict[int, Numbers]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.base.errors import DataError
-from feeds.reading.files.bar_file import Batch, symbol_from, unreadable
+from feeds.reading.files.bar_file import FileBatch, symbol_from, unreadable
 
 ROWS = 1 << 14  # a batch with all that is computed from it stays in the cache of a core
 _BUFFER_BYTES = 1 << 18
@@ -21,7 +21,7 @@ _BUFFER_BYTES = 1 << 18
 DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, TypeError, MemoryError)
 
 
-class ParquetFile:
+class ParquetBarFile:
     """A Parquet file; read by pages, so that a row group may be of any size.
 
     Raises:
@@ -38,7 +38,7 @@ class ParquetFile:
             self.names = tuple(str(name) for name in file.schema_arrow.names)
             self.rows_hint: int | None = file.metadata.num_rows
 
-    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions from the start."""
         names = [self.names[at] for at in columns]
         first = 1
@@ -79,7 +79,7 @@ class ArrowFile:
         with pa.memory_map(str(path)) as source, _readable(path, self.format):
             self.names = tuple(str(name) for name in self._reader(source).schema.names)
 
-    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions from the start."""
         first = 1
         with pa.memory_map(str(self.path)) as source:
@@ -125,7 +125,7 @@ def _readable(path: Path, kind: str) -> Iterator[None]:
         raise unreadable(path, kind, error) from error
 
 
-def table_batch(columns: dict[int, Any], names: tuple[str, ...], first: int) -> Batch:
+def table_batch(columns: dict[int, Any], names: tuple[str, ...], first: int) -> FileBatch:
     """A batch of typed columns.
 
     Args:
@@ -139,4 +139,4 @@ def table_batch(columns: dict[int, Any], names: tuple[str, ...], first: int) -> 
         cells = {names[at]: column[row].as_py() for at, column in columns.items()}
         return json.dumps(cells, default=str, ensure_ascii=False)
 
-    return Batch(columns, np.arange(first, first + count, dtype=np.int64), through=first + count - 1, raw=raw)
+    return FileBatch(columns, np.arange(first, first + count, dtype=np.int64), through=first + count - 1, raw=raw)

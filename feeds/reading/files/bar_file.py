@@ -32,7 +32,7 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class FileBatch:
     """Consecutive rows of a file.
 
     Attributes:
@@ -89,7 +89,7 @@ class BarFile(Protocol):
         """About how many rows it holds, if that can be told without reading it."""
         ...
 
-    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions from the start.
 
         Raises:

@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 from engine.base.errors import DataError
 from feeds.reading.columns.casting import MISSING, Array, valid_mask
 from feeds.reading.columns.names import looks_like_header
-from feeds.reading.files.bar_file import Batch, Malformed, symbol_from, unreadable
+from feeds.reading.files.bar_file import FileBatch, Malformed, symbol_from, unreadable
 
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24
@@ -52,7 +52,7 @@ class CsvFile:
         if self._from_yfinance(lines):
             self._header_lines, self.names = above + 3, (self._cells(lines[2])[0], *self.names[1:])
 
-    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions from the start."""
         line = 1
         for number, chunk in enumerate(self._chunks()):
@@ -144,7 +144,7 @@ class CsvFile:
         except OSError as error:
             raise unreadable(self.path, self.format, error) from error
 
-    def _parse(self, body: bytes, first_line: int, columns: Sequence[int]) -> Batch:
+    def _parse(self, body: bytes, first_line: int, columns: Sequence[int]) -> FileBatch:
         invalid: list[Any] = []
         body = _utf8(body)
 
@@ -170,7 +170,7 @@ class CsvFile:
         if filled is not None:
             cells = {at: cell.filter(pa.array(filled)) for at, cell in cells.items()}
             places = places[filled]
-        return Batch(
+        return FileBatch(
             columns=cells,
             lines=lines[places],
             through=int(lines[-1]),

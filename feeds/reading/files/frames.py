@@ -16,7 +16,7 @@ from engine.base.errors import DataError, UsageError
 from feeds.reading.columns.casting import MISSING, Array
 from feeds.reading.columns.names import SYMBOL_NAMES, VALUE_NAMES, normalise
 from feeds.reading.files.arrow_file import ROWS, table_batch
-from feeds.reading.files.bar_file import Batch
+from feeds.reading.files.bar_file import FileBatch
 from feeds.reading.files.pandas_frames import pandas_parts
 
 ACCEPTED = "a pandas or polars frame, an Arrow table, a mapping of arrays, or a mapping from symbol to any of these"
@@ -58,7 +58,7 @@ class FrameFile:
             self._read[at] = arrow_array(self._columns[at]())
         return self._read[at]
 
-    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions from the start."""
         whole = {at: self.column(at) for at in columns}
         counts = {self.names[at]: len(column) for at, column in whole.items()}

@@ -20,7 +20,7 @@ def open_file(path: Path) -> BarFile:
         UsageError: If there is no such file, it is a folder or its suffix is unknown.
         DataError: If it is empty or not what its suffix says.
     """
-    from feeds.reading.files.arrow_file import ArrowFile, ParquetFile  # noqa: PLC0415 - one reader
+    from feeds.reading.files.arrow_file import ArrowFile, ParquetBarFile  # noqa: PLC0415 - one reader
     from feeds.reading.files.csv_file import CsvFile  # noqa: PLC0415 - need not import the other's half of Arrow
 
     _check(path)
@@ -30,7 +30,7 @@ def open_file(path: Path) -> BarFile:
     if inner and inner[0] in CSV_SUFFIXES:
         return CsvFile(path, compression)
     if not compression and inner and inner[0] in PARQUET_SUFFIXES:
-        return ParquetFile(path)
+        return ParquetBarFile(path)
     if not compression and inner and inner[0] in ARROW_SUFFIXES:
         return ArrowFile(path)
     raise UsageError(

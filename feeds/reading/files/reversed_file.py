@@ -10,7 +10,7 @@ import pyarrow as pa
 from engine.base.errors import DataError
 from engine.types.blocks import Ints
 from feeds.reading.columns.casting import plain
-from feeds.reading.files.bar_file import BarFile, Batch
+from feeds.reading.files.bar_file import BarFile, FileBatch
 
 MOST_ROWS = 5_000_000  # turning a file around holds all of it in memory
 _CLEAR = 10  # as many steps back as forward, before a file counts as newest first
@@ -42,13 +42,13 @@ class ReversedFile:
         self.format = f"{file.format}, newest first"
         self.rows_hint = file.rows_hint
 
-    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions, last row first.
 
         Raises:
             DataError: If there are more than `MOST_ROWS` rows.
         """
-        parts: list[Batch] = []
+        parts: list[FileBatch] = []
         rows = 0
         for batch in self._file.batches(columns):
             parts.append(batch)
@@ -65,7 +65,7 @@ class ReversedFile:
             yield _turned(parts, columns)
 
 
-def _turned(parts: Sequence[Batch], columns: Sequence[int]) -> Batch:
+def _turned(parts: Sequence[FileBatch], columns: Sequence[int]) -> FileBatch:
     ends = np.cumsum([len(part.lines) for part in parts])
 
     def raw(row: int) -> str:
@@ -74,7 +74,7 @@ def _turned(parts: Sequence[Batch], columns: Sequence[int]) -> Batch:
         return parts[part].raw(place - int(ends[part] - len(parts[part].lines)))
 
     order = pa.array(np.arange(int(ends[-1]) - 1, -1, -1))
-    return Batch(
+    return FileBatch(
         {at: pa.concat_arrays([plain(part.columns[at]) for part in parts]).take(order) for at in columns},
         np.concatenate([part.lines for part in parts])[::-1],
         through=parts[-1].through,

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from engine.types.blocks import BAR_COLUMNS, BarBlock
-from feeds.reading.rows.rows import Rows, join
+from feeds.reading.rows.rows import AcceptedRows, join
 
 
-def blocks_of(rows: Iterable[Rows], symbols: tuple[str, ...]) -> Iterator[BarBlock]:
+def blocks_of(rows: Iterable[AcceptedRows], symbols: tuple[str, ...]) -> Iterator[BarBlock]:
     """Rows in order of time into blocks; a time's rows are held back until all of them have come."""
-    held: list[Rows] = []
+    held: list[AcceptedRows] = []
     for part in rows:
         if not len(part):
             continue
@@ -31,7 +31,7 @@ def blocks_of(rows: Iterable[Rows], symbols: tuple[str, ...]) -> Iterator[BarBlo
         yield join(held).block(symbols)
 
 
-def sorted_block(rows: Iterable[Rows], symbols: tuple[str, ...]) -> Iterator[BarBlock]:
+def sorted_block(rows: Iterable[AcceptedRows], symbols: tuple[str, ...]) -> Iterator[BarBlock]:
     """Rows in any order across symbols, gathered and sorted by time; nothing if there is none."""
     parts = [part for part in rows if len(part)]
     if parts:

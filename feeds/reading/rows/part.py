@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from engine.types.blocks import Bools, Ints
-from feeds.quarantine import BadRow, Gap
+from feeds.quarantine import BadRow, SessionGap
 from feeds.reading.columns.casting import Array
-from feeds.reading.files.bar_file import Batch
+from feeds.reading.files.bar_file import FileBatch
 from feeds.reading.plan import FilePlan
 from feeds.reading.rows.checks import REASONS, Columns, Fault, describe
 from feeds.reading.times.column import READABLE
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchPart:
     """The rows of a batch that are wanted, with their times.
 
     Attributes:
@@ -31,16 +31,16 @@ class Part:
     """
 
     plan: FilePlan
-    batch: Batch
+    batch: FileBatch
     ts_event: Ints
     codes: Ints | None
     good: Bools
     shift_ns: int
 
-    def where(self, wanted: Bools) -> Part:
+    def where(self, wanted: Bools) -> BatchPart:
         """Only the rows that a mask of shape (n,) picks."""
         places, batch = np.flatnonzero(wanted), self.batch
-        few = Batch(
+        few = FileBatch(
             {at: column.filter(pa.array(wanted)) for at, column in batch.columns.items()},
             batch.lines[places],
             batch.through,
@@ -48,7 +48,7 @@ class Part:
             batch.malformed,
         )
         codes = None if self.codes is None else self.codes[places]
-        return Part(self.plan, few, self.ts_event[places], codes, self.good[places], self.shift_ns)
+        return BatchPart(self.plan, few, self.ts_event[places], codes, self.good[places], self.shift_ns)
 
     def bad_row(self, at: int, fault: Fault, columns: Columns, unreadable: dict[str, Bools], floor: int) -> BadRow:
         """Describe a bad row.
@@ -76,9 +76,11 @@ class Part:
         batch = self.batch
         return BadRow(self.plan.source, int(batch.lines[at]), REASONS[fault], expected, found, batch.raw(at))
 
-    def gap(self, at: int, symbol: str, previous: int, missing: int) -> Gap:
+    def gap(self, at: int, symbol: str, previous: int, missing: int) -> SessionGap:
         """Describe the gap before a row, given its place and the close time of the bar before it."""
-        return Gap(self.plan.source, int(self.batch.lines[at]), symbol, previous, int(self.ts_event[at]), missing)
+        return SessionGap(
+            self.plan.source, int(self.batch.lines[at]), symbol, previous, int(self.ts_event[at]), missing
+        )
 
     def _cells(self, at: int, positions: tuple[int, ...]) -> str:
         return " ".join(_text(self.batch.columns[position], at) for position in positions) or "an empty cell"

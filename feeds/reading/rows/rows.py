@@ -12,7 +12,7 @@ from feeds.reading.rows.checks import Columns
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class AcceptedRows:
     """Accepted rows.
 
     Attributes:
@@ -28,10 +28,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ts_event)
 
-    def take(self, rows: Ints | slice) -> Rows:
+    def take(self, rows: Ints | slice) -> AcceptedRows:
         """The rows at these places."""
         codes = None if self.codes is None else self.codes[rows]
-        return Rows(self.ts_event[rows], codes, {name: values[rows] for name, values in self.columns.items()})
+        return AcceptedRows(self.ts_event[rows], codes, {name: values[rows] for name, values in self.columns.items()})
 
     def block(self, symbols: tuple[str, ...]) -> BarBlock:
         """One row a time across the symbols; times must not go back, nor a symbol repeat one."""
@@ -51,12 +51,12 @@ class Rows:
         return BarBlock(symbols, 0, times, present=present, **columns)
 
 
-def join(parts: Sequence[Rows]) -> Rows:
+def join(parts: Sequence[AcceptedRows]) -> AcceptedRows:
     """All rows in one; at least one part."""
     if len(parts) == 1:
         return parts[0]
     some_codes = [part.codes for part in parts if part.codes is not None]
-    return Rows(
+    return AcceptedRows(
         np.concatenate([part.ts_event for part in parts]),
         np.concatenate(some_codes) if some_codes else None,
         {name: np.concatenate([part.columns[name] for part in parts]) for name in BAR_COLUMNS},

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.models.metadata import ENSEMBLE_FILE
-from agents.models.store import BUNDLED, Activation, Index, ModelStore, default_root, resolve_ensemble
+from agents.models.store import BUNDLED, HistoryEntry, Index, ModelStore, default_root, resolve_ensemble
 from engine.base.errors import CheckFailed, DataError, UsageError
 from tests.agents.models.conftest import MakeVersion, reseal
 
@@ -72,7 +72,7 @@ def test_what_a_killed_process_left_is_cleared(store: ModelStore, make_version: 
 def test_activation_is_remembered_by_the_next_reader(store: ModelStore, make_version: MakeVersion) -> None:
     store.add(make_version("a"))
     entry = store.activate("a", "2026-01-31T13:00:00+01:00", "better")
-    assert entry == Activation(version="a", sha256=entry.sha256, activated=NOON, note="better")
+    assert entry == HistoryEntry(version="a", sha256=entry.sha256, activated=NOON, note="better")
     again = ModelStore(store.root)
     assert (again.active(), again.history(), again.active_path()) == ("a", (entry,), store.root / "a")
     assert resolve_ensemble(None, again) == store.root / "a"
@@ -107,7 +107,7 @@ def test_rollback_without_history_is_refused(store: ModelStore) -> None:
 @given(st.lists(st.one_of(st.just(None), st.sampled_from("abcd")), max_size=30))
 def test_what_stands_is_what_a_stack_holds(steps: list[str | None]) -> None:
     stack: list[str] = []
-    history: list[Activation] = []
+    history: list[HistoryEntry] = []
     for step in steps:
         if step is not None:
             stack.append(step)
@@ -116,7 +116,7 @@ def test_what_stands_is_what_a_stack_holds(steps: list[str | None]) -> None:
         else:
             continue
         top = stack[-1] if stack else "trained-1"
-        history.append(Activation(version=top, sha256="", activated=NOON, rollback=step is None))
+        history.append(HistoryEntry(version=top, sha256="", activated=NOON, rollback=step is None))
     assert [entry.version for entry in Index(history=tuple(history)).standing()] == stack
 
 

@@ -17,7 +17,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from engine.types.instruments import load_instrument
-from feeds.live.messages import Bar, decode
+from feeds.live.messages import BarMessage, decode
 from feeds.live.source import Record
 from feeds.replay import HistoricalReplay
 from tests.brokers import KafkaHelper, kafka, unique
@@ -34,10 +34,10 @@ def grandmodel(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*words), check=False, capture_output=True, text=True, timeout=LIMIT_S)
 
 
-def bars_of(lines: list[bytes]) -> list[Bar]:
+def bars_of(lines: list[bytes]) -> list[BarMessage]:
     decoded = [decode(Record("x", 0, line)) for line in lines]
     assert not any(letters for _, letters in decoded)
-    return [element for elements, _ in decoded for element in elements if isinstance(element, Bar)]
+    return [element for elements, _ in decoded for element in elements if isinstance(element, BarMessage)]
 
 
 async def messages_of(kafka: KafkaHelper, topic: str, wanted: int) -> list[tuple[bytes, bytes]]:

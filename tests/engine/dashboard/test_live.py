@@ -19,7 +19,7 @@ from rich.console import Console
 from engine.dashboard import live, terminal
 from engine.dashboard.live import DRAW_SHARE, SHORTEST_FRAME_S, Dashboard, pause_after
 from engine.dashboard.state import DashboardState, RunInfo
-from engine.dashboard.terminal import Ink, Outbox, Screen, can_draw, reading_keys
+from engine.dashboard.terminal import Ink, Screen, ScreenWriter, can_draw, reading_keys
 from engine.dashboard.view import frame, status_line
 from engine.types.records import Reason
 from tests.engine.dashboard.steps import Latest, make_step, unhurried
@@ -329,7 +329,7 @@ class Emulator:
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 45)])
 def test_writing_changed_lines_only_shows_the_same_screen(size):
     file = Terminal()
-    outbox = Outbox(file)
+    outbox = ScreenWriter(file)
     screen = Screen(Ink(console(file, *size)), outbox)
     state, emulator = DashboardState(INFO), Emulator(*size)
     for number in range(8):

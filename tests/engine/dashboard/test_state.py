@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import UsageError
-from engine.dashboard.alerts import Alert, Alerts, Severity
+from engine.dashboard.alerts import AlertLevel, AlertLine, Alerts
 from engine.dashboard.following import Following
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.state import FILLS_KEPT, DashboardState, RunInfo
@@ -246,8 +246,8 @@ def test_halt_and_its_reset_are_told_once():
         state.update(make_step([1000.0], seq=seq, halted=halted), float(seq))
     reset, halt = list(state.alerts)
     assert "max drawdown" in halt.text
-    assert (halt.severity, halt.count, halt.ts_event) == (Severity.CRITICAL, 1, START + 2 * MINUTE)
-    assert (reset.severity, "reset" in reset.text) == (Severity.INFO, True)
+    assert (halt.severity, halt.count, halt.ts_event) == (AlertLevel.CRITICAL, 1, START + 2 * MINUTE)
+    assert (reset.severity, "reset" in reset.text) == (AlertLevel.INFO, True)
 
 
 def test_a_pause_its_end_and_a_halt_by_a_person_are_told_once():
@@ -256,9 +256,9 @@ def test_a_pause_its_end_and_a_halt_by_a_person_are_told_once():
         state.update(make_step([1000.0], seq=seq, paused=paused, halted=halted), float(seq))
     told = [(alert.severity, alert.text, alert.count) for alert in reversed(list(state.alerts))]
     assert told == [
-        (Severity.WARNING, "paused by the operator; positions cannot open or grow", 1),
-        (Severity.CRITICAL, "halted by the operator; trading is halted until it is reset", 1),
-        (Severity.INFO, "the pause is over", 1),
+        (AlertLevel.WARNING, "paused by the operator; positions cannot open or grow", 1),
+        (AlertLevel.CRITICAL, "halted by the operator; trading is halted until it is reset", 1),
+        (AlertLevel.INFO, "the pause is over", 1),
     ]
 
 
@@ -269,7 +269,7 @@ def test_a_liquidation_within_one_step_is_told():
     step.events["reason"] = Reason.MARGIN_CALL
     state.update(step, 1.0)
     assert [(alert.severity, alert.text) for alert in state.alerts] == [
-        (Severity.CRITICAL, "liquidation order EURUSD: margin call")
+        (AlertLevel.CRITICAL, "liquidation order EURUSD: margin call")
     ]
 
 
@@ -277,13 +277,13 @@ def test_margin_call_begins_and_ends():
     state = DashboardState(INFO)
     for seq, liquidating in enumerate([0, 1, 1, 0]):
         state.update(make_step([1000.0], seq=seq, liquidating=liquidating), float(seq))
-    assert [alert.severity for alert in state.alerts] == [Severity.INFO, Severity.CRITICAL]
+    assert [alert.severity for alert in state.alerts] == [AlertLevel.INFO, AlertLevel.CRITICAL]
 
 
 def test_alerts_are_bounded_and_the_newest_come_first():
     alerts = Alerts()
     for number in range(500):
-        alerts.add(Alert(number, Severity.INFO, str(number % 100)))
+        alerts.add(AlertLine(number, AlertLevel.INFO, str(number % 100)))
     kept = list(alerts)
     assert [alert.text for alert in kept] == [str(number) for number in range(99, 49, -1)]
     alerts.warn(600, "60")
@@ -295,7 +295,7 @@ def test_quarantine_is_counted_and_told():
     state.quarantine("bars.csv row 7: high below low")
     state.quarantine("bars.csv row 7: high below low", 2)
     alert = next(iter(state.alerts))
-    assert (state.quarantined, alert.count, alert.severity) == (3, 3, Severity.WARNING)
+    assert (state.quarantined, alert.count, alert.severity) == (3, 3, AlertLevel.WARNING)
 
 
 def test_wrong_number_of_multipliers_is_a_usage_error():
@@ -311,7 +311,7 @@ def test_every_change_raises_the_version():
         lambda: state.set_feed("x"),
         lambda: state.set_standing("paused"),
         lambda: state.recall(make_step([1000.0], seq=1)),
-        lambda: state.tell(Severity.INFO, "x"),
+        lambda: state.tell(AlertLevel.INFO, "x"),
         lambda: state.quarantine("x"),
         state.end,
     ):

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.segment import Segment
 
 from engine.dashboard import text
-from engine.dashboard.alerts import Severity
-from engine.dashboard.cells import Column, crop, fit, spread, table, width_of
+from engine.dashboard.alerts import AlertLevel
+from engine.dashboard.cells import TableColumn, crop, fit, spread, table, width_of
 from engine.dashboard.chart import BRAILLE, dots, equity_chart, resample
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.state import DashboardState, RunInfo
@@ -203,7 +203,7 @@ def test_the_badge_is_what_holds_now(standing, account, badge):
 
 def test_why_nothing_is_written_stays_in_sight():
     state = run_of(events=0)
-    state.tell(Severity.CRITICAL, "the journal cannot be written: the disk is full")
+    state.tell(AlertLevel.CRITICAL, "the journal cannot be written: the disk is full")
     state.set_standing("stuck")
     for number in range(20):
         state.quarantine(f"row {number}")
@@ -296,7 +296,7 @@ def test_lines_fit_exactly(parts, width, other):
 
 
 def test_tables_drop_columns_by_rank_and_never_crop_numbers():
-    columns = (Column("name"), Column("a", right=True, rank=1), Column("b", right=True, rank=2))
+    columns = (TableColumn("name"), TableColumn("a", right=True, rank=1), TableColumn("b", right=True, rank=2))
     rows = [[Segment("EURUSD"), Segment("1,000.00"), Segment("22")]]
 
     def lines(width):

@@ -18,7 +18,17 @@ from engine.types.blocks import BarBlock
 from engine.types.dead_letter import MOST_BY_MESSAGE, MOST_PAYLOAD, DeadLetter
 from feeds.live import checks
 from feeds.live.checks import REASONS, Refused, check_bar, clock_text, read_time
-from feeds.live.messages import Bar, Element, Quote, Trade, _format, _one_by_one, decode, encode_bars, encode_element
+from feeds.live.messages import (
+    BarMessage,
+    Element,
+    QuoteMessage,
+    TradeMessage,
+    _format,
+    _one_by_one,
+    decode,
+    encode_bars,
+    encode_element,
+)
 from feeds.live.source import MOST_MESSAGE, Record
 from feeds.reading.rows.checks import check_bars
 from feeds.reading.times import epochs, texts
@@ -55,13 +65,13 @@ def refusal(payload: bytes) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_three_kinds(form: str) -> None:
-    assert one(BAR, form) == Bar("ES", NS, 10.0, 12.5, 9.0, 11.0, 3.0)
+    assert one(BAR, form) == BarMessage("ES", NS, 10.0, 12.5, 9.0, 11.0, 3.0)
     assert one({"v": 1, "type": "bar", **BAR}, form) == one(BAR)
-    assert one(TRADE, form) == Trade("ES", NS, 10.25, 2.0, 7)
-    assert one({name: value for name, value in TRADE.items() if name != "id"}, form) == Trade(
+    assert one(TRADE, form) == TradeMessage("ES", NS, 10.25, 2.0, 7)
+    assert one({name: value for name, value in TRADE.items() if name != "id"}, form) == TradeMessage(
         "ES", NS, 10.25, 2.0, None
     )
-    assert one(QUOTE, form) == Quote("ES", NS, 10.0, 10.5)
+    assert one(QUOTE, form) == QuoteMessage("ES", NS, 10.0, 10.5)
     mixed = [BAR, QUOTE, TRADE]
     expected: tuple[list[Element], list[DeadLetter]] = ([one(BAR), one(QUOTE), one(TRADE)], [])
     assert decode(record(packed(mixed, form))) == expected
@@ -83,15 +93,17 @@ def test_what_may_be_absent_and_what_is_ignored() -> None:
         {name: BAR[name] for name in BAR if name != "volume"},
     ):
         bar = one(unknown)
-        assert isinstance(bar, Bar)
+        assert isinstance(bar, BarMessage)
         assert math.isnan(bar.volume)
     # one element by one, where another one of the message is refused, the same
     [bar], [refused] = decode(record(packed([{**BAR, "volume": -1}, {**BAR, "volume": -2}], "json")))
-    assert isinstance(bar, Bar) and math.isnan(bar.volume) and refused.reason == "bad_volume"
+    assert isinstance(bar, BarMessage) and math.isnan(bar.volume) and refused.reason == "bad_volume"
     bar = one({**BAR, "volume": math.nan}, "msgpack")
-    assert isinstance(bar, Bar)
+    assert isinstance(bar, BarMessage)
     assert math.isnan(bar.volume)
-    assert one({name: BAR[name] for name in BAR if name != "symbol"}) == Bar(None, NS, 10.0, 12.5, 9.0, 11.0, 3.0)
+    assert one({name: BAR[name] for name in BAR if name != "symbol"}) == BarMessage(
+        None, NS, 10.0, 12.5, 9.0, 11.0, 3.0
+    )
     assert one({**BAR, "source": {"deep": [1, None]}, "vwap": "?"}) == one(BAR)
     # a bar may have fields of its own that are called like those of a trade
     assert one({**BAR, "id": "bar-7", "price": None}) == one(BAR)
@@ -251,7 +263,7 @@ def blocks(draw: st.DrawFn) -> BarBlock:
 
 
 def bits(bar: Element) -> tuple[str | None, int, bytes]:
-    assert isinstance(bar, Bar)
+    assert isinstance(bar, BarMessage)
     # one NaN is as good as another
     volume = math.nan if math.isnan(bar.volume) else bar.volume
     return bar.symbol, bar.ts_event, struct.pack("5d", bar.open, bar.high, bar.low, bar.close, volume)
@@ -265,7 +277,7 @@ def test_what_is_published_comes_back_to_the_bit(block: BarBlock, form: Literal[
     assert all(letters == [] for _, letters in back)
     expected = [
         bits(
-            Bar(
+            BarMessage(
                 symbol,
                 time,
                 *(float(getattr(block, name)[row, column]) for name in ("open", "high", "low", "close", "volume")),

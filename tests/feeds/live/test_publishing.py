@@ -15,7 +15,7 @@ from engine.types.blocks import BarBlock, reblock
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
 from feeds.live.kafka.outlet import KafkaOutlet, _Lane
-from feeds.live.messages import Bar, decode
+from feeds.live.messages import BarMessage, decode
 from feeds.live.mqtt.outlet import MqttOutlet
 from feeds.live.outlet import Outlet
 from feeds.live.publishing import Plan, Published, StdoutOutlet, open_outlet, publish
@@ -54,21 +54,21 @@ class InMemory:
         return reblock([self._bars], [rows])
 
 
-def bars_of(payloads: Sequence[bytes]) -> list[Bar]:
+def bars_of(payloads: Sequence[bytes]) -> list[BarMessage]:
     """What a reader makes of messages; a letter among them is a failure."""
-    bars: list[Bar] = []
+    bars: list[BarMessage] = []
     for payload in payloads:
         elements, letters = decode(Record("x", 0, payload))
         assert not letters
         for element in elements:
-            assert isinstance(element, Bar)
+            assert isinstance(element, BarMessage)
             bars.append(element)
     return bars
 
 
-def expected(block: BarBlock) -> list[Bar]:
+def expected(block: BarBlock) -> list[BarMessage]:
     return [
-        Bar(symbol, int(block.ts_event[row]), *(float(getattr(block, name)[row, at]) for name in NAMES))
+        BarMessage(symbol, int(block.ts_event[row]), *(float(getattr(block, name)[row, at]) for name in NAMES))
         for row in range(len(block))
         for at, symbol in enumerate(block.symbols)
         if block.present[row, at]

@@ -6,13 +6,13 @@ import pytest
 
 from benchmarks.training import __main__ as training
 from benchmarks.training import environment as training_environment
-from benchmarks.training.environment import AIM, EnvironmentResults, Rollout, build_market, set_up
+from benchmarks.training.environment import AIM, EnvironmentResults, RandomRollout, build_market, set_up
 
 
 def test_bars_are_counted_over_episodes_and_resets() -> None:
     market, _ = build_market(set_up(10_000, 1))
     for method in ("step", "advance"):
-        rollout = Rollout(market, 3, 1)
+        rollout = RandomRollout(market, 3, 1)
         begun: list[int] = []
         reset = rollout._env.reset
 

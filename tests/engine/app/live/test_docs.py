@@ -31,7 +31,7 @@ from engine.types.instruments import load_instrument
 from engine.types.records import Operation
 from feeds.live.address import parse_address
 from feeds.live.checks import REASONS
-from feeds.live.messages import Bar, Quote, Trade, decode
+from feeds.live.messages import BarMessage, QuoteMessage, TradeMessage, decode
 from feeds.live.source import Delivery, Record
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -60,7 +60,12 @@ def elements(payload: bytes) -> list[Any]:
 
 def test_messages_are_read_in_both_formats() -> None:
     read = [elements(block.encode()) for block in blocks("json")]
-    assert [[type(one) for one in message] for message in read] == [[Bar], [Trade], [Quote], [Bar, Bar]]
+    assert [[type(one) for one in message] for message in read] == [
+        [BarMessage],
+        [TradeMessage],
+        [QuoteMessage],
+        [BarMessage, BarMessage],
+    ]
     packed = [msgspec.msgpack.encode(json.loads(block)) for block in blocks("json")]
     # a volume that is not known is NaN, which differs from itself
     assert repr([elements(payload) for payload in packed]) == repr(read)
@@ -138,7 +143,7 @@ def notices() -> Iterator[tuple[str, str]]:
             if node.func.attr in {"notice", "_notice"} and isinstance(kind, ast.Constant):
                 assert isinstance(severity, ast.Constant)
                 yield str(kind.value), str(severity.value)
-    for operation, word in session.WORDS.items():
+    for operation, word in session.DONE.items():
         yield word, "critical" if operation is Operation.HALT else "warning"
 
 

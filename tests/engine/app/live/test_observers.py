@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from engine.app.live.observers import _Gaps, _Letters
+from engine.app.live.observers import _DeadLetters, _Gaps
 from engine.journal.journal import Gap
 from engine.types.dead_letter import DeadLetter
 from feeds.live.broker import free_port
@@ -135,7 +135,7 @@ def test_gaps_in_words(missing: list[int], text: str) -> None:
 
 
 def test_refusals_in_words() -> None:
-    waiting = _Letters()
+    waiting = _DeadLetters()
     waiting.add([DeadLetter("p", 7, "late", "a", "b", b"", count=3), DeadLetter("p", 8, "overflow", "c", "d", b"")])
     waiting.add([DeadLetter("q", -1, "late", "e", "f", b"", count=1000)])
     assert waiting.take() == "messages refused: 1,003 late, 1 overflow; first at p, offset 7: expected a, found b"

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from engine.dashboard.alerts import Severity
+from engine.dashboard.alerts import AlertLevel
 from engine.dashboard.cells import width_of
 from engine.dashboard.terminal import quiet
 from engine.dashboard.training.live import TrainingLog, TrainingScreen, open_view
 from engine.dashboard.training.panels import figure, spark
-from engine.dashboard.training.state import Series, TrainingInfo, TrainingState
+from engine.dashboard.training.state import EpisodeSeries, TrainingInfo, TrainingState
 from engine.dashboard.training.view import episode_line, evaluation_line, frame
 from tests.engine.dashboard.steps import unhurried
 from tests.engine.dashboard.training.records import records
@@ -121,7 +121,7 @@ def test_time_left_of_a_resumed_training_counts_only_this_run() -> None:
     assert state.seconds_left() == pytest.approx(2.0 * 90)
 
 
-def texts(state: TrainingState, least: Severity = Severity.WARNING) -> str:
+def texts(state: TrainingState, least: AlertLevel = AlertLevel.WARNING) -> str:
     return "\n".join(alert.text for alert in state.alerts if alert.severity >= least)
 
 
@@ -134,13 +134,13 @@ def test_alerts() -> None:
     state.update({"kind": "losses", "episode": 11, "ppo": {"entropy": 0.001, "approx_kl": 0.5}}, 1.0)
     assert "hardly explores" in texts(state) and "changes the policy too much" in texts(state)
     state.update({"kind": "losses", "episode": 12, "dqn": {"loss": math.inf}}, 1.0)
-    assert texts(state, Severity.CRITICAL) == "risk: loss is not a finite number"
+    assert texts(state, AlertLevel.CRITICAL) == "risk: loss is not a finite number"
     state.update({"kind": "evaluation", "episode": 61, "mean_reward": 0.5, "trades": 0}, 1.0)
     assert "without a single trade" in texts(state) and "since episode 10; stops early at 110" in texts(state)
     state.update({"kind": "episode", "episode": 62, "terms": {"profit": math.nan}}, 1.0)
-    assert "the reward of an episode is not a finite number" in texts(state, Severity.CRITICAL)
+    assert "the reward of an episode is not a finite number" in texts(state, AlertLevel.CRITICAL)
     state.update({"kind": "alert", "episode": 63, "severity": "critical", "text": "disk is full"}, 1.0)
-    assert "disk is full" in texts(state, Severity.CRITICAL)
+    assert "disk is full" in texts(state, AlertLevel.CRITICAL)
 
 
 def test_what_is_not_known_is_left_out() -> None:
@@ -167,12 +167,12 @@ def test_no_figure_is_longer_than_its_place(value: float) -> None:
 
 
 def test_a_spark_rises_with_its_series() -> None:
-    series = Series()
+    series = EpisodeSeries()
     for number in range(64):
         series.add(float(number))
     line = spark(series.curve, 8)
     assert len(line) == 8 and line[0] in "⣀⡀⢀⣠⡠" and line[-1] in "⠉⠈⠁⠋⠊"
-    assert spark(Series().curve, 8) == ""
+    assert spark(EpisodeSeries().curve, 8) == ""
 
 
 class Terminal(io.StringIO):

@@ -6,17 +6,17 @@ import math
 from dataclasses import dataclass, field
 
 from engine.types.blocks import BarBlock
-from feeds.live.messages import Bar, Element, Quote, Trade
+from feeds.live.messages import BarMessage, Element, QuoteMessage, TradeMessage
 
 Numbers = tuple[float, ...]
 Rows = list[tuple[int, dict[str, Numbers]]]
 
 
-def numbers(bar: Bar) -> Numbers:
+def numbers(bar: BarMessage) -> Numbers:
     return (bar.open, bar.high, bar.low, bar.close, bar.volume)
 
 
-def sorted_rows(bars: list[Bar]) -> Rows:
+def sorted_rows(bars: list[BarMessage]) -> Rows:
     rows: dict[int, dict[str, Numbers]] = {}
     for bar in bars:
         rows.setdefault(bar.ts_event, {})[bar.symbol or ""] = numbers(bar)
@@ -69,7 +69,7 @@ class PlainMerger:
         self.heard(everyone, everyone)
 
     def offer(self, partition: str, element: Element) -> str | None:
-        time = element.ts_event + (self.timeframe if self.opens and isinstance(element, Bar) else 0)
+        time = element.ts_event + (self.timeframe if self.opens and isinstance(element, BarMessage) else 0)
         reason = self.judge(element, time)
         if reason is None:
             self.accepted.append((math.ceil(time / self.timeframe) * self.timeframe, element))
@@ -83,22 +83,22 @@ class PlainMerger:
     def judge(self, element: Element, time: int) -> str | None:
         if element.symbol not in self.symbols:
             return "unknown_symbol"
-        if isinstance(element, Bar) and time % self.timeframe:
+        if isinstance(element, BarMessage) and time % self.timeframe:
             return "off_grid"
-        if isinstance(element, Trade) and element.id is not None:
-            ids = [e.id for _, e in self.accepted if isinstance(e, Trade) and e.symbol == element.symbol]
+        if isinstance(element, TradeMessage) and element.id is not None:
+            ids = [e.id for _, e in self.accepted if isinstance(e, TradeMessage) and e.symbol == element.symbol]
             if any(id_ is not None and id_ >= element.id for id_ in ids):
                 return "duplicate"
         row = math.ceil(time / self.timeframe) * self.timeframe
         if self.rows and row <= self.rows[-1][0]:
-            again = isinstance(element, Bar) and element.symbol in dict(self.rows).get(row, {})
+            again = isinstance(element, BarMessage) and element.symbol in dict(self.rows).get(row, {})
             return "duplicate" if again else "late"
         same = [e for r, e in self.accepted if r == row and e.symbol == element.symbol]
         if not same:
             return None
         if type(same[0]) is not type(element):
             return "mixed_kinds"
-        if isinstance(same[0], Bar) and isinstance(element, Bar):
+        if isinstance(same[0], BarMessage) and isinstance(element, BarMessage):
             return "duplicate" if repr(numbers(same[0])) == repr(numbers(element)) else "conflicting_duplicate"
         return None
 
@@ -115,7 +115,7 @@ class PlainMerger:
     def complete(self, row: int, held: list[Element], edge: float) -> bool:
         newest = {p: max((t for q, t in self.heard_times if q == p), default=-math.inf) for p in self.known}
         speaking = self.known - self.quiet
-        whole = all(isinstance(element, Bar) for element in held)
+        whole = all(isinstance(element, BarMessage) for element in held)
         if self.known and not speaking:
             return whole or max(t for _, t in self.heard_times) > row
         mark = min((newest[p] for p in speaking), default=-math.inf) - self.lateness
@@ -124,12 +124,14 @@ class PlainMerger:
 
 
 def fold(elements: list[Element]) -> Numbers:
-    if isinstance(elements[0], Bar):
+    if isinstance(elements[0], BarMessage):
         return numbers(elements[0])
     prices = [
-        e.price if isinstance(e, Trade) else (e.bid + e.ask) / 2 for e in elements if isinstance(e, Trade | Quote)
+        e.price if isinstance(e, TradeMessage) else (e.bid + e.ask) / 2
+        for e in elements
+        if isinstance(e, TradeMessage | QuoteMessage)
     ]
     volume = 0.0
     for element in elements:
-        volume += element.size if isinstance(element, Trade) else math.nan
+        volume += element.size if isinstance(element, TradeMessage) else math.nan
     return (prices[0], max(prices), min(prices), prices[-1], volume)

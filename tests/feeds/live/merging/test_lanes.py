@@ -13,7 +13,7 @@ from engine.types.blocks import BarBlock
 from engine.types.timeframe import DAY_NS, MINUTE_NS
 from feeds.live.merging.lanes import CONFIRMATIONS
 from feeds.live.merging.merger import RowMerger
-from feeds.live.messages import Bar, Element, Quote, Trade
+from feeds.live.messages import BarMessage, Element, QuoteMessage, TradeMessage
 from feeds.live.source import Record
 from tests.feeds.live.merging.oracle import rows_of
 
@@ -25,8 +25,8 @@ Cell = tuple[int, str]
 Sent = tuple[str, Element]
 
 
-def bar(symbol: str, time_ns: int, price: float = 2.0) -> Bar:
-    return Bar(symbol, time_ns, price, price, price, price, 1.0)
+def bar(symbol: str, time_ns: int, price: float = 2.0) -> BarMessage:
+    return BarMessage(symbol, time_ns, price, price, price, price, 1.0)
 
 
 class Feed:
@@ -78,9 +78,9 @@ def stray(kind: str, near: int, chance: Random) -> Element:
     """A message that holds none of the good bars' cells and is no neighbour of them."""
     far = near + chance.choice([50, 1380, 9_000, 200_000]) * MINUTE_NS + 7
     if kind in {"unknown", "unknown_trade"}:
-        return bar("Z", far - 7) if kind == "unknown" else Trade("Z", far, 1.0, 1.0, None)
+        return bar("Z", far - 7) if kind == "unknown" else TradeMessage("Z", far, 1.0, 1.0, None)
     if kind in {"trade", "quote"}:
-        return Trade("A", far, 1.0, 1.0, None) if kind == "trade" else Quote("A", far, 1.0, 1.0)
+        return TradeMessage("A", far, 1.0, 1.0, None) if kind == "trade" else QuoteMessage("A", far, 1.0, 1.0)
     times = {
         "off_grid": far,
         "ahead": far - 7,
@@ -121,7 +121,9 @@ def test_no_stray_message_loses_a_good_bar(
         feed.send(*message)
     feed.end()
     wanted = {(element.ts_event, element.symbol or "") for _, element in good}
-    held = {(e.ts_event, e.symbol or "") for e in (e for _, e in sent if (_, e) not in good) if isinstance(e, Bar)}
+    held = {
+        (e.ts_event, e.symbol or "") for e in (e for _, e in sent if (_, e) not in good) if isinstance(e, BarMessage)
+    }
     assert wanted - held <= feed.cells
 
 

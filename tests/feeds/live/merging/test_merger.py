@@ -13,7 +13,7 @@ from engine.types.timeframe import MINUTE_NS
 from feeds.live.checks import REASONS
 from feeds.live.merging.merger import RowMerger
 from feeds.live.merging.rows import REMEMBERED
-from feeds.live.messages import Bar, Element, Quote, Trade, decode, encode_bars
+from feeds.live.messages import BarMessage, Element, QuoteMessage, TradeMessage, decode, encode_bars
 from feeds.live.source import Record
 from tests.bars import random_bars
 
@@ -26,8 +26,8 @@ def at(minutes: float) -> int:
     return T0 + round(minutes * MINUTE_NS)
 
 
-def bar(minutes: float, symbol: str | None = "ES", close: float = 2.0) -> Bar:
-    return Bar(symbol, at(minutes), 2.0, 3.0, 1.0, close, 5.0)
+def bar(minutes: float, symbol: str | None = "ES", close: float = 2.0) -> BarMessage:
+    return BarMessage(symbol, at(minutes), 2.0, 3.0, 1.0, close, 5.0)
 
 
 def offer(merger: RowMerger, *elements: Element, partition: str = "p", payload: bytes = b"as sent") -> list[str]:
@@ -122,7 +122,7 @@ def test_bars_labelled_by_their_open_close_one_timeframe_later() -> None:
     offer(merger, bar(0))
     assert times(merger.take(1)) == [1]
     # ticks carry the time at which they happened
-    offer(merger, Trade("ES", at(1.5), 2.0, 1.0, None), bar(2))
+    offer(merger, TradeMessage("ES", at(1.5), 2.0, 1.0, None), bar(2))
     assert times(merger.take(2)) == [2, 3]
 
 
@@ -135,8 +135,8 @@ def test_the_symbol_may_be_left_out_where_there_is_but_one() -> None:
 
 def test_what_comes_again() -> None:
     merger = trusting(["ES", "NQ"], MINUTE_NS)
-    unknown = Bar("ES", at(0), 2.0, 3.0, 1.0, 2.0, math.nan)
-    again = Bar("ES", at(0), 2.0, 3.0, 1.0, 2.0, float("nan"))
+    unknown = BarMessage("ES", at(0), 2.0, 3.0, 1.0, 2.0, math.nan)
+    again = BarMessage("ES", at(0), 2.0, 3.0, 1.0, 2.0, float("nan"))
     assert offer(merger, unknown, again, bar(0), bar(0, close=2.5)) == ["duplicate", *["conflicting_duplicate"] * 2]
     assert offer(merger, bar(1), bar(0), bar(0, "NQ")) == ["duplicate", "late"]
     block = merger.take(1)
@@ -162,7 +162,7 @@ def test_a_time_beyond_the_clock_is_refused_and_one_at_the_own_pace_is_not() -> 
     assert times(patient.take(10)) == list(range(1000, 1006))
 
 
-@pytest.mark.parametrize("refused", [bar(9, "CL"), bar(9.5), Trade("CL", at(9), 2.0, 1.0, None)])
+@pytest.mark.parametrize("refused", [bar(9, "CL"), bar(9.5), TradeMessage("CL", at(9), 2.0, 1.0, None)])
 def test_what_is_refused_proves_nothing_about_time(refused: Element) -> None:
     merger = trusting(["ES", "NQ"], MINUTE_NS)
     merger.heard(frozenset({"p"}), P)
@@ -183,7 +183,7 @@ def test_letters_hold_the_message_or_the_element_of_several() -> None:
 def test_trades_make_bars_by_arrival() -> None:
     merger = trusting(["ES", "NQ"], MINUTE_NS)
     prices = [(0.1, 5.0), (0.4, 7.0), (0.3, 4.0), (1.0, 6.0), (1.01, 9.0)]
-    trades = [Trade("ES", at(minute), price, 0.1, None) for minute, price in prices]
+    trades = [TradeMessage("ES", at(minute), price, 0.1, None) for minute, price in prices]
     assert offer(merger, *trades[:4]) == []
     assert merger.take(1) is None  # a trade at the very end of the minute may still come
     assert offer(merger, trades[4]) == []
@@ -198,7 +198,12 @@ def test_trades_make_bars_by_arrival() -> None:
 
 def test_quotes_make_bars_of_their_mid_price() -> None:
     merger = single()
-    offer(merger, Quote("ES", at(0.2), 1.0, 2.0), Quote("ES", at(0.3), 2.0, 2.0), Quote("ES", at(1.5), 9.0, 9.0))
+    offer(
+        merger,
+        QuoteMessage("ES", at(0.2), 1.0, 2.0),
+        QuoteMessage("ES", at(0.3), 2.0, 2.0),
+        QuoteMessage("ES", at(1.5), 9.0, 9.0),
+    )
     block = merger.take(2)
     assert block is not None
     assert [getattr(block, name)[0, 0] for name in ("open", "high", "low", "close")] == [1.5, 2.0, 1.5, 2.0]
@@ -207,18 +212,20 @@ def test_quotes_make_bars_of_their_mid_price() -> None:
 
 def test_kinds_do_not_mix_within_a_row() -> None:
     merger = trusting(["ES", "NQ"], MINUTE_NS)
-    trade, quote = Trade("ES", at(0.5), 2.0, 1.0, None), Quote("ES", at(0.6), 1.0, 2.0)
+    trade, quote = TradeMessage("ES", at(0.5), 2.0, 1.0, None), QuoteMessage("ES", at(0.6), 1.0, 2.0)
     assert offer(merger, trade, quote, bar(1)) == ["mixed_kinds", "mixed_kinds"]
-    assert offer(merger, bar(2), Trade("ES", at(1.5), 2.0, 1.0, None)) == ["mixed_kinds"]
-    assert offer(merger, Quote("ES", at(2.5), 1.0, 2.0), Trade("ES", at(2.5), 2.0, 1.0, 9)) == ["mixed_kinds"]
-    assert offer(merger, Trade("ES", at(3.5), 2.0, 1.0, 9)) == []  # what was refused did not count
+    assert offer(merger, bar(2), TradeMessage("ES", at(1.5), 2.0, 1.0, None)) == ["mixed_kinds"]
+    assert offer(merger, QuoteMessage("ES", at(2.5), 1.0, 2.0), TradeMessage("ES", at(2.5), 2.0, 1.0, 9)) == [
+        "mixed_kinds"
+    ]
+    assert offer(merger, TradeMessage("ES", at(3.5), 2.0, 1.0, 9)) == []  # what was refused did not count
 
 
 def test_numbered_trades_come_once() -> None:
     merger = trusting(["ES", "NQ"], MINUTE_NS)
-    numbered = [Trade("ES", at(0.1 * n), 2.0, 1.0, n) for n in range(1, 15)]
+    numbered = [TradeMessage("ES", at(0.1 * n), 2.0, 1.0, n) for n in range(1, 15)]
     assert offer(merger, *numbered, *numbered) == ["duplicate"] * 14
-    assert offer(merger, Trade("NQ", at(1.4), 2.0, 1.0, 3)) == []
+    assert offer(merger, TradeMessage("NQ", at(1.4), 2.0, 1.0, 3)) == []
     block = merger.take(1)
     assert block is not None
     assert block.volume[0, 0] == 10.0
@@ -227,12 +234,12 @@ def test_numbered_trades_come_once() -> None:
 def test_the_end_closes_whole_bars_but_no_unfinished_ones() -> None:
     merger = trusting(["ES", "NQ"], MINUTE_NS)
     merger.heard(frozenset({"p", "q"}), NONE)
-    offer(merger, Trade("ES", at(0.5), 2.0, 1.0, None), bar(2), Trade("NQ", at(2.5), 2.0, 1.0, None))
+    offer(merger, TradeMessage("ES", at(0.5), 2.0, 1.0, None), bar(2), TradeMessage("NQ", at(2.5), 2.0, 1.0, None))
     assert merger.pending == 3
     merger.flush()
     assert times(merger.take(10)) == [1, 2]  # the first minute is over, the third may go on
     assert merger.pending == 1
-    offer(merger, Trade("NQ", at(3.5), 2.0, 1.0, None))
+    offer(merger, TradeMessage("NQ", at(3.5), 2.0, 1.0, None))
     merger.flush()
     assert times(merger.take(10)) == [3]
 
@@ -264,7 +271,7 @@ def test_real_messages_give_the_block_they_were_made_of(symbols: int) -> None:
 
 def test_a_snapshot_goes_on_only_where_it_fits() -> None:
     merger = single()
-    offer(merger, bar(0), Trade("ES", at(0.5), 2.0, 1.0, 2**63 - 1))
+    offer(merger, bar(0), TradeMessage("ES", at(0.5), 2.0, 1.0, 2**63 - 1))
     state = merger.snapshot()
     for other, found in ((trusting(["NQ"], MINUTE_NS), "symbols"), (trusting(["ES"], 2 * MINUTE_NS), "timeframe")):
         with pytest.raises(DataError, match=found) as caught:
@@ -284,10 +291,10 @@ def test_a_snapshot_goes_on_only_where_it_fits() -> None:
 
 def test_a_snapshot_is_not_shared_with_what_goes_on() -> None:
     merger = single()
-    offer(merger, Trade("ES", at(0.5), 2.0, 1.0, None))
+    offer(merger, TradeMessage("ES", at(0.5), 2.0, 1.0, None))
     state = merger.snapshot()
     first, second = single(), single()
     first.restore(state)
-    offer(first, Trade("ES", at(0.6), 9.0, 1.0, None), bar(3))
+    offer(first, TradeMessage("ES", at(0.6), 9.0, 1.0, None), bar(3))
     second.restore(state)
     assert second.snapshot() == state

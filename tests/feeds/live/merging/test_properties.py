@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.types.blocks import BarBlock
 from feeds.live.merging.merger import RowMerger
-from feeds.live.messages import Bar, Element, Quote, Trade
+from feeds.live.messages import BarMessage, Element, QuoteMessage, TradeMessage
 from feeds.live.source import Record
 from tests.feeds.live.merging.oracle import PlainMerger, Rows, comparable, rows_of, sorted_rows
 
@@ -25,8 +25,8 @@ def CLOCK() -> float:  # noqa: N802 - a constant that is called
     return 1e9
 
 
-def bar(symbol: str, time: int, price: float = 2.0, volume: float = 1.0) -> Bar:
-    return Bar(symbol, time, price, price + 1.0, price - 1.0, price + 0.5, volume)
+def bar(symbol: str, time: int, price: float = 2.0, volume: float = 1.0) -> BarMessage:
+    return BarMessage(symbol, time, price, price + 1.0, price - 1.0, price + 0.5, volume)
 
 
 def merged(
@@ -68,10 +68,10 @@ CELLS = st.sets(st.tuples(st.integers(1, 12), st.sampled_from(SYMBOLS)), max_siz
 SEEDS = st.integers(0, 2**32).map(Random)
 
 
-def interleaved(bars: list[Bar], chance: Random, jitter: int = 0, by_symbol: bool = False) -> list[Sent]:
+def interleaved(bars: list[BarMessage], chance: Random, jitter: int = 0, by_symbol: bool = False) -> list[Sent]:
     """Bars spread over partitions, each in order up to the jitter, at random turns."""
     home = {symbol: chance.choice("pq") for symbol in SYMBOLS}
-    lanes: dict[str, list[tuple[int, Bar]]] = {"p": [], "q": []}
+    lanes: dict[str, list[tuple[int, BarMessage]]] = {"p": [], "q": []}
     for one in bars:
         name = home[one.symbol or ""] if by_symbol else chance.choice("pq")
         lanes[name].append((one.ts_event + chance.randint(0, jitter), one))
@@ -85,7 +85,7 @@ def interleaved(bars: list[Bar], chance: Random, jitter: int = 0, by_symbol: boo
     return sent
 
 
-def bars_at(cells: set[tuple[int, str]], chance: Random) -> list[Bar]:
+def bars_at(cells: set[tuple[int, str]], chance: Random) -> list[BarMessage]:
     volumes = (0.0, 1.0, math.nan)
     return [bar(symbol, row * STEP, 2.0 + chance.random(), chance.choice(volumes)) for row, symbol in sorted(cells)]
 
@@ -132,9 +132,11 @@ EVENTS: st.SearchStrategy[Any] = st.one_of(
         st.one_of(TIMES.map(lambda t: -(-t // STEP) * STEP), TIMES),
         st.sampled_from([2.0, 3.0]),
     ),
-    st.builds(Trade, st.sampled_from("AB"), TIMES, st.sampled_from([1.0, 2.5]), st.sampled_from([0.1, 0.7]), st.none()),
-    st.builds(Trade, st.sampled_from("AB"), TIMES, st.just(2.0), st.just(1.0), st.integers(1, 9)),
-    st.builds(Quote, st.sampled_from("AB"), TIMES, st.sampled_from([1.0, 1.5]), st.sampled_from([1.5, 2.0])),
+    st.builds(
+        TradeMessage, st.sampled_from("AB"), TIMES, st.sampled_from([1.0, 2.5]), st.sampled_from([0.1, 0.7]), st.none()
+    ),
+    st.builds(TradeMessage, st.sampled_from("AB"), TIMES, st.just(2.0), st.just(1.0), st.integers(1, 9)),
+    st.builds(QuoteMessage, st.sampled_from("AB"), TIMES, st.sampled_from([1.0, 1.5]), st.sampled_from([1.5, 2.0])),
 )
 STEPS = st.one_of(
     st.tuples(st.sampled_from("pq"), EVENTS),

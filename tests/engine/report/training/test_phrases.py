@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from engine.report.training.phrases import estimate, findings, remarks, span, tables, title, verdicts
 from engine.report.training.terminal import render_evaluation
-from engine.report.training.words import estimate, findings, remarks, span, tables, title, verdicts
 from tests.engine.report.training.samples import NASTY, evaluation, figure
 
 
