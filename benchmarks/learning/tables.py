@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.learning.cases import RULES
-from training.evaluation.statistics import mean_figure
+from training.evaluation.statistics import mean_estimate
 
 Results = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ def show(results: Results) -> None:
 
 def interval(values: Sequence[float], form: str = "{:,.0f}") -> str:
     """Mean and interval in words."""
-    found = mean_figure(values)
+    found = mean_estimate(values)
     if found.value is None:
         return "-"
     if found.low is None or found.high is None:
@@ -77,7 +77,7 @@ def _fees(_: str, cases: Sequence[Results]) -> Table:
 def _plain(kind: str, cases: Sequence[Results]) -> Table:
     table = _table(f"{kind}, {len(cases)} seeds, profit of an episode out of sample", "seed", "profit", "trades", "")
     for number, case in enumerate(cases, 1):
-        found = mean_figure(case["by_episode"])
+        found = mean_estimate(case["by_episode"])
         significant = found.low is not None and found.low > 0
         words = ["significant profit" if significant else "no significant profit", *case["findings"]]
         table.add_row(str(number), interval(case["by_episode"]), f"{case['trades']:.1f}", ", ".join(words))

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.spec import TACTICAL_AGENT
+from agents.spec import STRATEGIC_AGENT, TACTICAL_AGENT
 from training.evaluation.results import ActionUse, EpisodeResult
-from training.evaluation.statistics import mean_figure
+from training.evaluation.statistics import mean_estimate
 from training.evaluation.summary import counted, pooled_actions
 
 NEARLY_ALL = 0.99
 """Share of the decisions from which on an action counts as the only one."""
 NO_SPREAD = 0.01
 """Deviation below which a tactical component counts as constant, as a share of its range."""
-DIRECTIONS = ("short", "neutral", "long")
+DIRECTIONS = STRATEGIC_AGENT.choices
 COMPONENTS = tuple(one.name for one in TACTICAL_AGENT.components)
 
 
@@ -148,7 +148,7 @@ def _account(results: Sequence[EpisodeResult]) -> list[Finding]:
             "after them: it trades too much for what it knows. Raise ensemble.rebalance or transaction_cost."
         )
         found.append(Finding("LOSES_TO_COSTS", message))
-    interval = mean_figure(returns, counted(results))
+    interval = mean_estimate(returns, counted(results))
     if interval.high is not None and interval.high < 0.0:
         message = f"The mean return of an episode is below 0 beyond chance: {interval.value:.2%} (95 %: "
         message += f"{interval.low:.2%} to {interval.high:.2%}). Not trading at all would have been better."

@@ -25,7 +25,7 @@ FEWEST_RESAMPLED = 5
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A number and its 95 % confidence interval; None where not defined."""
 
     value: float | None
@@ -37,23 +37,23 @@ class Figure:
         return asdict(self)
 
 
-NOTHING = Figure(None)
+NOTHING = Estimate(None)
 
 
-def figure(value: float | None, half: float | None = None) -> Figure:
+def estimate(value: float | None, half: float | None = None) -> Estimate:
     """A number, give or take `half`; what is not finite becomes None."""
     if value is None or not math.isfinite(value):
         return NOTHING
     if half is None or not math.isfinite(half):
-        return Figure(float(value))
-    return Figure(float(value), float(value - half), float(value + half))
+        return Estimate(float(value))
+    return Estimate(float(value), float(value - half), float(value + half))
 
 
-def bounded(found: Figure, low: float, high: float = math.inf) -> Figure:
-    """The same with an interval that stays where the figure can lie."""
+def bounded(found: Estimate, low: float, high: float = math.inf) -> Estimate:
+    """The same with an interval that stays where the number can lie."""
     if found.low is None or found.high is None:
         return found
-    return Figure(found.value, max(found.low, low), min(found.high, high))
+    return Estimate(found.value, max(found.low, low), min(found.high, high))
 
 
 def effective_count(starts: Sequence[int], bars: Sequence[int]) -> float:
@@ -71,7 +71,7 @@ def effective_count(starts: Sequence[int], bars: Sequence[int]) -> float:
     return min(float(len(bars)), covered / mean) if mean > 0 else float(len(bars))
 
 
-def mean_figure(values: Sequence[float] | Floats, effective: float | None = None) -> Figure:
+def mean_estimate(values: Sequence[float] | Floats, effective: float | None = None) -> Estimate:
     """Mean with Student's t interval.
 
     Args:
@@ -84,11 +84,11 @@ def mean_figure(values: Sequence[float] | Floats, effective: float | None = None
     count = len(array) if effective is None else effective
     mean = float(array.mean())
     if len(array) < 2 or count < 2 or not math.isfinite(mean):
-        return figure(mean)
-    return figure(mean, t_quantile(count - 1) * float(array.std(ddof=1)) / math.sqrt(count))
+        return estimate(mean)
+    return estimate(mean, t_quantile(count - 1) * float(array.std(ddof=1)) / math.sqrt(count))
 
 
-def ratio_figure(above: Sequence[float], below: Sequence[float], effective: float | None = None) -> Figure:
+def ratio_estimate(above: Sequence[float], below: Sequence[float], effective: float | None = None) -> Estimate:
     """Ratio of two sums over episodes, such as wins over trades, with an interval by linearisation.
 
     Episodes vary in both sums together, so trades are not counted as independent (Cochran, Sampling Techniques, 1977,
@@ -101,13 +101,13 @@ def ratio_figure(above: Sequence[float], below: Sequence[float], effective: floa
     ratio = float(y.sum()) / total
     count = len(x) if effective is None else effective
     if len(x) < 2 or count < 2:
-        return figure(ratio)
+        return estimate(ratio)
     residuals = y - ratio * x
     deviation = math.sqrt(float((residuals**2).sum()) / (len(x) - 1)) / abs(float(x.mean()))
-    return figure(ratio, t_quantile(count - 1) * deviation / math.sqrt(count))
+    return estimate(ratio, t_quantile(count - 1) * deviation / math.sqrt(count))
 
 
-def correlation_figure(first: Sequence[float], second: Sequence[float], effective: float | None = None) -> Figure:
+def correlation_estimate(first: Sequence[float], second: Sequence[float], effective: float | None = None) -> Estimate:
     """Pearson's correlation with Fisher's interval; nothing where one of them does not vary."""
     x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if len(x) < 3 or not varies(x) or not varies(y):
@@ -115,14 +115,14 @@ def correlation_figure(first: Sequence[float], second: Sequence[float], effectiv
     value = min(max(float(np.corrcoef(x, y)[0, 1]), -1.0), 1.0)
     count = len(x) if effective is None else effective
     if count <= 3 or abs(value) == 1.0:
-        return figure(value)
+        return estimate(value)
     middle, half = math.atanh(value), 1.959963984540054 / math.sqrt(count - 3)
-    return Figure(value, math.tanh(middle - half), math.tanh(middle + half))
+    return Estimate(value, math.tanh(middle - half), math.tanh(middle + half))
 
 
-def resampled_figure(
+def resampled_estimate(
     statistic: Callable[[Floats], Floats], values: Sequence[float] | Floats, effective: float | None = None
-) -> Figure:
+) -> Estimate:
     """A statistic with a percentile interval from resampling (Efron, 1979).
 
     Resamples hold as many episodes as there are, since tails of smaller ones lie further in; the interval is then
@@ -140,16 +140,16 @@ def resampled_figure(
         value = float(statistic(array[None])[0])
     count = len(array) if effective is None else effective
     if not math.isfinite(value) or count < FEWEST_RESAMPLED:
-        return figure(value)
+        return estimate(value)
     generator = np.random.Generator(np.random.PCG64(len(array)))  # the same episodes give the same interval
     with np.errstate(all="ignore"):
         found = statistic(array[generator.integers(len(array), size=(RESAMPLES, len(array)))])
     found = found[np.isfinite(found)]
     if len(found) < RESAMPLES // 2:
-        return figure(value)
+        return estimate(value)
     low, high = np.percentile(found, (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)))
     wider = math.sqrt(len(array) / count)
-    return Figure(value, value + (float(low) - value) * wider, value + (float(high) - value) * wider)
+    return Estimate(value, value + (float(low) - value) * wider, value + (float(high) - value) * wider)
 
 
 def varies(values: Floats) -> bool:

@@ -13,21 +13,21 @@ from engine.base.errors import UsageError
 from engine.types.blocks import Floats
 from training.evaluation.results import BINS, ActionUse, EpisodeResult
 from training.evaluation.statistics import (
-    Figure,
+    Estimate,
     bounded,
-    correlation_figure,
+    correlation_estimate,
     effective_count,
+    estimate,
     excess_kurtosis,
     expected_shortfall,
-    figure,
-    mean_figure,
-    ratio_figure,
-    resampled_figure,
+    mean_estimate,
+    ratio_estimate,
+    resampled_estimate,
     skewness,
     value_at_risk,
 )
 
-Figures = Mapping[str, Figure]
+Estimates = Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Summary:
     effective_episodes: float
     bars: int
     halted: int
-    performance: Figures
-    risk: Figures
-    trading: Figures
-    terms: Figures
+    performance: Estimates
+    risk: Estimates
+    trading: Estimates
+    terms: Estimates
     actions: ActionUse | None
 
     def tree(self) -> dict[str, Any]:
@@ -83,10 +83,10 @@ class Contribution:
         total_return: The same difference of the return of an episode.
     """
 
-    mean: Figure
+    mean: Estimate
     deviation: float | None
-    correlation: Figure
-    total_return: Figure
+    correlation: Estimate
+    total_return: Estimate
 
     def tree(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -116,7 +116,7 @@ def summarise(results: Sequence[EpisodeResult]) -> Summary:
         risk=_risk(results, effective),
         trading=_trading(results, effective),
         terms={
-            term: mean_figure([float(np.mean(result.terms[term])) for result in results], effective)
+            term: mean_estimate([float(np.mean(result.terms[term])) for result in results], effective)
             for term in results[0].terms
         },
         actions=pooled_actions(results),
@@ -138,55 +138,55 @@ def _median(values: Floats) -> Floats:
     return middle
 
 
-def _performance(results: Sequence[EpisodeResult], effective: float) -> dict[str, Figure]:
+def _performance(results: Sequence[EpisodeResult], effective: float) -> dict[str, Estimate]:
     rewards = np.array([result.reward for result in results])
     return {
-        "mean_reward": mean_figure(rewards, effective),
-        "deviation": resampled_figure(_deviation, rewards, effective),
-        "median": resampled_figure(_median, rewards, effective),
-        "minimum": figure(float(rewards.min())),
-        "maximum": figure(float(rewards.max())),
-        "skewness": resampled_figure(skewness, rewards, effective),
-        "kurtosis": resampled_figure(excess_kurtosis, rewards, effective),
-        "total_return": mean_figure([result.total_return for result in results], effective),
+        "mean_reward": mean_estimate(rewards, effective),
+        "deviation": resampled_estimate(_deviation, rewards, effective),
+        "median": resampled_estimate(_median, rewards, effective),
+        "minimum": estimate(float(rewards.min())),
+        "maximum": estimate(float(rewards.max())),
+        "skewness": resampled_estimate(skewness, rewards, effective),
+        "kurtosis": resampled_estimate(excess_kurtosis, rewards, effective),
+        "total_return": mean_estimate([result.total_return for result in results], effective),
     }
 
 
-def _risk(results: Sequence[EpisodeResult], effective: float) -> dict[str, Figure]:
+def _risk(results: Sequence[EpisodeResult], effective: float) -> dict[str, Estimate]:
     returns = [result.total_return for result in results]
     depths = [result.max_drawdown for result in results]
     return {
         "sharpe": _mean_of_known([result.sharpe for result in results], effective),
-        "max_drawdown": mean_figure(depths, effective),
-        "worst_drawdown": figure(min(depths)),
-        "var_95": resampled_figure(value_at_risk, returns, effective),
-        "cvar_95": resampled_figure(expected_shortfall, returns, effective),
+        "max_drawdown": mean_estimate(depths, effective),
+        "worst_drawdown": estimate(min(depths)),
+        "var_95": resampled_estimate(value_at_risk, returns, effective),
+        "cvar_95": resampled_estimate(expected_shortfall, returns, effective),
         "volatility": _mean_of_known([result.volatility for result in results], effective),
     }
 
 
-def _mean_of_known(values: Sequence[float | None], effective: float) -> Figure:
+def _mean_of_known(values: Sequence[float | None], effective: float) -> Estimate:
     """Mean of what is defined; as large a share of the effective episodes as of the episodes."""
     known = [value for value in values if value is not None]
-    return mean_figure(known, effective * len(known) / len(values))
+    return mean_estimate(known, effective * len(known) / len(values))
 
 
-def _trading(results: Sequence[EpisodeResult], effective: float) -> dict[str, Figure]:
+def _trading(results: Sequence[EpisodeResult], effective: float) -> dict[str, Estimate]:
     trades = [float(result.trades) for result in results]
     wins, losses = [float(result.wins) for result in results], [float(result.losses) for result in results]
     won, lost = [result.gross_profit for result in results], [result.gross_loss for result in results]
     largest = [result.largest_win for result in results if result.largest_win is not None]
     worst = [result.largest_loss for result in results if result.largest_loss is not None]
     return {
-        "win_rate": bounded(ratio_figure(wins, trades, effective), 0.0, 1.0),
-        "profit_factor": bounded(ratio_figure(won, [-loss for loss in lost], effective), 0.0),
-        "average_win": ratio_figure(won, wins, effective),
-        "average_loss": ratio_figure(lost, losses, effective),
-        "largest_win": figure(max(largest, default=None)),
-        "largest_loss": figure(min(worst, default=None)),
-        "trades": bounded(mean_figure(trades, effective), 0.0),
-        "exposure": bounded(mean_figure([result.exposure for result in results], effective), 0.0, 1.0),
-        "fees": bounded(mean_figure([result.fees for result in results], effective), 0.0),
+        "win_rate": bounded(ratio_estimate(wins, trades, effective), 0.0, 1.0),
+        "profit_factor": bounded(ratio_estimate(won, [-loss for loss in lost], effective), 0.0),
+        "average_win": ratio_estimate(won, wins, effective),
+        "average_loss": ratio_estimate(lost, losses, effective),
+        "largest_win": estimate(max(largest, default=None)),
+        "largest_loss": estimate(min(worst, default=None)),
+        "trades": bounded(mean_estimate(trades, effective), 0.0),
+        "exposure": bounded(mean_estimate([result.exposure for result in results], effective), 0.0, 1.0),
+        "fees": bounded(mean_estimate([result.fees for result in results], effective), 0.0),
     }
 
 
@@ -203,10 +203,10 @@ def contribution(results: Sequence[EpisodeResult], replaced: Sequence[EpisodeRes
     apart = differences(results, replaced, "reward")
     effective = counted(results)
     return Contribution(
-        mean=mean_figure(apart, effective),
+        mean=mean_estimate(apart, effective),
         deviation=float(np.std(apart, ddof=1)) if len(apart) > 1 else None,
-        correlation=correlation_figure(apart, [result.reward for result in results], effective),
-        total_return=mean_figure(differences(results, replaced, "total_return"), effective),
+        correlation=correlation_estimate(apart, [result.reward for result in results], effective),
+        total_return=mean_estimate(differences(results, replaced, "total_return"), effective),
     )
 
 
@@ -221,14 +221,14 @@ def differences(results: Sequence[EpisodeResult], others: Sequence[EpisodeResult
     return [getattr(result, name) - getattr(other, name) for result, other in zip(results, others, strict=True)]
 
 
-def compare(results: Sequence[EpisodeResult], others: Sequence[EpisodeResult]) -> dict[str, Figure]:
+def compare(results: Sequence[EpisodeResult], others: Sequence[EpisodeResult]) -> dict[str, Estimate]:
     """Mean differences to a baseline over the same episodes: reward and return.
 
     Raises:
         UsageError: If they are not the same episodes.
     """
     effective = counted(results)
-    return {name: mean_figure(differences(results, others, name), effective) for name in ("reward", "total_return")}
+    return {name: mean_estimate(differences(results, others, name), effective) for name in ("reward", "total_return")}
 
 
 def pooled_actions(results: Sequence[EpisodeResult]) -> ActionUse | None:

@@ -10,15 +10,15 @@ from scipy import stats
 
 from portfolio.ratios import risk_adjusted
 from training.evaluation.statistics import (
-    Figure,
+    Estimate,
     bounded,
-    correlation_figure,
+    correlation_estimate,
     effective_count,
     excess_kurtosis,
     expected_shortfall,
-    mean_figure,
-    ratio_figure,
-    resampled_figure,
+    mean_estimate,
+    ratio_estimate,
+    resampled_estimate,
     skewness,
     t_quantile,
     value_at_risk,
@@ -37,7 +37,7 @@ def test_students_t_against_scipy(freedom: float) -> None:
 def test_a_mean_and_its_interval_against_scipy() -> None:
     values = sample(30)
     expected = stats.t.interval(0.95, 29, values.mean(), stats.sem(values))
-    found = mean_figure(values)
+    found = mean_estimate(values)
     assert (found.low, found.high) == pytest.approx(expected, rel=1e-5)
     assert found.value == pytest.approx(values.mean())
 
@@ -60,17 +60,17 @@ def test_correlation_against_scipy() -> None:
     x, noise = sample(40), sample(40, 1)
     expected = stats.pearsonr(x, x + noise)
     interval = expected.confidence_interval(0.95)
-    found = correlation_figure(x, x + noise)
+    found = correlation_estimate(x, x + noise)
     assert (found.value, found.low, found.high) == pytest.approx((expected.statistic, interval.low, interval.high))
-    assert correlation_figure(x, np.ones(40)) == Figure(None)
-    assert correlation_figure(x, x).value == pytest.approx(1.0)
+    assert correlation_estimate(x, np.ones(40)) == Estimate(None)
+    assert correlation_estimate(x, x).value == pytest.approx(1.0)
 
 
 def test_a_ratio_of_sums_has_the_interval_of_a_jackknife() -> None:
     rng = np.random.default_rng(3)
     trades = rng.integers(1, 20, 80).astype(float)
     wins = rng.binomial(trades.astype(int), 0.55).astype(float)
-    found = ratio_figure(wins, trades)
+    found = ratio_estimate(wins, trades)
     left_out = (wins.sum() - wins) / (trades.sum() - trades)
     spread = math.sqrt(79 / 80 * ((left_out - left_out.mean()) ** 2).sum())
     assert found.value == pytest.approx(wins.sum() / trades.sum())
@@ -79,15 +79,15 @@ def test_a_ratio_of_sums_has_the_interval_of_a_jackknife() -> None:
 
 
 def test_what_is_not_defined_is_none() -> None:
-    assert mean_figure([]) == Figure(None)
-    assert mean_figure([2.0]) == Figure(2.0)
-    assert mean_figure([1.0, math.inf]) == Figure(None)
-    assert mean_figure([1.0, 3.0], effective=1.5) == Figure(2.0)
-    assert ratio_figure([0.0, 0.0], [0.0, 0.0]) == Figure(None)
-    assert ratio_figure([1.0], [4.0]) == Figure(0.25)
-    assert resampled_figure(skewness, np.ones(20)) == Figure(None)
-    assert resampled_figure(skewness, []) == Figure(None)
-    assert correlation_figure([1.0, 2.0], [1.0, 2.0]) == Figure(None)
+    assert mean_estimate([]) == Estimate(None)
+    assert mean_estimate([2.0]) == Estimate(2.0)
+    assert mean_estimate([1.0, math.inf]) == Estimate(None)
+    assert mean_estimate([1.0, 3.0], effective=1.5) == Estimate(2.0)
+    assert ratio_estimate([0.0, 0.0], [0.0, 0.0]) == Estimate(None)
+    assert ratio_estimate([1.0], [4.0]) == Estimate(0.25)
+    assert resampled_estimate(skewness, np.ones(20)) == Estimate(None)
+    assert resampled_estimate(skewness, []) == Estimate(None)
+    assert correlation_estimate([1.0, 2.0], [1.0, 2.0]) == Estimate(None)
 
 
 def test_episodes_that_overlap_by_half_count_half() -> None:
@@ -114,7 +114,7 @@ def test_intervals_of_overlapping_episodes_cover_the_truth_as_often_as_they_say(
     for _ in range(600):
         bars = rng.normal(0.0, 1.0, starts[-1] + 40)
         rewards = [bars[start : start + 40].sum() for start in starts]
-        figure, careless = mean_figure(rewards, effective), mean_figure(rewards)
+        figure, careless = mean_estimate(rewards, effective), mean_estimate(rewards)
         hits += figure.low <= 0.0 <= figure.high
         naive += careless.low <= 0.0 <= careless.high
     assert 0.92 <= hits / 600 <= 0.98
@@ -123,22 +123,22 @@ def test_intervals_of_overlapping_episodes_cover_the_truth_as_often_as_they_say(
 
 def test_resampling_agrees_with_scipy_and_repeats() -> None:
     values = sample(60)
-    found = resampled_figure(skewness, values)
+    found = resampled_estimate(skewness, values)
     expected = stats.bootstrap(
         (values,), stats.skew, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
     ).confidence_interval
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.1)
-    assert resampled_figure(skewness, values) == found
-    wider = resampled_figure(skewness, values, effective=15)
+    assert resampled_estimate(skewness, values) == found
+    wider = resampled_estimate(skewness, values, effective=15)
     assert wider.low is not None and wider.value is not None
     assert wider.value - wider.low == pytest.approx(2 * (found.value - found.low))
-    assert resampled_figure(skewness, values, effective=3).low is None
+    assert resampled_estimate(skewness, values, effective=3).low is None
 
 
 def test_an_interval_of_a_share_stays_within_0_and_1() -> None:
-    wide = mean_figure([0.9, 1.0, 0.4])
+    wide = mean_estimate([0.9, 1.0, 0.4])
     assert wide.high is not None
     assert wide.high > 1.0
     found = bounded(wide, 0.0, 1.0)
     assert (found.value, found.low, found.high) == (wide.value, max(wide.low or 0.0, 0.0), 1.0)
-    assert bounded(mean_figure([]), 0.0) == mean_figure([])
+    assert bounded(mean_estimate([]), 0.0) == mean_estimate([])
