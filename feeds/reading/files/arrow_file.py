@@ -17,12 +17,13 @@ from feeds.reading.files.bar_file import FileBatch, symbol_from, unreadable
 
 ROWS = 1 << 14  # a batch with all that is computed from it stays in the cache of a core
 _BUFFER_BYTES = 1 << 18
+MOST_GROUP_BYTES = 1 << 30  # of a row group's columns that are read, unpacked; one group of common writers is 0.1 GiB
 # what Arrow lets out of a damaged file: names that are no text and numbers out of range among it
 DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, TypeError, MemoryError)
 
 
 class ParquetBarFile:
-    """A Parquet file; read by pages, so that a row group may be of any size.
+    """A Parquet file; read by pages, in row groups of at most MOST_GROUP_BYTES unpacked.
 
     Raises:
         DataError: If it is damaged or holds no column.
@@ -43,11 +44,38 @@ class ParquetBarFile:
         names = [self.names[at] for at in columns]
         first = 1
         with self._open() as file:
+            with _readable(self.path, self.format):
+                self._check_groups(file.metadata, tuple(f"{name}." for name in names))
             batches = file.iter_batches(batch_size=ROWS, columns=names, use_threads=True)
             while (rows := self._next(batches)) is not None:
                 if rows.num_rows:
                     yield table_batch({at: rows.column(self.names[at]) for at in columns}, self.names, first)
                 first += rows.num_rows
+
+    def _check_groups(self, metadata: Any, paths: tuple[str, ...]) -> None:
+        """Refuse a small file that unpacks to an immense one, by the sizes that its footer states.
+
+        Args:
+            metadata: The footer.
+            paths: Names of the columns that are read, each with a dot behind it, under which nested columns lie.
+
+        Raises:
+            DataError: If a row group unpacks to more than MOST_GROUP_BYTES.
+        """
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            chunks = (group.column(at) for at in range(group.num_columns))
+            size = sum(
+                chunk.total_uncompressed_size for chunk in chunks if f"{chunk.path_in_schema}.".startswith(paths)
+            )
+            if size > MOST_GROUP_BYTES:
+                raise DataError(
+                    "a row group of the file is too large when unpacked",
+                    where=f"{self.path}, row group {number + 1} of {metadata.num_row_groups}",
+                    expected=f"at most {MOST_GROUP_BYTES:,} bytes in the columns that are read",
+                    found=f"{size:,} bytes in {group.num_rows:,} rows",
+                    hint="write the file again with smaller row groups",
+                )
 
     def _next(self, batches: Iterator[Any]) -> Any:
         try:
