@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.errors import DataError
+from engine.base.errors import DataError
 from feeds.reading.files.arrow_file import MOST_GROUP_BYTES
-from feeds.reading.opening import open_file
+from feeds.reading.files.open_file import open_file
 
 ROWS, BATCHES = 1 << 13, 1 << 7
 TEXT_BYTES = MOST_GROUP_BYTES // (ROWS * BATCHES) + 1
