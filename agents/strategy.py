@@ -67,8 +67,8 @@ class Strategy(Ready, ABC):
             context.move_to(row)
             try:
                 self.on_bar(context)
-            except GrandModelError:
-                raise
+            except GrandModelError as error:
+                raise self._located(error) from error
             except Exception as error:
                 raise self._failed(error) from error
             if context.has_commands:
@@ -77,14 +77,27 @@ class Strategy(Ready, ABC):
         return step if plots is None else replace(step, plots=plots)
 
     def _failed(self, error: Exception) -> UsageError:
+        return UsageError(f"the strategy fails: {type(error).__name__}: {error}", where=self._place(last_place(error)))
+
+    def _located(self, error: GrandModelError) -> GrandModelError:
+        """The error of a call in `on_bar`, with the line of the strategy that made it."""
+        if error.where is None:
+            error.where = self._place(calling_place(error))
+        return error
+
+    def _place(self, line: str) -> str:
         context = self._context
-        return UsageError(
-            f"the strategy fails: {type(error).__name__}: {error}",
-            where=f"{last_place(error)}, at row {context.seq} ({context.time:%Y-%m-%d %H:%M} UTC)",
-        )
+        return f"{line}, at row {context.seq} ({context.time:%Y-%m-%d %H:%M} UTC)"
 
 
 def last_place(error: BaseException) -> str:
     """File and line in which an exception arose."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else "unknown"
+
+
+def calling_place(error: BaseException) -> str:
+    """File and line of the strategy from which an error came that its call raised."""
+    _, *inside = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in inside if frame.filename == inside[0].filename]
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else "unknown"

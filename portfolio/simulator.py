@@ -78,7 +78,8 @@ class Simulator:
             orders=np.zeros(capacity, ORDER),
             instruments=instrument_records(list(instruments)),
             rules=rules_record(config, bars_per_year),
-            session_ends=np.ascontiguousarray(session_ends, dtype=np.int64),
+            # a copy, so that kernels are compiled for one type: the arrays of a calendar may be read-only
+            session_ends=np.array(session_ends, np.int64),
             fills=np.empty(BUFFER_ROWS + reserve, FILL),
             events=np.empty(2 * BUFFER_ROWS + reserve, ORDER_EVENT),
             decisions=np.empty(BUFFER_ROWS + reserve, COMMAND),

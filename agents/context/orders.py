@@ -19,7 +19,7 @@ HINTS = {
     "sl": "stop_loss is a price, stop_distance a fraction of the fill price",
     "tp": "take_profit is a price, target_distance a fraction of the fill price",
 }
-COMMAND_FIELDS = frozenset(COMMAND.names or ())
+ORDER_FIELDS = frozenset(COMMAND.names or ()) - {"kind", "symbol", "ts_event", "type", "tif"}
 
 
 class Trading(Market):
@@ -129,7 +129,7 @@ class Trading(Market):
     def _sized(self, side: int, asked: Asked, symbol: str | None, fields: dict[str, Any]) -> None:
         asked.check()
         if asked.quantity is not None:
-            self.order(side * abs(asked.quantity), symbol, **fields)
+            self.order(side * asked.quantity, symbol, **fields)
             return
         s = self._at(symbol)
         item, mark = self.instruments[self.symbols[s]], float(self._simulator.positions[s]["mark"])
@@ -150,16 +150,22 @@ class Trading(Market):
         except KeyError:
             raise UsageError("no such time in force", expected="gtc, day, gtd, ioc or fok", found=repr(tif)) from None
         for name, value in fields.items():
-            if name not in COMMAND_FIELDS or name in {"kind", "symbol", "ts_event", "type"}:
+            if name not in ORDER_FIELDS:
                 raise UsageError(
                     f"an order has no field {name!r}",
-                    expected="one of those that Context.order lists",
+                    expected=", ".join(sorted({*ORDER_FIELDS, "tif"} - {"quantity", "order_id"})),
                     hint=HINTS.get(name),
                 )
             try:
                 command[name] = value
             except (TypeError, ValueError):
                 raise UsageError(f"{name} must be a number", found=repr(value)) from None
+            if name == "quantity" and not np.isfinite(command[name][0]):
+                raise UsageError(
+                    "an order needs a number of contracts or units",
+                    found=repr(value),
+                    hint="an indicator is NaN until it has enough bars: wait with `if not math.isnan(value)`",
+                )
         command["type"] = _order_type(fields)
         self._commands.append(command)
 

@@ -47,6 +47,13 @@ class Asked:
         value = getattr(self, given[0])
         if isinstance(value, bool | str) or not hasattr(value, "__float__"):
             raise UsageError(f"{given[0]} must be a number", found=repr(value))
+        if not value >= 0.0:
+            raise UsageError(
+                f"{given[0]} of buy() and sell() is a size, without a sign",
+                expected="0 or more",
+                found=repr(value),
+                hint="order(quantity) takes signed contracts; an indicator is NaN until it has enough bars",
+            )
         most = {"fraction": HIGHEST_FRACTION, "risk": 1.0}.get(given[0], math.inf)
         if value > most:
             raise UsageError(

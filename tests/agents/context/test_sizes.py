@@ -129,3 +129,23 @@ def test_what_cannot_be_meant_is_an_error(ask: Callable[[Context], None], messag
     with pytest.raises(UsageError) as error:
         stepped(ask, traded(), 100.0, 100.0)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("ask", "what"),
+    [
+        (lambda context: context.buy(-2), "without a sign"),
+        (lambda context: context.sell(fraction=-0.5), "without a sign"),
+        (lambda context: context.buy(float("nan")), "without a sign"),
+        (lambda context: context.buy(fraction=float("nan")), "without a sign"),
+        (lambda context: context.order(float("nan")), "needs a number"),
+        (lambda context: context.target(None), "needs a number"),
+        (lambda context: context.target(float("inf")), "needs a number"),
+        (lambda context: context.buy(1, sl=3), "no field 'sl'"),
+    ],
+)
+def test_an_order_that_cannot_be_meant_is_an_error_with_its_line(ask: Callable[[Context], None], what: str) -> None:
+    with pytest.raises(UsageError, match=what) as refused:
+        stepped(ask, traded(), 100.0, 100.0)
+    assert "line " in str(refused.value.where)
+    assert "at row 0 (" in str(refused.value.where)

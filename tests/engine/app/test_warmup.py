@@ -59,6 +59,7 @@ agent, rows = (Trader, 300) if kind == "strategy" else ("ensemble", 12_000)
 run = gm.backtest(MemorySource(random_bars(rows)), agent=agent)
 assert run.metrics["fills"] > 20
 gm.backtest("es-drift", agent=agent, start="2024-02-09")
+gm.backtest("es-drift", "GBPUSD", agent, start="2024-02-09")  # its sessions are an array of pandas, read-only
 print(sorted(name for _, name, _ in loaded() - before))
 """
 
