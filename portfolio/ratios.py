@@ -16,6 +16,8 @@ from portfolio.frequency import DAYS_A_YEAR
 
 Metrics = dict[str, float | int | str | None]
 ROUNDING = 1e-12
+ALIKE = 1e-6
+"""Returns that differ by less, as a share of the largest, are the same but for the decimals of their prices."""
 """Returns closer to 0 than this are rounding of the sums that they come from."""
 
 
@@ -91,7 +93,7 @@ def risk_adjusted(returns: Floats, periods_per_year: float) -> Metrics:
 def disperse(returns: Floats) -> bool:
     """Whether returns differ by more than rounding."""
     spread = float(np.ptp(returns))
-    return spread > ROUNDING and spread > ROUNDING * float(np.abs(returns).max())
+    return spread > ROUNDING and spread > ALIKE * float(np.abs(returns).max())
 
 
 def _standardised_moment(returns: Floats, order: int) -> float | None:

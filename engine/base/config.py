@@ -24,6 +24,7 @@ Tree = dict[str, Any]
 LARGEST_FILE = 1024 * 1024  # bytes
 MOST_PROBLEMS = 20  # of one file that are reported
 _LONGEST_INDEX = 10  # digits
+KEY_CUTOFF = 0.6  # keys are short, so that many are a little alike
 _WORD = re.compile(r"[^\w.]")
 
 
@@ -208,6 +209,7 @@ def _explain(model: type[BaseModel], tree: Any, problem: Any, names: Mapping[str
     if problem["type"] != "extra_forbidden":
         found = problem.get("input")
         message = shortened(problem["msg"].removeprefix("Value error, "), 400)
+        message = message.replace("Input should be", "expected")
         if problem["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
             keys = sorted(_fields_at(model, place))
             message = "expected keys with values" + (f": {', '.join(keys)}" if keys else "")
@@ -217,7 +219,12 @@ def _explain(model: type[BaseModel], tree: Any, problem: Any, names: Mapping[str
         shown = "a value that is not shown" if hidden else f"found {quoted(found)}"
         return f"{_as_given(written, names)}: {message}" + ("" if isinstance(found, dict) else f" ({shown})")
     known = sorted(_fields_at(model, place[:-1]))
-    near = nearest(place[-1], known)
+    near = nearest(place[-1], known, KEY_CUTOFF)
+    inside = problem.get("input")
+    higher = [key for key in known if isinstance(inside, dict) and key in inside]
+    if higher and not near:
+        moved = ", ".join(_dotted([*written[:-1], key]) for key in higher)
+        return f"{_as_given(written, names)}: unknown key; what is meant is {moved}"
     advice = f"did you mean {near!r}?" if near else f"known keys: {', '.join(known)}"
     if hidden and not near:  # a secret in the place of a key
         return f"{_dotted(written[:-1])}: unknown key, which is not shown; {advice}"

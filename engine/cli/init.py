@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -20,4 +21,4 @@ def init(name: Folder) -> None:
 
     for path in make_project(name):
         typer.echo(str(path))
-    note(f"next: cd {name} && grandmodel backtest -c config.yaml")
+    note(f"next: cd {shlex.quote(str(name))} && grandmodel backtest -c config.yaml")

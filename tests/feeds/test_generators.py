@@ -150,7 +150,7 @@ def test_unknown_names_and_wrong_parameters_are_explained() -> None:
         find_generator("regime_drif")
     with pytest.raises(ConfigError, match="did you mean 'drift_bps'"):
         find_generator("regime_drift", {"drift_bp": 1})
-    with pytest.raises(ConfigError, match="volatility: Input should be greater than 0"):
+    with pytest.raises(ConfigError, match="volatility: expected greater than 0"):
         find_generator("random_walk", {"volatility": 0})
     with pytest.raises(ConfigError, match="volatility_min cannot exceed volatility_max"):
         find_generator("monte_carlo", {"volatility_min": 2})

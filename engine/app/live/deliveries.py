@@ -86,7 +86,9 @@ def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSo
     backtest = BacktestConfig(data=(address.topic,), replay=config.feed.replay, **shared)
     quarantine = Quarantine(folder / QUARANTINE, config.feed.strict)
     prepared = prepare(backtest, quarantine)
-    for line in prepared.warnings:
+    # said as loudly as a backtest says it
+    assumed = (f"labels {prepared.labels}: {prepared.labels_reason}",) * ("assumed" in prepared.labels_reason)
+    for line in (*prepared.warnings, *assumed, *prepared.assumptions):
         log.warning(line)
     return FileSource(
         prepared.source,

@@ -126,6 +126,8 @@ def shortage(counters: Mapping[str, int], wanted: int | None) -> str | None:
     if wanted is not None:
         return None if bars >= wanted else f"{bars:,} of the {wanted:,} requested bars (--max-bars) arrived"
     received, announced = counters.get(RECEIVED, 0), counters.get(ANNOUNCED, 0)
+    if not any(counters.values()):
+        return "no message arrived"
     if received >= announced:
         return None
     return f"{received:,} of the {announced:,} bars that the publisher announced arrived: it stopped early"

@@ -55,7 +55,7 @@ def bar_width(times: Ints, codes: Ints, where: str) -> int:
             "cannot tell how long the bars are",
             where=where,
             expected="at least two bars of a symbol, in order of time",
-            found=f"{len(times)} times, all the same" if alike else f"{len(times)} rows with a readable time",
+            found=f"{len(times)} times, all the same" if alike else f"readable times: {len(times)}",
             hint="say how long they are: --set replay.bar_width=1min (bar_width in ReplayConfig)",
         )
     widths, counts = np.unique(steps, return_counts=True)

@@ -33,9 +33,10 @@ def test_merge_keeps_what_the_later_tree_does_not_name() -> None:
         ({"limits": {"max_leverag": 2}}, "limits.max_leverag: unknown key; did you mean 'max_leverage'?"),
         ({"execution": {"slippage": 1}}, "execution.slippage: expected keys with values: bps, range, ticks"),
         ({"initial_capitl": 1}, "did you mean 'initial_capital'"),
+        ({"account": {"initial_capital": 1}}, "account: unknown key; what is meant is initial_capital"),
         ({"limits": {"zzz": 2}}, "known keys: max_daily_loss"),
-        ({"initial_capital": -5}, "initial_capital: Input should be greater than 0"),
-        ({"limits": {"max_drawdown": 20}}, "max_drawdown: Input should be less than or equal to 1"),
+        ({"initial_capital": -5}, "initial_capital: expected greater than 0"),
+        ({"limits": {"max_drawdown": 20}}, "max_drawdown: expected less than or equal to 1"),
         ({"sizing": {"mode": "kelly"}}, "sizing.mode"),
         ({"fee": 5}, "fee"),
         ({"speed": "fast"}, "speed"),
@@ -128,7 +129,7 @@ SYNTHETIC = {"type": "synthetic", "scenarios": 3}
     [
         (
             SYNTHETIC | {"scenarios": 0},
-            ["data.sources.0.scenarios: Input should be greater than or equal to 1 (found 0)"],
+            ["data.sources.0.scenarios: expected greater than or equal to 1 (found 0)"],
         ),
         (SYNTHETIC | {"scenario": 2}, ["data.sources.0.scenario: unknown key; did you mean 'scenarios'?"]),
         (SYNTHETIC | {"labels": "open"}, ["data.sources.0.labels: unknown key; known keys: generator, length"]),

@@ -160,6 +160,25 @@ def test_a_feed_of_other_symbols_is_told(tmp_path: Path) -> None:
     assert "messages refused: 30 unknown_symbol; `grandmodel journal dead-letters" in complained
 
 
+def test_a_feed_that_ends_before_any_message_is_no_success(tmp_path: Path) -> None:
+    words = ("paper", "--out", str(tmp_path / "live"), "--symbols", "X", "--feed", "stdin")
+    with pytest.MonkeyPatch.context() as patch, Path("/dev/null").open() as nothing:
+        patch.setattr(sys, "stdin", nothing)
+        code, _, complained = called(*words)
+    assert code == 1
+    assert "no message arrived" in complained
+
+
+def test_a_replayed_file_says_what_was_assumed_of_it(tmp_path: Path) -> None:
+    rows = [f"2024-01-02 10:{minute:02}:00,1,2,1,2,5" for minute in range(20)]
+    (tmp_path / "X.csv").write_text("\n".join(["time,open,high,low,close,volume", *rows]))
+    words = ("paper", "--feed", f"replay:{tmp_path / 'X.csv'}", "--agent", "flat", "--out", str(tmp_path / "live"))
+    done = subprocess.run([*RUN, *words, "--no-report"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "labels open" in done.stderr and "assumed" in done.stderr
+    assert "GENERIC" in done.stderr
+
+
 def test_an_account_that_can_trade_nothing_is_warned_of(tmp_path: Path) -> None:
     words = ("--feed", "replay:es-synthetic", "--instrument", "ES", "--agent", "buy_and_hold", "--max-bars", "20")
     for capital, warned in (("100", True), ("100000", False)):
