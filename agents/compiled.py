@@ -29,23 +29,39 @@ _BARS = types.NamedTuple(
     (_read_only(types.int64, 1), _MATRIX, _MATRIX, _MATRIX, _MATRIX, _MATRIX, _read_only(types.boolean, 2)),
     Bars,
 )
-DECIDE = types.int64(
-    types.int64,  # i: row within the block
-    _BARS,
-    types.float64[:, :, ::1],  # signals
-    _records(ACCOUNT),
-    _records(POSITION),
-    _records(ORDER),  # working orders
-    types.float64[::1],  # params
-    types.float64[::1],  # memory
-    _records(COMMAND),
-)
-"""Signature of `decide`."""
+
+
+def decide_signature(signals: Any, params: Any, memory: Any) -> Any:
+    """Signature of a `decide`.
+
+    Args:
+        signals, params, memory: Numba types of what is the agent's own.
+    """
+    return types.int64(
+        types.int64,  # i: row within the block
+        _BARS,
+        signals,
+        _records(ACCOUNT),
+        _records(POSITION),
+        _records(ORDER),  # working orders
+        params,
+        memory,
+        _records(COMMAND),
+    )
+
+
+DECIDE = decide_signature(types.float64[:, :, ::1], types.float64[::1], types.float64[::1])
+"""Signature of the `decide` of a strategy: its own arrays are numbers."""
 
 
 @cache
-def compile_decide(function: Callable[..., int], name: str) -> Any:
+def compile_decide(function: Callable[..., int], name: str, signature: Any = DECIDE) -> Any:
     """Compile the `decide` of a strategy class called `name`.
+
+    Args:
+        function: The static method.
+        name: Of the class, for messages.
+        signature: What `decide_signature` gives.
 
     Raises:
         UsageError: If Numba cannot compile it; the compiler's reason is passed on.
@@ -55,7 +71,7 @@ def compile_decide(function: Callable[..., int], name: str) -> Any:
     # code that was executed without a module (exec, some notebooks) could be cached but never loaded again
     kept = function.__module__ in sys.modules
     try:
-        return numba.cfunc(DECIDE, cache=kept, error_model="numpy", _nrt=False)(function)
+        return numba.cfunc(signature, cache=kept, error_model="numpy", _nrt=False)(function)
     except NumbaError as error:
         raise UsageError(
             f"{name}.decide does not compile: {_last_line(error)}",

@@ -152,15 +152,16 @@ class Simulator:
         """Process a whole block for wanted positions in units, shape (rows, S); NaN keeps the last."""
         return self._scan(block, scan_targets, targets, ())
 
-    def run_compiled(self, block: BarBlock, signals: Floats, decide: Any, params: Floats, memory: Floats) -> StepBlock:
+    def run_compiled(self, block: BarBlock, signals: Any, decide: Any, params: Any, memory: Any) -> StepBlock:
         """Process a whole block with a compiled strategy inside the scan.
 
         Args:
             block: The bars.
-            signals: What the strategy computed from the market only, shape (rows, S, K).
-            decide: A compiled function with the signature of agents.compiled.
-            params: Its constants.
-            memory: Its carried state; changed.
+            signals: What the strategy computed from the market only; float64 of shape (rows, S, K), or what `decide`
+                was compiled for.
+            decide: A compiled function with a signature of agents.compiled.
+            params: Its constants; float64, or likewise.
+            memory: Its carried state; float64, or likewise; changed.
         """
         return self._scan(block, scan_decide, signals, (decide, params, memory))
 
@@ -175,7 +176,7 @@ class Simulator:
             and decisions + reserve < len(book.decisions)
         )
 
-    def _scan(self, block: BarBlock, scan: Callable[..., int], signals: Floats, tail: tuple[Any, ...]) -> StepBlock:
+    def _scan(self, block: BarBlock, scan: Callable[..., int], signals: Any, tail: tuple[Any, ...]) -> StepBlock:
         self.begin(block)
         row = 0
         while row < len(block):

@@ -11,20 +11,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numba
 import numpy as np
 
-from agents.compiled import compile_decide
-from agents.ensemble import kernels as layout
+from agents.compiled import compile_decide, decide_signature
 from agents.ensemble.config import EnsembleConfig
+from agents.ensemble.kernels.deciding import decide
+from agents.ensemble.kernels.layout import NO_LEVEL, Params, Signals
 from agents.ensemble.outputs import collect_outputs
 from agents.ensemble.seats import Decisions, ModelSeat, RuleSeat, Seat
+from agents.ensemble.state import (
+    blank_signals,
+    make_memory,
+    make_params,
+    pack_memory,
+    unpack_memory,
+    with_rows,
+    with_scratch,
+)
 from agents.registry import make_market_agent
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
 from agents.spec import AGENT_NAMES, AGENTS
 from engine.base.errors import UsageError
 from engine.base.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
-from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import BarBlock, Ints
 from engine.types.calendar import sessions_for
 from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
@@ -113,21 +124,25 @@ class Ensemble:
         self._symbols, self._instruments = tuple(symbols), tuple(instruments)
         self._seats: dict[str, Seat] = {}
         self._first_ns: Ints = np.empty(0, np.int64)
-        self._signals: Floats = np.empty((0, len(self._symbols), layout.SIGNAL_COLUMNS))
-        self._decide = compile_decide(layout.decide, "Ensemble")
         self._params = self._make_params()
-        self._memory = self._make_memory()
+        self._memory = make_memory(len(self._symbols), self._scratch_size())
+        self._signals = blank_signals(0, len(self._symbols))
+        own = (numba.typeof(part) for part in (self._signals, self._params, self._memory))
+        self._decide = compile_decide(decide, "Ensemble", decide_signature(*own))
 
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
         """Map the seats over the block, then scan it."""
         if not self._seats:
             self._first_ns = block.ts_event[:1].copy()
             self._seats = self._make_seats(int(self._first_ns[0]))
-        signals = self._blank_signals(len(block))
+        signals = self._clear_signals(len(block))
         decided = {name: seat.push(block) for name, seat in self._seats.items()}
         anyone = self._fill(signals, block, decided)
+        self._memory = with_rows(self._memory, len(block))
         step = simulator.run_compiled(block, signals, self._decide, self._params, self._memory)
-        return replace(step, outputs=collect_outputs(block, signals, decided)) if anyone else step
+        if not anyone:
+            return step
+        return replace(step, outputs=collect_outputs(block, signals.risk["due"], self._memory.answers, decided))
 
     def snapshot(self) -> bytes | None:
         """Memory of the scan and of both seats; None where an agent in a seat gives none.
@@ -138,18 +153,19 @@ class Ensemble:
         known = {name: state for name, state in seats.items() if state is not None}
         if len(known) < len(seats):
             return None
-        memory, first = pack_array(self._memory), pack_array(self._first_ns)
+        memory, first = pack_memory(self._memory), pack_array(self._first_ns)
         return pack({MADE: describe(self._made()), "memory": memory, "first_ns": first, "seats": pack(known)})
 
     def restore(self, state: bytes) -> None:
         """Continue from a snapshot.
 
         Raises:
-            DataError: If it was made with other models, seats, symbols, instruments or another configuration.
+            DataError: If it was made with other models, seats, symbols, instruments or another configuration, or by
+                a release whose states cannot be converted.
         """
         parts = unpack(state, (MADE, "memory", "first_ns", "seats"))
         check_made(parts[MADE], self._made())
-        memory = unpack_array(parts["memory"], self._memory)
+        memory = unpack_memory(parts["memory"], self._memory)
         first = unpack_array(parts["first_ns"], self._first_ns, grows=True)
         # seats exist from the first bar on
         seats = self._make_seats(int(first[0])) if len(first) else {}
@@ -194,10 +210,7 @@ class Ensemble:
             if isinstance(seat, ModelSeat):
                 seat.model = getattr(self._models, name)
         self._params = self._make_params()
-        # the scratch memory at the end is as long as the network needs
-        before, self._memory = self._memory, self._make_memory()
-        carried = min(len(before), len(self._memory))
-        self._memory[:carried] = before[:carried]
+        self._memory = with_scratch(self._memory, self._scratch_size())
         return self._models.version
 
     @property
@@ -230,45 +243,43 @@ class Ensemble:
                 seats[name] = ModelSeat(name, getattr(self._models, name), self._symbols, sessions)
         return seats
 
-    def _make_params(self) -> Floats:
-        spec = self.config.seats.risk
-        level = float(spec.removeprefix("level:")) if spec else -1.0
+    def _make_params(self) -> Params:
         ticks = [instrument.tick_size for instrument in self._instruments]
-        head = [float(AGENTS["tactical"].timeframe_ns), self.config.rebalance, level, float(len(ticks))]
-        network = self._models.risk.params if self._models and self._models.risk else np.zeros(0)
-        return np.concatenate([np.array(head + ticks), network])
+        network = self._models.risk.params if self._models and self._models.risk else None
+        return make_params(AGENTS["tactical"].timeframe_ns, self.config.rebalance, ticks, network)
 
-    def _make_memory(self) -> Floats:
-        scratch = self._models.risk.scratch_size if self._models and self._models.risk else 0
-        slots = layout.MEMORY_HEAD + layout.SLOT * len(self._symbols)
-        memory = np.zeros(slots + layout.METRICS + layout.LEVELS + scratch)
-        memory[layout.LEVEL] = np.nan
-        return memory
+    def _scratch_size(self) -> int:
+        return self._models.risk.scratch_size if self._models and self._models.risk else 0
 
-    def _blank_signals(self, rows: int) -> Floats:
-        """Zeros in memory that is used again: nothing that is handed out refers to it."""
-        if len(self._signals) < rows:
-            self._signals = np.empty((rows, len(self._symbols), layout.SIGNAL_COLUMNS))
-        signals = self._signals[:rows]
-        signals.fill(0.0)
+    def _clear_signals(self, rows: int) -> Signals:
+        """Blank signals in memory that is used again: nothing that is handed out refers to it."""
+        if len(self._signals.risk) < rows:
+            self._signals = blank_signals(rows, len(self._symbols))
+        signals = Signals(self._signals.symbols[:rows], self._signals.risk[:rows])
+        for part in signals:
+            part.view(np.uint8).fill(0)
+        spec = self.config.seats.risk
+        signals.risk["level"] = int(spec.removeprefix("level:")) if spec else NO_LEVEL
         return signals
 
-    def _fill(self, signals: Floats, block: BarBlock, decided: Mapping[str, Decisions]) -> bool:
-        """Lay the decisions into their rows; returns whether any agent speaks in this block."""
+    def _fill(self, signals: Signals, block: BarBlock, decided: Mapping[str, Decisions]) -> bool:
+        """Write the decisions into their rows; returns whether any agent decides in this block."""
         strategic, tactical = decided["strategic"], decided["tactical"]
         ranges, every_bar = self._seats["tactical"].ranges, self.config.risk_cadence == "bar"
         if not (len(strategic.known_at) or len(tactical.known_at) or len(ranges.known_at) or every_bar):
             return False
-        at = strategic.known_at - block.seq
-        signals[at, strategic.symbol, layout.STRATEGIC_FRESH] = 1.0
-        signals[at, strategic.symbol, layout.DIRECTION] = strategic.action[:, 0]
-        at = tactical.known_at - block.seq
-        signals[at, tactical.symbol, layout.TACTICAL_FRESH] = 1.0
-        signals[at, tactical.symbol, layout.TIMING : layout.SCALE + 1] = tactical.action
+        symbols, due = signals.symbols, signals.risk["due"]
+        at = (strategic.known_at - block.seq, strategic.symbol)
+        symbols["strategic_fresh"][at] = 1
+        symbols["side"][at] = strategic.action[:, 0]
+        at = (tactical.known_at - block.seq, tactical.symbol)
+        symbols["tactical_fresh"][at] = 1
+        for component, name in enumerate(("timing", "stop_distance", "scale")):
+            symbols[name][at] = tactical.action[:, component]
         rows = ranges.known_at - block.seq
         # one row may complete two bars: a symbol that the second lacks keeps the range of the first
         bar, symbol = np.nonzero(np.isfinite(ranges.atr))
-        signals[rows[bar], symbol, layout.ATR] = ranges.atr[bar, symbol]
-        signals[:, 0, layout.RISK_CLOCK] = every_bar
-        signals[rows, 0, layout.RISK_CLOCK] = 1.0
+        symbols["atr"][rows[bar], symbol] = ranges.atr[bar, symbol]
+        due[:] = every_bar
+        due[rows] = 1
         return True

@@ -6,25 +6,25 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from agents.ensemble.kernels import RISK_ACTION, RISK_CLOCK, RISK_CONFIDENCE
 from agents.ensemble.seats import Decisions
-from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import BarBlock, Ints
 from engine.types.records import AGENT_OUTPUT, Records, SeatName
 
 _NOTHING: Records = np.empty(0, AGENT_OUTPUT)
 _SEATS = max(SeatName) + 1
 
 
-def collect_outputs(block: BarBlock, signals: Floats, decided: Mapping[str, Decisions]) -> Records:
+def collect_outputs(block: BarBlock, risk_due: Ints, answers: Records, decided: Mapping[str, Decisions]) -> Records:
     """AGENT_OUTPUT records of a block, by row, then strategic, tactical, risk, then symbol.
 
     Args:
         block: The rows.
-        signals: After the scan, with the risk agent's answers in their columns.
+        risk_due: Whether the risk agent was due in each row, shape (rows,).
+        answers: RISK_ANSWER of each row after the scan, shape (rows,).
         decided: Of the other seats.
     """
     spoken = [(SeatName[name.upper()], decisions) for name, decisions in decided.items() if len(decisions.known_at)]
-    asked = np.flatnonzero(signals[:, 0, RISK_CLOCK])
+    asked = np.flatnonzero(risk_due)
     count = len(asked) + sum(len(decisions.known_at) for _, decisions in spoken)
     if not count:
         return _NOTHING
@@ -34,7 +34,7 @@ def collect_outputs(block: BarBlock, signals: Floats, decided: Mapping[str, Deci
         stop = start + len(decisions.known_at)
         _write_seat(records[start:stop], seat, block, decisions)
         start = stop
-    _write_risk(records[start:], block, signals, asked)
+    _write_risk(records[start:], block, answers, asked)
     if len(block) == 1 and len(block.symbols) == 1:
         return records  # in order already
     return records[_order(records, len(block.symbols))]
@@ -55,8 +55,8 @@ def _write_seat(records: Records, seat: SeatName, block: BarBlock, decisions: De
         records[f"action_{component}"] = decisions.action[:, component]
 
 
-def _write_risk(records: Records, block: BarBlock, signals: Floats, rows: Ints) -> None:
+def _write_risk(records: Records, block: BarBlock, answers: Records, rows: Ints) -> None:
     records["seat"], records["seq"], records["symbol"] = SeatName.RISK, block.seq + rows, -1
     records["ts_event"] = records["first_ts"] = records["last_ts"] = block.ts_event[rows]
-    records["action_0"] = signals[rows, 0, RISK_ACTION]
-    records["confidence"] = signals[rows, 0, RISK_CONFIDENCE]
+    records["action_0"] = answers["level"][rows]
+    records["confidence"] = answers["confidence"][rows]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import MarketAgent
-from agents.ensemble.kernels import RANGE_STATE, average_ranges
+from agents.ensemble.kernels.ranges import RANGE_STATE, average_ranges
 from agents.features.stream import WARMUP, FeatureStream
 from agents.features.windows import Windows
 from agents.serving.onnx_model import OnnxModel

@@ -65,8 +65,11 @@ class Simulator(Protocol):
         """Process a block for wanted positions in units, shape (rows, S); NaN keeps the last."""
         ...
 
-    def run_compiled(self, block: BarBlock, signals: Floats, decide: Any, params: Floats, memory: Floats) -> StepBlock:
-        """Process a block with a compiled strategy inside the scan."""
+    def run_compiled(self, block: BarBlock, signals: Any, decide: Any, params: Any, memory: Any) -> StepBlock:
+        """Process a block with a compiled strategy inside the scan.
+
+        `signals`, `params` and `memory` are what `decide` was compiled for: float64 arrays for a strategy.
+        """
         ...
 
     def operate(self, kind: Operation, ts_event: int) -> None:

@@ -9,8 +9,15 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from agents.ensemble import kernels as layout
 from agents.ensemble.config import EnsembleConfig
+from agents.ensemble.kernels.layout import (
+    METRICS,
+    NO_LEVEL,
+    RISK_ANSWER,
+    SYMBOL_STATE,
+    Signals,
+)
+from agents.ensemble.state import blank_signals, make_params
 from agents.features.kernels.risk import RISK_STATE
 from agents.spec import AGENTS
 from engine.base.errors import ConfigError, DataError
@@ -24,6 +31,8 @@ from training.environment.rewards import Rewards
 
 COMMANDS = 4  # one symbol takes at most two in a row
 SPARE_FILLS = 256
+SAVED = ("accounts", "positions", "risk_state", "levels", "symbols", "episodes")
+"""One record a environment of Accounts."""
 SHOWN = ("risk", "due", "terminated", "truncated", "terms", "rewards")
 """What is saved of Seen; the windows come from the market again."""
 
@@ -49,7 +58,7 @@ def make_desk(
     instrument = market.instrument
     _check_currency(instrument, portfolio)
     reserve = row_reserve(portfolio)
-    head = [float(AGENTS["tactical"].timeframe_ns), ensemble.rebalance, 0.0, 1.0, instrument.tick_size]
+    one = blank_signals(1, 1)
     return Desk(
         instruments=instrument_records([instrument]),
         rules=rules_record(portfolio, market.bars_per_year),
@@ -58,11 +67,14 @@ def make_desk(
         decisions=np.zeros(reserve, COMMAND),
         counts=np.zeros((slots, 4), np.int64),
         commands=np.zeros(COMMANDS, COMMAND),
-        signals=same_row(len(market), np.zeros((1, layout.SIGNAL_COLUMNS))),
+        signals=Signals(same_row(len(market), one.symbols[0]), same_row(len(market), one.risk[0])),
         ledger=same_row(len(market), np.zeros(len(LEDGER_COLUMNS))),
         held=same_row(len(market), np.zeros(1)),
-        params=np.array(head),
+        params=make_params(AGENTS["tactical"].timeframe_ns, ensemble.rebalance, [instrument.tick_size]),
+        answers=same_row(len(market), np.zeros((), RISK_ANSWER)),
+        scratch=np.zeros(0),
         risk=np.zeros(1, RISK_STATE),
+        blank=np.zeros(1, SYMBOL_STATE),
         weights=rewards.weights(),
     )
 
@@ -75,7 +87,7 @@ def _check_currency(instrument: Instrument, portfolio: PortfolioConfig) -> None:
         )
 
 
-def same_row(rows: int, row: NDArray[np.float64]) -> NDArray[np.float64]:
+def same_row(rows: int, row: NDArray[Any]) -> NDArray[Any]:
     """A matrix whose rows all are the same memory: kernels number rows by the market, and nothing is kept of them."""
     return as_strided(row, (rows, *row.shape), (0, *row.strides))
 
@@ -86,7 +98,9 @@ def make_accounts(portfolio: PortfolioConfig, envs: int) -> Accounts:
         accounts=np.zeros(envs, ACCOUNT),
         positions=np.zeros((envs, 1), POSITION),
         orders=np.zeros((envs, order_capacity(portfolio)), ORDER),
-        memory=np.zeros((envs, layout.MEMORY_HEAD + layout.SLOT)),
+        risk_state=np.zeros(envs, RISK_STATE),
+        levels=np.full(envs, NO_LEVEL, np.int64),
+        symbols=np.zeros((envs, 1), SYMBOL_STATE),
         episodes=np.zeros(envs, EPISODE),
         equity=np.zeros((envs, 1)),
     )
@@ -97,7 +111,7 @@ def make_seen(envs: int) -> Seen:
     return Seen(
         strategic=np.zeros((envs, int(np.prod(AGENTS["strategic"].observation))), np.float32),
         tactical=np.zeros((envs, int(np.prod(AGENTS["tactical"].observation))), np.float32),
-        risk=np.zeros((envs, layout.METRICS), np.float32),
+        risk=np.zeros((envs, METRICS), np.float32),
         due=np.zeros((envs, AGENT_COUNT), np.bool_),
         terminated=np.zeros(envs, np.bool_),
         truncated=np.ones(envs, np.bool_),
@@ -152,8 +166,9 @@ def restored(
     Raises:
         DataError: If it does not fit.
     """
-    widths = {"accounts": 1, "positions": 1, "memory": accounts.memory.shape[1], "episodes": 1}
-    records = {name: from_bytes(state, name, getattr(accounts, name), n, n) for name, n in widths.items()}
+    if "memory" in state:
+        raise _misfit("memory", "the state of this release", "one of release 0.2 or earlier")
+    records = {name: from_bytes(state, name, getattr(accounts, name), 1, 1) for name in SAVED}
     orders = from_bytes(state, "orders", accounts.orders, accounts.orders.shape[1])
     equity = from_bytes(state, "equity", accounts.equity, len(market) + 1, 1)
     _check_places(market, records["episodes"][:, 0], records["accounts"][:, 0], orders.shape[1], equity.shape[1])

@@ -28,7 +28,6 @@ ALLOWED = (
     "three finite numbers: entry timing, stop distance, position scale",
     "a level from 0 to 4",
 )
-SAVED = ("accounts", "positions", "memory", "episodes", "equity")
 
 
 class Actions(NamedTuple):
@@ -215,7 +214,7 @@ class VectorEnv:
         """Everything that `restore` needs to continue with the same bits, as a tree of arrays."""
         held = int(self.accounts["orders"].max())
         state: State = {"market": self.market.digest, "envs": self.envs}
-        state |= {name: arrays.as_bytes(getattr(self._accounts, name)) for name in SAVED}
+        state |= {name: arrays.as_bytes(getattr(self._accounts, name)) for name in (*arrays.SAVED, "equity")}
         state["orders"] = arrays.as_bytes(np.ascontiguousarray(self._accounts.orders[:, :held]))
         state |= {name: getattr(self._seen, name).copy() for name in arrays.SHOWN}
         if self._records:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from agents.ensemble.config import EnsembleConfig, SeatsConfig
 from agents.ensemble.ensemble import Ensemble
-from agents.ensemble.kernels import FIXED_LEVEL
 from agents.ensemble.seats import Decisions, Ranges
 from agents.features.kernels.risk import RISK_STATE, risk_metrics, update_risk
 from agents.features.stream import FeatureStream
@@ -202,7 +201,8 @@ class OracleEnv:
         second.answer = given.clip(TACTICAL_AGENT.low, TACTICAL_AGENT.high) if self.due[TACTICAL] else None
         # the clock of the risk agent is the tactical bar
         second.atr = self.view.atr if self.due[RISK] or self.due[TACTICAL] else None
-        self.ensemble._params[FIXED_LEVEL] = float(risk)
+        seats = self.config.seats.model_copy(update={"risk": f"level:{risk}"})
+        self.ensemble.config = self.config.model_copy(update={"seats": seats})
         block = self._row(self.row)
         step = self.ensemble.step(self.simulator, block)
         assert step.ledger[0, 1] == self.equity[-1]

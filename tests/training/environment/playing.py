@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.ensemble import Ensemble
-from agents.ensemble.kernels import SIGNAL_COLUMNS
+from agents.ensemble.state import blank_signals
 from agents.models.loading import LoadedEnsemble, load_ensemble
 from agents.models.store import UNTRAINED
 from engine.types.blocks import BarBlock, Floats, Ints, concat
@@ -103,7 +103,7 @@ def backtest(
     for seat in ensemble._seats.values():
         seat.push(bars.slice(0, start))
     if start:
-        nothing_decided = np.zeros((start, 1, SIGNAL_COLUMNS))
+        nothing_decided = blank_signals(start, 1)
         parts = (ensemble._decide, ensemble._params, ensemble._memory)
         simulator.run_compiled(bars.slice(0, start), nothing_decided, *parts)
     step = ensemble.step(simulator, bars.slice(start, start + length + 1))

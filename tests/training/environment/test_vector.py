@@ -131,7 +131,8 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
     for broken in (
         {"market": "0" * 64},
         {"envs": 3},
-        {"memory": state["memory"][:, :-8]},
+        {"symbols": state["symbols"][:, :-8]},
+        {"memory": state["symbols"]},
         {"accounts": state["accounts"][:1]},
         {"orders": np.zeros((2, 7), np.uint8)},
         {"orders": np.zeros((2, 208 * 10_000), np.uint8)},

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from agents.ensemble.kernels.layout import Params, Signals
 from agents.spec import AGENT_NAMES
+from engine.types.blocks import Bools, Floats, Ints
+from engine.types.records import Bars, Records
 
 STRATEGIC_DUE, TACTICAL_DUE, RISK_DUE = 1, 2, 4
 AGENT_COUNT = len(AGENT_NAMES)
@@ -28,14 +32,14 @@ class View(NamedTuple):
         strategic_rows, tactical_rows: Feature rows laid flat, shape (rows * features,).
     """
 
-    bars: Any
-    session_ends: Any
-    due: Any
-    atr: Any
-    strategic_end: Any
-    tactical_end: Any
-    strategic_rows: Any
-    tactical_rows: Any
+    bars: Bars
+    session_ends: Ints
+    due: NDArray[np.uint8]
+    atr: Floats
+    strategic_end: Ints
+    tactical_end: Ints
+    strategic_rows: NDArray[np.float32]
+    tactical_rows: NDArray[np.float32]
 
 
 class Accounts(NamedTuple):
@@ -45,17 +49,21 @@ class Accounts(NamedTuple):
         accounts: ACCOUNT, shape (N,).
         positions: POSITION, shape (N, 1).
         orders: ORDER, shape (N, capacity).
-        memory: Of the ensemble, float64, shape (N, places).
+        risk_state: RISK_STATE of the ensemble, shape (N,).
+        levels: Level in force, int64, shape (N,).
+        symbols: SYMBOL_STATE of the ensemble, shape (N, 1).
         episodes: EPISODE, shape (N,).
         equity: After each step of the episode, shape (N, longest + 1).
     """
 
-    accounts: Any
-    positions: Any
-    orders: Any
-    memory: Any
-    episodes: Any
-    equity: Any
+    accounts: Records
+    positions: Records
+    orders: Records
+    risk_state: Records
+    levels: Ints
+    symbols: Records
+    episodes: Records
+    equity: Floats
 
 
 class Seen(NamedTuple):
@@ -70,14 +78,14 @@ class Seen(NamedTuple):
         rewards: Their sums, shape (N, 3).
     """
 
-    strategic: Any
-    tactical: Any
-    risk: Any
-    due: Any
-    terminated: Any
-    truncated: Any
-    terms: Any
-    rewards: Any
+    strategic: NDArray[np.float32]
+    tactical: NDArray[np.float32]
+    risk: NDArray[np.float32]
+    due: Bools
+    terminated: Bools
+    truncated: Bools
+    terms: Floats
+    rewards: Floats
 
 
 class Desk(NamedTuple):
@@ -89,23 +97,29 @@ class Desk(NamedTuple):
         events, decisions: Of the Book; forgotten in every row.
         counts: Of the Book, one for each row of `fills`.
         commands: COMMAND.
-        signals: Of the ensemble, shape (rows, 1, columns); every row is the same memory.
+        signals: Of the ensemble; every row is the same memory.
         ledger, held: Outputs of the simulator, shapes (rows, 8) and (rows, 1); likewise.
-        params: Of the ensemble; its fixed level carries the risk agent's action.
-        risk: RISK_STATE, shape (1,).
+        params: Of the ensemble.
+        answers: Of the risk agent, RISK_ANSWER, shape (rows,); likewise the same memory.
+        scratch: Of the ensemble; empty, since no network is asked.
+        risk: RISK_STATE, shape (1,); scratch.
+        blank: SYMBOL_STATE before the first row, shape (1,).
         weights: Of the reward terms.
     """
 
-    instruments: Any
-    rules: Any
-    fills: Any
-    events: Any
-    decisions: Any
-    counts: Any
-    commands: Any
-    signals: Any
-    ledger: Any
-    held: Any
-    params: Any
-    risk: Any
-    weights: Any
+    instruments: Records
+    rules: Records
+    fills: Records
+    events: Records
+    decisions: Records
+    counts: Ints
+    commands: Records
+    signals: Signals
+    ledger: Floats
+    held: Floats
+    params: Params
+    answers: Records
+    scratch: Floats
+    risk: Records
+    blank: Records
+    weights: Floats

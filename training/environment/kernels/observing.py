@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.features.definitions import STRATEGIC as STRATEGIC_FEATURES
 from agents.features.definitions import TACTICAL as TACTICAL_FEATURES
-from agents.features.kernels.risk import RISK_PLACES, RISK_STATE, risk_metrics, update_risk
+from agents.features.kernels.risk import risk_metrics, update_risk
 from engine.base.compiled import inlined, kernel
 from training.environment.kernels.layout import (
     RISK,
@@ -47,8 +47,9 @@ def see_market(view: View, seen: Seen, episode: Any, e: int, news: int) -> None:
 
 @inlined
 def see_account(accounts: Accounts, seen: Seen, desk: Desk, e: int) -> None:
-    """Write the risk metrics of the current row, which the ensemble takes into its memory when it decides."""
-    desk.risk[0] = accounts.memory[e, :RISK_PLACES].view(RISK_STATE)[0]
+    """Write the risk metrics of the current row."""
+    # on a copy: the ensemble takes the row into its own state when it decides
+    desk.risk[0] = accounts.risk_state[e]
     update_risk(desk.risk[0], accounts.accounts[e])
     risk_metrics(desk.risk[0], accounts.accounts[e], seen.risk[e])
 

@@ -11,20 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.ensemble.kernels import (
-    ATR,
-    DIRECTION,
-    FIXED_LEVEL,
-    LEVEL,
-    RISK_CLOCK,
-    SCALE,
-    STOP_DISTANCE,
-    STRATEGIC_FRESH,
-    TACTICAL_FRESH,
-    TIMING,
-    decide,
-)
-from agents.features.kernels.risk import RISK_PLACES, RISK_STATE
+from agents.ensemble.kernels.deciding import decide
+from agents.ensemble.kernels.layout import LEVELS, NO_LEVEL, Memory
 from agents.spec import TACTICAL_AGENT
 from engine.base.compiled import inlined, kernel
 from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
@@ -47,7 +35,7 @@ from training.environment.kernels.rewarding import reward
 
 LOW_TIMING, LOW_STOP, LOW_SCALE = TACTICAL_AGENT.low
 HIGH_TIMING, HIGH_STOP, HIGH_SCALE = TACTICAL_AGENT.high
-DIRECTIONS, LEVELS = 3, 5
+SIDES = 3
 
 decide_row = inlined(decide)
 
@@ -56,7 +44,7 @@ decide_row = inlined(decide)
 def find_bad_action(due: Any, strategic: Any, tactical: Any, risk: Any) -> int:
     """The first action that a due agent may not take, as environment * 3 + agent; -1 if there is none."""
     for e in range(due.shape[0]):
-        if due[e, STRATEGIC] and not 0 <= strategic[e] < DIRECTIONS:
+        if due[e, STRATEGIC] and not 0 <= strategic[e] < SIDES:
             return e * AGENT_COUNT + STRATEGIC
         if due[e, TACTICAL] and not math.isfinite(tactical[e, 0] + tactical[e, 1] + tactical[e, 2]):
             return e * AGENT_COUNT + TACTICAL
@@ -94,21 +82,22 @@ def last_tactical(due: Any, i: int) -> int:
 @inlined
 def signal(view: View, seen: Seen, desk: Desk, actions: Any, e: int, i: int) -> None:
     """Lay the actions of the agents that are due where the ensemble reads them."""
-    signals = desk.signals[0, 0]
+    symbol, book = desk.signals.symbols[0, 0], desk.signals.risk[0]
     strategic, tactical, risk = actions
-    signals[STRATEGIC_FRESH] = signals[TACTICAL_FRESH] = signals[RISK_CLOCK] = 0.0
+    symbol.strategic_fresh = symbol.tactical_fresh = book.due = 0
     if seen.due[e, STRATEGIC]:
-        signals[STRATEGIC_FRESH] = 1.0
-        signals[DIRECTION] = strategic[e] - 1.0
+        symbol.strategic_fresh = 1
+        symbol.side = strategic[e] - 1
     if seen.due[e, TACTICAL]:
-        signals[TACTICAL_FRESH] = 1.0
-        signals[TIMING] = min(max(np.float64(tactical[e, 0]), LOW_TIMING), HIGH_TIMING)
-        signals[STOP_DISTANCE] = min(max(np.float64(tactical[e, 1]), LOW_STOP), HIGH_STOP)
-        signals[SCALE] = min(max(np.float64(tactical[e, 2]), LOW_SCALE), HIGH_SCALE)
-        signals[ATR] = view.atr[last_tactical(view.due, i)]
+        symbol.tactical_fresh = 1
+        # in double precision, as the models' answers are clipped in a backtest
+        symbol.timing = min(max(np.float64(tactical[e, 0]), LOW_TIMING), HIGH_TIMING)
+        symbol.stop_distance = min(max(np.float64(tactical[e, 1]), LOW_STOP), HIGH_STOP)
+        symbol.scale = min(max(np.float64(tactical[e, 2]), LOW_SCALE), HIGH_SCALE)
+        symbol.atr = view.atr[last_tactical(view.due, i)]
     if seen.due[e, RISK]:
-        signals[RISK_CLOCK] = 1.0
-        desk.params[FIXED_LEVEL] = risk[e]
+        book.due = 1
+        book.level = risk[e]
 
 
 @inlined
@@ -138,7 +127,9 @@ def act(view: View, accounts: Accounts, seen: Seen, desk: Desk, book: Book, acti
     for c in range(used):
         clear(commands[c])
     working = book.orders[: book.account[0].orders]
-    memory = accounts.memory[e]
+    memory = Memory(
+        accounts.risk_state[e : e + 1], accounts.levels[e : e + 1], accounts.symbols[e], desk.scratch, desk.answers
+    )
     n = decide_row(i, view.bars, desk.signals, book.account, book.positions, working, desk.params, memory, commands)
     if n > 0:
         apply_commands(book, commands, n, view.bars.ts_event[i])
@@ -232,9 +223,9 @@ def begin(
         e = which[k]
         accounts.accounts[e] = carried[k]
         accounts.positions[e, 0] = positions[k]
-        accounts.memory[e, :] = 0.0
-        accounts.memory[e, :RISK_PLACES].view(RISK_STATE)[0] = risk[k]
-        accounts.memory[e, LEVEL] = np.nan
+        accounts.risk_state[e] = risk[k]
+        accounts.levels[e] = NO_LEVEL
+        accounts.symbols[e, 0] = desk.blank[0]
         desk.counts[min(e, desk.counts.shape[0] - 1), FILLS] = 0
         episode = accounts.episodes[e]
         episode.start, episode.length = starts[k], lengths[k]
