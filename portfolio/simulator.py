@@ -30,8 +30,15 @@ from portfolio.kernels.book import Book
 from portfolio.kernels.operations import apply_operation
 from portfolio.kernels.row import advance_row
 from portfolio.kernels.scan import apply_commands, has_room, scan_decide, scan_targets
+from portfolio.opening import (
+    COMMANDS_PER_ROW,
+    check_currency,
+    command_buffer,
+    opening_account,
+    order_capacity,
+    row_reserve,
+)
 
-COMMANDS_PER_ROW = 64
 BUFFER_ROWS = 4096
 MOST_BUFFER_ROWS = 65_536
 ROWS_TO_LOOK = 16
@@ -58,22 +65,15 @@ class Simulator:
         bars_per_year: float = 365.0 * 1440.0,
     ) -> None:
         for instrument in instruments:
-            if instrument.currency != config.currency and instrument.fx_rate == 1.0:
-                raise ConfigError(
-                    f"{instrument.name} is quoted in {instrument.currency}, not in the account's currency",
-                    expected=f"an fx_rate ({config.currency} per {instrument.currency}) in the instrument's file",
-                )
+            check_currency(instrument, config)
         symbols = len(instruments)
         self.config = config
         self._names = [instrument.name for instrument in instruments]
-        capacity = 6 * config.execution.max_open_orders + 2 * symbols + 8
-        reserve = 6 * capacity + 4 * COMMANDS_PER_ROW
-        account = np.zeros(1, ACCOUNT)
-        for name in ("initial", "cash", "equity", "peak_equity", "session_equity"):
-            account[name] = config.initial_capital
-        self._commands = np.zeros(max(COMMANDS_PER_ROW, symbols), COMMAND)
+        capacity = order_capacity(config, symbols)
+        self._commands = command_buffer(symbols)
+        reserve = row_reserve(capacity, len(self._commands))
         self._book = Book(
-            account=account,
+            account=opening_account(config),
             positions=np.zeros(symbols, POSITION),
             orders=np.zeros(capacity, ORDER),
             instruments=instrument_records(list(instruments)),
@@ -169,7 +169,7 @@ class Simulator:
         """What the kernel `has_room` tells, without the cost of calling a kernel."""
         book = self._book
         fills, events, decisions, _ = book.counts.tolist()
-        reserve = 6 * len(book.orders) + 4 * len(self._commands)
+        reserve = row_reserve(len(book.orders), len(self._commands))
         return bool(
             fills + reserve < len(book.fills)
             and events + reserve < len(book.events)

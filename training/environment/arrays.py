@@ -20,31 +20,19 @@ from agents.ensemble.kernels.layout import (
 from agents.ensemble.state import blank_signals, make_params
 from agents.features.kernels.risk import RISK_STATE
 from agents.spec import AGENTS
-from engine.base.errors import ConfigError, DataError
-from engine.types.instruments import Instrument
+from engine.base.errors import DataError
 from engine.types.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
-from portfolio.simulator import COMMANDS_PER_ROW
+from portfolio.opening import check_currency, command_buffer, order_capacity, row_reserve
 from training.environment.kernels.layout import AGENT_COUNT, EPISODE, TERM_COUNT, Accounts, Desk, Seen
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 
-COMMANDS = 4  # one symbol takes at most two in a row
 SPARE_FILLS = 256
 SAVED = ("accounts", "positions", "risk_state", "levels", "symbols", "episodes")
 """One record a environment of Accounts."""
 SHOWN = ("risk", "due", "terminated", "truncated", "terms", "rewards")
 """What is saved of Seen; the windows come from the market again."""
-
-
-def order_capacity(portfolio: PortfolioConfig) -> int:
-    """Places of the order table for one symbol, as in the simulator."""
-    return 6 * portfolio.execution.max_open_orders + 2 + 8
-
-
-def row_reserve(portfolio: PortfolioConfig) -> int:
-    """The most records that one row can bring, as in the simulator."""
-    return 6 * order_capacity(portfolio) + 4 * COMMANDS_PER_ROW
 
 
 def make_desk(
@@ -56,8 +44,9 @@ def make_desk(
         ConfigError: If the instrument's currency is not the account's and no rate is given.
     """
     instrument = market.instrument
-    _check_currency(instrument, portfolio)
-    reserve = row_reserve(portfolio)
+    check_currency(instrument, portfolio)
+    commands = command_buffer(1)
+    reserve = row_reserve(order_capacity(portfolio, 1), len(commands))
     one = blank_signals(1, 1)
     return Desk(
         instruments=instrument_records([instrument]),
@@ -66,7 +55,7 @@ def make_desk(
         events=np.zeros(reserve, ORDER_EVENT),
         decisions=np.zeros(reserve, COMMAND),
         counts=np.zeros((slots, 4), np.int64),
-        commands=np.zeros(COMMANDS, COMMAND),
+        commands=commands,
         signals=Signals(same_row(len(market), one.symbols[0]), same_row(len(market), one.risk[0])),
         ledger=same_row(len(market), np.zeros(len(LEDGER_COLUMNS))),
         held=same_row(len(market), np.zeros(1)),
@@ -79,14 +68,6 @@ def make_desk(
     )
 
 
-def _check_currency(instrument: Instrument, portfolio: PortfolioConfig) -> None:
-    if instrument.currency != portfolio.currency and instrument.fx_rate == 1.0:
-        raise ConfigError(
-            f"{instrument.name} is quoted in {instrument.currency}, not in the account's currency",
-            expected=f"an fx_rate ({portfolio.currency} per {instrument.currency}) in the instrument's file",
-        )
-
-
 def same_row(rows: int, row: NDArray[Any]) -> NDArray[Any]:
     """A matrix whose rows all are the same memory: kernels number rows by the market, and nothing is kept of them."""
     return as_strided(row, (rows, *row.shape), (0, *row.strides))
@@ -97,7 +78,7 @@ def make_accounts(portfolio: PortfolioConfig, envs: int) -> Accounts:
     return Accounts(
         accounts=np.zeros(envs, ACCOUNT),
         positions=np.zeros((envs, 1), POSITION),
-        orders=np.zeros((envs, order_capacity(portfolio)), ORDER),
+        orders=np.zeros((envs, order_capacity(portfolio, 1)), ORDER),
         risk_state=np.zeros(envs, RISK_STATE),
         levels=np.full(envs, NO_LEVEL, np.int64),
         symbols=np.zeros((envs, 1), SYMBOL_STATE),

@@ -11,8 +11,9 @@ import numpy as np
 
 from agents.features.kernels.risk import DECAY, RISK_STATE
 from engine.types.blocks import Floats, Ints
-from engine.types.records import ACCOUNT, POSITION, Records, Sizing
+from engine.types.records import POSITION, Records, Sizing
 from portfolio.config import PortfolioConfig, rules_record
+from portfolio.opening import opening_account
 from training.environment.kernels.idle import idle_variances
 from training.environment.market import Market
 
@@ -27,9 +28,7 @@ class IdleAccounts:
 
     def __init__(self, market: Market, portfolio: PortfolioConfig) -> None:
         self._firsts = np.array([segment.start for segment in market.segments])
-        self._account = np.zeros(1, ACCOUNT)
-        for name in ("initial", "cash", "equity", "peak_equity", "session_equity"):
-            self._account[name] = portfolio.initial_capital
+        self._account = opening_account(portfolio)
         self._weights = _weights()
         rules = rules_record(portfolio, market.bars_per_year)
         # only this sizing reads the variance, and computing it reads every bar
