@@ -101,3 +101,13 @@ def test_the_pages_and_commands_that_the_readme_names_exist() -> None:
         assert (ROOT / page).exists(), page
     for command in re.findall(r"^\$ grandmodel ([\w-]+)", README, re.MULTILINE):
         assert command in COMMANDS
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+PLACE = re.compile(r"`((?:engine|agents|feeds|training|portfolio|benchmarks|configs|replays|tests)/[\w./-]*)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_folders_that_a_page_names_exist(page: Path) -> None:
+    missing = [place for place in PLACE.findall(page.read_text(encoding="utf-8")) if not (ROOT / place).exists()]
+    assert missing == []
