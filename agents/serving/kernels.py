@@ -13,8 +13,10 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.base.compiled import inlined, kernel
+from engine.types.blocks import Floats, Ints
 
 HEADER = 4
 CLIP = 10.0
@@ -22,7 +24,7 @@ NEAR = 0.25 / math.sqrt(2.0)
 
 
 @inlined
-def _layer(params: Any, start: int, values: Any, inputs: int, out: Any, outputs: int) -> int:
+def _layer(params: Floats, start: int, values: Floats, inputs: int, out: Floats, outputs: int) -> int:
     """Dense layer from `start` on: out = values @ w + b, summed input by input; returns where the next one starts."""
     weights = params[start : start + inputs * outputs]
     bias = params[start + inputs * outputs : start + (inputs + 1) * outputs]
@@ -38,13 +40,13 @@ def _layer(params: Any, start: int, values: Any, inputs: int, out: Any, outputs:
 
 
 @inlined
-def _relu(values: Any, count: int) -> None:
+def _relu(values: Floats, count: int) -> None:
     for j in range(count):
         values[j] = max(values[j], 0.0)
 
 
 @inlined
-def risk_q_values(params: Any, observation: Any, out: Any, scratch: Any) -> None:
+def risk_q_values(params: Floats, observation: NDArray[Any], out: Floats, scratch: Floats) -> None:
     """Action values of the dueling risk network for one observation.
 
     Args:
@@ -78,7 +80,7 @@ def risk_q_values(params: Any, observation: Any, out: Any, scratch: Any) -> None
 
 
 @inlined
-def best_action(q_values: Any) -> int:
+def best_action(q_values: NDArray[Any]) -> int:
     """Index of the greatest value; the first of equals, as ONNX and numpy choose."""
     best = 0
     for j in range(1, q_values.shape[0]):
@@ -88,7 +90,7 @@ def best_action(q_values: Any) -> int:
 
 
 @inlined
-def best_probability(q_values: Any) -> float:
+def best_probability(q_values: NDArray[Any]) -> float:
     """Softmax probability of the greatest value."""
     best = q_values[0]
     for j in range(1, q_values.shape[0]):
@@ -101,7 +103,7 @@ def best_probability(q_values: Any) -> float:
 
 
 @kernel
-def risk_rows(params: Any, observations: Any, scratch: Any, values: Any, actions: Any) -> None:
+def risk_rows(params: Floats, observations: NDArray[Any], scratch: Floats, values: Floats, actions: Ints) -> None:
     """Action values, shape (B, A), and best actions, shape (B,), of raw observations, shape (B, N)."""
     for i in range(observations.shape[0]):
         risk_q_values(params, observations[i], values[i], scratch)
@@ -109,14 +111,14 @@ def risk_rows(params: Any, observations: Any, scratch: Any, values: Any, actions
 
 
 @kernel
-def risk_confidences(q_values: Any, out: Any) -> None:
+def risk_confidences(q_values: NDArray[Any], out: Floats) -> None:
     """Softmax probability of the best of each row of values, shape (B, A), into `out`, shape (B,)."""
     for i in range(q_values.shape[0]):
         out[i] = best_probability(q_values[i])
 
 
 @kernel
-def tactical_confidences(deviation: Any, out: Any) -> None:
+def tactical_confidences(deviation: NDArray[Any], out: Floats) -> None:
     """Mean over components of erf(0.25 / (deviation * sqrt(2))) of each row, shape (B, K); 1 where it is 0."""
     for i in range(deviation.shape[0]):
         total = 0.0

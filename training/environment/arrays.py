@@ -24,7 +24,7 @@ from engine.base.errors import DataError
 from engine.types.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.opening import check_currency, command_buffer, order_capacity, row_reserve
-from training.environment.kernels.layout import AGENT_COUNT, EPISODE, TERM_COUNT, Accounts, Desk, Seen
+from training.environment.kernels.layout import AGENT_COUNT, EPISODE, TERM_COUNT, Accounts, Seen, Workspace
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 
@@ -35,9 +35,9 @@ SHOWN = ("risk", "due", "terminated", "truncated", "terms", "rewards")
 """What is saved of Seen; the windows come from the market again."""
 
 
-def make_desk(
+def make_workspace(
     market: Market, portfolio: PortfolioConfig, ensemble: EnsembleConfig, rewards: Rewards, slots: int
-) -> Desk:
+) -> Workspace:
     """Constants and scratch memory.
 
     Raises:
@@ -48,7 +48,7 @@ def make_desk(
     commands = command_buffer(1)
     reserve = row_reserve(order_capacity(portfolio, 1), len(commands))
     one = blank_signals(1, 1)
-    return Desk(
+    return Workspace(
         instruments=instrument_records([instrument]),
         rules=rules_record(portfolio, market.bars_per_year),
         fills=np.zeros((slots, reserve + SPARE_FILLS), FILL),
@@ -56,11 +56,11 @@ def make_desk(
         decisions=np.zeros(reserve, COMMAND),
         counts=np.zeros((slots, 4), np.int64),
         commands=commands,
-        signals=Signals(same_row(len(market), one.symbols[0]), same_row(len(market), one.risk[0])),
-        ledger=same_row(len(market), np.zeros(len(LEDGER_COLUMNS))),
-        held=same_row(len(market), np.zeros(1)),
+        signals=Signals(repeated_row(len(market), one.symbols[0]), repeated_row(len(market), one.risk[0])),
+        ledger=repeated_row(len(market), np.zeros(len(LEDGER_COLUMNS))),
+        held=repeated_row(len(market), np.zeros(1)),
         params=make_params(AGENTS["tactical"].timeframe_ns, ensemble.rebalance, [instrument.tick_size]),
-        answers=same_row(len(market), np.zeros((), RISK_ANSWER)),
+        answers=repeated_row(len(market), np.zeros((), RISK_ANSWER)),
         scratch=np.zeros(0),
         risk=np.zeros(1, RISK_STATE),
         blank=np.zeros(1, SYMBOL_STATE),
@@ -68,7 +68,7 @@ def make_desk(
     )
 
 
-def same_row(rows: int, row: NDArray[Any]) -> NDArray[Any]:
+def repeated_row(rows: int, row: NDArray[Any]) -> NDArray[Any]:
     """A matrix whose rows all are the same memory: kernels number rows by the market, and nothing is kept of them."""
     return as_strided(row, (rows, *row.shape), (0, *row.strides))
 
@@ -108,9 +108,9 @@ def with_longer_equity(accounts: Accounts, length: int) -> Accounts:
     return accounts._replace(equity=equity)
 
 
-def with_more_fills(desk: Desk) -> Desk:
+def with_more_fills(workspace: Workspace) -> Workspace:
     """Twice the room for fills."""
-    return desk._replace(fills=np.concatenate([desk.fills, np.zeros_like(desk.fills)], axis=1))
+    return workspace._replace(fills=np.concatenate([workspace.fills, np.zeros_like(workspace.fills)], axis=1))
 
 
 def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -140,8 +140,8 @@ def from_bytes(state: Mapping[str, Any], name: str, like: NDArray[Any], most: in
 
 
 def restored(
-    market: Market, accounts: Accounts, seen: Seen, desk: Desk, state: Mapping[str, Any], keeps: bool
-) -> tuple[Accounts, Desk]:
+    market: Market, accounts: Accounts, seen: Seen, workspace: Workspace, state: Mapping[str, Any], keeps: bool
+) -> tuple[Accounts, Workspace]:
     """Take over a saved state; everything is checked before anything changes.
 
     Raises:
@@ -155,14 +155,14 @@ def restored(
     _check_places(market, records["episodes"][:, 0], records["accounts"][:, 0], orders.shape[1], equity.shape[1])
     shown = {name: _shaped(state, name, getattr(seen, name)) for name in SHOWN}
     if keeps:
-        desk = _with_fills(desk, state, len(market))
+        workspace = _with_fills(workspace, state, len(market))
     for name, values in records.items():
         target = getattr(accounts, name)
         target[...] = values.reshape(target.shape)
     for name, values in shown.items():
         getattr(seen, name)[...] = values
     accounts.orders[:, : orders.shape[1]] = orders
-    return accounts._replace(equity=equity.copy()), desk
+    return accounts._replace(equity=equity.copy()), workspace
 
 
 def _check_places(market: Market, episodes: Records, accounts: Records, orders: int, equity: int) -> None:
@@ -187,16 +187,16 @@ def _shaped(state: Mapping[str, Any], name: str, like: NDArray[Any]) -> NDArray[
     return found.astype(like.dtype)
 
 
-def _with_fills(desk: Desk, state: Mapping[str, Any], rows: int) -> Desk:
-    kept = from_bytes(state, "fills", desk.fills, desk.events.shape[0] * rows)
-    counts = _shaped(state, "fill_counts", desk.counts[:, 0])
+def _with_fills(workspace: Workspace, state: Mapping[str, Any], rows: int) -> Workspace:
+    kept = from_bytes(state, "fills", workspace.fills, workspace.events.shape[0] * rows)
+    counts = _shaped(state, "fill_counts", workspace.counts[:, 0])
     if counts.min() < 0 or counts.max() > kept.shape[1]:
         raise _misfit("fill_counts", f"0 to {kept.shape[1]}", f"{counts}")
-    fills = np.zeros((len(kept), kept.shape[1] + desk.fills.shape[1]), FILL)
+    fills = np.zeros((len(kept), kept.shape[1] + workspace.fills.shape[1]), FILL)
     fills[:, : kept.shape[1]] = kept
-    all_counts = desk.counts.copy()
+    all_counts = workspace.counts.copy()
     all_counts[:, 0] = counts
-    return desk._replace(fills=fills, counts=all_counts)
+    return workspace._replace(fills=fills, counts=all_counts)
 
 
 def _misfit(name: str, expected: str, found: str) -> DataError:

@@ -24,7 +24,7 @@ from engine.types.calendar import YEAR_NS, Sessions, bars_per_year, sessions_bet
 from engine.types.instruments import Instrument
 from engine.types.records import Bars
 from engine.types.timeframe import MINUTE_NS, format_timeframe
-from training.environment.kernels.layout import RISK_DUE, STRATEGIC_DUE, TACTICAL_DUE, View
+from training.environment.kernels.layout import RISK_DUE, STRATEGIC_DUE, TACTICAL_DUE, MarketArrays
 
 FeatureArray = NDArray[np.float32]
 Cadence = Literal["tactical", "bar"]
@@ -207,9 +207,9 @@ class Market:
         return found.hexdigest()
 
     @cached_property
-    def view(self) -> View:
+    def view(self) -> MarketArrays:
         """The arrays as kernels take them."""
-        return View(
+        return MarketArrays(
             self.bars,
             self.session_ends.copy(),  # writable, as the simulator has it: then kernels are compiled once for both
             self.due,

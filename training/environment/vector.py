@@ -17,8 +17,8 @@ from portfolio.config import PortfolioConfig
 from portfolio.simulator import copied
 from training.environment import arrays
 from training.environment.idle import IdleAccounts
-from training.environment.kernels.observing import see_again
-from training.environment.kernels.stepping import begin, find_bad_action, move
+from training.environment.kernels.observing import renew_windows
+from training.environment.kernels.stepping import advance_environments, begin_episodes, find_bad_action
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
 from training.randomness import State
@@ -85,7 +85,7 @@ class VectorEnv:
         _check(market, ensemble, envs)
         self.market, self.envs = market, envs
         self._records = record_fills
-        self._desk = arrays.make_desk(market, portfolio, ensemble, rewards, envs if record_fills else 1)
+        self._workspace = arrays.make_workspace(market, portfolio, ensemble, rewards, envs if record_fills else 1)
         self._accounts = arrays.make_accounts(portfolio, envs)
         self._seen = arrays.make_seen(envs)
         self._begin = IdleAccounts(market, portfolio)
@@ -166,7 +166,7 @@ class VectorEnv:
         """
         if not self._records:
             raise UsageError("fills are not recorded", hint="make the environments with record_fills=True")
-        return copied(self._desk.fills[env], int(self._desk.counts[env, 0]))
+        return copied(self._workspace.fills[env], int(self._workspace.counts[env, 0]))
 
     def reset(self, which: ArrayLike, starts: ArrayLike, lengths: ArrayLike) -> None:
         """Begin episodes: accounts that stood idle, taken through the first row and observed; every agent is due.
@@ -189,7 +189,7 @@ class VectorEnv:
         longest = int(bars.max()) + 1
         if longest > self._accounts.equity.shape[1]:
             self._accounts = arrays.with_longer_equity(self._accounts, longest)
-        begin(self._accounts, self._seen, self._desk, *self._begin.at(first), envs, first, bars)
+        begin_episodes(self._accounts, self._seen, self._workspace, *self._begin.at(first), envs, first, bars)
         self._move(self._idle, envs, single=True)
 
     def step(self, actions: Actions) -> None:
@@ -218,9 +218,9 @@ class VectorEnv:
         state["orders"] = arrays.as_bytes(np.ascontiguousarray(self._accounts.orders[:, :held]))
         state |= {name: getattr(self._seen, name).copy() for name in arrays.SHOWN}
         if self._records:
-            kept = int(self._desk.counts[:, 0].max())
-            state["fills"] = arrays.as_bytes(np.ascontiguousarray(self._desk.fills[:, :kept]))
-            state["fill_counts"] = self._desk.counts[:, 0].copy()
+            kept = int(self._workspace.counts[:, 0].max())
+            state["fills"] = arrays.as_bytes(np.ascontiguousarray(self._workspace.fills[:, :kept]))
+            state["fill_counts"] = self._workspace.counts[:, 0].copy()
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -235,18 +235,18 @@ class VectorEnv:
                 expected=f"{self.envs} environments in the market {self.market.digest[:12]}",
                 found=f"{state.get('envs')} environments in the market {str(state.get('market'))[:12]}",
             )
-        parts = (self._accounts, self._seen, self._desk)
-        self._accounts, self._desk = arrays.restored(self.market, *parts, state, self._records)
-        see_again(self.market.view, self._accounts, self._seen)
+        parts = (self._accounts, self._seen, self._workspace)
+        self._accounts, self._workspace = arrays.restored(self.market, *parts, state, self._records)
+        renew_windows(self.market.view, self._accounts, self._seen)
 
     def _move(self, actions: Actions, which: Ints, *, single: bool) -> None:
         reached = 0
         while reached < len(which):
-            reached = move(
+            reached = advance_environments(
                 self.market.view,
                 self._accounts,
                 self._seen,
-                self._desk,
+                self._workspace,
                 *actions,
                 which,
                 reached,
@@ -257,7 +257,7 @@ class VectorEnv:
             if reached < 0:
                 raise self._no_number()
             if reached < len(which):
-                self._desk = arrays.with_more_fills(self._desk)
+                self._workspace = arrays.with_more_fills(self._workspace)
 
     def _checked(self, actions: Actions) -> Actions:
         strategic = np.ascontiguousarray(actions.strategic, np.int64)

@@ -300,11 +300,11 @@ def test_the_room_for_fills_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = started(2, record_fills=True)
     monkeypatch.setattr(arrays, "SPARE_FILLS", 1)
     env = started(2, record_fills=True)
-    room = env._desk.fills.shape[1]
+    room = env._workspace.fills.shape[1]
     for k in range(120):
         actions = random_actions(np.random.default_rng(k), 2)
         env.advance(actions)
         wanted.advance(actions)
-    assert env._desk.fills.shape[1] > room
+    assert env._workspace.fills.shape[1] > room
     assert all(same_bytes(env.fills(e), wanted.fills(e)) for e in range(2)) and len(env.fills(0)) > 1
     assert shown(env, 1) == shown(wanted, 1)

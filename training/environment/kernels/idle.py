@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine.base.compiled import kernel
+from engine.types.blocks import Floats, Ints
+from engine.types.records import Bars, Records
 from portfolio.kernels.row import update_variance
 
 
 @kernel
-def idle_variances(bars: Any, firsts: Any, decay: float, position: Any, out: Any) -> None:
+def idle_variances(bars: Bars, firsts: Ints, decay: float, position: Records, out: Floats) -> None:
     """Mark and variance with which a position arrives at every row of sources that lie end to end.
 
     Args:

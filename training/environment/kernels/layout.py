@@ -25,7 +25,7 @@ EPISODE = np.dtype(
 seen; then the moving averages of return and squared return, and the largest drawdown in percent."""
 
 
-class View(NamedTuple):
+class MarketArrays(NamedTuple):
     """The market as kernels see it; `training.environment.market.Market` explains the arrays.
 
     Attributes:
@@ -88,7 +88,7 @@ class Seen(NamedTuple):
     rewards: Floats
 
 
-class Desk(NamedTuple):
+class Workspace(NamedTuple):
     """Constants and scratch memory of the simulator and the ensemble.
 
     Attributes:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agents.features.definitions import STRATEGIC as STRATEGIC_FEATURES
 from agents.features.definitions import TACTICAL as TACTICAL_FEATURES
 from agents.features.kernels.risk import risk_metrics, update_risk
@@ -16,16 +19,16 @@ from training.environment.kernels.layout import (
     TACTICAL,
     TACTICAL_DUE,
     Accounts,
-    Desk,
+    MarketArrays,
     Seen,
-    View,
+    Workspace,
 )
 
 STRATEGIC_COLUMNS, TACTICAL_COLUMNS = len(STRATEGIC_FEATURES), len(TACTICAL_FEATURES)
 
 
 @inlined
-def copy_window(rows: Any, end: int, features: int, out: Any, e: int) -> None:
+def copy_window(rows: NDArray[np.float32], end: int, features: int, out: NDArray[np.float32], e: int) -> None:
     """Copy the feature rows before `end` into an environment's observation."""
     size = out.shape[1]
     start = end * features - size
@@ -34,7 +37,7 @@ def copy_window(rows: Any, end: int, features: int, out: Any, e: int) -> None:
 
 
 @inlined
-def see_market(view: View, seen: Seen, episode: Any, e: int, news: int) -> None:
+def write_windows(view: MarketArrays, seen: Seen, episode: Any, e: int, news: int) -> None:
     """Renew the windows that changed in the current row."""
     i = episode.row
     if news & STRATEGIC_DUE:
@@ -46,21 +49,21 @@ def see_market(view: View, seen: Seen, episode: Any, e: int, news: int) -> None:
 
 
 @inlined
-def see_account(accounts: Accounts, seen: Seen, desk: Desk, e: int) -> None:
+def write_risk_metrics(accounts: Accounts, seen: Seen, workspace: Workspace, e: int) -> None:
     """Write the risk metrics of the current row."""
     # on a copy: the ensemble takes the row into its own state when it decides
-    desk.risk[0] = accounts.risk_state[e]
-    update_risk(desk.risk[0], accounts.accounts[e])
-    risk_metrics(desk.risk[0], accounts.accounts[e], seen.risk[e])
+    workspace.risk[0] = accounts.risk_state[e]
+    update_risk(workspace.risk[0], accounts.accounts[e])
+    risk_metrics(workspace.risk[0], accounts.accounts[e], seen.risk[e])
 
 
 @inlined
-def arrive(view: View, accounts: Accounts, seen: Seen, e: int) -> bool:
+def observe_row(view: MarketArrays, accounts: Accounts, seen: Seen, e: int) -> bool:
     """After the account went through a row: what is seen, who is due, whether it is over. Returns whether to stop."""
     episode, account = accounts.episodes[e], accounts.accounts[e]
     accounts.equity[e, episode.steps] = account.equity
     news = view.due[episode.row] if episode.steps > 0 else STRATEGIC_DUE | TACTICAL_DUE | RISK_DUE
-    see_market(view, seen, episode, e, news)
+    write_windows(view, seen, episode, e, news)
     over = account.halted != 0
     seen.terminated[e] = over
     if not over and episode.steps >= episode.length:
@@ -72,8 +75,8 @@ def arrive(view: View, accounts: Accounts, seen: Seen, e: int) -> bool:
 
 
 @kernel
-def see_again(view: View, accounts: Accounts, seen: Seen) -> None:
+def renew_windows(view: MarketArrays, accounts: Accounts, seen: Seen) -> None:
     """Renew the windows of every environment that began, as after a restored state."""
     for e in range(accounts.accounts.shape[0]):
         if accounts.episodes[e].length > 0:
-            see_market(view, seen, accounts.episodes[e], e, STRATEGIC_DUE | TACTICAL_DUE)
+            write_windows(view, seen, accounts.episodes[e], e, STRATEGIC_DUE | TACTICAL_DUE)

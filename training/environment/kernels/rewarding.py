@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from engine.base.compiled import inlined
+from engine.types.blocks import Floats
 from training.environment.kernels.layout import AGENT_COUNT, Seen
 
 PROFIT, COST, PENALTY, SHARPE, DRAWDOWN = range(5)
@@ -31,7 +32,7 @@ def differential_sharpe(episode: Any, x: float) -> float:
 
 
 @inlined
-def reward(account: Any, episode: Any, seen: Seen, weights: Any, e: int, equity: float, fees: float) -> int:
+def reward(account: Any, episode: Any, seen: Seen, weights: Floats, e: int, equity: float, fees: float) -> int:
     """Add the reward terms of the bar just taken; returns the term that is no finite number, or -1.
 
     Args:

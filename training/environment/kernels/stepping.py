@@ -10,11 +10,14 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.ensemble.kernels.deciding import decide
 from agents.ensemble.kernels.layout import LEVELS, NO_LEVEL, Memory
 from agents.spec import TACTICAL_AGENT
 from engine.base.compiled import inlined, kernel
+from engine.types.blocks import Bools, Ints
+from engine.types.records import Records
 from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
 from portfolio.kernels.row import advance_row
 from portfolio.kernels.scan import apply_commands, clear
@@ -26,11 +29,11 @@ from training.environment.kernels.layout import (
     TACTICAL_DUE,
     TERM_COUNT,
     Accounts,
-    Desk,
+    MarketArrays,
     Seen,
-    View,
+    Workspace,
 )
-from training.environment.kernels.observing import arrive, see_account
+from training.environment.kernels.observing import observe_row, write_risk_metrics
 from training.environment.kernels.rewarding import reward
 
 LOW_TIMING, LOW_STOP, LOW_SCALE = TACTICAL_AGENT.low
@@ -41,7 +44,7 @@ decide_row = inlined(decide)
 
 
 @kernel
-def find_bad_action(due: Any, strategic: Any, tactical: Any, risk: Any) -> int:
+def find_bad_action(due: Bools, strategic: Ints, tactical: NDArray[np.float32], risk: Ints) -> int:
     """The first action that a due agent may not take, as environment * 3 + agent; -1 if there is none."""
     for e in range(due.shape[0]):
         if due[e, STRATEGIC] and not 0 <= strategic[e] < SIDES:
@@ -54,25 +57,26 @@ def find_bad_action(due: Any, strategic: Any, tactical: Any, risk: Any) -> int:
 
 
 @inlined
-def book_of(accounts: Accounts, desk: Desk, session_ends: Any, e: int) -> Book:
+def book_of(accounts: Accounts, workspace: Workspace, session_ends: Ints, e: int) -> Book:
     """The simulator's Book over the memory of one environment."""
-    slot = min(e, desk.fills.shape[0] - 1)
+    # environments that keep no fills share the memory of the first
+    slot = min(e, workspace.fills.shape[0] - 1)
     return Book(
         accounts.accounts[e : e + 1],
         accounts.positions[e],
         accounts.orders[e],
-        desk.instruments,
-        desk.rules,
+        workspace.instruments,
+        workspace.rules,
         session_ends,
-        desk.fills[slot],
-        desk.events,
-        desk.decisions,
-        desk.counts[slot],
+        workspace.fills[slot],
+        workspace.events,
+        workspace.decisions,
+        workspace.counts[slot],
     )
 
 
 @inlined
-def last_tactical(due: Any, i: int) -> int:
+def last_tactical(due: NDArray[np.uint8], i: int) -> int:
     """The row in which the tactical window seen in row i became known; an earlier one only where an episode begins."""
     while not due[i] & TACTICAL_DUE:
         i -= 1
@@ -80,9 +84,9 @@ def last_tactical(due: Any, i: int) -> int:
 
 
 @inlined
-def signal(view: View, seen: Seen, desk: Desk, actions: Any, e: int, i: int) -> None:
+def write_signals(view: MarketArrays, seen: Seen, workspace: Workspace, actions: Any, e: int, i: int) -> None:
     """Lay the actions of the agents that are due where the ensemble reads them."""
-    symbol, book = desk.signals.symbols[0, 0], desk.signals.risk[0]
+    symbol, book = workspace.signals.symbols[0, 0], workspace.signals.risk[0]
     strategic, tactical, risk = actions
     symbol.strategic_fresh = symbol.tactical_fresh = book.due = 0
     if seen.due[e, STRATEGIC]:
@@ -101,7 +105,7 @@ def signal(view: View, seen: Seen, desk: Desk, actions: Any, e: int, i: int) -> 
 
 
 @inlined
-def begin_decisions(seen: Seen, e: int) -> None:
+def reset_terms(seen: Seen, e: int) -> None:
     """The rewards of an agent that decides now count from 0."""
     for a in range(AGENT_COUNT):
         if seen.due[e, a]:
@@ -110,7 +114,16 @@ def begin_decisions(seen: Seen, e: int) -> None:
 
 
 @inlined
-def act(view: View, accounts: Accounts, seen: Seen, desk: Desk, book: Book, actions: Any, e: int, used: int) -> int:
+def apply_actions(
+    view: MarketArrays,
+    accounts: Accounts,
+    seen: Seen,
+    workspace: Workspace,
+    book: Book,
+    actions: Any,
+    e: int,
+    used: int,
+) -> int:
     """Let the agents that are due decide at the close of the current row, and apply what follows from it.
 
     Args:
@@ -121,35 +134,41 @@ def act(view: View, accounts: Accounts, seen: Seen, desk: Desk, book: Book, acti
         The same afterwards.
     """
     i = accounts.episodes[e].row
-    signal(view, seen, desk, actions, e, i)
-    begin_decisions(seen, e)
-    commands = desk.commands
+    write_signals(view, seen, workspace, actions, e, i)
+    reset_terms(seen, e)
+    commands = workspace.commands
     for c in range(used):
         clear(commands[c])
     working = book.orders[: book.account[0].orders]
     memory = Memory(
-        accounts.risk_state[e : e + 1], accounts.levels[e : e + 1], accounts.symbols[e], desk.scratch, desk.answers
+        accounts.risk_state[e : e + 1],
+        accounts.levels[e : e + 1],
+        accounts.symbols[e],
+        workspace.scratch,
+        workspace.answers,
     )
-    n = decide_row(i, view.bars, desk.signals, book.account, book.positions, working, desk.params, memory, commands)
+    n = decide_row(
+        i, view.bars, workspace.signals, book.account, book.positions, working, workspace.params, memory, commands
+    )
     if n > 0:
         apply_commands(book, commands, n, view.bars.ts_event[i])
     return min(n + 1, commands.shape[0])
 
 
 @kernel
-def move(
-    view: View,
+def advance_environments(
+    view: MarketArrays,
     accounts: Accounts,
     seen: Seen,
-    desk: Desk,
-    strategic: Any,
-    tactical: Any,
-    risk: Any,
-    which: Any,
+    workspace: Workspace,
+    strategic: Ints,
+    tactical: NDArray[np.float32],
+    risk: Ints,
+    which: Ints,
     first: int,
     single: bool,
     keeps: bool,
-    fault: Any,
+    fault: Ints,
 ) -> int:
     """Take environments one bar further, or until an agent is due or the episode ended.
 
@@ -167,49 +186,53 @@ def move(
         k when all is done; another place in `which` if the fills of its environment need more room before it can go
         on, to be called again from there; -1 after a fault.
     """
-    used = desk.commands.shape[0]
-    reserve = desk.events.shape[0]  # as many as a row can bring
+    used = workspace.commands.shape[0]
+    reserve = workspace.events.shape[0]  # as many as a row can bring
     for k in range(first, which.shape[0]):
         e = which[k]
         if seen.terminated[e] or seen.truncated[e]:
             continue
-        book = book_of(accounts, desk, view.session_ends, e)
+        book = book_of(accounts, workspace, view.session_ends, e)
         account, episode = accounts.accounts[e], accounts.episodes[e]
         stop = False
         while not stop:
+            # checked before anything happens, so that the row can be entered again with more room
             if keeps and book.counts[FILLS] + reserve > book.fills.shape[0]:
                 return k
             book.counts[EVENTS] = book.counts[DECISIONS] = 0
             if not keeps:
                 book.counts[FILLS] = 0
+            # an episode that just began enters its first row before anyone decides
             if episode.steps >= 0:
-                used = act(view, accounts, seen, desk, book, (strategic, tactical, risk), e, used)
+                used = apply_actions(view, accounts, seen, workspace, book, (strategic, tactical, risk), e, used)
             equity, fees = account.equity, account.fees
             episode.row += 1
             episode.steps += 1
-            advance_row(book, view.bars, episode.row, desk.ledger, desk.held)
-            wrong = reward(account, episode, seen, desk.weights, e, equity, fees)
+            advance_row(book, view.bars, episode.row, workspace.ledger, workspace.held)
+            wrong = reward(account, episode, seen, workspace.weights, e, equity, fees)
             if wrong >= 0:
                 fault[0], fault[1] = e, wrong
                 return -1
-            stop = arrive(view, accounts, seen, e) or single
-        see_account(accounts, seen, desk, e)
+            stop = observe_row(view, accounts, seen, e) or single
+        write_risk_metrics(accounts, seen, workspace, e)
     return which.shape[0]
 
 
 @kernel
-def begin(
+def begin_episodes(
     accounts: Accounts,
     seen: Seen,
-    desk: Desk,
-    carried: Any,
-    positions: Any,
-    risk: Any,
-    which: Any,
-    starts: Any,
-    lengths: Any,
+    workspace: Workspace,
+    carried: Records,
+    positions: Records,
+    risk: Records,
+    which: Ints,
+    starts: Ints,
+    lengths: Ints,
 ) -> None:
-    """Put environments with idle accounts before the first rows of their episodes; `move` takes them through these.
+    """Put environments with idle accounts before the first rows of their episodes.
+
+    `advance_environments` takes them through these.
 
     Args:
         carried: ACCOUNT, shape (k,).
@@ -225,8 +248,8 @@ def begin(
         accounts.positions[e, 0] = positions[k]
         accounts.risk_state[e] = risk[k]
         accounts.levels[e] = NO_LEVEL
-        accounts.symbols[e, 0] = desk.blank[0]
-        desk.counts[min(e, desk.counts.shape[0] - 1), FILLS] = 0
+        accounts.symbols[e, 0] = workspace.blank[0]
+        workspace.counts[min(e, workspace.counts.shape[0] - 1), FILLS] = 0
         episode = accounts.episodes[e]
         episode.start, episode.length = starts[k], lengths[k]
         episode.row, episode.steps = starts[k] - 1, -1
