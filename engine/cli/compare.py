@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.backtest import (
+from engine.cli.completing import agents
+from engine.cli.flags import default_folder, instruments, load_settings
+from engine.cli.options import (
     Benchmark,
     Capital,
     ConfigFiles,
@@ -20,6 +21,7 @@ from engine.cli.backtest import (
     Fee,
     Files,
     InstrumentName,
+    Json,
     Labels,
     Seed,
     Settings,
@@ -28,10 +30,7 @@ from engine.cli.backtest import (
     Timeframe,
     Timezone,
     Verbose,
-    instruments,
-    load_settings,
 )
-from engine.cli.completing import agents
 
 if TYPE_CHECKING:
     from engine.app.comparison.comparison import Comparison
@@ -72,7 +71,6 @@ Out = Annotated[
     ),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV, and nothing else, on standard output.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write neither compare.html nor reports of variants.")]
 
 
@@ -132,14 +130,16 @@ def compare(
         compare_runs(runs, as_json, given=bool(agent or data))
         return
     settings = load_settings(config or [], flags, set_ or [])
-    folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-compare"
+    folder = out or default_folder("compare")
+    from engine.app.comparison.keeping import write_comparison
     from engine.app.comparison.store import held_comparison
 
     with held_comparison(folder):
         prepared, found = _run(
             settings, agent or [settings.agent], split, folds, workers, folder, keep, quiet=as_json or as_csv
         )
-        _write(prepared, found, folder, sort, 0 if no_report else reports, workers, page=not no_report)
+        kept = 0 if no_report else reports
+        write_comparison(prepared, found, folder, sort=sort, reports=kept, workers=workers, page=not no_report)
     _show(found, folder, sort, top, as_json, as_csv, page=not no_report, assumptions=prepared.assumptions)
     if found.failures:
         raise typer.Exit(1)
@@ -195,14 +195,6 @@ def _progress(total: int, quiet: bool) -> Iterator[Callable[[int, int, str, Vari
     with Progress(*columns, console=err(), transient=True) as bar:
         task = bar.add_task("compare", total=total)
         yield lambda finished, _total, _spec, _outcome: bar.update(task, completed=finished)
-
-
-def _write(
-    prepared: Prepared, found: Comparison, folder: Path, sort: str | None, reports: int, workers: int | None, page: bool
-) -> None:
-    from engine.app.comparison.keeping import write_comparison
-
-    write_comparison(prepared, found, folder, sort=sort, reports=reports, workers=workers, page=page)
 
 
 def _show(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli.verify import TrustCode
+from engine.cli.options import TrustCode
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
 Command = Annotated[

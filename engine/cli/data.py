@@ -250,7 +250,7 @@ def _replay(
     file: Path, market: Instrument, quarantine: Quarantine, symbol: str | None, how: Mapping[str, str | None]
 ) -> HistoricalReplay:
     from engine.base.config import parse
-    from engine.cli.backtest import option_names
+    from engine.cli.flags import option_names
     from feeds.replay import HistoricalReplay, ReplayConfig
 
     given = {key: value for key, value in how.items() if value is not None}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.flags import default_folder
 from engine.cli.interrupting import interruptible
+from engine.cli.options import Json
 
 if TYPE_CHECKING:
     from training.config import TrainingConfig
@@ -31,7 +32,6 @@ Seed = Annotated[
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Override one key (repeatable).")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder.  [default: runs/<time>-evaluate]", file_okay=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation that the folder of --out holds.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 NoContributions = Annotated[
     bool, typer.Option("--no-contributions", help="Do not try what is lost without each agent: four times as fast.")
 ]
@@ -65,7 +65,7 @@ def evaluate(
     from engine.base.replacing import new_folder, replaced_folder
 
     histories = _histories(history or [])
-    folder = out or new_folder(Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-evaluate")
+    folder = out or new_folder(default_folder("evaluate"))
     with replaced_folder(folder, EVALUATION, overwrite=overwrite) as part_folder, _progress(quiet=as_json) as watch:
         run = run_evaluation(
             settings,

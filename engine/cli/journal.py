@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.verify import TrustCode
+from engine.cli.options import TrustCode
 
 if TYPE_CHECKING:
     from engine.app.journal.mending import Mended

@@ -8,13 +8,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.backtest import (
+from engine.cli.backtest import report_file
+from engine.cli.demo import demo_config, demo_feed
+from engine.cli.flags import default_folder, given, instruments, option_names, slug
+from engine.cli.options import (
     AgentSpec,
     Capital,
     ConfigFiles,
@@ -24,15 +26,9 @@ from engine.cli.backtest import (
     NoReport,
     Seed,
     Settings,
+    TrustCode,
     Verbose,
-    given,
-    instruments,
-    option_names,
-    report_file,
-    slug,
 )
-from engine.cli.demo import demo_config, demo_feed
-from engine.cli.verify import TrustCode
 
 if TYPE_CHECKING:
     from engine.app.live.config import PaperConfig
@@ -134,7 +130,7 @@ def paper(
         flags["feed"]["address"] = address
         settings = _load(out, [*([demo_config()] if demo else []), *(config or [])], flags, set_ or [])
         name = "demo" if demo else slug(settings.agent)
-        folder = out or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
+        folder = out or default_folder(name)
         compiled(settings.agent, live=True)
         if dashboard and not as_json:
             _log_to_file(folder, verbose)
@@ -143,18 +139,28 @@ def paper(
         run = run_paper(
             settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json), trust_code=trust_code
         )
-    from engine.cli.console import note
-
-    umask = os.umask(0o077)  # the report tells as much as the session's own files
-    try:
-        seconds = {"report": report_file(folder, wanted=not no_report and run.exported is not None)}
-    finally:
-        os.umask(umask)
+    seconds = {"report": _private_report(folder, wanted=not no_report and run.exported is not None)}
     seconds["total"] = time.perf_counter() - began
     if as_json:
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
     else:
         _show(run, seconds, report=not no_report, demo=demo)
+    _fail_if_short(run)
+
+
+def _private_report(folder: Path, wanted: bool) -> float:
+    """The report tells as much as the session's own files, so nobody else may read it; returns the seconds it took."""
+    umask = os.umask(0o077)
+    try:
+        return report_file(folder, wanted)
+    finally:
+        os.umask(umask)
+
+
+def _fail_if_short(run: PaperRun) -> None:
+    """Exit code 1 for a session that refused most of its messages or got fewer bars than were announced."""
+    from engine.cli.console import note
+
     failures = [text for text in (run.ended.refused, run.ended.short) if text is not None]
     for text in failures:
         note(f"failed {text}")

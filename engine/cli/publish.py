@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from engine.base.errors import GrandModelError, UsageError
-from engine.cli.backtest import (
+from engine.cli.flags import given, instruments, option_names
+from engine.cli.options import (
     End,
     Files,
     InstrumentName,
@@ -25,9 +26,6 @@ from engine.cli.backtest import (
     Timeframe,
     Timezone,
     Verbose,
-    given,
-    instruments,
-    option_names,
 )
 
 if TYPE_CHECKING:

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.interrupting import interruptible
+from engine.cli.options import ConfigFiles, Json
 
 if TYPE_CHECKING:
     from engine.app.training import TrainingRun
     from engine.app.training_plan import TrainingPlan
     from training.trainer.trainer import Trainer
 
-ConfigFiles = Annotated[
-    list[Path] | None, typer.Option("--config", "-c", help="YAML file; later ones override earlier ones.")
-]
 Resume = Annotated[
     Path | None,
     typer.Option("--resume", help="Resume from a checkpoint, or from the newest one of a training's folder."),
@@ -37,7 +35,6 @@ Settings = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: runs/<time>-train]", file_okay=False)]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of weights, exploration, episodes and generators.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more.")]
 INTERRUPTED = 130
 

@@ -7,16 +7,13 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.options import TrustCode
+
 Name = Annotated[
     str,
     typer.Argument(
         metavar="RUN", help="Run folder, runs/latest (the last that ended), or the name of a recording that ships."
     ),
-]
-
-TrustCode = Annotated[
-    bool,
-    typer.Option("--trust-code", help="Execute the strategy file that the run names though its hash is not recorded."),
 ]
 
 

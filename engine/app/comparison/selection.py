@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.app.comparison.evaluation import VariantOutcome
-from engine.app.comparison.parts import IN_SAMPLE, OUT_OF_SAMPLE, WHOLE
+from engine.app.comparison.parts import IN_SAMPLE, WHOLE
 from portfolio.luck import deflated_sharpe, independent_trials, luck
 
 
@@ -135,8 +135,3 @@ def walk_forward(outcomes: Sequence[VariantOutcome], folds: int) -> list[Step]:
         parts, before = outcomes[winner].parts or {}, sharpe_of(outcomes[winner], f"before.{fold}")
         steps.append(Step(fold, winner, before, parts[f"fold.{fold}"]))
     return steps
-
-
-def judged_part(outcomes: Sequence[VariantOutcome]) -> str | None:
-    """The out-of-sample part, if there is one."""
-    return OUT_OF_SAMPLE if any(OUT_OF_SAMPLE in (one.parts or {}) for one in outcomes) else None

@@ -27,7 +27,6 @@ class Item(NamedTuple):
     key: str
     label: str
     kind: Kind
-    baseline: bool = True
 
 
 ITEMS: tuple[tuple[str, tuple[Item, ...]], ...] = (

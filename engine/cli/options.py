@@ -1,0 +1,72 @@
+"""Options that several commands have, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.completing import agents, data_files
+from engine.cli.completing import instruments as known_instruments
+
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        help="File of bars: CSV (plain, .gz, .zst), Parquet or Feather. Repeat for several symbols.",
+        autocompletion=data_files,
+    ),
+]
+InstrumentName = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--instrument",
+        help="Name or YAML file; SYMBOL=NAME (repeatable) where symbols differ.",
+        autocompletion=known_instruments,
+    ),
+]
+AgentSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--agent",
+        help="flat, buy_and_hold, sma_cross:fast=10,slow=30,size=1, random:seed=1, ensemble[:FOLDER] or file.py:Class.",
+        autocompletion=agents,
+    ),
+]
+ConfigFiles = Annotated[
+    list[Path] | None, typer.Option("--config", "-c", help="YAML file; later ones override earlier ones.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Override one key: limits.max_drawdown=0.2 (repeatable).")
+]
+Benchmark = Annotated[
+    str | None,
+    typer.Option(
+        "--benchmark",
+        help="File of bars, or a symbol of the run, to compare with.  [default: buy and hold of all symbols]",
+        autocompletion=data_files,
+    ),
+]
+Start = Annotated[str | None, typer.Option("--start", help="First date or time (inclusive).")]
+End = Annotated[str | None, typer.Option("--end", help="Last date (to its end) or time.")]
+Capital = Annotated[float | None, typer.Option("--initial-capital", help="Account currency.  [default: 100000]")]
+Fee = Annotated[
+    float | None,
+    typer.Option("--fee", help="Fraction of notional per fill, in place of the instrument's fees (GENERIC: 0.001)."),
+]
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="What bar times mean: open, close or auto.  [default: auto]")
+]
+Timezone = Annotated[str | None, typer.Option("--timezone", help="Of times without an offset.  [default: UTC]")]
+Timeframe = Annotated[str | None, typer.Option("--timeframe", help="Aggregate the bars first: 5min, 1h, ...")]
+Seed = Annotated[int | None, typer.Option("--seed", help="For agents that draw random numbers.  [default: 42]")]
+Speed = Annotated[str | None, typer.Option("--speed", help="max, realtime or a factor such as 60.  [default: max]")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row instead of quarantining it.")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")]
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more; -vv logs every block.")]
+TrustCode = Annotated[
+    bool,
+    typer.Option("--trust-code", help="Execute the strategy file that the run names though its hash is not recorded."),
+]
