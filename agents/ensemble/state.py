@@ -9,6 +9,7 @@ import numpy as np
 from agents.ensemble.kernels.layout import (
     LEVELS,
     METRICS,
+    NETWORK_SCRATCH,
     NO_LEVEL,
     RISK_ANSWER,
     RISK_SIGNAL,
@@ -51,7 +52,7 @@ def make_memory(symbols: int, network_scratch: int) -> Memory:
         risk=np.zeros(1, RISK_STATE),
         level=np.full(1, NO_LEVEL, np.int64),
         symbols=np.zeros(symbols, SYMBOL_STATE),
-        scratch=np.zeros(METRICS + LEVELS + network_scratch),
+        scratch=np.zeros(NETWORK_SCRATCH + network_scratch),
         answers=np.zeros(0, RISK_ANSWER),
     )
 
@@ -68,7 +69,7 @@ def with_rows(memory: Memory, rows: int) -> Memory:
 
 def with_scratch(memory: Memory, network_scratch: int) -> Memory:
     """The same state with the scratch memory that another risk network needs."""
-    return memory._replace(scratch=np.zeros(METRICS + LEVELS + network_scratch))
+    return memory._replace(scratch=np.zeros(NETWORK_SCRATCH + network_scratch))
 
 
 def pack_memory(memory: Memory) -> bytes:
@@ -96,7 +97,8 @@ def _unpack_floats(state: bytes, like: Memory) -> Memory:
     symbols, fields = len(like.symbols), SYMBOL_STATE.names or ()
     head = RISK_PLACES + 1
     slots = symbols * len(fields)
-    floats = unpack_array(state, np.zeros(head + slots + len(like.scratch)))
+    scratch = METRICS + LEVELS + len(like.scratch) - NETWORK_SCRATCH
+    floats = unpack_array(state, np.zeros(head + slots + scratch))
     memory = make_memory(symbols, 0)._replace(scratch=like.scratch, answers=like.answers)
     memory.risk[0] = tuple(floats[:RISK_PLACES])
     if not np.isnan(floats[RISK_PLACES]):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.ensemble.kernels.layout import LEVELS, METRICS, Memory, Params, Signals
+from agents.ensemble.kernels.layout import LEVELS, METRICS, NETWORK_SCRATCH, Memory, Params, Signals
 from agents.ensemble.kernels.ordering import order_symbol
 from agents.ensemble.kernels.watching import entry_state, trading_resumed, watch_orders
 from agents.features.kernels.risk import risk_metrics, update_risk
@@ -23,7 +23,7 @@ def ask_network(account: Any, params: Params, memory: Memory) -> tuple[int, floa
     risk_metrics(memory.risk[0], account, metrics)
     for k in range(METRICS):
         metrics[k] = np.float64(np.float32(metrics[k]))  # the very numbers that training sees
-    risk_q_values(params.network, metrics, values, memory.scratch[METRICS + LEVELS :])
+    risk_q_values(params.network, metrics, values, memory.scratch[NETWORK_SCRATCH:])
     return best_action(values), best_probability(values)
 
 
