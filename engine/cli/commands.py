@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 ABOUT = "Backtest, train and paper-trade an ensemble of reinforcement-learning agents."
+COMPLETING = "_GRANDMODEL_COMPLETE"
+"""Variable that a shell sets when it asks for completions."""
 COMMANDS = {
     "init": ("engine.cli.init:init", "Create a project: strategy, configuration, test and notebook."),
     "backtest": ("engine.cli.backtest:backtest", "Replay files of bars through an agent and the simulator."),

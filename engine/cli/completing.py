@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli.main import VARIABLE
+from engine.cli.commands import COMPLETING
 
 AGENTS = ("flat", "buy_and_hold", "sma_cross", "random", "ensemble")
 STRATEGY = re.compile(r"^class (\w+)\(.*(?:Strategy|MarketAgent)\b", re.MULTILINE)
@@ -32,7 +32,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell to write t
 
     Example: grandmodel completion bash > ~/.local/share/bash-completion/completions/grandmodel
     """
-    script = _typer().get_completion_script(prog_name="grandmodel", complete_var=VARIABLE, shell=shell.value)
+    script = _typer().get_completion_script(prog_name="grandmodel", complete_var=COMPLETING, shell=shell.value)
     typer.echo(script)
 
 

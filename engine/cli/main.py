@@ -7,11 +7,11 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from engine.cli.commands import COMPLETING
+
 if TYPE_CHECKING:
     from engine.base.errors import GrandModelError
 
-VARIABLE = "_GRANDMODEL_COMPLETE"
-"""Set by a shell that asks for completions."""
 HELP = ("-h", "--help")
 INTERRUPTED = 130
 STOPPED = "interrupted: the run is not complete\n"
@@ -26,7 +26,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows replacements, not a traceback
     try:
-        if len(sys.argv) == 2 and sys.argv[1] in HELP and VARIABLE not in os.environ:
+        if len(sys.argv) == 2 and sys.argv[1] in HELP and COMPLETING not in os.environ:
             _help()
         else:
             _run()
@@ -54,7 +54,7 @@ def _run() -> None:
     from engine.base.errors import GrandModelError
     from engine.cli.app import app
 
-    if VARIABLE in os.environ:
+    if COMPLETING in os.environ:
         from engine.cli.completing import answer_shells
 
         answer_shells()

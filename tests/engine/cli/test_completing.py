@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agents.registry import RULES
-from engine.cli.completing import AGENTS, VARIABLE, agents, data_files, instruments
+from engine.cli.commands import COMPLETING
+from engine.cli.completing import AGENTS, agents, data_files, instruments
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,13 +29,13 @@ def shell(folder: Path, *command: str, **variables: str) -> str:
 
 def asked(folder: Path, *words: str) -> list[str]:
     line = " ".join(("grandmodel", *words))
-    variables = {VARIABLE: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
+    variables = {COMPLETING: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
     return shell(folder, **variables).split()
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_the_script_asks_the_command(name: str, tmp_path: Path) -> None:
-    assert VARIABLE in shell(tmp_path, "completion", name)
+    assert COMPLETING in shell(tmp_path, "completion", name)
 
 
 def test_a_shell_completes_commands_options_and_values(tmp_path: Path) -> None:
