@@ -169,6 +169,30 @@ def check_limits(book: Book, ts: int, maintenance: float) -> None:
 
 
 @inlined
+def write_ledger(
+    ledger: Any,
+    i: int,
+    cash: float,
+    equity: float,
+    realized: float,
+    unrealized: float,
+    fees: float,
+    margin: float,
+    gross: float,
+    net: float,
+) -> None:
+    """Write row i, columns LEDGER_COLUMNS."""
+    ledger[i, 0] = cash
+    ledger[i, 1] = equity
+    ledger[i, 2] = realized
+    ledger[i, 3] = unrealized
+    ledger[i, 4] = fees
+    ledger[i, 5] = margin
+    ledger[i, 6] = gross
+    ledger[i, 7] = net
+
+
+@inlined
 def advance_row(book: Book, bars: Bars, i: int, ledger: Any, positions: Any) -> None:
     """Steps 1 to 6 of a row: everything before the agent decides.
 
@@ -195,13 +219,17 @@ def advance_row(book: Book, bars: Bars, i: int, ledger: Any, positions: Any) -> 
     check_limits(book, ts, maintenance)
     account.ts_event = ts
     account.seq += 1
-    ledger[i, 0] = account.cash
-    ledger[i, 1] = account.equity
-    ledger[i, 2] = account.realized
-    ledger[i, 3] = account.unrealized
-    ledger[i, 4] = account.fees
-    ledger[i, 5] = account.margin
-    ledger[i, 6] = account.gross_exposure
-    ledger[i, 7] = account.net_exposure
+    write_ledger(
+        ledger,
+        i,
+        account.cash,
+        account.equity,
+        account.realized,
+        account.unrealized,
+        account.fees,
+        account.margin,
+        account.gross_exposure,
+        account.net_exposure,
+    )
     for s in range(book.positions.shape[0]):
         positions[i, s] = book.positions[s].quantity

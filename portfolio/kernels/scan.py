@@ -9,6 +9,7 @@ from engine.base.compiled import inlined, kernel
 from engine.types.records import Bars, CommandKind, OrderType, Sizing
 from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
 from portfolio.kernels.commands import apply_command
+from portfolio.kernels.quiet import quiet_rows
 from portfolio.kernels.row import advance_row
 
 TARGET = int(CommandKind.TARGET)
@@ -90,13 +91,18 @@ def scan_targets(
     Returns:
         The row reached; below `stop` if the output buffers must be emptied first.
     """
-    for i in range(start, stop):
+    i = start
+    while i < stop:
+        i = quiet_rows(book, bars, i, stop, targets, ledger, positions)
+        if i == stop:
+            break
         if not has_room(book, commands):
             return i
         advance_row(book, bars, i, ledger, positions)
         n = follow_targets(book, bars, i, targets, commands)
         if n > 0:
             apply_commands(book, commands, n, bars.ts_event[i])
+        i += 1
     return stop
 
 
