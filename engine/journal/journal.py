@@ -75,7 +75,7 @@ class Entry:
         seq: Number of the next row, once all of this has happened.
         positions: Offsets at which partitions resume; only those that moved.
         states: Carried state of parts by name; one that is left out stays as it is.
-        letters: Dead letters: messages that could not be used.
+        dead_letters: Dead letters: messages that could not be used.
         gaps: Bars that are missing.
         operation: A command of the operator.
         activations: Models that took over.
@@ -87,7 +87,7 @@ class Entry:
     seq: int = 0
     positions: Mapping[str, str] = field(default_factory=dict)
     states: Mapping[str, bytes] = field(default_factory=dict)
-    letters: Sequence[DeadLetter] = ()
+    dead_letters: Sequence[DeadLetter] = ()
     gaps: Sequence[Gap] = ()
     operation: Ordered | None = None
     activations: Sequence[Activation] = ()
@@ -207,13 +207,13 @@ class Journal:
 
     def _notes(self, db: sqlite3.Connection, entry: Entry) -> dict[str, int]:
         """Writes what most transactions lack; returns the counters that moved."""
-        if entry.letters:
+        if entry.dead_letters:
             db.executemany(
                 "INSERT INTO dead_letters (seq, partition, offset, reason, expected, found, payload) "
                 "VALUES (?,?,?,?,?,?,?)",
                 (
                     (entry.seq, one.partition, one.offset, one.reason, one.expected, one.found, one.payload)
-                    for one in entry.letters
+                    for one in entry.dead_letters
                 ),
             )
         if entry.gaps:

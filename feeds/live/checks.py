@@ -60,7 +60,7 @@ class Refused(Exception):  # noqa: N818 - reads as the outcome it is
         self.expected = expected
         self.found = found
 
-    def letter(self, record: Record, payload: bytes) -> DeadLetter:
+    def dead_letter(self, record: Record, payload: bytes) -> DeadLetter:
         """The dead letter of an element of a record.
 
         Args:

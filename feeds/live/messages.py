@@ -177,13 +177,13 @@ def decode(record: Record) -> tuple[list[Element], list[DeadLetter]]:
 
     Returns:
         Its good elements in their order, and dead letters for the other ones: one for each of the first, then one
-        that counts the rest (`engine.types.dead_letter.bounded`). A letter holds the element as it stands in the
+        that counts the rest (`engine.types.dead_letter.bounded`). A dead letter holds the element as it stands in the
         message, or the whole message where that cannot be taken apart.
     """
     payload = record.payload
     if record.oversize or len(payload) > MOST_MESSAGE:
         found = record.oversize or f"{len(payload):,} bytes"
-        return [], [Refused("too_large", f"at most {MOST_MESSAGE:,} bytes", found).letter(record, payload)]
+        return [], [Refused("too_large", f"at most {MOST_MESSAGE:,} bytes", found).dead_letter(record, payload)]
     decoders, is_list = _format(payload)
     try:
         if is_list:
@@ -268,21 +268,21 @@ def _element(wire: _Wire) -> Element:
 
 def _one_by_one(record: Record, decoders: _Decoders, is_list: bool) -> tuple[list[Element], list[DeadLetter]]:
     good: list[Element] = []
-    letters: list[DeadLetter] = []
+    dead_letters: list[DeadLetter] = []
     try:
         raws = _take_apart(record.payload, decoders, is_list)
     except Refused as refused:
-        return good, [refused.letter(record, record.payload)]
+        return good, [refused.dead_letter(record, record.payload)]
     for number, raw in enumerate(raws):
-        if len(letters) == MOST_REFUSED and (rest := len(raws) - number) > 1:
+        if len(dead_letters) == MOST_REFUSED and (rest := len(raws) - number) > 1:
             found = f"{rest:,} more elements, not read after {MOST_REFUSED} refused ones"
-            unread = Refused("malformed", "a message that is mostly usable", found).letter(record, bytes(raw))
-            return good, [*bounded(letters), replace(unread, count=rest)]
+            unread = Refused("malformed", "a message that is mostly usable", found).dead_letter(record, bytes(raw))
+            return good, [*bounded(dead_letters), replace(unread, count=rest)]
         try:
             good.append(_judge(raw, decoders))
         except Refused as refused:
-            letters.append(refused.letter(record, bytes(raw)))
-    return good, bounded(letters)
+            dead_letters.append(refused.dead_letter(record, bytes(raw)))
+    return good, bounded(dead_letters)
 
 
 def _take_apart(payload: bytes, decoders: _Decoders, is_list: bool) -> list[bytes | msgspec.Raw]:

@@ -97,7 +97,7 @@ class LiveSource(Protocol):
 class DeadLetterSink(Protocol):
     """Where refused messages go besides the journal."""
 
-    async def send(self, letters: Sequence[tuple[int, DeadLetter]]) -> None:
+    async def send(self, dead_letters: Sequence[tuple[int, DeadLetter]]) -> None:
         """Send dead letters, each with its number in the journal; raises GrandModelError if that fails."""
         ...
 

@@ -50,18 +50,18 @@ class Refusals:
         self._lately: Counter[str] = Counter()
         self._reported = False
 
-    def count(self, elements: int, letters: Iterable[DeadLetter]) -> str | None:
+    def count(self, elements: int, dead_letters: Iterable[DeadLetter]) -> str | None:
         """Take note of a delivery.
 
         Args:
             elements: How many elements it had, those that are refused included.
-            letters: Those that were refused.
+            dead_letters: Those that were refused.
 
         Returns:
             What the operator must know, once, when most messages are refused.
         """
         reasons: Counter[str] = Counter()
-        for letter in letters:
+        for letter in dead_letters:
             reasons[letter.reason] += letter.count
         elements -= sum(reasons.pop(reason, 0) for reason in HARMLESS)
         self._arrived += elements
@@ -107,7 +107,7 @@ def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
     if arrival.announced:
         counts = {ANNOUNCED: announced, ANNOUNCEMENT: known - counters.get(ANNOUNCEMENT, 0)}
     if known:
-        again = sum(letter.count for letter in arrival.letters if letter.reason in HARMLESS)
+        again = sum(letter.count for letter in arrival.dead_letters if letter.reason in HARMLESS)
         counts[RECEIVED] = max(0, arrival.elements - again)
     made_up = {name for one in arrival.announced for name in one.synthetic}
     if arrival.delivery is not None:

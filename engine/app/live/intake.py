@@ -33,7 +33,7 @@ class Arrival:
         delivery: To be settled once this is committed; None where more of the same delivery follows or followed.
         positions: Offsets at which partitions resume.
         states: State of the intake behind the rows, by name.
-        letters: Dead letters: messages that could not be used.
+        dead_letters: Dead letters: messages that could not be used.
         gaps: Bars missing before the rows.
         received_at: When the delivery came, seconds of the session's clock.
         elements: Bars, trades and quotes that came, those that could not be used included.
@@ -44,7 +44,7 @@ class Arrival:
     delivery: Delivery | None = None
     positions: Mapping[str, str] = field(default_factory=dict)
     states: Mapping[str, bytes] = field(default_factory=dict)
-    letters: tuple[DeadLetter, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
     gaps: tuple[Gap, ...] = ()
     received_at: float = 0.0
     elements: int = 0
@@ -114,14 +114,22 @@ class Intake:
         if delivery.rows is not None:
             yield self._whole(delivery, delivery.rows, received_at, most_rows())
             return
-        letters, elements, announced = self._offer(delivery, received_at)
+        dead_letters, elements, announced = self._offer(delivery, received_at)
         most = most_rows()
         block = self._take(most) if most else None
-        if block is None and not letters and not delivery.positions and delivery.token is None:
+        if block is None and not dead_letters and not delivery.positions and delivery.token is None:
             return
         gaps = self._missing(block)
         yield Arrival(
-            block, delivery, delivery.positions, self.states(), tuple(letters), gaps, received_at, elements, announced
+            block,
+            delivery,
+            delivery.positions,
+            self.states(),
+            tuple(dead_letters),
+            gaps,
+            received_at,
+            elements,
+            announced,
         )
         yield from self._rest(received_at, most_rows)
 
@@ -138,11 +146,11 @@ class Intake:
         """
         if not most_rows():
             return  # what is left is for the next start
-        letters = self._merger.flush(ended=ended)
-        if letters and self._config.strict:
-            raise _strict(letters[0])
-        if letters:
-            yield Arrival(None, states=self.states(), letters=tuple(letters), received_at=received_at)
+        dead_letters = self._merger.flush(ended=ended)
+        if dead_letters and self._config.strict:
+            raise _strict(dead_letters[0])
+        if dead_letters:
+            yield Arrival(None, states=self.states(), dead_letters=tuple(dead_letters), received_at=received_at)
         yield from self._rest(received_at, most_rows)
 
     def _rest(self, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
@@ -165,21 +173,21 @@ class Intake:
     def _offer(self, delivery: Delivery, received_at: float) -> tuple[list[DeadLetter], int, tuple[Announcement, ...]]:
         """Offer messages; returns what was refused, how many elements came, and what is to follow."""
         announced: list[Announcement] = []
-        letters = self._merger.heard(delivery.partitions, self._quiet(delivery, received_at))
-        letters += delivery.dropped
+        dead_letters = self._merger.heard(delivery.partitions, self._quiet(delivery, received_at))
+        dead_letters += delivery.dropped
         count = sum(letter.count for letter in delivery.dropped)
-        if letters and self._config.strict:
-            raise _strict(letters[0])
+        if dead_letters and self._config.strict:
+            raise _strict(dead_letters[0])
         for record in delivery.records:
             elements, refused = decode(record)
             if not elements and refused[0].reason == "unknown_type" and (begin := read_announcement(record)):
                 announced.append(begin)
                 continue
             count += len(elements) + sum(letter.count for letter in refused)
-            letters += refused + bounded(self._merger.offer(record, elements))
-            if letters and self._config.strict:
-                raise _strict(letters[0])
-        return letters, count, tuple(announced)
+            dead_letters += refused + bounded(self._merger.offer(record, elements))
+            if dead_letters and self._config.strict:
+                raise _strict(dead_letters[0])
+        return dead_letters, count, tuple(announced)
 
     def _quiet(self, delivery: Delivery, received_at: float) -> frozenset[str]:
         """The quiet partitions; never all of them while what is late may still come."""

@@ -59,9 +59,9 @@ class Alerting:
     def committed(self, committed: Committed) -> None:
         """Raise alerts for what the operator should know."""
         arrival = committed.arrival
-        if arrival.letters:
+        if arrival.dead_letters:
             self._relay.wake()
-            self._dead_letters.add(arrival.letters)
+            self._dead_letters.add(arrival.dead_letters)
         if arrival.gaps:
             self._gaps.add(arrival.gaps)
         self.report()
@@ -105,9 +105,9 @@ class _DeadLetters:
         self._first: DeadLetter | None = None
         self._counts: Counter[str] = Counter()
 
-    def add(self, letters: Sequence[DeadLetter]) -> None:
-        self._first = self._first or letters[0]
-        for letter in letters:
+    def add(self, dead_letters: Sequence[DeadLetter]) -> None:
+        self._first = self._first or dead_letters[0]
+        for letter in dead_letters:
             self._counts[letter.reason] += letter.count
 
     def take(self) -> str | None:
@@ -172,7 +172,7 @@ class Measuring:
     def committed(self, committed: Committed) -> None:
         """Count what happened."""
         metrics = self._metrics
-        for letter in committed.arrival.letters:
+        for letter in committed.arrival.dead_letters:
             metrics.dead_letters(letter.reason, letter.count)
         if committed.arrival.gaps:
             metrics.gaps(len(committed.arrival.gaps))

@@ -302,8 +302,8 @@ class Session:
 
     def _entry(self, arrival: Arrival, steps: Sequence[StepBlock]) -> Entry:
         meta: dict[str, str] = {}
-        counts: dict[str, int] = {f"letters.{one.reason}": 0 for one in arrival.letters}
-        for one in arrival.letters:
+        counts: dict[str, int] = {f"letters.{one.reason}": 0 for one in arrival.dead_letters}
+        for one in arrival.dead_letters:
             counts[f"letters.{one.reason}"] += one.count
         if arrival.gaps:
             counts |= {"gaps": len(arrival.gaps), "missing": sum(gap.missing for gap in arrival.gaps)}
@@ -323,7 +323,7 @@ class Session:
             self.driver.next_seq,
             arrival.positions,
             arrival.states,
-            arrival.letters,
+            arrival.dead_letters,
             arrival.gaps,
             activations=activations,
             meta=meta,
@@ -340,7 +340,7 @@ class Session:
         committed = Committed(arrival, steps, seconds)
         for observer in self._observers:
             _harmless(observer.committed, committed)
-        refused = self._refusals.count(arrival.elements, arrival.letters)
+        refused = self._refusals.count(arrival.elements, arrival.dead_letters)
         if refused is not None:
             self.notice("critical", "mostly_refused", refused)
 

@@ -35,13 +35,13 @@ class KafkaDeadLetters:
         self._settings = client_settings(address)
         self._producer: Any = None
 
-    async def send(self, letters: Sequence[tuple[int, DeadLetter]]) -> None:
+    async def send(self, dead_letters: Sequence[tuple[int, DeadLetter]]) -> None:
         """Send dead letters and wait until the broker has them.
 
         Raises:
             GrandModelError: If it cannot be reached or refuses one; some may have been sent.
         """
-        if not letters:
+        if not dead_letters:
             return
         forget_cause()
         try:
@@ -50,7 +50,7 @@ class KafkaDeadLetters:
                 await producer.send(
                     self.topic, letter.payload, key=str(number).encode(), headers=_headers(number, letter)
                 )
-                for number, letter in letters
+                for number, letter in dead_letters
             ]
             await asyncio.gather(*sent)
         except (KafkaError, OSError) as error:

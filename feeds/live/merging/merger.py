@@ -8,11 +8,9 @@ what was decided is part of the state.
 
 from __future__ import annotations
 
-import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from math import isnan
 from typing import Final, Literal
 
 import msgspec
@@ -22,11 +20,11 @@ from engine.types.dead_letter import MOST_PAYLOAD, DeadLetter
 from engine.types.timeframe import format_timeframe
 from feeds.live.checks import Refused, clock_text, shown
 from feeds.live.merging.lanes import CONFIRMATIONS, Held, Lane, Mode, Rules
-from feeds.live.merging.rows import Memory, Numbers, Row, block_of
+from feeds.live.merging.open_rows import OpenRows
+from feeds.live.merging.rows import block_of
 from feeds.live.merging.state import STATE_VERSION, State, check_alike, read_state
-from feeds.live.merging.ticks import TickBars
 from feeds.live.merging.watermark import FAR_BARS, NEVER, Watermark
-from feeds.live.messages import BarMessage, Element, QuoteMessage, TradeMessage, encode_element
+from feeds.live.messages import BarMessage, Element, encode_element
 from feeds.live.source import Record
 
 AHEAD_NS: Final = 300 * 1_000_000_000
@@ -39,14 +37,7 @@ _PROVE_NOTHING: Final = frozenset({"unknown_symbol", "off_grid", "ahead_of_time"
 
 
 class RowMerger:
-    """Collects bars, trades and quotes until their row is complete.
-
-    A row closes when the watermark has passed its close time; or at once, when every symbol has a whole bar in it and
-    nothing can be missing before it (all partitions have come that far, or the row before it is the last one closed);
-    or when all partitions are quiet, unless trades or quotes may still change it. Rows close in order of time.
-
-    Trades and quotes make bars of their own, open and close by arrival, each over the timeframe up to and including
-    the close time. Bars, trades and quotes of one symbol do not mix within a row: the first kind stays.
+    """Collects bars, trades and quotes until their row is complete, which `feeds.live.merging.open_rows` decides.
 
     An unknown symbol, a time off the grid and one beyond the clock are refused and prove nothing about time (but a
     partition in which only such come holds no other back, as far as its messages go on in time). A jump
@@ -94,19 +85,12 @@ class RowMerger:
         self._passing: dict[str, Lane] = {}
         self._passing_rules = Rules(timeframe_ns, lateness_ns, _PASSING)
         self._most_held = _MOST_HELD + 16 * len(self._symbols)
-        self._ticks = TickBars()
-        self._memory = Memory(len(self._symbols))
-        # rows that are open: their whole bars, and their times as a heap
-        self._bars: dict[int, Row] = {}
-        self._times: list[int] = []
-        # rows that are closed and not taken, and the time of the last one closed
-        self._closed: deque[tuple[int, Row]] = deque()
-        self._edge = NEVER
+        self._rows = OpenRows(len(self._symbols), timeframe_ns, self._watermark)
 
     @property
     def pending(self) -> int:
         """Rows held: open ones, and closed ones that were not taken yet."""
-        return len(self._bars) + len(self._closed)
+        return len(self._rows.bars) + len(self._rows.closed)
 
     @property
     def waiting(self) -> int:
@@ -121,24 +105,24 @@ class RowMerger:
             quiet: Those that are known to hold nothing more at present; they hold nothing back until they send again.
 
         Returns:
-            A letter for each element that was held and is refused now.
+            A dead letter for each element that was held and is refused now.
         """
-        letters: list[DeadLetter] = []
+        dead_letters: list[DeadLetter] = []
         for partition in sorted(quiet):
-            letters += self._release(partition, "drained")
+            dead_letters += self._release(partition, "drained")
         # what comes now comes after this silence
         self._rested = self._watermark.quiet
         self._watermark.heard(partitions, quiet)
-        self._close()
-        return letters
+        self._rows.close()
+        return dead_letters
 
     def offer(self, record: Record, elements: Sequence[Element]) -> list[DeadLetter]:
         """Take in the elements of one message.
 
         Returns:
-            A letter for each element that is refused, of earlier messages that were held, too.
+            A dead letter for each element that is refused, of earlier messages that were held, too.
         """
-        letters: list[DeadLetter] = []
+        dead_letters: list[DeadLetter] = []
         partition = record.partition
         lane = self._lane(partition)
         for element in elements:
@@ -146,7 +130,8 @@ class RowMerger:
             time_ns = element.ts_event + self._shift if isinstance(element, BarMessage) else element.ts_event
             try:
                 column = self._column(element, time_ns)
-                if time_ns <= lane.reach or time_ns <= self._edge or self._believed(partition, lane, time_ns, letters):
+                usual = time_ns <= lane.reach or time_ns <= self._rows.edge
+                if usual or self._believed(partition, lane, time_ns, dead_letters):
                     self._admit(partition, lane, time_ns, column, element)
                 else:
                     payload = record.payload if len(elements) == 1 else encode_element(element)
@@ -154,19 +139,20 @@ class RowMerger:
                     is_new = self._hold(partition, lane, held)
             except Refused as refused:
                 payload = record.payload if len(elements) == 1 else encode_element(element)
-                letters.append(refused.letter(record, payload))
+                dead_letters.append(refused.dead_letter(record, payload))
                 if refused.reason in _PROVE_NOTHING and len(self._watermark.known) > 1:
                     self._pass_by(partition, time_ns, element)
             if lane.held and (is_new or lane.newest != newest):
-                letters += self._release(partition)
-        return letters
+                dead_letters += self._release(partition)
+        return dead_letters
 
     def take(self, most_rows: int) -> BarBlock | None:
         """Take closed rows out, in order of time, at most so many; None if there is none."""
-        count = min(most_rows, len(self._closed))
+        closed = self._rows.closed
+        count = min(most_rows, len(closed))
         if count <= 0:
             return None
-        block = block_of(self._symbols, self.next_seq, [self._closed.popleft() for _ in range(count)])
+        block = block_of(self._symbols, self.next_seq, [closed.popleft() for _ in range(count)])
         self.next_seq += count
         self.last_ts = int(block.ts_event[-1])
         return block
@@ -180,19 +166,19 @@ class RowMerger:
             ended: Whether nothing will ever follow; otherwise a far jump that nothing confirms is held on.
 
         Returns:
-            A letter for each element that was held and is refused now.
+            A dead letter for each element that was held and is refused now.
         """
-        letters: list[DeadLetter] = []
+        dead_letters: list[DeadLetter] = []
         for partition in sorted(self._lanes):
-            letters += self._release(partition, "ended" if ended else "drained")
+            dead_letters += self._release(partition, "ended" if ended else "drained")
         everyone = frozenset(self._watermark.times)
         if ended:
             self._watermark.end()
-        return letters + self.heard(everyone, everyone)
+        return dead_letters + self.heard(everyone, everyone)
 
     def snapshot(self) -> bytes:
         """The complete state, rows that were not taken included."""
-        mark = self._watermark
+        mark, rows = self._watermark, self._rows
         return msgspec.msgpack.encode(
             State(
                 version=STATE_VERSION,
@@ -200,12 +186,12 @@ class RowMerger:
                 timeframe_ns=self._timeframe,
                 next_seq=self.next_seq,
                 last_ts=self.last_ts,
-                edge=self._edge,
-                closed=list(self._closed),
-                bars=self._bars,
-                ticks=self._ticks.rows,
-                ids=self._ticks.ids,
-                memory=self._memory.rows,
+                edge=rows.edge,
+                closed=list(rows.closed),
+                bars=rows.bars,
+                ticks=rows.ticks.rows,
+                ids=rows.ticks.ids,
+                memory=rows.memory.rows,
                 times=mark.times,
                 known=sorted(mark.known),
                 quiet=sorted(mark.quiet),
@@ -224,12 +210,12 @@ class RowMerger:
         state = read_state(snapshot)
         check_alike("other symbols", ", ".join(self._symbols), ", ".join(state.symbols))
         check_alike("another timeframe", format_timeframe(self._timeframe), format_timeframe(state.timeframe_ns))
-        self.next_seq, self.last_ts, self._edge = state.next_seq, state.last_ts, state.edge
-        self._closed = deque(state.closed)
-        self._bars, self._times = state.bars, sorted(state.bars)
-        self._ticks.rows, self._ticks.ids = state.ticks, state.ids
-        self._memory.rows = state.memory
-        mark = self._watermark
+        self.next_seq, self.last_ts = state.next_seq, state.last_ts
+        mark, rows = self._watermark, self._rows
+        rows.edge, rows.closed = state.edge, deque(state.closed)
+        rows.bars, rows.times = state.bars, sorted(state.bars)
+        rows.ticks.rows, rows.ticks.ids = state.ticks, state.ids
+        rows.memory.rows = state.memory
         mark.times, mark.known, mark.quiet = state.times, frozenset(state.known), frozenset(state.quiet)
         mark.alone, self._lanes, self._passing = state.alone, state.lanes, state.passing
         mark.restart()
@@ -242,7 +228,8 @@ class RowMerger:
         """
         column = self._columns.get(element.symbol)
         if column is None:
-            raise self._unknown(element.symbol)
+            found = "no symbol" if element.symbol is None else shown(element.symbol)
+            raise Refused("unknown_symbol", f"one of {', '.join(self._symbols[:20])}", found)
         if time_ns % self._timeframe and isinstance(element, BarMessage):
             expected = f"a close time on a whole multiple of {format_timeframe(self._timeframe)}"
             raise Refused("off_grid", expected, clock_text(time_ns))
@@ -259,7 +246,7 @@ class RowMerger:
         reached = min(lane.newest, max((time for name, time in times.items() if name != partition), default=NEVER))
         if partition in known and reached > times.get(partition, NEVER):
             self._watermark.advance(partition, reached)
-            self._close()
+            self._rows.close()
 
     def _near_clock(self, time_ns: int) -> bool:
         """Whether a time is that of the clock, or of a moment ago."""
@@ -272,12 +259,9 @@ class RowMerger:
         return self._latest_now
 
     def _lane(self, partition: str) -> Lane:
-        lane = self._lanes.get(partition)
-        if lane is None:
-            lane = self._lanes[partition] = Lane()
-        return lane
+        return self._lanes.get(partition) or self._lanes.setdefault(partition, Lane())
 
-    def _believed(self, partition: str, lane: Lane, time_ns: int, letters: list[DeadLetter]) -> bool:
+    def _believed(self, partition: str, lane: Lane, time_ns: int, dead_letters: list[DeadLetter]) -> bool:
         """Whether the clock confirms a jump, as it does in a live feed; what is held before it is released first.
 
         Raises:
@@ -289,7 +273,7 @@ class RowMerger:
         begun = lane.live if lane.newest != NEVER else partition in self._rested
         if not begun or not self._near_clock(time_ns):
             return False
-        letters += self._admit_held(partition, lane.release(time_ns, self._timeframe))
+        dead_letters += self._admit_held(partition, lane.release(time_ns, self._timeframe))
         return True
 
     def _hold(self, partition: str, lane: Lane, held: Held) -> bool:
@@ -313,33 +297,30 @@ class RowMerger:
         lane = self._lane(partition)
         if not lane.held:
             return []
-        letters: list[DeadLetter] = []
+        dead_letters: list[DeadLetter] = []
         while released := lane.release(lane.confirmed(self._rules, mode), self._timeframe):
-            letters += self._admit_held(partition, released)
+            dead_letters += self._admit_held(partition, released)
         for held in lane.refuted(self._rules.confirmations):
             record = Record(partition, held.offset, held.payload)
-            letters.append(self._jumped(lane, held.time_ns).letter(record, held.payload))
-        return letters
+            dead_letters.append(self._jumped(lane, held.time_ns).dead_letter(record, held.payload))
+        return dead_letters
 
     def _admit_held(self, partition: str, released: Sequence[Held]) -> list[DeadLetter]:
-        letters = []
+        dead_letters = []
         lane = self._lane(partition)
         for held in released:
             try:
                 self._admit(partition, lane, held.time_ns, held.column, held.element, released=True)
             except Refused as refused:
-                letters.append(refused.letter(Record(partition, held.offset, held.payload), held.payload))
-        return letters
+                dead_letters.append(refused.dead_letter(Record(partition, held.offset, held.payload), held.payload))
+        return dead_letters
 
     def _admit(
         self, partition: str, lane: Lane, time_ns: int, column: int, element: Element, *, released: bool = False
     ) -> None:
         """Place an element whose time counts, and note how far its partition has come."""
         try:
-            if isinstance(element, BarMessage):
-                self._place_bar(time_ns, column, element)
-            else:
-                self._place_tick(time_ns, column, element)
+            self._rows.place(time_ns, column, element)
         finally:
             # one that comes again, or late, tells as well how far its partition has come
             if time_ns > lane.newest:
@@ -349,78 +330,4 @@ class RowMerger:
                 if self._passing:
                     self._passing.pop(partition, None)
             self._watermark.advance(partition, time_ns)
-            self._close()
-
-    def _place_bar(self, time_ns: int, column: int, bar: BarMessage) -> None:
-        if time_ns <= self._edge:
-            if self._memory.has(time_ns, column):
-                raise Refused("duplicate", "a bar that did not arrive before", f"again {clock_text(time_ns)}")
-            raise self._late(time_ns)
-        row = self._bars.get(time_ns)
-        if row is None:
-            row = self._open_row(time_ns)
-        numbers = (bar.open, bar.high, bar.low, bar.close, bar.volume)
-        if column in row:
-            raise _again(time_ns, row[column], numbers)
-        if time_ns in self._ticks.rows and column in self._ticks.rows[time_ns]:
-            kind = self._ticks.rows[time_ns][column].kind
-            raise Refused("mixed_kinds", f"a {kind}, as this bar is made of them", "a bar")
-        row[column] = numbers
-
-    def _place_tick(self, time_ns: int, column: int, tick: TradeMessage | QuoteMessage) -> None:
-        if isinstance(tick, TradeMessage):
-            self._ticks.check_id(column, tick)
-        close_ns = -(-time_ns // self._timeframe) * self._timeframe
-        if close_ns <= self._edge:
-            raise self._late(time_ns)
-        row = self._bars.get(close_ns)
-        if row is None:
-            row = self._open_row(close_ns)
-        if column in row:
-            raise Refused(
-                "mixed_kinds", "no tick, because the complete bar has arrived", f"a tick at {clock_text(time_ns)}"
-            )
-        self._ticks.fold(close_ns, column, tick)
-
-    def _open_row(self, time_ns: int) -> Row:
-        row: Row = {}
-        self._bars[time_ns] = row
-        heapq.heappush(self._times, time_ns)
-        return row
-
-    def _unknown(self, symbol: str | None) -> Refused:
-        found = "no symbol" if symbol is None else shown(symbol)
-        return Refused("unknown_symbol", f"one of {', '.join(self._symbols[:20])}", found)
-
-    def _late(self, time_ns: int) -> Refused:
-        edge = clock_text(self._edge)
-        return Refused("late", f"a time after {edge}, up to which rows are closed", clock_text(time_ns))
-
-    def _close(self) -> None:
-        while self._times and self._can_close(self._times[0]):
-            time_ns = heapq.heappop(self._times)
-            row = self._bars.pop(time_ns)
-            if time_ns in self._ticks.rows:
-                row.update(self._ticks.finish(time_ns))
-            self._closed.append((time_ns, row))
-            self._memory.add(time_ns, row)
-            self._edge = time_ns
-
-    def _can_close(self, time_ns: int) -> bool:
-        """Whether the earliest open row is complete."""
-        mark = self._watermark
-        if mark.value > time_ns:
-            return True
-        if time_ns in self._ticks.rows:
-            return False
-        if mark.settled:
-            return mark.value == time_ns
-        full = len(self._bars[time_ns]) == len(self._symbols)
-        return full and (mark.value == time_ns or self._edge == time_ns - self._timeframe)
-
-
-def _again(time_ns: int, first: Numbers, second: Numbers) -> Refused:
-    same_volume = first[4] == second[4] or (isnan(first[4]) and isnan(second[4]))
-    if first[:4] == second[:4] and same_volume:
-        return Refused("duplicate", "a bar that did not arrive before", f"again {clock_text(time_ns)}")
-    return Refused("conflicting_duplicate", f"the bar of {clock_text(time_ns)} as before: {first}", str(second))
+            self._rows.close()

@@ -119,7 +119,7 @@ class Inbox:
             return None
         expected = f"at most {self._most:,} messages of {self._most_bytes:,} bytes waiting at once, or QoS 1"
         found = f"{dropped.messages:,} more with QoS 0, of {dropped.size:,} bytes, dropped; here the first of them"
-        letter = Refused("overflow", expected, found).letter(dropped.first.record, dropped.first.payload)
+        letter = Refused("overflow", expected, found).dead_letter(dropped.first.record, dropped.first.payload)
         return replace(letter, count=dropped.messages)
 
     def _keep(self, _: object, __: object, message: Any) -> None:

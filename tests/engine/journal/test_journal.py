@@ -37,7 +37,7 @@ def test_what_was_committed_is_read_back(tmp_path: Path) -> None:
             )
         gap = Gap(20, "S1", 1, 5, 3)
         order = Ordered(20, 99, Operation.PAUSE, "ctl")
-        journal.commit(Entry(seq=20, letters=[LETTER], gaps=[gap], operation=order, counts={"bars": 1}))
+        journal.commit(Entry(seq=20, dead_letters=[LETTER], gaps=[gap], operation=order, counts={"bars": 1}))
     with JournalReader(tmp_path) as reader:
         assert reader.symbols == ("S0", "S1")
         assert reader.next_seq == 20
@@ -102,7 +102,7 @@ def test_states_may_follow_in_a_transaction_of_their_own(tmp_path: Path) -> None
 
 def test_letters_are_handed_on_in_order_and_once(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
-        journal.commit(Entry(meta=SESSION, letters=[LETTER] * 5))
+        journal.commit(Entry(meta=SESSION, dead_letters=[LETTER] * 5))
         first = journal.unsent(most=3)
         assert [number for number, _ in first] == [1, 2, 3]
         journal.mark_sent(3)
@@ -114,7 +114,7 @@ def test_letters_are_handed_on_in_order_and_once(tmp_path: Path) -> None:
 def test_only_the_last_letters_that_were_handed_on_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.journal.journal.LETTERS_KEPT", 3)
     with Journal(tmp_path) as journal:
-        journal.commit(Entry(meta=SESSION, letters=[LETTER] * 8))
+        journal.commit(Entry(meta=SESSION, dead_letters=[LETTER] * 8))
         journal.mark_sent(5)
         with JournalReader(tmp_path) as reader:
             assert [number for number, _ in reader.dead_letters()] == [3, 4, 5, 6, 7, 8]
@@ -123,14 +123,14 @@ def test_only_the_last_letters_that_were_handed_on_stay(tmp_path: Path, monkeypa
 def test_the_oldest_letters_are_given_up_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.journal.journal.GIVEN_UP_AT_ONCE", 5)
     with Journal(tmp_path) as journal:
-        journal.commit(Entry(meta=SESSION, letters=[LETTER] * 16))
+        journal.commit(Entry(meta=SESSION, dead_letters=[LETTER] * 16))
         assert journal.give_up(after=2, most=10) == 0  # 14 wait behind those on their way
-        journal.commit(Entry(letters=[LETTER] * 4))
+        journal.commit(Entry(dead_letters=[LETTER] * 4))
         assert journal.give_up(after=2, most=10) == 8
         assert [number for number, _ in journal.unsent()] == [1, 2, *range(11, 21)]
         journal.mark_sent(2)
         assert journal.give_up(after=2, most=10) == 0
-        journal.commit(Entry(letters=[LETTER] * 5))
+        journal.commit(Entry(dead_letters=[LETTER] * 5))
         assert journal.give_up(after=2, most=10) == 5
     with JournalReader(tmp_path) as reader:
         assert reader.check() == set()

@@ -77,7 +77,7 @@ def delivered(symbols: tuple[str, ...], payloads: list[bytes]) -> BarBlock:
     intake = Intake({name: load_instrument(name) for name in symbols}, config.timeframe_ns, config)
     records = [Record("t/0", at, payload) for at, payload in enumerate(payloads)]
     [arrival] = intake.arrivals(Delivery(records, partitions=frozenset({"t/0"})), 0.0, lambda: 1024)
-    assert arrival.block is not None and not arrival.letters
+    assert arrival.block is not None and not arrival.dead_letters
     return arrival.block
 
 
