@@ -26,7 +26,7 @@ from engine.base.config import Config
 from engine.base.errors import UsageError
 from engine.types.blocks import BarBlock, Bools, Floats, Ints, reblock
 from engine.types.calendar import Sessions, sessions_between
-from engine.types.instruments import Instrument, Positive
+from engine.types.instruments import IS_FRACTION, Instrument, Positive
 from engine.types.timeframe import DAY_NS, MINUTE_NS
 
 CHUNK = 4096
@@ -81,7 +81,7 @@ class SyntheticConfig(Config):
     clustering_minutes: Positive = 60.0
     tail: Annotated[float, Field(gt=2)] = 5.0
     volume: Positive = 200.0
-    missing: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
+    missing: Annotated[float, Field(ge=0, lt=0.5), IS_FRACTION] = 0.005
 
     @model_validator(mode="after")
     def _some_regime(self) -> Self:

@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from engine.base.config import Config
-from engine.types.instruments import Instrument, NonNegative, Positive
+from engine.types.instruments import IS_FRACTION, Instrument, NonNegative, Positive, Rate
 from engine.types.records import INSTRUMENT, RULES, Records, Sizing
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, le=1), IS_FRACTION]
 HIGHEST_FRACTION = 100.0
 """A sizing by a fraction of equity above this was meant as a percentage."""
 
@@ -27,7 +27,7 @@ class Slippage(Config):
 
     ticks: NonNegative = 0.0
     bps: Annotated[float, Field(ge=0, lt=10_000)] = 0.0
-    range: Annotated[float, Field(ge=0, le=1)] = 0.0
+    range: Rate = 0.0
 
 
 class Execution(Config):

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from agents.ensemble.config import EnsembleConfig
 from engine.base.config import Config
-from engine.types.instruments import NonNegative, Positive
+from engine.types.instruments import IS_FRACTION, NonNegative, Positive
 from engine.types.timeframe import parse_timeframe
 from portfolio.config import PortfolioConfig, SizingConfig
 
@@ -305,7 +305,7 @@ class RewardShaping(Config):
 
     profit_weight: NonNegative = 1.0
     risk_penalty: NonNegative = 0.5
-    transaction_cost: Annotated[float, Field(ge=0, lt=1)] | None = 0.001
+    transaction_cost: Annotated[float, Field(ge=0, lt=1), IS_FRACTION] | None = 0.001
     sharpe_bonus: NonNegative = 0.2
     max_drawdown_penalty: NonNegative = 1.0
 

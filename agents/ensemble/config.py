@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.base.config import Config
+from engine.types.instruments import IS_FRACTION
 
 
 class SeatsConfig(Config):
@@ -34,6 +35,6 @@ class EnsembleConfig(Config):
     """
 
     risk_cadence: Literal["tactical", "bar"] = "tactical"
-    rebalance: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    rebalance: Annotated[float, Field(ge=0, lt=1), IS_FRACTION] = 0.1
     stop_distance: Annotated[float, Field(ge=0.001, le=0.05)] = 0.01
     seats: SeatsConfig = SeatsConfig()

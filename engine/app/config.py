@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from agents.ensemble.config import EnsembleConfig
 from engine.base.config import Config
 from engine.base.errors import UsageError
-from engine.types.instruments import Instrument, find_instrument, load_instrument
+from engine.types.instruments import IS_FRACTION, Instrument, find_instrument, load_instrument
 from feeds.pacing import parse_speed
 from feeds.replay import ReplayConfig
 from portfolio.config import PortfolioConfig, StatisticsConfig
@@ -54,7 +54,7 @@ class RunConfig(PortfolioConfig):
 
     instrument: str | dict[str, str] = AUTO
     agent: str = "sma_cross:fast=10,slow=30"
-    fee: Annotated[float, Field(ge=0, lt=1)] | None = None
+    fee: Annotated[float, Field(ge=0, lt=1), IS_FRACTION] | None = None
     seed: Annotated[int, Field(ge=0)] = 42
     cuts: CutsConfig = CutsConfig()
     ensemble: EnsembleConfig = EnsembleConfig()

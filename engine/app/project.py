@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
+from engine.base.aside import held_folder, is_leftover
 from engine.base.errors import GrandModelError, UsageError
 from engine.base.paths import shipped
+from engine.base.replacing import replaced_file
 
 FILES = ("strategy.py", "config.yaml", "test_strategy.py", "notebook.ipynb", "README.md")
 NAME = "{{name}}"
+IGNORED = "runs/\n__pycache__/\n.ipynb_checkpoints/\n"
 
 
 def make_project(folder: Path) -> list[Path]:
-    """Write a new project.
+    """Write a new project: all of its files, or none if one cannot be written.
 
     Args:
         folder: Its folder, whose name is that of the project; made if need be.
@@ -27,25 +31,22 @@ def make_project(folder: Path) -> list[Path]:
     name = folder.resolve().name
     if not name or not name.isprintable():
         raise UsageError("this cannot name a project", found=repr(name))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or not all(is_leftover(path.name) for path in folder.iterdir())):
         raise UsageError(
             "there is something already",
             where=str(folder),
             expected="a new or empty folder",
             hint="choose another name",
         )
-    written = []
+    texts = {file: (shipped("configs") / "project" / file).read_text(encoding="utf-8") for file in FILES}
+    texts = {file: text.replace(NAME, _written(name, file)) for file, text in texts.items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in FILES:
-            text = (shipped("configs") / "project" / file).read_text(encoding="utf-8")
-            path = folder / file
-            path.write_text(text.replace(NAME, _written(name, file)), encoding="utf-8")
-            written.append(path)
-        (folder / ".gitignore").write_text("runs/\n__pycache__/\n.ipynb_checkpoints/\n", encoding="utf-8")
+        with held_folder(folder, "a project"), ExitStack() as parts:
+            for file, text in {".gitignore": IGNORED, **texts}.items():
+                parts.enter_context(replaced_file(folder / file, overwrite=False)).write_text(text, encoding="utf-8")
     except OSError as error:
         raise GrandModelError(f"cannot write the project: {error}", where=str(folder)) from error
-    return written
+    return [folder / file for file in FILES]
 
 
 def _written(name: str, file: str) -> str:

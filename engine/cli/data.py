@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from engine.cli import options
 
 if TYPE_CHECKING:
     from engine.types.instruments import Instrument
@@ -39,7 +42,6 @@ Timezone = Annotated[
 BarWidth = Annotated[
     str | None, typer.Option("--bar-width", metavar="1min", help="Length of the file's bars, if it cannot be found.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 KeepBad = Annotated[
     Path | None, typer.Option("--quarantine", metavar="FILE", help="Keep bad rows here, as JSON lines.")
 ]
@@ -59,7 +61,7 @@ def inspect(
     labels: Labels = "auto",
     timezone: Timezone = None,
     bar_width: BarWidth = None,
-    as_json: AsJson = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show what a file of market data holds and how it is read."""
     from engine.cli import data_view
@@ -87,32 +89,32 @@ def validate(
     strict: Strict = False,
     quarantine_file: KeepBad = None,
     overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    as_json: options.Json = False,
 ) -> None:
     """Check every row of a file.
 
     Exit code 0: clean. 1: some rows are bad. 2: the file cannot be read.
     """
     from engine.base.errors import DataError
-    from engine.base.replacing import refuse_existing
+    from engine.base.replacing import replaced_file
     from engine.cli import data_view
     from feeds.quarantine import Quarantine
     from feeds.summary import BarSummary
 
-    if quarantine_file is not None:
-        refuse_existing(quarantine_file, overwrite=overwrite)
-    market, quarantine = _market(instrument, file, symbol), Quarantine(quarantine_file)
-    how = {"labels": labels, "timezone": timezone, "bar_width": bar_width}
-    replay = _replay(file, market, quarantine, symbol, how)
-    summary = BarSummary(market, replay.timeframe_ns)
     broken: DataError | None = None
-    try:
-        for block in replay.blocks(BLOCK_ROWS):
-            summary.add(block)
-            if strict and quarantine.total:
-                break
-    except DataError as error:
-        broken = error
+    kept = nullcontext() if quarantine_file is None else replaced_file(quarantine_file, overwrite=overwrite)
+    with kept as part:
+        market, quarantine = _market(instrument, file, symbol), Quarantine(part)
+        how = {"labels": labels, "timezone": timezone, "bar_width": bar_width}
+        replay = _replay(file, market, quarantine, symbol, how)
+        summary = BarSummary(market, replay.timeframe_ns)
+        try:
+            for block in replay.blocks(BLOCK_ROWS):
+                summary.add(block)
+                if strict and quarantine.total:
+                    break
+        except DataError as error:
+            broken = error
     # where every row is bad there are no bars either, but the file was read and the reasons say more
     if broken is not None and (summary.rows or not quarantine.total):
         raise broken

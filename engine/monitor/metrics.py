@@ -37,6 +37,9 @@ class SessionMetrics:
         self._fills = Counter("grandmodel_fills", "Fills", registry=own)
         self._orders = Counter("grandmodel_orders", "Orders submitted", registry=own)
         self._dead = Counter("grandmodel_dead_letters", "Messages refused", ["reason"], registry=own)
+        self._given_up = Counter(
+            "grandmodel_dead_letters_given_up", "Dead letters deleted before they could be forwarded", registry=own
+        )
         self._gaps = Counter("grandmodel_gaps", "Gaps within trading sessions", registry=own)
         self._equity = Gauge("grandmodel_equity", "Marked equity in the account currency", registry=own)
         self._drawdown = Gauge("grandmodel_drawdown_ratio", "Fall from the highest equity as a fraction", registry=own)
@@ -68,6 +71,10 @@ class SessionMetrics:
     def dead_letters(self, reason: str, count: int = 1) -> None:
         """Count refused messages; the reason is from a short fixed list."""
         self._dead.labels(reason).inc(count)
+
+    def given_up(self, count: int) -> None:
+        """Count dead letters that were deleted before they could be forwarded."""
+        self._given_up.inc(count)
 
     def gaps(self, count: int = 1) -> None:
         """Count gaps within sessions."""

@@ -7,9 +7,16 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from engine.base.config import Config, parse, read_yaml
 from engine.base.errors import UsageError
@@ -17,7 +24,21 @@ from engine.base.nearest import did_you_mean
 from engine.base.paths import shipped
 from engine.base.zones import check_zone
 
-Rate = Annotated[float, Field(ge=0, le=1)]
+
+def _fraction(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Explain a bound that was exceeded: what is too large was probably meant as a percentage."""
+    try:
+        return check(value)
+    except ValidationError as error:
+        (problem,) = error.errors()
+        if not problem["type"].startswith("less_than"):
+            raise
+        expected = problem["msg"].replace("Input should be", "Input should be a fraction")
+        raise ValueError(f"{expected}; 0.001 means 0.1 %") from None
+
+
+IS_FRACTION = WrapValidator(_fraction)
+Rate = Annotated[float, Field(ge=0, le=1), IS_FRACTION]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 

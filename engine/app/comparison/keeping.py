@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from engine.app.comparison.comparison import Comparison, keep_runs
 from engine.app.comparison.store import PAGE, SUMMARY, TABLE
 from engine.app.manifest import write_json
 from engine.app.preparing import Prepared
-from engine.base.replacing import write_text
-from engine.report.comparison.page import write_page
+from engine.base.replacing import replaced_file
+from engine.report.comparison.page import page as page_of
 from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows, write_csv
 from engine.report.html import write_report
 
@@ -51,9 +52,12 @@ def write_comparison(
         tree = comparison.tree()
         rows = sorted_rows(rows_of(tree), sort, shown_parts(tree))
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / SUMMARY, tree)
-    write_text(folder / TABLE, write_csv(rows))
-    if page:
-        write_page(tree, rows, folder / PAGE)
-    else:
-        (folder / PAGE).unlink(missing_ok=True)
+    with ExitStack() as parts:
+        # entered first, so put in place last
+        summary, table, html = (parts.enter_context(replaced_file(folder / name)) for name in (SUMMARY, TABLE, PAGE))
+        write_json(summary, tree)
+        table.write_text(write_csv(rows), encoding="utf-8")
+        if page:
+            html.write_text(page_of(tree, rows), encoding="utf-8")
+        # an earlier result ends here, so that no mixture of two ever looks like a comparison
+        (folder / SUMMARY).unlink(missing_ok=True)

@@ -68,13 +68,16 @@ class Relay:
         sink: Where they go.
         notice: Tells the operator how many were given up.
         most: How many may wait.
+
+    Attributes:
+        given_up: How many this process gave up.
     """
 
     def __init__(
         self, journal: Journal, sink: DeadLetterSink, notice: Notice, most: int = DEAD_LETTERS_WAITING
     ) -> None:
         self._journal, self._sink, self._notice, self._most = journal, sink, notice, most
-        self._on_their_way = 0
+        self.given_up = self._on_their_way = 0
         self._waiting = asyncio.Event()
         self._waiting.set()  # what an earlier process left
 
@@ -85,6 +88,7 @@ class Relay:
             count = self._journal.give_up(self._on_their_way, self._most)
         except JournalError:  # it is tried again with the next ones
             return
+        self.given_up += count
         if count:
             text = f"{count:,} dead letters were given up, because more than {self._most:,} could not be forwarded"
             self._notice("warning", "dead_letters_given_up", text)

@@ -58,15 +58,13 @@ class SessionLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / LOCK
+        self._path = folder / LOCK
+        self._made = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
-            make_private(folder)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            holder = self._take()
         except OSError as error:
             raise UsageError(f"cannot use the session folder: {error.strerror}", where=str(folder)) from error
-        if not self._taken():
-            holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
-            os.close(self._fd)
+        if holder is not None:
             raise UsageError(
                 "a session is running in this folder",
                 where=str(folder),
@@ -80,19 +78,32 @@ class SessionLock:
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
 
-    def _taken(self) -> bool:
+    def _take(self) -> str | None:
+        """Take the lock; where another process holds it, returns which."""
+        holder = ""
         for _ in range(TRIES):
+            make_private(self._path.parent)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(self._fd), self._path.stat()):
+                    return None
+            except FileNotFoundError:
+                pass  # the process that held the file has just removed it
             except OSError:
                 time.sleep(TRY_S)  # another process may only be checking whether a session runs
-            else:
-                return True
-        return False
+            holder = os.read(self._fd, 32).decode(errors="replace").strip()
+            os.close(self._fd)
+        return holder or "unknown"
 
     def release(self) -> None:
-        """Let others in."""
+        """Let others in; a folder that was made for a session that never began is removed."""
         os.umask(self._umask)
+        if list(self._path.parent.iterdir()) == [self._path]:
+            self._path.unlink()
+            for path in self._made:
+                with suppress(OSError):  # something lies there now
+                    path.rmdir()
         os.close(self._fd)
 
     def __enter__(self) -> SessionLock:

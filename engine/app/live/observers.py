@@ -160,11 +160,15 @@ class Measuring:
     Args:
         metrics: The figures.
         session: Watched.
+        relay: Of the dead letters.
         wall: Wall time, seconds since 1970.
     """
 
-    def __init__(self, metrics: SessionMetrics, session: Session, wall: Callable[[], float] = time.time) -> None:
-        self._metrics, self._session, self._wall = metrics, session, wall
+    def __init__(
+        self, metrics: SessionMetrics, session: Session, relay: Relay, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._metrics, self._session, self._relay, self._wall = metrics, session, relay, wall
+        self._given_up = 0
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
         """Notices are not counted."""
@@ -193,6 +197,8 @@ class Measuring:
         session = self._session
         paused, halted = session.driver.flags
         self._metrics.trading(halted=bool(halted), paused=paused)
+        self._metrics.given_up(self._relay.given_up - self._given_up)
+        self._given_up = self._relay.given_up
         step = session.last_step
         lag = None if step is None else self._wall() - int(step.bars.ts_event[-1]) / 1e9
         self._metrics.feed(connected=session.source.connected, lag_s=lag)

@@ -129,7 +129,7 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         alerting = Alerting(dispatcher, session, relay)
         session.observe(alerting)
         if config.metrics.enabled:
-            await stack.enter_async_context(_monitor(session, heartbeat))
+            await stack.enter_async_context(_monitor(session, relay, heartbeat))
         await stack.enter_async_context(ControlServer(folder, Controls(session)))
         for task in (heartbeat.run(), relay.run(), alerting.run(), _say(session, heartbeat)):
             await stack.enter_async_context(in_background(task))
@@ -145,8 +145,8 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
 
 
 @asynccontextmanager
-async def _monitor(session: Session, heartbeat: Heartbeat) -> AsyncIterator[None]:
-    measuring = Measuring(SessionMetrics(), session)
+async def _monitor(session: Session, relay: Relay, heartbeat: Heartbeat) -> AsyncIterator[None]:
+    measuring = Measuring(SessionMetrics(), session, relay)
     session.observe(measuring)
     pages = session_pages(measuring.refresh, heartbeat.overdue, lambda: _not_ready(session))
     server = MonitorServer(session.config.metrics, pages)

@@ -7,11 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from engine.base.errors import GrandModelError
-from engine.base.replacing import write_text
 from engine.report.comparison.rows import short_name, shown_parts
 from engine.report.comparison.sentences import (
     counts,
@@ -41,23 +38,6 @@ COLUMNS = (
     "began with. “vs bench” is the return less that of the benchmark at equal risk: as much or as little of it as has "
     "the variant's volatility in that part, the rest cash."
 )
-
-
-def write_page(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write the page of a comparison.
-
-    Args:
-        tree: Of the comparison.
-        rows: Sorted, from `rows_of`.
-        path: Where.
-
-    Raises:
-        GrandModelError: If the disk refuses.
-    """
-    try:
-        write_text(path, page(tree, rows))
-    except OSError as error:
-        raise GrandModelError(f"cannot write the page: {error}", where=str(path)) from error
 
 
 def page(tree: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -126,7 +126,16 @@ def test_bad_rows_are_quarantined_or_stop_a_strict_run(small: Path, tmp_path: Pa
         (("--data", "es-synthetic", "--labels", "middle"), "labels"),
         (("--data", "es-synthetic", "--start", "yesterday"), "--start: expected a date or a time such as"),
         (("--data", "es-synthetic", "--start", "2030-01-01"), "2030-01-01"),
-        (("--data", "es-synthetic", "--fee", "7"), "fee"),
+        (
+            ("--data", "es-synthetic", "--fee", "7"),
+            "--fee: expected a fraction less than 1; 0.001 means 0.1 % (found 7.0)",
+        ),
+        (
+            ("--data", "es-synthetic", "--set", "execution.slippage.range=5"),
+            "a fraction less than or equal to 1; 0.001",
+        ),
+        (("--data", "es-synthetic", "--set", "limits.max_drawdown=20"), "a fraction less than or equal to 1; 0.001"),
+        (("--data", "es-synthetic", "--fee", "-1"), "--fee: expected greater than or equal to 0 (found -1.0)"),
         (("--data", "es-synthetic", "--speed", "warp"), "speed"),
         (("--data", "es-synthetic", "--config", "nowhere.yaml"), "expected: a YAML file of keys and values"),
         (("--data", "es-synthetic", "--out", "engine"), "other files"),

@@ -53,6 +53,23 @@ def test_from_variants_to_runs_to_their_first_difference(data: Path, tmp_path: P
     assert "the first difference is row" in called("compare", first, second)
 
 
+def test_its_files_are_replaced_together(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the last of them cannot be written, all of them stay as they were."""
+    out = tmp_path / "out"
+    words = ["--data", data, "--labels", "close", "--agent", "buy_and_hold", "--out", out, "--reports", 0]
+    called("compare", *words)
+    names = ("comparison.json", "comparison.csv", "compare.html")
+    before = [(out / name).read_bytes() for name in names]
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.report.comparison.page.part", lambda name: (out / "no" / name).read_text())
+        with pytest.raises(FileNotFoundError):
+            called("compare", *words, "--agent", "flat")
+    assert [(out / name).read_bytes() for name in names] == before
+    called("compare", *words, "--agent", "flat")
+    assert all((out / name).read_bytes() != held for name, held in zip(names, before, strict=True))
+    assert not list(out.glob(".*"))
+
+
 def test_a_failing_variant_ends_with_code_1_and_the_others_in_the_table(data: Path, tmp_path: Path) -> None:
     mine = write_strategy(tmp_path)
     words = ["--data", data, "--labels", "close", "--out", tmp_path / "out", "--no-report"]

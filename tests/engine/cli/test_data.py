@@ -367,6 +367,8 @@ def test_files_are_not_replaced_unasked(run: Run, bars_csv: Path, tmp_path: Path
     assert target.read_text() == kept.read_text() == "mine"
     broken = tmp_path / "broken.csv"
     broken.write_text("nothing\n")
+    assert run("validate", broken, "--quarantine", kept, "--overwrite").code == 2
+    assert kept.read_text() == "mine"  # what could not be read takes nothing away
     assert run("convert", broken, "--out", target, "--overwrite").code == 2
     assert target.read_text() == "mine"  # a conversion that fails takes nothing away
     assert run("convert", bars_csv, "--out", target, "--labels", "close", "--overwrite").code == 0

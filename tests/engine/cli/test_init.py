@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.app.project import FILES, make_project
-from engine.base.errors import UsageError
+from engine.base.errors import GrandModelError, UsageError
 
 ROOT = Path(__file__).parents[3]
 
@@ -60,3 +62,22 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="something already"):
         make_project(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
+
+
+def test_a_project_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disks fill up while a later file is written: nothing of the project is left, and the next attempt succeeds."""
+    write = Path.write_text
+
+    def full(self: Path, *words: Any, **more: Any) -> int:
+        if self.name == FILES[-1]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(self, *words, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(GrandModelError, match="No space left"):
+            make_project(tmp_path / "new" / "first")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "first" / ".config.yaml.1-0.part").mkdir(parents=True)  # of an attempt that was killed
+    assert make_project(tmp_path / "first") == [tmp_path / "first" / name for name in FILES]
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == sorted([".gitignore", *FILES])

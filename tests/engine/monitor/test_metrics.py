@@ -26,6 +26,8 @@ def test_figures_read_as_they_were_given() -> None:
     metrics.traded(orders=2, fills=1)
     metrics.dead_letters("malformed", 4)
     metrics.dead_letters("late")
+    metrics.given_up(3)
+    metrics.given_up(0)
     metrics.gaps(2)
     metrics.account(101_500.25, 0.125, {"6E": -2.0, "ES": 3.0})
     metrics.trading(halted=True, paused=False)
@@ -41,6 +43,7 @@ def test_figures_read_as_they_were_given() -> None:
         "last_row_timestamp_seconds": 1_700_000_060,
         "orders_total": 2,
         "fills_total": 1,
+        "dead_letters_given_up_total": 3,
         "gaps_total": 2,
         "equity": 101_500.25,
         "drawdown_ratio": 0.125,

@@ -15,7 +15,7 @@ from engine.app.journal.recovering import recover
 from engine.app.journal.verifying import replay_whole
 from engine.app.live.commands import Controls, operate_stopped
 from engine.app.live.control import ask
-from engine.app.live.folder import SOCKET, SessionLock
+from engine.app.live.folder import SOCKET, SessionLock, is_running
 from engine.app.live.intake import Intake
 from engine.app.live.open_or_resume import open_session, stored_setup
 from engine.app.live.paper import PaperRun, run_paper
@@ -195,6 +195,35 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     with SessionLock(tmp_path), pytest.raises(UsageError, match="a session is running") as caught:
         short.run(tmp_path)
     assert caught.value.found == f"process {os.getpid()}"
+
+
+def test_a_session_that_never_began_leaves_no_folder(tmp_path: Path) -> None:
+    """It fails once the folder is taken; an empty one that was there before stays."""
+    there = tmp_path / "there"
+    there.mkdir()
+    for folder in (there, tmp_path / "new" / "session"):
+        with pytest.raises(UsageError, match="no such file"):
+            run_paper(case(live_bars(5)).config(feed={"address": "replay:no/where.csv"}), folder)
+    assert list(tmp_path.rglob("*")) == [there]
+
+
+def test_a_lock_whose_file_was_removed_holds_nobody_out(tmp_path: Path) -> None:
+    """One process waits for a lock that another lets go of together with its file: it takes a new one."""
+    folder = tmp_path / "session"
+    holding, taken = SessionLock(folder), threading.Event()
+
+    def wait_for_it() -> None:
+        with SessionLock(folder):
+            (folder / "kept").touch()
+            taken.set()
+
+    waiting = threading.Thread(target=wait_for_it)
+    waiting.start()
+    holding.release()
+    waiting.join()
+    assert taken.is_set()
+    with SessionLock(folder):
+        assert is_running(folder)
 
 
 def test_no_state_is_saved_behind_an_order_that_would_be_obeyed_again(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ async def test_a_destination_that_is_away(tmp_path: Path, monkeypatch: pytest.Mo
         await eventually(lambda: not journal.unsent())
         running.cancel()
         given_up = journal._counters["letters_given_up"]
+        assert relay.given_up == given_up > 0
     assert {words[:2] for words in said} == {("warning", "dead_letters_given_up")}
     assert sum(int(words[2].split()[0].replace(",", "")) for words in said) == given_up
     assert len(blocked.read_text().splitlines()) == 5000 - given_up
