@@ -85,8 +85,6 @@ def refuse_unknown(call: str, unknown: Iterable[str], known: Iterable[str], nest
 
     Args:
         call: Name of the function, for the message.
-        unknown: Arguments that it does not take.
-        known: Arguments that it takes.
         nested: Keys that lie inside of another argument, and how to give them.
 
     Raises:

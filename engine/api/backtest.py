@@ -33,7 +33,6 @@ class BacktestResult:
     Args:
         manifest: What decides the result, and the ledger's hash.
         metrics: By name; None where not defined.
-        frames: Gives the tables by name.
         folder: The run folder; None for a run that was kept in memory.
         seconds: Time of the loop; None for a run that was loaded.
     """

@@ -52,7 +52,6 @@ def prepared_of(config: BacktestConfig, data: Any, quarantine: Quarantine, bench
     Args:
         config: What to run; it names the files, if there are any.
         data: A frame, a mapping from symbol to frame, a BarSource, or None (or files) for those that `config` names.
-        quarantine: Where bad rows go.
         benchmark: A frame to compare with; anything else is named by `config`.
 
     Raises:

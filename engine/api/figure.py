@@ -23,7 +23,6 @@ def figure(frames: Frames, manifest: Mapping[str, Any], symbol: str | None = Non
 
     Args:
         frames: Tables by name; `plots` may be missing.
-        manifest: Of the run.
         symbol: By default the first.
 
     Raises:

@@ -78,11 +78,7 @@ class EvaluationResult:
 
 
 class TrainingResult:
-    """The result of a training.
-
-    Args:
-        run: As it ended.
-    """
+    """The result of a training."""
 
     def __init__(self, run: TrainingRun) -> None:
         self._run = run

@@ -26,7 +26,6 @@ def build_agent(config: RunConfig, models: Path | None = None) -> Agent:
     `ensemble:FILE.yaml` a production configuration.
 
     Args:
-        config: Names the agent.
         models: Folder of the version to load in place of the one that is named.
 
     Raises:

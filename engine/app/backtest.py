@@ -177,7 +177,6 @@ def run_backtest(
     """Replay history through the loop.
 
     Args:
-        config: What to run.
         folder: Where to write the run; None keeps it in memory.
         screens: Taps that see the latest state and may skip.
         watch: Called with every step after it was recorded (a progress bar).

@@ -148,11 +148,7 @@ def _defining(agent: object) -> list[Path]:
 
 
 def imported_files(path: Path) -> list[Path]:
-    """Modules that a Python file imports, and those that they import, without the installed ones; nothing is executed.
-
-    Args:
-        path: The file.
-    """
+    """Modules that a Python file imports, and those that they import, without the installed ones; none is executed."""
     found: dict[Path, None] = {}
     open_: list[tuple[Path, str]] = [(path, "")]
     while open_:

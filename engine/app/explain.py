@@ -18,7 +18,6 @@ def explain(run: Path, number: int) -> dict[str, Any]:
     """Explain a fill.
 
     Args:
-        run: Run folder.
         number: Of the fill, counted from 1 in order of happening.
 
     Returns:

@@ -62,7 +62,6 @@ def build_manifest(
     """Assemble the manifest of a run.
 
     Args:
-        config: What was run.
         instruments: By symbol, as used (fees replaced where configured).
         data: From `data_entries`.
         **facts: Further entries, among them `ledger_sha256`.

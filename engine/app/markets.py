@@ -19,7 +19,6 @@ class Markets:
     called like its instrument.
 
     Args:
-        config: Of the run.
         files: What it reads; the symbol of a single one may be renamed.
         known: Instruments by symbol of a manifest, in place of all that.
     """

@@ -25,8 +25,6 @@ class ModelSwaps:
     """Lets other models of an ensemble take over at cuts.
 
     Args:
-        ensemble: Whose models change.
-        lookup: Finds the models.
         tolerant: Whether models that cannot be found or loaded leave the present ones in place, with a warning.
     """
 
@@ -100,11 +98,7 @@ def recorded_weights(agent: Agent, by_row: dict[int, str], find: Callable[[str],
 
 
 class KeptModels:
-    """Versions of the ensemble in a session folder, by their hash.
-
-    Args:
-        folder: Of the session.
-    """
+    """Versions of the ensemble in a session folder, by their hash."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER

@@ -64,8 +64,6 @@ def prepare(
     """Open the data and find the instruments.
 
     Args:
-        config: What to run.
-        quarantine: Where bad rows go.
         known: Instruments by symbol, in place of the configured ones (of a manifest).
         frames: Frames to read in place of the configured files.
 

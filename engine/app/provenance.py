@@ -26,11 +26,7 @@ def synthetic_files(files: Sequence[BarFile], paths: Sequence[Path]) -> list[str
 
 
 def synthetic_names(counters: Mapping[str, int]) -> list[str]:
-    """The files of made-up bars that a live session traded, as their publishers called them.
-
-    Args:
-        counters: Running counts of the session.
-    """
+    """The files of made-up bars that a live session traded, as their publishers called them."""
     return sorted(name.removeprefix(SYNTHETIC_COUNT) for name in counters if name.startswith(SYNTHETIC_COUNT))
 
 

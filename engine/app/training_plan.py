@@ -60,7 +60,6 @@ def plan_training(
         seed: In place of the configuration's.
         resume: A checkpoint, or the folder of a training.
         out: The run folder; by default that of the checkpoint, or a new one in `runs`.
-        warn: Told what should be known.
         base: Configuration below the files.
 
     Raises:
@@ -94,9 +93,7 @@ def training_files(plan: TrainingPlan, project: str | None, warn: Warn) -> Itera
     """The files that records go to; what an earlier run wrote after the checkpoint is cut off. Closed in the end.
 
     Args:
-        plan: The training.
         project: At Weights & Biases, if records go there.
-        warn: Told what should be known.
     """
     logging = plan.config.logging.model_copy(update={"wandb": project is not None})
     resumed, tree = episode_of(plan.resume), plan.config.model_dump(mode="json")

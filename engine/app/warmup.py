@@ -113,7 +113,6 @@ def warm_up_announced(kinds: Sequence[Kind], *, quiet: bool = False) -> None:
 
     Args:
         kinds: Of the agents that will run.
-        quiet: Say nothing.
     """
     cold = [kind for kind in dict.fromkeys(kinds) if not is_warm(kind)]
     if cold and not quiet:

@@ -49,7 +49,6 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
     """The core of a run; models stay as they are until its `weights` are replaced.
 
     Args:
-        setup: What the run consists of.
         agent: An agent object in place of the configured specification.
     """
     config, traded = setup.config, list(setup.instruments.values())

@@ -10,28 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli import options
 from engine.cli.flags import default_folder, instruments, load_settings, slug
-from engine.cli.options import (
-    AgentSpec,
-    Benchmark,
-    Capital,
-    ConfigFiles,
-    End,
-    Fee,
-    Files,
-    InstrumentName,
-    Json,
-    Labels,
-    NoReport,
-    Seed,
-    Settings,
-    Speed,
-    Start,
-    Strict,
-    Timeframe,
-    Timezone,
-    Verbose,
-)
 
 if TYPE_CHECKING:
     from engine.app.backtest import BacktestRun
@@ -40,34 +20,33 @@ if TYPE_CHECKING:
 
 Block = Annotated[int | None, typer.Option("--block", help="Rows per block; changes nothing but speed.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: runs/<time>-<agent>]", file_okay=False)]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that the folder of --out holds.")]
 WithDashboard = Annotated[bool, typer.Option("--dashboard", help="Show the terminal dashboard while it runs.")]
 
 
 def backtest(
-    data: Files = None,
-    instrument: InstrumentName = None,
-    agent: AgentSpec = None,
-    benchmark: Benchmark = None,
-    config: ConfigFiles = None,
-    set_: Settings = None,
-    start: Start = None,
-    end: End = None,
-    initial_capital: Capital = None,
-    fee: Fee = None,
-    labels: Labels = None,
-    timezone: Timezone = None,
-    timeframe: Timeframe = None,
+    data: options.Files = None,
+    instrument: options.InstrumentName = None,
+    agent: options.AgentSpec = None,
+    benchmark: options.Benchmark = None,
+    config: options.ConfigFiles = None,
+    set_: options.Settings = None,
+    start: options.Start = None,
+    end: options.End = None,
+    initial_capital: options.Capital = None,
+    fee: options.Fee = None,
+    labels: options.Labels = None,
+    timezone: options.Timezone = None,
+    timeframe: options.Timeframe = None,
     block: Block = None,
-    seed: Seed = None,
-    speed: Speed = None,
+    seed: options.Seed = None,
+    speed: options.Speed = None,
     out: Out = None,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
     dashboard: WithDashboard = False,
-    strict: Strict = False,
-    no_report: NoReport = False,
-    verbose: Verbose = 0,
+    strict: options.Strict = False,
+    no_report: options.NoReport = False,
+    verbose: options.Verbose = 0,
 ) -> None:
     """Replay a file of bars through an agent and the simulator.
 

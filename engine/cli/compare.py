@@ -11,26 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli import options
 from engine.cli.completing import agents
 from engine.cli.flags import default_folder, instruments, load_settings
-from engine.cli.options import (
-    Benchmark,
-    Capital,
-    ConfigFiles,
-    End,
-    Fee,
-    Files,
-    InstrumentName,
-    Json,
-    Labels,
-    Seed,
-    Settings,
-    Start,
-    Strict,
-    Timeframe,
-    Timezone,
-    Verbose,
-)
 
 if TYPE_CHECKING:
     from engine.app.comparison.comparison import Comparison
@@ -76,12 +59,12 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="Write neither compa
 
 def compare(
     runs: Runs = None,
-    data: Files = None,
-    instrument: InstrumentName = None,
+    data: options.Files = None,
+    instrument: options.InstrumentName = None,
     agent: AgentSpecs = None,
-    benchmark: Benchmark = None,
-    config: ConfigFiles = None,
-    set_: Settings = None,
+    benchmark: options.Benchmark = None,
+    config: options.ConfigFiles = None,
+    set_: options.Settings = None,
     split: Split = None,
     folds: Folds = None,
     workers: Workers = None,
@@ -89,20 +72,20 @@ def compare(
     top: Top = 30,
     reports: Reports = 5,
     keep: Keep = False,
-    start: Start = None,
-    end: End = None,
-    initial_capital: Capital = None,
-    fee: Fee = None,
-    labels: Labels = None,
-    timezone: Timezone = None,
-    timeframe: Timeframe = None,
-    seed: Seed = None,
+    start: options.Start = None,
+    end: options.End = None,
+    initial_capital: options.Capital = None,
+    fee: options.Fee = None,
+    labels: options.Labels = None,
+    timezone: options.Timezone = None,
+    timeframe: options.Timeframe = None,
+    seed: options.Seed = None,
     out: Out = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
     as_csv: Csv = False,
-    strict: Strict = False,
+    strict: options.Strict = False,
     no_report: NoReport = False,
-    verbose: Verbose = 0,
+    verbose: options.Verbose = 0,
 ) -> None:
     """Compare variants of agents on the same bars, in-sample and out-of-sample; or finished runs.
 

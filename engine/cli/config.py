@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from engine.cli import options
 
 if TYPE_CHECKING:
     from engine.base.config import Config
@@ -20,8 +21,8 @@ Live = Annotated[bool, typer.Option("--live", help="Of a live session, as `paper
 
 @app.command()
 def show(
-    config: Annotated[list[Path] | None, typer.Option("--config", "-c", help="YAML file (repeatable).")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override one key (repeatable).")] = None,
+    config: options.ConfigFiles = None,
+    set_: options.Settings = None,
     training: Training = False,
     live: Live = False,
 ) -> None:

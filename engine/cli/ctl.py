@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from engine.cli.options import TrustCode
+from engine.cli import options
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
 Command = Annotated[
     str,
     typer.Argument(
@@ -19,7 +17,6 @@ Command = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LABELS = {
     "last_bar": "last bar (UTC)",
     "milliseconds_50": "receipt to commit, ms",
@@ -28,7 +25,7 @@ LABELS = {
 }
 
 
-def ctl(folder: Folder, command: Command, as_json: AsJson = False) -> None:
+def ctl(folder: options.SessionFolder, command: Command, as_json: options.Json = False) -> None:
     """Send a command to the session that runs in a folder.
 
     Example: grandmodel ctl runs/live pause
@@ -47,7 +44,9 @@ def ctl(folder: Folder, command: Command, as_json: AsJson = False) -> None:
     _print(ask(folder, command), as_json)
 
 
-def reset_halt(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = False) -> None:
+def reset_halt(
+    folder: options.SessionFolder, as_json: options.Json = False, trust_code: options.TrustCode = False
+) -> None:
     """Let a halted session trade again, whether it is running or not; limits count from the current equity.
 
     One that is not running is recovered, which executes its strategy file: only if its hash is the recorded one, or

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli import options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,13 +21,12 @@ if TYPE_CHECKING:
     from engine.dashboard.live import Dashboard
     from engine.dashboard.state import DashboardState, RunInfo
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
 Once = Annotated[bool, typer.Option("--once", help="Print the current screen and exit.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until there is a session in the folder.")]
 STANDING_S = 1.0
 
 
-def dashboard(folder: Folder, once: Once = False, wait: Wait = False) -> None:
+def dashboard(folder: options.SessionFolder, once: Once = False, wait: Wait = False) -> None:
     """Watch a live session from another terminal; this does not disturb it, and q quits.
 
     Example: grandmodel dashboard runs/live

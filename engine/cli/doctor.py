@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import typer
+
+from engine.cli import options
 
 NEEDED = ("numba", "numpy", "polars", "pandas", "pyarrow", "pydantic", "onnxruntime", "exchange_calendars")
 OPTIONAL = {
@@ -28,7 +30,7 @@ class DoctorFinding(NamedTuple):
     text: str
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def doctor(as_json: options.Json = False) -> None:
     """Examine this installation; exit code 1 if something that is needed fails.
 
     Example: grandmodel doctor

@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli import options
 from engine.cli.flags import default_folder
 from engine.cli.interrupting import interruptible
-from engine.cli.options import Json
 
 if TYPE_CHECKING:
     from training.config import TrainingConfig
 
-ConfigFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--config", "-c", help="Configuration of the training; later files override earlier ones."),
-]
 Model = Annotated[
     str | None, typer.Option("--model", metavar="VERSION|FOLDER", help="Models to evaluate; else the active version.")
 ]
@@ -29,9 +25,7 @@ Episodes = Annotated[int, typer.Option("--episodes", min=1, help="How many; fewe
 Seed = Annotated[
     int | None, typer.Option("--seed", min=0, help="Draw the episodes at random; else they are spread evenly.")
 ]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="Override one key (repeatable).")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder.  [default: runs/<time>-evaluate]", file_okay=False)]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation that the folder of --out holds.")]
 NoContributions = Annotated[
     bool, typer.Option("--no-contributions", help="Do not try what is lost without each agent: four times as fast.")
 ]
@@ -42,15 +36,15 @@ Histories = Annotated[
 
 
 def evaluate(
-    config: ConfigFiles = None,
+    config: options.ConfigFiles = None,
     model: Model = None,
     part: Part = "validation",
     episodes: Episodes = 100,
     seed: Seed = None,
-    set_: Settings = None,
+    set_: options.Settings = None,
     out: Out = None,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
     no_contributions: NoContributions = False,
     history: Histories = None,
 ) -> None:

@@ -7,17 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli import options
 from engine.types.reasons import phrase
 
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a run; runs/latest is the last that ended.", show_default=False)
 ]
 Fill = Annotated[int, typer.Argument(metavar="FILL", help="Number of the fill, from 1.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SIDES = {-1.0: "short", 0.0: "neutral", 1.0: "long"}
 
 
-def explain(run: Run, fill: Fill, as_json: AsJson = False) -> None:
+def explain(run: Run, fill: Fill, as_json: options.Json = False) -> None:
     """Show why a fill happened: its order, the decision behind it, what each agent saw and decided, and the models.
 
     Example: grandmodel explain runs/demo 3

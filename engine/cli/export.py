@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli import options
+
 if TYPE_CHECKING:
     from agents.models.metadata import EnsembleMetadata
     from training.checkpoint import Checkpoint
@@ -34,7 +36,6 @@ Production = Annotated[
 ]
 Add = Annotated[bool, typer.Option("--add", help="Also put the version into the store; see `grandmodel models`.")]
 Last = Annotated[bool, typer.Option("--last", help="The networks trained last, not those that were evaluated best.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 
 
 def export(
@@ -45,7 +46,7 @@ def export(
     add: Add = False,
     last: Last = False,
     overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    as_json: options.Json = False,
 ) -> None:
     """Write the networks of a checkpoint as ONNX files and weights, verified and ready to serve.
 

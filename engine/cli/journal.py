@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import TrustCode
+from engine.cli import options
 
 if TYPE_CHECKING:
     from engine.app.journal.mending import Mended
 
 app = typer.Typer(help="Verify, export, replay and mend the journal of a live session.", no_args_is_help=True)
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Before = Annotated[
     str | None,
     typer.Option("--before", help="Take back the rows that close at this time (UTC) or later.  [default: the clock]"),
@@ -28,11 +26,10 @@ Reread = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Run folder to write.", file_okay=False, show_default=False)]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run in the folder of --out.")]
 
 
 @app.command(epilog="Example: grandmodel journal verify runs/live")
-def verify(folder: Folder, as_json: AsJson = False) -> None:
+def verify(folder: options.SessionFolder, as_json: options.Json = False) -> None:
     """Check every byte that the journal keeps: files, checksums, order of the rows, and the hash of the ledger."""
     from engine.app.journal.verifying import audit
 
@@ -49,7 +46,7 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: grandmodel journal replay runs/live")
-def replay(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = False) -> None:
+def replay(folder: options.SessionFolder, as_json: options.Json = False, trust_code: options.TrustCode = False) -> None:
     """Run the session's bars and commands through the backtest's code again, in other blocks, and compare every value.
 
     A strategy file that the session names is executed: only if its hash is the recorded one, or with --trust-code.
@@ -71,7 +68,11 @@ def replay(folder: Folder, as_json: AsJson = False, trust_code: TrustCode = Fals
 
 @app.command(epilog="Example: grandmodel journal export runs/live --out runs/live-export")
 def export(
-    folder: Folder, out: Out, overwrite: Overwrite = False, as_json: AsJson = False, trust_code: TrustCode = False
+    folder: options.SessionFolder,
+    out: Out,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Write the run folder of a running or ended session, as a backtest does, with its bars.
 
@@ -94,7 +95,7 @@ def export(
 
 
 @app.command("dead-letters", epilog="Example: grandmodel journal dead-letters runs/live")
-def dead_letters(folder: Folder) -> None:
+def dead_letters(folder: options.SessionFolder) -> None:
     """Print the dead letters (messages that could not be used), one JSON object per line, oldest first."""
     from engine.app.live.dead_letters import as_object
     from engine.journal.reading import JournalReader
@@ -106,11 +107,11 @@ def dead_letters(folder: Folder) -> None:
 
 @app.command(epilog="Example: grandmodel journal mend runs/live --before 2024-06-04T13:30Z --reread")
 def mend(
-    folder: Folder,
+    folder: options.SessionFolder,
     before: Before = None,
     reread: Reread = False,
-    as_json: AsJson = False,
-    trust_code: TrustCode = False,
+    as_json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Take back rows of a wrong time, and rebuild damaged parts, in the journal of a stopped session.
 

@@ -44,7 +44,6 @@ def run_info(config: RunConfig, instruments: Mapping[str, Instrument], feed: str
     """What the screen of a session knows before the first bar.
 
     Args:
-        config: What decides.
         instruments: By symbol, in the order of the columns.
         feed: Address of the feed; may be empty.
     """
@@ -71,7 +70,6 @@ def dashboard_screen(config: PaperConfig, console: Console | None = None) -> Liv
     """The terminal dashboard of a session, with keys for commands.
 
     Args:
-        config: Of the session.
         console: In place of standard output.
     """
 

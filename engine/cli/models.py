@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli import options
+
 if TYPE_CHECKING:
     from agents.models.store import ModelStore
 
@@ -22,7 +24,6 @@ Store = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Name of a version.", show_default=False)]
 Spec = Annotated[
     str | None,
@@ -32,7 +33,7 @@ Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; kept in 
 
 
 @app.command("list", epilog="Example: grandmodel models list")
-def list_(store: Store = None, as_json: AsJson = False) -> None:
+def list_(store: Store = None, as_json: options.Json = False) -> None:
     """List all versions; the active one is marked."""
     models = _store(store)
     active = models.active()
@@ -58,7 +59,7 @@ def list_(store: Store = None, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: grandmodel models show untrained-1")
-def show(version: Spec = None, store: Store = None, as_json: AsJson = False) -> None:
+def show(version: Spec = None, store: Store = None, as_json: options.Json = False) -> None:
     """Show what one version is: who made it, from what, and its files."""
     from agents.models.metadata import read_ensemble
     from agents.models.store import resolve_ensemble

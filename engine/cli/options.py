@@ -37,9 +37,7 @@ AgentSpec = Annotated[
 ConfigFiles = Annotated[
     list[Path] | None, typer.Option("--config", "-c", help="YAML file; later ones override earlier ones.")
 ]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Override one key: limits.max_drawdown=0.2 (repeatable).")
-]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Override one key, such as seed=7 (repeatable).")]
 Benchmark = Annotated[
     str | None,
     typer.Option(
@@ -62,7 +60,11 @@ Timezone = Annotated[str | None, typer.Option("--timezone", help="Of times witho
 Timeframe = Annotated[str | None, typer.Option("--timeframe", help="Aggregate the bars first: 5min, 1h, ...")]
 Seed = Annotated[int | None, typer.Option("--seed", help="For agents that draw random numbers.  [default: 42]")]
 Speed = Annotated[str | None, typer.Option("--speed", help="max, realtime or a factor such as 60.  [default: max]")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder of --out holds.")]
+SessionFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Session folder.", file_okay=False, show_default=False)
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad row instead of quarantining it.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more; -vv logs every block.")]

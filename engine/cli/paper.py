@@ -13,22 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli import options
 from engine.cli.backtest import report_file
 from engine.cli.demo import demo_config, demo_feed
 from engine.cli.flags import default_folder, given, instruments, option_names, slug
-from engine.cli.options import (
-    AgentSpec,
-    Capital,
-    ConfigFiles,
-    Fee,
-    InstrumentName,
-    Json,
-    NoReport,
-    Seed,
-    Settings,
-    TrustCode,
-    Verbose,
-)
 
 if TYPE_CHECKING:
     from engine.app.live.config import PaperConfig
@@ -75,27 +63,27 @@ RENAMED = {
 
 def paper(
     feed: Feed = None,
-    instrument: InstrumentName = None,
-    agent: AgentSpec = None,
+    instrument: options.InstrumentName = None,
+    agent: options.AgentSpec = None,
     out: Out = None,
-    config: ConfigFiles = None,
-    set_: Settings = None,
+    config: options.ConfigFiles = None,
+    set_: options.Settings = None,
     symbols: Symbols = None,
     timeframe: BarLength = None,
     lateness: Lateness = None,
-    initial_capital: Capital = None,
-    fee: Fee = None,
-    seed: Seed = None,
+    initial_capital: options.Capital = None,
+    fee: options.Fee = None,
+    seed: options.Seed = None,
     max_bars: MaxBars = None,
     idle_timeout: Idle = None,
     standby: Standby = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
     dashboard: WithDashboard = False,
     strict: Strict = False,
     demo: Demo = False,
-    no_report: NoReport = False,
-    trust_code: TrustCode = False,
-    verbose: Verbose = 0,
+    no_report: options.NoReport = False,
+    trust_code: options.TrustCode = False,
+    verbose: options.Verbose = 0,
 ) -> None:
     """Paper-trade live bars. Started again with the same folder, the session continues where it stopped.
 

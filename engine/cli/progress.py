@@ -75,7 +75,6 @@ def counted(blocks: Iterator[BarBlock], what: str, total: int | None = None) -> 
     """The same blocks, with a progress bar on standard error while they are taken; none if it is not a terminal.
 
     Args:
-        blocks: Of bars.
         what: In a word, what is done with them.
         total: Rows in all, if known.
     """

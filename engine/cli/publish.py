@@ -14,19 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from engine.base.errors import GrandModelError, UsageError
+from engine.cli import options
 from engine.cli.flags import given, instruments, option_names
-from engine.cli.options import (
-    End,
-    Files,
-    InstrumentName,
-    Json,
-    Labels,
-    Speed,
-    Start,
-    Timeframe,
-    Timezone,
-    Verbose,
-)
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -73,21 +62,21 @@ class PublishOutcome:
 
 def publish(
     feed: Feed,
-    data: Files = None,
-    instrument: InstrumentName = None,
-    speed: Speed = None,
+    data: options.Files = None,
+    instrument: options.InstrumentName = None,
+    speed: options.Speed = None,
     format_: Format = "json",
     per_message: PerMessage = 1,
-    start: Start = None,
-    end: End = None,
-    labels: Labels = None,
-    timezone: Timezone = None,
-    timeframe: Timeframe = None,
+    start: options.Start = None,
+    end: options.End = None,
+    labels: options.Labels = None,
+    timezone: options.Timezone = None,
+    timeframe: options.Timeframe = None,
     limit: Limit = None,
     partitions: Partitions = 1,
     connect_timeout: ConnectTimeout = 30.0,
-    as_json: Json = False,
-    verbose: Verbose = 0,
+    as_json: options.Json = False,
+    verbose: options.Verbose = 0,
 ) -> None:
     """Play files of bars into a broker or a pipe, as fast as possible or at the speed of the market.
 

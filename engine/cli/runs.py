@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli import options
+
 if TYPE_CHECKING:
     from engine.app.runs import FoundRun
     from engine.report.presentation import Kind
@@ -23,7 +25,6 @@ Filter = Annotated[
 ]
 Latest = Annotated[bool, typer.Option("--latest", help="Print the folder of the latest run, and nothing else.")]
 Most = Annotated[int, typer.Option("--limit", min=1, help="Rows to print.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON array, and nothing else, on standard output.")]
 
 WIDE = 110
 MARGIN = 2  # between columns
@@ -43,7 +44,7 @@ def runs(
     filter_: Filter = None,
     latest: Latest = False,
     limit: Most = 30,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List finished runs, the latest first.
 

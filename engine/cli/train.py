@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli import options
 from engine.cli.interrupting import interruptible
-from engine.cli.options import ConfigFiles, Json
 
 if TYPE_CHECKING:
     from engine.app.training import TrainingRun
@@ -29,28 +29,23 @@ Compile = Annotated[
 ]
 Wandb = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases too (offline without a key).")]
 Project = Annotated[str, typer.Option("--project", help="Project at Weights & Biases.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override one key: training_params.total_episodes=500 (repeatable)."),
-]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: runs/<time>-train]", file_okay=False)]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of weights, exploration, episodes and generators.")]
-Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more.")]
 INTERRUPTED = 130
 
 
 def train(
-    config: ConfigFiles = None,
+    config: options.ConfigFiles = None,
     resume: Resume = None,
     device: Device = "cpu",
     compile_: Compile = False,
     wandb: Wandb = False,
     project: Project = "grandmodel",
-    set_: Settings = None,
+    set_: options.Settings = None,
     out: Out = None,
     seed: Seed = None,
-    as_json: Json = False,
-    verbose: Verbose = 0,
+    as_json: options.Json = False,
+    verbose: options.Verbose = 0,
 ) -> None:
     """Train the ensemble on your own bars and on synthetic ones.
 

@@ -19,7 +19,6 @@ def screen(plan: TrainingPlan, device: str) -> Iterator[Sink]:
     """The live view of a training, or lines where there is no terminal; closed in the end.
 
     Args:
-        plan: The training.
         device: Where torch computes.
     """
     from engine.app.training_plan import episode_of

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import TrustCode
+from engine.cli import options
 
 Name = Annotated[
     str,
@@ -17,7 +17,7 @@ Name = Annotated[
 ]
 
 
-def verify(run: Name = "es-synthetic", trust_code: TrustCode = False) -> None:
+def verify(run: Name = "es-synthetic", trust_code: options.TrustCode = False) -> None:
     """Run a manifest again; exit code 1 if its ledger is not the same, bit for bit.
 
     A strategy file that the manifest names is executed: only if its hash is the recorded one, or with --trust-code.

@@ -67,9 +67,7 @@ def alerts_of(step: StepBlock, before: np.void | None, symbols: Sequence[str]) -
     """What a step has to tell.
 
     Args:
-        step: The step.
         before: The ACCOUNT record of the last step seen, None at first.
-        symbols: Names of the symbols.
     """
     alerts = []
     if len(step.events):

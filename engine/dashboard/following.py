@@ -11,11 +11,7 @@ LETTERS, MISSING = "letters.", "missing"
 
 
 class Following:
-    """Keeps a screen up to date with a session that is read from time to time.
-
-    Args:
-        state: What is shown.
-    """
+    """Keeps a screen up to date with a session that is read from time to time."""
 
     def __init__(self, state: DashboardState) -> None:
         self._state = state
@@ -27,7 +23,6 @@ class Following:
         Args:
             standing: As `DashboardState.standing`.
             feed: What the feed says of itself; empty while bars can come in.
-            counters: Running counts of the session.
         """
         self._state.set_standing(standing)
         self._state.set_feed(feed)

@@ -25,8 +25,6 @@ def help_frame(keys: Sequence[tuple[str, str]], width: int, height: int) -> list
 
     Args:
         keys: Every key and what it does.
-        width: Columns of the terminal.
-        height: Rows of the terminal.
     """
     lines = [
         rule("Keys", "those with a colon ask for confirmation", width),

@@ -89,9 +89,7 @@ class KeyPad:
         """The last line of the screen: a question, an answer, or the keys and a note.
 
         Args:
-            width: Columns of the terminal.
             note: What stands at the right of the keys where there is room.
-            keys: Whether keys can be read.
         """
         if self._now() < self._until:
             if self._asked:
@@ -134,9 +132,6 @@ def key_help(
     """The keys, those that can be read; and a note where there is room for it.
 
     Args:
-        width: Columns of the terminal.
-        note: What stands at the right.
-        keys: Whether keys can be read.
         labels: Keys and what they order.
         attached: As in `KeyPad`.
     """

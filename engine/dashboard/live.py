@@ -50,8 +50,6 @@ class Dashboard:
     continues.
 
     Args:
-        info: What is known of the run.
-        console: Where to draw or print.
         clock: Wall time, seconds since 1970.
         stdin: Where keys come from; None for no keys.
         actions: What keys order, beside the one that closes the screen.

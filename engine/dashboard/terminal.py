@@ -102,12 +102,7 @@ class Ink:
 
 
 class Screen:
-    """The alternate screen of a terminal; only lines that changed are written.
-
-    Args:
-        ink: Renders the lines.
-        outbox: Receives the text to write.
-    """
+    """The alternate screen of a terminal; only lines that changed are written."""
 
     def __init__(self, ink: Ink, outbox: ScreenWriter) -> None:
         self._ink = ink

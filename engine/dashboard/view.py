@@ -30,9 +30,7 @@ class DashboardView:
     """The screen as something that rich can print, in the size of the console.
 
     Args:
-        state: What to show.
         now: Wall time, seconds since 1970.
-        note: What stands at the right of the last line.
         foot: In place of the last line; an empty one leaves it to the panels.
     """
 
@@ -63,12 +61,7 @@ def frame(
     """The screen: exactly `height` lines of exactly `width` cells.
 
     Args:
-        state: What to show.
-        width: Columns of the terminal.
-        height: Rows of the terminal.
         now: Wall time, seconds since 1970.
-        note: What stands at the right of the last line.
-        keys: Whether keys can be read.
         foot: In place of the last line; an empty one leaves it to the panels.
     """
     last = key_help(width, note, keys=keys) if foot is None else foot
@@ -83,7 +76,6 @@ def status_line(state: DashboardState, width: int | None = None) -> str:
     """The state in one line of plain text, for a log or a pipe.
 
     Args:
-        state: What to tell.
         width: Characters available; facts at the end are left out where they do not fit. None for no limit.
     """
     if not state.ready:

@@ -44,7 +44,6 @@ def digest_of(table: str, values: Sequence[object]) -> int:
     """The digest of a row, a signed 64-bit number.
 
     Args:
-        table: Its name.
         values: Of all its columns but the digest.
     """
     body = msgspec.msgpack.encode((table, *values))

@@ -33,9 +33,6 @@ DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError)
 class JournalReader:
     """A journal, read-only, as it was when the reader was made or refreshed: everything read belongs together.
 
-    Args:
-        folder: Of the session.
-
     Raises:
         UsageError: If there is no journal.
         DataError: If the file is no journal, or damaged; from any method.
@@ -262,7 +259,6 @@ class JournalReader:
         """Rows of a sealed table, without their digests, which are checked.
 
         Args:
-            table: Its name.
             rest: What follows in the query.
             values: For the query.
             damaged: Takes the keys of rows that are damaged, in place of an error.

@@ -71,10 +71,7 @@ class Outbox:
     """The queue before one sender, and the task that empties it.
 
     Args:
-        sender: Carries the alerts.
         least: Alerts that matter less are not for this sender.
-        throttle: Holds repeats back.
-        sleep: Waits for so many seconds.
 
     Attributes:
         queued: Alerts taken in, those counted below included.

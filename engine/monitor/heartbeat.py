@@ -145,7 +145,6 @@ def check_heartbeat(path: Path, max_age_s: float = MOST_AGE_S, now: Callable[[],
     """See that a session has written its heartbeat lately.
 
     Args:
-        path: The heartbeat file.
         max_age_s: Seconds after which it is taken for dead.
         now: Seconds since 1970 UTC.
 

@@ -84,7 +84,6 @@ class MonitorServer:
     """Serves pages to GET requests.
 
     Args:
-        config: Where to listen.
         pages: What makes each page, by path; called on the loop, so it must be quick.
         patience_s: Seconds that a request, and then its answer, may take.
 

@@ -84,11 +84,6 @@ class Contents(NamedTuple):
 def contents(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> Contents:
     """Read a run folder for its report.
 
-    Args:
-        folder: The run folder.
-        manifest: Its manifest.
-        metrics: Its metrics.
-
     Raises:
         UsageError: If a table is missing.
         DataError: If a table does not hold what it should.

@@ -178,7 +178,6 @@ def compare(
 
     Args:
         prepared: The data, opened; its configuration is that of every variant but for the agent.
-        given: The variants.
         split: In-sample before this date or time, out-of-sample after.
         folds: As many consecutive parts, in place of a split.
         workers: Processes; None decides by the work there is. The result is the same.

@@ -120,9 +120,6 @@ def evaluate(
     """Run one variant and judge its parts.
 
     Args:
-        setting: What all variants share.
-        bars: All bars.
-        spec: The variant's specification.
         build: Builds the agent from the seed, where no specification can.
         folder: Where to keep the whole run; the bars are read from their files again, as a backtest does.
     """

@@ -28,13 +28,9 @@ def write_comparison(
     """Write the files of a comparison.
 
     Args:
-        prepared: The data, opened.
-        comparison: What was found.
-        folder: Of the comparison.
         sort: Column by which the table is sorted and reports are chosen.
         reports: How many variants, from the top, keep their run and its report; the winner is always one of them.
         workers: Processes for these runs.
-        page: Whether to write compare.html.
 
     Raises:
         UsageError: If there is no such column.

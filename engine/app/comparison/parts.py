@@ -86,8 +86,6 @@ def parts_of(ts_event: Ints, split: str | None, folds: int | None, zone: str = "
     Args:
         ts_event: Close times, nanoseconds UTC, shape (rows,).
         split: A date or time; a date means its start.
-        folds: How many.
-        zone: Of a time without an offset.
 
     Raises:
         UsageError: If both are given, the date cannot be read, or a part would have no bars.
@@ -180,7 +178,6 @@ class Judge:
     """Watches a run and judges its parts.
 
     Args:
-        parts: Which.
         points: Rows whose equity is kept for the chart, ascending.
         symbols: S names.
         initial_capital: Account currency.

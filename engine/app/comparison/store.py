@@ -64,10 +64,7 @@ def check_continues(folder: Path, setting: Setting, bars: str, specs: Sequence[s
     """Refuse to replace a finished comparison by one that does not continue it.
 
     Args:
-        folder: Of the comparison.
-        setting: What all variants share now.
         bars: From `bars_sha256`.
-        specs: Of the variants, now.
 
     Raises:
         UsageError: If settings, bars or parts differ, or a variant is missing.
@@ -122,7 +119,6 @@ class Keys:
     """Names what decides a variant's outcome: configuration, bars, parts, code, models and versions.
 
     Args:
-        setting: What all variants share.
         hashes: From `bars_sha256` and `series_sha256`.
     """
 

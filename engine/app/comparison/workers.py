@@ -47,9 +47,6 @@ def run_jobs(setting: Setting, bars: BarBlock, jobs: Sequence[Job], workers: int
     """Run every job and report each as it ends, in any order.
 
     Args:
-        setting: What they share.
-        bars: All bars.
-        jobs: The variants.
         workers: Processes; None takes one for each processor, if there is enough to do.
         done: Called in this process, one call at a time.
     """

@@ -49,8 +49,6 @@ def export_session(reader: JournalReader, setup: Setup, driver: Driver, out: Pat
     """Write the run folder of a session.
 
     Args:
-        reader: Its journal.
-        setup: What it consists of.
         driver: As after its last row.
         out: The folder; the session's own, or another.
 

@@ -66,7 +66,6 @@ def mend(
     """Mend the journal of a session that is not running. It is mended as a whole, or stays as it was.
 
     Args:
-        folder: Of the session.
         before_ns: Rows that close at this time or later, nanoseconds UTC, are taken back; by default those ahead of
             the clock.
         reread: Forget how far the feed was read: at the next start all that it still holds is read again, and what

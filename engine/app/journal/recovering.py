@@ -101,7 +101,6 @@ def replay(reader: JournalReader, driver: Driver, since: int = 0, rows: int = 40
     """Run a driver over the journal's bars and orders, and compare what comes out.
 
     Args:
-        reader: The journal.
         driver: As it was before the row `since`.
         since: Number of the first row.
         rows: About how many rows a block holds; changes nothing.

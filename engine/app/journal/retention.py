@@ -22,8 +22,6 @@ class Retention:
     """Looks now and then whether rows are old enough to leave the journal, and moves a chunk of them.
 
     Args:
-        journal: Of the session.
-        setup: What the session consists of.
         sessions: Where trading days end.
         keep_days: Rows older than this, by their own time, leave.
         archive: Whether they go to the archive; otherwise only their totals are kept.

@@ -86,7 +86,6 @@ def replay_whole(folder: Path, *, trust_code: bool = False) -> tuple[int, str]:
     """Run over a whole journal again, in other blocks than the session's.
 
     Args:
-        folder: Of the session.
         trust_code: As in `engine.app.live.open_or_resume.open_session`.
 
     Returns:
@@ -114,8 +113,6 @@ def export_whole(folder: Path, out: Path, *, trust_code: bool = False) -> Export
     """Write the run folder of a session that runs or has ended.
 
     Args:
-        folder: Of the session.
-        out: Where to.
         trust_code: As in `engine.app.live.open_or_resume.open_session`.
 
     Raises:

@@ -76,7 +76,6 @@ class Attached:
     """A session's journal, read repeatedly.
 
     Args:
-        folder: Of the session.
         history: About how many rows the first look goes back.
 
     Raises:
@@ -138,7 +137,6 @@ class Attached:
 
         Args:
             pause_s: Seconds between two looks.
-            sleep: Waits.
         """
         while True:
             steps = self.look()
@@ -181,7 +179,6 @@ def last_steps(folder: Path, history: int = HISTORY_ROWS) -> list[StepBlock]:
     """The last rows of a session.
 
     Args:
-        folder: Of the session.
         history: About how many rows.
 
     Raises:
@@ -209,9 +206,7 @@ async def appears(
     """Wait until there is a session in the folder.
 
     Args:
-        folder: Where it will be.
         pause_s: Seconds between two looks.
-        sleep: Waits.
 
     Raises:
         DataError: If the folder holds a journal that cannot be read.

@@ -27,11 +27,7 @@ OPERATIONS = {
 
 
 class Controls:
-    """What the control socket, or a key of the dashboard, can order.
-
-    Args:
-        session: Ordered about.
-    """
+    """What the control socket, or a key of the dashboard, can order."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -115,9 +111,6 @@ def operate_stopped(folder: Path, operation: Operation, by: str, *, trust_code: 
     """Obey an order between two runs of a session; it holds from its next row on.
 
     Args:
-        folder: Of the session.
-        operation: What is wanted.
-        by: Who wants it.
         trust_code: As in `engine.app.live.open_or_resume.open_session`.
 
     Returns:

@@ -24,7 +24,6 @@ class FileSink:
     """Appends dead letters to a file, one JSON object per line; a file that is full is rotated.
 
     Args:
-        folder: Of the session.
         most_bytes: After so many bytes a file is full.
     """
 
@@ -64,8 +63,6 @@ class Relay:
     fails, the journal keeps a limited number; the oldest are given up, counted and reported.
 
     Args:
-        journal: Holds the dead letters.
-        sink: Where they go.
         notice: Tells the operator how many were given up.
         most: How many may wait.
 

@@ -56,7 +56,6 @@ def open_source(config: PaperConfig, folder: Path) -> LiveSource:
     """The source that the configured address means; it connects when deliveries are asked for.
 
     Args:
-        config: Of the session.
         folder: Of the session, for rows of a file that cannot be used.
 
     Raises:
@@ -113,9 +112,6 @@ class DeliveryReader:
     """Publishes what a source delivers as arrivals, and sees when there is an end to it.
 
     Args:
-        config: Of the session.
-        intake: Makes rows of messages.
-        source: Where they come from.
         bars: Bars that the session had before.
         notice: Receives what the operator should know about the feed.
         clock: Seconds that never run backwards.
@@ -154,7 +150,6 @@ class DeliveryReader:
 
         Args:
             positions: Offsets at which partitions resume.
-            bus: Gets the arrivals.
 
         Returns:
             Why it ended.

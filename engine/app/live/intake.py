@@ -57,7 +57,6 @@ class Intake:
     Args:
         instruments: By symbol, in the order of the columns.
         timeframe_ns: Length of the bars, nanoseconds.
-        config: How messages are understood.
         strict: Stop at the first message that cannot be used.
         wall: Wall time, seconds since 1970; only guards against absurd stamps.
     """
@@ -104,8 +103,6 @@ class Intake:
         """What a delivery brings: one arrival for the messages, and further ones where they close many rows.
 
         Args:
-            delivery: As the source gave it.
-            received_at: When.
             most_rows: Asked before each block how many rows it may have; 0 ends.
 
         Raises:
@@ -137,7 +134,6 @@ class Intake:
         """What waits for later bars is closed.
 
         Args:
-            received_at: When.
             most_rows: As in `arrivals`.
             ended: Whether nothing will ever follow; otherwise a far jump that nothing confirms waits on.
 

@@ -31,9 +31,6 @@ class Alerting:
     seconds together.
 
     Args:
-        dispatcher: Reaches them.
-        session: Watched.
-        relay: Of the dead letters.
         wall: Wall time, seconds since 1970.
         now: A clock in seconds that never runs backwards.
     """
@@ -158,9 +155,6 @@ class Measuring:
     """Keeps the figures that Prometheus reads.
 
     Args:
-        metrics: The figures.
-        session: Watched.
-        relay: Of the dead letters.
         wall: Wall time, seconds since 1970.
     """
 

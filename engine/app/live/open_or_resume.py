@@ -104,7 +104,6 @@ def open_session(
 
     Args:
         folder: Of the session; the caller holds its lock.
-        config: As wanted now.
         instruments: By symbol, in the order of the columns.
         timeframe_ns: Length of the bars, nanoseconds.
         trace: As in `Journal`.

@@ -70,7 +70,6 @@ def run_paper(
     """Trade on paper until the feed, the configuration or the operator ends it, and write the run folder.
 
     Args:
-        config: What to run.
         folder: Of the session; if it holds a session, that session resumes.
         screens: Taps that see the latest state and may skip.
         source: In place of the configured address.

@@ -96,11 +96,7 @@ class Session:
     """Trades until it ends by itself or is asked to stop.
 
     Args:
-        config: As wanted now.
-        opened: The session's state.
         intake: Restored already.
-        source: Where bars come from.
-        observers: Told what happens.
         clock: Seconds that never run backwards.
     """
 
@@ -146,7 +142,6 @@ class Session:
         """Carry out a command of the operator at once, and record it in the journal.
 
         Args:
-            operation: What is wanted.
             by: Who wants it: `ctl`, `dashboard`, ...
 
         Returns:

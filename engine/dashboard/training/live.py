@@ -31,8 +31,6 @@ class TrainingScreen:
     """Draws a training on the alternate screen of a terminal; takes three per cent of the time.
 
     Args:
-        info: What is known of the training.
-        console: The terminal.
         clock: Wall time, seconds since 1970.
         stdin: Is kept from echoing what is typed; None leaves it alone.
 
@@ -102,8 +100,6 @@ class TrainingLog:
     """Prints a line every so many episodes, and one for each evaluation, checkpoint and new alert.
 
     Args:
-        info: What is known of the training.
-        say: Takes a line.
         every: Episodes between lines.
         clock: Wall time, seconds since 1970.
     """
@@ -139,8 +135,6 @@ def open_view(
     """The screen where the console is a terminal that this process holds, else lines on it.
 
     Args:
-        info: What is known of the training.
-        console: Where to draw or print.
         every: Episodes between lines.
         clock: Wall time, seconds since 1970.
         stdin: As in `TrainingScreen`; the process's own if not given.

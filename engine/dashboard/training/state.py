@@ -84,7 +84,6 @@ class TrainingState:
     """Takes records and keeps what is shown.
 
     Args:
-        info: What is known of the training.
         now: Wall time, seconds since 1970.
 
     Attributes:

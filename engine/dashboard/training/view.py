@@ -40,9 +40,6 @@ def frame(state: TrainingState, width: int, height: int, now: float) -> list[Lin
     """The screen: exactly `height` lines of exactly `width` cells.
 
     Args:
-        state: What to show.
-        width: Columns of the terminal.
-        height: Rows of the terminal.
         now: Wall time, seconds since 1970.
     """
     head = [_header(state, width, now), _progress(state, width), *side_by_side(_cards(state, now), width)]

@@ -39,7 +39,6 @@ class ComparisonTable:
     """A rich renderable of a comparison that drops columns where the terminal is narrow.
 
     Args:
-        tree: Of the comparison.
         rows: Sorted, from `rows_of`.
         top: How many rows are shown.
     """
@@ -120,7 +119,6 @@ def columns_that_fit(width: int, parts: int, name: int) -> tuple[str, ...]:
     """The columns of each part that are shown.
 
     Args:
-        width: Of the terminal.
         parts: How many there are.
         name: Length of the longest name.
     """

@@ -106,8 +106,6 @@ def across(curves: Sequence[tuple[Floats, Floats]], at: Floats, name: str, color
     Args:
         curves: Episodes and values of each run; linear between its own episodes, nothing before or after.
         at: Episodes at which to draw.
-        name: Of the line.
-        color: Of the line.
     """
     found = np.array([np.interp(at, x, y, left=np.nan, right=np.nan) for x, y in curves if len(x)])
     if not len(found):

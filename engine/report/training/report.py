@@ -32,10 +32,8 @@ def write_training_report(
     """Write `<name>.md`, which holds tables only, and `<name>.html`, which draws every chart.
 
     Args:
-        folder: Where; made if need be.
         evaluation: What `training.evaluation.evaluation.Evaluation.tree` gives and `evaluation.json` holds.
         histories: Records of one or several trainings, by name; several are drawn as means with bands.
-        name: Of the files.
         heading: Title where there is no evaluation to name.
 
     Raises:
