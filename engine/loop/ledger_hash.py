@@ -1,4 +1,15 @@
-"""One hash of everything that happened to the money: equal hashes mean equal runs, bit for bit."""
+"""One hash of everything that happened to the money: equal hashes mean equal runs, bit for bit.
+
+Hashed are times, cash, equity, positions and fills. The other columns of the ledger follow from these, so hashing them
+would take time and tell nothing more:
+
+* `realized` and `fees` are the sums of these fields of the fills, in their order;
+* `unrealized` is what each position gains from its last fill's `avg_price` to its mark, and equity less cash;
+* `margin`, `gross_exposure` and `net_exposure` are what the positions need and are worth at their marks.
+
+Marks are the closes of the bars, whose own hash is in the manifest (a journal keeps one with each block of rows);
+multipliers and margin rates are configuration, which is in the manifest, too.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.base.errors import DataError
-from engine.base.packing import MADE, check_made, describe, pack, unpack
+from engine.base.packing import MADE, describe, pack, unpack
+from engine.types.records import LEDGER_COLUMNS
 from engine.types.step import StepBlock
 
 STREAMS = ("ts_event", "ledger", "positions", "fills")
-CHUNK = 4096
+HASHED = LEDGER_COLUMNS[:2]
+"""Columns of the ledger that are hashed: cash and equity."""
+FORM = 2
+"""Number of this way to hash; another gives other hashes over the same run. Release 0.2.0 had 1, and did not say so."""
+CHUNK = 16_384
 """Bytes of a stream that are hashed at once."""
 HEAD = 32
 """Bytes of the hash of all chunks so far."""
-_FORM = {"chunk": CHUNK, "hash": "sha256"}
+_MADE = {"form": FORM}
 
 
 class _Stream:
@@ -71,7 +87,7 @@ class _Stream:
 
 
 class LedgerHash:
-    """SHA-256 of the ledger, the positions and the fills of a run.
+    """SHA-256 of the times, the ledger (HASHED), the positions and the fills of a run.
 
     Each stream is hashed on its own, so that how rows were cut into blocks does not show; the digests are
     then hashed together with the symbols. Floats count by their bits: 0.0 and -0.0 differ, as do two NaNs.
@@ -84,7 +100,7 @@ class LedgerHash:
     def update(self, step: StepBlock) -> None:
         """Add the rows and fills of one block."""
         self._symbols = step.bars.symbols
-        arrays = (step.bars.ts_event, step.ledger, step.positions, step.fills)
+        arrays = (step.bars.ts_event, step.ledger[:, : len(HASHED)], step.positions, step.fills)
         for stream, array in zip(self._streams, arrays, strict=True):
             if array.size:
                 stream.update(array)
@@ -98,32 +114,35 @@ class LedgerHash:
     def snapshot(self) -> bytes:
         """The state; equal states give equal bytes."""
         streams = {name: stream.snapshot() for name, stream in zip(STREAMS, self._streams, strict=True)}
-        return pack({MADE: describe(_FORM), "symbols": json.dumps(self._symbols).encode(), **streams})
+        return pack({MADE: describe(_MADE), "symbols": json.dumps(self._symbols).encode(), **streams})
 
     def restore(self, state: bytes) -> None:
         """Continue from a snapshot.
 
-        One of release 0.2.0 or before, which hashed otherwise, takes the place of the rows behind it.
+        One of another form takes the place of the rows behind it.
 
         Raises:
             DataError: If the snapshot is not one of a ledger hash.
         """
-        earlier = of_earlier_release(state)
-        parts = unpack(state, ("symbols", *STREAMS) if earlier else (MADE, "symbols", *STREAMS))
-        if not earlier:
-            check_made(parts[MADE], _FORM)
+        other = of_other_form(state)
+        parts = _parts(state)
         for name, stream in zip(STREAMS, self._streams, strict=True):
-            stream.restore(sha256(parts[name]).digest() if earlier else parts[name])
+            stream.restore(sha256(parts[name]).digest() if other else parts[name])
         try:
             self._symbols = tuple(json.loads(parts["symbols"]))
         except (ValueError, TypeError):
             raise DataError("the snapshot is damaged", expected="names of symbols") from None
 
 
-def of_earlier_release(state: bytes) -> bool:
-    """Whether a snapshot is of release 0.2.0 or before, whose hashes differ over the same rows."""
-    try:
-        unpack(state, ("symbols", *STREAMS))
-    except DataError:
-        return False
-    return True
+def of_other_form(state: bytes) -> bool:
+    """Whether a snapshot is of another form, whose hashes differ over the same rows.
+
+    Raises:
+        DataError: If the snapshot is not one of a ledger hash.
+    """
+    return _parts(state).get(MADE) != describe(_MADE)
+
+
+def _parts(state: bytes) -> dict[str, bytes]:
+    # release 0.2.0 did not say how a state was made
+    return unpack(state, (MADE, "symbols", *STREAMS), late=(MADE,))

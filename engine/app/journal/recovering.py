@@ -21,7 +21,7 @@ from engine.journal.comparing import first_difference
 from engine.journal.journal import OLDER, Ordered
 from engine.journal.reading import JournalReader
 from engine.loop.driver import HASH, STATES, Driver
-from engine.loop.ledger_hash import LedgerHash, of_earlier_release
+from engine.loop.ledger_hash import LedgerHash, of_other_form
 from engine.loop.weights import Activation
 from engine.types.step import StepBlock
 from feeds.live.merging.rows import Memory, Numbers
@@ -83,11 +83,11 @@ def _saved(reader: JournalReader) -> tuple[int, dict[str, bytes]] | None:
 
 
 def _hash_state(reader: JournalReader, state: bytes, since: int) -> bytes:
-    """The saved state of the ledger's hash; one of an earlier release is made again from the rows before `since`.
+    """The saved state of the ledger's hash; one of another form is made again from the rows before `since`.
 
     Where the first rows are gone, the state itself stands for them.
     """
-    if not of_earlier_release(state) or reader.first_seq > 0:
+    if not of_other_form(state) or reader.first_seq > 0:
         return state
     digest = LedgerHash()
     for stored in reader.stored():

@@ -12,7 +12,7 @@ from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.journal.blocks import decode
 from engine.journal.reading import JournalReader
 from engine.loop.driver import HASH
-from engine.loop.ledger_hash import LedgerHash, of_earlier_release
+from engine.loop.ledger_hash import LedgerHash, of_other_form
 
 OTHER_ROWS = 509
 
@@ -59,7 +59,7 @@ def audit(folder: Path) -> Audit:
                 )
             digest.update(decode(stored, reader.symbols))
             at, blocks = stored.seq + stored.rows, blocks + 1
-            if checked and kept is not None and at == kept[0] and not of_earlier_release(kept[1]):
+            if checked and kept is not None and at == kept[0] and not of_other_form(kept[1]):
                 hashed = digest.hexdigest()
         if hashed and kept is not None and hashed != _hexdigest(kept[1]):
             raise CheckFailed(

@@ -17,12 +17,12 @@ from engine.app.journal import retention
 from engine.app.journal.verifying import audit, replay_whole
 from engine.app.live.folder import SOCKET
 from engine.base.errors import CheckFailed, DataError, GrandModelError
-from engine.base.packing import pack
+from engine.base.packing import MADE, describe, pack
 from engine.journal import journal as journal_module
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
 from engine.journal.journal import FILE, OLDER
 from engine.journal.reading import JournalReader
-from engine.loop.ledger_hash import STREAMS
+from engine.loop.ledger_hash import FORM, STREAMS
 from engine.types.records import Operation
 from tests.engine.app.live.sessions import Case, case, live_bars
 
@@ -200,12 +200,16 @@ def test_an_older_state_stands_in_where_the_first_bars_are_gone(
         short.traded(tmp_path / "run")
 
 
-def as_earlier_release(folder: Path) -> None:
-    """Give a journal the state of the ledger's hash that release 0.2.0 saved; its parts are arrays of SHA-256."""
+RELEASE_0_2: dict[str, bytes] = {}
+LATER = {MADE: describe({"form": FORM + 1})}
+
+
+def with_hash_of(folder: Path, made: dict[str, bytes]) -> None:
+    """Give a journal a state of the ledger's hash of another form, which release 0.2.0 did not name."""
     with JournalReader(folder) as reader:
         states = reader.states()
     names = {name for name in states if name.removeprefix(OLDER) in TRADER}
-    frame = pack({"symbols": b'["X"]', **dict.fromkeys(STREAMS, b"words, pending and taken")})
+    frame = pack({**made, "symbols": b'["X"]', **dict.fromkeys(STREAMS, b"words, pending and taken")})
     with closing(sqlite3.connect(folder / FILE)) as db, db:
         for name in sorted(name for name in names if name.endswith("hash")):
             row = (name, states[name][0], frame)
@@ -216,25 +220,27 @@ def as_earlier_release(folder: Path) -> None:
         db.execute("UPDATE seal SET body = ?, digest = ?", (body, digest_of("seal", (body,))))
 
 
-def test_a_hash_of_an_earlier_release_is_made_again_from_the_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [RELEASE_0_2, LATER], ids=["0.2.0", "later"])
+def test_a_hash_of_another_form_is_made_again_from_the_rows(made: dict[str, bytes], tmp_path: Path) -> None:
     short = case(live_bars(100))
     short.run(tmp_path, end={"bars": 60})
-    as_earlier_release(tmp_path)
+    with_hash_of(tmp_path, made)
     audit(tmp_path)  # which has nothing to compare its own hash with
     assert short.traded(tmp_path) == short.expected
     assert audit(tmp_path).ledger_sha256 == short.expected
     assert replay_whole(tmp_path) == (100, short.expected)
 
 
-def test_a_hash_of_an_earlier_release_stands_for_rows_that_are_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("made", [RELEASE_0_2, LATER], ids=["0.2.0", "later"])
+def test_a_hash_of_another_form_stands_for_rows_that_are_gone(
+    made: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "CHUNK_ROWS", 10)
     short = case(live_bars(200), journal={"keep_days": 0.02, "archive": False})
     whole = short.run(tmp_path / "whole")
     for bars in (60, 150):
         short.run(tmp_path / "run", end={"bars": bars})
-    as_earlier_release(tmp_path / "run")
+    with_hash_of(tmp_path / "run", made)
     run = short.run(tmp_path / "run")
     assert run.exported is not None and whole.exported is not None
     assert run.exported.metrics == whole.exported.metrics
