@@ -13,9 +13,11 @@ from typing import Any
 from engine.base.config import Config
 from engine.base.files import open_regular
 from engine.base.replacing import write_text
+from engine.loop.ledger_hash import FORM
 from engine.types.instruments import Instrument
 
 PACKAGES = ("grandmodel", "numpy", "numba", "llvmlite", "onnxruntime", "polars", "pyarrow")
+HASH_FORM = "ledger_hash_form"
 # These change how a run is driven, never what comes out of it.
 NEUTRAL_KEYS = ("block", "speed")
 
@@ -75,6 +77,7 @@ def build_manifest(
         "config": config.model_dump(mode="json"),
         "config_sha256": config_sha256(config),
         "versions": versions(),
+        HASH_FORM: FORM,
         **facts,
     }
 

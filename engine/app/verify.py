@@ -9,13 +9,14 @@ from typing import Any
 from engine.app.backtest import run_backtest
 from engine.app.code import allow_code
 from engine.app.config import BacktestConfig
-from engine.app.manifest import sha256_file, versions
+from engine.app.manifest import HASH_FORM, sha256_file, versions
 from engine.app.preparing import prepare, resolve_data
 from engine.base.config import parse
 from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.base.files import read_json
 from engine.base.nearest import nearest_folder
 from engine.base.paths import shipped
+from engine.loop.ledger_hash import FORM
 from engine.types.instruments import Instrument
 from feeds.quarantine import Quarantine
 
@@ -24,13 +25,24 @@ OTHER_BLOCK = 509
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a verification found; `expected` equals `found` if it passed."""
+    """What a verification found; `expected` equals `found` if it passed.
+
+    Attributes:
+        manifest: File of the run.
+        expected: Hash of the ledger in the manifest.
+        found: Hash of the ledger now.
+        rows: Bars of the run.
+        other_versions: Packages whose version has changed: then and now.
+        other_hash: Whether the manifest's hash was computed in another form than this release's, so that the two
+            differ over the same ledger.
+    """
 
     manifest: Path
     expected: str
     found: str
     rows: int
     other_versions: dict[str, tuple[str, str]]
+    other_hash: bool
 
     @property
     def passed(self) -> bool:
@@ -119,7 +131,14 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
     run = run_backtest(config, prepared=prepare(config, Quarantine(None, config.replay.strict), known))
     then, now = manifest.get("versions", {}), versions()
     changed = {key: (then[key], now[key]) for key in then.keys() & now.keys() if then[key] != now[key]}
-    return Verification(path, manifest["ledger_sha256"], run.manifest["ledger_sha256"], run.timings.bars, changed)
+    return Verification(
+        path,
+        manifest["ledger_sha256"],
+        run.manifest["ledger_sha256"],
+        run.timings.bars,
+        changed,
+        manifest.get(HASH_FORM) != FORM,
+    )
 
 
 def _data_file(manifest: Path, entry: dict[str, Any]) -> Path:

@@ -28,15 +28,20 @@ def compare_runs(folders: Sequence[Path], as_json: bool, given: bool) -> None:
         raise UsageError("one run has nothing to be compared with", expected="two run folders or more")
     runs = [Run.read(resolved(folder)) for folder in folders]
     settings = config_differences(runs)
-    found = [[] if _equal(runs[0], run) else first_differences(runs[0], run) for run in runs[1:]]
+    found = [[] if _decided_alike(runs[0], run) else first_differences(runs[0], run) for run in runs[1:]]
     if as_json:
         typer.echo(json.dumps(_tree(runs, settings, found), default=str))
         return
     _show(runs, settings, found)
 
 
-def _equal(first: Run, second: Run) -> bool:
+def _same_hash(first: Run, second: Run) -> bool:
     return first.manifest.get("ledger_sha256") == second.manifest.get("ledger_sha256")
+
+
+def _decided_alike(first: Run, second: Run) -> bool:
+    """Whether equal hashes say it all: columns that are not hashed, margin among them, depend on the instruments."""
+    return _same_hash(first, second) and first.manifest.get("instruments") == second.manifest.get("instruments")
 
 
 def _tree(
@@ -49,7 +54,8 @@ def _tree(
                   "agent": run.manifest.get("agent"), "metrics": run.metrics} for run in runs],
         "settings": settings,
         "differences": [
-            {"first": str(runs[0].folder), "second": str(run.folder), "equal": _equal(runs[0], run),
+            {"first": str(runs[0].folder), "second": str(run.folder),
+             "equal": _same_hash(runs[0], run) and not differences,
              "tables": [asdict(one) for one in differences]}
             for run, differences in zip(runs[1:], found, strict=True)
         ],
@@ -80,9 +86,13 @@ def _show(runs: Sequence[Run], settings: dict[str, list[Any]], found: Sequence[S
 
 def sentences(first: Run, second: Run, differences: Sequence[TableDifference]) -> list[str]:
     """Where two runs part, a sentence a table."""
+    from engine.app.manifest import HASH_FORM
+
     names = f"{first.folder.name} and {second.folder.name}"
-    if _equal(first, second):
+    if _same_hash(first, second) and not differences:
         return [f"{names}: the same ledger, bit for bit ({str(first.manifest.get('ledger_sha256'))[:16]}...)"]
+    if not differences and first.manifest.get(HASH_FORM) != second.manifest.get(HASH_FORM):
+        return [f"{names}: the same ledger and fills, row by row; their hashes were computed in different ways"]
     if not differences:
         return [f"{names}: other ledger hashes, yet no row of the ledger or the fills differs (other positions)"]
     lines = []

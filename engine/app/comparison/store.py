@@ -16,10 +16,11 @@ from engine.app.code import code_entries
 from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Setting, VariantOutcome
 from engine.app.comparison.parts import RunPart
-from engine.app.manifest import NEUTRAL_KEYS, config_sha256, versions
+from engine.app.manifest import HASH_FORM, NEUTRAL_KEYS, config_sha256, versions
 from engine.base.aside import held_folder, is_leftover
 from engine.base.errors import GrandModelError, UsageError
 from engine.base.files import read_json
+from engine.loop.ledger_hash import FORM
 from engine.types.blocks import BarBlock
 from portfolio.benchmark import PriceSeries
 
@@ -128,6 +129,7 @@ class Keys:
             "bars": list(hashes),
             "parts": [part.tree() for part in _sorted(setting.parts)],
             "versions": versions(),
+            HASH_FORM: FORM,
         }
         self._shared = json.dumps(shared, sort_keys=True)
         self._models: dict[str, str] = {}
