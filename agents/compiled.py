@@ -54,8 +54,28 @@ DECIDE = decide_signature(types.float64[:, :, ::1], types.float64[::1], types.fl
 """Signature of the `decide` of a strategy: its own arrays are numbers."""
 
 
+class CompiledDecide(types.WrapperAddressProtocol):  # type: ignore[misc]
+    """A compiled `decide` as an argument of kernels.
+
+    Of its own function object, Numba compares the signature, type by type, with the one expected, at every call of a
+    kernel; here the type of the argument vouches for it.
+    """
+
+    def __init__(self, compiled: Any, signature: Any) -> None:
+        self._compiled, self._signature = compiled, signature  # the code lives as long as its object
+
+    def __wrapper_address__(self) -> int:
+        """Address of the code."""
+        address: int = self._compiled.address
+        return address
+
+    def signature(self) -> Any:
+        """What it takes and returns."""
+        return self._signature
+
+
 @cache
-def compile_decide(function: Callable[..., int], name: str, signature: Any = DECIDE) -> Any:
+def compile_decide(function: Callable[..., int], name: str, signature: Any = DECIDE) -> CompiledDecide:
     """Compile the `decide` of a strategy class called `name`.
 
     Args:
@@ -71,13 +91,14 @@ def compile_decide(function: Callable[..., int], name: str, signature: Any = DEC
     # code that was executed without a module (exec, some notebooks) could be cached but never loaded again
     kept = function.__module__ in sys.modules
     try:
-        return numba.cfunc(signature, cache=kept, error_model="numpy", _nrt=False)(function)
+        compiled = numba.cfunc(signature, cache=kept, error_model="numpy", _nrt=False)(function)
     except NumbaError as error:
         raise UsageError(
             f"{name}.decide does not compile: {_last_line(error)}",
             where=f"{function.__code__.co_filename}, line {function.__code__.co_firstlineno}",
             expected="a static method that uses numbers and the given arrays only and allocates nothing",
         ) from error
+    return CompiledDecide(compiled, signature)
 
 
 def _last_line(error: Exception) -> str:

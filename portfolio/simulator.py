@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.base.compiled import entry_point
+from engine.base.compiled import entry_point, form
 from engine.base.errors import ConfigError, UsageError
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.instruments import Instrument
@@ -92,6 +92,7 @@ class Simulator:
         self._slabs = FloatSlabs()
         self._advance: Callable[..., Any] | None = None
         self._apply: Callable[..., Any] | None = None
+        self._scanning: tuple[Any, tuple[Any, ...], Callable[..., int]] | None = None
         self._given = [0, 0, 0]
         self._reserve = reserve
         self._taken: tuple[list[Records], list[Records], list[Records]] = ([], [], [])
@@ -180,7 +181,7 @@ class Simulator:
         self.begin(block)
         row = 0
         while row < len(block):
-            reached = scan(
+            arguments = (
                 self._book,
                 self._bars,
                 signals,
@@ -191,10 +192,24 @@ class Simulator:
                 self._commands,
                 *tail,
             )
+            reached = self._scan_for(scan, signals, tail, arguments)(*arguments)
             if reached < len(block):
                 self._flush()
             row = reached
         return self.take()
+
+    def _scan_for(
+        self, scan: Callable[..., int], signals: Any, tail: tuple[Any, ...], arguments: tuple[Any, ...]
+    ) -> Callable[..., int]:
+        """The compiled code of a scan: to find it by the types of its arguments takes as long as several rows."""
+        # the agent passes the same parameters, memory and `decide` in every block; the rest is this object's own
+        market = (scan, form(self._bars), form(signals))
+        known = self._scanning
+        if known and known[0] == market and all(a is b for a, b in zip(tail, known[1], strict=True)):
+            return known[2]
+        compiled: Callable[..., int] = entry_point(scan, *arguments)
+        self._scanning = (market, tail, compiled)
+        return compiled
 
     def operate(self, kind: Operation, ts_event: int) -> None:
         """Apply an operator's command between two rows; its effects are part of the next `take`.
@@ -277,7 +292,7 @@ class Simulator:
         )
         self._book.counts[:] = 0
         self._given = [0, 0, 0]
-        self._advance = self._apply = None
+        self._advance = self._apply = self._scanning = None
 
     def snapshot(self) -> bytes:
         """The whole state as bytes; equal states give equal bytes."""

@@ -7,11 +7,13 @@ after that end: if the bar of the last minute is missing, only the next row tell
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from engine.base.compiled import entry_point, form
 from engine.base.errors import DataError, UsageError
 from engine.loop.kernels import CLOCK, PARTIAL, aggregate_rows, write_partial
 from engine.types.blocks import BarBlock, Ints
@@ -66,6 +68,7 @@ class Aggregator:
         self._clock["end"] = self._clock["last_ts"] = BEFORE_ALL_TIME
         self._partial: Records = np.zeros(0, PARTIAL)
         self._nothing: Aggregated | None = None
+        self._compiled: tuple[Any, Callable[..., int]] | None = None
         self._room_for(0)
 
     def push(self, block: BarBlock) -> Aggregated:
@@ -140,8 +143,12 @@ class Aggregator:
             self._room_for(len(block) + 1)
         rows = Bars(block.ts_event, block.open, block.high, block.low, block.close, block.volume, block.present)
         sessions, state = (self._opens, self._closes), (self._clock, self._partial)
-        known_at, out = self._known_at, self._out
-        return int(aggregate_rows(self.timeframe_ns, *sessions, *state, block.seq, rows, known_at, out))
+        arguments = (self.timeframe_ns, *sessions, *state, block.seq, rows, self._known_at, self._out)
+        # of a single row, the look at the types of all arguments takes longer than the rest; only the rows' can change
+        rows_form = form(rows)
+        if self._compiled is None or self._compiled[0] != rows_form:
+            self._compiled = rows_form, entry_point(aggregate_rows, *arguments)
+        return int(self._compiled[1](*arguments))
 
     def _room_for(self, rows: int) -> None:
         # what the kernel writes into is kept, and so is the empty answer: most rows of a live stream complete no bar

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from agents.ensemble.config import EnsembleConfig
 from agents.spec import AGENT_NAMES, AGENTS
+from engine.base.compiled import entry_point
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import Bools, Floats, Ints
 from engine.types.records import Records
@@ -89,6 +90,7 @@ class VectorEnv:
         self._accounts = arrays.make_accounts(portfolio, envs)
         self._seen = arrays.make_seen(envs)
         self._begin = IdleAccounts(market, portfolio)
+        self._advance: Callable[..., int] | None = None
         self._fault = np.zeros(2, np.int64)
         self._all = np.arange(envs)
         none = np.zeros(envs, np.int64)
@@ -242,7 +244,7 @@ class VectorEnv:
     def _move(self, actions: Actions, which: Ints, *, single: bool) -> None:
         reached = 0
         while reached < len(which):
-            reached = advance_environments(
+            arguments = (
                 self.market.view,
                 self._accounts,
                 self._seen,
@@ -254,6 +256,10 @@ class VectorEnv:
                 self._records,
                 self._fault,
             )
+            if self._advance is None:
+                # the types are always the same, and to look at them takes longer than a bar of one environment
+                self._advance = entry_point(advance_environments, *arguments)
+            reached = self._advance(*arguments)
             if reached < 0:
                 raise self._no_number()
             if reached < len(which):
