@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -22,26 +21,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.command_line import PARTS, guarded, run_python
+
 HELP_AIM, SMALL_AIM = 4.0, 1.5  # times what they are compared with
 COMMAND_AIM, MILLION_AIM = 2.0, 1.5  # CPU seconds
 IMPORTS_SHOWN = 8
-PARTS = {"reading": "reading_seconds", "loop": "seconds", "recording": "recording_seconds", "report": "report_seconds"}
 
 
 def spent(*words: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     """CPU seconds of a Python process with these arguments.
 
     Raises:
-        SystemExit: If it fails; with its message.
+        CheckFailed: If it fails.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # bytecode is one of the caches
-    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
+    done = run_python(*words)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(done.stderr.strip() or f"the command ended with {done.returncode}")
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, done
 
 
@@ -58,7 +53,6 @@ def backtest(data: Path) -> tuple[str, ...]:
 
 def write_bars(path: Path, rows: int) -> Path:
     """A file of synthetic minutes, CSV or Parquet by its name."""
-    sys.path.insert(0, str(ROOT))
     import polars as pl
 
     from benchmarks.replay.bars import benchmark_bars
@@ -129,4 +123,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -10,17 +10,15 @@ import numpy as np
 import pytest
 
 from benchmarks.ensemble.results import EnsembleResults, Replays, percentiles
-from benchmarks.ensemble.results import as_markdown as ensemble_markdown
 from benchmarks.ensemble.runs import Live, Whole
 from benchmarks.live.cases import TINY, Recovery
 from benchmarks.live.child import Found, Work
 from benchmarks.live.child import run as run_session
 from benchmarks.live.feeding import live_bars
 from benchmarks.live.results import LiveResults
-from benchmarks.live.results import as_markdown as live_markdown
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars
 from benchmarks.replay.bars import benchmark_bars, decidable, opening_at_last_close
-from benchmarks.replay.results import Measured, Results, as_markdown, disagreement
+from benchmarks.replay.results import Measured, Results, disagreement
 from engine.base.errors import CheckFailed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,7 +90,7 @@ def test_rates_are_medians_and_ratios_compare_rounds_of_the_same_turn() -> None:
     assert results.rate(1000, "grandmodel") == pytest.approx(1e6)
     assert results.ratio(1000, "other") == pytest.approx(4.0)
     results.absent["third"] = "not installed"
-    lines = as_markdown(results).splitlines()
+    lines = results.as_markdown().splitlines()
     assert [line.count("|") for line in lines] == [5] * 5
     assert "| other | 0.250 M | 4.00 |" in lines[3]
     assert "not installed" in lines[4]
@@ -173,7 +171,7 @@ def test_the_ensembles_ratio_compares_rounds_of_the_same_turn() -> None:
     assert good.replays["tactical"].ratio() == pytest.approx(1.2)
     assert good.replays["tactical"].rate(good.rows) == pytest.approx(1e6 / 0.9)
     assert good.missed() == []
-    assert "| on 5-minute closes | 1.11 | 1.0 | 0.15 + 0.38 + 0.22 | 1.20 | 1.5 |" in ensemble_markdown(good)
+    assert "| on 5-minute closes | 1.11 | 1.0 | 0.15 + 0.38 + 0.22 | 1.20 | 1.5 |" in good.as_markdown()
     poor = ensemble_results([1.1, 1.1, 1.1], [0.7, 0.7, 0.7], 1000.0).missed()
     assert [sentence.partition(":")[0] for sentence in poor] == ["risk on 5-minute closes"] * 2 + ["live"]
 
@@ -232,7 +230,7 @@ def test_aims_of_the_live_benchmark_are_judged() -> None:
     # the median of the rounds counts, so one disturbed round does not
     assert good.rate("ensemble, many symbols") == 20_000.0
     assert good.missed() == []
-    assert "| ensemble, many symbols | 20,000 | 111 - 25,000 | 20,000 |" in live_markdown(good)
+    assert "| ensemble, many symbols | 20,000 | 111 - 25,000 | 20,000 |" in good.as_markdown()
     poor = LiveResults(
         rates={"ensemble, many symbols": [rated(0.06)]},
         latencies={"in memory (tmpfs)": [rated(1.0)]},

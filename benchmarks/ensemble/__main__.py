@@ -7,17 +7,13 @@ same run; and live, from one bar in to its orders out, the percentiles of latenc
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.command_line import from_up, guarded, one_thread, parser, positive, present
+
 if __name__ == "__main__":
-    # set before NumPy is imported: worker threads that spin would count as CPU time of the loop
-    for library in ("OPENBLAS", "OMP", "MKL", "NUMBA", "RAYON"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    one_thread()
 
 if TYPE_CHECKING:
     from benchmarks.ensemble.results import EnsembleResults
@@ -26,34 +22,17 @@ if TYPE_CHECKING:
 LEAST_ROWS = 5_000  # below it the strategic agent hardly decides
 
 
-def arguments(given: Sequence[str] | None) -> argparse.Namespace:
+def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ensemble", description="Speed of the ensemble in the loop."
+    options = parser("ensemble", "Speed of the ensemble in the loop.")
+    options.add_argument(
+        "--bars", type=from_up(LEAST_ROWS), default=1_000_000, help=f"One-minute bars, from {LEAST_ROWS:,} up."
     )
-    parser.add_argument("--bars", type=_bars, default=1_000_000, help=f"One-minute bars, from {LEAST_ROWS:,} up.")
-    parser.add_argument("--rounds", type=_positive, default=5)
-    parser.add_argument("--live-rows", type=_positive, default=20_000, help="Rows that come one by one.")
-    parser.add_argument("--block", type=_positive, default=None, help="Rows of a block (default: the backtest's).")
-    parser.add_argument("--seed", type=_positive, default=1, help="Of the synthetic bars.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="Write everything that was measured.")
-    parser.add_argument("--markdown", action="store_true", help="Print the tables as Markdown.")
-    parser.add_argument("--check", action="store_true", help="End with 1 if an aim is missed.")
-    return parser.parse_args(given)
-
-
-def _positive(text: str) -> int:
-    number = int(text.replace("_", ""))
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, found {text}")
-    return number
-
-
-def _bars(text: str) -> int:
-    number = _positive(text)
-    if number < LEAST_ROWS:
-        raise argparse.ArgumentTypeError(f"expected a whole number from {LEAST_ROWS} up, found {text}")
-    return number
+    options.add_argument("--rounds", type=positive, default=5)
+    options.add_argument("--live-rows", type=positive, default=20_000, help="Rows that come one by one.")
+    options.add_argument("--block", type=positive, default=None, help="Rows of a block (default: the backtest's).")
+    options.add_argument("--seed", type=positive, default=1, help="Of the synthetic bars.")
+    return options.parse_args()
 
 
 def measure_replays(setup: EnsembleSetup, results: EnsembleResults, rounds: int, block: int) -> None:
@@ -65,7 +44,7 @@ def measure_replays(setup: EnsembleSetup, results: EnsembleResults, rounds: int,
         for cadence in CADENCES:
             whole = run_whole(setup, cadence, block)
             alone = run_networks(setup, whole.acted)
-            if number:
+            if number:  # the first round warms up
                 replays = results.replays.setdefault(cadence, Replays())
                 replays.whole.append(whole)
                 replays.networks.append(alone)
@@ -89,34 +68,11 @@ def run(options: argparse.Namespace) -> EnsembleResults:
     return results
 
 
-def main(given: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns 1 if it cannot measure, or with --check if an aim is missed."""
-    from rich.console import Console
-
-    from benchmarks.ensemble.results import as_markdown, as_tables
-    from engine.base.errors import GrandModelError
-
-    options = arguments(given)
-    errors = Console(stderr=True)
-    try:
-        results = run(options)
-    except GrandModelError as error:
-        errors.print(str(error), style="red", markup=False)
-        return 1
-    if options.json:
-        options.json.write_text(json.dumps(results.as_json(), indent=2) + "\n")
-    if options.markdown:
-        print(as_markdown(results))
-    else:
-        for table in as_tables(results):
-            Console().print(table)
-        for name, text in results.conditions.items():
-            errors.print(f"{name}: {text}", style="dim", markup=False, highlight=False)
-    missed = results.missed()
-    for sentence in missed:
-        errors.print(f"missed: {sentence}", style="yellow", markup=False)
-    return 1 if missed and options.check else 0
+def main() -> int:
+    """Run the benchmark; returns 1 with --check if an aim is missed."""
+    options = arguments()
+    return present(run(options), options)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

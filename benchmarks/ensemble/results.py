@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from statistics import median
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
+from benchmarks.command_line import Report, Sheet, machine
 from benchmarks.ensemble.runs import Live, Whole
-from benchmarks.replay.results import processor
 
 RATE_AIMS = {"tactical": 1e6, "bar": 0.4e6}  # bars per CPU second
 RATIO_AIM = 1.5
@@ -22,7 +18,6 @@ PERCENTILES = (50.0, 99.0, 99.9)
 CADENCE_TITLES = {"tactical": "risk on 5-minute closes", "bar": "risk on every bar"}
 SEATS = ("strategic", "tactical", "risk")
 KINDS = ("all rows", "no network acts", "tactical acts", "both act")
-_PACKAGES = ("numba", "numpy", "onnxruntime")
 
 
 @dataclass
@@ -52,7 +47,7 @@ class Replays:
 
 
 @dataclass
-class EnsembleResults:
+class EnsembleResults(Report):
     """Everything that was found.
 
     Attributes:
@@ -70,7 +65,7 @@ class EnsembleResults:
     counts: dict[str, int] = field(default_factory=dict)
 
     def missed(self) -> list[str]:
-        """Sentences about aims that were not reached."""
+        """Rates, ratios and a latency that were not reached."""
         found = []
         for cadence, replays in self.replays.items():
             title = CADENCE_TITLES[cadence]
@@ -96,6 +91,24 @@ class EnsembleResults:
             },
             "missed": self.missed(),
         }
+
+    def sheets(self) -> list[Sheet]:
+        """Replays by cadence, and live latencies by who acts."""
+        replays = []
+        for cadence, found in self.replays.items():
+            alone = " + ".join(f"{found.alone(seat):.2f}" for seat in SEATS)
+            cells = [CADENCE_TITLES[cadence].removeprefix("risk "), f"{found.rate(self.rows) / 1e6:.2f}"]
+            replays.append([*cells, f"{RATE_AIMS[cadence] / 1e6:.1f}", alone, f"{found.ratio():.2f}", f"{RATIO_AIM}"])
+        live = [
+            [kind, f"{self.counts[kind]:,}", *(f"{value:,.0f}" for value in found.values())]
+            for kind, found in self.live.items()
+        ]
+        header = ["risk agent", "M bars/CPU s", "aim", "networks, s", "whole/networks", "aim"]
+        levels = ["live, microseconds", "rows", *(f"{level:g} %" for level in PERCENTILES)]
+        return [
+            Sheet(f"Ensemble: {self.rows:,} one-minute bars", header, replays),
+            Sheet(f"Live: blocks of one row (aim: 99 % below {LATENCY_AIM:,.0f})", levels, live),
+        ]
 
     def _replay_json(self, replays: Replays) -> dict[str, Any]:
         return {
@@ -123,10 +136,9 @@ def percentiles(live: Live) -> tuple[dict[str, dict[float, float]], dict[str, in
 
 def conditions(rounds: int, block: int, seed: int, live_rows: int) -> dict[str, str]:
     """What the numbers depend on."""
-    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return {
-        "processor": f"{processor()}, one thread, {platform.system()} {platform.machine()}",
-        "versions": f"Python {platform.python_version()}, {versions}",
+        **machine("numba", "numpy", "onnxruntime"),
+        "threads": "one",
         "bars": f"synthetic one-minute bars of ES, one symbol, seed {seed}, in memory",
         "replay": f"CPU time of feed, bus, ensemble, simulator and recorder in memory, ledger and decisions kept; "
         f"blocks of {block:,} rows; median of {rounds} rounds after a warm-up",
@@ -134,63 +146,3 @@ def conditions(rounds: int, block: int, seed: int, live_rows: int) -> dict[str, 
         "for as many observations, from ready arrays, right after each round; the ratio is the median of the rounds",
         "live": f"wall time of one block of one row, bar in to orders out, {live_rows:,} rows after warm-up",
     }
-
-
-def _replay_header() -> list[str]:
-    return ["risk agent", "M bars/CPU s", "aim", "networks, s", "whole/networks", "aim"]
-
-
-def _replay_rows(results: EnsembleResults) -> list[list[str]]:
-    rows = []
-    for cadence, replays in results.replays.items():
-        alone = [replays.alone(seat) for seat in SEATS]
-        cells = [CADENCE_TITLES[cadence].removeprefix("risk "), f"{replays.rate(results.rows) / 1e6:.2f}"]
-        cells += [f"{RATE_AIMS[cadence] / 1e6:.1f}", " + ".join(f"{value:.2f}" for value in alone)]
-        rows.append([*cells, f"{replays.ratio():.2f}", f"{RATIO_AIM}"])
-    return rows
-
-
-def _live_header() -> list[str]:
-    return ["live, microseconds", "rows", *(f"{level:g} %" for level in PERCENTILES)]
-
-
-def _live_rows(results: EnsembleResults) -> list[list[str]]:
-    return [
-        [kind, f"{results.counts[kind]:,}", *(f"{value:,.0f}" for value in found.values())]
-        for kind, found in results.live.items()
-    ]
-
-
-def as_tables(results: EnsembleResults) -> list[Table]:
-    """For the terminal."""
-    tables = [
-        _table(f"Ensemble: {results.rows:,} one-minute bars", _replay_header(), _replay_rows(results)),
-        _table(f"Live: blocks of one row (aim: 99 % below {LATENCY_AIM:,.0f})", _live_header(), _live_rows(results)),
-    ]
-    return [table for table in tables if table.row_count]
-
-
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title)
-    for number, name in enumerate(header):
-        table.add_column(name, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def as_markdown(results: EnsembleResults) -> str:
-    """For the README."""
-    parts = [_markdown(_replay_header(), _replay_rows(results)), _markdown(_live_header(), _live_rows(results))]
-    return "\n\n".join([*(part for part in parts if part), _sentences(results.conditions)])
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return ""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _sentences(found: Mapping[str, str]) -> str:
-    return "\n".join(f"* {name}: {text}" for name, text in found.items())

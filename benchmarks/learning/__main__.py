@@ -21,9 +21,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import one_thread
+
 if __name__ == "__main__":
-    for library in ("OPENBLAS", "OMP", "MKL", "NUMBA"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    one_thread()
 
 KINDS = ("predictable", "random_walk", "leaked", "months")
 Job = tuple[str, ...]

@@ -7,40 +7,33 @@ what was decided; memory over a million bars; and how soon a session is back. Ta
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.command_line import guarded, one_thread, parser, present
+
 if __name__ == "__main__":
-    # set before NumPy is imported, for the sessions as well
-    for library in ("OPENBLAS", "OMP", "MKL", "NUMBA", "RAYON"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    one_thread()
 
 if TYPE_CHECKING:
-    from benchmarks.live.cases import Size
     from benchmarks.live.results import LiveResults
 
 PARTS = ("rate", "latency", "memory", "recovery")
 
 
-def arguments(given: Sequence[str] | None) -> argparse.Namespace:
+def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description="Speed of live paper trading.")
-    parser.add_argument("--only", choices=PARTS, action="append", help="Leave the rest out; repeatable.")
-    sizes = parser.add_mutually_exclusive_group()
+    options = parser("live", "Speed of live paper trading.")
+    options.add_argument("--only", choices=PARTS, action="append", help="Leave the rest out; repeatable.")
+    sizes = options.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="One round of everything, and less of it.")
     sizes.add_argument("--tiny", action="store_true", help="Only to see that it runs; the numbers mean nothing.")
-    parser.add_argument(
+    options.add_argument(
         "--folder", type=Path, help="Where sessions keep their journals (default: the temporary folder)."
     )
-    parser.add_argument("--seed", type=int, default=1, help="Of the synthetic bars.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="Write everything that was measured.")
-    parser.add_argument("--markdown", action="store_true", help="Print the tables as Markdown.")
-    parser.add_argument("--check", action="store_true", help="End with 1 if an aim is missed.")
-    return parser.parse_args(given)
+    options.add_argument("--seed", type=int, default=1, help="Of the synthetic bars.")
+    return options.parse_args()
 
 
 def run(options: argparse.Namespace) -> LiveResults:
@@ -51,7 +44,8 @@ def run(options: argparse.Namespace) -> LiveResults:
 
     for kind in ("rules", "strategy", "ensemble", "live"):
         warm_up(kind)
-    size, where, seed = _size(options), options.folder, options.seed
+    size = cases.TINY if options.tiny else cases.QUICK if options.quick else cases.Size()
+    where, seed = options.folder, options.seed
     parts, results = options.only or PARTS, LiveResults()
     for number in range(size.rounds):
         check = number == 0  # every round trades the same bars
@@ -69,42 +63,11 @@ def run(options: argparse.Namespace) -> LiveResults:
     return results
 
 
-def _size(options: argparse.Namespace) -> Size:
-    from benchmarks.live.cases import QUICK, TINY, Size
-
-    if options.tiny:
-        return TINY
-    return QUICK if options.quick else Size()
-
-
-def main(given: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns 1 if it cannot measure, or with --check if an aim is missed."""
-    from rich.console import Console
-
-    from benchmarks.live.results import as_markdown, as_tables
-    from engine.base.errors import GrandModelError
-
-    options = arguments(given)
-    errors = Console(stderr=True)
-    try:
-        results = run(options)
-    except GrandModelError as error:
-        errors.print(str(error), style="red", markup=False)
-        return 1
-    if options.json:
-        options.json.write_text(json.dumps(results.as_json(), indent=2) + "\n")
-    if options.markdown:
-        print(as_markdown(results))
-    else:
-        for table in as_tables(results):
-            Console().print(table)
-        for name, text in results.conditions.items():
-            errors.print(f"{name}: {text}", style="dim", markup=False, highlight=False)
-    missed = results.missed()
-    for sentence in missed:
-        errors.print(f"missed: {sentence}", style="yellow", markup=False)
-    return 1 if missed and options.check else 0
+def main() -> int:
+    """Run the benchmark; returns 1 with --check if an aim is missed."""
+    options = arguments()
+    return present(run(options), options)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from benchmarks.command_line import ONE_THREAD, run_python
 from benchmarks.live.child import Found, Work
 from benchmarks.live.feeding import TOPIC, live_bars, publish_bars
 from benchmarks.live.recovery import restart_seconds
-from benchmarks.peers.children import ONE_THREAD, ROOT
-from engine.base.errors import CheckFailed
 from feeds.live.broker import EmbeddedBroker
 
 # the networks that ship untrained trade a lot more than the trained ones, and cost the same
 ENSEMBLE, CROSS = "ensemble:untrained-1", "sma_cross:fast=10,slow=30"
-UNSAVED = f"{Path(__file__).with_name('live_strategy.py')}:Channel"
+UNSAVED = f"{Path(__file__).with_name('strategy.py')}:Channel"
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - only where it exists
 MONTH_ROWS = 43_200
 
@@ -141,19 +137,8 @@ def memory(size: Size, where: Path | None, seed: int) -> Found:
     """A long session whose journal forgets what is older than some days."""
     marks = (size.long_rows // 10, size.long_rows)
     with _folder(where) as folder:
-        work = Work(
-            str(folder),
-            ENSEMBLE,
-            1,
-            0,
-            size.long_rows,
-            seed,
-            each=LONG_EACH,
-            durability="process",
-            keep_days=5.0,
-            marks=marks,
-        )
-        return measured(work)
+        work = Work(str(folder), ENSEMBLE, 1, 0, size.long_rows, seed, each=LONG_EACH, marks=marks)
+        return measured(replace(work, durability="process", keep_days=5.0))
 
 
 @dataclass
@@ -184,9 +169,4 @@ def _folder(where: Path | None) -> Iterator[Path]:
 
 
 def _child(module: str, *arguments: str, given: str = "") -> str:
-    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, input=given, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CheckFailed("a session of the benchmark failed", where=module, found=done.stderr.strip()[-2000:])
-    return done.stdout
+    return run_python("-m", module, *arguments, given=given, **ONE_THREAD).stdout

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from rich.table import Table
 
+from benchmarks.command_line import Report, Sheet, machine
 from benchmarks.live.cases import LATENCIES, LONG_EACH, PACE, RATES, Recovery, Size
 from benchmarks.live.child import Found
-from benchmarks.replay.results import processor
 
 PERCENTILES = (50.0, 99.0, 99.9)
 RECOVERY_AIM = 1.0
 GROWTH_AIM = 1.1
-_PACKAGES = ("aiokafka", "numba", "numpy", "onnxruntime")
-
-
-class Sheet(NamedTuple):
-    """A table: its first column is text, the others are numbers."""
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
 
 
 @dataclass
-class LiveResults:
+class LiveResults(Report):
     """Everything that was found.
 
     Attributes:
@@ -58,7 +45,7 @@ class LiveResults:
         return _milliseconds([one for found in self.latencies[title] for one in found.latencies], percent)
 
     def missed(self) -> list[str]:
-        """Sentences about aims that were not reached."""
+        """Rates, latencies, memory and recoveries that were not reached."""
         found = [
             f"{case.title}: {self.rate(case.title):,.0f} bars a second, aim {case.aim:,.0f}"
             for case in RATES
@@ -77,6 +64,10 @@ class LiveResults:
             if median(recovery.opened) > RECOVERY_AIM:
                 found.append(f"recovery, {agent}: {median(recovery.opened):.2f} s, aim {RECOVERY_AIM:g}")
         return found
+
+    def sheets(self) -> list[Sheet]:
+        """Rates, latencies, and the rest."""
+        return [_rates(self), _latencies(self), _rest(self)]
 
     def as_json(self) -> dict[str, Any]:
         """Everything; latencies as percentiles."""
@@ -111,11 +102,9 @@ def conditions(size: Size, seed: int, sync: Sequence[float]) -> dict[str, str]:
         seed: Of the bars.
         sync: Seconds that fdatasync took by itself.
     """
-    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     found = {
-        "processor": f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}; each session "
-        "a separate process, numeric libraries on one thread",
-        "versions": f"Python {platform.python_version()}, {versions}",
+        **machine("aiokafka", "numba", "numpy", "onnxruntime"),
+        "processes": "each session a separate one, numeric libraries on one thread",
         "bars": f"synthetic one-minute bars, seed {seed}; agents have seen {size.history:,} rows before",
         "sustained": f"many: {size.symbols} symbols, messages of a bar of each, {size.wide_rows:,} of them; "
         f"one: {size.narrow_rows:,} messages of one bar; JSON, published to the broker (in memory, same machine) "
@@ -132,11 +121,6 @@ def conditions(size: Size, seed: int, sync: Sequence[float]) -> dict[str, str]:
         alone = " / ".join(f"{_milliseconds(sync, percent):.2f}" for percent in PERCENTILES)
         found["disk"] = f"16 kB and fdatasync by themselves take {alone} ms (50 / 99 / 99.9 %)"
     return found
-
-
-def sheets(results: LiveResults) -> list[Sheet]:
-    """All tables that have rows."""
-    return [sheet for sheet in (_rates(results), _latencies(results), _rest(results)) if sheet.rows]
 
 
 def _rates(results: LiveResults) -> Sheet:
@@ -182,26 +166,3 @@ def _rest(results: LiveResults) -> Sheet:
         rows.append([f"recovery, {agent}", f"{median(recovery.opened):.2f} s", f"{RECOVERY_AIM:g} s"])
         rows.append([f"whole restart of the process, {agent}", f"{median(recovery.restarted):.2f} s", "-"])
     return Sheet("Memory and recovery", ["live", "found", "aim"], rows)
-
-
-def as_tables(results: LiveResults) -> list[Table]:
-    """For the terminal."""
-    tables = []
-    for sheet in sheets(results):
-        table = Table(title=sheet.title)
-        for number, name in enumerate(sheet.header):
-            table.add_column(name, justify="right" if number else "left")
-        for row in sheet.rows:
-            table.add_row(*row)
-        tables.append(table)
-    return tables
-
-
-def as_markdown(results: LiveResults) -> str:
-    """For the README."""
-    parts = []
-    for sheet in sheets(results):
-        lines = [sheet.header, ["---", *["---:"] * (len(sheet.header) - 1)], *sheet.rows]
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
-    listed = "\n".join(f"* {name}: {text}" for name, text in results.conditions.items())
-    return "\n\n".join([*parts, listed])

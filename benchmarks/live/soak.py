@@ -20,10 +20,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import ROOT
 from engine.api.calls import backtest
 from engine.app.config import BacktestConfig
 from engine.app.journal.verifying import audit, replay_whole
@@ -34,21 +34,8 @@ from feeds.live.broker import EmbeddedBroker
 from feeds.live.messages import encode_bars
 from feeds.quarantine import Quarantine
 
-ROOT = Path(__file__).resolve().parents[2]
 TOPIC = "bars"
 COMMAND = Path(sys.executable).with_name("grandmodel")
-
-
-@dataclass
-class Tally:
-    """What was done to the session."""
-
-    broker_kills: int = 0
-    session_kills: int = 0
-    rewritten_logs: int = 0
-    starts: int = 0
-    peak_mb: float = 0.0
-    recoveries: list[float] = field(default_factory=list)
 
 
 def messages(config: BacktestConfig, dice: random.Random) -> Iterator[tuple[bool, bytes]]:
@@ -117,7 +104,7 @@ class Attack:
     """
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
-        self.tally = Tally()
+        self.broker_kills = self.session_kills = self.starts = 0
         self._arguments, self._folder = arguments, folder
         self._dice = random.Random(arguments.seed)  # noqa: S311 - it decides what breaks when
         self._config = BacktestConfig(
@@ -129,7 +116,7 @@ class Attack:
         self._address = f"kafka://{self._broker.address}/{TOPIC}"
         file = folder.with_name("messages")
         file.write_bytes(b"\n".join(payload for _, payload in log))
-        self._upstream = Upstream(file, self._address, 60.0 * arguments.minutes, self._dice, folder)
+        self.upstream = Upstream(file, self._address, 60.0 * arguments.minutes, self._dice, folder)
 
     async def run(self) -> dict[str, Any]:
         """Attack until every bar is traded; returns what the session printed at its end."""
@@ -141,7 +128,6 @@ class Attack:
                 output, errors = await session.communicate()
                 killer.cancel()
                 if session.returncode == 0:
-                    self.tally.rewritten_logs = self._upstream.rewritten
                     result: dict[str, Any] = json.loads(output)
                     return result
                 if session.returncode != -signal.SIGKILL:
@@ -149,11 +135,11 @@ class Attack:
         finally:
             breaking.cancel()
             await asyncio.wait({breaking})
-            await self._upstream.end()
+            await self.upstream.end()
             self._broker.stop()
 
     async def _start(self) -> asyncio.subprocess.Process:
-        self.tally.starts += 1
+        self.starts += 1
         arguments = self._arguments
         return await asyncio.create_subprocess_exec(
             *(str(COMMAND), "paper", "--feed", self._address, "--instrument", arguments.instrument),
@@ -166,18 +152,18 @@ class Attack:
 
     async def _kill(self, session: asyncio.subprocess.Process) -> None:
         await asyncio.sleep(2 + self._dice.expovariate(1 / 12))
-        self.tally.session_kills += 1
+        self.session_kills += 1
         session.kill()
 
     async def _break_broker(self) -> None:
         """Start the broker and fill it; kill it after a while, or when what fills it fails; and again."""
         while True:
             self._broker.start()
-            filling = asyncio.create_task((await self._upstream.begin()).wait())
+            filling = asyncio.create_task((await self.upstream.begin()).wait())
             await asyncio.wait({filling}, timeout=4 + self._dice.expovariate(1 / 12))
             self._broker.stop()
-            self.tally.broker_kills += 1
-            await self._upstream.end()
+            self.broker_kills += 1
+            await self.upstream.end()
             await asyncio.sleep(self._dice.choice([0.0, 0.05, 0.5, 3.0]))
 
 
@@ -199,11 +185,10 @@ def main() -> None:
     rows, replayed = replay_whole(folder)
     same = result["ledger_sha256"] == expected == replayed == audit(folder).ledger_sha256
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    tally = attack.tally
     print(
-        f"{rows:,} rows in {minutes:.1f} minutes: broker killed {tally.broker_kills} times and come back empty "
-        f"({tally.rewritten_logs} times with other offsets), session killed {tally.session_kills} times, "
-        f"{tally.starts} starts, largest process {children:.0f} MB"
+        f"{rows:,} rows in {minutes:.1f} minutes: broker killed {attack.broker_kills} times and come back empty "
+        f"({attack.upstream.rewritten} times with other offsets), session killed {attack.session_kills} times, "
+        f"{attack.starts} starts, largest process {children:.0f} MB"
     )
     print(f"dead letters: {result['dead_letters']}; last recovery {result['recovery_seconds']:.3f} s")
     print(f"ledger   {result['ledger_sha256']}\nbacktest {expected}")

@@ -7,14 +7,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import ONE_THREAD, ROOT
 from engine.base.errors import CheckFailed
-
-ROOT = Path(__file__).resolve().parents[2]
-# Worker threads of numeric libraries spin before they sleep, which would count as CPU time of the next benchmark.
-ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "NUMBA", "RAYON")}
 
 
 def interpreter(peer: str) -> str:

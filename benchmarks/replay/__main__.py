@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import sys
 
+from benchmarks.command_line import guarded
+
 if __name__ == "__main__":
     from benchmarks.replay.comparison import main
 
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -3,57 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from benchmarks.command_line import parser, positive, positives, present
 from benchmarks.peers.children import Child
 from benchmarks.peers.grandmodel import BLOCK_VARIABLE
 from benchmarks.peers.loop import replay
 from benchmarks.peers.serve import CAPITAL, Bars
 from benchmarks.replay.bars import benchmark_bars, opening_at_last_close, save
-from benchmarks.replay.results import OURS, Measured, Results, as_markdown, as_table, conditions, disagreement
+from benchmarks.replay.results import OURS, Measured, Results, conditions, disagreement
 from engine.app.config import DEFAULT_BLOCK
-from engine.base.errors import CheckFailed
 
 SLOW_PEERS = frozenset({"backtesting", "nautilus"})
 LAST_CLOSE_PEERS = frozenset({"nautilus"})  # their market orders fill at the last price, see peers/nautilus.py
+# The memory allocator keeps what it once got from the system only after some rounds, for every system alike.
+WARM_UPS = 3
 PEERS = ("vectorbt", "loop", "backtesting", "nautilus")
-CONDITIONS = (
-    "one contract, fills at the next open, 0.1 % of notional a fill; CPU time of the run only: conversion, "
-    "compilation and closing statistics are not counted for anybody"
-)
 
 
-def arguments(given: Sequence[str] | None) -> argparse.Namespace:
+def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.replay", description="Replay speed beside other backtesters."
-    )
-    parser.add_argument("--bars", type=_sizes, default=[100_000, 1_000_000], help="Numbers of bars, with commas.")
-    parser.add_argument("--rounds", type=_positive, default=5)
-    parser.add_argument("--slow-rounds", type=_positive, default=2, help=f"For {', '.join(sorted(SLOW_PEERS))}.")
-    parser.add_argument("--slow-bars", type=_positive, default=100_000, help="Most bars that slow peers are given.")
-    parser.add_argument("--peers", type=_peers, default=list(PEERS), help=f"With commas: {', '.join(PEERS)}.")
-    parser.add_argument("--block", type=_positive, default=DEFAULT_BLOCK, help="Rows of GrandModel's blocks.")
-    parser.add_argument("--seed", type=_positive, default=1, help="Of the synthetic bars.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="Write everything that was measured.")
-    parser.add_argument("--markdown", action="store_true", help="Print the table as Markdown.")
-    return parser.parse_args(given)
-
-
-def _positive(text: str) -> int:
-    number = int(text.replace("_", ""))
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, found {text}")
-    return number
-
-
-def _sizes(text: str) -> list[int]:
-    return sorted({_positive(part) for part in text.split(",")})
+    options = parser("replay", "Replay speed beside other backtesters.", check=False)
+    options.add_argument("--bars", type=positives, default=[100_000, 1_000_000], help="Numbers of bars, with commas.")
+    options.add_argument("--rounds", type=positive, default=5)
+    options.add_argument("--slow-rounds", type=positive, default=2, help=f"For {', '.join(sorted(SLOW_PEERS))}.")
+    options.add_argument("--slow-bars", type=positive, default=100_000, help="Most bars that slow peers are given.")
+    options.add_argument("--peers", type=_peers, default=list(PEERS), help=f"With commas: {', '.join(PEERS)}.")
+    options.add_argument("--block", type=positive, default=DEFAULT_BLOCK, help="Rows of GrandModel's blocks.")
+    options.add_argument("--seed", type=positive, default=1, help="Of the synthetic bars.")
+    return options.parse_args()
 
 
 def _peers(text: str) -> list[str]:
@@ -78,10 +58,6 @@ def start(peers: Sequence[str], block: int, results: Results) -> tuple[list[Chil
         versions[peer] = child.hello["versions"]
         children.append(child)
     return children, versions
-
-
-# The memory allocator keeps what it once got from the system only after some rounds, for every system alike.
-WARM_UPS = 3
 
 
 def run_size(children: Sequence[Child], bars: Bars, rounds: int, slow_rounds: int) -> dict[str, Measured]:
@@ -129,6 +105,8 @@ def run(options: argparse.Namespace) -> Results:
     children, versions = start(options.peers, options.block, results)
     try:
         results.conditions = conditions(versions, options.rounds, options.slow_rounds, options.block)
+        if max(options.bars) > options.slow_bars and SLOW_PEERS & set(options.peers):
+            results.conditions["slow systems"] = f"at most {options.slow_bars:,} bars (--slow-bars)"
         for rows in options.bars:
             chosen = [child for child in children if child.peer not in SLOW_PEERS or rows <= options.slow_bars]
             bars = benchmark_bars(rows, options.seed)
@@ -140,26 +118,7 @@ def run(options: argparse.Namespace) -> Results:
     return results
 
 
-def main(given: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns 1 if two systems disagree or a peer died."""
-    options = arguments(given)
-    errors = Console(stderr=True)
-    try:
-        results = run(options)
-    except CheckFailed as error:
-        errors.print(str(error), style="red", markup=False)
-        return 1
-    if options.json:
-        options.json.write_text(json.dumps(results.as_json(), indent=2) + "\n")
-    if options.markdown:
-        print(as_markdown(results))
-    else:
-        Console().print(as_table(results))
-    slow = [rows for rows in options.bars if rows > options.slow_bars]
-    for name, text in {"conditions": CONDITIONS, **results.conditions}.items():
-        errors.print(f"{name}: {text}", style="dim", markup=False, highlight=False)
-    if slow and SLOW_PEERS & set(options.peers):
-        errors.print(f"slow systems ran on at most {options.slow_bars:,} bars (--slow-bars)", style="dim")
-    for sentence in results.disagreements:
-        errors.print(f"disagreement: {sentence}", style="bold red", markup=False)
-    return 1 if results.disagreements else 0
+def main() -> int:
+    """Run the benchmark; returns 1 if two systems disagree."""
+    options = arguments()
+    return present(run(options), options)

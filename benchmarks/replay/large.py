@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.command_line import PARTS, guarded, run_python
+
 MINUTE_NS = 60_000_000_000
 START_NS = 946_684_800_000_000_000  # 2000-01-01 UTC; 100 million minutes end in 2190
 CHUNK = 1_000_000
@@ -68,26 +67,12 @@ def backtest(data: Path, out: Path, report: bool) -> dict[str, float | str | Non
     """Run the command as a child; returns what it printed.
 
     Raises:
-        SystemExit: If it fails; with its message.
+        CheckFailed: If it fails.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "engine.cli.main",
-        "backtest",
-        "--data",
-        str(data),
-        "--out",
-        str(out),
-        "--overwrite",
-    ]
+    command = ["-m", "engine.cli.main", "backtest", "--data", str(data), "--out", str(out), "--overwrite"]
     # capital enough for the fees of millions of trades
     command += ["--agent", "sma_cross:fast=10,slow=30", "--initial-capital", "1e9", "--labels", "close", "--json"]
-    command += [] if report else ["--no-report"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr.strip() or f"the command ended with {done.returncode}")
+    done = run_python(*command, *(() if report else ("--no-report",)))
     printed: dict[str, float | str | None] = json.loads(done.stdout)
     return printed
 
@@ -119,26 +104,14 @@ def main() -> int:
     peak = usage.ru_maxrss * unit / 1e6
     for name in ("bars", "fills", "trades", "final_equity", "quarantined"):
         print(f"{name:<14} {printed[name]}")
-    parts = ", ".join(f"{part} {printed[key]} s" for part, key in _PARTS.items())
+    parts = ", ".join(f"{part} {printed[key]} s" for part, key in {**PARTS, "total": "total_seconds"}.items())
     print(f"where          {parts}")
     print(f"run folder     {kept / 1e6:,.0f} MB")
-    print(f"command        {wall:.1f} s, {options.rows / wall / 1e6:.2f} M bars/s; CPU {_cpu(usage):.1f} s")
+    cpu = usage.ru_utime + usage.ru_stime
+    print(f"command        {wall:.1f} s, {options.rows / wall / 1e6:.2f} M bars/s; CPU {cpu:.1f} s")
     print(f"peak memory    {peak:,.0f} MB (limit {options.limit_mb:,})")
     return int(peak > options.limit_mb)
 
 
-_PARTS = {
-    "reading": "reading_seconds",
-    "loop": "seconds",
-    "recording": "recording_seconds",
-    "report": "report_seconds",
-    "total": "total_seconds",
-}
-
-
-def _cpu(usage: resource.struct_rusage) -> float:
-    return usage.ru_utime + usage.ru_stime
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

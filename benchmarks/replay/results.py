@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
-from rich.table import Table
-
+from benchmarks.command_line import Report, Sheet, machine
 from benchmarks.peers.serve import CAPITAL
 
 OURS = "grandmodel"
 TOLERANCE = 1e-6
+CONDITIONS = (
+    "one contract, fills at the next open, 0.1 % of notional a fill; CPU time of the run only: conversion, "
+    "compilation and closing statistics are not counted for anybody"
+)
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Measured:
 
 
 @dataclass
-class Results:
+class Results(Report):
     """Everything that was found.
 
     Attributes:
@@ -46,6 +46,7 @@ class Results:
         disagreements: Sentences; empty if all agree.
     """
 
+    verdict: ClassVar[str] = "disagreement"
     conditions: dict[str, str] = field(default_factory=dict)
     measured: dict[int, dict[str, Measured]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -67,6 +68,27 @@ class Results:
         if not found or not ours:
             return None
         return median(theirs / own for theirs, own in zip(found.seconds, ours.seconds, strict=False))
+
+    def missed(self) -> list[str]:
+        """Every system must come to the same result."""
+        return self.disagreements
+
+    def sheets(self) -> list[Sheet]:
+        """A row for each system, two columns for each number of bars."""
+        header = ["system"]
+        for rows in self.measured:
+            header += [f"bars/CPU s, {rows:,}", "time, ours = 1"]
+        lines = []
+        for system in self.systems():
+            line = [system]
+            for rows in self.measured:
+                rate, ratio = self.rate(rows, system), self.ratio(rows, system)
+                line += ["-", "-"] if rate is None or ratio is None else [_millions(rate), f"{ratio:.2f}"]
+            lines.append([*line, self.notes.get(system, "")])
+        blank = ["-"] * (2 * len(self.measured))
+        lines += [[name, *blank, reason] for name, reason in self.absent.items()]
+        title = "Replay: moving averages 10/30, always in the market"
+        return [Sheet(title, [*header, "remarks"], lines, (0, len(header)), bold=OURS)]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, with rates and ratios worked out."""
@@ -90,20 +112,11 @@ def disagreement(system: str, rows: int, found: Measured, trades: int, profit: f
     return None if same else f"{system}, {rows:,} bars: final equity {equity:.9f}, the plain loop {expected:.9f}"
 
 
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def conditions(versions: Mapping[str, Mapping[str, str]], rounds: int, slow_rounds: int, block: int) -> dict[str, str]:
     """What the numbers depend on."""
     return {
-        "processor": f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "conditions": CONDITIONS,
+        "processor": machine()["processor"],
         "rounds": f"median of {rounds} after three to warm up, systems taking turns; "
         f"slow systems {slow_rounds} after one",
         "block": f"{block} rows",
@@ -111,46 +124,5 @@ def conditions(versions: Mapping[str, Mapping[str, str]], rounds: int, slow_roun
     }
 
 
-def _cells(results: Results, system: str, sizes: Sequence[int]) -> list[str]:
-    cells = []
-    for rows in sizes:
-        rate, ratio = results.rate(rows, system), results.ratio(rows, system)
-        cells += ["-", "-"] if rate is None or ratio is None else [_millions(rate), f"{ratio:.2f}"]
-    return cells
-
-
 def _millions(rate: float) -> str:
     return f"{rate / 1e6:.2f} M" if rate >= 1e6 else f"{rate / 1e6:.3f} M"
-
-
-def _header(sizes: Sequence[int]) -> list[str]:
-    titles = ["system"]
-    for rows in sizes:
-        titles += [f"bars/CPU s, {rows:,}", "time, ours = 1"]
-    return [*titles, "remarks"]
-
-
-def _rows(results: Results) -> list[list[str]]:
-    sizes = list(results.measured)
-    rows = [[name, *_cells(results, name, sizes), results.notes.get(name, "")] for name in results.systems()]
-    blank = ["-"] * (2 * len(sizes))
-    return rows + [[name, *blank, reason] for name, reason in results.absent.items()]
-
-
-def as_table(results: Results) -> Table:
-    """For the terminal."""
-    table = Table(title="Replay: moving averages 10/30, always in the market")
-    for number, title in enumerate(_header(list(results.measured))):
-        remark = title == "remarks"
-        table.add_column(title, justify="right" if number and not remark else "left", overflow="fold")
-    for row in _rows(results):
-        table.add_row(*row, style="bold" if row[0] == OURS else None)
-    return table
-
-
-def as_markdown(results: Results) -> str:
-    """For the README."""
-    header = _header(list(results.measured))
-    rules = ["---", *["---:"] * (len(header) - 2), "---"]
-    lines = [header, rules, *_rows(results)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

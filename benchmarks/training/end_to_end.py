@@ -7,14 +7,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.console import Group
-from rich.table import Table
-
+from benchmarks.command_line import Report, Sheet, machine
 from benchmarks.training.environment import build_market, set_up
 from benchmarks.training.sb3 import BATCH, DECISIONS, ENVS, EPISODE, EPOCHS, MINIBATCHES, Ours, peer, products
 from benchmarks.training.whole import Whole, training_setup
@@ -31,7 +28,7 @@ CONDITIONS = (
 
 
 @dataclass
-class EndToEndResults:
+class EndToEndResults(Report):
     """What was found.
 
     Attributes:
@@ -40,7 +37,7 @@ class EndToEndResults:
         whole: Bars per CPU second of each round of the whole training, by mode.
         whole_sections: As `sections`, of the whole training.
         absent: Systems that could not be measured, and why.
-        versions: Of the libraries.
+        conditions: What the numbers depend on.
         rollouts: In a round.
     """
 
@@ -49,7 +46,7 @@ class EndToEndResults:
     whole: dict[str, list[float]] = field(default_factory=dict)
     whole_sections: dict[str, dict[str, float]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
+    conditions: dict[str, str] = field(default_factory=dict)
     rollouts: int = 1
 
     def rate(self, system: str) -> float:
@@ -78,7 +75,7 @@ class EndToEndResults:
             "whole_bars_a_second": self.whole,
             "whole_sections": self.whole_sections,
             "absent": self.absent,
-            "versions": self.versions,
+            "conditions": self.conditions,
         }
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
@@ -87,18 +84,16 @@ class EndToEndResults:
         for system in self.seconds:
             rate, ratio = self.rate(system), self.ratio(system, PEER)
             share = self.ratio(PRODUCTS, system)
-            found.append(
-                (
-                    system,
-                    f"{rate:,.0f}",
-                    f"{rate * MINIBATCHES / DECISIONS:,.0f}",
-                    "" if ratio is None else f"{ratio:.2f}",
-                    "" if share is None else f"{100.0 / share:.0f} %",
-                )
-            )
+            times = "" if ratio is None else f"{ratio:.2f}"
+            products_share = "" if share is None else f"{100.0 / share:.0f} %"
+            found.append((system, f"{rate:,.0f}", f"{rate * MINIBATCHES / DECISIONS:,.0f}", times, products_share))
         return found + [(name, why, "", "", "") for name, why in self.absent.items()]
 
-    def lines(self) -> list[str]:
+    def sheets(self) -> list[Sheet]:
+        """The strategic agent, ours and others'."""
+        return [Sheet("The strategic agent, trained end to end", HEADER, self.rows())]
+
+    def remarks(self) -> list[str]:
         """Whole training and breakdowns, a sentence each."""
         found = [f"Whole training, {mode}: {median(rates):,.0f} bars a second." for mode, rates in self.whole.items()]
         for what, by_mode in (("Strategic alone", self.sections), ("Whole training", self.whole_sections)):
@@ -106,21 +101,6 @@ class EndToEndResults:
                 parts = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
                 found.append(f"{what}, {mode}: {parts}.")
         return found
-
-    def as_table(self) -> Group:
-        """For the terminal."""
-        table = Table(title="The strategic agent, trained end to end", caption=CONDITIONS)
-        for column in HEADER:
-            table.add_column(column, justify="left" if column == HEADER[0] else "right")
-        for row in self.rows():
-            table.add_row(*row)
-        return Group(table, *self.lines())
-
-    def as_markdown(self) -> str:
-        """For a document."""
-        lines = [f"| {' | '.join(HEADER)} |", "|---|---:|---:|---:|---:|"]
-        lines += [f"| {' | '.join(row)} |" for row in self.rows()]
-        return "\n".join([*lines, "", *self.lines(), "", f"Conditions: {CONDITIONS}."])
 
 
 HEADER = ("system", "decisions a second", "gradient updates a second", f"times {PEER}", "of it matrix products")
@@ -135,23 +115,14 @@ def measure(rounds: int, seed: int, *, compiled: bool, peers: bool) -> EndToEndR
         compiled: Measure compiled updates too.
         peers: Measure Stable-Baselines3 too.
     """
-    results = EndToEndResults(versions=versions(), rollouts=ROLLOUTS)
+    versions = machine("torch", "stable-baselines3")
+    found = {**versions, "rounds": f"median of {rounds}", "conditions": CONDITIONS}
+    results = EndToEndResults(conditions=found, rollouts=ROLLOUTS)
     modes = {"eager": False} | ({"compiled": True} if compiled else {})
     _alone(results, modes, rounds, seed, peers=peers)
     with tempfile.TemporaryDirectory() as folder:
         _whole(results, modes, rounds, seed, Path(folder))
     return results
-
-
-def versions() -> dict[str, str]:
-    """Of the libraries that are compared."""
-    found = {}
-    for name in ("torch", "stable-baselines3"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def _alone(results: EndToEndResults, modes: dict[str, bool], rounds: int, seed: int, *, peers: bool) -> None:

@@ -12,10 +12,10 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from agents.ensemble.config import EnsembleConfig
 from agents.spec import TACTICAL_AGENT
+from benchmarks.command_line import Report, Sheet, machine
 from benchmarks.peers.children import Child
 from benchmarks.peers.environments import EPISODE, STEPS
 from benchmarks.replay.bars import save, walk
@@ -39,7 +39,7 @@ CONDITIONS = (
 
 
 @dataclass
-class EnvironmentResults:
+class EnvironmentResults(Report):
     """What was found.
 
     Attributes:
@@ -49,7 +49,7 @@ class EnvironmentResults:
         absent: Peers that could not be measured, and why.
         build: CPU seconds for the market of each round.
         rows: Bars of that market.
-        versions: Of the peers.
+        conditions: What the numbers depend on.
     """
 
     rates: dict[tuple[str, int], list[float]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class EnvironmentResults:
     absent: dict[str, str] = field(default_factory=dict)
     build: list[float] = field(default_factory=list)
     rows: int = 0
-    versions: dict[str, str] = field(default_factory=dict)
+    conditions: dict[str, str] = field(default_factory=dict)
 
     def missed(self) -> list[str]:
         """Sentences about aims that were not reached."""
@@ -79,39 +79,22 @@ class EnvironmentResults:
             "absent": self.absent,
             "build_seconds": self.build,
             "rows": self.rows,
-            "versions": self.versions,
+            "conditions": self.conditions,
         }
 
-    def rows_of_table(self) -> list[tuple[str, str, str, str]]:
+    def sheets(self) -> list[Sheet]:
         """System, environments, bars a second, what it observes."""
         found = [
             (f"VectorEnv.{method}", str(envs), f"{median(values):,.0f}", "three agents")
             for (method, envs), values in self.rates.items()
         ]
         found += [(name, "1", f"{median(values):,.0f}", self.notes[name]) for name, values in self.peers.items()]
-        return found + [(name, "", "", why) for name, why in self.absent.items()]
+        found += [(name, "", "", why) for name, why in self.absent.items()]
+        return [Sheet("Environments", ("system", "environments", "bars a second", ""), found, (0, 3))]
 
-    def as_table(self) -> Table:
-        """For the terminal."""
-        title = f"Environments; a market of {self.rows:,} bars is built in {median(self.build):.2f} s"
-        table = Table(title=title, caption=CONDITIONS)
-        for column, justify in (
-            ("system", "left"),
-            ("environments", "right"),
-            ("bars a second", "right"),
-            ("", "left"),
-        ):
-            table.add_column(column, justify=justify)  # type: ignore[arg-type] # rich names the alignments literally
-        for row in self.rows_of_table():
-            table.add_row(*row)
-        return table
-
-    def as_markdown(self) -> str:
-        """For a document."""
-        lines = ["| system | environments | bars a second | |", "|---|---:|---:|---|"]
-        lines += [f"| {' | '.join(row)} |" for row in self.rows_of_table()]
-        lines += ["", f"A market of {self.rows:,} bars is built in {median(self.build):.2f} s. {CONDITIONS}."]
-        return "\n".join(lines)
+    def remarks(self) -> list[str]:
+        """How long the market took."""
+        return [f"A market of {self.rows:,} bars is built in {median(self.build):.2f} s."]
 
 
 def set_up(rows: int, seed: int) -> BarBlock:
@@ -182,7 +165,7 @@ def measure_peers(block_rows: int, seed: int, rounds: int, results: EnvironmentR
     child = Child("environments")
     try:
         results.notes, results.absent = child.hello["systems"], child.hello["absent"]
-        results.versions = child.hello["versions"]
+        results.conditions |= child.hello["versions"]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "bars.npz"
             save(walk(block_rows, seed), path)
@@ -200,7 +183,9 @@ def measure_peers(block_rows: int, seed: int, rounds: int, results: EnvironmentR
 
 def measure(rows: int, envs: Sequence[int], rounds: int, seed: int, *, peers: bool) -> EnvironmentResults:
     """Rounds in which the numbers of environments take turns, after one that is not counted."""
-    results = EnvironmentResults(rows=rows)
+    results = EnvironmentResults(
+        rows=rows, conditions={**machine(), "rounds": f"median of {rounds}", "conditions": CONDITIONS}
+    )
     block = set_up(rows, seed)
     market, _ = build_market(block)
     rollouts = {count: RandomRollout(market, count, seed) for count in envs}

@@ -29,11 +29,11 @@ def test_references_and_speeds_are_printed_and_written(part, tmp_path, capsys):
     file = tmp_path / "found.json"
     given = ["--learner", "dqn", "--references", "--seeds", "3", "--speed", "--compiled", "--json", str(file)]
     assert learners.main(given) == 0
-    shown = capsys.readouterr().out
-    assert "490.0" in shown
-    assert "2 of 3" in shown
-    assert "3.00" in shown
-    assert "dqn eager is slower" in shown
+    shown = capsys.readouterr()
+    assert "490.0" in shown.out
+    assert "2 of 3" in shown.out
+    assert "3.00" in shown.out
+    assert "dqn eager is slower" in shown.err
     found = json.loads(file.read_text())
     assert [seed["score"] for seed in found["references"]["dqn"]] == [480.0, 490.0, 500.0]
     assert found["speeds"]["dqn"]["compiled"]["ours"] == 300.0
@@ -41,7 +41,7 @@ def test_references_and_speeds_are_printed_and_written(part, tmp_path, capsys):
 
 def test_check_ends_with_1_where_something_is_missed(part, capsys):
     assert learners.main(["--learner", "ppo", "--references", "--seeds", "1", "--check"]) == 1
-    assert "ppo reached 480.0 on Task-v1, wanted 490.0" in capsys.readouterr().out
+    assert "ppo reached 480.0 on Task-v1, wanted 490.0" in capsys.readouterr().err
     assert learners.main(["--learner", "ppo", "--references", "--seeds", "3", "--check"]) == 0
     assert learners.main(["--learner", "ppo", "--compiled", "--check"]) == 0
 
