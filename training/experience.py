@@ -146,25 +146,24 @@ class Collector:
             over = np.flatnonzero((moment.due[:, at] | ended) & self._running)
             if len(over):
                 self.terms[over, at] += moment.terms[over, at]
-                transitions.append(_transition(name, moment, over))
+                transitions.append(
+                    Transition(
+                        name,
+                        over,
+                        # the only place where an agent is credited with what happened: whatever else it shall be
+                        # rewarded with, and whatever it shall not, changes here
+                        moment.rewards[over, at],
+                        moment.observations[at][over],
+                        moment.keys[at][over],
+                        moment.terminated[over],
+                        moment.truncated[over] & ~moment.terminated[over],
+                    )
+                )
         return transitions
 
     def forget(self, environments: Ints) -> None:
         """Other episodes begin there, shape (k,)."""
         self.terms[environments] = 0.0
-
-
-def _transition(agent: str, moment: Moment, over: Ints) -> Transition:
-    at = AGENT_NAMES.index(agent)
-    return Transition(
-        agent,
-        over,
-        moment.rewards[over, at],
-        moment.observations[at][over],
-        moment.keys[at][over],
-        moment.terminated[over],
-        moment.truncated[over] & ~moment.terminated[over],
-    )
 
 
 def moment_of(env: VectorEnv) -> Moment:

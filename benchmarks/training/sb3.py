@@ -24,11 +24,12 @@ from training.environment.market import Market
 from training.environment.rewards import Rewards
 from training.environment.spaces import action_space, observation_space
 from training.environment.vector import VectorEnv
-from training.experience import Collector, moment_of, stand_ins
+from training.experience import stand_ins
 from training.learners.networks import Statistics
 from training.learners.ppo import PPO
 from training.learners.replay.buffer import ReferenceStore
 from training.learners.rollout import Rollout
+from training.trainer.playing import Playing
 from training.trainer.schedule import EpisodeSampler
 from training.trainer.trainings import StrategicTraining
 
@@ -64,28 +65,19 @@ class Ours:
         self.rollout = Rollout(ENVS, ReferenceStore(market.strategic_windows))
         self.env = environments(market, ENVS)
         self._training = StrategicTraining(self.learner, self.rollout, DECISIONS)
-        self._collector = Collector(ENVS)
-        self._sampler = EpisodeSampler(market.starts((0, len(market)), EPISODE), seed)
-        self._restart(np.arange(ENVS))
+        self._playing = Playing(self.env, EpisodeSampler(market.starts((0, len(market)), EPISODE), seed), EPISODE)
 
     def train(self, rollouts: int) -> None:
         """Decide and learn until so many more rollouts have been learned from."""
-        env, training, wanted = self.env, self._training, self.learner.updates + rollouts
+        playing, training, wanted = self._playing, self._training, self.learner.updates + rollouts
         while self.learner.updates < wanted:
-            actions, decisions = self._collector.ask(moment_of(env), {"strategic": training.answer})
-            for decision in decisions:
+            for decision in playing.ask({"strategic": training.answer}):
                 training.begin(decision)
-            training.learn()
-            env.advance(actions)
-            for transition in self._collector.gather(moment_of(env)):
+            training.learn(0.0)
+            for transition in playing.advance():
                 if transition.agent == "strategic":
                     training.close(transition)
-            ended = np.flatnonzero(env.terminated | env.truncated)
-            if len(ended):
-                self._restart(ended)
-
-    def _restart(self, which: NDArray[np.int64]) -> None:
-        self.env.reset(which, self._sampler.deal(len(which)), np.full(len(which), EPISODE))
+            playing.finished()
 
     def watched(self, *, compiled: bool) -> Sections:
         """Time this system's sections from now on; a compiled update is one of them, an eager one has four."""

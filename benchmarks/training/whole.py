@@ -67,9 +67,9 @@ class Whole:
         """Time the trainer's sections from now on."""
         sections, trainer = Sections(), self.trainer
         trainings = trainer._trainings
-        sections.watch(trainer._env, "advance", "reset", name="environment")
-        for training, learner in zip(trainings, ("PPO", "SAC", "DQN"), strict=True):
+        sections.watch(trainer._playing.env, "advance", "reset", name="environment")
+        for training in trainings:
             sections.watch(training, "answer", name="acting")
             sections.watch(training, "begin", "close", name="transitions")
-            sections.watch(training, "learn", name=f"{learner} learning")
+            sections.watch(training, "learn", name=f"{training.algorithm.upper()} learning")
         return sections

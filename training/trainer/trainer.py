@@ -1,9 +1,8 @@
-"""The training loop: three agents act in many environments at once, store what happened, and learn from it.
+"""The training loop: it says when agents learn, when they are evaluated, and when everything is saved.
 
-One turn: the collector asks the agents that are due; a full rollout is learned from; every environment runs to its
-next decision in one compiled call; the collector gathers the decisions that are over; the off-policy agents update;
-episodes that have ended are counted and start again. Between turns the whole state can be saved, and a training that
-goes on from there ends with the same weights, bit for bit.
+One turn: the agents that are due decide; a full rollout is learned from; every environment runs to its next decision in
+one compiled call; the off-policy agents update; episodes that have ended are counted. Between turns the whole state can
+be saved, and a training that goes on from there ends with the same weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -13,21 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agents.spec import AGENT_NAMES
 from engine.base.errors import DataError, GrandModelError
-from engine.types.blocks import Ints
 from training.checkpoint import save, weights_sha256
-from training.environment.rewards import TERMS
 from training.evaluation.episodes import run_episodes
 from training.evaluation.policies import LearnedPolicy, Neutral, Policy
 from training.evaluation.results import EpisodeResult, headline
 from training.evaluation.starts import evaluation_starts
-from training.experience import Collector, Decide, moment_of
 from training.randomness import State
 from training.trainer.build import EPISODES, build_trainings, seeds
 from training.trainer.ending import TrainingOutcome, with_last_checkpoint
+from training.trainer.playing import Playing
 from training.trainer.schedule import EpisodeSampler, Patience
 from training.trainer.setup import TrainingSetup
 from training.trainer.sinks import Record, Sink
@@ -63,19 +58,22 @@ class Trainer:
         self.setup, self.folder, self._run, self._clock = setup, folder, run, clock
         self._sinks = tuple(sinks)
         self._params = setup.config.training_params
-        self._envs = setup.config.training.parallel_envs
-        self._env = setup.environments(self._envs)
         self._trainings = build_trainings(setup, device, compiled)
-        self._sampler = EpisodeSampler(setup.training_starts(), seeds(setup.config.seed)[EPISODES])
+        sampler = EpisodeSampler(setup.training_starts(), seeds(setup.config.seed)[EPISODES])
+        env = setup.environments(setup.config.training.parallel_envs)
+        self._playing = Playing(env, sampler, self._params.episode_length)
         self._patience = Patience(self._params.early_stopping)
-        self._collector = Collector(self._envs)
         self._losses: dict[str, dict[str, float]] = {}
         self._evaluation: Tree | None = None
         self._kept: State = {"episode": 0, "weights": self._trainings.weights(), "evaluation": None}
         self._last_checkpoint: Path | None = None
         self._saved: Path | None = None  # the last checkpoint, if nothing has happened since
-        self.episodes, self.env_steps, self.stop_requested = 0, 0, False
-        self._restart(np.arange(self._envs))
+        self.episodes, self.stop_requested = 0, False
+
+    @property
+    def env_steps(self) -> int:
+        """Bars taken so far by all environments together."""
+        return self._playing.env_steps
 
     def listen(self, sinks: Sequence[Sink]) -> None:
         """Tell these too, from now on."""
@@ -121,64 +119,41 @@ class Trainer:
         )
 
     def _turn(self, began: float, steps_before: int) -> None:
-        env, trainings = self._env, self._trainings
+        playing, trainings = self._playing, self._trainings
         self._saved = None
-        actions, decisions = self._collector.ask(moment_of(env), self._deciding())
-        for decision in decisions:
+        for decision in playing.ask({role: trainings.of(role).answer for role in AGENT_NAMES if self._joined(role)}):
             trainings.of(decision.agent).begin(decision)
-        self._note_losses("ppo", trainings.strategic.learn())
-        steps = env.steps.copy()
-        env.advance(actions)
-        self.env_steps += int((env.steps - steps).sum())
-        for transition in self._collector.gather(moment_of(env)):
-            trainings.of(transition.agent).close(transition)
         progress = self.episodes / self._params.total_episodes
-        self._note_losses("sac", trainings.tactical.learn(progress))
-        self._note_losses("dqn", trainings.risk.learn(progress))
-        ended = np.flatnonzero(env.terminated | env.truncated)
-        if len(ended):
-            speed = (self.env_steps - steps_before) / max(self._clock() - began, 1e-9)
-            self._finish_episodes(ended, speed, self._clock() - began)
-
-    def _deciding(self) -> dict[str, Decide]:
-        """The agents that decide themselves by now; stand-ins do for the others."""
-        return {role: self._trainings.of(role).answer for role in AGENT_NAMES if self._joined(role)}
-
-    def _joined(self, role: str) -> bool:
-        """Whether an agent decides itself by now, rather than its stand-in."""
-        return self.episodes >= getattr(getattr(self.setup.config.agents, f"{role}_agent"), "join_episode", 0)
-
-    def _note_losses(self, learner: str, losses: Mapping[str, float] | None) -> None:
-        if losses is not None:
-            self._losses[learner] = dict(losses)
-
-    def _finish_episodes(self, ended: Ints, speed: float, seconds: float) -> None:
-        for env in ended.tolist():
+        # before the environments move: every decision but those just taken has its reward, and theirs give the value
+        # of the state in which the rollout is cut off
+        self._losses |= trainings.learn(progress, on_policy=True)
+        for transition in playing.advance():
+            trainings.of(transition.agent).close(transition)
+        self._losses |= trainings.learn(progress, on_policy=False)
+        for facts in playing.finished():
             self.episodes += 1
-            earned = self._collector.terms[env]
             if self._joined("risk"):
-                self._trainings.risk.episode_ended()
+                trainings.risk.episode_ended()
+            seconds = self._clock() - began
             self._tell(
                 {
                     "kind": "episode",
                     "episode": self.episodes,
                     "env_steps": self.env_steps,
-                    "rewards": {role: float(earned[agent].sum()) for agent, role in enumerate(AGENT_NAMES)},
-                    # every agent is rewarded for the same bars: the risk agent's terms stand for the team's
-                    "terms": {term: float(earned[-1, at]) for at, term in enumerate(TERMS)},
-                    "return": float(self._env.equity[env, self._env.steps[env]] / self._env.equity[env, 0] - 1.0),
-                    "bars": int(self._env.steps[env]),
-                    "epsilon": self._trainings.risk.epsilon,
-                    "steps_per_second": speed,
+                    **facts,
+                    "epsilon": trainings.risk.epsilon,
+                    "steps_per_second": (self.env_steps - steps_before) / max(seconds, 1e-9),
                     "seconds": seconds,
                 }
             )
-        self._restart(ended)
 
-    def _restart(self, which: Ints) -> None:
-        self._collector.forget(which)
-        lengths = np.full(len(which), self._params.episode_length)
-        self._env.reset(which, self._sampler.deal(len(which)), lengths)
+    def _joined(self, role: str) -> bool:
+        """Whether an agent decides itself by now, rather than its stand-in.
+
+        Three agents that know nothing may settle on staying flat before they have learned anything, since whatever one
+        of them tries the others spoil; with stand-ins the first to learn meets others that act sensibly.
+        """
+        return self.episodes >= getattr(getattr(self.setup.config.agents, f"{role}_agent"), "join_episode", 0)
 
     def _after_episodes(self, before: int) -> bool:
         """What falls due every so many episodes; returns whether to stop early."""
@@ -223,8 +198,8 @@ class Trainer:
 
     def take_kept(self) -> LearnedPolicy:
         """Put the networks that were evaluated best into the learners, for evaluation; the training is over then."""
-        for role, learner in zip(AGENT_NAMES, self._trainings.learners, strict=True):
-            learner.load_weights(self._kept["weights"][role])
+        for role in AGENT_NAMES:
+            self._trainings.of(role).learner.load_weights(self._kept["weights"][role])
         return LearnedPolicy(*self._trainings.learners)
 
     def save_checkpoint(self) -> Path:
@@ -257,15 +232,12 @@ class Trainer:
             "statistics": {
                 role: {"mean": values.mean, "std": values.std} for role, values in self.setup.statistics.items()
             },
-            "environment": self._env.snapshot(),
-            "sampler": self._sampler.state(),
+            **self._playing.state(),
             "patience": self._patience.state(),
-            "sums": {"terms": self._collector.terms.copy()},
             "losses": self._losses,
             "evaluation": self._evaluation,
             "kept": self._kept,
             "episodes": self.episodes,
-            "env_steps": self.env_steps,
         }
 
     def load(self, state: Mapping[str, Any], note: Mapping[str, Any], path: Path) -> None:
@@ -280,7 +252,8 @@ class Trainer:
         """
         self.setup.require_same(note, path)
         try:
-            self._load(state)
+            self._trainings.load(state)
+            self._playing.load(state)
         except DataError as error:
             raise DataError(
                 error.what,
@@ -289,16 +262,9 @@ class Trainer:
                 found=error.found,
                 hint=error.hint or "resume without --config and --set, or start a new training",
             ) from error
-        self._last_checkpoint = path
-
-    def _load(self, state: Mapping[str, Any]) -> None:
-        self._trainings.load(state)
-        self._env.restore(state["environment"])
-        self._sampler.load(state["sampler"])
         self._patience.load(state["patience"])
-        self._collector.terms[:] = state["sums"]["terms"]
         self._losses, self._evaluation, self._kept = dict(state["losses"]), state["evaluation"], state["kept"]
-        self.episodes, self.env_steps = int(state["episodes"]), int(state["env_steps"])
+        self.episodes, self._last_checkpoint = int(state["episodes"]), path
 
     def _tell(self, record: Record) -> None:
         for sink in self._sinks:

@@ -1,5 +1,8 @@
 """The training of each agent: its learner, what it remembers of its decisions, and when it learns from that.
 
+One that is on-policy learns from the decisions of its present policy alone, before the environments move on; the others
+learn after every step of theirs. `learn` takes the share of the training that is over, 0 to 1.
+
 Rewards are scaled here, by their running deviation: what is stored is the reward as it came.
 """
 
@@ -7,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,40 +28,22 @@ from training.trainer.memory import ReplayMemory, RewardScale
 Losses = dict[str, float]
 
 
-class Learner(Protocol):
-    """What the three learners have in common."""
-
-    def weights(self) -> dict[str, NDArray[np.float32]]:
-        """Weights by name."""
-        ...
-
-    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take over weights."""
-        ...
-
-    def state(self) -> State:
-        """What `load` takes."""
-        ...
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        ...
-
-
 class StrategicTraining:
     """PPO: decisions gather in a rollout, which is learned from when it is full, and forgotten then."""
+
+    algorithm, on_policy = "ppo", True
 
     def __init__(self, learner: PPO, rollout: Rollout, steps: int) -> None:
         self.learner, self._rollout, self._steps = learner, rollout, steps
         self._scale = RewardScale()
 
     def answer(self, observations: Observations) -> Answer:
-        """Decide, and explore."""
+        """The log probabilities and values of its policy belong to the answer."""
         actions, log_probabilities, values = self.learner.act(observations)
         return Answer(actions, {"log_probability": log_probabilities, "value": values})
 
     def begin(self, decision: Decision) -> None:
-        """Remember decisions, in the order in which they are taken."""
+        """Add decisions to the rollout."""
         extra = decision.extra
         self._rollout.add(
             decision.environments, decision.keys, decision.actions, extra["log_probability"], extra["value"]
@@ -67,6 +52,8 @@ class StrategicTraining:
     def close(self, transition: Transition) -> None:
         """Give decisions that are over their rewards."""
         self._scale.see(transition.rewards)
+        # an episode that was only cut off would have gone on earning: what is expected of that is added as a bootstrap
+        # (Pardo et al., Time Limits in Reinforcement Learning, 2018); after a halt nothing can follow
         cut = transition.truncated
         bootstrap = np.zeros(len(cut), np.float32)
         if cut.any():
@@ -74,14 +61,13 @@ class StrategicTraining:
         rewards = self._scale(transition.rewards)
         self._rollout.reward(transition.environments, rewards, transition.terminated, cut, bootstrap)
 
-    def learn(self) -> Losses | None:
+    def learn(self, progress: float) -> Losses | None:
         """Update from a full rollout; to be called when every environment has an open decision or none at all."""
-        if len(self._rollout) < self._steps:
-            return None
-        return self.learner.update(self._rollout)
+        del progress
+        return self.learner.update(self._rollout) if len(self._rollout) >= self._steps else None
 
     def state(self) -> State:
-        """What `load` takes; without the learner, which keeps its own state."""
+        """What `load` takes."""
         return {"rollout": self._rollout.state(), "scale": self._scale.state()}
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -93,11 +79,13 @@ class StrategicTraining:
 class _OffPolicyTraining(ABC):
     """Transitions go into a replay buffer; every step of the environments is followed by updates."""
 
+    on_policy = False
+
     def __init__(self, memory: ReplayMemory, config: SACConfig | DQNConfig) -> None:
         self.memory, self._batch_size, self._gradient_steps = memory, config.batch_size, config.gradient_steps
 
     def begin(self, decision: Decision) -> None:
-        """Remember decisions until they are over."""
+        """Keep decisions open until they are over."""
         self.memory.begin(decision)
 
     def close(self, transition: Transition) -> None:
@@ -105,7 +93,7 @@ class _OffPolicyTraining(ABC):
         self.memory.close(transition)
 
     def learn(self, progress: float) -> Losses | None:
-        """Update from the replay buffer, once it holds enough; `progress` is the share of the training, 0 to 1."""
+        """Update from the replay buffer, once it holds enough."""
         if not self.memory.enough:
             return None
         losses: Losses = {}
@@ -117,9 +105,19 @@ class _OffPolicyTraining(ABC):
     def _update(self, progress: float) -> Losses:
         """One update from one batch."""
 
+    def state(self) -> State:
+        """What `load` takes."""
+        return self.memory.state()
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.memory.load(state)
+
 
 class TacticalTraining(_OffPolicyTraining):
     """SAC."""
+
+    algorithm = "sac"
 
     def __init__(self, learner: SAC, memory: ReplayMemory, config: SACConfig) -> None:
         super().__init__(memory, config)
@@ -137,6 +135,8 @@ class TacticalTraining(_OffPolicyTraining):
 class RiskTraining(_OffPolicyTraining):
     """DQN: random actions become rarer from episode to episode, and transitions have priorities."""
 
+    algorithm = "dqn"
+
     def __init__(self, learner: DQN, memory: ReplayMemory, config: DQNConfig, beta: float) -> None:
         super().__init__(memory, config)
         self.learner, self._config, self._beta = learner, config, beta
@@ -151,6 +151,7 @@ class RiskTraining(_OffPolicyTraining):
         self.epsilon = max(self._config.epsilon_end, self.epsilon * self._config.epsilon_decay)
 
     def _update(self, progress: float) -> Losses:
+        # the bias of prioritized samples matters most near the end, when values settle (Schaul et al., 2016, 3.4)
         beta = self._beta + (1.0 - self._beta) * min(progress, 1.0)
         batch = self.memory.sample(self._batch_size, beta)
         losses, errors = self.learner.update(batch)
@@ -158,36 +159,38 @@ class RiskTraining(_OffPolicyTraining):
         return losses
 
 
+AgentTraining = StrategicTraining | TacticalTraining | RiskTraining
+
+
 class Trainings(NamedTuple):
-    """Those of the ensemble."""
+    """Those of the ensemble, in the agents' order."""
 
     strategic: StrategicTraining
     tactical: TacticalTraining
     risk: RiskTraining
 
-    def of(self, agent: str) -> StrategicTraining | TacticalTraining | RiskTraining:
+    def of(self, agent: str) -> AgentTraining:
         """That of an agent, by its name."""
-        found: StrategicTraining | TacticalTraining | RiskTraining = getattr(self, agent)
+        found: AgentTraining = getattr(self, agent)
         return found
+
+    def learn(self, progress: float, *, on_policy: bool) -> dict[str, Losses]:
+        """Let the agents of one kind update; losses of those that did, by algorithm."""
+        found = {one.algorithm: one.learn(progress) for one in self if one.on_policy == on_policy}
+        return {algorithm: dict(losses) for algorithm, losses in found.items() if losses is not None}
 
     def weights(self) -> dict[str, dict[str, NDArray[np.float32]]]:
         """Weights by agent and name."""
-        return {role: dict(learner.weights()) for role, learner in zip(AGENT_NAMES, self.learners, strict=True)}
+        return {role: dict(self.of(role).learner.weights()) for role in AGENT_NAMES}
 
     def state(self) -> State:
         """What `load` takes."""
         weights = self.weights()
         return {
             "learners": {
-                role: {"weights": weights[role], "learner": learner.state()}
-                for role, learner in zip(AGENT_NAMES, self.learners, strict=True)
+                role: {"weights": weights[role], "learner": self.of(role).learner.state()} for role in AGENT_NAMES
             },
-            "seats": {
-                "strategic": self.strategic.state(),
-                "tactical": self.tactical.memory.state(),
-                "risk": self.risk.memory.state(),
-                "epsilon": self.risk.epsilon,
-            },
+            "seats": {**{role: self.of(role).state() for role in AGENT_NAMES}, "epsilon": self.risk.epsilon},
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -196,15 +199,13 @@ class Trainings(NamedTuple):
         Raises:
             DataError: If it is one of other networks, buffers or numbers of environments.
         """
-        for role, learner in zip(AGENT_NAMES, self.learners, strict=True):
-            learner.load(state["learners"][role]["learner"])
-        remembered = state["seats"]
-        self.strategic.load(remembered["strategic"])
-        self.tactical.memory.load(remembered["tactical"])
-        self.risk.memory.load(remembered["risk"])
-        self.risk.epsilon = float(remembered["epsilon"])
+        for role in AGENT_NAMES:
+            self.of(role).learner.load(state["learners"][role]["learner"])
+        for role in AGENT_NAMES:
+            self.of(role).load(state["seats"][role])
+        self.risk.epsilon = float(state["seats"]["epsilon"])
 
     @property
-    def learners(self) -> tuple[Learner, Learner, Learner]:
+    def learners(self) -> tuple[PPO, SAC, DQN]:
         """In the agents' order."""
         return self.strategic.learner, self.tactical.learner, self.risk.learner
