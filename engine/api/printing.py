@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from engine.report.presentation import GROUPS, Row, ShownMetric, assumptions, figures, span, title, warnings
-from engine.report.summary import WIDE, render_summary
+from engine.report.summary import WIDE, RunSummary
 from engine.report.verdict import verdict
 
 NARROWEST = 80
@@ -31,7 +31,7 @@ def rendered(renderable: RenderableType) -> str:
 
 def as_text(metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequence[float]) -> str:
     """The summary of a run as plain text."""
-    return rendered(render_summary(metrics, manifest, curve))
+    return rendered(RunSummary(metrics, manifest, curve))
 
 
 def as_html(metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequence[float]) -> str:

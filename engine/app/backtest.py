@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,12 +83,6 @@ class BacktestRun:
         self.recorder.moved(folder)
 
 
-def _clear(folder: Path) -> None:
-    """Take an earlier run's results away before its tables are overwritten: no mixture ever looks like a run."""
-    for name in ("manifest.json", "metrics.json", "report.html"):
-        (folder / name).unlink(missing_ok=True)
-
-
 class _Hashing:
     """Hashes the data files beside the run: hashing releases the GIL and would only make the user wait."""
 
@@ -111,19 +107,11 @@ def run_coroutine(coroutine: Coroutine[Any, Any, None]) -> None:
     except RuntimeError:
         asyncio.run(coroutine)
         return
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            asyncio.run(coroutine)
-        except BaseException as error:  # handed over to the caller's thread below
-            failure.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
+    pool = ThreadPoolExecutor(1)
+    try:
+        pool.submit(asyncio.run, coroutine).result()
+    finally:
+        pool.shutdown(wait=False)
 
 
 @dataclass
@@ -177,7 +165,7 @@ def run_backtest(
     """Replay history through the loop.
 
     Args:
-        folder: Where to write the run; None keeps it in memory.
+        folder: Where to write the run, new or empty; None keeps it in memory.
         screens: Taps that see the latest state and may skip.
         watch: Called with every step after it was recorded (a progress bar).
         clock: Seconds, for the timings only.
@@ -187,18 +175,17 @@ def run_backtest(
     Raises:
         GrandModelError: For everything that the user can fix.
     """
-    prepared = prepared or prepare(config, Quarantine(_quarantine_path(folder), config.replay.strict))
+    if prepared is None:
+        prepared = prepare(config, Quarantine(folder and folder / "quarantine.jsonl", config.replay.strict))
     benchmark = BenchmarkPrices(prepared)
     hashing, timings = _Hashing(prepared.paths), Timings()
     stream = timed(prepared.source.blocks(config.block), timings, clock)
     first = next(stream, None)
     if first is None or not len(first):
         raise _no_bars(prepared)
-    if folder is not None:
-        _clear(folder)
     taps = _wire(prepared, folder, int(first.ts_event[0]), agent)
     warn_of_obstacles(config, prepared.instruments, first, taps.driver.agent)
-    blocks = _chain(first, stream)
+    blocks: Iterator[BarBlock] = itertools.chain([first], stream)
     if (screens or watch is not None) and isinstance(taps.driver.agent, Strategy):
         blocks = _cut(blocks, clock)
 
@@ -253,8 +240,6 @@ def _finish(
             found=quarantine.explain(),
             hint="sort or repair the bars; `grandmodel data validate FILE` checks a file",
         )
-    if folder is not None and not quarantine.total:
-        (folder / "quarantine.jsonl").unlink(missing_ok=True)  # of an earlier run
     metrics = compute_metrics(
         taps.recorder.tallies,
         taps.trades.stats,
@@ -301,10 +286,6 @@ def _no_bars(prepared: Prepared) -> DataError:
     )
 
 
-def _quarantine_path(folder: Path | None) -> Path | None:
-    return folder / "quarantine.jsonl" if folder else None
-
-
 def _cut(blocks: Iterator[BarBlock], clock: Clock) -> Iterator[BarBlock]:
     """The same rows in blocks that take about LOOK_S each, as far as they were long enough."""
     rows = FEWEST_ROWS
@@ -317,8 +298,3 @@ def _cut(blocks: Iterator[BarBlock], clock: Clock) -> Iterator[BarBlock]:
             # what follows shows how long the rows took: the next block is asked for when they are done
             took = clock() - began
             rows = max(FEWEST_ROWS, rows // 2) if took > 2 * LOOK_S else rows * 2 if took < LOOK_S / 2 else rows
-
-
-def _chain(first: BarBlock, rest: Iterator[BarBlock]) -> Iterator[BarBlock]:
-    yield first
-    yield from rest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -13,36 +12,10 @@ from typer.main import get_command, get_group
 from engine.cli.commands import ABOUT, COMMANDS, overview
 
 
-class _Commands(MutableMapping[str, Any]):
-    """Commands by name, in the order of the overview."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._made:
-            module, _, attribute = COMMANDS[name][0].partition(":")
-            self[name] = _command(name, getattr(import_module(module), attribute))
-        return self._made[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._made[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
-
-    def __len__(self) -> int:
-        return len(COMMANDS)
-
-    def __contains__(self, name: object) -> bool:
-        return name in COMMANDS
-
-
-def _command(name: str, found: Any) -> Any:
+def _command(name: str) -> Any:
     """A function, or a group of several, as a command."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    found = getattr(import_module(module), attribute)
     if isinstance(found, typer.Typer):
         command: Any = get_group(found)
     else:
@@ -58,7 +31,18 @@ class _Group(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = _Commands()
+        unmade: Any = dict.fromkeys(COMMANDS)
+        self.commands = unmade
+
+    def list_commands(self, _: Any) -> list[str]:
+        """Names in the order of the overview."""
+        return list(self.commands)
+
+    def get_command(self, _: Any, name: str) -> Any:
+        """The command, imported now; None if there is none of that name."""
+        if name in self.commands and self.commands[name] is None:
+            self.commands[name] = _command(name)
+        return self.commands.get(name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write what `grandmodel --help` prints without importing this module."""

@@ -171,10 +171,10 @@ def result_object(run: BacktestRun, seconds: dict[str, float]) -> dict[str, Any]
 
 def _show(run: BacktestRun, seconds: dict[str, float], report: bool) -> None:
     from engine.cli.console import note, out
-    from engine.report.summary import render_summary
+    from engine.report.summary import RunSummary
 
     curve = run.recorder.tallies.sessions["equity"].tolist()
-    out().print(render_summary(run.metrics, run.manifest, curve))
+    out().print(RunSummary(run.metrics, run.manifest, curve))
     timings = run.timings
     rate = timings.bars / timings.loop if timings.loop > 0 else 0.0
     note(

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from engine.dashboard.following import Following
     from engine.dashboard.keys import KeyAction
     from engine.dashboard.state import DashboardState, RunInfo
-    from engine.loop.runner import Screen
     from engine.monitor.alerts import Severity
     from engine.types.instruments import Instrument
     from engine.types.step import StepBlock
@@ -72,11 +71,7 @@ def dashboard_screen(config: PaperConfig, console: Console | None = None) -> Liv
     Args:
         console: In place of standard output.
     """
-
-    def screen(session: Session) -> Screen:
-        return _SessionScreen(config, session, console or out()).run
-
-    return screen
+    return lambda session: _SessionScreen(config, session, console or out()).run
 
 
 def progress_screen(console: Console | None = None) -> LiveScreen:
@@ -85,11 +80,7 @@ def progress_screen(console: Console | None = None) -> LiveScreen:
     Args:
         console: In place of standard error.
     """
-
-    def screen(session: Session) -> Screen:
-        return _ProgressLine(session, console or err()).run
-
-    return screen
+    return lambda session: _ProgressLine(session, console or err()).run
 
 
 class _SessionScreen:

@@ -260,7 +260,7 @@ def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
 
 def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) -> None:
     from engine.cli.console import note, out
-    from engine.report.summary import render_summary
+    from engine.report.summary import RunSummary
 
     ended, exported = run.ended, run.exported
     if exported is None:
@@ -270,7 +270,7 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) ->
             note(f"messages refused: {aside}; `grandmodel journal dead-letters {run.folder}` shows them")
         note(f"run    {run.folder}")
         return
-    out().print(render_summary(exported.metrics, exported.manifest, exported.curve))
+    out().print(RunSummary(exported.metrics, exported.manifest, exported.curve))
     fifty, most = ended.latencies.percentile(0.5), ended.latencies.percentile(0.99)
     if fifty is not None and most is not None:
         note(

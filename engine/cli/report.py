@@ -25,7 +25,7 @@ def report(run: Run, open_: Open = False, as_json: AsJson = False) -> None:
     from engine.cli.console import note, out
     from engine.report.html import write_report
     from engine.report.payload import read_json
-    from engine.report.summary import render_summary
+    from engine.report.summary import RunSummary
 
     run = resolved(run)
     manifest, metrics = read_json(run / "manifest.json"), read_json(run / "metrics.json")
@@ -33,7 +33,7 @@ def report(run: Run, open_: Open = False, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(metrics, allow_nan=False))
     else:
-        out().print(render_summary(metrics, manifest, _equity(run)))
+        out().print(RunSummary(metrics, manifest, _equity(run)))
         note(f"report {path}")
     if open_:
         typer.launch(path.resolve().as_uri())

@@ -85,6 +85,11 @@ def progress_line(state: DashboardState, width: int, now: float) -> Line:
         Segment(f"{text.count(state.rows)} / {text.count(state.info.total_rows or 0)} rows"),
         *_pace_facts(state),
     ]
+    return bar_line(facts, done, width)
+
+
+def bar_line(facts: Sequence[Segment], done: float, width: int) -> Line:
+    """A bar of which a share is done, and at its right as many facts as there is room for."""
     right = _joined(facts, width - MIN_BAR - 2)
     bar = max(0, width - width_of(right) - 2)
     full = int(bar * done)
@@ -186,11 +191,11 @@ def _feed(state: DashboardState, now: float) -> Line:
 
 
 def _pace_facts(state: DashboardState) -> list[Segment]:
-    facts = [Segment(text.rate(state.rate))]
+    facts = [Segment(text.rate(state.pace.rate))]
     if state.seconds_left and not state.ended:
         facts.append(Segment(f"{text.duration(state.seconds_left)} left"))
-    if state.lag is not None:
-        facts.append(Segment(f"lag {text.duration(state.lag)}", WARN if state.lag > LATE_S else PLAIN))
+    if state.pace.lag is not None:
+        facts.append(Segment(f"lag {text.duration(state.pace.lag)}", WARN if state.pace.lag > LATE_S else PLAIN))
     if state.quarantined:
         facts.append(Segment(f"{text.count(state.quarantined)} quarantined", WARN))
     if speed := _speed(state):
@@ -204,7 +209,7 @@ def _speed(state: DashboardState) -> str:
     if state.pace.live:
         return "live"
     if state.pace.live is None and state.info.pace is None:
-        return "bars of the past" if state.rate is not None else ""
+        return "bars of the past" if state.pace.rate is not None else ""
     pace = state.info.pace
     return "full speed" if pace is None else f"{text.quantity(pace)}x real time"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from engine.dashboard import text
-from engine.dashboard.alerts import AlertLevel
+from engine.dashboard.alerts import AlertLevel, AlertLine
 from engine.dashboard.cells import (
     ALARM,
     BAD,
@@ -169,6 +169,11 @@ def alerts_panel(state: DashboardState, width: int, height: int) -> list[Line]:
     if state.account["halted"] or state.account["liquidating"] or state.standing in {"halted", "stuck"}:
         # why nothing trades stays in sight
         alerts.sort(key=lambda alert: alert.severity != AlertLevel.CRITICAL)
+    return alert_list(alerts, text.stamp, width, height)
+
+
+def alert_list(alerts: Sequence[AlertLine], when: Callable[[int], str], width: int, height: int) -> list[Line]:
+    """Alerts in their order, as many as there is room for; `when` writes the time of each."""
     room = max(0, height - 1)
     lines = [rule("Alerts", _more("", len(alerts), room), width)]
     for alert in alerts[:room]:
@@ -177,7 +182,7 @@ def alerts_panel(state: DashboardState, width: int, height: int) -> list[Line]:
         lines.append(
             [
                 Segment(f"{SEVERITY_MARKS[alert.severity]} ", style),
-                Segment(f"{text.stamp(alert.ts_event)}  ", DIM),
+                Segment(f"{when(alert.ts_event)}  ", DIM),
                 Segment(f"{text.clean(alert.text)}{times}", style),
             ]
         )

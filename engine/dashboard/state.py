@@ -166,21 +166,11 @@ class DashboardState:
         return min(1.0, self.rows / total) if total else None
 
     @property
-    def rate(self) -> float | None:
-        """Rows a second, smoothed; None until measured."""
-        return self.pace.rate
-
-    @property
-    def lag(self) -> float | None:
-        """Seconds from the close of the last bar to its arrival here; None if that means nothing."""
-        return self.pace.lag
-
-    @property
     def seconds_left(self) -> float | None:
         """Wall time until the end at the present rate; None if not known."""
-        if not self.info.total_rows or not self.rate:
+        if not self.info.total_rows or not self.pace.rate:
             return None
-        return max(0, self.info.total_rows - self.rows) / self.rate
+        return max(0, self.info.total_rows - self.rows) / self.pace.rate
 
     def update(self, step: StepBlock, now: float) -> None:
         """Take in a step; steps between the last one and this may be missing.

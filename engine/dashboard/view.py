@@ -84,14 +84,14 @@ def status_line(state: DashboardState, width: int | None = None) -> str:
     if state.progress is not None:
         total = text.count(state.info.total_rows or 0)
         rows = f"{text.count(state.rows)} / {total} rows ({int(100 * state.progress)} %)"
-    lag = [f"lag {text.duration(state.lag)}"] if state.lag is not None else []
+    lag = [f"lag {text.duration(state.pace.lag)}"] if state.pace.lag is not None else []
     facts = [
         f"{text.clock(state.last_ts)} UTC",
         f"equity {text.money(state.equity)} {text.clean(state.info.currency)}",
         f"total {text.money(state.total_profit, sign=True)}",
         rows,
         f"drawdown {text.percent(-state.drawdown)}",
-        text.rate(state.rate),
+        text.rate(state.pace.rate),
         *lag,
         f"today {text.money(state.day_profit, sign=True)}",
         f"{text.count(state.open_positions(0)[1])} open",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.cells import cell_len
@@ -43,28 +44,23 @@ def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
     return "".join(BLOCKS[round((value - low) * scale)] for value in picked)
 
 
-def render_summary(
-    metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequence[float] = ()
-) -> RenderableType:
-    """The run on one screen, for consoles of any width from 80 columns on.
+@dataclass(frozen=True)
+class RunSummary:
+    """The run on one screen, for consoles of any width from 80 columns on; rich prints it.
 
-    Args:
+    Attributes:
         metrics: Of portfolio.metrics.compute_metrics.
         manifest: Of the run; missing keys are left out.
         curve: Equity over time, of any length, for a small curve.
     """
-    return _Summary(metrics, manifest, curve)
 
-
-class _Summary:
-    """A rich renderable that chooses its layout by the width it is given."""
-
-    def __init__(self, metrics: Mapping[str, Any], manifest: Mapping[str, Any], curve: Sequence[float]) -> None:
-        self._manifest, self._metrics, self._curve = manifest, metrics, curve
+    metrics: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    curve: Sequence[float] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         wide = options.max_width >= WIDE
-        heading, bars = title(self._manifest), span(self._manifest, self._metrics)
+        heading, bars = title(self.manifest), span(self.manifest, self.metrics)
         # what does not fit into the frame stands within, where lines are wrapped and not cut
         within = [text for text in (heading, bars) if cell_len(text) > options.max_width - FRAME]
         yield Panel(
@@ -79,10 +75,10 @@ class _Summary:
         )
 
     def _parts(self, wide: bool, room: int) -> Iterator[RenderableType]:
-        judged = verdict(self._metrics)
+        judged = verdict(self.metrics)
         if judged:
             yield Text(judged[1], style="bold green" if judged[0] else "bold yellow")
-        line = sparkline(self._curve, 110 if wide else max(2, min(68, room)))
+        line = sparkline(self.curve, 110 if wide else max(2, min(68, room)))
         if line:
             yield Text(line, style="cyan")
         yield Text()
@@ -93,14 +89,14 @@ class _Summary:
         if not wide:
             for _, rows in GROUPS[3:]:
                 yield _inline(self._figures(rows))
-        for sentence in warnings(self._manifest, self._metrics):
+        for sentence in warnings(self.manifest, self.metrics):
             yield Text.assemble(("! ", "bold yellow"), (sentence, "yellow"))
-        facts = assumptions(self._manifest, self._metrics)
+        facts = assumptions(self.manifest, self.metrics)
         if facts:
             yield Text("; ".join(f"{name}: {value}" for name, value in facts), style="dim")
 
     def _figures(self, rows: Sequence[Row]) -> list[ShownMetric]:
-        return figures([row for row in rows if row.short], self._manifest, self._metrics)
+        return figures([row for row in rows if row.short], self.manifest, self.metrics)
 
 
 def _table(name: str, shown: Sequence[ShownMetric]) -> RenderableType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,7 +65,7 @@ class Setting:
             "timeframe_ns": self.timeframe_ns,
             "labels": self.labels,
             "labels_reason": self.labels_reason,
-            "parts": [part.tree() for part in self.parts],
+            "parts": [asdict(part) for part in self.parts],
             "synthetic": list(self.synthetic),
             **({} if self.benchmark is None else {"benchmark": self.benchmark.tree()}),
         }
@@ -147,9 +147,9 @@ def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent,
         sessions_for(traded, int(bars.ts_event[0])),
         [item.multiplier * item.fx_rate for item in traded],
     )
-    prepared = _prepared(setting, bars, config, folder)
-    benchmark = benchmark_of(prepared, bars)
     with contextlib.nullcontext() if folder is None else replaced_folder(folder, RUN, overwrite=True) as part:
+        prepared = _prepared(setting, bars, config, part)
+        benchmark = benchmark_of(prepared, bars)
         run = run_backtest(config, part, prepared=prepared, agent=agent, watch=judge.watch)
     return VariantOutcome(
         "done",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -70,10 +69,6 @@ class RunPart:
     name: str
     start: int
     stop: int
-
-    def tree(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return asdict(self)
 
 
 def parts_of(ts_event: Ints, split: str | None, folds: int | None, zone: str = "UTC") -> list[RunPart]:

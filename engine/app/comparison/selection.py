@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,10 +35,6 @@ class Selection:
     winner_sharpe: float | None = None
     luck_sharpe: float | None = None
     deflated: float | None = None
-
-    def tree(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def check_continues(folder: Path, setting: Setting, bars: str, specs: Sequence[s
         missing = [one["variant"] for one in held["variants"] if one["variant"] not in specs]
     except (OSError, ValueError, KeyError, TypeError):
         return  # none, or none that could be used
-    parts = _by_name(part.tree() for part in setting.parts)
+    parts = _by_name(asdict(part) for part in setting.parts)
     now = {**_decisive(setting.config.model_dump(mode="json")), "bars": bars, "parts": parts}
     changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
     if changed or missing:
@@ -127,7 +127,7 @@ class Keys:
         self._setting = setting
         shared = {
             "bars": list(hashes),
-            "parts": [part.tree() for part in _sorted(setting.parts)],
+            "parts": [asdict(part) for part in _sorted(setting.parts)],
             "versions": versions(),
             HASH_FORM: FORM,
         }

@@ -7,10 +7,9 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from engine.app.live.folder import SOCKET, is_running
@@ -52,9 +51,7 @@ class ControlServer:
         self._connections = Connections(listener, self._serve, MOST_LINE)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._connections is not None:
             await self._connections.close()
         (self._folder / SOCKET).unlink(missing_ok=True)
@@ -132,16 +129,11 @@ def _connect(connection: socket.socket, path: str) -> None:
     connection.connect(path)
 
 
-class _short:  # noqa: N801 - reads as the context it is
+@contextmanager
+def _short(folder: Path) -> Iterator[str]:
     """A path to the socket that is short whatever the folder's is: the system allows about a hundred characters."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> str:
-        self._fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        return f"/proc/self/fd/{self._fd}/{SOCKET}"
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            os.close(self._fd)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{fd}/{SOCKET}"
+    finally:
+        os.close(fd)

@@ -7,7 +7,6 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from engine.base.errors import UsageError
 from engine.base.rotating import older_names
@@ -109,9 +108,7 @@ class SessionLock:
     def __enter__(self) -> SessionLock:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 

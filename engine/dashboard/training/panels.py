@@ -13,7 +13,7 @@ from engine.dashboard import text
 from engine.dashboard.cells import BOLD, DIM, GAP, GOOD, Line, TableColumn, fill_up, rule, table, width_of
 from engine.dashboard.chart import BRAILLE, dots, equity_chart, resample
 from engine.dashboard.history import EquityHistory
-from engine.dashboard.panels import SEVERITY_MARKS, SEVERITY_STYLES, signed
+from engine.dashboard.panels import alert_list, signed
 from engine.dashboard.training.state import LEARNERS, SMOOTHED, TERMS, WINDOW, TrainingState, file_name
 
 NUMBER = 10
@@ -106,21 +106,21 @@ def evaluations_panel(state: TrainingState, width: int, height: int) -> list[Lin
     """Evaluations without exploration, the newest first."""
     rows = []
     for record in list(state.evaluations)[: max(0, height - 2)]:
-        reward = _value(record, "mean_reward")
+        reward = value_of(record, "mean_reward")
         best = bool(record.get("best"))
         rows.append(
             [
-                Segment(text.count(_value(record, "episode"))),
+                Segment(text.count(value_of(record, "episode"))),
                 Segment(figure(reward, sign=True), signed(reward)),
-                Segment(figure(_value(record, "deviation"))),
+                Segment(figure(value_of(record, "deviation"))),
                 Segment(_two(record, "sharpe")),
-                Segment(text.percent(_value(record, "max_drawdown"))),
-                Segment(figure(_value(record, "trades"))),
+                Segment(text.percent(value_of(record, "max_drawdown"))),
+                Segment(figure(value_of(record, "trades"))),
                 Segment("best" if best and record is state.best else "", GOOD),
             ]
         )
     total = len(state.evaluations)
-    note = f"best at episode {text.count(_value(state.best, 'episode'))}" if state.best else ""
+    note = f"best at episode {text.count(value_of(state.best, 'episode'))}" if state.best else ""
     body = table(EVALUATION_COLUMNS, rows, width) if total else [[Segment("none yet", DIM)]]
     return fill_up([rule("Evaluations", note, width), *body], width, height)
 
@@ -146,22 +146,7 @@ def checkpoints_panel(state: TrainingState, width: int, height: int, now: float)
 
 def alerts_panel(state: TrainingState, width: int, height: int) -> list[Line]:
     """Warnings and findings, the newest first, with their episodes."""
-    alerts = list(state.alerts)
-    more = len(alerts) - max(0, height - 1)
-    lines = [rule("Alerts", f"+{more} more" if more > 0 else "", width)]
-    for alert in alerts[: max(0, height - 1)]:
-        times = f" (x{text.count(alert.count)})" if alert.count > 1 else ""
-        style = SEVERITY_STYLES[alert.severity]
-        lines.append(
-            [
-                Segment(f"{SEVERITY_MARKS[alert.severity]} ", style),
-                Segment(f"{text.count(alert.ts_event)}  ", DIM),
-                Segment(f"{text.clean(alert.text)}{times}", style),
-            ]
-        )
-    if not alerts:
-        lines.append([Segment("none", DIM)])
-    return fill_up(lines, width, height)
+    return alert_list(list(state.alerts), text.count, width, height)
 
 
 def _pairs(figures: Mapping[str, float], width: int) -> Line:
@@ -177,10 +162,11 @@ def _pairs(figures: Mapping[str, float], width: int) -> Line:
     return line
 
 
-def _value(record: Mapping[str, Any] | None, name: str) -> float:
+def value_of(record: Mapping[str, Any] | None, name: str) -> float:
+    """A number of a record; NaN if it has none of that name."""
     value = (record or {}).get(name)
     return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _two(record: Mapping[str, Any], name: str) -> str:
-    return text.money(_value(record, name), sign=True)
+    return text.money(value_of(record, name), sign=True)

@@ -5,15 +5,13 @@ Where things stand depends on the size of the terminal only, so that nothing jum
 
 from __future__ import annotations
 
-import math
-
 from rich.segment import Segment
 from rich.style import Style
 
 from agents.spec import AGENT_NAMES
 from engine.dashboard import text
-from engine.dashboard.cells import BOLD, DIM, GAP, GOOD, PLAIN, TITLE, Line, fill_up, spread, two_columns, width_of
-from engine.dashboard.head import Card, side_by_side
+from engine.dashboard.cells import BOLD, DIM, GAP, PLAIN, TITLE, Line, fill_up, spread, two_columns, width_of
+from engine.dashboard.head import Card, bar_line, side_by_side
 from engine.dashboard.panels import signed
 from engine.dashboard.training.panels import (
     alerts_panel,
@@ -24,12 +22,12 @@ from engine.dashboard.training.panels import (
     losses_panel,
     rewards_panel,
     terms_panel,
+    value_of,
 )
 from engine.dashboard.training.state import TERMS, Record, TrainingState, file_name
 
 WIDE = 120
 WIDE_ROOM = 20
-MIN_BAR = 10
 MIN_ROWS = {"rewards": 5, "losses": 4, "evaluations": 4, "alerts": 2, "terms": 3, "curve": 5, "checkpoints": 3}
 """Lines that each panel needs at least, the most important first."""
 WANTED = {"evaluations": 9, "alerts": 5, "checkpoints": 4}
@@ -67,7 +65,9 @@ def episode_line(state: TrainingState) -> str:
 
 def evaluation_line(record: Record) -> str:
     """An evaluation in one line of plain text."""
-    number = {name: _float(record, name) for name in ("episode", "mean_reward", "deviation", "sharpe", "max_drawdown")}
+    number = {
+        name: value_of(record, name) for name in ("episode", "mean_reward", "deviation", "sharpe", "max_drawdown")
+    }
     best = ", the best so far" if record.get("best") else ""
     return (
         f"evaluation after episode {text.count(number['episode'])}: "
@@ -103,29 +103,21 @@ def _progress(state: TrainingState, width: int) -> Line:
         Segment(_speed(state)),
         *([Segment(f"{text.duration(left)} left")] if left else []),
     ]
-    right: Line = []
-    for fact in facts:
-        if width_of(right) + fact.cell_length + 3 > width - MIN_BAR - 2:
-            break
-        right += [Segment("  "), fact]
-    right.append(Segment(" "))
-    bar = max(0, width - width_of(right) - 2)
-    full = int(bar * state.progress)
-    return spread([Segment(" "), Segment("━" * full, GOOD), Segment("━" * (bar - full), DIM)], right, width)
+    return bar_line(facts, state.progress, width)
 
 
 def _cards(state: TrainingState, now: float) -> list[Card]:
     best, last = state.best, state.evaluations[0] if state.evaluations else None
-    reward, team = _float(best, "mean_reward"), state.team.mean
+    reward, team = value_of(best, "mean_reward"), state.team.mean
     made = state.checkpoints[0] if state.checkpoints else None
     age = f"{text.duration(max(0.0, now - made[1]))} ago" if made else ""
     return [
         Card("team reward", figure(team, sign=True), signed(team), f"last {figure(state.team.last, sign=True)}"),
         Card("best reward", figure(reward, sign=True), signed(reward), _at(best)),
-        Card("Sharpe", text.money(_float(last, "sharpe"), sign=True), PLAIN, _at(last)),
-        Card("drawdown", text.percent(_float(last, "max_drawdown")), PLAIN, _at(last)),
+        Card("Sharpe", text.money(value_of(last, "sharpe"), sign=True), PLAIN, _at(last)),
+        Card("drawdown", text.percent(value_of(last, "max_drawdown")), PLAIN, _at(last)),
         Card("epsilon", figure(state.epsilon), PLAIN, "random risk"),
-        Card("checkpoint", f"ep {text.count(_float(made[0], 'episode'))}" if made else text.NONE, PLAIN, age),
+        Card("checkpoint", f"ep {text.count(value_of(made[0], 'episode'))}" if made else text.NONE, PLAIN, age),
         Card(
             "steps",
             text.money_within(state.env_steps, 12).removesuffix(".00"),
@@ -208,9 +200,4 @@ def _speed(state: TrainingState) -> str:
 
 
 def _at(record: Record | None) -> str:
-    return f"ep {text.count(_float(record, 'episode'))}" if record else ""
-
-
-def _float(record: Record | None, name: str) -> float:
-    value = (record or {}).get(name)
-    return float(value) if isinstance(value, int | float) else math.nan
+    return f"ep {text.count(value_of(record, 'episode'))}" if record else ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 Number = float | None
 
@@ -50,10 +50,6 @@ class Chart:
     series: Sequence[ChartSeries]
     x_label: str = ""
     percent: bool = False
-
-    def tree(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 
 from engine.report.shell import Head, shell
@@ -43,7 +44,7 @@ def text(evaluation: Evaluation | None, panels: Sequence[Panel], learning: Seque
         learning: Charts of the training.
         heading: Where there is no evaluation to name.
     """
-    charts = {chart.name: chart.tree() for panel in (*panels, *learning) for chart in panel.charts}
+    charts = {chart.name: asdict(chart) for panel in (*panels, *learning) for chart in panel.charts}
     body = [*map(_panel, learning)]
     head, footer = Head(heading), ""
     if evaluation:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agents.spec import AGENT_NAMES
-from engine.report.presentation import UNDEFINED, Kind, spaced, write
+from engine.report.presentation import UNDEFINED, Kind, Row, spaced, write
 
 Evaluation = Mapping[str, Any]
 STAND_INS = {
@@ -20,52 +20,43 @@ STAND_INS = {
 BASELINES = {"buy_and_hold": "Buy and hold", "flat": "Flat"}
 
 
-class Item(NamedTuple):
-    """One figure: its group and key in a summary, its label and how it is written."""
-
-    group: str
-    key: str
-    label: str
-    kind: Kind
-
-
-ITEMS: tuple[tuple[str, tuple[Item, ...]], ...] = (
+ITEMS: tuple[tuple[str, tuple[Row, ...]], ...] = (
     (
         "Performance",
         (
-            Item("performance", "mean_reward", "Mean reward", "ratio"),
-            Item("performance", "deviation", "Deviation", "ratio"),
-            Item("performance", "median", "Median", "ratio"),
-            Item("performance", "minimum", "Minimum", "ratio"),
-            Item("performance", "maximum", "Maximum", "ratio"),
-            Item("performance", "skewness", "Skewness", "ratio"),
-            Item("performance", "kurtosis", "Excess kurtosis", "ratio"),
-            Item("performance", "total_return", "Mean return of an episode", "percent"),
+            Row("mean_reward", "Mean reward", "ratio"),
+            Row("deviation", "Deviation", "ratio"),
+            Row("median", "Median", "ratio"),
+            Row("minimum", "Minimum", "ratio"),
+            Row("maximum", "Maximum", "ratio"),
+            Row("skewness", "Skewness", "ratio"),
+            Row("kurtosis", "Excess kurtosis", "ratio"),
+            Row("total_return", "Mean return of an episode", "percent"),
         ),
     ),
     (
         "Risk",
         (
-            Item("risk", "sharpe", "Mean Sharpe (annualised)", "ratio"),
-            Item("risk", "max_drawdown", "Mean maximum drawdown", "percent"),
-            Item("risk", "worst_drawdown", "Worst drawdown", "percent"),
-            Item("risk", "var_95", "VaR 95 % (episode)", "percent"),
-            Item("risk", "cvar_95", "CVaR 95 % (episode)", "percent"),
-            Item("risk", "volatility", "Volatility p.a.", "percent"),
+            Row("sharpe", "Mean Sharpe (annualised)", "ratio"),
+            Row("max_drawdown", "Mean maximum drawdown", "percent"),
+            Row("worst_drawdown", "Worst drawdown", "percent"),
+            Row("var_95", "VaR 95 % (episode)", "percent"),
+            Row("cvar_95", "CVaR 95 % (episode)", "percent"),
+            Row("volatility", "Volatility p.a.", "percent"),
         ),
     ),
     (
         "Trading",
         (
-            Item("trading", "trades", "Trades an episode", "ratio"),
-            Item("trading", "win_rate", "Win rate", "percent"),
-            Item("trading", "profit_factor", "Profit factor", "ratio"),
-            Item("trading", "average_win", "Average win", "money"),
-            Item("trading", "average_loss", "Average loss", "money"),
-            Item("trading", "largest_win", "Largest win", "money"),
-            Item("trading", "largest_loss", "Largest loss", "money"),
-            Item("trading", "exposure", "In the market", "percent"),
-            Item("trading", "fees", "Fees of an episode", "percent"),
+            Row("trades", "Trades an episode", "ratio"),
+            Row("win_rate", "Win rate", "percent"),
+            Row("profit_factor", "Profit factor", "ratio"),
+            Row("average_win", "Average win", "money"),
+            Row("average_loss", "Average loss", "money"),
+            Row("largest_win", "Largest win", "money"),
+            Row("largest_loss", "Largest loss", "money"),
+            Row("exposure", "In the market", "percent"),
+            Row("fees", "Fees of an episode", "percent"),
         ),
     ),
 )
@@ -199,10 +190,8 @@ def _metric_tables(evaluation: Evaluation) -> list[Table]:
     head = ("", "Ensemble", *(BASELINES.get(name, spaced(name)) for name in baselines))
     found = []
     for name, items in ITEMS:
-        rows = []
-        for item in items:
-            columns = [evaluation["summary"], *baselines.values()]
-            rows.append((item.label, *(estimate(column[item.group].get(item.key), item.kind) for column in columns)))
+        columns = [column[name.lower()] for column in (evaluation["summary"], *baselines.values())]
+        rows = [(item.label, *(estimate(column.get(item.key), item.kind) for column in columns)) for item in items]
         found.append(Table(name, "", head, tuple(rows)))
     return found
 
@@ -249,7 +238,6 @@ def findings(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 def short(evaluation: Evaluation, keys: Sequence[str]) -> list[tuple[str, str]]:
     """Labels and values of some figures, for a line of cards."""
-    items = {item.key: item for _, group in ITEMS for item in group}
-    return [
-        (items[key].label, number(evaluation["summary"][items[key].group].get(key), items[key].kind)) for key in keys
-    ]
+    summary = evaluation["summary"]
+    items = {item.key: (item, summary[name.lower()].get(item.key)) for name, group in ITEMS for item in group}
+    return [(item.label, number(figure, item.kind)) for item, figure in map(items.__getitem__, keys)]

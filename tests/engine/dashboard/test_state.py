@@ -128,35 +128,35 @@ def test_rate_settles_at_the_true_rate_and_gives_the_time_left():
     state = DashboardState(RunInfo("backtest", "x", ("EURUSD",), total_rows=1000))
     for number in range(80):
         state.update(make_step([1000.0] * 5, seq=5 * number), 50.0 + 0.1 * number)
-    assert state.rate == pytest.approx(50.0)
+    assert state.pace.rate == pytest.approx(50.0)
     assert state.progress == pytest.approx(0.4)
     assert state.seconds_left == pytest.approx(600 / 50)
     for number in range(80, 200):
         state.update(make_step([1000.0], seq=5 * number), 58.0 + 0.1 * (number - 79))
-    assert state.rate == pytest.approx(50.0, rel=0.02)
+    assert state.pace.rate == pytest.approx(50.0, rel=0.02)
 
 
 def test_rate_survives_a_clock_set_back():
     state = DashboardState(INFO)
     for number, now in enumerate([100.0, 101.0, 40.0, 41.0]):
         state.update(make_step([1000.0], seq=number), now)
-    assert state.rate == pytest.approx(1.0)
+    assert state.pace.rate == pytest.approx(1.0)
 
 
 def test_lag_of_a_live_feed_is_wall_time_less_close_time():
     state = DashboardState(RunInfo("paper", "x", ("EURUSD",), live=True))
     state.update(make_step([1000.0]), (START + MINUTE) / 1e9 + 0.75)
-    assert state.lag == pytest.approx(0.75)
+    assert state.pace.lag == pytest.approx(0.75)
 
 
 def test_the_bars_tell_whether_they_are_live():
     state = DashboardState(RunInfo("paper", "x", ("EURUSD",), live=None))
     state.update(make_step([1000.0]), (START + MINUTE) / 1e9 + 3600)
-    assert (state.pace.live, state.lag) == (None, None)  # one that waited at the broker
+    assert (state.pace.live, state.pace.lag) == (None, None)  # one that waited at the broker
     state.update(make_step([1000.0], seq=1), (START + 2 * MINUTE) / 1e9 + 2.0)
-    assert (state.pace.live, state.lag) == (True, pytest.approx(2.0))
+    assert (state.pace.live, state.pace.lag) == (True, pytest.approx(2.0))
     state.update(make_step([1000.0], seq=2), (START + 3 * MINUTE) / 1e9 + 3600)
-    assert state.lag == pytest.approx(3600)
+    assert state.pace.lag == pytest.approx(3600)
 
 
 def test_what_was_before_the_screen_says_nothing_of_pace():
@@ -164,11 +164,11 @@ def test_what_was_before_the_screen_says_nothing_of_pace():
     state.recall(make_step([1000.0, 900.0, 1100.0], seq=40, fills=2))
     assert (state.rows, state.rows_missed, state.fills_seen, state.equity) == (43, 40, 2, 1100.0)
     assert state.worst_drawdown == pytest.approx(0.1)
-    assert (state.rate, state.lag, state.silence(5e9)) == (None, None, 0.0)
+    assert (state.pace.rate, state.pace.lag, state.silence(5e9)) == (None, None, 0.0)
     assert state.feed_status(5e9) == "waiting for the next bar"
     state.update(make_step([1000.0], seq=43), 100.0)
     state.update(make_step([1000.0], seq=44), 102.0)
-    assert state.rate == pytest.approx(0.5)
+    assert state.pace.rate == pytest.approx(0.5)
 
 
 def test_rows_that_were_seen_are_not_seen_again():
@@ -176,7 +176,7 @@ def test_rows_that_were_seen_are_not_seen_again():
     step = make_step([1000.0, 990.0], seq=5, fills=3)
     state.recall(step)
     state.update(step, 1.0)
-    assert (state.rows, state.fills_seen, state.rate) == (7, 3, None)
+    assert (state.rows, state.fills_seen, state.pace.rate) == (7, 3, None)
 
 
 def test_a_session_is_followed_and_what_it_counts_is_told_once():
@@ -202,14 +202,14 @@ def test_lag_of_a_paced_replay_is_lateness_against_its_best():
     lags = []
     for seq, now in [(0, 10.0), (1, 11.0), (2, 12.5), (3, 13.0), (100, 14.0)]:
         state.update(make_step([1000.0], seq=seq), now)
-        lags.append(state.lag)
+        lags.append(state.pace.lag)
     assert lags == pytest.approx([0.0, 0.0, 0.5, 0.0, 0.0], abs=1e-5)
 
 
 def test_full_speed_has_no_lag():
     state = DashboardState(INFO)
     state.update(make_step([1000.0]), 5e9)
-    assert state.lag is None
+    assert state.pace.lag is None
 
 
 def test_feed_status_follows_the_bars_unless_the_feed_speaks():

@@ -9,13 +9,13 @@ import pytest
 from rich.console import Console
 
 from engine.report.presentation import GROUPS, figures, span, title
-from engine.report.summary import render_summary, sparkline
+from engine.report.summary import RunSummary, sparkline
 from tests.engine.runs import run_folder
 
 
 def text_of(width: int, metrics: Any, manifest: Any, curve: Any = ()) -> str:
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
-    console.print(render_summary(metrics, manifest, curve))
+    console.print(RunSummary(metrics, manifest, curve))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

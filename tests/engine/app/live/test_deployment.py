@@ -47,7 +47,7 @@ def unit() -> configparser.ConfigParser:
 
 def options(words: list[str]) -> dict[str, Any]:
     """What `grandmodel` understands by a command line."""
-    command: Any = typer.main.get_command(app).commands[words[0]]  # type: ignore[attr-defined]
+    command: Any = typer.main.get_command(app).get_command(None, words[0])  # type: ignore[attr-defined]
     return dict(command.make_context("grandmodel", words[1:]).params)
 
 
