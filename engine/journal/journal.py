@@ -5,27 +5,21 @@ Kill the process anywhere: what was committed is whole, and what was not will be
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
-from engine.base.errors import DataError, GrandModelError
 from engine.journal.blocks import StoredBlock, encode
 from engine.journal.digests import SEALED, Key, Sealing, digest_of
+from engine.journal.entries import Entry
+from engine.journal.files import ARCHIVE, FILE, check_columns, check_version, explained
 from engine.journal.schema import APPLICATION_ID, BLOCKS, INSERT_BLOCK, OLD_VERSION, SEAL, TABLES, VERSION
-from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter
-from engine.types.records import Operation
-from engine.types.step import StepBlock
 
-FILE = "journal.sqlite"
-ARCHIVE = "archive.sqlite"
 # those that were handed on; with payloads of 4 KB each about 40 MB
 LETTERS_KEPT = 10_000
 # those that could not be handed on yet, about 400 MB at most; the oldest beyond them are given up, so many at once
@@ -40,58 +34,6 @@ Durability = Literal["power", "process"]
 SYNCHRONOUS: Mapping[Durability, str] = {"power": "FULL", "process": "NORMAL"}
 # the write-ahead log is emptied while nothing waits, and by a commit only where that comes too late
 CHECKPOINT_PAGES, LATEST_CHECKPOINT_PAGES = 1000, 8000
-
-
-class JournalError(GrandModelError):
-    """The journal cannot be written: the disk is full or refuses; nothing of the transaction has happened."""
-
-
-class Gap(NamedTuple):
-    """Bars of a symbol missing while the market was open, between two close times; `seq` is the row after them."""
-
-    seq: int
-    symbol: str
-    after_ns: int
-    before_ns: int
-    missing: int
-
-
-class Ordered(NamedTuple):
-    """A command of the operator, and the number of the row it precedes."""
-
-    seq: int
-    ts_event: int
-    kind: Operation
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What one transaction holds.
-
-    Attributes:
-        steps: What happened, in order of the rows.
-        seq: Number of the next row, once all of this has happened.
-        positions: Offsets at which partitions resume; only those that moved.
-        states: Carried state of parts by name; one that is left out stays as it is.
-        dead_letters: Dead letters: messages that could not be used.
-        gaps: Bars that are missing.
-        operation: A command of the operator.
-        activations: Models that took over.
-        meta: Facts about the session.
-        counts: What to add to running counts.
-    """
-
-    steps: Sequence[StepBlock] = ()
-    seq: int = 0
-    positions: Mapping[str, str] = field(default_factory=dict)
-    states: Mapping[str, bytes] = field(default_factory=dict)
-    dead_letters: Sequence[DeadLetter] = ()
-    gaps: Sequence[Gap] = ()
-    operation: Ordered | None = None
-    activations: Sequence[Activation] = ()
-    meta: Mapping[str, str] = field(default_factory=dict)
-    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Journal:
@@ -112,13 +54,13 @@ class Journal:
         self, folder: Path, durability: Durability = "power", trace: Callable[[str], object] | None = None
     ) -> None:
         self.path = folder / FILE
-        with _explained(self.path):
+        with explained(self.path):
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             check_version(self._db, self.path)
             if self._db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-                _check_columns(self._db, self.path)
+                check_columns(self._db, self.path)
             self._db.set_trace_callback(trace)
             self._sealing = Sealing()
             self._counters: dict[str, int] = {}
@@ -158,14 +100,11 @@ class Journal:
         over again. It is also the time to move what was committed into the main file, which the disk is waited for.
         Now and then the states saved before stay as older ones, for a journal whose latest are damaged.
         """
-        self._set(SYNCHRONOUS["process"], CHECKPOINT_PAGES)
-        try:
+        with self._unawaited(CHECKPOINT_PAGES):
             with self.transaction() as db:
                 self._keep_older(db, states)
                 changed = self._put_states(db, seq, states)
             self._states.update(changed)
-        finally:
-            self._set(self._synchronous, LATEST_CHECKPOINT_PAGES)
 
     def _keep_older(self, db: sqlite3.Connection, states: Mapping[str, bytes]) -> None:
         rows: dict[str, int] = dict(db.execute("SELECT name, seq FROM state"))
@@ -197,8 +136,17 @@ class Journal:
         db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({places})", (*values, digest))  # noqa: S608 - constants
         self._sealing.put(table, _key(values[0]), digest)
 
+    @contextmanager
+    def _unawaited(self, checkpoint_pages: int) -> Iterator[None]:
+        """Transactions inside do not wait for the disk."""
+        self._set(SYNCHRONOUS["process"], checkpoint_pages)
+        try:
+            yield
+        finally:
+            self._set(self._synchronous, LATEST_CHECKPOINT_PAGES)
+
     def _set(self, synchronous: str, checkpoint_pages: int) -> None:
-        with _explained(self.path):
+        with explained(self.path):
             self._db.execute(f"PRAGMA synchronous = {synchronous}")
             self._db.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
 
@@ -232,7 +180,7 @@ class Journal:
         """Dead letters that were not forwarded yet, with their numbers."""
         columns = "partition, offset, reason, expected, found, payload"
         query = f"SELECT id, {columns} FROM dead_letters WHERE sent = 0 ORDER BY id LIMIT ?"  # noqa: S608 - constant
-        with _explained(self.path):
+        with explained(self.path):
             return [(row[0], DeadLetter(*row[1:])) for row in self._db.execute(query, (most,))]
 
     def give_up(self, after: int, most: int = DEAD_LETTERS_WAITING) -> int:
@@ -245,7 +193,7 @@ class Journal:
         Returns:
             How many were deleted; the running count GIVEN_UP has them, too.
         """
-        with _explained(self.path):
+        with explained(self.path):
             last = self._db.execute("SELECT max(id) FROM dead_letters").fetchone()[0] or 0
             first = self._db.execute("SELECT min(id) FROM dead_letters WHERE sent = 0 AND id > ?", (after,)).fetchone()[
                 0
@@ -267,21 +215,14 @@ class Journal:
 
         The disk is not waited for: after a power cut some may be handed on again, under the same numbers.
         """
-        self._set(SYNCHRONOUS["process"], LATEST_CHECKPOINT_PAGES)
-        try:
-            self._mark_sent(through)
-        finally:
-            self._set(self._synchronous, LATEST_CHECKPOINT_PAGES)
-
-    def _mark_sent(self, through: int) -> None:
-        with self.transaction() as db:
+        with self._unawaited(LATEST_CHECKPOINT_PAGES), self.transaction() as db:
             db.execute("UPDATE dead_letters SET sent = 1 WHERE sent = 0 AND id <= ?", (through,))
             db.execute("DELETE FROM dead_letters WHERE sent = 1 AND id <= ?", (through - LETTERS_KEPT,))
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is rolled back if anything fails inside."""
-        with _explained(self.path):
+        with explained(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -298,7 +239,7 @@ class Journal:
 
     def archive(self, blocks: Iterable[StoredBlock]) -> None:
         """Copy blocks to the archive beside the journal; done again after a crash, it changes nothing."""
-        with _explained(self.path):
+        with explained(self.path):
             self._db.execute("ATTACH ? AS archive", (str(self.path.with_name(ARCHIVE)),))
             try:
                 self._db.execute("PRAGMA archive.journal_mode = WAL")
@@ -385,34 +326,6 @@ class Journal:
         self._counters = dict(self._db.execute("SELECT name, value FROM counters"))
 
 
-def _check_columns(db: sqlite3.Connection, path: Path) -> None:
-    """See that the tables are those that every write expects: one that fails later would be tried again for ever.
-
-    Raises:
-        DataError: If they are not.
-    """
-    with contextlib.closing(sqlite3.connect(":memory:")) as pattern:
-        for table in TABLES:
-            pattern.execute(table)
-        missing = sorted(_columns(pattern) - _columns(db))
-    if missing:
-        table, column, *_ = missing[0]
-        raise DataError(
-            "the journal is damaged",
-            where=f"{path}, table {table}",
-            expected=f"a column {column}, as it was made",
-            found=f"{len(missing):,} columns missing or different",
-            hint="start a new session in another folder, or restore the journal from a copy",
-        )
-
-
-def _columns(db: sqlite3.Connection) -> set[tuple[str, ...]]:
-    found = db.execute(
-        "SELECT m.name, c.name, c.type, c.pk FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
-    )
-    return {tuple(map(str, row)) for row in found}
-
-
 def _next_seq(db: sqlite3.Connection) -> int:
     last = db.execute("SELECT seq + rows FROM blocks ORDER BY seq DESC LIMIT 1").fetchone()
     return int(last[0]) if last else 0
@@ -420,47 +333,3 @@ def _next_seq(db: sqlite3.Connection) -> int:
 
 def _key(value: str | int | bytes) -> Key:
     return value if isinstance(value, int) else str(value)
-
-
-def remove(folder: Path) -> None:
-    """Take the journal of a session away.
-
-    Raises:
-        JournalError: If the disk refuses.
-    """
-    with _explained(folder / FILE):
-        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
-            (folder / name).unlink(missing_ok=True)
-
-
-def check_version(db: sqlite3.Connection, path: Path) -> None:
-    """See that a database is a journal that this program reads, or empty.
-
-    Raises:
-        DataError: If it is not.
-    """
-    application = db.execute("PRAGMA application_id").fetchone()[0]
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if (application != APPLICATION_ID or version not in {OLD_VERSION, VERSION}) and not empty:
-        other = application == APPLICATION_ID
-        raise DataError(
-            "this journal was written by another version" if other else "this file is not the journal of a session",
-            where=str(path),
-            expected=f"version {VERSION}",
-            found=f"version {version}" if other else f"a database with application id {application:#x}",
-            hint="use the version of grandmodel that wrote it, or start a new session in another folder",
-        )
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        full = "full" in str(error)
-        raise JournalError(
-            f"the journal cannot be {'written: the disk is full' if full else f'used: {error}'}",
-            where=str(path),
-            hint="free some space; the session then resumes" if full else None,
-        ) from error

@@ -15,7 +15,9 @@ from engine.base.errors import DataError, UsageError
 from engine.base.nearest import nearest_folder
 from engine.journal.blocks import StoredBlock, decode, joined
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
-from engine.journal.journal import ARCHIVE, FILE, OLDER, Gap, Ordered, check_version
+from engine.journal.entries import Gap, Ordered
+from engine.journal.files import ARCHIVE, FILE, check_version
+from engine.journal.journal import OLDER
 from engine.journal.schema import VERSION
 from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter

@@ -18,7 +18,9 @@ from engine.app.live.folder import SessionLock
 from engine.app.live.open_or_resume import runnable_setup
 from engine.app.wiring import Setup
 from engine.base.errors import DataError
-from engine.journal.journal import FILE, OLDER, Entry, Journal, Ordered, remove
+from engine.journal.entries import Entry, Ordered
+from engine.journal.files import FILE, remove
+from engine.journal.journal import OLDER, Journal
 from engine.journal.reading import JournalReader
 from engine.loop.driver import STATES
 from engine.types.blocks import BarBlock

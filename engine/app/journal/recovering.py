@@ -18,7 +18,8 @@ from engine.app.wiring import Setup, make_driver
 from engine.base.errors import CheckFailed, DataError
 from engine.journal.blocks import decode, joined
 from engine.journal.comparing import first_difference
-from engine.journal.journal import OLDER, Ordered
+from engine.journal.entries import Ordered
+from engine.journal.journal import OLDER
 from engine.journal.reading import JournalReader
 from engine.loop.driver import HASH, STATES, Driver
 from engine.loop.ledger_hash import LedgerHash, of_other_form

@@ -18,7 +18,7 @@ from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, is_running
 from engine.base.errors import DataError, UsageError
 from engine.journal.blocks import joined
-from engine.journal.journal import Ordered
+from engine.journal.entries import Ordered
 from engine.journal.reading import JournalReader
 from engine.types.blocks import Floats
 from engine.types.records import ACCOUNT, ORDER, POSITION, Records

@@ -12,7 +12,8 @@ from engine.app.journal.recovering import recover
 from engine.app.live.folder import SessionLock
 from engine.app.live.open_or_resume import runnable_setup
 from engine.app.live.session import Session
-from engine.journal.journal import Entry, Journal, Ordered
+from engine.journal.entries import Entry, Ordered
+from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
 from engine.types.records import Operation, Reason
 

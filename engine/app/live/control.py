@@ -16,7 +16,7 @@ from engine.app.live.folder import SOCKET, is_running
 from engine.base.errors import GrandModelError, UsageError
 from engine.base.log import logger
 from engine.base.nearest import nearest_folder
-from engine.journal.journal import FILE
+from engine.journal.files import FILE
 from engine.monitor.connections import Connections
 
 Handler = Callable[[str, str], dict[str, Any]]

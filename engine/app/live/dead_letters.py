@@ -13,7 +13,8 @@ from engine.app.live.folder import DEAD_LETTERS
 from engine.base.errors import GrandModelError, UsageError
 from engine.base.log import logger
 from engine.base.rotating import MOST_FILE_BYTES, rotate
-from engine.journal.journal import DEAD_LETTERS_WAITING, Journal, JournalError
+from engine.journal.files import JournalError
+from engine.journal.journal import DEAD_LETTERS_WAITING, Journal
 from engine.types.dead_letter import DeadLetter
 from feeds.live.source import DeadLetterSink
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.base.errors import UsageError
 from engine.base.rotating import older_names
-from engine.journal.journal import ARCHIVE, FILE
+from engine.journal.files import ARCHIVE, FILE
 
 LOCK = "session.lock"
 LOG = "session.log"

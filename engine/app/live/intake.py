@@ -12,7 +12,7 @@ import numpy as np
 from engine.app.journal.recovering import MERGER, SEEN
 from engine.app.live.config import FeedConfig
 from engine.base.errors import DataError
-from engine.journal.journal import Gap
+from engine.journal.entries import Gap
 from engine.types.blocks import BarBlock
 from engine.types.dead_letter import DeadLetter, bounded
 from engine.types.instruments import Instrument

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.app.live.dead_letters import Relay
 from engine.app.live.session import Committed, Session
-from engine.journal.journal import Gap
+from engine.journal.entries import Gap
 from engine.monitor.alerts import Alert, Severity
 from engine.monitor.dispatch import AlertDispatcher
 from engine.monitor.metrics import SessionMetrics

@@ -23,7 +23,9 @@ from engine.app.wiring import Setup, make_driver
 from engine.base.config import parse
 from engine.base.errors import DataError, UsageError
 from engine.base.log import logger
-from engine.journal.journal import Entry, Journal, Ordered, remove
+from engine.journal.entries import Entry, Ordered
+from engine.journal.files import remove
+from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader, has_begun
 from engine.loop.driver import Driver
 from engine.loop.weights import Activation, FixedWeights

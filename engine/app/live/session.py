@@ -23,7 +23,8 @@ from engine.app.live.intake import Arrival, Intake
 from engine.app.live.open_or_resume import Opened
 from engine.app.wiring import warn_of_obstacles
 from engine.base.log import logger
-from engine.journal.journal import Entry, JournalError, Ordered
+from engine.journal.entries import Entry, Ordered
+from engine.journal.files import JournalError
 from engine.loop.bus import Bus, Subscription
 from engine.loop.runner import Screen, run_together
 from engine.monitor.alerts import Severity

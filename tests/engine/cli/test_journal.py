@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.journal.journal import FILE
+from engine.journal.files import FILE
 from tests.engine.app.live.sessions import Case, case, live_bars
 from tests.engine.cli.children import called, printed, refused
 

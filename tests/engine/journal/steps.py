@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.journal.digests import SEALED
-from engine.journal.journal import FILE
+from engine.journal.files import FILE
 from engine.types.step import StepBlock
 from tests.engine.runs import random_bars, random_targets, steps
 

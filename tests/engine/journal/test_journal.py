@@ -10,7 +10,9 @@ import pytest
 
 from engine.base.errors import DataError, UsageError
 from engine.journal.blocks import encode
-from engine.journal.journal import FILE, Entry, Gap, Journal, JournalError, Ordered
+from engine.journal.entries import Entry, Gap, Ordered
+from engine.journal.files import FILE, JournalError
+from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
 from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter

@@ -13,7 +13,7 @@ from engine.app.journal.mending import mend
 from engine.app.journal.verifying import audit, replay_whole
 from engine.app.live.commands import operate_stopped
 from engine.base.errors import DataError
-from engine.journal.journal import FILE
+from engine.journal.files import FILE
 from engine.journal.reading import JournalReader
 from engine.types.records import Operation
 from feeds.live.messages import encode_element

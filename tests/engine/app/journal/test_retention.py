@@ -12,7 +12,8 @@ from engine.app.journal import retention
 from engine.app.journal.retention import compacted
 from engine.app.journal.verifying import audit, replay_whole
 from engine.base.errors import UsageError
-from engine.journal.journal import ARCHIVE, Journal
+from engine.journal.files import ARCHIVE
+from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
 from tests.engine.app.live.sessions import Case, case, live_bars
 

@@ -19,7 +19,9 @@ from engine.app.live.folder import SOCKET, SessionLock
 from engine.app.live.open_or_resume import stored_setup
 from engine.base.errors import DataError, UsageError
 from engine.journal.blocks import joined
-from engine.journal.journal import FILE, Entry, Journal
+from engine.journal.entries import Entry
+from engine.journal.files import FILE
+from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
 from engine.types.records import ORDER, Operation
 from tests.engine.app.live.sessions import case, live_bars

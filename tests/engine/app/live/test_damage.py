@@ -20,7 +20,8 @@ from engine.base.errors import CheckFailed, DataError, GrandModelError
 from engine.base.packing import MADE, describe, pack
 from engine.journal import journal as journal_module
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
-from engine.journal.journal import FILE, OLDER
+from engine.journal.files import FILE
+from engine.journal.journal import OLDER
 from engine.journal.reading import JournalReader
 from engine.loop.ledger_hash import FORM, STREAMS
 from engine.types.records import Operation

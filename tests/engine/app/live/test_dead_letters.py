@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.app.live.dead_letters import FileSink, Relay
-from engine.journal.journal import Entry, Journal
+from engine.journal.entries import Entry
+from engine.journal.journal import Journal
 from engine.monitor.alerts import Severity
 from engine.types.dead_letter import DeadLetter
 from tests.waiting import eventually
@@ -26,7 +27,7 @@ async def test_a_destination_that_is_away(tmp_path: Path, monkeypatch: pytest.Mo
         relay = Relay(journal, FileSink(tmp_path), lambda *words: said.append(words), most=1000)
         running = asyncio.create_task(relay.run())
         for _ in range(100):
-            journal.commit(Entry(letters=[LETTER] * 50))
+            journal.commit(Entry(dead_letters=[LETTER] * 50))
             relay.wake()
             assert len(journal.unsent(most=10_000)) < 1000 + 100 + 250
             await asyncio.sleep(0)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from engine.app.live.observers import _DeadLetters, _Gaps
-from engine.journal.journal import Gap
+from engine.journal.entries import Gap
 from engine.types.dead_letter import DeadLetter
 from feeds.live.broker import free_port
 from tests.bars import MINUTE

@@ -11,7 +11,7 @@ import pytest
 from engine.app.journal.verifying import audit
 from engine.app.live.open_or_resume import stored_config
 from engine.base.errors import UsageError
-from engine.journal.journal import FILE
+from engine.journal.files import FILE
 from tests.engine.app.live.sessions import Case, case, live_bars
 from tests.engine.cli.children import called
 from tests.engine.journal.steps import make_old

@@ -14,7 +14,7 @@ from engine.api.calls import backtest
 from engine.app.journal.verifying import audit, export_whole, replay_whole
 from engine.app.verify import verify
 from engine.base.errors import CheckFailed, DataError, UsageError
-from engine.journal.journal import FILE
+from engine.journal.files import FILE
 from engine.journal.reading import JournalReader
 from feeds.memory import MemorySource
 from tests.engine.app.live.sessions import case, live_bars

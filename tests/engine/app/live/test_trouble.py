@@ -18,7 +18,7 @@ from engine.app.live.intake import Intake
 from engine.app.live.open_or_resume import open_session
 from engine.app.live.session import Committed, Ended, Session
 from engine.base.errors import GrandModelError
-from engine.journal.journal import JournalError
+from engine.journal.files import JournalError
 from engine.journal.reading import JournalReader
 from engine.monitor.alerts import Severity
 from feeds.live.options import SourceOptions

@@ -1,0 +1,60 @@
+"""What one transaction of a journal holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.loop.weights import Activation
+from engine.types.dead_letter import DeadLetter
+from engine.types.records import Operation
+from engine.types.step import StepBlock
+
+
+class Gap(NamedTuple):
+    """Bars of a symbol missing while the market was open, between two close times; `seq` is the row after them."""
+
+    seq: int
+    symbol: str
+    after_ns: int
+    before_ns: int
+    missing: int
+
+
+class Ordered(NamedTuple):
+    """A command of the operator, and the number of the row it precedes."""
+
+    seq: int
+    ts_event: int
+    kind: Operation
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one transaction holds.
+
+    Attributes:
+        steps: What happened, in order of the rows.
+        seq: Number of the next row, once all of this has happened.
+        positions: Offsets at which partitions resume; only those that moved.
+        states: Carried state of parts by name; one that is left out stays as it is.
+        dead_letters: Dead letters: messages that could not be used.
+        gaps: Bars that are missing.
+        operation: A command of the operator.
+        activations: Models that took over.
+        meta: Facts about the session.
+        counts: What to add to running counts.
+    """
+
+    steps: Sequence[StepBlock] = ()
+    seq: int = 0
+    positions: Mapping[str, str] = field(default_factory=dict)
+    states: Mapping[str, bytes] = field(default_factory=dict)
+    dead_letters: Sequence[DeadLetter] = ()
+    gaps: Sequence[Gap] = ()
+    operation: Ordered | None = None
+    activations: Sequence[Activation] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
