@@ -14,7 +14,7 @@ from engine.types.instruments import Instrument
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Market:
+class RowView:
     """What a strategy sees of one row. Valid only during `on_bar`."""
 
     def __init__(self, symbols: Sequence[str], instruments: Sequence[Instrument]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.context.market import Market
+from agents.context.market import RowView
 from agents.context.sizes import Asked, contracts_for, stop_distance
 from engine.base.errors import UsageError
 from engine.types.instruments import Instrument
@@ -22,7 +22,7 @@ HINTS = {
 ORDER_FIELDS = frozenset(COMMAND.names or ()) - {"kind", "symbol", "ts_event", "type", "tif"}
 
 
-class Trading(Market):
+class Trading(RowView):
     """Collects what a strategy asks for in one row."""
 
     def __init__(self, symbols: Sequence[str], instruments: Sequence[Instrument]) -> None:

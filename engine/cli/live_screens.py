@@ -135,9 +135,9 @@ class _SessionScreen:
         return {key: KeyAction(command, self._order, question) for key, (command, question) in KEYS.items()}
 
     def _order(self, command: str) -> str:
-        from engine.app.live.commands import Controls
+        from engine.app.live.commands import obey
 
-        done = str(Controls(self._session)(command, "dashboard")["done"])
+        done = str(obey(self._session, command, "dashboard")["done"])
         look(self._following, self._session)
         return done
 

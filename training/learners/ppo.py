@@ -110,7 +110,7 @@ class PPO:
         self._vector = self._network.layout.join(first).to(self.device)
         self._gradient = torch.zeros_like(self._vector)
         self._optimizer = Adam(self._vector, config.learning_rate, eps=EPSILON)
-        self._step = parameters.compiled(_Step(self._network, config), compiled)
+        self._step = parameters.compiled(_PolicyStep(self._network, config), compiled)
         self._views: dict[str, Array] | None = None
 
     # Acting.
@@ -242,7 +242,7 @@ class PPO:
         load_torch_generator(self._shuffling, state["shuffling"])
 
 
-class _Step:
+class _PolicyStep:
     """One step of the optimizer as a function of tensors, run as it is or compiled whole."""
 
     def __init__(self, network: ActorCritic, config: PPOConfig) -> None:

@@ -114,7 +114,7 @@ class SAC:
         self._target = self._critics().clone()
         self._gradient = torch.zeros_like(self._vector)
         self._optimizer = Adam(self._vector, config.learning_rate)
-        step = _Step(self._actor, self._critic, self._layout, self._followed, self._normalise, self._box, config)
+        step = _SoftStep(self._actor, self._critic, self._layout, self._followed, self._normalise, self._box, config)
         self._step = parameters.compiled(step, compiled)
         self._views: dict[str, Array] | None = None
 
@@ -253,7 +253,7 @@ class SAC:
         return layout.join(self._actor.joined(named) | self._critic.joined(named))
 
 
-class _Step:
+class _SoftStep:
     """An update as a function of tensors, run as it is or compiled whole."""
 
     def __init__(

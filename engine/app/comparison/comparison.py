@@ -16,7 +16,7 @@ from engine.app.comparison.bars import read_bars
 from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Build, Setting, VariantOutcome, curve_rows
 from engine.app.comparison.parts import IN_SAMPLE, WHOLE, parts_of
-from engine.app.comparison.selection import Selection, Step, select, walk_forward
+from engine.app.comparison.selection import FoldStep, Selection, select, walk_forward
 from engine.app.comparison.store import (
     RUNS,
     Keys,
@@ -76,7 +76,7 @@ class Comparison:
     given: list[Given]
     outcomes: list[VariantOutcome]
     selection: Selection
-    steps: list[Step]
+    steps: list[FoldStep]
     times: list[int]
     benchmark: list[float]
     benchmark_name: str

@@ -38,7 +38,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FoldStep:
     """One step of walking forward: the winner on all folds before, and its result in the next.
 
     Attributes:
@@ -121,7 +121,7 @@ def _deflated(metrics: Mapping[str, Any], sharpe: float, lucky: float) -> float 
     return deflated_sharpe(sharpe / root, lucky / root, int(metrics["returns"]), skew, kurtosis + 3.0)
 
 
-def walk_forward(outcomes: Sequence[VariantOutcome], folds: int) -> list[Step]:
+def walk_forward(outcomes: Sequence[VariantOutcome], folds: int) -> list[FoldStep]:
     """In each fold but the first, the variant that was best on all bars before it."""
     steps = []
     for fold in range(2, folds + 1):
@@ -129,5 +129,5 @@ def walk_forward(outcomes: Sequence[VariantOutcome], folds: int) -> list[Step]:
         if winner is None:
             continue
         parts, before = outcomes[winner].parts or {}, sharpe_of(outcomes[winner], f"before.{fold}")
-        steps.append(Step(fold, winner, before, parts[f"fold.{fold}"]))
+        steps.append(FoldStep(fold, winner, before, parts[f"fold.{fold}"]))
     return steps

@@ -27,26 +27,22 @@ OPERATIONS = {
 }
 
 
-class Controls:
-    """What the control socket, or a key of the dashboard, can order."""
+def obey(session: Session, command: str, by: str) -> dict[str, Any]:
+    """Do what the control socket, or a key of the dashboard, orders, and answer.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __call__(self, command: str, by: str) -> dict[str, Any]:
-        """Obey, and answer.
-
-        Raises:
-            UsageError: If the command cannot be obeyed now.
-        """
-        if command == "stop":
-            self._session.stop(f"stopped by {by}")
-            return {"done": "stops after the current transaction"}
-        done = self._session.operate(OPERATIONS[command], by) if command in OPERATIONS else None
-        status = status_of(self._session)
-        if done is not None and OPERATIONS[command] is Operation.RESUME and status["halted"]:
-            done += "; trading stays halted until reset-halt"
-        return status if done is None else {"done": done, "state": status["state"], "row": status["rows"]}
+    Raises:
+        UsageError: If the command cannot be obeyed now.
+    """
+    if command == "stop":
+        session.stop(f"stopped by {by}")
+        return {"done": "stops after the current transaction"}
+    if command not in OPERATIONS:
+        return status_of(session)
+    done = session.operate(OPERATIONS[command], by)
+    status = status_of(session)
+    if OPERATIONS[command] is Operation.RESUME and status["halted"]:
+        done += "; trading stays halted until reset-halt"
+    return {"done": done, "state": status["state"], "row": status["rows"]}
 
 
 def status_of(session: Session) -> dict[str, Any]:
@@ -66,7 +62,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "rows": driver.next_seq,
         "bars": session.counters.get("bars", 0),
         "fills": session.counters.get("fills", 0),
-        "waiting": session.waiting,
+        "waiting": session.intake.waiting,
         "gaps": session.counters.get("gaps", 0),
         "dead_letters": {
             name.removeprefix("letters."): count

@@ -136,11 +136,6 @@ class DeliveryReader:
         self._closed_at = clock()
         self._connected: bool | None = None
 
-    @property
-    def waiting(self) -> int:
-        """Messages held until later ones confirm their time."""
-        return self._intake.waiting
-
     def stop(self, because: str) -> None:
         """End after the current delivery; rows that wait for later bars wait for the next start."""
         self.stopping = self.stopping or because

@@ -69,6 +69,7 @@ class Intake:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._symbols, self._config = tuple(instruments), config
+        self.width = len(self._symbols)
         self._merger = RowMerger(
             self._symbols,
             timeframe_ns,
@@ -83,11 +84,6 @@ class Intake:
         self._seen = np.full(len(self._symbols), NEVER, np.int64)
         self._heard = ("", -math.inf)
         self.next_seq = 0
-
-    @property
-    def width(self) -> int:
-        """Number of symbols."""
-        return len(self._symbols)
 
     @property
     def pending(self) -> int:

@@ -9,10 +9,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.app.journal.exporting import Exported, export_session
-from engine.app.live.commands import Controls, state_word
+from engine.app.live.commands import obey, state_word
 from engine.app.live.config import PaperConfig
 from engine.app.live.control import ControlServer
 from engine.app.live.dead_letters import FileSink, Relay
@@ -129,7 +130,7 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         session.observe(alerting)
         if config.metrics.enabled:
             await stack.enter_async_context(_monitor(session, relay, heartbeat))
-        await stack.enter_async_context(ControlServer(folder, Controls(session)))
+        await stack.enter_async_context(ControlServer(folder, partial(obey, session)))
         for task in (heartbeat.run(), relay.run(), alerting.run(), _say(session, heartbeat)):
             await stack.enter_async_context(in_background(task))
         stack.enter_context(_signals(session))

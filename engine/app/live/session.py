@@ -110,7 +110,7 @@ class Session:
         observers: Sequence[Observer] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.opened, self.source = opened, source
+        self.opened, self.intake, self.source = opened, intake, source
         self.driver, self._journal = opened.driver, opened.journal
         self.config = config
         self._observers, self._clock = list(observers), clock
@@ -125,11 +125,6 @@ class Session:
         self.trouble: str | None = None
         self.last_step: StepBlock | None = None
         self.ended = Ended()
-
-    @property
-    def waiting(self) -> int:
-        """Messages held until later ones confirm their time."""
-        return self._reader.waiting
 
     def observe(self, observer: Observer) -> None:
         """Let another observer watch."""

@@ -13,7 +13,7 @@ import pytest
 
 from engine.app.journal.recovering import recover
 from engine.app.journal.verifying import replay_whole
-from engine.app.live.commands import Controls, operate_stopped
+from engine.app.live.commands import obey, operate_stopped
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, SessionLock, is_running
 from engine.app.live.intake import Intake
@@ -51,7 +51,7 @@ class OrderingSource(ListSource):
                 while self.session.driver.next_seq < at:
                     await asyncio.sleep(0)
                 try:
-                    self.answers[at] = str(Controls(self.session)(self._orders[at], "test")["done"])
+                    self.answers[at] = str(obey(self.session, self._orders[at], "test")["done"])
                 except UsageError as error:
                     self.answers[at] = error.what
             yield delivery
