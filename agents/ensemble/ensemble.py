@@ -142,7 +142,7 @@ class Ensemble:
         step = simulator.run_compiled(block, signals, self._decide, self._params, self._memory)
         if not anyone:
             return step
-        return replace(step, outputs=collect_outputs(block, signals.risk["due"], self._memory.answers, decided))
+        return replace(step, outputs=collect_outputs(block, signals.risk, self._memory.answers, decided))
 
     def snapshot(self) -> bytes | None:
         """Memory of the scan and of both seats; None where an agent in a seat gives none.

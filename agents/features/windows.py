@@ -22,7 +22,8 @@ class WindowBatch:
     """Complete windows, ordered by row and, within a row, by symbol.
 
     Attributes:
-        observations: float32, shape (m, length, F), C-contiguous, oldest row first.
+        observations: float32, shape (m, length, F), oldest row first; of one symbol a read-only view, in which windows
+            that overlap share their rows.
         symbol: Number of the symbol of each, shape (m,).
         known_at: Number of the source row at which each became known, shape (m,).
         first_ts: Close time of the oldest row of each, nanoseconds UTC, shape (m,).
@@ -87,6 +88,8 @@ class Windows:
             return self._nothing
         if len(rows) == 1 and self.length > 1:
             return self._push_row(rows)
+        if symbols == 1:
+            return self._push_only(rows)
         complete = self._complete(rows.ready)
         row, symbol = np.nonzero(complete)
         place = np.cumsum(complete.ravel()).reshape(complete.shape) - 1
@@ -133,6 +136,23 @@ class Windows:
         once = np.zeros(len(full), np.int64)
         return WindowBatch(observations, full, rows.known_at[once], first_ts, rows.ts_event[once])
 
+    def _push_only(self, rows: FeatureRows) -> WindowBatch:
+        """The same for a single symbol, whose windows follow each other: they need not be copied."""
+        features, times = self._lengthened(rows, 0)
+        count = max(len(features) - self.length + 1, 0)
+        ready = np.flatnonzero(rows.ready[:, 0])
+        ends = ready[len(ready) - count :]
+        self._keep(0, features, times)
+        if not count:
+            return self._nothing
+        return WindowBatch(
+            sliding_window_view(features, self.length, axis=0).transpose(0, 2, 1),
+            np.zeros(count, np.int64),
+            rows.known_at[ends],
+            times[:count],
+            rows.ts_event[ends],
+        )
+
     def _complete(self, ready: Bools) -> Bools:
         """Where a window ends, shape (n, S)."""
         enough: Bools = np.cumsum(ready, axis=0) + self._held >= self.length
@@ -140,14 +160,22 @@ class Windows:
 
     def _push_symbol(self, rows: FeatureRows, s: int, place: Ints, observations: Observations, first_ts: Ints) -> None:
         """Put the windows of one symbol into their places, and keep its last rows."""
-        ready = rows.ready[:, s]
-        old = self.length - 1 - int(self._held[s])
-        features = np.concatenate([self._history[s, old:], rows.features[ready, s]])
-        times = np.concatenate([self._times[s, old:], rows.ts_event[ready]])
+        features, times = self._lengthened(rows, s)
         if len(place):
             flat = sliding_window_view(features.ravel(), self.length * features.shape[1])[:: features.shape[1]]
             observations[place] = flat.reshape(len(place), self.length, features.shape[1])
             first_ts[place] = times[: len(place)]
+        self._keep(s, features, times)
+
+    def _lengthened(self, rows: FeatureRows, s: int) -> tuple[Observations, Ints]:
+        """The rows of a symbol that are kept, and its new ones, with their times."""
+        ready = rows.ready[:, s]
+        old = self.length - 1 - int(self._held[s])
+        features = np.concatenate([self._history[s, old:], rows.features[ready, s]])
+        return features, np.concatenate([self._times[s, old:], rows.ts_event[ready]])
+
+    def _keep(self, s: int, features: Observations, times: Ints) -> None:
+        """Keep the last rows of a symbol."""
         kept = min(len(features), self.length - 1)
         if kept:
             self._history[s, -kept:] = features[-kept:]

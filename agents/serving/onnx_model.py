@@ -61,6 +61,7 @@ class OnnxModel:
         self.where = where or (str(source) if isinstance(source, Path) else f"the {name} model")
         self._answers = outputs_of(self.seat)
         self._outputs = list(self._answers)
+        self._layout = np.empty((0, *self.seat.observation), np.float32)
         _runtime()  # whose own memory is not bounded
         with bounded_memory():
             self._session = _session(source, self.where)
@@ -82,16 +83,19 @@ class OnnxModel:
         """
         if observations.dtype != np.float32 or observations.shape[1:] != self.seat.observation:
             as_observations(observations, self.seat)  # says what is wrong
-        rows = np.ascontiguousarray(observations)
+        rows = observations
         if not len(rows):
             return {name: np.empty((0, *out.shape), out.dtype) for name, out in self._answers.items()}
         if len(rows) == 1:
             return self.run_one(rows[0])
+        sliding = rows.ndim > 2 and rows.strides[0] == rows.strides[1]
+        if sliding and not _surely_finite_windows(rows):
+            check_finite(rows, self.seat)
         parts = []
         step = self.tile or BATCH
         for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            if not _surely_finite(part):
+            part = self._laid_out(rows[start : start + step])
+            if not sliding and not _surely_finite(part):
                 check_finite(rows, self.seat)
             parts.append(self._call(part))
         if len(parts) == 1:
@@ -118,6 +122,15 @@ class OnnxModel:
             check_finite(row[:1], self.seat)
         self._session.run_with_iobinding(self._binding)
         return {name: array[:1].copy() for name, array in self._one_out.items()}
+
+    def _laid_out(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rows of one call, C-contiguous: windows that overlap are copied into memory that stays in the cache."""
+        if part.flags.c_contiguous:
+            return part
+        if len(self._layout) < len(part):
+            self._layout = np.empty((len(part), *self.seat.observation), np.float32)
+        np.copyto(self._layout[: len(part)], part)
+        return self._layout[: len(part)]
 
     def _call(self, rows: NDArray[np.float32]) -> Outputs:
         count = len(rows)
@@ -204,6 +217,14 @@ def _surely_finite(rows: NDArray[np.float32]) -> bool:
     """Whether the sum is finite: then all terms are, at a fraction of what it costs to ask each of them."""
     with np.errstate(over="ignore", invalid="ignore"):
         return math.isfinite(rows.sum())
+
+
+def _surely_finite_windows(windows: NDArray[np.float32]) -> bool:
+    """The same for windows of which each is the one before without its first row.
+
+    All that is in them is in the first, or comes last in another.
+    """
+    return _surely_finite(windows[0]) and _surely_finite(windows[:, -1])
 
 
 def _session(source: Path | bytes, where: str) -> Any:

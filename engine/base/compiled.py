@@ -154,7 +154,7 @@ def entry_point(function: Callable[..., Any], *arguments: Any) -> Callable[..., 
         *arguments: As it will be called.
     """
     kernel_function: Any = function
-    types = tuple(numba.typeof(argument) for argument in arguments)
+    types = tuple(map(_type_of, arguments))
     if types not in kernel_function.overloads:
         kernel_function.compile(types)
     compiled: Callable[..., Any] = kernel_function.overloads[types].entry_point
@@ -179,3 +179,16 @@ def form(value: Any) -> Any:
     if isinstance(value, tuple):
         return type(value), *map(form, value)
     return type(value)
+
+
+_types: dict[Any, Any] = {}
+
+
+def _type_of(value: Any) -> Any:
+    """The type that Numba gives a value; for records it works that out anew every time, a millisecond each."""
+    if not isinstance(value, np.ndarray | tuple):
+        return numba.typeof(value)
+    known = form(value)
+    if known not in _types:
+        _types[known] = numba.typeof(value)
+    return _types[known]

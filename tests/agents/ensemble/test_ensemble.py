@@ -289,7 +289,9 @@ def test_a_feature_that_is_not_finite_is_named(
     def spoiled(self: Windows, rows: Any) -> Any:
         batch = push(self, rows)
         if len(batch) and batch.observations.shape[2] == 7:
-            batch.observations[0, 5, 3] = np.nan
+            observations = batch.observations.copy()  # windows that overlap share their memory
+            observations[0, 5, 3] = np.nan
+            batch = replace(batch, observations=observations)
         return batch
 
     monkeypatch.setattr(Windows, "push", spoiled)

