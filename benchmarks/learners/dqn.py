@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from benchmarks.learners.timing import Reference, Speed, take_turns
+from benchmarks.learners.timing import Reference, Speed, compared, mean_return
 from training.config import DQNConfig, Network
 from training.learners.dqn import DQN
 from training.learners.networks import Statistics
@@ -35,17 +35,7 @@ BETA = 0.4
 
 def evaluated(learner: DQN, episodes: int, seed: int) -> float:
     """Mean return of the greedy policy; all episodes side by side."""
-    tasks = [gym.make(TASK) for _ in range(episodes)]
-    observations = np.stack([task.reset(seed=seed + number)[0] for number, task in enumerate(tasks)])
-    returns, running = np.zeros(episodes), np.ones(episodes, dtype=bool)
-    while running.any():
-        actions = learner.greedy(observations)
-        for number in np.flatnonzero(running):
-            observation, reward, terminated, truncated, _ = tasks[number].step(int(actions[number]))
-            observations[number] = observation
-            returns[number] += float(reward)
-            running[number] = not (terminated or truncated)
-    return float(returns.mean())
+    return mean_return(TASK, learner.greedy, episodes, seed)
 
 
 def reference(seed: int, steps: int = STEPS) -> Reference:
@@ -90,13 +80,9 @@ def speed(compiled: bool) -> Speed:
     Ours samples by priority, corrects by importance weights, updates priorities and has a dueling network; the peer
     samples uniformly, and its network is a plain one. Both follow a target with tau 0.01.
     """
-    systems = {"ours": ours(compiled)}
     peer = peers()
-    if peer is not None:
-        systems["sb3"] = peer
-    found = take_turns(systems)
     work = "10-64-32-5, batch 16 of 100,000" + ("" if peer is None else " (prioritized, dueling: ours only)")
-    return Speed(work=work, ours=found["ours"], sb3=found.get("sb3"))
+    return compared(work, ours(compiled), peer)
 
 
 def transitions(

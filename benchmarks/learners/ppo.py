@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from benchmarks.learners.timing import Reference, Speed, take_turns
+from benchmarks.learners.timing import Reference, Speed, compared, mean_return
 from training.config import Network, PPOConfig
 from training.learners.networks import Statistics
 from training.learners.ppo import PPO
@@ -35,17 +35,7 @@ WINDOW, ACTIONS, HIDDEN, BATCH = (48, 13), 3, (256, 128, 64), 64
 
 def evaluated(learner: PPO, episodes: int, seed: int) -> float:
     """Mean return of the likeliest actions; all episodes side by side."""
-    tasks = [gym.make(TASK) for _ in range(episodes)]
-    observations = np.stack([task.reset(seed=seed + number)[0] for number, task in enumerate(tasks)])
-    returns, running = np.zeros(episodes), np.ones(episodes, dtype=bool)
-    while running.any():
-        actions = learner.act(observations, explore=False).actions
-        for number in np.flatnonzero(running):
-            observation, reward, terminated, truncated, _ = tasks[number].step(int(actions[number]))
-            observations[number] = observation
-            returns[number] += float(reward)
-            running[number] = not (terminated or truncated)
-    return float(returns.mean())
+    return mean_return(TASK, lambda seen: learner.act(seen, explore=False).actions, episodes, seed)
 
 
 def learned(seed: int, steps: int, config: PPOConfig = CONFIG) -> PPO:
@@ -95,18 +85,8 @@ def speed(compiled: bool) -> Speed:
     Each call learns from 1 epoch of 256 decisions. Neither side drops units out. Ours fills its rollout and estimates
     advantages in each call; the peer's buffer is filled once, before the timing.
     """
-    systems = {"ours": ours(compiled)}
-    peer = peers()
-    if peer is not None:
-        systems["sb3"] = peer
-    found = take_turns(systems, calls=MINIBATCH_CALLS)
-    each = DECISIONS // BATCH
-    sb3 = found.get("sb3")
-    return Speed(
-        work="48x13, 256-128, two heads of 64-32, batch 64",
-        ours=found["ours"] * each,
-        sb3=None if sb3 is None else sb3 * each,
-    )
+    work, minibatches = "48x13, 256-128, two heads of 64-32, batch 64", DECISIONS // BATCH
+    return compared(work, ours(compiled), peers(), calls=MINIBATCH_CALLS, updates=minibatches)
 
 
 DECISIONS, MINIBATCH_CALLS = 256, 10

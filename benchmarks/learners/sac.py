@@ -12,14 +12,14 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from agents.spec import AGENTS, TACTICAL_AGENT
-from benchmarks.learners.timing import Reference, Speed, take_turns
+from benchmarks.learners.timing import Reference, Speed, compared, mean_return
 from training.config import Network, SACConfig
 from training.learners.networks import Statistics
 from training.learners.replay.buffer import ArrayStore, Replay
 from training.learners.sac import SAC
 
 TASK = "Pendulum-v1"
-STEPS, WANTED, WARM_UP, EVALUATION_EPISODES, EPISODE = 20_000, -160.0, 500, 50, 200
+STEPS, WANTED, WARM_UP, EVALUATION_EPISODES = 20_000, -160.0, 500, 50
 CONFIG = SACConfig(
     network_architecture=Network(hidden_layers=(64, 64), activation="relu"),
     learning_rate=1e-3,
@@ -32,15 +32,7 @@ WINDOW, HIDDEN, BATCH, TRANSITIONS = AGENTS["tactical"].observation, (128, 64, 3
 
 def evaluated(learner: SAC, episodes: int, seed: int) -> float:
     """Mean return of the squashed means; all episodes side by side."""
-    tasks = [gym.make(TASK) for _ in range(episodes)]
-    observations = np.stack([task.reset(seed=seed + number)[0] for number, task in enumerate(tasks)])
-    returns = np.zeros(episodes)
-    for _ in range(EPISODE):
-        actions = learner.act(observations, explore=False)
-        for number, task in enumerate(tasks):
-            observations[number], reward, _, _, _ = task.step(actions[number])
-            returns[number] += float(reward)
-    return float(returns.mean())
+    return mean_return(TASK, lambda seen: learner.act(seen, explore=False), episodes, seed)
 
 
 def learned(seed: int, steps: int, config: SACConfig = CONFIG) -> SAC:
@@ -79,12 +71,7 @@ def speed(compiled: bool) -> Speed:
 
     Each call samples a batch and learns from it; alpha is fixed, the targets move each time, no side drops units out.
     """
-    systems = {"ours": ours(compiled)}
-    peer = peers()
-    if peer is not None:
-        systems["sb3"] = peer
-    found = take_turns(systems)
-    return Speed(work="60x7, 128-64-32 tanh, batch 32", ours=found["ours"], sb3=found.get("sb3"))
+    return compared("60x7, 128-64-32 tanh, batch 32", ours(compiled), peers())
 
 
 def transitions() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from agents.registry import make_market_agent
 from engine.base.config import load, merge, parse, read_yaml
-from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import Floats, Ints
 from portfolio.simulator import Simulator
 from training.config import TrainingConfig
 from training.data.sources import load_market
@@ -161,11 +161,15 @@ def _facts(learned: Learned, results: Sequence[EpisodeResult]) -> Case:
 
 def fee_profit(learned: Learned, factor: float) -> float:
     """Mean profit of the same networks at a multiple of the fee."""
-    market = learned.setup.market
-    fees = market.instrument.fees
-    dearer = fees.model_copy(update={"rate": fees.rate * factor, "per_contract": fees.per_contract * factor})
-    changed = replace(market, instrument=market.instrument.model_copy(update={"fees": dearer}))
+    changed = with_fees(learned.setup.market, factor)
     return float(profits(judge(learned, changed), learned.setup).mean())
+
+
+def with_fees(market: Market, factor: float) -> Market:
+    """The market with a multiple of its instrument's fees."""
+    fees = market.instrument.fees
+    scaled = fees.model_copy(update={"rate": fees.rate * factor, "per_contract": fees.per_contract * factor})
+    return replace(market, instrument=market.instrument.model_copy(update={"fees": scaled}))
 
 
 def rule_profits(spec: str, setup: TrainingSetup, starts: Ints) -> Floats:
@@ -175,17 +179,12 @@ def rule_profits(spec: str, setup: TrainingSetup, starts: Ints) -> Floats:
     earned = np.empty(len(starts))
     for k, start in enumerate(starts.tolist()):
         first = max(segment.start for segment in market.segments if segment.start <= start)
-        whole = _block(market, first, start + length + 1)
+        whole = market.block(first, start + length + 1)
         agent = make_market_agent(spec)
         agent.bind(whole.symbols, [market.instrument], market.timeframe_ns)
         targets = agent.targets(whole)[start - first :]
-        block = _block(market, start, start + length + 1)
+        block = market.block(start, start + length + 1)
         simulator = Simulator(config.portfolio, [market.instrument], market.session_ends, market.bars_per_year)
         step = simulator.run_targets(block, np.ascontiguousarray(targets))
         earned[k] = float(step.ledger[-1, 1]) - config.portfolio.initial_capital
     return earned
-
-
-def _block(market: Market, start: int, stop: int) -> BarBlock:
-    columns: Any = [column[start:stop] for column in market.bars]
-    return BarBlock((market.instrument.name,), 0, *columns)

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.learning.cases import Case, Learned, judge, learn, profits, rule_profits
+from benchmarks.learning.cases import Case, Learned, judge, learn, profits, rule_profits, with_fees
 from engine.base.config import load, merge, read_yaml
 from training.config import TrainingConfig
 from training.data.parts import Parts
 from training.data.sources import load_market
-from training.environment.market import Market
 from training.evaluation.diagnosis import diagnose
 from training.trainer.setup import TrainingSetup
 
@@ -86,7 +85,7 @@ def fold(month: Month, cost: str, end: float, seed: int, settings: Sequence[str]
     """Train one fold, and trade its test part in one episode from its first decision to its last bar."""
     config = config_of(month, cost, seed, settings)
     market, _ = load_market(config, seed)
-    market = _with_costs(market, COSTS[cost])
+    market = with_fees(market, COSTS[cost])
     setup = TrainingSetup.of(config, market, fold_parts(len(market), end))
     learned = learn(setup)
     ((start, stop),) = setup.parts.test
@@ -107,9 +106,3 @@ def fold(month: Month, cost: str, end: float, seed: int, settings: Sequence[str]
         "kept": learned.kept,
         "seconds": learned.seconds,
     }
-
-
-def _with_costs(market: Market, factor: float) -> Market:
-    fees = market.instrument.fees
-    scaled = fees.model_copy(update={"rate": fees.rate * factor, "per_contract": fees.per_contract * factor})
-    return replace(market, instrument=market.instrument.model_copy(update={"fees": scaled}))

@@ -19,8 +19,8 @@ from training.checkpoint import load as load_checkpoint
 from training.config import TrainingConfig
 from training.export import export
 from training.trainer.ending import TrainingOutcome
+from training.trainer.history import HISTORY, Sink
 from training.trainer.setup import TrainingSetup
-from training.trainer.sinks import HISTORY, Sink
 from training.trainer.trainer import Trainer
 
 log = logger("train")

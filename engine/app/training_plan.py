@@ -17,7 +17,8 @@ from engine.base.errors import UsageError
 from training.checkpoint import Checkpoint, checkpoints
 from training.config import TrainingConfig
 from training.data.sources import require_first_tradable
-from training.trainer.sinks import Sink, open_sinks
+from training.trainer.history import Sink
+from training.trainer.sinks import open_sinks
 
 CHECKPOINT_FOLDER = "checkpoints"
 _BEGUN = re.compile(r"config\.yaml|history(-\d+)?\.jsonl|tensorboard|wandb|wandb_id\.txt|checkpoints")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from engine.app.training_plan import TrainingPlan
     from engine.dashboard.training.state import TrainingInfo
     from training.config import TrainingConfig
-    from training.trainer.sinks import Sink
+    from training.trainer.history import Sink
 
 
 @contextmanager

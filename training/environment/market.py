@@ -179,23 +179,27 @@ class Market:
         Returns:
             Rows in ascending order, int64, shape (n,).
         """
-        found: list[Ints] = []
+        found = [np.empty(0, np.int64)]
         for segment in self.segments:
             start, stop = max(rows[0], segment.start), min(rows[1], segment.stop)
-            if start < stop:
-                found.append(self._starts(start, stop, length))
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+            possible = self.decision_rows(start, max(start, stop))
+            if len(possible):
+                wanted = np.arange(possible[0], stop - length, max(length // 2, 1))
+                at = np.searchsorted(possible, wanted)
+                chosen = np.unique(possible[at[at < len(possible)]])
+                found.append(chosen[chosen + length < stop])
+        return np.concatenate(found)
 
-    def _starts(self, start: int, stop: int, length: int) -> Ints:
+    def decision_rows(self, start: int, stop: int) -> Ints:
+        """Rows from `start` to before `stop` in which all agents decide and every window is complete, shape (n,)."""
         decides = (self.due[start:stop] & ALL_DUE) == ALL_DUE
         decides &= (self.strategic_end[start:stop] >= 0) & (self.tactical_end[start:stop] >= 0)
-        possible = start + np.flatnonzero(decides)
-        if not len(possible):
-            return np.empty(0, np.int64)
-        wanted = np.arange(possible[0], stop - length, max(length // 2, 1))
-        at = np.searchsorted(possible, wanted)
-        chosen = np.unique(possible[at[at < len(possible)]])
-        return chosen[chosen + length < stop].astype(np.int64)
+        return (start + np.flatnonzero(decides)).astype(np.int64)
+
+    def block(self, start: int, stop: int) -> BarBlock:
+        """The bars of rows from `start` to before `stop` as the simulator takes them, numbered from 0."""
+        columns: Any = (column[start:stop] for column in self.bars)
+        return BarBlock((self.instrument.name,), 0, *columns)
 
     @cached_property
     def digest(self) -> str:

@@ -68,6 +68,12 @@ class VectorEnv:
         terms: Reward terms since each agent's last decision, live, shape (N, 3, 5), columns TERMS.
         rewards: Their sums, live, shape (N, 3).
         terminated, truncated: How episodes ended, live, shape (N,).
+        rows: Row of the market at which each environment is, live, shape (N,).
+        steps: Bars that each episode has taken, live, shape (N,).
+        strategic_key, tactical_key: Ends of the windows seen, for `Market.strategic_windows` and
+            `Market.tactical_windows`, live, shape (N,).
+        accounts, positions: ACCOUNT and POSITION records, live, shape (N,).
+        fees: Paid in the episode, live, shape (N,).
 
     Raises:
         UsageError: If there is no environment, the risk agent's clock is not the market's, or a seat has a rule agent.
@@ -103,30 +109,14 @@ class VectorEnv:
         self.rewards: Floats = self._seen.rewards
         self.terminated: Bools = self._seen.terminated
         self.truncated: Bools = self._seen.truncated
-
-    @property
-    def rows(self) -> Ints:
-        """Row of the market at which each environment is, live, shape (N,)."""
-        rows: Ints = self._accounts.episodes["row"]
-        return rows
-
-    @property
-    def steps(self) -> Ints:
-        """Bars that each episode has taken, live, shape (N,)."""
-        steps: Ints = self._accounts.episodes["steps"]
-        return steps
-
-    @property
-    def strategic_key(self) -> Ints:
-        """End of the strategic window seen, for `Market.strategic_windows`, live, shape (N,)."""
-        keys: Ints = self._accounts.episodes["strategic_key"]
-        return keys
-
-    @property
-    def tactical_key(self) -> Ints:
-        """End of the tactical window seen, for `Market.tactical_windows`, live, shape (N,)."""
-        keys: Ints = self._accounts.episodes["tactical_key"]
-        return keys
+        episodes = self._accounts.episodes
+        self.rows: Ints = episodes["row"]
+        self.steps: Ints = episodes["steps"]
+        self.strategic_key: Ints = episodes["strategic_key"]
+        self.tactical_key: Ints = episodes["tactical_key"]
+        self.accounts: Records = self._accounts.accounts
+        self.positions: Records = self._accounts.positions[:, 0]
+        self.fees: Floats = self.accounts["fees"]
 
     @property
     def equity(self) -> Floats:
@@ -136,24 +126,6 @@ class VectorEnv:
         """
         equity: Floats = self._accounts.equity
         return equity
-
-    @property
-    def accounts(self) -> Records:
-        """ACCOUNT records, live, shape (N,)."""
-        accounts: Records = self._accounts.accounts
-        return accounts
-
-    @property
-    def positions(self) -> Records:
-        """POSITION records, live, shape (N,)."""
-        positions: Records = self._accounts.positions[:, 0]
-        return positions
-
-    @property
-    def fees(self) -> Floats:
-        """Fees paid in the episode, live, shape (N,)."""
-        fees: Floats = self.accounts["fees"]
-        return fees
 
     def orders(self, env: int) -> Records:
         """Working ORDER records of one environment, live."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from agents.spec import AGENT_NAMES
-from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import Floats, Ints
 from engine.types.records import Reason, Role
 from engine.types.step import StepBlock
 from portfolio.config import PortfolioConfig
@@ -49,7 +49,7 @@ def run_baseline(
 def _episode(
     units: float, market: Market, portfolio: PortfolioConfig, rewards: Rewards, start: int, length: int
 ) -> EpisodeResult:
-    block = _bars(market, start, start + length + 1)
+    block = market.block(start, start + length + 1)
     simulator = Simulator(portfolio, [market.instrument], market.session_ends, market.bars_per_year)
     step = simulator.run_targets(block, np.full((len(block), 1), units))
     last = _last_row(step, length)
@@ -64,12 +64,6 @@ def _episode(
         terms=np.tile(team, (len(AGENT_NAMES), 1)),
         halted=Reason(halted).name.lower() if halted else None,
     )
-
-
-def _bars(market: Market, start: int, stop: int) -> BarBlock:
-    bars, rows = market.bars, slice(start, stop)
-    prices = (bars.open[rows], bars.high[rows], bars.low[rows], bars.close[rows], bars.volume[rows])
-    return BarBlock((market.instrument.name,), 0, bars.ts_event[rows], *prices, bars.present[rows])
 
 
 def _last_row(step: StepBlock, length: int) -> int:

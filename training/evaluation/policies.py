@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.ensemble.ensemble import Models
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
-from agents.spec import AGENT_NAMES, RISK_AGENT, STRATEGIC_AGENT, TACTICAL_AGENT
+from agents.spec import AGENT_NAMES, AGENTS, TACTICAL_AGENT
 from engine.base.errors import UsageError
 from engine.types.blocks import Ints
 from training.experience import Answer, Decide, Observations, repeated_stand_in
@@ -122,22 +123,10 @@ class Neutral:
     def __init__(self, policy: Policy, seat: str) -> None:
         if seat not in AGENT_NAMES:
             raise UsageError(f"no seat is called {seat!r}", expected=", ".join(AGENT_NAMES))
-        self._policy, self.seat = policy, seat
 
-    def strategic(self, observations: Observations) -> Ints:
-        """Neutral, if this is the seat."""
-        if self.seat != "strategic":
-            return self._policy.strategic(observations)
-        return repeated_stand_in(STRATEGIC_AGENT, len(observations))
+        def stand_in(observations: Observations) -> NDArray[Any]:
+            return repeated_stand_in(AGENTS[seat], len(observations))
 
-    def tactical(self, observations: Observations) -> Observations:
-        """At once, a wide stop, the base size, if this is the seat."""
-        if self.seat != "tactical":
-            return self._policy.tactical(observations)
-        return repeated_stand_in(TACTICAL_AGENT, len(observations))
-
-    def risk(self, observations: Observations) -> Ints:
-        """Full exposure, if this is the seat."""
-        if self.seat != "risk":
-            return self._policy.risk(observations)
-        return repeated_stand_in(RISK_AGENT, len(observations))
+        self.strategic = stand_in if seat == "strategic" else policy.strategic
+        self.tactical = stand_in if seat == "tactical" else policy.tactical
+        self.risk = stand_in if seat == "risk" else policy.risk

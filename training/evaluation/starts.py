@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.base.errors import UsageError
 from engine.types.blocks import Ints
-from training.environment.market import ALL_DUE, Market
+from training.environment.market import Market
 
 
 def evaluation_starts(
@@ -34,7 +34,7 @@ def evaluation_starts(
     """
     possible = np.concatenate([np.empty(0, np.int64), *(market.starts(part, length) for part in ranges)])
     if len(possible) < count:
-        every = [decision_rows(market, start, stop - length - 1) for start, stop in ranges]
+        every = [market.decision_rows(start, max(start, stop - length)) for start, stop in ranges]
         possible = np.concatenate([np.empty(0, np.int64), *every])
     if not len(possible):
         raise UsageError(
@@ -50,11 +50,3 @@ def evaluation_starts(
         return picked
     drawn = np.random.Generator(np.random.PCG64(seed)).choice(len(possible), count, replace=False)
     return np.asarray(possible[np.sort(drawn)])
-
-
-def decision_rows(market: Market, start: int, last: int) -> Ints:
-    """Rows from `start` to `last` in which all agents decide and every window is complete."""
-    rows = np.arange(start, max(last, start - 1) + 1, dtype=np.int64)
-    due = (market.due[rows] & ALL_DUE) == ALL_DUE
-    found: Ints = rows[due & (market.strategic_end[rows] >= 0) & (market.tactical_end[rows] >= 0)]
-    return found

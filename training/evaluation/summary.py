@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -61,15 +61,7 @@ class Summary:
 
     def tree(self) -> dict[str, Any]:
         """As JSON takes it."""
-        groups = {"performance": self.performance, "risk": self.risk, "trading": self.trading, "terms": self.terms}
-        return {
-            "episodes": self.episodes,
-            "effective_episodes": self.effective_episodes,
-            "bars": self.bars,
-            "halted": self.halted,
-            **{name: {key: item.tree() for key, item in group.items()} for name, group in groups.items()},
-            "actions": None if self.actions is None else actions_tree(self.actions),
-        }
+        return {**asdict(self), "actions": None if self.actions is None else actions_tree(self.actions)}
 
 
 @dataclass(frozen=True)
@@ -90,12 +82,7 @@ class Contribution:
 
     def tree(self) -> dict[str, Any]:
         """As JSON takes it."""
-        return {
-            "mean": self.mean.tree(),
-            "deviation": self.deviation,
-            "correlation": self.correlation.tree(),
-            "total_return": self.total_return.tree(),
-        }
+        return asdict(self)
 
 
 def summarise(results: Sequence[EpisodeResult]) -> Summary:

@@ -18,11 +18,14 @@ from training.trainer.setup import TrainingSetup
 from training.trainer.trainings import RiskTraining, StrategicTraining, TacticalTraining, Trainings
 
 STRATEGIC, TACTICAL, RISK, REPLAYS, EPISODES = range(5)
-"""What the seed of a training is spread over."""
+"""What the seed of a training is spread over; a new one goes to the end, so that the seeds of the others stay."""
 
 
 def seeds(seed: int) -> list[int]:
-    """Independent seeds for the learners, their buffers and the order of episodes."""
+    """Independent seeds for the learners, their buffers and the order of episodes.
+
+    One seed for all would let a learner explore by the very numbers that its batches are drawn by.
+    """
     return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(5)]
 
 

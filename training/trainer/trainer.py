@@ -22,10 +22,10 @@ from training.evaluation.starts import evaluation_starts
 from training.randomness import State
 from training.trainer.build import EPISODES, build_trainings, seeds
 from training.trainer.ending import TrainingOutcome, with_last_checkpoint
+from training.trainer.history import Record, Sink
 from training.trainer.playing import Playing
 from training.trainer.schedule import EpisodeSampler, Patience
 from training.trainer.setup import TrainingSetup
-from training.trainer.sinks import Record, Sink
 
 Clock = Callable[[], float]
 Tree = dict[str, Any]

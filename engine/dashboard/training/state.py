@@ -114,7 +114,7 @@ class TrainingState:
         """Take a record; kinds that are not known are left out.
 
         Args:
-            record: See `training.trainer.sinks`.
+            record: See `training.trainer.history`.
             now: Wall time, seconds since 1970.
         """
         take = {

@@ -22,7 +22,7 @@ from tests.engine.cli.children import called, dying
 from tests.training.trainer.small import SMALL
 from tests.waiting import LIMIT_S, until
 from training.config import TrainingConfig
-from training.trainer.sinks import read_history
+from training.trainer.history import read_history
 
 COMMAND = [sys.executable, "-m", "engine.cli.main", "train"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}

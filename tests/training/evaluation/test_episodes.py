@@ -24,7 +24,7 @@ from training.evaluation.baselines import reward_terms, run_baseline
 from training.evaluation.episodes import run_episodes
 from training.evaluation.evaluation import evaluate
 from training.evaluation.policies import LearnedPolicy, Neutral, Policy, ServedPolicy
-from training.evaluation.starts import decision_rows, evaluation_starts
+from training.evaluation.starts import evaluation_starts
 
 LENGTH = 240
 INSTRUMENT = Instrument(name="X", tick_size=0.01, size_step=0.01, min_size=0.01, multiplier=100.0, fees=Fees(rate=1e-4))
@@ -273,7 +273,7 @@ def test_starts_overlap_by_half_where_there_are_enough(market: Market) -> None:
 def test_starts_lie_closer_where_there_are_too_few(market: Market) -> None:
     many = evaluation_starts(market, [(0, 4600)], LENGTH, 10_000)
     assert len(market.starts((0, 4600), LENGTH)) < len(many) < 10_000
-    assert many.tolist() == decision_rows(market, 0, 4600 - LENGTH - 1).tolist()
+    assert many.tolist() == market.decision_rows(0, 4600 - LENGTH).tolist()
     env = VectorEnv(market, PORTFOLIO, Rewards(), ENSEMBLE, len(many))
     env.reset(np.arange(len(many)), many, np.full(len(many), LENGTH))  # every one of them fits its source
     assert (many + LENGTH < 4600).all()

@@ -20,16 +20,8 @@ from engine.base.errors import UsageError
 from tests.waiting import LIMIT_S
 from training.config import LoggingConfig
 from training.trainer.event_file import crc32c, framed
-from training.trainer.sinks import (
-    Guarded,
-    HistorySink,
-    TensorBoardSink,
-    WandbSink,
-    open_sinks,
-    read_history,
-    scalars,
-    wandb_mode,
-)
+from training.trainer.history import HistorySink, read_history, scalars
+from training.trainer.sinks import Guarded, TensorBoardSink, WandbSink, open_sinks, wandb_mode
 
 
 def episode(number: int, **more: Any) -> dict[str, Any]:
