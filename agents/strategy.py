@@ -58,21 +58,27 @@ class Strategy(Ready, ABC):
         self.restore(parts["own"])
 
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
-        """Advance row by row and let `on_bar` decide after each."""
+        """Let `on_bar` decide after each row.
+
+        The simulator follows where it is needed: when the strategy looks at its account or orders, and at the end.
+        """
         context = self._context
         context.enter(simulator, block)
         simulator.begin(block)
+        cursor, commands = context.cursor, context.commands
         for row in range(len(block)):
-            simulator.advance(block, row)
-            context.move_to(row)
+            cursor.row = row
             try:
                 self.on_bar(context)
             except GrandModelError as error:
                 raise self._located(error) from error
             except Exception as error:
                 raise self._failed(error) from error
-            if context.has_commands:
-                simulator.submit(context.commands())
+            if commands:
+                simulator.catch_up(row)
+                simulator.submit(context.joined_commands())
+                commands.clear()
+        simulator.catch_up(len(block) - 1)
         step, plots = simulator.take(), context.plotted()
         return step if plots is None else replace(step, plots=plots)
 

@@ -28,8 +28,7 @@ from portfolio.buffers import FloatSlabs, record_buffer
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.kernels.book import Book
 from portfolio.kernels.operations import apply_operation
-from portfolio.kernels.row import advance_row
-from portfolio.kernels.scan import apply_commands, has_room, scan_decide, scan_targets
+from portfolio.kernels.scan import advance_rows, apply_commands, has_room, scan_decide, scan_targets
 from portfolio.opening import (
     COMMANDS_PER_ROW,
     check_currency,
@@ -87,6 +86,7 @@ class Simulator:
         )
         self._block: BarBlock | None = None
         self._bars: Bars
+        self._reached = 0
         self._ledger: Floats = np.empty((0, 8))
         self._positions: Floats = np.empty((0, symbols))
         self._slabs = FloatSlabs()
@@ -121,19 +121,25 @@ class Simulator:
         self._bars = block.kernel_view()
         self._ledger = self._slabs.matrix(len(block), len(LEDGER_COLUMNS))
         self._positions = self._slabs.matrix(len(block), len(block.symbols))
+        self._reached = 0
         self._advance = None
 
     def advance(self, block: BarBlock, row: int) -> None:
         """Fill, mark and check limits in one row; the caller decides next."""
         if block is not self._block:
             self.begin(block)
-        if not self._has_room():
-            self._flush()
-        arguments = (self._book, self._bars, row, self._ledger, self._positions)
-        if self._advance is None:
-            # the types of a block's arrays are checked once, where there are rows enough to gain from it
-            self._advance = entry_point(advance_row, *arguments) if len(block) >= ROWS_TO_LOOK else advance_row
-        self._advance(*arguments)
+        self._reached = row
+        self.catch_up(row)
+
+    def catch_up(self, row: int) -> None:
+        """Advance every row of the block up to this one that was not advanced yet, as if one by one."""
+        stop = row + 1
+        while self._reached < stop:
+            self._reached = (self._advance or self._entry())(
+                self._book, self._bars, self._reached, stop, self._ledger, self._positions, self._commands
+            )
+            if self._reached < stop:
+                self._flush()
 
     def submit(self, commands: Records) -> None:
         """Apply commands after the row that was advanced last; their `order_id` is filled in."""
@@ -148,6 +154,14 @@ class Simulator:
             if self._apply is None:
                 self._apply = entry_point(apply_commands, self._book, part, len(part), ts)
             self._apply(self._book, part, len(part), ts)
+
+    def _entry(self) -> Callable[..., Any]:
+        """What advances rows: the types of a block's arrays are checked once where rows enough gain from it."""
+        self._advance = advance_rows
+        if len(self._bars.ts_event) >= ROWS_TO_LOOK:
+            arguments = (self._book, self._bars, 0, 0, self._ledger, self._positions, self._commands)
+            self._advance = entry_point(advance_rows, *arguments)
+        return self._advance
 
     def run_targets(self, block: BarBlock, targets: Floats) -> StepBlock:
         """Process a whole block for wanted positions in units, shape (rows, S); NaN keeps the last."""

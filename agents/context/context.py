@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agents.context.indicator import Indicator
 from agents.context.orders import Trading
 from agents.context.plots import PlotPad
-from agents.context.stream import Column, Cursor, Stream, keys_from
+from agents.context.stream import Column, Stream, keys_from
 from agents.context.timeframe import Timeframe, TimeframeView
 from engine.base.errors import DataError
 from engine.base.packing import pack, unpack
@@ -43,23 +43,17 @@ class Context(Trading):
     ) -> None:
         super().__init__(symbols, instruments)
         self._timeframe_ns, self._keep = timeframe_ns, keep
-        self._cursor, self._pad = Cursor(), PlotPad()
-        self._stream = Stream(symbols, [item.tick_size for item in instruments], keep, self._cursor)
+        self._pad = PlotPad()
+        self._stream = Stream(symbols, [item.tick_size for item in instruments], keep, self.cursor)
         self._frames: dict[int, Timeframe] = {}
         self._views: dict[str, TimeframeView] = {}
 
     def enter(self, simulator: Simulator, block: BarBlock) -> None:
         """Called by the strategy's base class before the rows of a block."""
         super().enter(simulator, block)
-        self._cursor.row = 0
         self._stream.append(block)
         for frame in self._frames.values():
             frame.follow(block)
-
-    def move_to(self, row: int) -> None:
-        """Called by the strategy's base class before each row."""
-        super().move_to(row)
-        self._cursor.row = row
 
     def history(self, column: Column, length: int, symbol: str | None = None) -> Floats:
         """The last values of a column, oldest first, that of the present row last.
@@ -185,4 +179,4 @@ class Context(Trading):
 
     def _made_frame(self, length: int) -> Timeframe:
         traded = list(self.instruments.values())
-        return Timeframe(length, self._timeframe_ns, traded, self.symbols, self._keep, self._cursor)
+        return Timeframe(length, self._timeframe_ns, traded, self.symbols, self._keep, self.cursor)

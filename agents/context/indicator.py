@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.context.rolling import Rolling
+from agents.context.rolling import Rolling, Seen
 from agents.indicators.kernels import CLOSE, hold_rows
 from agents.indicators.kinds import Kind, kind_of, parameters_of
 from agents.indicators.talib import PREFIX, TalibFunction
@@ -29,7 +29,7 @@ class Indicator:
         outputs: Names of its values, the main one first.
         compute: Writes the values of the next bars, given as an array (5, n), into an array (outputs, n).
         keep: Rows that can be looked back at.
-        offset: Rows of the current block up to the one that the strategy is in.
+        seen: Which bars the strategy sees.
     """
 
     def __init__(
@@ -39,10 +39,12 @@ class Indicator:
         outputs: tuple[str, ...],
         compute: Computation,
         keep: int,
-        offset: Callable[[], int],
+        seen: Seen,
     ) -> None:
         self.name, self.symbol, self.outputs = name, symbol, outputs
-        self._compute, self._offset = compute, offset
+        self._compute, self._seen, self._cursor = compute, seen, seen.cursor
+        self._now: list[float] | None = None
+        self._before: list[float] | None = None
         self._place = {output: place for place, output in enumerate(outputs)}
         self._values = Rolling(len(outputs), keep)
         self._last = np.full(len(outputs), np.nan)
@@ -50,8 +52,10 @@ class Indicator:
     @property
     def value(self) -> float:
         """The main value in this row; NaN until there are enough bars."""
-        values = self._values
-        return float(values.shown.item(0, values.base + self._offset() - 1))
+        now = self._now
+        if now is None:
+            now = self._now = self._by_row(1)
+        return now[self._cursor.row]
 
     @property
     def ready(self) -> bool:
@@ -63,7 +67,7 @@ class Indicator:
 
     def __getitem__(self, output: str) -> float:
         values = self._values
-        return float(values.shown.item(self._row(output), values.base + self._offset() - 1))
+        return float(values.shown.item(self._row(output), values.base + self._seen.offset() - 1))
 
     def ago(self, rows: int, output: str | None = None) -> float:
         """The value so many rows ago; 0 is the present row.
@@ -85,7 +89,7 @@ class Indicator:
                 expected=f"1 to {self._values.keep:,} rows",
                 hint="set history_rows in the class of the strategy to keep more" if length > 0 else None,
             )
-        stop = self._values.base + self._offset()
+        stop = self._values.base + self._seen.offset()
         values: Floats = self._values.shown[self._row(output), stop - length : stop]
         return values
 
@@ -103,9 +107,9 @@ class Indicator:
 
     def last_two(self) -> tuple[float, float]:
         """The main value in the row before and in this one."""
-        values = self._values
-        shown, now = values.shown, values.base + self._offset() - 1
-        return shown.item(0, now - 1), shown.item(0, now)
+        if self._before is None:
+            self._before = self._by_row(2)
+        return self._before[self._cursor.row], self.value
 
     def append(self, bars: Floats, block: int | None = None) -> None:
         """Take the next bars, shape (5, n).
@@ -114,6 +118,7 @@ class Indicator:
             bars: open, high, low, close, volume.
             block: How many of them, at the end, belong to the current block; by default all.
         """
+        self._now = self._before = None
         count = bars.shape[1]
         out = self._values.room(count)
         if count:
@@ -134,6 +139,12 @@ class Indicator:
         assert self._compute.state is not None  # noqa: S101 - nothing else is ever saved
         self._compute.state[:], self._last[:] = arrays["state"], arrays["last"]
         self._values.restore(arrays["values"])
+        self._now = self._before = None
+
+    def _by_row(self, ago: int) -> list[float]:
+        """The main value so many bars before the next, by row of the block: numbers of Python are picked out fast."""
+        values = self._values
+        return self._seen.by_row(values.shown[0], values.base - ago)
 
     def _row(self, output: str | None) -> int:
         if output is None:
@@ -202,7 +213,7 @@ def make_indicator(
     symbol: int,
     tick: float,
     keep: int,
-    offset: Callable[[], int],
+    seen: Seen,
 ) -> Indicator:
     """An indicator by its name; `Context.indicator` describes the arguments.
 
@@ -213,7 +224,7 @@ def make_indicator(
         raise UsageError(f"bars have no column {of!r}", expected=", ".join(BAR_COLUMNS))
     if name.startswith(PREFIX):
         function = TalibFunction(name.removeprefix(PREFIX), values, named, of)
-        return Indicator(name, symbol, function.outputs, Foreign(function), keep, offset)
+        return Indicator(name, symbol, function.outputs, Foreign(function), keep, seen)
     kind = kind_of(name)
     if of is not None and kind.column is None:
         raise UsageError(f"{name} always looks at high, low and close", found=f"of={of!r}")
@@ -221,7 +232,7 @@ def make_indicator(
     column = of or kind.column or "close"
     shown = f"{name}({', '.join(f'{value:g}' for value in parameters.values())})"
     compute = Compiled(kind, list(parameters.values()), column, tick)
-    return Indicator(shown, symbol, kind.outputs, compute, keep, offset)
+    return Indicator(shown, symbol, kind.outputs, compute, keep, seen)
 
 
 def _last_two(other: Indicator | Number) -> tuple[float, float]:

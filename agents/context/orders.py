@@ -11,6 +11,8 @@ import numpy as np
 from agents.context.market import RowView
 from agents.context.sizes import Asked, contracts_for, stop_distance
 from engine.base.errors import UsageError
+from engine.types.blocks import BarBlock
+from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
 from engine.types.records import COMMAND, CommandKind, OrderType, Records, TimeInForce
 
@@ -27,28 +29,22 @@ class Trading(RowView):
 
     def __init__(self, symbols: Sequence[str], instruments: Sequence[Instrument]) -> None:
         super().__init__(symbols, instruments)
-        self._commands: list[Records] = []
+        self.commands: list[Records] = []
 
-    def move_to(self, row: int) -> None:
-        """Called by the strategy's base class before each row."""
-        self._row = row
-        if self._commands:
-            self._commands.clear()
+    def enter(self, simulator: Simulator, block: BarBlock) -> None:
+        """Called by the strategy's base class before the rows of a block."""
+        super().enter(simulator, block)
+        self.commands.clear()
 
-    def commands(self) -> Records:
+    def joined_commands(self) -> Records:
         """What was asked for in this row, COMMAND records."""
-        given = self._commands
+        given = self.commands
         if len(given) == 1:
             return given[0]
         joined: Records = np.empty(len(given), COMMAND)
         for place, command in enumerate(given):
             joined[place] = command[0]
         return joined
-
-    @property
-    def has_commands(self) -> bool:
-        """Whether anything was asked for in this row."""
-        return bool(self._commands)
 
     def target(self, units: float, symbol: str | None = None, **fields: Any) -> None:
         """Ask for a position in units of the base size; see `order` for the fields."""
@@ -132,7 +128,7 @@ class Trading(RowView):
             self.order(side * asked.quantity, symbol, **fields)
             return
         s = self._at(symbol)
-        item, mark = self.instruments[self.symbols[s]], float(self._simulator.positions[s]["mark"])
+        item, mark = self.instruments[self.symbols[s]], self._position(s)[2]
         price = float(fields.get("limit") or fields.get("stop") or mark)
         distance = 0.0 if asked.risk is None else stop_distance(side, price, fields)
         contracts = contracts_for(asked, self.equity, price, item.multiplier * item.fx_rate, distance)
@@ -167,7 +163,7 @@ class Trading(RowView):
                     hint="an indicator is NaN until it has enough bars: wait with `if not math.isnan(value)`",
                 )
         command["type"] = _order_type(fields)
-        self._commands.append(command)
+        self.commands.append(command)
 
 
 def _order_type(fields: dict[str, Any]) -> OrderType:

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.types.blocks import Floats
+
 ROOM = 4
+
+
+class Cursor:
+    """The row of the current block that a strategy is in."""
+
+    __slots__ = ("row",)
+
+    def __init__(self) -> None:
+        self.row = 0
+
+
+class Seen(Protocol):
+    """Which bars a strategy sees in the row that it is in."""
+
+    cursor: Cursor
+
+    def offset(self) -> int:
+        """Bars of the current block up to that row."""
+        ...
+
+    def by_row(self, values: Floats, start: int) -> list[float]:
+        """Values of bars as they are seen in each row of the block; at `start` is the one before its first bar."""
+        ...
 
 
 class Rolling:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.context.indicator import Indicator, make_indicator
-from agents.context.rolling import Rolling
+from agents.context.rolling import Cursor, Rolling
 from engine.base.errors import UsageError
 from engine.base.nearest import did_you_mean
 from engine.base.packing import pack_arrays, unpack_arrays
@@ -19,15 +19,6 @@ Column = Literal["open", "high", "low", "close", "volume"]
 PLACES: Mapping[str, int] = {name: place for place, name in enumerate(BAR_COLUMNS)}
 ALL = "*"
 NO_TIME = np.iinfo(np.int64).min
-
-
-class Cursor:
-    """The row of the current block that a strategy is in."""
-
-    __slots__ = ("row",)
-
-    def __init__(self) -> None:
-        self.row = 0
 
 
 class Stream:
@@ -43,7 +34,7 @@ class Stream:
     def __init__(self, symbols: Sequence[str], ticks: Sequence[float], keep: int, cursor: Cursor) -> None:
         self.symbols, self.keep = tuple(symbols), keep
         self._index = {symbol: s for s, symbol in enumerate(symbols)}
-        self._ticks, self._cursor = tuple(ticks), cursor
+        self._ticks, self.cursor = tuple(ticks), cursor
         self._bars = Rolling(len(BAR_COLUMNS) * len(symbols), keep)
         self._times = Rolling(1, keep, NO_TIME)
         self._indicators: dict[tuple[Any, ...], Indicator] = {}
@@ -62,7 +53,18 @@ class Stream:
 
     def offset(self) -> int:
         """Rows of the current block up to the one that the strategy is in, that one included."""
-        return self._cursor.row + 1
+        return self.cursor.row + 1
+
+    def by_row(self, values: Floats, start: int) -> list[float]:
+        """Values of bars as they are seen in each row of the current block.
+
+        Args:
+            values: By place, shape (room,).
+            start: Place of the value to be seen before the first bar of the block.
+        """
+        first = start + 1
+        seen: list[float] = values[first : first + self._bars.end - self._bars.base].tolist()
+        return seen
 
     def history(self, column: Column, length: int, symbol: str | None = None) -> Floats:
         """The last values of a column, oldest first, that of the present row last.
@@ -204,7 +206,7 @@ class Stream:
     def _made_from(self, key: tuple[Any, ...]) -> Indicator:
         name, values, symbol, of, named = key
         s = 0 if symbol is None else self.number(symbol)
-        return make_indicator(name, values, dict(named), of, s, self._ticks[s], self.keep, self.offset)
+        return make_indicator(name, values, dict(named), of, s, self._ticks[s], self.keep, self)
 
     def _of(self, symbol: int, count: int) -> Floats:
         """The last bars of one symbol, shape (5, count)."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from agents.context.indicator import Indicator
-from agents.context.stream import Column, Cursor, Stream
+from agents.context.rolling import Cursor
+from agents.context.stream import Column, Stream
 from agents.context.views import Bar
 from agents.indicators.kernels import CLOSE
 from engine.base.errors import UsageError
@@ -72,12 +73,17 @@ class Timeframe(Stream):
 
     def offset(self) -> int:
         """Bars completed in the current block up to the row that the strategy is in."""
-        return int(self._known[self._cursor.row]) if len(self._known) else 0
+        return int(self._known[self.cursor.row]) if len(self._known) else 0
+
+    def by_row(self, values: Floats, start: int) -> list[float]:
+        """Values of completed bars as they are seen in each row of the current block."""
+        seen: list[float] = values[start + self._known].tolist() if len(self._known) else [values.item(start)]
+        return seen
 
     @property
     def completed(self) -> bool:
         """Whether a bar was completed in this row."""
-        row = self._cursor.row
+        row = self.cursor.row
         before = int(self._known[row - 1]) if row else 0
         return bool(len(self._known)) and int(self._known[row]) > before
 

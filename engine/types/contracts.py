@@ -57,6 +57,10 @@ class Simulator(Protocol):
         """Fill, mark and check limits in one row; the caller decides next."""
         ...
 
+    def catch_up(self, row: int) -> None:
+        """Advance every row of the block begun up to this one that was not advanced yet, as if one by one."""
+        ...
+
     def submit(self, commands: Records) -> None:
         """Apply commands after the row advanced last; their `order_id` is filled in."""
         ...

@@ -25,7 +25,7 @@ def quiet_rows(book: Book, bars: Bars, start: int, stop: int, targets: Any, ledg
     Args:
         start: First row within the block.
         stop: Row to end before.
-        targets: Wanted positions in units, shape (rows, 1); NaN keeps the last one.
+        targets: Wanted positions in units, shape (rows, 1); NaN keeps the last one. None where nothing is wanted.
         ledger: Output, shape (rows, 8), columns LEDGER_COLUMNS.
         positions: Output, signed contracts, shape (rows, 1).
 
@@ -51,7 +51,7 @@ def quiet_rows(book: Book, bars: Bars, start: int, stop: int, targets: Any, ledg
         present = bars.present[i, 0]
         if bars.ts_event[i] > end:
             break
-        if present:
+        if targets is not None and present:
             wanted = targets[i, 0]
             if wanted != target and not math.isnan(wanted):
                 break

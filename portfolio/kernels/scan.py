@@ -79,6 +79,29 @@ def apply_commands(book: Book, commands: Any, n: int, ts: int) -> None:
 
 
 @kernel
+def advance_rows(book: Book, bars: Bars, start: int, stop: int, ledger: Any, positions: Any, commands: Any) -> int:
+    """Rows start to stop without a command; the caller decides after the last one.
+
+    Args:
+        commands: As many as a row may bring, COMMAND; only their number counts.
+
+    Returns:
+        The row reached; below `stop` if the output buffers must be emptied first.
+    """
+    i = start
+    while i < stop:
+        if stop - i > 1:  # a single row is not worth the look
+            i = quiet_rows(book, bars, i, stop, None, ledger, positions)
+            if i == stop:
+                break
+        if not has_room(book, commands):
+            return i
+        advance_row(book, bars, i, ledger, positions)
+        i += 1
+    return stop
+
+
+@kernel
 def scan_targets(
     book: Book, bars: Bars, targets: Any, start: int, stop: int, ledger: Any, positions: Any, commands: Any
 ) -> int:
