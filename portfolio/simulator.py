@@ -40,7 +40,6 @@ from portfolio.opening import (
 
 BUFFER_ROWS = 4096
 MOST_BUFFER_ROWS = 65_536
-ROWS_TO_LOOK = 16
 
 
 class Simulator:
@@ -91,6 +90,7 @@ class Simulator:
         self._positions: Floats = np.empty((0, symbols))
         self._slabs = FloatSlabs()
         self._advance: Callable[..., Any] | None = None
+        self._advancing: tuple[Any, Callable[..., Any]] | None = None
         self._apply: Callable[..., Any] | None = None
         self._scanning: tuple[Any, tuple[Any, ...], Callable[..., int]] | None = None
         self._given = [0, 0, 0]
@@ -119,10 +119,10 @@ class Simulator:
         """Make a block the one whose rows are advanced next."""
         self._block = block
         self._bars = block.kernel_view()
+        self._advance = None
         self._ledger = self._slabs.matrix(len(block), len(LEDGER_COLUMNS))
         self._positions = self._slabs.matrix(len(block), len(block.symbols))
         self._reached = 0
-        self._advance = None
 
     def advance(self, block: BarBlock, row: int) -> None:
         """Fill, mark and check limits in one row; the caller decides next."""
@@ -135,7 +135,8 @@ class Simulator:
         """Advance every row of the block up to this one that was not advanced yet, as if one by one."""
         stop = row + 1
         while self._reached < stop:
-            self._reached = (self._advance or self._entry())(
+            compiled = self._advance or self._advance_for()
+            self._reached = compiled(
                 self._book, self._bars, self._reached, stop, self._ledger, self._positions, self._commands
             )
             if self._reached < stop:
@@ -155,13 +156,14 @@ class Simulator:
                 self._apply = entry_point(apply_commands, self._book, part, len(part), ts)
             self._apply(self._book, part, len(part), ts)
 
-    def _entry(self) -> Callable[..., Any]:
-        """What advances rows: the types of a block's arrays are checked once where rows enough gain from it."""
-        self._advance = advance_rows
-        if len(self._bars.ts_event) >= ROWS_TO_LOOK:
+    def _advance_for(self) -> Callable[..., Any]:
+        """The compiled code that advances rows of this block, found as that of a scan is."""
+        market, known = form(self._bars), self._advancing
+        if known is None or known[0] != market:
             arguments = (self._book, self._bars, 0, 0, self._ledger, self._positions, self._commands)
-            self._advance = entry_point(advance_rows, *arguments)
-        return self._advance
+            known = self._advancing = (market, entry_point(advance_rows, *arguments))
+        self._advance = known[1]
+        return known[1]
 
     def run_targets(self, block: BarBlock, targets: Floats) -> StepBlock:
         """Process a whole block for wanted positions in units, shape (rows, S); NaN keeps the last."""
@@ -306,7 +308,7 @@ class Simulator:
         )
         self._book.counts[:] = 0
         self._given = [0, 0, 0]
-        self._advance = self._apply = self._scanning = None
+        self._advance = self._advancing = self._apply = self._scanning = None
 
     def snapshot(self) -> bytes:
         """The whole state as bytes; equal states give equal bytes."""
