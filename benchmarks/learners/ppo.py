@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -122,16 +124,44 @@ def ours(compiled: bool) -> Callable[[], object]:
     return step
 
 
+def stable_baselines(environment: Any, **settings: Any) -> Any:
+    """PPO of Stable-Baselines3 on networks of the strategic agent's shapes.
+
+    Args:
+        environment: Where it would learn.
+        settings: Of its class.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    from stable_baselines3 import PPO as SB3PPO
+    from stable_baselines3.common.logger import configure
+    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+    from torch import Tensor, nn
+
+    class Shared(BaseFeaturesExtractor):
+        def __init__(self, space: spaces.Box) -> None:
+            super().__init__(space, HIDDEN[1])
+            sizes = (int(np.prod(space.shape)), *HIDDEN[:2])
+            layers = [layer for pair in itertools.pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
+            self.layers = nn.Sequential(nn.Flatten(), *layers)
+
+        def forward(self, observations: Tensor) -> Tensor:
+            hidden: Tensor = self.layers(observations)
+            return hidden
+
+    head = [HIDDEN[2], HIDDEN[2] // 2]
+    policy = {"net_arch": {"pi": head, "vf": head}, "activation_fn": nn.ReLU, "features_extractor_class": Shared}
+    model = SB3PPO(
+        "MlpPolicy", environment, batch_size=BATCH, ent_coef=0.01, policy_kwargs=policy, device="cpu", **settings
+    )
+    model.set_logger(configure(None, []))
+    return model
+
+
 def peers() -> Callable[[], object] | None:
     """The same epoch of Stable-Baselines3, or None where it is not installed."""
-    try:
-        import torch
-        from stable_baselines3 import PPO as SB3PPO
-        from stable_baselines3.common.logger import configure
-        from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-        from torch import nn
-    except ImportError:
-        return None
+    import torch
 
     class Shapes(gym.Env[NDArray[np.float32], np.int64]):
         observation_space = spaces.Box(-np.inf, np.inf, WINDOW, np.float32)
@@ -140,33 +170,10 @@ def peers() -> Callable[[], object] | None:
         def reset(self, **given: object) -> tuple[NDArray[np.float32], dict[str, object]]:
             return np.zeros(WINDOW, np.float32), {}
 
-    class Shared(BaseFeaturesExtractor):
-        def __init__(self, space: spaces.Box) -> None:
-            super().__init__(space, HIDDEN[1])
-            sizes = (int(np.prod(WINDOW)), *HIDDEN[:2])
-            layers = [layer for i in range(2) for layer in (nn.Linear(sizes[i], sizes[i + 1]), nn.ReLU())]
-            self.layers = nn.Sequential(nn.Flatten(), *layers)
-
-        def forward(self, observations: torch.Tensor) -> torch.Tensor:
-            hidden: torch.Tensor = self.layers(observations)
-            return hidden
-
-    head = [HIDDEN[2], HIDDEN[2] // 2]
-    model = SB3PPO(
-        "MlpPolicy",
-        Shapes(),
-        n_steps=DECISIONS,
-        batch_size=BATCH,
-        n_epochs=1,
-        ent_coef=0.01,
-        policy_kwargs={
-            "net_arch": {"pi": head, "vf": head},
-            "activation_fn": nn.ReLU,
-            "features_extractor_class": Shared,
-        },
-        device="cpu",
-    )
-    model.set_logger(configure(None, []))
+    try:
+        model = stable_baselines(Shapes(), n_steps=DECISIONS, n_epochs=1)
+    except ImportError:
+        return None
     observations, actions, rewards = decisions(np.random.default_rng(0))
     buffer = model.rollout_buffer
     buffer.reset()
@@ -176,4 +183,5 @@ def peers() -> Callable[[], object] | None:
         reward = rewards[row : row + 1]
         buffer.add(observations[row : row + 1], actions[row : row + 1, None], reward, np.ones(1), value, likely)
     buffer.compute_returns_and_advantage(value, np.ones(1))
-    return model.train
+    train: Callable[[], object] = model.train
+    return train

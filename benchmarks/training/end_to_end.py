@@ -12,8 +12,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks.command_line import Report, Sheet, machine
+from benchmarks.learners.ppo import BATCH
 from benchmarks.training.environment import build_market, set_up
-from benchmarks.training.sb3 import BATCH, DECISIONS, ENVS, EPISODE, EPOCHS, MINIBATCHES, Ours, peer, products
+from benchmarks.training.sb3 import DECISIONS, ENVS, EPISODE, EPOCHS, MINIBATCHES, Ours, peer, products
 from benchmarks.training.whole import Whole, training_setup
 
 AIM = 3.0  # times Stable-Baselines3

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from agents.ensemble.config import EnsembleConfig
+from benchmarks.learners.ppo import BATCH, HIDDEN, stable_baselines
 from benchmarks.training.timing import Sections
 from portfolio.config import PortfolioConfig
 from training.config import Network, PPOConfig
@@ -33,9 +34,8 @@ from training.trainer.playing import Playing
 from training.trainer.schedule import EpisodeSampler
 from training.trainer.trainings import StrategicTraining
 
-ENVS, DECISIONS, BATCH, EPOCHS, EPISODE = 4, 256, 64, 10, 2000
+ENVS, DECISIONS, EPOCHS, EPISODE = 4, 256, 10, 2000
 MINIBATCHES = EPOCHS * DECISIONS // BATCH
-HIDDEN = (256, 128, 64)
 
 Observation = NDArray[np.float32]
 
@@ -129,43 +129,12 @@ class DecisionEnv(gym.Env[Any, np.int64]):
 def peer(market: Market, seed: int) -> Callable[[int], object] | None:
     """Training of Stable-Baselines3 by a number of rollouts, or None where it is not installed."""
     try:
-        from stable_baselines3 import PPO as SB3PPO
-        from stable_baselines3.common.logger import configure
-        from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
         from stable_baselines3.common.vec_env import DummyVecEnv
     except ImportError:
         return None
-    from torch import nn
-
-    class Shared(BaseFeaturesExtractor):
-        def __init__(self, space: spaces.Box) -> None:
-            super().__init__(space, HIDDEN[1])
-            sizes = (int(np.prod(space.shape)), *HIDDEN[:2])
-            layers = [layer for pair in itertools.pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
-            self.layers = nn.Sequential(nn.Flatten(), *layers)
-
-        def forward(self, observations: torch.Tensor) -> torch.Tensor:
-            hidden: torch.Tensor = self.layers(observations)
-            return hidden
-
-    head = [HIDDEN[2], HIDDEN[2] // 2]
-    model = SB3PPO(
-        "MlpPolicy",
-        # one order of episodes, dealt to each environment with another seed
-        DummyVecEnv([lambda k=k: DecisionEnv(market, seed + k) for k in range(ENVS)]),  # type: ignore[misc] # bound now, and untyped
-        n_steps=DECISIONS // ENVS,
-        batch_size=BATCH,
-        n_epochs=EPOCHS,
-        ent_coef=0.01,
-        policy_kwargs={
-            "net_arch": {"pi": head, "vf": head},
-            "activation_fn": nn.ReLU,
-            "features_extractor_class": Shared,
-        },
-        seed=seed,
-        device="cpu",
-    )
-    model.set_logger(configure(None, []))
+    # one order of episodes, dealt to each environment with another seed
+    made = DummyVecEnv([lambda k=k: DecisionEnv(market, seed + k) for k in range(ENVS)])  # type: ignore[misc] # bound now, and untyped
+    model = stable_baselines(made, n_steps=DECISIONS // ENVS, n_epochs=EPOCHS, seed=seed)
     return lambda rollouts: model.learn(rollouts * DECISIONS, log_interval=1 << 60, reset_num_timesteps=False)
 
 

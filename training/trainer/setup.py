@@ -104,10 +104,10 @@ class TrainingSetup:
                 hint="leave data.preprocessing as it was, or start a new training",
             )
 
-    def environments(self, envs: int, *, record_fills: bool = False) -> VectorEnv:
+    def environments(self, envs: int) -> VectorEnv:
         """Environments over the market."""
         config = self.config
-        return VectorEnv(self.market, config.portfolio, self.rewards, config.ensemble, envs, record_fills=record_fills)
+        return VectorEnv(self.market, config.portfolio, self.rewards, config.ensemble, envs)
 
     def training_starts(self) -> Ints:
         """Rows where training episodes may begin; episodes overlap by half.
