@@ -1,8 +1,9 @@
 """The three learners on public tasks and beside Stable-Baselines3: `python -m benchmarks.learners`.
 
 References: a task with a published result, several seeds, judged without exploration. Speed: updates per CPU second on
-the shapes of each seat, eager and compiled, in turns with Stable-Baselines3 on the same networks and batches. The
-modules `ppo`, `sac` and `dqn` know how; this one drives and prints.
+the shapes of each seat, eager and compiled, in turns with Stable-Baselines3 on the same networks and batches. Ways: the
+time of an update beside that of other ways to make it. The modules `ppo`, `sac`, `dqn` and `ways` know how; this one
+drives and prints.
 """
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     options.add_argument(
         "--compiled", action="store_true", help="Speed of compiled updates too (compiles for a while)."
     )
+    options.add_argument(
+        "--ways", action="store_true", help="Time of an update made in other ways; with --compiled, compiled ones too."
+    )
     found = options.parse_args(given)
-    if not (found.references or found.speed or found.compiled):
+    if not (found.references or found.speed or found.compiled or found.ways):
         found.references = found.speed = True
     return found
 
@@ -50,14 +54,16 @@ class LearnerResults(Report):
         conditions: Machine and versions.
         references: By learner, one of each seed.
         speeds: By learner, then by mode: `eager`, `compiled`.
+        ways: Microseconds of CPU time an update, by learner and batch, then by way.
     """
 
     conditions: dict[str, str]
     references: dict[str, list[Reference]] = field(default_factory=dict)
     speeds: dict[str, dict[str, Speed]] = field(default_factory=dict)
+    ways: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def sheets(self) -> list[Sheet]:
-        """References with the score of each seed; updates of ours and Stable-Baselines3 by mode."""
+        """References with the score of each seed; updates of ours and Stable-Baselines3 by mode; ways."""
         references = [
             (
                 learner,
@@ -77,10 +83,15 @@ class LearnerResults(Report):
                 peer = speed["sb3"]
                 shown = ("-", "-") if peer is None else (f"{peer:,.0f}", f"{speed['ours'] / peer:.2f}")
                 speeds.append((learner, speed["work"], mode, f"{speed['ours']:,.0f}", *shown))
+        ways = [
+            (name, *(f"{times[name]:,.0f}" for times in self.ways.values()))
+            for name in next(iter(self.ways.values()), {})
+        ]
         header = ("learner", "task", "steps", "mean", "each seed", "wanted", "reached", "CPU s")
         return [
             Sheet("References", header, references, (0, 1, 4)),
             Sheet("Updates per CPU second", ("learner", "work", "mode", "ours", "SB3", "ratio"), speeds, (0, 1, 2)),
+            Sheet("Microseconds of CPU time an update, medians", ("way", *self.ways), ways),
         ]
 
     def missed(self) -> list[str]:
@@ -98,7 +109,7 @@ class LearnerResults(Report):
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for a file."""
-        return {"conditions": self.conditions, "references": self.references, "speeds": self.speeds}
+        return {"conditions": self.conditions, "references": self.references, "speeds": self.speeds, "ways": self.ways}
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -115,6 +126,12 @@ def main(given: Sequence[str] | None = None) -> int:
             found = part.reference(seed)
             results.references.setdefault(learner, []).append(found)
             print(f"{learner} seed {seed}: {found['score']:.1f} ({found.get('note', found['task'])})", flush=True)
+        if wanted.ways:
+            from benchmarks.learners.ways import BATCHES, measure
+
+            for batch in BATCHES[learner]:
+                results.ways[f"{learner} {batch}"] = measure(learner, batch, compiled=wanted.compiled)
+            continue
         for mode, asked in (("eager", wanted.speed), ("compiled", wanted.compiled)):
             if asked:
                 results.speeds.setdefault(learner, {})[mode] = part.speed(compiled=mode == "compiled")

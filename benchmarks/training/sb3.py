@@ -89,7 +89,7 @@ class Ours:
         if not compiled:
             step, optimizer = learner._step, learner._optimizer
             sections.watch(step, "loss", name="forward")
-            sections.watch(step.network.layout, "gradient", name="backward")
+            sections.watch(step, "backward", name="backward")
             sections.watch(optimizer, "step", name="optimizer")
         sections.watch(learner, "_step", name="update" if compiled else "clipping")
         return sections

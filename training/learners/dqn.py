@@ -6,7 +6,7 @@ Mnih et al. (2015); van Hasselt, Guez and Silver (2016); Wang et al. (2016); Sch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from agents.serving.kernels import CLIP
 from engine.base.errors import DataError, UsageError
 from training.config import DQNConfig
 from training.errors import ExplodingLoss
-from training.learners import parameters
 from training.learners.networks import (
     ActivationName,
     Normalise,
@@ -30,8 +29,9 @@ from training.learners.networks import (
     dropout_masks,
     uniform,
 )
-from training.learners.parameters import Adam, Layout, clip_by_norm
+from training.learners.parameters import Adam, Layout
 from training.learners.replay.buffer import ReplayBatch
+from training.learners.update import Loss, Update
 from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("loss", "q_value", "gradient_norm")
@@ -105,9 +105,9 @@ class DQN:
         first = uniform(self._network.layout.shapes, torch.Generator().manual_seed(int(seeds[2]) >> 1))
         self._vector = self._network.layout.join(first).to(self.device)
         self._target = self._vector.clone()
-        self._gradient = torch.zeros_like(self._vector)
         self._optimizer = Adam(self._vector, config.learning_rate)
-        self._step = parameters.compiled(_update_step(self._network, self._normalise, config), compiled)
+        loss, layout, most = _loss(self._network, self._normalise, config), self._network.layout, config.gradient_norm
+        self._step = Update(loss, layout, self._vector, self._optimizer, most=most, compiled=compiled)
         self._views: dict[str, NDArray[np.float32]] | None = None
 
     # Acting.
@@ -173,22 +173,21 @@ class DQN:
         arrays = (batch.observation, batch.action, batch.reward, batch.next_observation, batch.terminated, batch.weight)
         tensors = [torch.from_numpy(array).to(self.device) for array in arrays]
         masks = dropout_masks(network.dropout, network.hidden_layers, len(batch.reward), self._dropout, self.device)
-        weights = (self._vector, self._target, self._gradient)
-        found = self._step(*weights, self._optimizer, tensors, masks).cpu().numpy()
+        found = self._step(self._target, tensors, masks).cpu().numpy()
         self.updates += 1
         if self.updates % self.config.target_update_frequency == 0:
             self._target.lerp_(self._vector, self.config.tau)
         if self.device.type != "cpu":
             self._views = None
+        figures = dict(zip(FIGURES, (*found[:2].tolist(), float(found[-1])), strict=True))
         if not np.isfinite(found).all():
             raise ExplodingLoss(
                 "the loss of the DQN learner is no longer a finite number",
                 where=f"update {self.updates}",
-                found=", ".join(f"{name} {value:g}" for name, value in zip(FIGURES, found, strict=False)),
+                found=", ".join(f"{name} {value:g}" for name, value in figures.items()),
                 hint="resume from the last checkpoint with a smaller learning_rate, or scale the rewards down",
             )
-        errors = found[len(FIGURES) :].astype(np.float64)
-        return dict(zip(FIGURES, found.tolist(), strict=False)), errors
+        return figures, found[2:-1].astype(np.float64)
 
     # Saving.
 
@@ -251,42 +250,32 @@ class DQN:
         return self._network.layout.join({name: torch.from_numpy(values) for name, values in weights.items()})
 
 
-Step = Callable[[Tensor, Tensor, Tensor, Adam, Sequence[Tensor], Sequence[Tensor]], Tensor]
+def _loss(network: Dueling, normalise: Normalise, config: DQNConfig) -> Loss:
+    """The Huber loss of double targets; reported are it, the mean value of the actions taken, and the B errors.
 
-
-def _update_step(network: Dueling, normalise: Normalise, config: DQNConfig) -> Step:
-    """The update as a function of tensors, run as it is or compiled whole.
-
-    It takes the weights, those of the target, room for the gradient, the optimizer, the batch (observation, action,
-    reward, next observation, terminated, weight) and dropout masks; moves the weights; and returns `FIGURES` and the B
-    temporal-difference errors as one tensor, so that one transfer fetches all.
+    It takes the target's vector, the batch (observation, action, reward, next observation, terminated, weight) and
+    dropout masks. One tensor holds what is reported, so that one transfer fetches all.
     """
 
-    def step(
-        vector: Tensor,
+    def loss(
+        weights: Mapping[str, Tensor],
+        fixed: Mapping[str, Tensor],
         target: Tensor,
-        gradient: Tensor,
-        optimizer: Adam,
         batch: Sequence[Tensor],
         masks: Sequence[Tensor],
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         observation, action, reward, following, terminated, weight = batch
-        weights = network.layout.leaves(vector)
-        with torch.no_grad():
-            flat = normalise(following)
-            # double: the network itself chooses the action that its target values
-            best = network(weights, flat).argmax(1, keepdim=True)
-            value = network(network.layout.split(target), flat).gather(1, best).squeeze(1)
-            goal = reward + config.gamma * (1.0 - terminated) * value
+        flat = normalise(following)
+        # double: the network itself chooses the action that its target values
+        best = network(fixed, flat).argmax(1, keepdim=True)
+        value = network(network.layout.split(target), flat).gather(1, best).squeeze(1)
+        goal = reward + config.gamma * (1.0 - terminated) * value
         taken = network(weights, normalise(observation), masks).gather(1, action.unsqueeze(1)).squeeze(1)
         loss = (weight * nnf.smooth_l1_loss(taken, goal, reduction="none")).mean()
-        gradient = network.layout.gradient(loss, weights, gradient)
-        norm = clip_by_norm(gradient, config.gradient_norm)
-        optimizer.step(vector, gradient)
         taken = taken.detach()
-        return torch.cat([torch.stack([loss.detach(), taken.mean(), norm]), goal - taken])
+        return loss, torch.cat([torch.stack([loss.detach(), taken.mean()]), goal - taken])
 
-    return step
+    return loss
 
 
 def _sizes(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> tuple[int, int]:

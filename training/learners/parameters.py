@@ -1,15 +1,14 @@
 """All weights of a network as one vector: one gradient, one optimizer step, one thing to save.
 
-Networks are plain functions of their named weights. `Layout` names the slices of the vector; `Adam` moves it. The
-same code runs eagerly and compiled (`compiled`), since it neither keeps gradients in parameters nor calls optimizer
-objects.
+Networks are plain functions of their named weights. `Layout` names the slices of the vector; `Adam` moves it, eagerly
+and inside a compiled graph, in which optimizer objects of torch cannot stand.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,6 @@ from engine.base.errors import DataError
 
 Shape = tuple[int, ...]
 Weights = dict[str, Tensor]
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Layout:
@@ -40,29 +38,6 @@ class Layout:
         """The weights by name, as views of a vector of shape (total,)."""
         parts = torch.split(vector, self.sizes)
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
-
-    def leaves(self, vector: Tensor) -> Weights:
-        """The weights by name, as the leaves that `gradient` differentiates; they share the vector's memory.
-
-        Faster than the gradient of the vector through `split`, whose parts are put together from many zeros.
-        """
-        return {name: part.detach().requires_grad_() for name, part in self.split(vector).items()}
-
-    def gradient(self, loss: Tensor, leaves: Mapping[str, Tensor], out: Tensor | None = None) -> Tensor:
-        """Gradient of a loss, of shape (total,).
-
-        Args:
-            loss: One number.
-            leaves: Of every weight of this layout, from `leaves`.
-            out: Vector to write to (eager only: a compiled update has its own memory). A fresh vector of a megabyte
-                costs as much as filling it.
-        """
-        parts = torch.autograd.grad(loss, [leaves[name] for name in self.shapes])
-        if out is None or torch.compiler.is_compiling():
-            return torch.cat([part.reshape(-1) for part in parts])
-        with torch.no_grad():
-            torch._foreach_copy_(list(self.split(out).values()), parts)
-        return out
 
     def join(self, weights: Mapping[str, Tensor]) -> Tensor:
         """The vector that holds these weights; a copy."""
@@ -192,24 +167,3 @@ def clip_by_norm(gradient: Tensor, most: float) -> Tensor:
     norm: Tensor = gradient.norm()
     gradient.mul_((most / (norm + 1e-6)).clamp_(max=1.0))
     return norm
-
-
-def compiled(function: F, wanted: bool) -> F:
-    """The function itself, or compiled whole where that is wanted."""
-    if not wanted:
-        return function
-    import torch._dynamo  # noqa: PLC0415 - takes a second, and only compiled updates need it
-    import torch._inductor.config  # noqa: PLC0415 - likewise
-
-    # gradients are taken inside the compiled function
-    torch._dynamo.config.trace_autograd_ops = True  # noqa: SLF001 - the switch has no public place
-    torch._inductor.config.cpp_wrapper = True  # noqa: SLF001 - likewise
-
-    def entry(*given: Any) -> Any:
-        return function(*given)
-
-    # torch counts and looks up what it has compiled by code object, and refuses the ninth version of one: every learner
-    # of a process (of a search over configurations, say) brings its own
-    entry.__code__ = entry.__code__.replace()
-    result: Any = torch.compile(entry, fullgraph=True, dynamic=False)
-    return result  # type: ignore[no-any-return]  # torch.compile is typed for modules only

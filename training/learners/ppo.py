@@ -20,11 +20,11 @@ from torch import Tensor
 from engine.base.errors import UsageError
 from training.config import PPOConfig
 from training.errors import ExplodingLoss
-from training.learners import parameters
 from training.learners.actor_critic import ActorCritic
 from training.learners.networks import Array, Normalise, Statistics, dropout_masks, orthogonal
-from training.learners.parameters import Adam, clip_by_norm
+from training.learners.parameters import Adam
 from training.learners.rollout import Rollout, RolloutBatch
+from training.learners.update import Update
 from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
@@ -108,9 +108,9 @@ class PPO:
             torch.Generator().manual_seed(int(seeds[2]) >> 1),
         )
         self._vector = self._network.layout.join(first).to(self.device)
-        self._gradient = torch.zeros_like(self._vector)
         self._optimizer = Adam(self._vector, config.learning_rate, eps=EPSILON)
-        self._step = parameters.compiled(_PolicyStep(self._network, config), compiled)
+        loss, layout, most = _PolicyLoss(self._network, config), self._network.layout, config.gradient_norm
+        self._step = Update(loss, layout, self._vector, self._optimizer, most=most, compiled=compiled)
         self._views: dict[str, Array] | None = None
 
     # Acting.
@@ -172,7 +172,7 @@ class PPO:
             left = max(1.0 - self.updates / self.total_updates, 0.0)
             self._optimizer.lr.fill_(self.config.learning_rate * left)
         decisions = rollout.take(self.config.gamma, self.config.gae_lambda)
-        found = [self._step(self._vector, self._gradient, self._optimizer, batch) for batch in self._batches(decisions)]
+        found = [self._step(batch) for batch in self._batches(decisions)]
         self.updates += 1
         if self.device.type != "cpu":
             self._views = None
@@ -242,32 +242,17 @@ class PPO:
         load_torch_generator(self._shuffling, state["shuffling"])
 
 
-class _PolicyStep:
-    """One step of the optimizer as a function of tensors, run as it is or compiled whole."""
+class _PolicyLoss:
+    """The objective (Schulman et al., 2017, equation 9, its sign turned) and what is worth reporting."""
 
     def __init__(self, network: ActorCritic, config: PPOConfig) -> None:
         self.network = network
         self.clip, self.entropy, self.value_loss = config.clip, config.entropy, config.value_loss
-        self.gradient_norm = config.gradient_norm
 
-    def __call__(self, vector: Tensor, gradient: Tensor, optimizer: Adam, batch: Minibatch) -> Tensor:
-        """Move the weights; `FIGURES` as one tensor.
-
-        Args:
-            vector: The weights.
-            gradient: Room for their gradient.
-            optimizer: Of the weights.
-            batch: What to learn from.
-        """
-        leaves = self.network.layout.leaves(vector)
-        loss, figures = self.loss(leaves, batch)
-        gradient = self.network.layout.gradient(loss, leaves, gradient)
-        norm = clip_by_norm(gradient, self.gradient_norm)
-        optimizer.step(vector, gradient)
-        return torch.stack([*figures, norm])
-
-    def loss(self, weights: Mapping[str, Tensor], batch: Minibatch) -> tuple[Tensor, list[Tensor]]:
-        """The objective (Schulman et al., 2017, equation 9, its sign turned) and what is worth reporting."""
+    def __call__(
+        self, weights: Mapping[str, Tensor], _fixed: Mapping[str, Tensor], batch: Minibatch
+    ) -> tuple[Tensor, Tensor]:
+        """Loss, and `FIGURES` but for the last."""
         before, advantage, returns = batch.columns.unbind(1)
         logits, values = self.network(weights, batch.flat, batch.masks)
         log_probabilities = logits.log_softmax(1)
@@ -282,7 +267,7 @@ class _PolicyStep:
         with torch.no_grad():
             kl = (ratio - 1.0 - log_ratio).mean()
             outside = ((ratio - 1.0).abs() > self.clip).to(torch.float32).mean()
-        return loss, [policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, outside]
+        return loss, torch.stack([policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, outside])
 
 
 def _sizes(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> tuple[tuple[int, ...], int]:

@@ -20,11 +20,11 @@ from torch import Tensor
 from engine.base.errors import UsageError
 from training.config import SACConfig
 from training.errors import ExplodingLoss
-from training.learners import parameters
 from training.learners.networks import Array, Normalise, Statistics, dropout_masks
 from training.learners.parameters import Adam, Layout
 from training.learners.replay.buffer import ReplayBatch
 from training.learners.squashed import ActionBox, SquashedGaussian, TwinCritic
+from training.learners.update import Update
 from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("critic_loss", "actor_loss", "alpha", "entropy")
@@ -112,10 +112,9 @@ class SAC:
         alpha = torch.full((1,), math.log(1.0 if config.alpha == "auto" else config.alpha))
         self._vector = torch.cat([alpha, first]).to(self.device)
         self._target = self._critics().clone()
-        self._gradient = torch.zeros_like(self._vector)
         self._optimizer = Adam(self._vector, config.learning_rate)
-        step = _SoftStep(self._actor, self._critic, self._layout, self._followed, self._normalise, self._box, config)
-        self._step = parameters.compiled(step, compiled)
+        loss = _SoftLoss(self._actor, self._critic, self._followed, self._normalise, self._box, config)
+        self._step = Update(loss, self._layout, self._vector, self._optimizer, compiled=compiled)
         self._views: dict[str, Array] | None = None
 
     # Acting.
@@ -159,8 +158,7 @@ class SAC:
         Raises:
             ExplodingLoss: If one of them is not finite; the weights are spoilt then.
         """
-        weights = (self._vector, self._target, self._gradient)
-        found = self._step(*weights, self._optimizer, self._sample(batch)).cpu().tolist()
+        found = self._step(self._target, self._sample(batch)).cpu().tolist()
         self.updates += 1
         if self.updates % self.config.target_update_frequency == 0:
             self._target.lerp_(self._critics(), self.config.tau)
@@ -253,44 +251,41 @@ class SAC:
         return layout.join(self._actor.joined(named) | self._critic.joined(named))
 
 
-class _SoftStep:
-    """An update as a function of tensors, run as it is or compiled whole."""
+class _SoftLoss:
+    """The losses of critics, actor and alpha in one, and what is worth reporting."""
 
     def __init__(
         self,
         actor: SquashedGaussian,
         critic: TwinCritic,
-        layout: Layout,
         followed: Layout,
         normalise: Normalise,
         box: ActionBox,
         config: SACConfig,
     ) -> None:
-        self.actor, self.critic, self.layout, self.followed = actor, critic, layout, followed
+        self.actor, self.critic, self.followed = actor, critic, followed
         self.normalise, self.box = normalise, box
         self.gamma, self.tuned = config.gamma, config.alpha == "auto"
 
-    def __call__(self, vector: Tensor, target: Tensor, gradient: Tensor, optimizer: Adam, sample: Sample) -> Tensor:
-        """Move the weights; `FIGURES` as one tensor.
+    def __call__(
+        self, weights: Mapping[str, Tensor], fixed: Mapping[str, Tensor], target: Tensor, sample: Sample
+    ) -> tuple[Tensor, Tensor]:
+        """Loss and `FIGURES`.
 
         Args:
-            vector: Log alpha, actor, critics.
-            target: The critics that targets come from.
-            gradient: Room for the gradient of the vector.
-            optimizer: Of the vector.
+            weights: Log alpha, actor, critics.
+            fixed: The same without gradient.
+            target: The critics that targets come from, as one vector.
             sample: What to learn from.
         """
         flat, following = self.normalise(torch.cat([sample.given.observation, sample.given.next_observation])).chunk(2)
-        weights, fixed = self.layout.leaves(vector), self.layout.split(vector)
         goal = self.goal(fixed, self.followed.split(target), sample, following)
         seen = self.critic.seen(weights, flat)
         values = self.critic(weights, seen, self.box.squashed(sample.given.action), sample.critic_masks)
         critic_loss = 0.5 * (values - goal).square().mean(1).sum()
         actor_loss, tuning, entropy = self.actor_losses(weights, fixed, flat, seen.detach(), sample)
-        gradient = self.layout.gradient(critic_loss + actor_loss + tuning, weights, gradient)
         figures = [critic_loss.detach(), actor_loss.detach(), fixed["log_alpha"].exp().squeeze(0), entropy]
-        optimizer.step(vector, gradient)
-        return torch.stack(figures)
+        return critic_loss + actor_loss + tuning, torch.stack(figures)
 
     def goal(
         self, weights: Mapping[str, Tensor], target: Mapping[str, Tensor], sample: Sample, following: Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,9 @@ STATISTICS = Statistics(np.linspace(-1, 1, INPUTS, dtype=np.float32), np.geomspa
 
 def learner(seed: int = 1, statistics: Statistics | None = None, dropout: float = 0.0, **changes: Any) -> DQN:
     network = Network(hidden_layers=(64, 32), activation="relu", dropout=dropout)
+    compiled = changes.pop("compiled", False)
     config = DQNConfig(network_architecture=network, **changes)
-    return DQN(BOX, FIVE, config, seed=seed, statistics=statistics)
+    return DQN(BOX, FIVE, config, seed=seed, statistics=statistics, compiled=compiled)
 
 
 def batches(count: int, seed: int = 0, size: int = 16) -> list[ReplayBatch]:
@@ -316,18 +318,14 @@ def test_other_spaces_are_refused() -> None:
 
 
 def test_the_update_is_one_graph_that_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch._dynamo
-
     # traced whole as for compilation, but run by torch: the C++ compiler would take half a minute
-    eager, traced = (learner(statistics=STATISTICS, dropout=0.1) for _ in range(2))
-    monkeypatch.setattr(traced, "_step", torch.compile(traced._step, fullgraph=True, dynamic=False, backend="eager"))
-    # not by monkeypatch, which would take the switch away for good
-    with torch._dynamo.config.patch(trace_autograd_ops=True):
-        for batch in batches(4):
-            for mine, its in zip(eager.update(batch), traced.update(batch), strict=True):
-                if isinstance(mine, dict):
-                    assert mine == pytest.approx(its, abs=1e-6)
-                else:
-                    np.testing.assert_allclose(mine, its, atol=1e-6)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    eager, traced = (learner(statistics=STATISTICS, dropout=0.1, compiled=compiled) for compiled in (False, True))
+    for batch in batches(4):
+        for mine, its in zip(eager.update(batch), traced.update(batch), strict=True):
+            if isinstance(mine, dict):
+                assert mine == pytest.approx(its, abs=1e-6)
+            else:
+                np.testing.assert_allclose(mine, its, atol=1e-6)
     for name, values in eager.weights().items():
         np.testing.assert_allclose(values, traced.weights()[name], atol=1e-6)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.learners import __main__ as learners
+from benchmarks.learners import ways
 from benchmarks.learners.timing import Reference, Speed, take_turns
 
 
@@ -50,6 +51,25 @@ def test_seeds_start_at_1(capsys):
     with pytest.raises(SystemExit):
         learners.main(["--seeds", "0"])
     assert "from 1 up" in capsys.readouterr().err
+
+
+def test_every_learner_has_a_part_that_the_driver_finds():
+    for learner in learners.LEARNERS:
+        part = learners.import_module(f"benchmarks.learners.{learner}")
+        assert callable(part.reference)
+        assert callable(part.speed)
+
+
+@pytest.mark.parametrize("learner", learners.LEARNERS)
+def test_all_ways_to_make_an_update_move_the_weights_alike(learner, monkeypatch, capsys):
+    """The benchmark raises an error if one does not."""
+    monkeypatch.setattr(ways, "ROUNDS", 1)
+    monkeypatch.setattr(ways, "CALLS", 1)
+    monkeypatch.setattr(ways, "BATCHES", {learner: (16,)})
+    assert learners.main(["--learner", learner, "--ways"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{learner} 16" in shown
+    assert "functional_call, Adam(fused)" in shown
 
 
 def test_systems_take_turns():

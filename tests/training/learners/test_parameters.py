@@ -1,14 +1,10 @@
-"""One vector for all weights: names, Adam against torch's own, gradients, clipping."""
+"""One vector for all weights: names, Adam against torch's own, clipping."""
 
 from __future__ import annotations
-
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
-import torch._dynamo
-import torch._inductor.config
 
 from engine.base.errors import DataError
 from training.learners.networks import (
@@ -20,7 +16,7 @@ from training.learners.networks import (
     dropout_masks,
     orthogonal,
 )
-from training.learners.parameters import Adam, Layout, clip_by_norm, compiled
+from training.learners.parameters import Adam, Layout, clip_by_norm
 
 SHAPES = dense_shapes("a", (5, 7, 3)) | dense_shapes("b", (3, 1))
 
@@ -58,21 +54,6 @@ def test_weights_of_another_network_are_refused(layout, vector, change):
     change(arrays)
     with pytest.raises(DataError, match="another network"):
         layout.from_arrays(arrays)
-
-
-def loss_of(weights: dict[str, torch.Tensor]) -> torch.Tensor:
-    values = torch.linspace(-1.0, 1.0, 20).view(4, 5)
-    return dense(weights, "b", dense(weights, "a", values, "tanh"), None).square().sum()
-
-
-def test_gradient_of_the_leaves_is_that_of_the_vector(layout, vector):
-    flat = vector.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(loss_of(layout.split(flat)), flat)
-    leaves = layout.leaves(vector)
-    torch.testing.assert_close(layout.gradient(loss_of(leaves), leaves), expected)
-    room = torch.full_like(vector, torch.nan)
-    assert layout.gradient(loss_of(leaves), leaves, room) is room
-    torch.testing.assert_close(room, expected)
 
 
 @pytest.mark.parametrize("compiling", [False, True])
@@ -160,25 +141,3 @@ def test_orthogonal_rows_with_the_gain_of_the_layer_or_its_stack():
         small = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix
         torch.testing.assert_close(small, gain**2 * torch.eye(len(small)), rtol=1e-4, atol=1e-5)
         assert not weights[f"{name}.bias"].any()
-
-
-def test_many_learners_of_a_process_compile(monkeypatch):
-    """Torch refuses the ninth version of one function; as objects with `__call__` all share torch's own."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-
-    class Times:
-        def __init__(self, factor):
-            self.factor = factor
-
-        def __call__(self, values):
-            return values * self.factor
-
-    def times(factor):
-        return lambda values: values * factor
-
-    # `compiled` turns both switches; not by monkeypatch, which would take them away for good
-    switches = (torch._dynamo.config.patch(trace_autograd_ops=True), torch._inductor.config.patch(cpp_wrapper=True))
-    with switches[0], switches[1]:
-        for factor in range(10):
-            for function in (Times(factor), times(factor)):
-                assert compiled(function, True)(torch.ones(2)).tolist() == [factor, factor]

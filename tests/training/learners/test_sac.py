@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -473,15 +474,13 @@ def test_other_spaces_are_refused() -> None:
 
 
 def test_the_update_is_one_graph_that_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch._dynamo
-
     # traced whole as for compilation, but run by torch: the C++ compiler would take half a minute
-    eager, traced = (learner(statistics=STATISTICS, dropout=0.1, alpha="auto") for _ in range(2))
-    monkeypatch.setattr(traced, "_step", torch.compile(traced._step, fullgraph=True, dynamic=False, backend="eager"))
-    # not by monkeypatch, which would take the switch away for good
-    with torch._dynamo.config.patch(trace_autograd_ops=True):
-        for batch in batches(4):
-            assert eager.update(batch) == pytest.approx(traced.update(batch), abs=1e-5, rel=1e-5)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    eager, traced = (
+        learner(statistics=STATISTICS, dropout=0.1, alpha="auto", compiled=compiled) for compiled in (False, True)
+    )
+    for batch in batches(4):
+        assert eager.update(batch) == pytest.approx(traced.update(batch), abs=1e-5, rel=1e-5)
     for name, values in eager.weights().items():
         np.testing.assert_allclose(values, traced.weights()[name], atol=1e-6)
 
