@@ -84,7 +84,10 @@ def connect() -> Peer:
     import backtesting
 
     versions = {"backtesting": backtesting.__version__, **{name: version(name) for name in ("numpy", "pandas")}}
-    return Peer(versions, {"backtesting.py": System(prepare, "its statistics taken off")})
+    return Peer(
+        versions,
+        {"backtesting.py": System(prepare, "a class in plain Python, called bar by bar; its statistics taken off")},
+    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ SLOW_PEERS = frozenset({"backtesting", "nautilus"})
 LAST_CLOSE_PEERS = frozenset({"nautilus"})  # their market orders fill at the last price, see peers/nautilus.py
 # The memory allocator keeps what it once got from the system only after some rounds, for every system alike.
 WARM_UPS = 3
-PEERS = ("vectorbt", "loop", "backtesting", "nautilus")
+PEERS = ("vectorbt", "lrvx", "loop", "backtesting", "nautilus")
 
 
 def arguments() -> argparse.Namespace:
