@@ -7,9 +7,7 @@ or a series of prices that the user names. Returns of both are compared over the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -35,15 +33,6 @@ class PriceSeries:
     name: str
     ts_event: Ints
     close: Floats
-
-    def tree(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {"name": self.name, "ts_event": self.ts_event.tolist(), "close": self.close.tolist()}
-
-    @classmethod
-    def of(cls, tree: Mapping[str, Any]) -> PriceSeries:
-        """From its tree."""
-        return cls(tree["name"], np.array(tree["ts_event"], np.int64), np.array(tree["close"], np.float64))
 
     def growth(self, times: Ints, since: int) -> Floats:
         """Value at each time of one unit of money invested at `since`, or at the first price after it; shape (m,)."""

@@ -9,16 +9,11 @@ from typing import Any
 import pandas as pd
 
 from engine.api.printing import NARROWEST
-from engine.report.presentation import UNDEFINED, Kind, write
+from engine.report.comparison.rows import SHOWN
+from engine.report.presentation import UNDEFINED, write
 
-SHOWN: dict[str, Kind] = {
-    "return": "percent",
-    "sharpe": "ratio",
-    "drawdown": "percent",
-    "trades": "count",
-    "excess": "percent",
-}
-"""Columns of a part that are printed, and how they are written."""
+PRINTED = ("return", "sharpe", "drawdown", "trades", "excess")
+"""Columns of a part that are printed."""
 MOST_ROWS = 60
 
 
@@ -50,7 +45,7 @@ class ComparisonFrame(pd.DataFrame):
         """The columns that are printed, as text; None if the frame has them no more."""
         present = set(map(str, self.columns))
         parts = ("in", "out") if "out.return" in present else ("all",)
-        columns = [(f"{part}.{name}", kind) for part in parts for name, kind in SHOWN.items()]
+        columns = [(f"{part}.{name}", SHOWN[name][1]) for part in parts for name in PRINTED]
         columns = [(name, kind) for name, kind in columns if name in present]
         if not columns:
             return None

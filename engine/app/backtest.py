@@ -25,13 +25,12 @@ from engine.base.replacing import OutputKind
 from engine.loop.driver import Driver
 from engine.loop.runner import Clock, Screen, Timings, run_loop, timed
 from engine.record.recorder import TABLES, RunRecorder
-from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import BarBlock
 from engine.types.contracts import Agent
 from engine.types.instruments import never_closes
 from engine.types.step import StepBlock
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
-from portfolio.benchmark import PriceSeries
 from portfolio.metrics import compute_metrics
 from portfolio.ratios import Metrics
 from portfolio.trades import TradeBook
@@ -206,14 +205,10 @@ def run_backtest(
         )
     )
     before, series = clock(), benchmark.series()
-    taps.recorder.close(_worth(series, config.initial_capital, int(first.ts_event[0])))
+    capital, since = config.initial_capital, int(first.ts_event[0])
+    taps.recorder.close(None if series is None else lambda times: capital * series.growth(times, since))
     timings.recording += clock() - before
     return _finish(prepared, folder, taps, timings, hashing.result(), benchmark)
-
-
-def _worth(series: PriceSeries | None, capital: float, since: int) -> Callable[[Ints], Floats] | None:
-    """What the capital would be worth in the benchmark, at given times."""
-    return None if series is None else lambda times: capital * series.growth(times, since)
 
 
 def _finish(

@@ -15,6 +15,7 @@ from engine.base.nearest import did_you_mean
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import DAY_NS
 from engine.types.contracts import BarSource
+from engine.types.moments import written
 from feeds.quarantine import Quarantine
 from feeds.reading.files.frames import frame_files
 from feeds.replay import ReplayConfig
@@ -86,11 +87,12 @@ class BenchmarkPrices:
         times, first, last = self._file.ts_event, self._first, self._last
         # prices of days or weeks may well lie apart so far
         apart = max(DAY_NS, int(1.5 * np.median(np.diff(times)))) if len(times) > 1 else DAY_NS
+        begins, ends, start, end = (written(ns, "D") for ns in (times[0], times[-1], first, last))
         lines = []
         if int(times[0]) - first > apart:
-            lines.append(f"begins on {_day(int(times[0]))}, the run on {_day(first)}: it counts as unchanged before")
+            lines.append(f"begins on {begins}, the run on {start}: it counts as unchanged before")
         if last - int(times[-1]) > apart:
-            lines.append(f"ends on {_day(int(times[-1]))}, the run on {_day(last)}: it counts as unchanged after")
+            lines.append(f"ends on {ends}, the run on {end}: it counts as unchanged after")
         return tuple(f"The benchmark {self._file.name!r} {line}" for line in lines)
 
 
@@ -118,8 +120,10 @@ def _checked(name: str, times: Ints, closes: Floats, first: int, last: int) -> P
         raise DataError(
             "the benchmark has no prices in the time of the run",
             where=f"benchmark {name}",
-            expected=f"prices between {_day(first)} and {_day(last)}",
-            found=f"prices from {_day(int(times[0]))} to {_day(int(times[-1]))}" if len(times) else "none",
+            expected=f"prices between {written(first, 'D')} and {written(last, 'D')}",
+            found=f"prices from {written(int(times[0]), 'D')} to {written(int(times[-1]), 'D')}"
+            if len(times)
+            else "none",
         )
     if (closes <= 0).any():
         raise DataError("a benchmark needs positive prices", where=f"benchmark {name}", found=f"{closes.min():g}")
@@ -179,7 +183,3 @@ def _closes(source: BarSource, config: BacktestConfig, where: str, kind: str) ->
         raise DataError(f"the benchmark's {kind} holds no bars", where=where)
     times, closes = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
     return PriceSeries(source.symbols[0], times, closes)
-
-
-def _day(ts_event: int) -> str:
-    return str(np.datetime64(ts_event, "ns"))[:10]

@@ -76,7 +76,8 @@ def prepare(
     paths = () if frames else tuple(resolve_data(name) for name in config.data)
     files = [*frames] or [open_file(path) for path in paths]
     markets = Markets(config, files, known)
-    source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=_only(known))
+    only = next(iter(known)) if known and len(known) == 1 else None
+    source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=only)
     return Prepared(
         config,
         source,
@@ -98,7 +99,3 @@ def resolve_data(name: str) -> Path:
     path = Path(name)
     recording = shipped("replays") / name / "bars.parquet"
     return recording if not path.exists() and recording.is_file() else path
-
-
-def _only(known: Mapping[str, Instrument] | None) -> str | None:
-    return next(iter(known)) if known and len(known) == 1 else None

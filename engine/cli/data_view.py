@@ -20,7 +20,7 @@ from engine.types.timeframe import format_timeframe
 if TYPE_CHECKING:
     from feeds.quarantine import BadRow, Quarantine
     from feeds.replay import HistoricalReplay
-    from feeds.summary import BarSummary, MissingBars
+    from feeds.summary import BarSummary
 
 Facts = dict[str, Any]
 NIGHT = timedelta(hours=12)  # a gap as long suggests a market with closing times
@@ -105,12 +105,10 @@ def _stream(summary: BarSummary) -> Facts:
         "first_outside": _iso(summary.first_outside_ns),
         "missing_bars": summary.missing,
         "gaps": summary.gaps,
-        "longest_gaps": [_gap(gap) for gap in summary.longest],
+        "longest_gaps": [
+            {"bars": gap.bars, "after": _iso(gap.after_ns), "before": _iso(gap.before_ns)} for gap in summary.longest
+        ],
     }
-
-
-def _gap(gap: MissingBars) -> Facts:
-    return {"bars": gap.bars, "after": _iso(gap.after_ns), "before": _iso(gap.before_ns)}
 
 
 def _problems(counts: Mapping[str, int], first: Mapping[str, BadRow]) -> Facts:

@@ -36,7 +36,8 @@ def interruptible() -> Iterator[None]:
         nonlocal asked
         if not asked:
             asked = True
-            sys.unraisablehook = _forget  # half-made objects are deleted as late as when the program ends
+            # half-made objects are deleted as late as when the program ends, and their errors tell the user nothing
+            sys.unraisablehook = lambda _: None
         if leaving:
             return
         signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
@@ -56,7 +57,3 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
-
-
-def _forget(_swallowed: object) -> None:
-    """Print nothing: the user is told that the command was interrupted."""

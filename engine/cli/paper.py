@@ -20,7 +20,7 @@ from engine.cli.flags import default_folder, given, instruments, option_names, s
 
 if TYPE_CHECKING:
     from engine.app.live.config import PaperConfig
-    from engine.app.live.paper import LiveScreen, PaperRun
+    from engine.app.live.paper import PaperRun
 
 Feed = Annotated[
     str | None,
@@ -123,10 +123,10 @@ def paper(
         if dashboard and not as_json:
             _log_to_file(folder, verbose)
         from engine.app.live.paper import run_paper
+        from engine.cli.live_screens import dashboard_screen, progress_screen
 
-        run = run_paper(
-            settings, folder, _screens(settings, dashboard and not as_json, quiet=as_json), trust_code=trust_code
-        )
+        screen = dashboard_screen(settings) if dashboard else progress_screen()
+        run = run_paper(settings, folder, [] if as_json else [screen], trust_code=trust_code)
     seconds = {"report": _private_report(folder, wanted=not no_report and run.exported is not None)}
     seconds["total"] = time.perf_counter() - began
     if as_json:
@@ -212,20 +212,14 @@ def _log_to_file(folder: Path, verbose: int) -> None:
     configure_logging(max(verbose, 1), "json", file=RotatingFile(folder / LOG, most_bytes))
 
 
-def _screens(config: PaperConfig, dashboard: bool, quiet: bool) -> list[LiveScreen]:
-    from engine.cli.live_screens import dashboard_screen, progress_screen
-
-    if dashboard:
-        return [dashboard_screen(config)]
-    return [] if quiet else [progress_screen()]
-
-
 def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
     """What `--json` prints: what `backtest --json` does, of the whole session, and how this run of it went."""
+    from engine.journal.entries import letters_by_reason
+
     ended, exported = run.ended, run.exported
     metrics: dict[str, Any] = dict(exported.metrics) if exported else {}
     manifest = exported.manifest if exported else {}
-    letters = {name: count for name, count in run.counters.items() if name.startswith("letters.")}
+    letters = letters_by_reason(run.counters)
     fifty, most = ended.latencies.percentile(0.5), ended.latencies.percentile(0.99)
     return {
         "run_dir": str(run.folder),
@@ -252,7 +246,7 @@ def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
         "resumed": run.resumed,
         "recovery_seconds": round(run.recovery_seconds, 6),
         "bars_this_run": ended.bars,
-        "dead_letters": {name.removeprefix("letters."): count for name, count in sorted(letters.items())},
+        "dead_letters": letters,
         "milliseconds_50": None if fifty is None else round(fifty * 1e3, 3),
         "milliseconds_99": None if most is None else round(most * 1e3, 3),
     }
@@ -260,13 +254,14 @@ def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
 
 def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) -> None:
     from engine.cli.console import note, out
+    from engine.journal.entries import letters_by_reason
     from engine.report.summary import RunSummary
 
     ended, exported = run.ended, run.exported
     if exported is None:
         note(f"nothing was traded: {ended.because}")
-        if dead := {name: count for name, count in run.counters.items() if name.startswith("letters.")}:
-            aside = ", ".join(f"{count:,} {name.removeprefix('letters.')}" for name, count in sorted(dead.items()))
+        if letters := letters_by_reason(run.counters):
+            aside = ", ".join(f"{count:,} {reason}" for reason, count in letters.items())
             note(f"messages refused: {aside}; `grandmodel journal dead-letters {run.folder}` shows them")
         note(f"run    {run.folder}")
         return

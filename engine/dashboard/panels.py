@@ -11,20 +11,7 @@ from rich.style import Style
 
 from engine.dashboard import text
 from engine.dashboard.alerts import AlertLevel, AlertLine
-from engine.dashboard.cells import (
-    ALARM,
-    BAD,
-    BOLD,
-    DIM,
-    GOOD,
-    PLAIN,
-    WARN,
-    Line,
-    TableColumn,
-    fill_up,
-    rule,
-    table,
-)
+from engine.dashboard.cells import ALARM, BAD, BOLD, DIM, GOOD, PLAIN, WARN, Line, TableColumn, fill_up, rule, table
 from engine.dashboard.chart import equity_chart
 from engine.dashboard.state import DashboardState
 from engine.types.records import OrderType, Role

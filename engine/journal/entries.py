@@ -11,6 +11,14 @@ from engine.types.dead_letter import DeadLetter
 from engine.types.records import Operation
 from engine.types.step import StepBlock
 
+LETTERS = "letters."
+"""Begins the names of the running counts of dead letters; the reason follows."""
+
+
+def letters_by_reason(counters: Mapping[str, int]) -> dict[str, int]:
+    """The running counts of dead letters, by reason."""
+    return {name.removeprefix(LETTERS): count for name, count in sorted(counters.items()) if name.startswith(LETTERS)}
+
 
 class Gap(NamedTuple):
     """Bars of a symbol missing while the market was open, between two close times; `seq` is the row after them."""

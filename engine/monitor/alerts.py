@@ -63,7 +63,6 @@ class Sender(Protocol):
         Raises:
             SendFailed: If it may not have arrived; nothing else.
         """
-        ...
 
 
 class ChannelConfig(Config):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
 from engine.report.drawdowns import Drawdown
 from engine.report.presentation import GROUPS, UNITS, ShownMetric, figures, money
 from engine.report.trades import Breakdown, Group
+from engine.types.moments import written
 
 CARDS = (
     "total_return",
@@ -28,7 +28,7 @@ CARDS = (
     "turnover",
     "fees",
 )
-SECOND_NS, MILLION = 1_000_000_000, 1_000_000
+MILLION = 1_000_000
 
 
 def cards(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -92,20 +92,18 @@ def drawdown_panel(worst: Sequence[Drawdown]) -> str:
     head = "".join(f"<th>{name}</th>" for name in ("#", "Depth", "Lasted", "Peak", "Trough", "Recovered"))
     body = "".join(_drawdown(number, one) for number, one in enumerate(worst, 1))
     table = f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return _panel("Worst drawdowns", "Click a row to see it on the charts. Times in UTC.", _scroll(table))
-
-
-def _drawdown(number: int, one: Drawdown) -> str:
-    recovered = "not yet" if one.recovery is None else _minute(one.recovery)
-    return (
-        f'<tr data-from="{one.start // MILLION}" data-to="{one.end // MILLION}"><td>{number}</td>'
-        f'<td class="bad">{100 * one.depth:.2f} %</td><td>{_duration(one.end - one.start)}</td>'
-        f"<td>{_minute(one.start)}</td><td>{_minute(one.trough)}</td><td>{recovered}</td></tr>"
+    return _panel(
+        "Worst drawdowns", "Click a row to see it on the charts. Times in UTC.", f'<div class="scroll">{table}</div>'
     )
 
 
-def _minute(ts_event: int) -> str:
-    return datetime.fromtimestamp(ts_event // SECOND_NS, UTC).strftime("%Y-%m-%d %H:%M")
+def _drawdown(number: int, one: Drawdown) -> str:
+    recovered = "not yet" if one.recovery is None else written(one.recovery)
+    return (
+        f'<tr data-from="{one.start // MILLION}" data-to="{one.end // MILLION}"><td>{number}</td>'
+        f'<td class="bad">{100 * one.depth:.2f} %</td><td>{_duration(one.end - one.start)}</td>'
+        f"<td>{written(one.start)}</td><td>{written(one.trough)}</td><td>{recovered}</td></tr>"
+    )
 
 
 def _duration(length: int) -> str:
@@ -116,7 +114,3 @@ def _duration(length: int) -> str:
 
 def _panel(heading: str, hint: str, content: str) -> str:
     return f'<section class="panel"><h2>{heading}</h2><p class="hint">{hint}</p>{content}</section>'
-
-
-def _scroll(content: str) -> str:
-    return f'<div class="scroll">{content}</div>'

@@ -14,16 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from engine.report.presentation import (
-    GROUPS,
-    Row,
-    ShownMetric,
-    assumptions,
-    figures,
-    span,
-    title,
-    warnings,
-)
+from engine.report.presentation import GROUPS, Row, ShownMetric, assumptions, figures, span, title, warnings
 from engine.report.verdict import verdict
 
 STYLES = {"good": "green", "bad": "red", "": "default"}

@@ -12,6 +12,8 @@ from engine.base.errors import DataError
 from engine.types.blocks import BarBlock, concat
 from feeds.memory import MemorySource
 
+SETTING = "setting.pickle"
+"""The setting of a comparison, beside its bars."""
 _ARRAYS = tuple(field.name for field in fields(BarBlock) if field.name not in {"symbols", "seq"})
 
 

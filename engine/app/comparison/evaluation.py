@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,6 @@ from engine.app.comparison.bars import SharedBars
 from engine.app.comparison.parts import Judge, RunPart
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare
-from engine.base.config import parse
 from engine.base.errors import GrandModelError
 from engine.base.replacing import replaced_folder
 from engine.types.blocks import BarBlock
@@ -56,34 +55,6 @@ class Setting:
     parts: tuple[RunPart, ...]
     synthetic: tuple[str, ...] = ()
     benchmark: PriceSeries | None = None
-
-    def tree(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            "config": self.config.model_dump(mode="json"),
-            "instruments": {symbol: item.model_dump(mode="json") for symbol, item in self.instruments.items()},
-            "timeframe_ns": self.timeframe_ns,
-            "labels": self.labels,
-            "labels_reason": self.labels_reason,
-            "parts": [asdict(part) for part in self.parts],
-            "synthetic": list(self.synthetic),
-            **({} if self.benchmark is None else {"benchmark": self.benchmark.tree()}),
-        }
-
-    @classmethod
-    def of(cls, tree: Mapping[str, Any]) -> Setting:
-        """From its tree."""
-        known = {symbol: parse(Instrument, item, where="instruments") for symbol, item in tree["instruments"].items()}
-        return cls(
-            parse(BacktestConfig, tree["config"], where="config"),
-            known,
-            tree["timeframe_ns"],
-            tree["labels"],
-            tree["labels_reason"],
-            tuple(RunPart(**part) for part in tree["parts"]),
-            tuple(tree["synthetic"]),
-            PriceSeries.of(tree["benchmark"]) if tree.get("benchmark") else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from engine.record.records import TRADE_STATS
 from engine.record.tallies import EVENT_KINDS, REASONS, Rows, RowTallies, Tallies
 from engine.types.blocks import Floats, Ints
 from engine.types.calendar import Sessions
+from engine.types.moments import written
 from engine.types.records import Role
 from engine.types.step import StepBlock
 from feeds.reading.times.window import moment
@@ -94,7 +95,7 @@ def parts_of(ts_event: Ints, split: str | None, folds: int | None, zone: str = "
         if min(cut, rows - cut) < FEWEST_ROWS:
             raise UsageError(
                 f"no bars {'before' if cut < FEWEST_ROWS else 'after'} the split",
-                expected=f"a time between {_day(ts_event[0])} and {_day(ts_event[-1])}",
+                expected=f"a time between {written(ts_event[0])} and {written(ts_event[-1])}",
                 found=f"--split {split}",
             )
         return [whole, RunPart(IN_SAMPLE, 0, cut), RunPart(OUT_OF_SAMPLE, cut, rows)]
@@ -120,10 +121,6 @@ def _moment(text: str, zone: str) -> int:
         return moment(text, zone, end=False)
     except ValueError as error:
         raise UsageError("cannot read the split", expected="a date or a time such as 2024-01-31", found=text) from error
-
-
-def _day(ts_event: int) -> str:
-    return str(np.datetime64(int(ts_event), "ns"))[:16].replace("T", " ")
 
 
 class _PartTally:

@@ -97,20 +97,16 @@ def select(outcomes: Sequence[VariantOutcome], share: float) -> Selection:
     ratios = [value for one in rated if (value := sharpe_of(one, part)) is not None]
     deviation = float(np.std(ratios, ddof=1))
     lucky = luck(deviation, len(rated))
+    returns = [np.diff(one.curve[: max(int(len(one.curve) * share), 2)]) for one in rated]
     return Selection(
         part,
         len(rated),
-        round(independent_trials([_returns(one, share) for one in rated]), 1),
+        round(independent_trials(returns), 1),
         winner,
         sharpe,
         lucky,
         _deflated((outcomes[winner].parts or {})[part], sharpe, lucky),
     )
-
-
-def _returns(outcome: VariantOutcome, share: float) -> np.ndarray[Any, np.dtype[np.float64]]:
-    curve = np.asarray(outcome.curve)[: max(int(len(outcome.curve) * share), 2)]
-    return np.diff(curve)
 
 
 def _deflated(metrics: Mapping[str, Any], sharpe: float, lucky: float) -> float | None:

@@ -15,7 +15,6 @@ from engine.app.agents import models_folder
 from engine.app.code import code_entries
 from engine.app.comparison.differences import flat
 from engine.app.comparison.evaluation import Setting, VariantOutcome
-from engine.app.comparison.parts import RunPart
 from engine.app.manifest import HASH_FORM, NEUTRAL_KEYS, config_sha256, versions
 from engine.base.aside import held_folder, is_leftover
 from engine.base.errors import GrandModelError, UsageError
@@ -127,7 +126,7 @@ class Keys:
         self._setting = setting
         shared = {
             "bars": list(hashes),
-            "parts": [asdict(part) for part in _sorted(setting.parts)],
+            "parts": _by_name(map(asdict, setting.parts)),
             "versions": versions(),
             HASH_FORM: FORM,
         }
@@ -154,10 +153,6 @@ class Keys:
             except GrandModelError:
                 self._models[spec] = ""  # the variant will say what is wrong with them
         return self._models[spec]
-
-
-def _sorted(parts: Sequence[RunPart]) -> list[RunPart]:
-    return sorted(parts, key=lambda part: part.name)
 
 
 class OutcomeStore:

@@ -1,4 +1,4 @@
-"""A process that runs variants: a setting on the first line of standard input, then a variant a line, a result each.
+"""A process that runs variants: the first line of standard input says where bars and setting lie, the others name them.
 
 `python -m engine.app.comparison.worker` is started by `engine.app.comparison.workers`; a new interpreter shares no
 thread, lock or imported module with its parent, so that a notebook or a script without a main guard may compare too.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from engine.app.comparison.bars import load_bars
-from engine.app.comparison.evaluation import Setting, evaluate
+from engine.app.comparison.bars import SETTING, load_bars
+from engine.app.comparison.evaluation import evaluate
 
 
 def main() -> None:
@@ -23,8 +24,9 @@ def main() -> None:
     os.dup2(2, 1)
     told = json.loads(sys.stdin.readline())
     sys.path[:0] = [path for path in told["path"] if path not in sys.path]
-    setting = Setting.of(told["setting"])
-    bars = load_bars(tuple(told["symbols"]), Path(told["bars"]))
+    shared = Path(told["folder"])
+    setting = pickle.loads((shared / SETTING).read_bytes())  # noqa: S301 - the parent has just written it
+    bars = load_bars(tuple(told["symbols"]), shared)
     for line in sys.stdin:
         job = json.loads(line)
         folder = Path(job["folder"]) if job["folder"] else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import queue
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.app.comparison.bars import save_bars
+from engine.app.comparison.bars import SETTING, save_bars
 from engine.app.comparison.evaluation import Build, Setting, VariantOutcome, evaluate
 from engine.types.blocks import BarBlock
 
@@ -80,7 +81,8 @@ def _side_by_side(setting: Setting, bars: BarBlock, jobs: Sequence[Job], count: 
         waiting.put(job)
     with tempfile.TemporaryDirectory(prefix="grandmodel-bars-") as folder, _stopping() as stopping:
         save_bars(bars, Path(folder))
-        told = {"setting": setting.tree(), "symbols": bars.symbols, "bars": folder, "path": [p for p in sys.path if p]}
+        (Path(folder) / SETTING).write_bytes(pickle.dumps(setting))
+        told = {"symbols": bars.symbols, "folder": folder, "path": [p for p in sys.path if p]}
 
         def work() -> None:
             worker: Worker | None = None
@@ -129,7 +131,7 @@ class Worker:
     """A process that runs variants one after the other.
 
     Args:
-        told: Setting, symbols, folder of the bars, and where modules are found.
+        told: Symbols, folder of bars and setting, and where modules are found.
         stopping: Ends the process when the comparison ends.
     """
 

@@ -12,6 +12,7 @@ from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.provenance import synthetic_names
 from engine.app.wiring import Setup, trade_book
 from engine.base.errors import DataError
+from engine.journal.entries import letters_by_reason
 from engine.journal.reading import JournalReader
 from engine.loop.driver import Driver
 from engine.record.recorder import RunRecorder
@@ -106,9 +107,7 @@ def _manifest(reader: JournalReader, setup: Setup, driver: Driver, out: Path) ->
         labels="close",
         labels_reason="a live bar is known at its close",
         rows=driver.next_seq,
-        quarantined={
-            name.removeprefix("letters."): count for name, count in counters.items() if name.startswith("letters.")
-        },
+        quarantined=letters_by_reason(counters),
         gaps=counters.get("gaps", 0),
         synthetic=synthetic_names(counters),
         models=session["models"],

@@ -18,7 +18,7 @@ from engine.app.live.folder import SessionLock
 from engine.app.live.open_or_resume import runnable_setup
 from engine.app.wiring import Setup
 from engine.base.errors import DataError
-from engine.journal.entries import Entry, Ordered
+from engine.journal.entries import LETTERS, Entry, Ordered
 from engine.journal.files import FILE, remove
 from engine.journal.journal import OLDER, Journal
 from engine.journal.reading import JournalReader
@@ -142,7 +142,8 @@ def _copied(path: Path) -> Path:
 def _mend(folder: Path, setup: Setup, cut: _Cut | None, remade: Iterable[str], *, reread: bool) -> None:
     with JournalReader(folder) as reader:
         end = cut.block if cut else reader.next_seq
-        if cut and end < _first_own(reader):
+        held = reader.held(2**63 - 1)  # by the journal itself, without its archive
+        if cut and end < (held[0] if held else reader.next_seq):
             raise DataError(
                 "rows that left the journal cannot be taken back", where=str(reader.path), expected="a later time"
             )
@@ -199,7 +200,7 @@ def _counted(reader: JournalReader, end: int, kept: dict[str, int]) -> list[tupl
     if kept:
         counters.subtract(_counts([step for step in reader.steps(reader.first_seq, 1) if step.bars.seq >= end]))
     else:
-        counters.update(Counter(f"letters.{letter.reason}" for _, letter in reader.dead_letters()))
+        counters.update(Counter(LETTERS + letter.reason for _, letter in reader.dead_letters()))
         counters.update(_counts([step for step in reader.steps(0, 1) if step.bars.seq < end]))
     gaps = [gap for gap in reader.gaps() if gap.seq < end]
     counters["gaps"], counters["missing"] = len(gaps), sum(gap.missing for gap in gaps)
@@ -213,9 +214,3 @@ def _counts(steps: Iterable[StepBlock]) -> dict[str, int]:
         counts["decisions"] += len(step.decisions)
         counts["fills"] += len(step.fills)
     return counts
-
-
-def _first_own(reader: JournalReader) -> int:
-    """The first row that the journal itself holds, without its archive."""
-    held = reader.held(2**63 - 1)
-    return held[0] if held else reader.next_seq

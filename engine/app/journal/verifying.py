@@ -10,6 +10,7 @@ from engine.app.journal.recovering import fresh_driver, recover, replay
 from engine.app.live.open_or_resume import runnable_setup, stored_setup
 from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.journal.blocks import decode
+from engine.journal.entries import letters_by_reason
 from engine.journal.reading import JournalReader
 from engine.loop.driver import HASH
 from engine.loop.ledger_hash import LedgerHash, of_other_form
@@ -68,7 +69,7 @@ def audit(folder: Path) -> Audit:
                 expected=_hexdigest(kept[1]),
                 found=hashed,
             )
-        dead_letters = sum(count for name, count in reader.counters().items() if name.startswith("letters."))
+        dead_letters = sum(letters_by_reason(reader.counters()).values())
         shown = digest.hexdigest() if checked else _hexdigest(kept[1]) if kept else ""
         return Audit(first, at, blocks, len(reader.operations()), dead_letters, shown)
 

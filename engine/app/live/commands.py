@@ -12,7 +12,7 @@ from engine.app.journal.recovering import recover
 from engine.app.live.folder import SessionLock
 from engine.app.live.open_or_resume import runnable_setup
 from engine.app.live.session import Session
-from engine.journal.entries import Entry, Ordered
+from engine.journal.entries import Entry, Ordered, letters_by_reason
 from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
 from engine.types.records import Operation, Reason
@@ -64,11 +64,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "fills": session.counters.get("fills", 0),
         "waiting": session.intake.waiting,
         "gaps": session.counters.get("gaps", 0),
-        "dead_letters": {
-            name.removeprefix("letters."): count
-            for name, count in sorted(session.counters.items())
-            if name.startswith("letters.")
-        },
+        "dead_letters": letters_by_reason(session.counters),
         "last_bar": None if step is None else _iso(int(step.bars.ts_event[-1])),
         "milliseconds_50": _milliseconds(latencies.percentile(0.5)),
         "milliseconds_99": _milliseconds(latencies.percentile(0.99)),

@@ -105,7 +105,6 @@ class Notice(Protocol):
 
     def __call__(self, severity: Severity, kind: str, text: str) -> None:
         """Tell it."""
-        ...
 
 
 class DeliveryReader:

@@ -171,29 +171,33 @@ class Measuring:
         """Count what happened."""
         metrics = self._metrics
         for letter in committed.arrival.dead_letters:
-            metrics.dead_letters(letter.reason, letter.count)
-        if committed.arrival.gaps:
-            metrics.gaps(len(committed.arrival.gaps))
+            metrics.dead_letters.labels(letter.reason).inc(letter.count)
+        metrics.gaps.inc(len(committed.arrival.gaps))
         for step in committed.steps:
-            metrics.rows(len(step), int(step.bars.present.sum()), int(step.bars.ts_event[-1]))
-            submitted = int((step.events["kind"] == OrderEventKind.SUBMITTED).sum())
-            metrics.traded(orders=submitted, fills=len(step.fills))
+            metrics.rows.inc(len(step))
+            metrics.bars.inc(int(step.bars.present.sum()))
+            metrics.orders.inc(int((step.events["kind"] == OrderEventKind.SUBMITTED).sum()))
+            metrics.fills.inc(len(step.fills))
         if committed.steps:
             last = committed.steps[-1]
-            account = last.account[0]
-            peak = float(account["peak_equity"])
-            held = dict(zip(last.bars.symbols, map(float, last.positions[-1]), strict=True))
-            metrics.account(float(account["equity"]), max(0.0, 1.0 - float(account["equity"]) / peak), held)
-            metrics.committed(committed.seconds, self._session.opened.journal.size())
+            equity, peak = (float(last.account[0][name]) for name in ("equity", "peak_equity"))
+            metrics.last_row.set(int(last.bars.ts_event[-1]) / 1e9)
+            metrics.equity.set(equity)
+            metrics.drawdown.set(max(0.0, 1.0 - equity / peak))
+            for symbol, contracts in zip(last.bars.symbols, last.positions[-1].tolist(), strict=True):
+                metrics.position.labels(symbol).set(contracts)
+            metrics.commit.observe(committed.seconds)
+            metrics.journal.set(self._session.opened.journal.size())
 
     def refresh(self) -> bytes:
         """The figures at this moment, in Prometheus's format."""
-        session = self._session
+        session, metrics = self._session, self._metrics
         paused, halted = session.driver.flags
-        self._metrics.trading(halted=bool(halted), paused=paused)
-        self._metrics.given_up(self._relay.given_up - self._given_up)
+        metrics.halted.set(bool(halted))
+        metrics.paused.set(paused)
+        metrics.given_up.inc(self._relay.given_up - self._given_up)
         self._given_up = self._relay.given_up
-        step = session.last_step
-        lag = None if step is None else self._wall() - int(step.bars.ts_event[-1]) / 1e9
-        self._metrics.feed(connected=session.source.connected, lag_s=lag)
-        return self._metrics.exposition()
+        metrics.connected.set(session.source.connected)
+        if session.last_step is not None:
+            metrics.lag.set(self._wall() - int(session.last_step.bars.ts_event[-1]) / 1e9)
+        return metrics.exposition()

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
 from engine.app.code import allow_code, changed_code, code_entries, recorded_code
@@ -30,6 +28,7 @@ from engine.journal.reading import JournalReader, has_begun
 from engine.loop.driver import Driver
 from engine.loop.weights import Activation, FixedWeights
 from engine.types.instruments import Instrument
+from engine.types.moments import written
 from engine.types.records import Operation
 
 # what a restart may change: how a session is driven, watched and ended, never what it does with a bar
@@ -148,15 +147,11 @@ def _check_clock(reader: JournalReader, config: PaperConfig, timeframe_ns: int) 
         raise DataError(
             "the last rows of this session are ahead of the clock, so every new message would be late",
             where=str(reader.path),
-            expected=f"rows up to {_second(now)} UTC",
-            found=f"a row that closes at {_second(last)} UTC",
+            expected=f"rows up to {written(now, 's')} UTC",
+            found=f"a row that closes at {written(last, 's')} UTC",
             hint=f"correct this machine's clock; or remove them: `grandmodel journal mend {reader.folder}`; or, for "
             "a feed whose times run ahead of the clock, set feed.max_ahead_s to null",
         )
-
-
-def _second(time_ns: int) -> str:
-    return str(np.datetime_as_string(np.datetime64(time_ns, "ns"), "s"))
 
 
 def _untouched(folder: Path) -> bool:

@@ -23,7 +23,7 @@ from engine.app.live.intake import Arrival, Intake
 from engine.app.live.open_or_resume import Opened
 from engine.app.wiring import warn_of_obstacles
 from engine.base.log import logger
-from engine.journal.entries import Entry, Ordered
+from engine.journal.entries import LETTERS, Entry, Ordered
 from engine.journal.files import JournalError
 from engine.loop.bus import Bus, Subscription
 from engine.loop.runner import Screen, run_together
@@ -67,11 +67,9 @@ class Observer(Protocol):
 
     def committed(self, committed: Committed) -> None:
         """A transaction has happened."""
-        ...
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
         """Something that the operator should know."""
-        ...
 
 
 @dataclass
@@ -293,9 +291,9 @@ class Session:
 
     def _entry(self, arrival: Arrival, steps: Sequence[StepBlock]) -> Entry:
         meta: dict[str, str] = {}
-        counts: dict[str, int] = {f"letters.{one.reason}": 0 for one in arrival.dead_letters}
+        counts: dict[str, int] = {LETTERS + one.reason: 0 for one in arrival.dead_letters}
         for one in arrival.dead_letters:
-            counts[f"letters.{one.reason}"] += one.count
+            counts[LETTERS + one.reason] += one.count
         if arrival.gaps:
             counts |= {"gaps": len(arrival.gaps), "missing": sum(gap.missing for gap in arrival.gaps)}
         if steps:

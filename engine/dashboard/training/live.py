@@ -69,8 +69,10 @@ class TrainingScreen:
         self.state.end()
         if self._failure is not None:
             self._say(f"the screen failed, the training went on: {self._failure}")
-        for line in _final_lines(self.state):
-            self._say(line)
+        if len(self.state.team):
+            self._say(episode_line(self.state))
+            if self.state.best:
+                self._say(evaluation_line(self.state.best))
         self._outbox.close(CLOSE_S)
 
     def _draw(self) -> None:
@@ -144,10 +146,3 @@ def open_view(
     return TrainingLog(
         info, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True), every, clock
     )
-
-
-def _final_lines(state: TrainingState) -> list[str]:
-    if not len(state.team):
-        return []
-    best = [evaluation_line(state.best)] if state.best else []
-    return [episode_line(state), *best]

@@ -113,7 +113,7 @@ def evaluations_panel(state: TrainingState, width: int, height: int) -> list[Lin
                 Segment(text.count(value_of(record, "episode"))),
                 Segment(figure(reward, sign=True), signed(reward)),
                 Segment(figure(value_of(record, "deviation"))),
-                Segment(_two(record, "sharpe")),
+                Segment(text.money(value_of(record, "sharpe"), sign=True)),
                 Segment(text.percent(value_of(record, "max_drawdown"))),
                 Segment(figure(value_of(record, "trades"))),
                 Segment("best" if best and record is state.best else "", GOOD),
@@ -166,7 +166,3 @@ def value_of(record: Mapping[str, Any] | None, name: str) -> float:
     """A number of a record; NaN if it has none of that name."""
     value = (record or {}).get(name)
     return float(value) if isinstance(value, int | float) else math.nan
-
-
-def _two(record: Mapping[str, Any], name: str) -> str:
-    return text.money(value_of(record, name), sign=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from engine.report.comparison.rows import short_name, shown_parts
+from engine.report.comparison.rows import SHOWN, short_name, shown_parts
 from engine.report.comparison.sentences import (
     counts,
     doubts,
@@ -20,17 +19,10 @@ from engine.report.comparison.sentences import (
     winner_sentence,
 )
 from engine.report.shell import Head, fill, part, shell
+from engine.types.moments import written
 
 MOST_CURVES = 60
 MILLION = 1_000_000
-SHOWN = {
-    "return": ("return", "percent", True),
-    "sharpe": ("Sharpe", "ratio", True),
-    "drawdown": ("max DD", "percent", False),
-    "leverage": ("leverage", "ratio", False),
-    "trades": ("trades", "count", False),
-    "excess": ("vs bench", "percent", True),
-}
 COLUMNS = (
     "Return, Sharpe ratio (annualised), maximum drawdown (max DD), mean leverage (gross exposure over equity) and "
     "closed trades are those of the part that the heading names. A variant runs once over all bars: it enters the "
@@ -137,16 +129,12 @@ def command(tree: Mapping[str, Any], variant: str) -> str:
 
 
 def _span(tree: Mapping[str, Any]) -> str:
-    days = [_day(tree["times"][place]) for place in (0, -1)]
+    days = [written(tree["times"][place]) for place in (0, -1)]
     spans = {part["name"]: part["stop"] - part["start"] for part in tree["parts"]}
     rows = f"{spans['all']:,} rows"
     if "out" in spans:
         rows += f", {spans['in']:,} in-sample and {spans['out']:,} out-of-sample"
     return f"{days[0]} to {days[1]} UTC · {rows}"
-
-
-def _day(ns: int) -> str:
-    return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M}"
 
 
 def _warnings(tree: Mapping[str, Any]) -> list[str]:

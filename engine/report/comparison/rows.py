@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.base.errors import UsageError
 from engine.base.nearest import did_you_mean
+from engine.report.presentation import Kind
 
 COLUMNS = {
     "total_return": "return",
@@ -32,7 +33,15 @@ COLUMNS = {
 }
 """Metrics of a part and what their columns are called. `excess` is the return less that of the benchmark at equal
 risk."""
-PARTS = {"in": "in", "out": "out", "all": "all"}
+SHOWN: dict[str, tuple[str, Kind, bool]] = {
+    "return": ("return", "percent", True),
+    "sharpe": ("Sharpe", "ratio", True),
+    "drawdown": ("max DD", "percent", False),
+    "leverage": ("leverage", "ratio", False),
+    "trades": ("trades", "count", False),
+    "excess": ("vs bench", "percent", True),
+}
+"""Columns of a part that tables show: heading, how they are written, and whether their sign is good or bad news."""
 
 
 def shown_parts(tree: Mapping[str, Any]) -> list[str]:
@@ -50,17 +59,14 @@ def rows_of(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _row(variant: Mapping[str, Any], names: Sequence[str], parts: Sequence[str]) -> dict[str, Any]:
     row: dict[str, Any] = {"number": variant["number"], "variant": variant["variant"], "agent": variant["agent"]}
-    row |= {_parameter(name): variant["parameters"].get(name) for name in names}
+    taken = {*row, "status", "error", "run", "ledger_sha256"}
+    parameters = variant["parameters"]
+    row |= {f"parameter.{name}" if name in taken else name: parameters.get(name) for name in names}
     row["status"], row["error"] = variant["status"], variant["error"]
     for part in parts:
         metrics = (variant["parts"] or {}).get(part) or {}
         row |= {f"{part}.{column}": metrics.get(name) for name, column in COLUMNS.items()}
     return row | {"ledger_sha256": variant["ledger_sha256"], "run": variant["run"]}
-
-
-def _parameter(name: str) -> str:
-    taken = {"number", "variant", "agent", "status", "error", "run", "ledger_sha256"}
-    return f"parameter.{name}" if name in taken else name
 
 
 def sorted_rows(rows: Sequence[dict[str, Any]], key: str | None, parts: Sequence[str]) -> list[dict[str, Any]]:

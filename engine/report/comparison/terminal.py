@@ -10,26 +10,10 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from engine.report.comparison.rows import short_name, shown_parts
-from engine.report.comparison.sentences import (
-    counts,
-    doubts,
-    failures,
-    luck_sentence,
-    walk_sentences,
-    winner_sentence,
-)
-from engine.report.presentation import UNDEFINED
+from engine.report.comparison.rows import SHOWN, short_name, shown_parts
+from engine.report.comparison.sentences import counts, doubts, failures, luck_sentence, walk_sentences, winner_sentence
+from engine.report.presentation import write
 
-STYLES = {"return": "percent", "drawdown": "percent", "excess": "percent", "trades": "count"}
-HEADINGS = {
-    "return": "return",
-    "sharpe": "Sharpe",
-    "drawdown": "max DD",
-    "leverage": "lev",
-    "trades": "trades",
-    "excess": "vs bench",
-}
 LISTED = 3
 NARROWEST = 16
 """Characters that the name of a variant has at least."""
@@ -84,7 +68,8 @@ class ComparisonTable:
             words = {"in": ["in-sample"], "out": ["out of", "sample"]}.get(part)
             for at, column in enumerate(columns):
                 above = "" if words is None else (words[at] if at < len(words) else "") + "\n"
-                table.add_column(Text(above + HEADINGS[column]), justify="right", no_wrap=True)
+                heading = SHOWN[column][0].replace("leverage", "lev")
+                table.add_column(Text(above + heading), justify="right", no_wrap=True)
         winner = self._tree["selection"]["winner"]
         for row in rows:
             best = winner is not None and row["number"] == winner + 1
@@ -128,18 +113,9 @@ def columns_that_fit(width: int, parts: int, name: int) -> tuple[str, ...]:
 
 def cell(value: Any, column: str) -> Text:
     """A metric as a cell."""
+    _, kind, signed = SHOWN[column]
     if value is None:
-        return Text(UNDEFINED, style="dim")
-    if STYLES.get(column) == "percent":
-        return Text(
-            f"{100 * value:+,.2f} %" if column != "drawdown" else f"{100 * value:,.2f} %", style=_tone(value, column)
-        )
-    if STYLES.get(column) == "count":
-        return Text(f"{value:,}")
-    return Text(f"{value:,.2f}", style=_tone(value, column))
-
-
-def _tone(value: float, column: str) -> str:
-    if column not in {"return", "excess", "sharpe"} or not value:
-        return ""
-    return "green" if value > 0 else "red"
+        return Text(write(None, kind), style="dim")
+    style = "" if not signed or not value else "green" if value > 0 else "red"
+    text = write(value, kind)
+    return Text(f"+{text}" if signed and kind == "percent" and not text.startswith("-") else text, style=style)

@@ -9,17 +9,7 @@ from html import escape
 
 from engine.report.shell import Head, shell
 from engine.report.training.charts import Chart, Panel
-from engine.report.training.phrases import (
-    Evaluation,
-    Table,
-    findings,
-    remarks,
-    short,
-    span,
-    tables,
-    title,
-    verdicts,
-)
+from engine.report.training.phrases import Evaluation, Table, findings, remarks, short, span, tables, title, verdicts
 
 INTERVAL = re.compile(r"(\([^()]* to [^()]*\))$")
 STYLES = ("training/page.css",)

@@ -128,13 +128,8 @@ def never_traded(evaluation: Evaluation) -> bool:
 def idle(evaluation: Evaluation) -> list[str]:
     """The agents whose stand-in ends every episode alike, so that nothing they learned shows."""
     given = evaluation.get("contributions") or {}
-    return [
-        agent for agent in AGENT_NAMES if agent in given and _is_zero(given[agent]["mean"], given[agent]["deviation"])
-    ]
-
-
-def _is_zero(mean: Mapping[str, Any], deviation: Any) -> bool:
-    return mean.get("value") == 0 and deviation in (0, None)
+    found = {agent: given[agent] for agent in AGENT_NAMES if agent in given}
+    return [agent for agent, one in found.items() if one["mean"].get("value") == 0 and one["deviation"] in (0, None)]
 
 
 def _verdict(label: str, difference: Mapping[str, Any], figures: str) -> tuple[bool, str]:

@@ -21,21 +21,33 @@ def _samples(metrics: SessionMetrics) -> dict[tuple[str, tuple[tuple[str, str], 
 
 def test_figures_read_as_they_were_given() -> None:
     metrics = SessionMetrics()
-    metrics.rows(3, 5, 1_700_000_000_500_000_000)
-    metrics.rows(1, 2, 1_700_000_060_000_000_000)
-    metrics.traded(orders=2, fills=1)
-    metrics.dead_letters("malformed", 4)
-    metrics.dead_letters("late")
-    metrics.given_up(3)
-    metrics.given_up(0)
-    metrics.gaps(2)
-    metrics.account(101_500.25, 0.125, {"6E": -2.0, "ES": 3.0})
-    metrics.trading(halted=True, paused=False)
-    metrics.feed(connected=True, lag_s=1.5)
-    metrics.feed(connected=False)
-    metrics.committed(0.0002, 4096)
-    metrics.committed(0.3, 8192)
-    metrics.committed(7.0, 12288)
+    for counter, counts in {
+        metrics.rows: (3, 1),
+        metrics.bars: (5, 2),
+        metrics.orders: (2,),
+        metrics.fills: (1,),
+        metrics.dead_letters.labels("malformed"): (4,),
+        metrics.dead_letters.labels("late"): (1,),
+        metrics.given_up: (3, 0),
+        metrics.gaps: (2,),
+    }.items():
+        for count in counts:
+            counter.inc(count)
+    for gauge, value in {
+        metrics.last_row: 1_700_000_060,
+        metrics.equity: 101_500.25,
+        metrics.drawdown: 0.125,
+        metrics.position.labels("6E"): -2.0,
+        metrics.position.labels("ES"): 3.0,
+        metrics.halted: True,
+        metrics.paused: False,
+        metrics.connected: False,
+        metrics.lag: 1.5,
+        metrics.journal: 12288,
+    }.items():
+        gauge.set(value)
+    for seconds in (0.0002, 0.3, 7.0):
+        metrics.commit.observe(seconds)
     found = _samples(metrics)
     expected = {
         "rows_total": 4,
@@ -67,7 +79,7 @@ def test_figures_read_as_they_were_given() -> None:
 
 def test_sessions_do_not_share_figures_and_the_process_is_not_among_them() -> None:
     one, other = SessionMetrics(), SessionMetrics()
-    one.gaps()
+    one.gaps.inc()
     assert _samples(other)["grandmodel_gaps_total", ()] == 0
     assert all(name.startswith("grandmodel_") for name, _ in _samples(one))
 

@@ -1,0 +1,12 @@
+"""Times in nanoseconds since 1970 as people read them, UTC."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+
+def written(time_ns: int, unit: Literal["D", "m", "s"] = "m") -> str:
+    """A time to the day, minute or second: 2024-01-31, 2024-01-31 09:30, 2024-01-31 09:30:00."""
+    return str(np.datetime_as_string(np.datetime64(int(time_ns), "ns"), unit)).replace("T", " ")
