@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -157,14 +158,14 @@ class Indicator:
         return f"Indicator({self.name}, {self.value})"
 
 
-class Computation:
+class Computation(ABC):
     """What computes the values of the next bars, with its carried state."""
 
     state: Floats | None
 
+    @abstractmethod
     def rows(self, bars: Floats, out: Floats) -> None:
         """Write the values of the next bars."""
-        raise NotImplementedError
 
 
 class Compiled(Computation):

@@ -20,7 +20,8 @@ from engine.api.calls import backtest
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import SessionLock
 from engine.app.live.paper import PaperRun, trade
-from engine.app.live.session import Committed, Session
+from engine.app.live.session import Session
+from engine.app.live.watching import Committed
 from engine.base.config import parse
 from engine.base.errors import CheckFailed
 from engine.monitor.alerts import Severity

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from engine.app.config import RunConfig
     from engine.app.live.config import PaperConfig
     from engine.app.live.paper import LiveScreen
-    from engine.app.live.session import Committed, Session
+    from engine.app.live.session import Session
+    from engine.app.live.watching import Committed
     from engine.dashboard.following import Following
     from engine.dashboard.keys import KeyAction
     from engine.dashboard.state import DashboardState, RunInfo

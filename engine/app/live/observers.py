@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from engine.app.live.dead_letters import Relay
-from engine.app.live.session import Committed, Session
+from engine.app.live.session import Session
+from engine.app.live.watching import Committed
 from engine.journal.entries import Gap
 from engine.monitor.alerts import Alert, Severity
 from engine.monitor.dispatch import AlertDispatcher

@@ -23,7 +23,8 @@ from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
 from engine.app.live.observers import Alerting, Measuring
 from engine.app.live.open_or_resume import Opened, check_session_folder, open_session
-from engine.app.live.session import Ended, Session
+from engine.app.live.session import Session
+from engine.app.live.watching import Ended
 from engine.base.background import in_background
 from engine.base.log import logger
 from engine.journal.reading import JournalReader, has_begun

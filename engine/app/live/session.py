@@ -12,8 +12,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from engine.app.journal.retention import Retention
 from engine.app.live.config import PaperConfig
@@ -21,6 +19,7 @@ from engine.app.live.deliveries import DeliveryReader
 from engine.app.live.feed_health import Refusals, counted, shortage
 from engine.app.live.intake import Arrival, Intake
 from engine.app.live.open_or_resume import Opened
+from engine.app.live.watching import Committed, Ended, Observer, harmless
 from engine.app.wiring import warn_of_obstacles
 from engine.base.log import logger
 from engine.journal.entries import LETTERS, Entry, Ordered
@@ -28,7 +27,6 @@ from engine.journal.files import JournalError
 from engine.loop.bus import Bus, Subscription
 from engine.loop.runner import Screen, run_together
 from engine.monitor.alerts import Severity
-from engine.monitor.latency import Latencies
 from engine.types.blocks import BarBlock
 from engine.types.records import Operation
 from engine.types.step import StepBlock
@@ -45,50 +43,6 @@ DONE = {
     Operation.HALT: "halted",
     Operation.RESET_HALT: "reset",
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Committed:
-    """A transaction that has happened.
-
-    Attributes:
-        arrival: What it began with.
-        steps: What happened in its rows.
-        seconds: From the receipt of the delivery to the commit.
-    """
-
-    arrival: Arrival
-    steps: Sequence[StepBlock]
-    seconds: float
-
-
-class Observer(Protocol):
-    """Watches a session; what it raises is logged and changes nothing."""
-
-    def committed(self, committed: Committed) -> None:
-        """A transaction has happened."""
-
-    def notice(self, severity: Severity, kind: str, text: str) -> None:
-        """Something that the operator should know."""
-
-
-@dataclass
-class Ended:
-    """Why a session ended, and what this run of it did.
-
-    Attributes:
-        because: Why.
-        refused: Detects that most messages were refused.
-        short: Says so where fewer bars came than were expected.
-    """
-
-    because: str = "the feed ended"
-    refused: str | None = None
-    short: str | None = None
-    rows: int = 0
-    bars: int = 0
-    seconds: float = 0.0
-    latencies: Latencies = field(default_factory=Latencies)
 
 
 class Session:
@@ -160,7 +114,7 @@ class Session:
     def notice(self, severity: Severity, kind: str, text: str) -> None:
         """Tell the observers something."""
         for observer in self._observers:
-            _harmless(observer.notice, severity, kind, text)
+            harmless(observer.notice, severity, kind, text)
 
     async def run(self, screens: Sequence[Screen] = ()) -> Ended:
         """Trade until the end.
@@ -328,15 +282,7 @@ class Session:
             self.ended.latencies.add(seconds)
         committed = Committed(arrival, steps, seconds)
         for observer in self._observers:
-            _harmless(observer.committed, committed)
+            harmless(observer.committed, committed)
         refused = self._refusals.count(arrival.elements, arrival.dead_letters)
         if refused is not None:
             self.notice("critical", "mostly_refused", refused)
-
-
-def _harmless(call: Callable[..., object], *values: object) -> None:
-    """What watches may fail; the session may not fail with it."""
-    try:
-        call(*values)
-    except Exception:
-        logger("session").exception("an observer failed, the session continues")

@@ -61,7 +61,7 @@ async def _raw(server: MonitorServer, sent: bytes) -> bytes:
 
 async def test_a_session_s_pages() -> None:
     metrics = SessionMetrics()
-    metrics.gaps(3)
+    metrics.gaps.inc(3)
     problems: dict[str, str | None] = {"alive": None, "ready": "waiting for the feed"}
     pages = session_pages(metrics.exposition, lambda: problems["alive"], lambda: problems["ready"])
     async with _serving(pages) as server:

@@ -16,7 +16,8 @@ from engine.app.live import session as sessions_module
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
 from engine.app.live.open_or_resume import open_session
-from engine.app.live.session import Committed, Ended, Session
+from engine.app.live.session import Session
+from engine.app.live.watching import Committed, Ended
 from engine.base.errors import GrandModelError
 from engine.journal.files import JournalError
 from engine.journal.reading import JournalReader

@@ -1,0 +1,65 @@
+"""What a session tells those who watch it, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.app.live.intake import Arrival
+from engine.base.log import logger
+from engine.monitor.alerts import Severity
+from engine.monitor.latency import Latencies
+from engine.types.step import StepBlock
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Committed:
+    """A transaction that has happened.
+
+    Attributes:
+        arrival: What it began with.
+        steps: What happened in its rows.
+        seconds: From the receipt of the delivery to the commit.
+    """
+
+    arrival: Arrival
+    steps: Sequence[StepBlock]
+    seconds: float
+
+
+class Observer(Protocol):
+    """Watches a session; what it raises is logged and changes nothing."""
+
+    def committed(self, committed: Committed) -> None:
+        """A transaction has happened."""
+
+    def notice(self, severity: Severity, kind: str, text: str) -> None:
+        """Something that the operator should know."""
+
+
+@dataclass
+class Ended:
+    """Why a session ended, and what this run of it did.
+
+    Attributes:
+        because: Why.
+        refused: Detects that most messages were refused.
+        short: Says so where fewer bars came than were expected.
+    """
+
+    because: str = "the feed ended"
+    refused: str | None = None
+    short: str | None = None
+    rows: int = 0
+    bars: int = 0
+    seconds: float = 0.0
+    latencies: Latencies = field(default_factory=Latencies)
+
+
+def harmless(call: Callable[..., object], *values: object) -> None:
+    """What watches may fail; the session may not fail with it."""
+    try:
+        call(*values)
+    except Exception:
+        logger("session").exception("an observer failed, the session continues")
