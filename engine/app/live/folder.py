@@ -98,10 +98,10 @@ class SessionLock:
     def release(self) -> None:
         """Let others in; a folder that was made for a session that never began is removed."""
         os.umask(self._umask)
-        if list(self._path.parent.iterdir()) == [self._path]:
-            self._path.unlink()
-            for path in self._made:
-                with suppress(OSError):  # something lies there now
+        with suppress(OSError):  # something else lies in a parent, or somebody removed it all
+            if list(self._path.parent.iterdir()) == [self._path]:
+                self._path.unlink()
+                for path in self._made:
                     path.rmdir()
         os.close(self._fd)
 
