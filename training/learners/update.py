@@ -7,6 +7,7 @@ the clipping see one tensor. Compiled, the gradient is `torch.func.grad` of the 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -86,7 +87,12 @@ class Update:
 
 def compile_whole(function: Callable[..., Tensor]) -> Any:
     """The function compiled as one graph for fixed shapes, apart from all others that share its code."""
-    limits = torch.compiler.config
+    limits, options = torch.compiler.config, {}
+    if "isolate_recompiles" in inspect.signature(torch.compile).parameters:
+        options["isolate_recompiles"] = True
+    else:
+        # before torch 2.13 learners that share code share its limit too
+        limits.recompile_limit = MOST_COMPILED
     limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, MOST_COMPILED)
     compiler: Any = torch.compile  # its type omits isolate_recompiles, which is documented
-    return compiler(function, fullgraph=True, dynamic=False, options={"cpp_wrapper": True}, isolate_recompiles=True)
+    return compiler(function, fullgraph=True, dynamic=False, options={"cpp_wrapper": True}, **options)
