@@ -93,14 +93,11 @@ def compile_decide(function: Callable[..., int], name: str, signature: Any = DEC
     try:
         compiled = numba.cfunc(signature, cache=kept, error_model="numpy", _nrt=False)(function)
     except NumbaError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines[1:4]) if len(lines) > 1 else str(error)
         raise UsageError(
-            f"{name}.decide does not compile: {_last_line(error)}",
+            f"{name}.decide does not compile: {reason}",
             where=f"{function.__code__.co_filename}, line {function.__code__.co_firstlineno}",
             expected="a static method that uses numbers and the given arrays only and allocates nothing",
         ) from error
     return CompiledDecide(compiled, signature)
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[1:4]) if len(lines) > 1 else str(error)

@@ -15,6 +15,7 @@ Steps are added in decimals, so that 0.1..0.3:0.1 ends with 0.3 and not beside i
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,9 +84,7 @@ def expand(spec: str) -> list[Variant]:
     parameters = split_parameters(spec, arguments)
     values = [values_of(key, text, spec) for key, text in parameters]
     names = [key for key, _ in parameters]
-    count = 1
-    for options in values:
-        count *= len(options)
+    count = math.prod(map(len, values))
     if count > MOST_VARIANTS:
         raise UsageError(
             "too many variants",
@@ -116,13 +115,10 @@ def values_of(key: str, text: str, spec: str) -> list[str]:
         alternative = part.strip()
         if not alternative and "|" in text:
             raise UsageError(f"an alternative of {quoted(key)} is empty", where=_agent(spec), found=_given(key, text))
-        found |= dict.fromkeys(_steps(key, alternative, spec) if _is_range(alternative) else [alternative])
+        low, dots, _ = alternative.partition("..")
+        is_range = bool(dots) and _NUMBER.match(low) is not None
+        found |= dict.fromkeys(_steps(key, alternative, spec) if is_range else [alternative])
     return list(found)
-
-
-def _is_range(text: str) -> bool:
-    low, dots, _ = text.partition("..")
-    return bool(dots) and bool(_NUMBER.match(low))
 
 
 def _steps(key: str, text: str, spec: str) -> list[str]:

@@ -40,7 +40,11 @@ def make_agent(spec: str, seed: int | None = None) -> Agent:
         UsageError: If the name, the file, the class or a parameter is not known.
     """
     refuse_range(spec)
-    return construct(spec, factory_of(spec), _parameters(spec), seed)
+    parameters = {
+        key: read_yaml_text(value, f"agent {shortened(spec)}, parameter {shortened(key)}")
+        for key, value in split_parameters(spec, split_spec(spec)[1])
+    }
+    return construct(spec, factory_of(spec), parameters, seed)
 
 
 def check_exists(spec: str) -> None:
@@ -128,13 +132,6 @@ def _rule(name: str) -> type[Any]:
         expected=f"one of {', '.join(RULES)}, ensemble, or path/to/file.py:ClassName",
         hint=did_you_mean(name, [*RULES, "ensemble"]),
     )
-
-
-def _parameters(spec: str) -> dict[str, Any]:
-    return {
-        key: read_yaml_text(value, f"agent {shortened(spec)}, parameter {shortened(key)}")
-        for key, value in split_parameters(spec, split_spec(spec)[1])
-    }
 
 
 def construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: int | None = None) -> Agent:

@@ -71,9 +71,12 @@ class Strategy(Ready, ABC):
             try:
                 self.on_bar(context)
             except GrandModelError as error:
-                raise self._located(error) from error
+                if error.where is None:  # of a call in `on_bar`: the line of the strategy that made it
+                    error.where = self._place(calling_place(error))
+                raise
             except Exception as error:
-                raise self._failed(error) from error
+                what = f"the strategy fails: {type(error).__name__}: {error}"
+                raise UsageError(what, where=self._place(last_place(error))) from error
             if commands:
                 simulator.catch_up(row)
                 simulator.submit(context.joined_commands())
@@ -81,15 +84,6 @@ class Strategy(Ready, ABC):
         simulator.catch_up(len(block) - 1)
         step, plots = simulator.take(), context.plotted()
         return step if plots is None else replace(step, plots=plots)
-
-    def _failed(self, error: Exception) -> UsageError:
-        return UsageError(f"the strategy fails: {type(error).__name__}: {error}", where=self._place(last_place(error)))
-
-    def _located(self, error: GrandModelError) -> GrandModelError:
-        """The error of a call in `on_bar`, with the line of the strategy that made it."""
-        if error.where is None:
-            error.where = self._place(calling_place(error))
-        return error
 
     def _place(self, line: str) -> str:
         context = self._context

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO
 
 import numpy as np
 import polars as pl
@@ -24,12 +24,8 @@ METADATA = {"labels": "close", "timezone": "UTC"}
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
-class _Sink(Protocol):
-    def write(self, frame: pl.DataFrame) -> None: ...
-
-
-class _Bytes(Protocol):
-    def write(self, data: bytes, /) -> int: ...
+Write = Callable[[pl.DataFrame], object]
+"""Appends lines to a file."""
 
 
 def check_suffix(path: Path) -> str:
@@ -76,10 +72,11 @@ def write_bars(
     lines = 0
     try:
         with replaced_file(path, overwrite=overwrite) as part:
-            with _open_sink(part, suffix) as sink:
+            opened = _parquet(part) if suffix == ".parquet" else _csv(part, compressed=suffix == ".csv.gz")
+            with opened as write:
                 for block in reblock(blocks, [ROWS]):
                     frame = _frame(block, volume)
-                    sink.write(frame.with_columns(pl.lit(1, pl.Int8).alias(SYNTHETIC)) if synthetic else frame)
+                    write(frame.with_columns(pl.lit(1, pl.Int8).alias(SYNTHETIC)) if synthetic else frame)
                     lines += frame.height
             if not lines:
                 raise DataError("there are no bars to write", where=str(path))
@@ -98,64 +95,48 @@ def _frame(block: BarBlock, volume: bool) -> pl.DataFrame:
     return pl.DataFrame(data).with_columns(pl.selectors.float().fill_nan(None))
 
 
-def _open_sink(path: Path, suffix: str) -> AbstractContextManager[_Sink]:
-    return _parquet(path) if suffix == ".parquet" else _csv(path, compressed=suffix == ".csv.gz")
+@contextmanager
+def _parquet(path: Path) -> Iterator[Write]:
+    writer: pq.ParquetWriter | None = None
+    with ExitStack() as stack:
 
+        def write(frame: pl.DataFrame) -> None:
+            nonlocal writer
+            table: pa.Table = frame.to_arrow().replace_schema_metadata(METADATA)
+            encoded = ["symbol"] if "symbol" in frame.columns else []
+            if encoded:  # polars says large_string, which other readers know less well
+                at = frame.columns.index("symbol")
+                table = table.set_column(at, "symbol", table.column(at).cast(pa.string()))
+            if writer is None:
+                writer = pq.ParquetWriter(
+                    path.absolute(),  # Arrow takes a relative name with a colon for a URI
+                    table.schema,
+                    version="2.6",
+                    compression="zstd",
+                    compression_level=3,
+                    use_dictionary=encoded or False,
+                )
+                stack.enter_context(writer)
+            writer.write_table(table, row_group_size=ROWS)
 
-class _ParquetSink:
-    def __init__(self, path: Path) -> None:
-        self._path = path.absolute()  # Arrow takes a relative name with a colon for a URI
-        self._writer: pq.ParquetWriter | None = None
-
-    def write(self, frame: pl.DataFrame) -> None:
-        table: pa.Table = frame.to_arrow()
-        if "symbol" in frame.columns:  # polars says large_string, which other readers know less well
-            at = frame.columns.index("symbol")
-            table = table.set_column(at, "symbol", table.column(at).cast(pa.string()))
-        table = table.replace_schema_metadata(METADATA)
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self._path,
-                table.schema,
-                version="2.6",
-                compression="zstd",
-                compression_level=3,
-                use_dictionary=["symbol"] if "symbol" in frame.columns else False,
-            )
-        self._writer.write_table(table, row_group_size=ROWS)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        yield write
 
 
 @contextmanager
-def _parquet(path: Path) -> Iterator[_Sink]:
-    sink = _ParquetSink(path)
-    try:
-        yield sink
-    finally:
-        sink.close()
+def _csv(path: Path, compressed: bool) -> Iterator[Write]:
+    header = True
+    with ExitStack() as stack:
+        file: IO[bytes] | gzip.GzipFile = stack.enter_context(path.open("wb"))
+        if compressed:
+            # neither time nor name in the header, so that the same bars give the same bytes
+            packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0)
+            file = stack.enter_context(packed)
 
+        def write(frame: pl.DataFrame) -> None:
+            nonlocal header
+            # fractions of a second only where there are any
+            text = pl.col("close_time").dt.to_string("%Y-%m-%dT%H:%M:%S%.fZ")
+            file.write(frame.with_columns(text).write_csv(include_header=header).encode())
+            header = False
 
-class _CsvSink:
-    def __init__(self, file: _Bytes) -> None:
-        self._file = file
-        self._header = True
-
-    def write(self, frame: pl.DataFrame) -> None:
-        # fractions of a second only where there are any
-        text = pl.col("close_time").dt.to_string("%Y-%m-%dT%H:%M:%S%.fZ")
-        self._file.write(frame.with_columns(text).write_csv(include_header=self._header).encode())
-        self._header = False
-
-
-@contextmanager
-def _csv(path: Path, compressed: bool) -> Iterator[_Sink]:
-    with path.open("wb") as file:
-        if not compressed:
-            yield _CsvSink(file)
-            return
-        # neither time nor name in the header, so that the same bars give the same bytes
-        with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed:
-            yield _CsvSink(packed)
+        yield write

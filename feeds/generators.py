@@ -15,12 +15,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from engine.base.config import parse
-from engine.base.errors import ConfigError, UsageError
+from engine.base.errors import ConfigError
 from engine.base.nearest import did_you_mean
 from engine.types.blocks import BarBlock, concat
 from engine.types.instruments import Instrument, NonNegative, Positive
 from engine.types.timeframe import DAY_NS
-from feeds.generators_bars import Draws, Generated, bars_of, close_times, first_price, year_of
+from feeds.generators_bars import Draws, Generated, bars_of, close_times, year_of
 from feeds.generators_paths import (
     Conditions,
     ConstantPrice,
@@ -36,7 +36,7 @@ from feeds.generators_paths import (
     Volatile,
     ordered,
 )
-from feeds.synthetic import CALM, NORMAL, TURBULENT, SyntheticBars, SyntheticConfig
+from feeds.synthetic import CALM, NORMAL, TURBULENT, SyntheticBars, SyntheticConfig, check_series, first_price
 
 START_NS = 19_723 * DAY_NS
 """1 January 2024."""
@@ -163,8 +163,7 @@ def generate_with_truth(
     Raises:
         UsageError: If the number of bars, the seed or the start makes no sense, or prices run away.
     """
-    if seed < 0:
-        raise UsageError("a seed cannot be negative", found=str(seed))
+    check_series(bars, start_ns, seed)
     draws = Draws(seed)
     if isinstance(generator, MonteCarlo):
         config = generator.scenario(draws["scenario"])

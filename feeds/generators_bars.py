@@ -11,19 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.base.errors import UsageError
-from engine.types.blocks import BarBlock, Bools, Floats, Ints
+from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import sessions_between
 from engine.types.instruments import Instrument
 from feeds.synthetic import (
-    HORIZON_NS,
     LOG_VOLUME_NOISE,
-    START_TICKS,
     TICK_BOUNCE,
-    VOLUME_STEP,
     YEAR_NS,
+    bridged_prices,
     minutes_a_year,
     open_minutes,
-    to_grid,
+    traded,
 )
 
 STREAMS = ("scenario", "shocks", "tails", "spells", "kinds", "events", "gaps", "up", "down", "volume")
@@ -32,7 +30,7 @@ LARGEST_LOG = 30.0
 """Prices that grow or fall by more than e^30 are no market, and would end in infinities."""
 
 
-class Path(NamedTuple):
+class LogPath(NamedTuple):
     """Log steps of n minutes.
 
     Attributes:
@@ -54,7 +52,7 @@ class Generated(NamedTuple):
 
     Attributes:
         bars: One symbol.
-        hidden: As in `Path`, shape (rows,); 0 where the generator has none.
+        hidden: As in `LogPath`, shape (rows,); 0 where the generator has none.
     """
 
     bars: BarBlock
@@ -106,15 +104,7 @@ def year_of(instrument: Instrument, start_ns: int) -> float:
 
 
 def close_times(instrument: Instrument, bars: int, start_ns: int) -> Ints:
-    """Close times of the first minutes of open market after the start, nanoseconds UTC, shape (bars,).
-
-    Raises:
-        UsageError: If the number of bars or the start makes no sense.
-    """
-    if bars < 1:
-        raise UsageError("a synthetic series needs bars", expected="a number of bars from 1 up", found=str(bars))
-    if not 0 <= start_ns < HORIZON_NS:
-        raise UsageError("the start is out of range", expected="a time from 1970 to 2189", found=f"{start_ns} ns")
+    """Close times of the first minutes of open market after the start, nanoseconds UTC, shape (bars,)."""
     parts: list[Ints] = []
     found = 0
     for minutes in open_minutes(instrument, start_ns):
@@ -125,12 +115,9 @@ def close_times(instrument: Instrument, bars: int, start_ns: int) -> Ints:
     return np.concatenate(parts)[:bars]
 
 
-def first_price(instrument: Instrument, price: float | None) -> float:
-    """The price given, or 20,000 ticks, or 100 where prices are continuous."""
-    return price or (START_TICKS * instrument.tick_size if instrument.tick_size else 100.0)
-
-
-def bars_of(instrument: Instrument, ts_event: Ints, path: Path, price: float, volume: float, draws: Draws) -> BarBlock:
+def bars_of(
+    instrument: Instrument, ts_event: Ints, path: LogPath, price: float, volume: float, draws: Draws
+) -> BarBlock:
     """Bars along a path.
 
     High and low follow the exact law of the extremes of a Brownian bridge between open and close; volume follows the
@@ -156,25 +143,11 @@ def bars_of(instrument: Instrument, ts_event: Ints, path: Path, price: float, vo
             expected=f"prices within a factor of e^{LARGEST_LOG:g} of the first",
             hint="ask for fewer bars, or for less drift or volatility",
         )
-    open_ = close - change
-    up, down = draws["up"].random(n), draws["down"].random(n)
-    # extremes of a Brownian bridge: P(max > m) = exp(-2 m (m - change) / width^2), inverted
-    rise = (change + np.sqrt(change**2 - 2 * width**2 * np.log1p(-up))) / 2
-    fall = (change - np.sqrt(change**2 - 2 * width**2 * np.log1p(-down))) / 2
-    logs = {"open": open_, "high": open_ + rise, "low": open_ + fall, "close": close}
-    # continuous prices keep eight significant figures, which is readable and finer than any use
-    step = instrument.tick_size or 10.0 ** (math.floor(math.log10(price)) - 7)
-    columns = {name: np.maximum(to_grid(price * np.exp(values), step), step) for name, values in logs.items()}
-    columns["volume"] = _volumes(instrument, path, volume, draws["volume"])
+    columns = bridged_prices(close, change, width, draws["up"].random(n), draws["down"].random(n), price, instrument)
+    surprise = np.abs(change) / np.where(width > 0, width, 1.0)
+    noise = np.exp(LOG_VOLUME_NOISE * draws["volume"].standard_normal(n))
+    columns["volume"] = traded(volume * (0.5 + 0.5 * np.minimum(surprise, 20.0)) * noise, instrument)
     return BarBlock.from_columns((instrument.name,), ts_event, columns)
-
-
-def _volumes(instrument: Instrument, path: Path, volume: float, rng: np.random.Generator) -> Floats:
-    moved: Bools = path.width > 0
-    surprise = np.abs(path.change) / np.where(moved, path.width, 1.0)
-    noise = np.exp(LOG_VOLUME_NOISE * rng.standard_normal(len(moved)))
-    step = max(instrument.size_step, VOLUME_STEP)
-    return np.maximum(to_grid(volume * (0.5 + 0.5 * np.minimum(surprise, 20.0)) * noise, step), step)
 
 
 def bounce(width: Floats, draws: Draws) -> Floats:

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from engine.base.config import Config
 from engine.types.blocks import Floats, Ints
 from engine.types.instruments import NonNegative, Positive
-from feeds.generators_bars import Draws, Path, bounce
+from feeds.generators_bars import Draws, LogPath, bounce
 
 BPS = 1e-4
 Minutes = Annotated[float, Field(ge=1)]
@@ -48,7 +48,7 @@ class Generator(Config):
     price: Positive | None = None
     volume: Positive = 200.0
 
-    def path(self, draws: Draws, bars: int, year: float) -> Path:
+    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
         """Log steps.
 
         Args:
@@ -68,10 +68,10 @@ class RandomWalk(Generator):
 
     volatility: Positive = 0.2
 
-    def path(self, draws: Draws, bars: int, year: float) -> Path:
+    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
         """Normal steps of one deviation."""
         width = np.full(bars, self.volatility / math.sqrt(year))
-        return Path(bounce(width, draws), width * draws["shocks"].standard_normal(bars), width, np.zeros(bars))
+        return LogPath(bounce(width, draws), width * draws["shocks"].standard_normal(bars), width, np.zeros(bars))
 
 
 class RegimeDrift(Generator):
@@ -87,7 +87,7 @@ class RegimeDrift(Generator):
     volatility_bps: Positive = 2.0
     mean_minutes: Annotated[float, Field(ge=2)] = 1440.0
 
-    def path(self, draws: Draws, bars: int, year: float) -> Path:
+    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
         """Drift of alternating sign plus normal steps."""
         lengths = draws.spells(bars, self.mean_minutes)
         first = 1.0 if draws["kinds"].random() < 0.5 else -1.0
@@ -95,7 +95,7 @@ class RegimeDrift(Generator):
         width = np.full(bars, self.volatility_bps * BPS)
         # steps between bars would blur what is known of the optimum: open is the last close
         change = self.drift_bps * BPS * sign + width * draws["shocks"].standard_normal(bars)
-        return Path(np.zeros(bars), change, width, sign)
+        return LogPath(np.zeros(bars), change, width, sign)
 
 
 class MeanReversion(Generator):
@@ -116,14 +116,14 @@ class MeanReversion(Generator):
         """Share of a deviation that is left after a minute."""
         return math.exp2(-1.0 / self.half_life_minutes)
 
-    def path(self, draws: Draws, bars: int, year: float) -> Path:
+    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
         """From the stationary law on."""
         deviation = self.deviation_bps * BPS
         away = autoregression(draws["shocks"], bars, self.memory, deviation, float(draws["scenario"].standard_normal()))
         noise = self.noise_bps * BPS
         change = np.diff(away) + noise * draws["tails"].standard_normal(bars)
         width = np.full(bars, math.hypot(deviation * math.sqrt(1.0 - self.memory**2), noise))
-        return Path(np.zeros(bars), change, width, away[1:])
+        return LogPath(np.zeros(bars), change, width, away[1:])
 
 
 class Conditions(Generator):
@@ -154,7 +154,7 @@ class Conditions(Generator):
             raise ValueError("one of trend, sideways and volatile must be above 0")
         return self
 
-    def path(self, draws: Draws, bars: int, year: float) -> Path:
+    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
         """The three kinds of motion, switched by spell."""
         low, high = self.volatility_min, self.volatility_max
         minute = draws["scenario"].uniform(low, high) / math.sqrt(year)
@@ -172,7 +172,7 @@ class Conditions(Generator):
         )
         calm = max(self.noise, LEAST_WIDTH) * minute
         width = np.where(kind == 2, TURBULENCE * minute, calm)
-        return Path(bounce(width, draws), change, width, np.where(kind == 0, direction, 0.0))
+        return LogPath(bounce(width, draws), change, width, np.where(kind == 0, direction, 0.0))
 
     def _spells(self, draws: Draws, bars: int) -> tuple[Ints, Floats]:
         """Kind (0 trend, 1 sideways, 2 volatile) and direction of each minute."""
@@ -226,7 +226,7 @@ class FlashCrash(RandomWalk):
     rebound: Share = 0.7
     rebound_minutes: Minutes = 60.0
 
-    def path(self, draws: Draws, bars: int, year: float) -> Path:
+    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
         """The walk, with the falls added."""
         calm = super().path(draws, bars, year)
         down, up = round(self.fall_minutes), round(self.rebound_minutes)
@@ -238,7 +238,7 @@ class FlashCrash(RandomWalk):
             drift[at + down : at + down + up] -= loss * self.rebound / up
             panic[at : at + down + up] = True
         factor = np.where(panic, PANIC, 1.0)
-        return Path(calm.gap, drift + factor * calm.change, factor * calm.width, np.zeros(bars))
+        return LogPath(calm.gap, drift + factor * calm.change, factor * calm.width, np.zeros(bars))
 
 
 class OpeningGap(RandomWalk):
@@ -252,7 +252,7 @@ class OpeningGap(RandomWalk):
     mean_minutes: Minutes = 1440.0
     size_bps: Positive = 200.0
 
-    def path(self, draws: Draws, bars: int, year: float) -> Path:
+    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
         """The walk, with the gaps added."""
         calm = super().path(draws, bars, year)
         at = draws.events(bars, self.mean_minutes)
@@ -264,9 +264,9 @@ class OpeningGap(RandomWalk):
 class ConstantPrice(Generator):
     """A price that never moves."""
 
-    def path(self, draws: Draws, bars: int, year: float) -> Path:
+    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
         """Nothing."""
-        return Path(*(np.zeros(bars) for _ in range(4)))
+        return LogPath(*(np.zeros(bars) for _ in range(4)))
 
 
 def autoregression(rng: np.random.Generator, bars: int, memory: float, deviation: float, start: float) -> Floats:

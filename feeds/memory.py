@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import BarBlock
 
 
 class MemorySource:
@@ -42,8 +42,3 @@ class MemorySource:
         """Slices of `rows` rows, as views."""
         for start in range(0, len(self._block), rows):
             yield self._block.slice(start, min(start + rows, len(self._block)))
-
-
-def source_from_arrays(ts_event: Ints, columns: Mapping[str, Floats], symbols: Sequence[str] = ("X",)) -> MemorySource:
-    """Bars from arrays; see `BarBlock.from_columns`."""
-    return MemorySource(BarBlock.from_columns(symbols, ts_event, dict(columns)))

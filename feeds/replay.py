@@ -27,6 +27,9 @@ from feeds.reading.times.labels import LabelDecision, bar_width, decide_file
 from feeds.reading.times.window import moment, window
 from feeds.reading.track import Layout, Pass, Track, read_track
 
+Instruments = Instrument | Mapping[str, Instrument] | Callable[[str], Instrument]
+"""The instrument of all symbols, or of each by its name; or a function that finds it."""
+
 
 class ReplayConfig(Config):
     """How to read bars from files and frames.
@@ -106,16 +109,15 @@ class HistoricalReplay:
     def __init__(
         self,
         files: Path | str | BarFile | Sequence[Path | str | BarFile],
-        instruments: Instrument | Mapping[str, Instrument] | Callable[[str], Instrument],
+        instruments: Instruments,
         config: ReplayConfig | None = None,
         quarantine: Quarantine | None = None,
         symbol: str | None = None,
     ) -> None:
         self.config = config or ReplayConfig()
         self.quarantine = quarantine or Quarantine(None, self.config.strict)
-        opened = [
-            _open(file) for file in (files if isinstance(files, Sequence) and not isinstance(files, str) else [files])
-        ]
+        given = files if isinstance(files, Sequence) and not isinstance(files, str) else [files]
+        opened = [open_file(Path(file)) if isinstance(file, Path | str) else file for file in given]
         if not opened:
             raise UsageError("there is nothing to replay", expected="at least one file")
         plans = tuple(plan_file(file, self.config.timezone, self.config.date_order) for file in opened)
@@ -211,28 +213,20 @@ class HistoricalReplay:
             empty = False
             yield block
         if empty:
-            raise self._no_bars()
-
-    def _no_bars(self) -> DataError:
-        starts = [int(plan.head_times[0]) for plan in self._plans if len(plan.head_times)]
-        bounded = self.config.start or self.config.end
-        return DataError(
-            "no bar is left" if self.quarantine.total else "no bar lies in the period",
-            where=", ".join(plan.source for plan in self._plans),
-            expected=f"bars from {self.config.start or 'the start'} to {self.config.end or 'the end'}"
-            if bounded
-            else "at least one good bar",
-            found=(f"a first time of {iso(min(starts))}, {self.quarantine.explain()}") if starts else None,
-        )
-
-
-def _open(file: Path | str | BarFile) -> BarFile:
-    return open_file(Path(file)) if isinstance(file, Path | str) else file
+            start, end = self.config.start, self.config.end
+            firsts = [int(plan.head_times[0]) for plan in self._plans if len(plan.head_times)]
+            period = f"bars from {start or 'the start'} to {end or 'the end'}"
+            raise DataError(
+                "no bar is left" if self.quarantine.total else "no bar lies in the period",
+                where=", ".join(plan.source for plan in self._plans),
+                expected=period if start or end else "at least one good bar",
+                found=f"a first time of {iso(min(firsts))}, {self.quarantine.explain()}" if firsts else None,
+            )
 
 
 def _tracks(
     plans: Sequence[FilePlan],
-    instruments: Instrument | Mapping[str, Instrument] | Callable[[str], Instrument],
+    instruments: Instruments,
     symbol: str | None,
     config: ReplayConfig,
 ) -> tuple[Track, ...]:
@@ -264,9 +258,7 @@ def _tracks(
     return tuple(tracks)
 
 
-def _instrument(
-    instruments: Instrument | Mapping[str, Instrument] | Callable[[str], Instrument], symbol: str
-) -> Instrument:
+def _instrument(instruments: Instruments, symbol: str) -> Instrument:
     if isinstance(instruments, Instrument):
         return instruments
     if callable(instruments):
@@ -279,9 +271,9 @@ def _instrument(
     return instruments[symbol]
 
 
-def _common_width(plans: Sequence[FilePlan], told: str | None) -> int:
-    if told is not None:
-        return parse_timeframe(told)
+def _common_width(plans: Sequence[FilePlan], setting: str | None) -> int:
+    if setting is not None:
+        return parse_timeframe(setting)
     widths = [bar_width(plan.head_times, plan.head_codes, plan.source) for plan in plans]
     for plan, width in zip(plans, widths, strict=True):
         if width != widths[0]:

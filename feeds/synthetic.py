@@ -101,7 +101,7 @@ class SyntheticBars:
         config: How the market behaves.
 
     Raises:
-        UsageError: If the number of bars or the start makes no sense.
+        UsageError: If the number of bars, the start or the seed makes no sense.
     """
 
     def __init__(
@@ -112,12 +112,7 @@ class SyntheticBars:
         seed: int | np.random.Generator,
         config: SyntheticConfig | None = None,
     ) -> None:
-        if bars < 1:
-            raise UsageError("a synthetic series needs bars", expected="a number of bars from 1 up", found=str(bars))
-        if not 0 <= start_ns < HORIZON_NS:
-            raise UsageError("the start is out of range", expected="a time from 1970 to 2189", found=f"{start_ns} ns")
-        if isinstance(seed, int) and seed < 0:
-            raise UsageError("a seed cannot be negative", found=str(seed))
+        check_series(bars, start_ns, seed if isinstance(seed, int) else 0)
         self._instrument = instrument
         self._bars = bars
         self._start_ns = start_ns
@@ -227,8 +222,7 @@ class _Walk:
         self._rng = np.random.Generator(np.random.PCG64(numbers))
         self._spells = np.random.Generator(np.random.PCG64(spells))
         self._minutes_a_year = minutes_a_year
-        tick = instrument.tick_size
-        self._price = config.price or (START_TICKS * tick if tick else 100.0)
+        self._price = first_price(instrument, config.price)
         self._log_return = 0.0
         self._clustering = 0.0
         self._regime = 0
@@ -244,14 +238,16 @@ class _Walk:
         sigma = self._config.volatility / math.sqrt(self._minutes_a_year) * excitement * minutes.activity
         width = sigma * np.sqrt(mixture)
         gap = sigma * np.sqrt(TICK_BOUNCE + CLOSED_VARIANCE * minutes.closed) * gap_shock
-        prices = self._prices(gap, drift + width * shock, width, up, down)
+        change = drift + width * shock
+        close = self._log_return + np.cumsum(gap + change)
+        self._log_return = float(close[-1])
+        prices = bridged_prices(close, change, width, up, down, self._price, self._instrument)
         surprise = 0.5 + 0.5 * np.abs(shock) * np.sqrt(mixture)
         lognormal = np.exp(LOG_VOLUME_NOISE * volume_shock)
         liveliness = excitement * minutes.activity
-        volume = self._config.volume * liveliness * surprise * lognormal
-        step = max(self._instrument.size_step, VOLUME_STEP)
+        volume = traded(self._config.volume * liveliness * surprise * lognormal, self._instrument)
         present = absent >= np.minimum(self._config.missing / liveliness, 0.9)
-        return {**prices, "volume": np.maximum(to_grid(volume, step), step)}, present
+        return {**prices, "volume": volume}, present
 
     def _excitement(self, shocks: Floats) -> tuple[Floats, Floats]:
         """Multiple of the configured volatility, and drift, of each minute."""
@@ -285,19 +281,53 @@ class _Walk:
     def _spell_length(self) -> int:
         return int(self._spells.geometric(1 / self._config.regimes[self._regime].duration))
 
-    def _prices(self, gap: Floats, change: Floats, width: Floats, up: Floats, down: Floats) -> dict[str, Floats]:
-        """Open, high, low and close from log steps before and inside each minute."""
-        close = self._log_return + np.cumsum(gap + change)
-        open_ = close - change
-        self._log_return = float(close[-1])
-        # extremes of a Brownian bridge: P(max > m) = exp(-2 m (m - change) / width^2), inverted
-        rise = (change + np.sqrt(change**2 - 2 * width**2 * np.log1p(-up))) / 2
-        fall = (change - np.sqrt(change**2 - 2 * width**2 * np.log1p(-down))) / 2
-        logs = {"open": open_, "high": open_ + rise, "low": open_ + fall, "close": close}
-        tick = self._instrument.tick_size
-        # continuous prices keep eight significant figures, which is readable and finer than any use
-        step = tick or 10.0 ** (math.floor(math.log10(self._price)) - 7)
-        return {name: np.maximum(to_grid(self._price * np.exp(values), step), step) for name, values in logs.items()}
+
+def check_series(bars: int, start_ns: int, seed: int) -> None:
+    """Refuse what no series can be made from.
+
+    Raises:
+        UsageError: If there are no bars, the start is not from 1970 to 2189, or the seed is negative.
+    """
+    if bars < 1:
+        raise UsageError("a synthetic series needs bars", expected="a number of bars from 1 up", found=str(bars))
+    if not 0 <= start_ns < HORIZON_NS:
+        raise UsageError("the start is out of range", expected="a time from 1970 to 2189", found=f"{start_ns} ns")
+    if seed < 0:
+        raise UsageError("a seed cannot be negative", found=str(seed))
+
+
+def first_price(instrument: Instrument, price: float | None) -> float:
+    """The price given, or 20,000 ticks, or 100 where prices are continuous."""
+    return price or (START_TICKS * instrument.tick_size if instrument.tick_size else 100.0)
+
+
+def bridged_prices(
+    close: Floats, change: Floats, width: Floats, up: Floats, down: Floats, price: float, instrument: Instrument
+) -> dict[str, Floats]:
+    """Open, high, low and close, each of shape (n,), on the instrument's ticks.
+
+    Args:
+        close: Log of each close over the first price, shape (n,).
+        change: Log step from open to close, shape (n,).
+        width: Deviation of the Brownian bridge between them, shape (n,).
+        up, down: Uniform draws that place high and low, shape (n,).
+        price: The first price.
+        instrument: Its tick size.
+    """
+    open_ = close - change
+    # extremes of a Brownian bridge: P(max > m) = exp(-2 m (m - change) / width^2), inverted
+    rise = (change + np.sqrt(change**2 - 2 * width**2 * np.log1p(-up))) / 2
+    fall = (change - np.sqrt(change**2 - 2 * width**2 * np.log1p(-down))) / 2
+    logs = {"open": open_, "high": open_ + rise, "low": open_ + fall, "close": close}
+    # continuous prices keep eight significant figures, which is readable and finer than any use
+    step = instrument.tick_size or 10.0 ** (math.floor(math.log10(price)) - 7)
+    return {name: np.maximum(to_grid(price * np.exp(values), step), step) for name, values in logs.items()}
+
+
+def traded(volume: Floats, instrument: Instrument) -> Floats:
+    """Volumes on the grid of sizes, at least one step each."""
+    step = max(instrument.size_step, VOLUME_STEP)
+    return np.maximum(to_grid(volume, step), step)
 
 
 def minutes_a_year(sessions: Sessions) -> float:

@@ -48,7 +48,7 @@ class PriceSeries:
         return float((1 - curve / np.maximum.accumulate(curve)).max())
 
 
-def beside_benchmark(own: Floats, held: Floats, periods_per_year: float, leverage: float | None) -> Metrics:
+def benchmark_metrics(own: Floats, held: Floats, periods_per_year: float, leverage: float | None) -> Metrics:
     """The benchmark's own figures, and the run's in relation to it.
 
     - `alpha`, `beta` (Jensen, 1968): beta is the covariance of both returns over the variance of the benchmark's; alpha
@@ -66,8 +66,8 @@ def beside_benchmark(own: Floats, held: Floats, periods_per_year: float, leverag
         leverage: Mean gross exposure over equity of the run.
     """
     total, judged = compounded(own), risk_adjusted(held, periods_per_year)
-    volatility = risk_adjusted(own, periods_per_year)["annual_volatility"]
-    share = _quotient(volatility, judged["annual_volatility"])
+    volatility, other = risk_adjusted(own, periods_per_year)["annual_volatility"], judged["annual_volatility"]
+    share = ratio(volatility, other) if isinstance(volatility, float) and isinstance(other, float) else None
     at_exposure = None if leverage is None else compounded(held, leverage)
     at_risk = None if share is None or share > LARGEST_SHARE else compounded(held, share)
     return {
@@ -98,12 +98,6 @@ def _regression(own: Floats, held: Floats, periods_per_year: float) -> Metrics:
     if disperse(own):
         metrics["correlation"] = finite(float(np.clip(np.corrcoef(own, held)[0, 1], -1.0, 1.0)))
     return metrics
-
-
-def _quotient(numerator: object, denominator: object) -> float | None:
-    if not isinstance(numerator, float) or not isinstance(denominator, float):
-        return None
-    return ratio(numerator, denominator)
 
 
 def _difference(first: float | None, second: float | None) -> float | None:

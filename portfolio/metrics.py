@@ -17,7 +17,7 @@ from engine.record.tallies import Tallies
 from engine.types.blocks import Floats
 from engine.types.calendar import DAY_NS
 from engine.types.records import OrderEventKind, Reason, Records, Role
-from portfolio.benchmark import BUY_AND_HOLD, PriceSeries, beside_benchmark
+from portfolio.benchmark import BUY_AND_HOLD, PriceSeries, benchmark_metrics
 from portfolio.config import StatisticsConfig
 from portfolio.frequency import Frequency, observed_frequency
 from portfolio.ratios import ROUNDING, Metrics, finite, ratio, risk_adjusted, session_returns, yearly_growth
@@ -178,7 +178,7 @@ def _benchmark(
     if benchmark is not None:
         depth = benchmark.depth(found.since, int(tallies.tally["last_ts"][0]))
     exposure = leverage if isinstance(leverage, float) else None
-    relative = beside_benchmark(found.own, found.held, found.frequency.periods_per_year, exposure)
+    relative = benchmark_metrics(found.own, found.held, found.frequency.periods_per_year, exposure)
     if found.short:
         relative["alpha"] = None
     return {

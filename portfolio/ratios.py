@@ -16,9 +16,10 @@ from portfolio.frequency import DAYS_A_YEAR
 
 Metrics = dict[str, float | int | str | None]
 ROUNDING = 1e-12
+"""Returns closer to 0 than this are rounding of the sums that they come from."""
+
 ALIKE = 1e-6
 """Returns that differ by less, as a share of the largest, are the same but for the decimals of their prices."""
-"""Returns closer to 0 than this are rounding of the sums that they come from."""
 
 
 def finite(value: float) -> float | None:
@@ -77,6 +78,7 @@ def risk_adjusted(returns: Floats, periods_per_year: float) -> Metrics:
     tail = np.sort(returns)[: int((len(returns) - 1) * 0.05) + 1]
     deviation = float(returns.std(ddof=1)) if disperse(returns) else 0.0
     downside = math.sqrt(float((np.minimum(returns, 0) ** 2).mean()))
+    fourth = _standardised_moment(returns, 4)
     return metrics | {
         "annual_volatility": finite(deviation * root),
         "sharpe": ratio(mean * root, deviation),
@@ -86,7 +88,7 @@ def risk_adjusted(returns: Floats, periods_per_year: float) -> Metrics:
         "var_95": finite(low),
         "cvar_95": finite(float(tail.mean())),
         "skew": _standardised_moment(returns, 3),
-        "kurtosis": _excess_kurtosis(returns),
+        "kurtosis": None if fourth is None else fourth - 3.0,
     }
 
 
@@ -103,8 +105,3 @@ def _standardised_moment(returns: Floats, order: int) -> float | None:
     deviations /= np.abs(deviations).max()
     variance = float((deviations**2).mean())
     return finite(float((deviations**order).mean()) / variance ** (order / 2))
-
-
-def _excess_kurtosis(returns: Floats) -> float | None:
-    fourth = _standardised_moment(returns, 4)
-    return None if fourth is None else fourth - 3.0

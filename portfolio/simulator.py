@@ -26,17 +26,17 @@ from engine.types.records import (
 from engine.types.step import StepBlock
 from portfolio.buffers import FloatSlabs, record_buffer
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
-from portfolio.kernels.book import Book
-from portfolio.kernels.operations import apply_operation
-from portfolio.kernels.scan import advance_rows, apply_commands, has_room, scan_decide, scan_targets
-from portfolio.opening import (
+from portfolio.initial import (
     COMMANDS_PER_ROW,
     check_currency,
     command_buffer,
-    opening_account,
+    initial_account,
     order_capacity,
     row_reserve,
 )
+from portfolio.kernels.book import Book
+from portfolio.kernels.operations import apply_operation
+from portfolio.kernels.scan import advance_rows, apply_commands, has_room, scan_decide, scan_targets
 
 BUFFER_ROWS = 4096
 MOST_BUFFER_ROWS = 65_536
@@ -71,7 +71,7 @@ class Simulator:
         self._commands = command_buffer(symbols)
         reserve = row_reserve(capacity, len(self._commands))
         self._book = Book(
-            account=opening_account(config),
+            account=initial_account(config),
             positions=np.zeros(symbols, POSITION),
             orders=np.zeros(capacity, ORDER),
             instruments=instrument_records(list(instruments)),

@@ -75,7 +75,9 @@ class FeatureStream:
         self._aggregator = Aggregator(parse_timeframe(AGENTS[seat].timeframe or ""), sessions)
         self._sessions = sessions
         self._state: Records = np.zeros(len(self.symbols), _STATES[seat])
-        self._nothing = _no_rows(len(self.symbols), len(features))
+        empty, none = (0, len(self.symbols)), np.empty(0, np.int64)
+        no_features = np.empty((*empty, len(features)), np.float32)
+        self._nothing = FeatureRows(no_features, np.empty(empty, np.bool_), np.empty(empty), none, none)
 
     @property
     def horizon_ns(self) -> int:
@@ -146,12 +148,6 @@ class FeatureStream:
         else:
             tactical_rows(*ranges, self._state, bars, not_known, features, ready, atr)
         return FeatureRows(features, ready, atr, ts_event, done.known_at)
-
-
-def _no_rows(symbols: int, features: int) -> FeatureRows:
-    none = np.empty(0, np.int64)
-    shape = (0, symbols)
-    return FeatureRows(np.empty((*shape, features), np.float32), np.empty(shape, np.bool_), np.empty(shape), none, none)
 
 
 def elapsed_fraction(sessions: Sessions, ts_event: Ints) -> Floats:

@@ -90,7 +90,8 @@ class Windows:
             return self._push_row(rows)
         if symbols == 1:
             return self._push_only(rows)
-        complete = self._complete(rows.ready)
+        # where a window ends, shape (n, S)
+        complete: Bools = rows.ready & (np.cumsum(rows.ready, axis=0) + self._held >= self.length)
         row, symbol = np.nonzero(complete)
         place = np.cumsum(complete.ravel()).reshape(complete.shape) - 1
         observations = np.empty((len(row), self.length, features), np.float32)
@@ -152,11 +153,6 @@ class Windows:
             times[:count],
             rows.ts_event[ends],
         )
-
-    def _complete(self, ready: Bools) -> Bools:
-        """Where a window ends, shape (n, S)."""
-        enough: Bools = np.cumsum(ready, axis=0) + self._held >= self.length
-        return ready & enough
 
     def _push_symbol(self, rows: FeatureRows, s: int, place: Ints, observations: Observations, first_ts: Ints) -> None:
         """Put the windows of one symbol into their places, and keep its last rows."""

@@ -89,21 +89,26 @@ def parameters_of(name: str, kind: Kind, values: Sequence[float], named: Mapping
     Raises:
         UsageError: If there are too many, one is unknown, or one is out of range.
     """
-    names = list(kind.parameters)
-    unknown = [key for key in named if key not in names]
-    if unknown or len(values) > len(names):
-        found = unknown[0] if unknown else f"{len(values)} values"
-        raise UsageError(f"{name} takes other parameters", expected=", ".join(names), found=found)
-    chosen = {**kind.parameters, **dict(zip(names, values, strict=False)), **named}
+    chosen = {**kind.parameters, **by_name(name, list(kind.parameters), values, named)}
     for key, value in chosen.items():
-        _check(name, key, value, whole=key not in kind.fractions)
+        whole = key not in kind.fractions
+        fits = isinstance(value, int | float) and 0 < value <= MOST_BARS
+        if not fits or (whole and value != int(value)):
+            wanted = f"a whole number from 1 to {MOST_BARS:,}" if whole else "a number above 0"
+            raise UsageError(f"{name}: {key} must be {wanted}", found=repr(value))
     if name == "macd" and not chosen["fast"] < chosen["slow"]:
         raise UsageError("macd needs fast < slow", found=f"fast={chosen['fast']}, slow={chosen['slow']}")
     return chosen
 
 
-def _check(name: str, key: str, value: Any, *, whole: bool) -> None:
-    fits = isinstance(value, int | float) and 0 < value <= MOST_BARS
-    if not fits or (whole and value != int(value)):
-        kind = f"a whole number from 1 to {MOST_BARS:,}" if whole else "a number above 0"
-        raise UsageError(f"{name}: {key} must be {kind}", found=repr(value))
+def by_name(name: str, known: Sequence[str], values: Sequence[float], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters given by place and by name, all by name.
+
+    Raises:
+        UsageError: If there are too many, or one is unknown.
+    """
+    unknown = [key for key in named if key not in known]
+    if unknown or len(values) > len(known):
+        found = unknown[0] if unknown else f"{len(values)} values"
+        raise UsageError(f"{name} takes other parameters", expected=", ".join(known) or "none", found=found)
+    return {**dict(zip(known, values, strict=False)), **named}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.indicators.kinds import by_name
 from engine.base.errors import UsageError
 from engine.types.blocks import BAR_COLUMNS, Floats
 
@@ -29,8 +30,13 @@ class TalibFunction:
     """
 
     def __init__(self, name: str, values: Sequence[float], named: Mapping[str, Any], of: str | None) -> None:
-        abstract = _abstract()
-        known = _names()
+        try:
+            talib: Any = import_module("talib")
+            abstract: Any = import_module("talib.abstract")
+        except ImportError as error:
+            hint = "pip install TA-Lib"
+            raise UsageError("TA-Lib is not installed", expected="the package TA-Lib", hint=hint) from error
+        known: list[str] = talib.get_functions()
         if name.upper() not in known:
             near = difflib.get_close_matches(name.upper(), known, n=3)
             raise UsageError(
@@ -39,14 +45,7 @@ class TalibFunction:
         self.name = name.upper()
         self._function: Any = abstract.Function(self.name)
         self.outputs: tuple[str, ...] = tuple(self._function.output_names)
-        names = list(self._function.parameters)
-        unknown = [key for key in named if key not in names]
-        if unknown or len(values) > len(names):
-            found = unknown[0] if unknown else f"{len(values)} values"
-            raise UsageError(
-                f"{PREFIX}{self.name} takes other parameters", expected=", ".join(names) or "none", found=found
-            )
-        self._parameters = {**dict(zip(names, values, strict=False)), **named}
+        self._parameters = by_name(PREFIX + self.name, list(self._function.parameters), values, named)
         inputs = self._function.input_names
         if of is not None:
             if list(inputs) != ["price"]:
@@ -69,16 +68,3 @@ class TalibFunction:
             raise UsageError(f"{PREFIX}{self.name}: {error}", found=str(self._parameters)) from error
         outputs = [found] if isinstance(found, np.ndarray) else list(found)
         return np.vstack([np.asarray(output, np.float64) for output in outputs])
-
-
-def _abstract() -> Any:
-    try:
-        return import_module("talib.abstract")
-    except ImportError as error:
-        raise UsageError("TA-Lib is not installed", expected="the package TA-Lib", hint="pip install TA-Lib") from error
-
-
-def _names() -> list[str]:
-    talib: Any = import_module("talib")
-    names: list[str] = talib.get_functions()
-    return names

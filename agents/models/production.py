@@ -133,5 +133,5 @@ def _resolved(seat: str, config: SeatConfig, path: Path) -> SeatConfig:
 
 
 def _found(relative: Path, path: Path) -> Path:
-    beside = path.parent / relative
-    return beside if beside.exists() else relative
+    local = path.parent / relative
+    return local if local.exists() else relative

@@ -122,7 +122,16 @@ class ModelStore:
         self.root.mkdir(parents=True, exist_ok=True)
         with self._locked():
             if loaded.version in self.versions():
-                return self._same(loaded.version, loaded.sha256, folder)
+                held = read_ensemble(self.path(loaded.version))[1]
+                if held != loaded.sha256:
+                    raise UsageError(
+                        f"the store holds another version called {loaded.version}",
+                        where=str(folder),
+                        expected=f"sha256 {held}",
+                        found=loaded.sha256,
+                        hint="versions never change: give the new one another name",
+                    )
+                return loaded.version
             part = self.root / f".{loaded.version}.part"
             shutil.rmtree(part, ignore_errors=True)  # what a process that was killed left
             part.mkdir()
@@ -229,18 +238,6 @@ class ModelStore:
             entry = HistoryEntry(version=version, sha256=loaded.sha256, activated=moment, note=note, rollback=True)
             history.append(entry)
         return entry
-
-    def _same(self, version: str, sha256: str, folder: Path) -> str:
-        held = read_ensemble(self.path(version))[1]
-        if held != sha256:
-            raise UsageError(
-                f"the store holds another version called {version}",
-                where=str(folder),
-                expected=f"sha256 {held}",
-                found=sha256,
-                hint="versions never change: give the new one another name",
-            )
-        return version
 
     def _index(self) -> Index:
         path = self.root / INDEX_FILE

@@ -47,7 +47,7 @@ ADVANTAGE_BIAS = (0.0, 0.05, 0.1, 0.15, 0.2)
 """Full exposure for a flat account: level 0 would keep it flat, and its metrics as they are, for ever."""
 
 
-class _Draws:
+class _Weights:
     """Weights from one seed; only uniform draws, which are the same in every NumPy."""
 
     def __init__(self, seed: int) -> None:
@@ -85,7 +85,7 @@ def write_untrained(folder: Path, seed: int, version: str = UNTRAINED.name) -> E
         version: What to call it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    draws = _Draws(seed)
+    draws = _Weights(seed)
     _write_strategic(folder, draws)
     _write_tactical(folder, draws)
     _write_risk(folder, draws)
@@ -99,7 +99,7 @@ def write_untrained(folder: Path, seed: int, version: str = UNTRAINED.name) -> E
     )
 
 
-def _write_strategic(folder: Path, draws: _Draws) -> None:
+def _write_strategic(folder: Path, draws: _Weights) -> None:
     bars, features = AGENTS["strategic"].observation
     layers = [
         draws.window(bars, features, 256, "Relu"),
@@ -112,7 +112,7 @@ def _write_strategic(folder: Path, draws: _Draws) -> None:
     _describe(folder, "strategic", layers, (256, 128, 64, 32))
 
 
-def _write_tactical(folder: Path, draws: _Draws) -> None:
+def _write_tactical(folder: Path, draws: _Weights) -> None:
     bars, features = AGENTS["tactical"].observation
     layers = [
         draws.window(bars, features, 128, "Tanh"),
@@ -126,7 +126,7 @@ def _write_tactical(folder: Path, draws: _Draws) -> None:
     _describe(folder, "tactical", [*layers, mean, spread], (128, 64, 32))
 
 
-def _write_risk(folder: Path, draws: _Draws) -> None:
+def _write_risk(folder: Path, draws: _Weights) -> None:
     (features,) = AGENTS["risk"].observation
     layers = [draws.dense(features, 64, "Relu"), draws.dense(64, 32, "Relu")]
     value, advantage = draws.dense(32, 1, gain=HEAD_GAIN), draws.dense(32, 5, gain=HEAD_GAIN)

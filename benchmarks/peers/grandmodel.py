@@ -17,10 +17,11 @@ from engine.app.warmup import warm_up
 from engine.loop.driver import Account, Driver
 from engine.loop.runner import Timings, run_loop
 from engine.record.recorder import RunRecorder
+from engine.types.blocks import BarBlock
 from engine.types.calendar import sessions_for
 from engine.types.contracts import Agent
 from engine.types.step import StepBlock
-from feeds.memory import source_from_arrays
+from feeds.memory import MemorySource
 from feeds.pacing import paced
 from portfolio.simulator import Simulator
 from portfolio.trades import TradeBook
@@ -51,7 +52,7 @@ def prepare(bars: Bars, make: Callable[[], Agent]) -> Callable[[], Run]:
     config = BacktestConfig(initial_capital=CAPITAL, fee=FEE)
     rows = int(os.environ.get(BLOCK_VARIABLE, DEFAULT_BLOCK))
     instrument = config.instrument_for()
-    source = source_from_arrays(bars.ts_event, dict(bars.columns))
+    source = MemorySource(BarBlock.from_columns(("X",), bars.ts_event, dict(bars.columns)))
     sessions = sessions_for([instrument], int(bars.ts_event[0]))
 
     def run() -> Callable[[], PeerOutcome]:

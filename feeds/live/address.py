@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import BeforeValidator, ValidationError, model_validator
@@ -26,7 +26,7 @@ _SCHEMES: dict[str, tuple[Kind, bool, int]] = {  # kind, TLS, default port
     "mqtt": ("mqtt", False, 1883),
     "mqtts": ("mqtt", True, 8883),
 }
-_WORDS = ("replay", "stdin", "stdout")
+_PLAIN = ("replay", "stdin", "stdout")
 _LOGIN = ("username", "password", "tls", "ca_file", "cert_file", "key_file", "verify")
 _KEYS: dict[Kind, tuple[str, ...]] = {
     "kafka": ("from", *_LOGIN, "sasl_mechanism"),
@@ -148,7 +148,7 @@ def parse_address(text: str, security: FeedSecurity | None = None, *, publishing
         UsageError: Naming what is wrong; nothing that could be a password is repeated.
     """
     text = text.strip()
-    if text in {"-", *_WORDS} and text != "replay":
+    if text in {"-", *_PLAIN} and text != "replay":
         kind: Kind = "stdout" if text == "stdout" or (text == "-" and publishing) else "stdin"
         _check_direction(kind, publishing)
         return FeedAddress(kind)
@@ -160,7 +160,9 @@ def parse_address(text: str, security: FeedSecurity | None = None, *, publishing
         path, query = _split_query(rest, "replay")
         if not path:
             raise UsageError("a replay needs a file", expected="replay:FILE", found="replay:")
-        return FeedAddress("replay", topic=path, speed=_speed(query.get("speed", "max")))
+        speed = query.get("speed", "max")
+        parse_speed(speed)
+        return FeedAddress("replay", topic=path, speed=speed)
     if not rest.startswith("//"):
         raise UsageError("the address lacks its host", expected=f"{scheme}://host/topic", found=f"only {scheme}:")
     return _broker(scheme, rest[2:], text, security or FeedSecurity(), publishing)
@@ -180,14 +182,14 @@ def _broker(scheme: str, rest: str, text: str, security: FeedSecurity, publishin
     _check_topic(kind, topic, where, publishing)
     if kind == "mqtt" and len(hosts) > 1:
         raise UsageError("an MQTT address names one broker", where=where, expected="one host")
-    told = {key: value for key, value in query.items() if key in FeedSecurity.model_fields}
+    given = {key: value for key, value in query.items() if key in FeedSecurity.model_fields}
     return FeedAddress(
         kind,
         hosts,
         topic,
         _begin(query["from"]) if "from" in query else "earliest",
         client_id=query.get("client_id"),
-        security=_secured(security, {**told, "tls": "true"} if tls else told, kind, where),
+        security=_secured(security, {**given, "tls": "true"} if tls else given, kind, where),
     )
 
 
@@ -277,8 +279,7 @@ def _check_direction(kind: Kind, publishing: bool) -> None:
 
 
 def _unknown_scheme(scheme: str, publishing: bool) -> UsageError:
-    known = (*_SCHEMES, *_WORDS)
-    near = nearest(scheme, known)
+    near = nearest(scheme, (*_SCHEMES, *_PLAIN))
     # what resembles no scheme may be a password in the wrong place
     shown = repr(scheme) if near and re.fullmatch(r"[A-Za-z0-9+.-]{1,20}", scheme) else None
     return UsageError(
@@ -307,17 +308,18 @@ def _begin(text: str) -> Literal["earliest", "latest"] | int:
     return round(moment.timestamp() * 1_000_000) * 1000
 
 
-def _speed(text: str) -> str:
-    parse_speed(text)
-    return text
-
-
-def _secured(base: FeedSecurity, told: Mapping[str, str], kind: Kind, where: str) -> FeedSecurity:
-    given = base.model_dump(exclude_unset=True) | dict(told)
+def _secured(base: FeedSecurity, query: Mapping[str, str], kind: Kind, where: str) -> FeedSecurity:
+    given = base.model_dump(exclude_unset=True) | dict(query)
     try:
         security = FeedSecurity.model_validate(given)
     except ValidationError as error:
-        _refuse(error, where)
+        lines = (
+            ": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))))
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        found = "; ".join(lines)
+        # without the cause: its text shows what was given
+        raise UsageError("the login or encryption of the feed is wrong", where=where, found=found) from None
     if kind == "kafka" and security.username is not None and security.password is None:
         raise UsageError("Kafka requires a password with a username", where=where, expected="password=env:NAME")
     if not security.tls and (security.ca_file or security.cert_file or not security.verify):
@@ -327,12 +329,3 @@ def _secured(base: FeedSecurity, told: Mapping[str, str], kind: Kind, where: str
             expected=f"{kind}s://, or tls=true",
         )
     return security
-
-
-def _refuse(error: ValidationError, where: str) -> NoReturn:
-    lines = (
-        ": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))))
-        for problem in error.errors(include_input=False, include_url=False)
-    )
-    # without the cause: its text shows what was given
-    raise UsageError("the login or encryption of the feed is wrong", where=where, found="; ".join(lines)) from None

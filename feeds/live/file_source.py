@@ -11,7 +11,7 @@ from engine.base.errors import DataError
 from engine.types.blocks import BarBlock
 from engine.types.contracts import BarSource
 from feeds.live.reconnecting import TICK_S
-from feeds.live.source import Delivery
+from feeds.live.source import Delivery, read_count
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
 
@@ -87,7 +87,7 @@ class FileSource:
         Raises:
             DataError: If the file is damaged, or holds fewer rows than were delivered of it before.
         """
-        start = _row(positions)
+        start = read_count(positions, PARTITION)
         stream = paced(self._after(start), self._speed, sleep=self._sleep, now=self._now)
         coming: asyncio.Future[BarBlock] | None = None
         try:
@@ -132,10 +132,3 @@ class FileSource:
                 found=f"{seen:,}",
                 hint="restore the file, or start a new session in another folder",
             )
-
-
-def _row(positions: Mapping[str, str]) -> int:
-    text = positions.get(PARTITION, "0")
-    if not text.isdecimal():
-        raise DataError("a position that was kept cannot be read", where=PARTITION, expected="a number", found=text)
-    return int(text)

@@ -90,6 +90,9 @@ class QuoteMessage(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=
 Element = BarMessage | TradeMessage | QuoteMessage
 
 
+_LOOSE = {"v": VERSION, "type": "bar"}
+
+
 class _Wire(msgspec.Struct, gc=False):
     """An element whose fields have the right types; one struct for all three, since a list may mix them."""
 
@@ -114,24 +117,8 @@ class _WireMessage(_Wire, gc=False):
     items: list[_Wire] | None = None
 
 
-class _Loose(msgspec.Struct):
-    """The same fields of whatever type, to say what is wrong with them; None is absent."""
-
-    v: Any = VERSION
-    type: Any = "bar"
-    symbol: Any = None
-    timestamp: Any = None
-    ts_event: Any = None
-    open: Any = None
-    high: Any = None
-    low: Any = None
-    close: Any = None
-    volume: Any = None
-    price: Any = None
-    size: Any = None
-    id: Any = None
-    bid: Any = None
-    ask: Any = None
+# the same fields of whatever type, to say what is wrong with them; None is absent
+_Loose = msgspec.defstruct("_Loose", [(name, Any, _LOOSE.get(name)) for name in _Wire.__struct_fields__])
 
 
 class _Envelope(msgspec.Struct):
@@ -139,7 +126,7 @@ class _Envelope(msgspec.Struct):
     items: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Published(msgspec.Struct, gc=False):
+class _OutgoingBar(msgspec.Struct, gc=False):
     v: int
     type: str
     symbol: str
@@ -227,7 +214,7 @@ def encode_bars(
         yield batch[0].symbol, encode(batch[0] if per_message == 1 else batch)
 
 
-def _published(block: BarBlock) -> Iterator[_Published]:
+def _published(block: BarBlock) -> Iterator[_OutgoingBar]:
     rows, columns = block.present.nonzero()
     symbols = (block.symbols[column] for column in columns.tolist())
     numbers = (getattr(block, name)[rows, columns].tolist() for name in BAR_COLUMNS)
@@ -235,7 +222,7 @@ def _published(block: BarBlock) -> Iterator[_Published]:
         symbols, block.ts_event[rows].tolist(), *numbers, strict=True
     ):
         known = None if isnan(volume) else volume
-        yield _Published(VERSION, "bar", symbol, time, open_, high, low, close, known)
+        yield _OutgoingBar(VERSION, "bar", symbol, time, open_, high, low, close, known)
 
 
 def _format(payload: bytes) -> tuple[_Decoders, bool]:

@@ -105,12 +105,7 @@ async def publish(
 
 
 def count_bars(bars: BarSource, limit: int | None) -> int:
-    """How many bars `publish` would send.
-
-    Args:
-        bars: What would be played.
-        limit: As in `Plan`.
-    """
+    """How many bars `publish` would send; `limit` as in `Plan`."""
     return sum(int(block.present.sum()) for block in _limited(bars.blocks(BLOCK_ROWS), limit))
 
 
@@ -194,16 +189,10 @@ def _pipe_of(stream: BinaryIO) -> int | None:
 
 
 async def _writable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-
-    def tell() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_writer(descriptor, tell)
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_writer(descriptor, ready.set)
     try:
-        await ready
+        await ready.wait()
     finally:
         loop.remove_writer(descriptor)
 

@@ -148,10 +148,6 @@ class ReconnectingSource(ABC, Generic[L]):
                 self._status = f"lost the connection, trying again: {error}"
                 log.warning("connection lost", servers=self._address.servers, because=str(error))
 
-    def _works(self) -> None:
-        """Something came through the connection: the next attempt after a loss follows at once."""
-        self._attempt = 0
-
     async def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -166,7 +162,14 @@ class ReconnectingSource(ABC, Generic[L]):
             async with asyncio.timeout(self._options.connect_timeout_s):
                 return await self._retried(failures)
         except TimeoutError as error:
-            raise failures[-1].error if failures else self._no_answer() from error
+            if failures:
+                raise failures[-1].error from error
+            raise UsageError(
+                "no answer from the feed",
+                where=self._address.shown,
+                expected=f"one within {self._options.connect_timeout_s:g} seconds",
+                hint="check that the broker runs and can be reached from here",
+            ) from error
 
     async def _retried(self, failures: list[NotYetError]) -> L:
         while True:
@@ -186,11 +189,3 @@ class ReconnectingSource(ABC, Generic[L]):
                 self._connection, self._connected_once = connection, True
                 self._status = f"connected to {self._address.servers}"
                 return connection
-
-    def _no_answer(self) -> UsageError:
-        return UsageError(
-            "no answer from the feed",
-            where=self._address.shown,
-            expected=f"one within {self._options.connect_timeout_s:g} seconds",
-            hint="check that the broker runs and can be reached from here",
-        )

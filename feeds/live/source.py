@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from engine.base.errors import DataError
 from engine.types.blocks import BarBlock
 from engine.types.dead_letter import DeadLetter
 
@@ -58,6 +59,18 @@ class Delivery:
     token: Any = None
     synthetic: tuple[str, ...] = ()
     dropped: Sequence[DeadLetter] = ()
+
+
+def read_count(positions: Mapping[str, str], partition: str) -> int:
+    """The position of a source that counts what it has delivered; 0 if none is kept.
+
+    Raises:
+        DataError: If it is not a number.
+    """
+    text = positions.get(partition, "0")
+    if not text.isdecimal():
+        raise DataError("a position that was kept cannot be read", where=partition, expected="a number", found=text)
+    return int(text)
 
 
 class LiveSource(Protocol):

@@ -10,11 +10,10 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from engine.base.errors import DataError
 from engine.types.dead_letter import MOST_PAYLOAD
 from feeds.live.options import SourceOptions
 from feeds.live.reconnecting import TICK_S
-from feeds.live.source import MOST_DELIVERY, MOST_MESSAGE, Delivery, Record
+from feeds.live.source import MOST_DELIVERY, MOST_MESSAGE, Delivery, Record, read_count
 
 PARTITION = "stdin"
 CHUNK_BYTES = 65_536
@@ -76,8 +75,8 @@ class StdinSource:
         Raises:
             DataError: If the position cannot be read.
         """
-        self._taken = _count(positions)
-        reader = _Reader(self._descriptor, asyncio.get_running_loop())
+        self._taken = read_count(positions, PARTITION)
+        reader = _PipeReader(self._descriptor, asyncio.get_running_loop())
         heard, reading = self._now(), reader.more()
         try:
             while not self._closed:
@@ -147,7 +146,7 @@ class StdinSource:
         )
 
 
-class _Reader:
+class _PipeReader:
     """Reads on request in a thread of its own, which may block for ever and holds nothing up at the end."""
 
     def __init__(self, descriptor: int, loop: asyncio.AbstractEventLoop) -> None:
@@ -182,10 +181,3 @@ class _Reader:
     def _hand_over(self, chunk: bytes) -> None:
         if self._future is not None and not self._future.done():
             self._future.set_result(chunk)
-
-
-def _count(positions: Mapping[str, str]) -> int:
-    text = positions.get(PARTITION, "0")
-    if not text.isdecimal():
-        raise DataError("a position that was kept cannot be read", where=PARTITION, expected="a number", found=text)
-    return int(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -105,7 +105,8 @@ def plan_file(file: BarFile, zone: str, order: DateOrder = "auto") -> FilePlan:
     remarks = [*volume, *([] if numbers == "plain" else [f"numbers are written with a {numbers}"])]
     if runs_backwards(stamps[good], codes[good]):
         file, codes = ReversedFile(file), codes[::-1]
-        stamps, good = times.read([column.take(_backwards(column)) for column in labels], LocalClock(zone), codes)
+        backwards = pa.array(np.arange(len(codes) - 1, -1, -1))
+        stamps, good = times.read([column.take(backwards) for column in labels], LocalClock(zone), codes)
         good &= codes != NO_SYMBOL
         remarks.append("it runs from the newest bar to the oldest, and is read in reverse")
     instants = settle_instants(stamps[good])
@@ -118,11 +119,8 @@ def plan_file(file: BarFile, zone: str, order: DateOrder = "auto") -> FilePlan:
 
 
 def _joined(head: Sequence[FileBatch], at: int) -> Array:
-    return pa.concat_arrays([_text_or_plain(batch.columns[at]) for batch in head])
-
-
-def _backwards(column: Array) -> Array:
-    return pa.array(np.arange(len(column) - 1, -1, -1))
+    parts = [plain(batch.columns[at]) for batch in head]
+    return pa.concat_arrays([part.cast(pa.string()) if is_text(part.type) else part for part in parts])
 
 
 def _choose_volume(head: Sequence[FileBatch], columns: ColumnMap) -> tuple[ColumnMap, list[str]]:
@@ -212,9 +210,8 @@ def require_symbol(plan: FilePlan, symbol: str) -> None:
 
 def _head(file: BarFile, used: Sequence[int]) -> list[FileBatch]:
     head: list[FileBatch] = []
-    batches: Iterator[FileBatch] = file.batches(used)
     malformed = 0
-    for batch in batches:
+    for batch in file.batches(used):
         malformed += len(batch.malformed)
         if len(batch.lines):
             head.append(batch)
@@ -228,11 +225,6 @@ def _head(file: BarFile, used: Sequence[int]) -> list[FileBatch]:
             found=f"{malformed} lines with another number of fields" if malformed else "column names only",
         )
     return head
-
-
-def _text_or_plain(column: Array) -> Array:
-    cells = plain(column)
-    return cells.cast(pa.string()) if is_text(cells.type) else cells
 
 
 def _check_types(batch: FileBatch, columns: ColumnMap, where: str) -> None:

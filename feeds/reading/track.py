@@ -132,12 +132,10 @@ class _Reader:
         gaps = []
         for place, missing in self._gaps.find(rows.ts_event, previous, rows.codes):
             at = place if places is None else int(places[place])
-            gaps.append(part.gap(at, self._name(rows, place), int(previous[place]), missing))
+            symbol = self._track.symbols[0 if rows.codes is None else int(rows.codes[place])]
+            gaps.append(part.gap(at, symbol, int(previous[place]), missing))
         self._report(part, bad, gaps)
         return rows if len(rows) else None
-
-    def _name(self, rows: AcceptedRows, place: int) -> str:
-        return self._track.symbols[0 if rows.codes is None else int(rows.codes[place])]
 
     def _report(self, part: BatchPart, bad: list[BadRow], gaps: list[SessionGap]) -> None:
         source = part.plan.source

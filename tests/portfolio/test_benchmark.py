@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grandmodel as gm
-from portfolio.benchmark import PriceSeries, beside_benchmark
+from portfolio.benchmark import PriceSeries, benchmark_metrics
 from tests.portfolio.test_frequency import Hold, closes_of, frame_of, stock
 
 PAIRS = st.lists(st.tuples(st.integers(-300, 300), st.integers(-300, 300)), min_size=3, max_size=60)
@@ -25,7 +25,7 @@ PAIRS = st.lists(st.tuples(st.integers(-300, 300), st.integers(-300, 300)), min_
 def test_alpha_beta_and_information_ratio_are_those_of_empyrical(pairs: list[tuple[int, int]], periods: int) -> None:
     empyrical = pytest.importorskip("empyrical")
     own, held = np.array(pairs).T / 10_000
-    found = beside_benchmark(own, held, periods, None)
+    found = benchmark_metrics(own, held, periods, None)
     if np.ptp(held):
         alpha, beta = empyrical.alpha_beta(own, held, annualization=periods)
         assert found["beta"] == pytest.approx(beta, rel=1e-9, abs=1e-9)
@@ -42,13 +42,13 @@ def test_alpha_beta_and_information_ratio_are_those_of_empyrical(pairs: list[tup
 
 def test_the_benchmark_at_the_same_exposure_and_at_equal_risk_by_hand() -> None:
     held = np.array([0.1, -0.2, 0.05])
-    found = beside_benchmark(2 * held, held, 252, 2.0)
+    found = benchmark_metrics(2 * held, held, 252, 2.0)
     doubled = 1.2 * 0.6 * 1.1 - 1
     assert found["benchmark_at_exposure_return"] == pytest.approx(doubled)
     assert found["equal_risk_return"] == pytest.approx(doubled)
     assert found["excess_at_exposure"] == pytest.approx(0.0) and found["excess_at_equal_risk"] == pytest.approx(0.0)
     assert found["beta"] == pytest.approx(2.0) and found["alpha"] == pytest.approx(0.0)
-    ruined = beside_benchmark(held, np.array([0.1, -0.6, 0.5]), 252, 2.0)
+    ruined = benchmark_metrics(held, np.array([0.1, -0.6, 0.5]), 252, 2.0)
     assert ruined["benchmark_at_exposure_return"] == -1.0
 
 

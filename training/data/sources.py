@@ -38,7 +38,7 @@ class Loaded(NamedTuple):
     Attributes:
         name: For people.
         bars: One symbol, called like the instrument.
-        hidden: What drives a generated market (see `feeds.generators_bars.Path`), shape (rows,); None of a file, and
+        hidden: What drives a generated market (see `feeds.generators_bars.LogPath`), shape (rows,); None of a file, and
             of a scenario whose bars were joined to longer ones.
         group: Number of the entry in `data.sources`.
         historical: From a file.

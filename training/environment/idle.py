@@ -13,7 +13,7 @@ from agents.features.kernels.risk import DECAY, RISK_STATE
 from engine.types.blocks import Floats, Ints
 from engine.types.records import POSITION, Records, Sizing
 from portfolio.config import PortfolioConfig, rules_record
-from portfolio.opening import opening_account
+from portfolio.initial import initial_account
 from training.environment.kernels.idle import idle_variances
 from training.environment.market import Market
 
@@ -28,7 +28,7 @@ class IdleAccounts:
 
     def __init__(self, market: Market, portfolio: PortfolioConfig) -> None:
         self._firsts = np.array([segment.start for segment in market.segments])
-        self._account = opening_account(portfolio)
+        self._account = initial_account(portfolio)
         self._weights = _weights()
         rules = rules_record(portfolio, market.bars_per_year)
         # only this sizing reads the variance, and computing it reads every bar

@@ -88,8 +88,9 @@ def place(name: str, resume: ResumeOffset, start: int) -> Placed:
     """
     if start > resume.next:
         lost = start - resume.next
-        words = f"{name}: {lost:,} message{'s are' if lost > 1 else ' is'} lost: the log begins at {start} now, "
-        return Placed(start, ResumeOffset(start), notice=words + f"but {resume.next} was expected; resuming from there")
+        notice = f"{name}: {lost:,} message{'s are' if lost > 1 else ' is'} lost: the log begins at {start} now, "
+        notice += f"but {resume.next} was expected; resuming from there"
+        return Placed(start, ResumeOffset(start), notice=notice)
     if resume.crc is None or start == resume.next:
         return Placed(resume.next, resume)
     return Placed(resume.next - 1, resume, check=True)

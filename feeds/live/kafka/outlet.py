@@ -55,8 +55,8 @@ class KafkaOutlet:
         self._settings = client_settings(address)
         self._producer: Any = None
         self._choose = DefaultPartitioner()
-        self._lanes: dict[int, _Lane] = {}
-        self._lane_of: dict[str, _Lane] = {}
+        self._lanes: dict[int, _PartitionSender] = {}
+        self._lane_of: dict[str, _PartitionSender] = {}
 
     @property
     def status(self) -> str:
@@ -129,20 +129,22 @@ class KafkaOutlet:
         except BaseException:
             await producer.stop()
             raise
-        self._lanes = {number: _Lane(producer, self._address.topic, number, self._recreate) for number in found}
+        self._lanes = {
+            number: _PartitionSender(producer, self._address.topic, number, self._recreate) for number in found
+        }
         self._producer = producer
 
     async def _recreate(self) -> None:
         with contextlib.suppress(KafkaError, OSError):
             await ensure_topic(self._settings, self._address.topic, len(self._lanes))
 
-    def _lane(self, key: str) -> _Lane:
+    def _lane(self, key: str) -> _PartitionSender:
         numbers = list(self._lanes)
         self._lane_of[key] = self._lanes[self._choose(key.encode(), numbers, numbers)]
         return self._lane_of[key]
 
 
-class _Lane:
+class _PartitionSender:
     """One partition: a batch on its way, and one that is being filled."""
 
     def __init__(self, producer: Any, topic: str, partition: int, recreate: Any) -> None:

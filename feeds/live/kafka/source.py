@@ -51,13 +51,13 @@ class KafkaSource(ReconnectingSource[KafkaConnection]):
         super().__init__(address, options or SourceOptions(), now)
         self._settings = client_settings(address)
         self._offsets: dict[str, ResumeOffset] = {}
-        self._told: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
 
     def _begin(self, positions: Mapping[str, str]) -> None:
         # what the session read of another topic before must not be waited for
         own = {name: text for name, text in positions.items() if name.rpartition("/")[0] == self._address.topic}
         self._offsets = read_offsets(own)
-        self._told = dict(positions)
+        self._reported = dict(positions)
 
     def _partitions(self) -> frozenset[str]:
         return frozenset(self._offsets)
@@ -90,7 +90,7 @@ class KafkaSource(ReconnectingSource[KafkaConnection]):
         shown: frozenset[str] | None = None
         while True:
             records = await connection.fetch(POLL_S, self._options.max_records)
-            self._works()
+            self._attempt = 0  # it works: after a loss the next attempt follows at once
             self._take(connection)
             quiet = silence.after({record.partition for record in records})
             if records or quiet != shown or self._now() - yielded >= TICK_S:
@@ -113,8 +113,8 @@ class KafkaSource(ReconnectingSource[KafkaConnection]):
 
     def _delivery(self, records: list[Record], quiet: frozenset[str]) -> Delivery:
         positions = {name: resume.text for name, resume in self._offsets.items()}
-        moved = {name: text for name, text in positions.items() if self._told.get(name) != text}
-        self._told |= moved
+        moved = {name: text for name, text in positions.items() if self._reported.get(name) != text}
+        self._reported |= moved
         return Delivery(records, positions=moved, partitions=frozenset(self._offsets), quiet=quiet)
 
 

@@ -86,7 +86,7 @@ class MqttSource(ReconnectingSource[MqttConnection]):
         shown: frozenset[str] | None = None
         while True:
             messages, dropped = await connection.fetch(POLL_S, self._options.max_records)
-            self._works()
+            self._attempt = 0  # it works: after a loss the next attempt follows at once
             now = self._now()
             if messages or self._unsettled:
                 heard = now

@@ -19,7 +19,7 @@ SYNTHETIC = "synthetic"
 
 Labels = Literal["open", "close"]
 
-_OPENING = (
+_OPEN_TIMES = (
     "open_time",
     "opentime",
     "time_open",
@@ -32,7 +32,7 @@ _OPENING = (
     "bar_start",
     "start",
 )
-_CLOSING = (
+_CLOSE_TIMES = (
     "close_time",
     "closetime",
     "time_close",
@@ -126,7 +126,7 @@ def match_columns(names: Sequence[str], where: str, index: int | None = None) ->
     if missing or not time:
         raise _missing(names, where, missing, has_time=bool(time))
     stamp = normalise(names[time[0]])
-    labels: Labels | None = "open" if stamp in _OPENING else "close" if stamp in _CLOSING else None
+    labels: Labels | None = "open" if stamp in _OPEN_TIMES else "close" if stamp in _CLOSE_TIMES else None
     ticks = finder.first(_TICK_VOLUMES)
     spare = ticks if ticks != values.get("volume") else None
     return ColumnMap(tuple(names), time, values, finder.first(SYMBOL_NAMES), labels, stamp in _UTC, spare)
@@ -164,7 +164,7 @@ class _Finder:
 
 
 def _time_columns(finder: _Finder) -> tuple[int, ...]:
-    stamp = finder.first((*_OPENING, *_CLOSING, *_UTC, *_STAMPS))
+    stamp = finder.first((*_OPEN_TIMES, *_CLOSE_TIMES, *_UTC, *_STAMPS))
     if stamp is not None:
         return (stamp,)
     date, clock = finder.first(_DATES), finder.first(_CLOCKS)
@@ -186,20 +186,16 @@ def _missing(names: Sequence[str], where: str, missing: Sequence[str], has_time:
     accepted += [] if has_time else [f"a time ({_ACCEPTED_TIMES})"]
     lacking = [*missing, *([] if has_time else ["time"])]
     header = not any(_is_value(name) for name in names)
-    what = f"there is no column for {', '.join(lacking)}" if header else "the file has no header line"
+    hint = "rename the columns" if header else "put the names of the columns into the first line"
+    if header and {"price", "bid", "ask"} & {normalise(name) for name in names}:
+        hint = "these look like trades or quotes; make bars of them first"
     return DataError(
-        what,
+        f"there is no column for {', '.join(lacking)}" if header else "the file has no header line",
         where=where,
         expected="; ".join(accepted),
         found="columns " + ", ".join(repr(name) for name in names),
-        hint=_hint(names) if header else "put the names of the columns into the first line",
+        hint=hint,
     )
-
-
-def _hint(names: Sequence[str]) -> str:
-    if {"price", "bid", "ask"} & {normalise(name) for name in names}:
-        return "these look like trades or quotes; make bars of them first"
-    return "rename the columns"
 
 
 def _is_value(name: str) -> bool:

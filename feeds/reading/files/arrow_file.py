@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.base.errors import DataError
-from feeds.reading.files.bar_file import FileBatch, symbol_from, unreadable
+from feeds.reading.files.bar_file import BarFile, FileBatch, symbol_from, unreadable
 
 ROWS = 1 << 14  # a batch with all that is computed from it stays in the cache of a core
 _BUFFER_BYTES = 1 << 18
@@ -22,7 +22,7 @@ MOST_GROUP_BYTES = 1 << 30  # of a row group's columns that are read, unpacked; 
 DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, TypeError, MemoryError)
 
 
-class ParquetBarFile:
+class ParquetBarFile(BarFile):
     """A Parquet file; read by pages, in row groups of at most MOST_GROUP_BYTES unpacked.
 
     Raises:
@@ -30,14 +30,12 @@ class ParquetBarFile:
     """
 
     format = "Parquet"
-    time: int | None = None
-    named = False
 
     def __init__(self, path: Path) -> None:
         self.path, self.source, self.symbol = path, str(path), symbol_from(path)
         with self._open() as file, _readable(path, self.format):
             self.names = tuple(str(name) for name in file.schema_arrow.names)
-            self.rows_hint: int | None = file.metadata.num_rows
+            self.rows_hint = file.metadata.num_rows
 
     def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions from the start."""
@@ -47,7 +45,11 @@ class ParquetBarFile:
             with _readable(self.path, self.format):
                 self._check_groups(file.metadata, tuple(f"{name}." for name in names))
             batches = file.iter_batches(batch_size=ROWS, columns=names, use_threads=True)
-            while (rows := self._next(batches)) is not None:
+            while True:
+                with _readable(self.path, self.format):
+                    rows = next(batches, None)
+                if rows is None:
+                    return
                 if rows.num_rows:
                     yield table_batch({at: rows.column(self.names[at]) for at in columns}, self.names, first)
                 first += rows.num_rows
@@ -77,20 +79,12 @@ class ParquetBarFile:
                     hint="write the file again with smaller row groups",
                 )
 
-    def _next(self, batches: Iterator[Any]) -> Any:
-        try:
-            return next(batches, None)
-        except DAMAGE as error:
-            raise unreadable(self.path, self.format, error) from error
-
     def _open(self) -> Any:
-        try:
+        with _readable(self.path, self.format):
             return pq.ParquetFile(self.path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-        except DAMAGE as error:
-            raise unreadable(self.path, self.format, error) from error
 
 
-class ArrowFile:
+class ArrowFile(BarFile):
     """A Feather (version 2) or Arrow IPC file, in the file or the stream layout.
 
     Raises:
@@ -98,9 +92,6 @@ class ArrowFile:
     """
 
     format = "Arrow IPC"
-    time: int | None = None
-    named = False
-    rows_hint: int | None = None  # only a reading tells
 
     def __init__(self, path: Path) -> None:
         self.path, self.source, self.symbol = path, str(path), symbol_from(path)
@@ -120,13 +111,11 @@ class ArrowFile:
                     first += rows.num_rows
 
     def _batches(self, reader: Any) -> Iterator[Any]:
-        try:
+        with _readable(self.path, self.format):
             if isinstance(reader, pa.ipc.RecordBatchFileReader):
                 yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
             else:
                 yield from reader
-        except DAMAGE as error:
-            raise unreadable(self.path, self.format, error) from error
 
     def _reader(self, source: Any) -> Any:
         magic = source.read(6)
@@ -139,10 +128,8 @@ class ArrowFile:
                 hint="read and write it again with a current library",
             )
         opener = pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream
-        try:
+        with _readable(self.path, self.format):
             return opener(source)
-        except DAMAGE as error:
-            raise unreadable(self.path, self.format, error) from error
 
 
 @contextmanager

@@ -6,10 +6,10 @@ grow with the file.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from engine.base.errors import DataError
 from engine.types.blocks import Ints
@@ -50,52 +50,34 @@ class FileBatch:
     malformed: list[Malformed] = field(default_factory=list)
 
 
-class BarFile(Protocol):
+class BarFile(ABC):
     """An open file or a frame, whose rows can be read again and again.
 
     Attributes:
         symbol: What its bars are called if no column says.
+        named: Whether the data themselves name that symbol; otherwise it comes from the name of the file.
+        source: Where it is, for messages.
+        format: What it is, for messages.
+        names: Names of its columns, in order.
+        time: Position of the column that is known to hold the times (a frame's index); None if the names decide.
+        rows_hint: About how many rows it holds, if that can be told without reading it.
     """
 
     symbol: str
+    named: bool = False
+    source: str
+    format: str
+    names: tuple[str, ...]
+    time: int | None = None
+    rows_hint: int | None = None
 
-    @property
-    def source(self) -> str:
-        """Where it is, for messages."""
-        ...
-
-    @property
-    def named(self) -> bool:
-        """Whether the data themselves name that symbol; otherwise it comes from the name of the file."""
-        ...
-
-    @property
-    def time(self) -> int | None:
-        """Position of the column that is known to hold the times (a frame's index); None if the names decide."""
-        ...
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of its columns, in order."""
-        ...
-
-    @property
-    def format(self) -> str:
-        """What it is, for messages."""
-        ...
-
-    @property
-    def rows_hint(self) -> int | None:
-        """About how many rows it holds, if that can be told without reading it."""
-        ...
-
+    @abstractmethod
     def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions from the start.
 
         Raises:
             DataError: If the file breaks off or is damaged.
         """
-        ...
 
 
 def symbol_from(path: Path) -> str:

@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 from engine.base.errors import DataError
 from feeds.reading.columns.casting import MISSING, Array, valid_mask
 from feeds.reading.columns.names import looks_like_header
-from feeds.reading.files.bar_file import FileBatch, Malformed, symbol_from, unreadable
+from feeds.reading.files.bar_file import BarFile, FileBatch, Malformed, symbol_from, unreadable
 
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24
@@ -23,7 +23,7 @@ _DELIMITERS = ",;\t|"
 _FIRST_LINES = 10
 
 
-class CsvFile:
+class CsvFile(BarFile):
     """A CSV file, plain or compressed, with its column names in the first line that has them, among the first ten.
 
     The delimiter (comma, semicolon, tab or bar) is the one that the first line holds most of. A quoted cell may
@@ -36,8 +36,6 @@ class CsvFile:
 
     def __init__(self, path: Path, compression: str | None) -> None:
         self.path, self.source, self.symbol = path, str(path), symbol_from(path)
-        self.time: int | None = None
-        self.named = False
         self._compression = compression
         self.format = f"CSV ({compression})" if compression else "CSV"
         head = next(self._chunks(), b"")

@@ -7,6 +7,7 @@ No library is imported to recognise its frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,14 @@ from engine.base.errors import DataError, UsageError
 from feeds.reading.columns.casting import MISSING, Array
 from feeds.reading.columns.names import SYMBOL_NAMES, VALUE_NAMES, normalise
 from feeds.reading.files.arrow_file import ROWS, table_batch
-from feeds.reading.files.bar_file import FileBatch
-from feeds.reading.files.pandas_frames import pandas_parts
+from feeds.reading.files.bar_file import BarFile, FileBatch
+from feeds.reading.files.pandas_frames import Columns, Fields, pandas_parts
 
 ACCEPTED = "a pandas or polars frame, an Arrow table, a mapping of arrays, or a mapping from symbol to any of these"
 _VALUES = {name for accepted in VALUE_NAMES.values() for name in accepted}
 
 
-class FrameFile:
+class FrameFile(BarFile):
     """A frame as a file of bars; columns become Arrow arrays when they are first read.
 
     Args:
@@ -48,7 +49,7 @@ class FrameFile:
     ) -> None:
         self.source, self.symbol, self.time, self.named = source, symbol, time, named
         self.names = tuple(name for name, _ in columns)
-        self.rows_hint: int | None = rows
+        self.rows_hint = rows
         self._columns = [column for _, column in columns]
         self._read: dict[int, Array] = {}
 
@@ -90,7 +91,8 @@ def frame_files(data: Any, symbol: str) -> list[FrameFile]:
         UsageError: If a mapping holds something else than frames.
         DataError: If a frame that a mapping names holds several symbols.
     """
-    if _is_table(data) or not _maps_to_frames(data):
+    is_nested = isinstance(data, Mapping) and all(isinstance(one, Mapping) or _is_table(one) for one in data.values())
+    if not is_nested:
         return _files(_parts(data), symbol, named=False)
     files = []
     for name, frame in data.items():
@@ -116,10 +118,7 @@ def _is_pandas(data: Any) -> bool:
     return hasattr(data, "iloc") and hasattr(data, "columns") and hasattr(data, "index")
 
 
-_Columns = tuple[str, list[tuple[str, Callable[[], Any]]], int, int | None]
-
-
-def _files(parts: Sequence[tuple[str | None, _Columns]], symbol: str, *, named: bool) -> list[FrameFile]:
+def _files(parts: Sequence[tuple[str | None, Columns]], symbol: str, *, named: bool) -> list[FrameFile]:
     files = []
     for own, (kind, columns, rows, time) in parts:
         name = symbol if own is None or named else own
@@ -129,7 +128,7 @@ def _files(parts: Sequence[tuple[str | None, _Columns]], symbol: str, *, named: 
     return files
 
 
-def _without_symbols(file: FrameFile, columns: list[tuple[str, Callable[[], Any]]], rows: int) -> FrameFile:
+def _without_symbols(file: FrameFile, columns: Fields, rows: int) -> FrameFile:
     """A frame whose symbol the mapping names; a symbol column must not hold several."""
     drop = [at for at, name in enumerate(file.names) if normalise(name) in SYMBOL_NAMES]
     for at in drop:
@@ -149,38 +148,26 @@ def _without_symbols(file: FrameFile, columns: list[tuple[str, Callable[[], Any]
     return FrameFile(file.source, file.symbol, [columns[at] for at in kept], rows, time, named=True)
 
 
-def _parts(data: Any) -> list[tuple[str | None, _Columns]]:
+def _parts(data: Any) -> list[tuple[str | None, Columns]]:
     """The frames in one object with their symbols, None where the object does not say."""
-    if _is_pandas(data):
-        return pandas_parts(data, _VALUES)
-    return [(None, _single(data))]
+    return pandas_parts(data, _VALUES) if _is_pandas(data) else [(None, _single(data))]
 
 
-def _single(data: Any) -> _Columns:
+def _single(data: Any) -> Columns:
+    fields: Fields
     if isinstance(data, Mapping):
         first = next(iter(data.values()), ())
-        fields = [(str(name), _getter(data, name)) for name in data]
+        fields = [(str(name), partial(data.__getitem__, name)) for name in data]
         return "mapping of arrays", fields, len(first) if hasattr(first, "__len__") else 0, None
     if isinstance(data, np.ndarray):
-        fields = [(name, _getter(data, name)) for name in data.dtype.names or ()]
+        fields = [(name, partial(data.__getitem__, name)) for name in data.dtype.names or ()]
         return "NumPy structured array", fields, len(data), None
     if hasattr(data, "collect_schema"):  # polars
         frame = data.collect() if hasattr(data, "collect") else data
-        return "polars frame", [(name, _getter(frame, name)) for name in frame.columns], len(frame), None
+        return "polars frame", [(name, partial(frame.__getitem__, name)) for name in frame.columns], len(frame), None
     table = pa.table(data)
-    return "Arrow table", [(name, _at(table, at)) for at, name in enumerate(table.column_names)], table.num_rows, None
-
-
-def _maps_to_frames(data: Mapping[Any, Any]) -> bool:
-    return all(isinstance(value, Mapping) or _is_table(value) for value in data.values())
-
-
-def _getter(data: Any, name: Any) -> Callable[[], Any]:
-    return lambda: data[name]
-
-
-def _at(table: Any, at: int) -> Callable[[], Any]:
-    return lambda: table.column(at)
+    fields = [(name, partial(table.column, at)) for at, name in enumerate(table.column_names)]
+    return "Arrow table", fields, table.num_rows, None
 
 
 def arrow_array(column: Any) -> Array:
@@ -199,11 +186,8 @@ def arrow_array(column: Any) -> Array:
         made = pa.array(column, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         try:
-            made = pa.array([None if _missing(cell) else str(cell) for cell in column], pa.string())
+            texts = (None if cell is None else str(cell) for cell in column)
+            made = pa.array([None if text in MISSING else text for text in texts], pa.string())
         except TypeError as error:
             raise DataError("a column is not an array", expected="an array", found=type(column).__name__) from error
     return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
-
-
-def _missing(cell: Any) -> bool:
-    return cell is None or str(cell) in MISSING

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from engine.base.errors import DataError
 from feeds.reading.columns.names import normalise
 
 KIND = "pandas frame"
-Columns = tuple[str, list[tuple[str, Callable[[], Any]]], int, int | None]
+Fields = list[tuple[str, Callable[[], Any]]]
+"""Names of columns, and how to get each."""
+Columns = tuple[str, Fields, int, int | None]
+"""Kind of frame, its columns, number of rows, and which column is known to be the time."""
 
 
 def pandas_parts(frame: Any, values: Collection[str]) -> list[tuple[str | None, Columns]]:
@@ -48,22 +52,21 @@ def pandas_parts(frame: Any, values: Collection[str]) -> list[tuple[str | None, 
 
 
 def _single(frame: Any) -> Columns:
-    columns = [(str(name), _column(frame, at)) for at, name in enumerate(frame.columns)]
+    columns = [(str(name), partial(frame.iloc.__getitem__, (slice(None), at))) for at, name in enumerate(frame.columns)]
     index, time = _index(frame.index)
     return KIND, [*index, *columns], len(frame), time
 
 
-def _column(frame: Any, at: int) -> Callable[[], Any]:
-    return lambda: frame.iloc[:, at]
-
-
-def _index(index: Any) -> tuple[list[tuple[str, Callable[[], Any]]], int | None]:
+def _index(index: Any) -> tuple[Fields, int | None]:
     """The levels of an index as columns, and which of them is the time; nothing for a plain count of the rows."""
     if type(index).__name__ == "RangeIndex":
         return [], None
     levels = [index.get_level_values(at) for at in range(index.nlevels)]
     times = [at for at, level in enumerate(levels) if level.dtype.kind == "M" or _is_period(level)]
-    columns = [(_level_name(level, several=len(levels) > 1), _level(level)) for level in levels]
+    columns = [
+        (_level_name(level, several=len(levels) > 1), level.to_timestamp if _is_period(level) else level.to_series)
+        for level in levels
+    ]
     return columns, times[0] if times else None
 
 
@@ -73,10 +76,6 @@ def _level_name(level: Any, *, several: bool) -> str:
     if level.name is not None:
         return str(level.name)
     return "symbol" if several and level.dtype.kind == "O" else "index"
-
-
-def _level(level: Any) -> Callable[[], Any]:
-    return lambda: level.to_timestamp() if _is_period(level) else level.to_series()
 
 
 def _is_period(level: Any) -> bool:

@@ -28,12 +28,8 @@ def runs_backwards(times: Ints, codes: Ints) -> bool:
     return int((steps < 0).sum()) > _CLEAR * int((steps > 0).sum())
 
 
-class ReversedFile:
-    """The rows of a file from the last to the first, in one batch.
-
-    Args:
-        file: The file.
-    """
+class ReversedFile(BarFile):
+    """The rows of a file from the last to the first, in one batch."""
 
     def __init__(self, file: BarFile) -> None:
         self._file = file

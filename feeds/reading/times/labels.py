@@ -27,7 +27,7 @@ class LabelDecision:
     Attributes:
         labels: By the open or the close.
         reason: How that was found, a sentence.
-        assumed: Nothing told.
+        assumed: Nothing setting.
     """
 
     labels: Labels
@@ -63,7 +63,7 @@ def bar_width(times: Ints, codes: Ints, where: str) -> int:
 
 
 def decide(
-    told: Literal["open", "close", "auto"], columns: ColumnMap, times: Ints, instrument: Instrument
+    setting: Literal["open", "close", "auto"], columns: ColumnMap, times: Ints, instrument: Instrument
 ) -> LabelDecision:
     """Find out whether labels are open or close times.
 
@@ -73,13 +73,13 @@ def decide(
     guess then makes bars known late and never early.
 
     Args:
-        told: The setting.
+        setting: The setting.
         columns: The columns of the file.
         times: Labels, nanoseconds UTC, shape (n,).
         instrument: Its calendar knows the sessions.
     """
-    if told != "auto":
-        return LabelDecision(told, f"{told} times, as the settings say")
+    if setting != "auto":
+        return LabelDecision(setting, f"{setting} times, as the settings say")
     name = columns.by_role["timestamp"]
     if columns.labels is not None:
         return LabelDecision(columns.labels, f"{columns.labels} times, by the column name {name!r}")
@@ -102,21 +102,21 @@ def decide(
 
 
 def decide_file(
-    told: Literal["open", "close", "auto"], plan: FilePlan, instruments: Mapping[str, Instrument]
+    setting: Literal["open", "close", "auto"], plan: FilePlan, instruments: Mapping[str, Instrument]
 ) -> LabelDecision:
     """Find out how one file labels its bars, from nothing but that file.
 
     Args:
-        told: The setting.
+        setting: The setting.
         plan: The file.
         instruments: By symbol; of a file without a symbol column, that of its one symbol.
     """
-    if told == "auto" and plan.closing is not None and plan.columns.labels is None:
+    if setting == "auto" and plan.closing is not None and plan.columns.labels is None:
         return LabelDecision("close", f"close times, because {plan.closing}")
     if not plan.head_symbols:
-        return decide(told, plan.columns, plan.head_times, next(iter(instruments.values())))
+        return decide(setting, plan.columns, plan.head_times, next(iter(instruments.values())))
     found = [
-        decide(told, plan.columns, plan.head_times[plan.head_codes == code], instruments[symbol])
+        decide(setting, plan.columns, plan.head_times[plan.head_codes == code], instruments[symbol])
         for code, symbol in enumerate(plan.head_symbols)
         if symbol in instruments
     ]
@@ -124,7 +124,7 @@ def decide_file(
     if len({decision.labels for decision in firm}) > 1:
         return LabelDecision("open", "open times, assumed: the calendars of its symbols contradict each other", True)
     if not firm and not found:  # its symbols come after the head
-        return decide(told, plan.columns, plan.head_times[:0], next(iter(instruments.values())))
+        return decide(setting, plan.columns, plan.head_times[:0], next(iter(instruments.values())))
     return (firm or found)[0]
 
 

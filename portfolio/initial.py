@@ -25,7 +25,7 @@ def check_currency(instrument: Instrument, config: PortfolioConfig) -> None:
         )
 
 
-def opening_account(config: PortfolioConfig) -> Records:
+def initial_account(config: PortfolioConfig) -> Records:
     """The ACCOUNT record before the first row, shape (1,)."""
     account: Records = np.zeros(1, ACCOUNT)
     for name in ("initial", "cash", "equity", "peak_equity", "session_equity"):
