@@ -79,8 +79,6 @@ def compile_decide(function: Callable[..., int], name: str, signature: Any = DEC
     """Compile the `decide` of a strategy class called `name`.
 
     Args:
-        function: The static method.
-        name: Of the class, for messages.
         signature: What `decide_signature` gives.
 
     Raises:

@@ -61,8 +61,6 @@ def push(ring: Any, at: int, total: float, value: float) -> tuple[int, float]:
     Args:
         ring: The last n values, float64, shape (n,); changed.
         at: Place of the oldest value.
-        total: Sum of the ring.
-        value: The new one.
 
     Returns:
         The next place and the new sum.

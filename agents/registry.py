@@ -139,8 +139,6 @@ def construct(spec: str, factory: type[Any], parameters: dict[str, Any], seed: i
 
     Args:
         spec: How it is called in messages.
-        factory: The class.
-        parameters: By name.
         seed: For a class that takes a `seed` and is given none.
 
     Raises:

@@ -143,9 +143,7 @@ def generate(
     Args:
         name: One of `GENERATORS`.
         instrument: Its name, ticks, sizes and sessions are respected.
-        bars: How many.
         seed: Of everything random.
-        parameters: Of the generator, by name.
         start_ns: Bars close after this time, nanoseconds UTC.
 
     Raises:

@@ -126,7 +126,6 @@ def bars_of(
     Args:
         instrument: Its name, ticks and sizes are respected.
         ts_event: Close times, shape (n,).
-        path: Log steps.
         price: Before the first bar.
         volume: Typical contracts a minute.
         draws: Streams for extremes and volume.

@@ -10,11 +10,7 @@ from engine.types.blocks import BarBlock
 
 
 class MemorySource:
-    """One block held in memory, handed out in slices.
-
-    Args:
-        block: All bars, labelled by close.
-    """
+    """One block of bars held in memory, labelled by close, handed out in slices."""
 
     def __init__(self, block: BarBlock) -> None:
         self._block = block

@@ -60,7 +60,6 @@ async def paced(
         blocks: Consecutive blocks of one stream.
         speed: Seconds of market time per second; infinity does not wait.
         longest_wait: Seconds after which a closed market is skipped (a week-end at `realtime` is two days).
-        sleep: Waits for so many seconds.
         now: A clock in seconds that never runs backwards.
     """
     if math.isinf(speed):

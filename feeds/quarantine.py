@@ -91,8 +91,6 @@ class Quarantine:
             reading: Which file and which part of it is being read; batches of one reading come in file order.
             through: Last line or row number of the batch. Up to here a later pass over the same reading is
                 known already.
-            bad: Bad rows in file order.
-            gaps: Gaps in file order.
 
         Raises:
             DataError: In strict mode, for the first bad row.

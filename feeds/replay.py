@@ -97,7 +97,6 @@ class HistoricalReplay:
     Args:
         files: One or more paths, or files that are open, such as frames (`feeds.reading.files.frames`).
         instruments: The instrument of all symbols, or of each by its name; or a function that finds it.
-        config: How to read.
         quarantine: Where bad rows go; by default they are counted only.
         symbol: What the bars are called; of a file with a symbol column, the one to read.
 
@@ -288,11 +287,7 @@ def _common_width(plans: Sequence[FilePlan], setting: str | None) -> int:
 
 
 def explain_labels(decisions: Mapping[str, LabelDecision]) -> str:
-    """How files label their bars, and why, in one sentence; files that differ are named.
-
-    Args:
-        decisions: By file.
-    """
+    """How files label their bars, and why, in one sentence; files that differ are named."""
     files: dict[str, list[str]] = {}
     for source, decision in decisions.items():
         files.setdefault(decision.reason, []).append(Path(source).name)

@@ -33,7 +33,6 @@ class MissingBars:
     """Bars that a session should have had.
 
     Attributes:
-        bars: How many.
         after_ns: Close of the bar before, nanoseconds UTC.
         before_ns: Close of the bar after, nanoseconds UTC.
     """
@@ -50,7 +49,6 @@ class BarSummary:
     Attributes:
         instrument: Its calendar says which bars are expected.
         timeframe_ns: Length of a bar, nanoseconds.
-        symbols: By name.
         rows: Distinct times.
         first_ns: First close, nanoseconds UTC; None before the first bar.
         last_ns: Last close.

@@ -95,10 +95,8 @@ class SyntheticBars:
 
     Args:
         instrument: Its name, ticks, sizes and calendar are respected.
-        bars: How many.
         start_ns: Bars close after this time, nanoseconds UTC; whole minutes count from the session's open.
         seed: A seed, or a generator from which one is drawn.
-        config: How the market behaves.
 
     Raises:
         UsageError: If the number of bars, the start or the seed makes no sense.
@@ -311,7 +309,6 @@ def bridged_prices(
         change: Log step from open to close, shape (n,).
         width: Deviation of the Brownian bridge between them, shape (n,).
         up, down: Uniform draws that place high and low, shape (n,).
-        price: The first price.
         instrument: Its tick size.
     """
     open_ = close - change

@@ -62,7 +62,6 @@ def benchmark_metrics(own: Floats, held: Floats, periods_per_year: float, levera
     Args:
         own: Returns of the run, shape (n,).
         held: Those of the benchmark over the same periods, shape (n,).
-        periods_per_year: Returns in a year.
         leverage: Mean gross exposure over equity of the run.
     """
     total, judged = compounded(own), risk_adjusted(held, periods_per_year)

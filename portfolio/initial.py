@@ -45,10 +45,5 @@ def command_buffer(symbols: int) -> Records:
 
 
 def row_reserve(orders: int, commands: int) -> int:
-    """The most records that one row can add to a buffer, as the kernel `has_room` counts them.
-
-    Args:
-        orders: Places of the order table.
-        commands: Places of the command buffer.
-    """
+    """The most records that one row can add to a buffer, as the kernel `has_room` counts them."""
     return 6 * orders + 4 * commands

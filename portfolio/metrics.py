@@ -15,15 +15,12 @@ import numpy as np
 
 from engine.record.tallies import Tallies
 from engine.types.blocks import Floats
-from engine.types.calendar import DAY_NS
 from engine.types.records import OrderEventKind, Reason, Records, Role
+from engine.types.timeframe import DAY_NS, HOUR_NS
 from portfolio.benchmark import BUY_AND_HOLD, PriceSeries, benchmark_metrics
 from portfolio.config import StatisticsConfig
 from portfolio.frequency import Frequency, observed_frequency
 from portfolio.ratios import ROUNDING, Metrics, finite, ratio, risk_adjusted, session_returns, yearly_growth
-
-HOUR_NS = DAY_NS // 24
-
 
 DEFAULTS = StatisticsConfig()
 RATIOS = ("sharpe", "sortino", "benchmark_sharpe", "information_ratio")

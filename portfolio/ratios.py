@@ -67,7 +67,6 @@ def risk_adjusted(returns: Floats, periods_per_year: float) -> Metrics:
 
     Args:
         returns: Simple returns, shape (n,).
-        periods_per_year: Returns in a year.
     """
     names = ("annual_volatility", "sharpe", "sortino", "omega", "tail_ratio", "var_95", "cvar_95", "skew", "kurtosis")
     metrics: Metrics = dict.fromkeys(names)

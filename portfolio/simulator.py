@@ -173,7 +173,6 @@ class Simulator:
         """Process a whole block with a compiled strategy inside the scan.
 
         Args:
-            block: The bars.
             signals: What the strategy computed from the market only; float64 of shape (rows, S, K), or what `decide`
                 was compiled for.
             decide: A compiled function with a signature of agents.compiled.
@@ -231,7 +230,6 @@ class Simulator:
         """Apply an operator's command between two rows; its effects are part of the next `take`.
 
         Args:
-            kind: What is ordered.
             ts_event: Time of the row advanced last, nanoseconds UTC; 0 before the first.
 
         Raises:

@@ -17,10 +17,8 @@ class Obstacle:
     """Why nothing can be traded.
 
     Attributes:
-        what: One sentence.
         key: Of the portfolio's configuration, such as `sizing.value`.
         needed: A value of it that would do.
-        found: What it is.
         capital: An initial capital that would do, too; None where capital is no help.
     """
 
@@ -59,7 +57,6 @@ def obstacle(config: PortfolioConfig, instrument: Instrument, price: float, *, u
 
     Args:
         config: Capital, sizing and limits.
-        instrument: What is traded.
         price: Quote currency; above 0.
         units: Whether orders are targets of one unit of the configured sizing; otherwise of any number of contracts.
     """

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.base.errors import CheckFailed, DataError
-from engine.base.files import open_regular
+from engine.base.files import flush, in_numeric_order, open_regular
 from training.randomness import State
 from training.trees import decode, encode, leaves
 
@@ -97,7 +97,7 @@ def save(path: Path, state: Mapping[str, Any], note: Mapping[str, Any]) -> Path:
     except OSError:
         part.unlink(missing_ok=True)  # a disk that is full shall not stay so
         raise
-    _flush_folder(path.parent)
+    flush(path.parent)
     return path
 
 
@@ -128,7 +128,8 @@ def checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        (path for path in folder.glob(f"*{SUFFIX}") if path.is_file() and not path.name.startswith(".")), key=_natural
+        (path for path in folder.glob(f"*{SUFFIX}") if path.is_file() and not path.name.startswith(".")),
+        key=lambda path: in_numeric_order(path.name),
     )
 
 
@@ -139,9 +140,9 @@ def newest_good(folder: Path, before: Path | None = None) -> Checkpoint | None:
         folder: Where to look.
         before: Only those older than this one.
     """
-    limit = _natural(before) if before is not None else None
+    limit = in_numeric_order(before.name) if before is not None else None
     for path in reversed(checkpoints(folder)):
-        if limit is not None and _natural(path) >= limit:
+        if limit is not None and in_numeric_order(path.name) >= limit:
             continue
         try:
             return _load(path)
@@ -162,7 +163,7 @@ def set_aside_later(path: Path) -> list[Path]:
     Returns:
         Their new paths.
     """
-    later = [other for other in checkpoints(path.parent) if _natural(other) > _natural(path)]
+    later = [other for other in checkpoints(path.parent) if in_numeric_order(other.name) > in_numeric_order(path.name)]
     return [other.replace(other.with_name(f"{other.name}{ASIDE}")) for other in later]
 
 
@@ -321,16 +322,3 @@ def _member_name(number: int) -> str:
 
 def _json(tree: Any) -> bytes:
     return json.dumps(tree, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"\d+|\D+", path.name)
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts]
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -47,7 +47,6 @@ def grown_scale(scale: float, value: float, terms: float) -> float:
 
     Args:
         scale: Of the series so far.
-        value: The price.
         terms: Factor by which whole numbers may grow when they are summed.
     """
     if scale == CONTINUOUS:

@@ -270,7 +270,6 @@ def hold_rows(bars: Any, last: Any, out: Any) -> None:
     """Let the values stand in rows without a bar.
 
     Args:
-        bars: As above.
         last: Values of the row before, shape (outputs,); changed.
         out: Shape (outputs, n); changed.
     """

@@ -21,7 +21,6 @@ class Kind:
     Attributes:
         parameters: Names and defaults.
         outputs: Names of its values, the main one first.
-        rows: The kernel.
         state: Size of the state, given the parameters.
         column: What it looks at by default; None if it always looks at high, low and close.
         fractions: Parameters that need not be whole.

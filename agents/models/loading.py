@@ -22,12 +22,12 @@ from agents.models.metadata import (
     read_seat,
     required_files,
     sha256,
-    sha256_file,
 )
 from agents.serving.onnx_model import OnnxModel, batch_invariant
 from agents.serving.risk_network import RiskNetwork
 from agents.spec import AGENTS
 from engine.base.errors import CheckFailed, DataError
+from engine.base.files import sha256_file
 
 FALLBACK_TILE = 32
 RISK_TOLERANCE = 1e-4
@@ -39,11 +39,8 @@ class LoadedEnsemble:
     """Networks ready to serve; a seat without a network is None.
 
     Attributes:
-        folder: Where they were read.
-        version: Name of the version.
         sha256: Of `ensemble.json`, which names the sha256 of everything else: it stands for the whole.
         metadata: What `ensemble.json` says.
-        strategic, tactical, risk: The networks.
     """
 
     folder: Path
@@ -59,7 +56,6 @@ def load_ensemble(folder: Path, *, tile: int | None = None, check_batches: bool 
     """Verify a version and load its networks.
 
     Args:
-        folder: Of the version.
         tile: As in `OnnxModel`.
         check_batches: Try whether answers depend on the batch here, and fall back to fixed tiles where they do.
 
@@ -172,10 +168,7 @@ def load_risk(folder: Path, onnx: bytes, weights: bytes, onnx_name: str = model_
     """The risk network from its weights, held against its ONNX model.
 
     Args:
-        folder: Of both files, for messages.
-        onnx: The ONNX file's content.
         weights: The content of `risk_weights.npz`.
-        onnx_name: The ONNX file's name, for messages.
 
     Raises:
         DataError: If one of them is damaged or not what the seat needs.

@@ -24,7 +24,7 @@ from agents.serving.limits import read_model_file
 from agents.spec import AGENTS, Algorithm, find_agent
 from engine.base.config import Config
 from engine.base.errors import CheckFailed, DataError, UsageError
-from engine.base.files import open_regular
+from engine.base.files import sha256_file
 
 ENSEMBLE_FILE = "ensemble.json"
 RISK_WEIGHTS = "risk_weights.npz"
@@ -150,7 +150,6 @@ def seal(
 
     Args:
         folder: Holds the networks and their metadata files; hidden files are left out.
-        version: What to call it.
         created_by: Program that made the networks.
         untrained: Whether they have never learned anything.
         seed: Of the training.
@@ -251,12 +250,6 @@ def read_bytes(path: Path, hint: str) -> bytes:
 def sha256(content: bytes) -> str:
     """Hash of bytes, hexadecimal."""
     return hashlib.sha256(content).hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """Hash of a file's bytes, hexadecimal."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(tree: Mapping[str, Any]) -> str:

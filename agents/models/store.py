@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +20,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agents.models.loading import load_ensemble
-from agents.models.metadata import ENSEMBLE_FILE, is_version_name, read_ensemble, render, sha256_file
+from agents.models.metadata import ENSEMBLE_FILE, is_version_name, read_ensemble, render
 from agents.serving.limits import read_model_file
 from engine.base.config import Config
 from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.files import flush, in_numeric_order, sha256_file
 from engine.base.nearest import did_you_mean
 
 SHIPPED = Path(__file__).resolve().parent / "bundled"
@@ -95,7 +95,7 @@ class ModelStore:
         found = set(SHIPPED_VERSIONS)
         if self.root.is_dir():
             found |= {path.parent.name for path in self.root.glob(f"*/{ENSEMBLE_FILE}")}
-        return sorted((name for name in found if is_version_name(name)), key=_natural)
+        return sorted((name for name in found if is_version_name(name)), key=in_numeric_order)
 
     def path(self, version: str) -> Path:
         """Folder of a version.
@@ -137,11 +137,11 @@ class ModelStore:
             part.mkdir()
             for name in (*loaded.metadata.files, ENSEMBLE_FILE):
                 shutil.copyfile(folder / name, part / name)
-                _flush(part / name)
+                flush(part / name)
             load_ensemble(part)
-            _flush(part)
+            flush(part)
             part.rename(self.root / loaded.version)
-            _flush(self.root)
+            flush(self.root)
         return loaded.version
 
     def history(self) -> tuple[HistoryEntry, ...]:
@@ -193,9 +193,7 @@ class ModelStore:
         """Verify a version and make it the active one.
 
         Args:
-            version: Its name.
             at: The time, ISO 8601 with a zone.
-            note: Why.
 
         Returns:
             The new entry, or the one in force if that version is active already.
@@ -218,7 +216,6 @@ class ModelStore:
 
         Args:
             at: The time, ISO 8601 with a zone.
-            note: Why.
 
         Raises:
             UsageError: If nothing was activated that could be undone.
@@ -270,9 +267,9 @@ class ModelStore:
                 return
             part = self.root / f".{INDEX_FILE}.part"
             part.write_text(render(Index(history=tuple(history)).model_dump(mode="json")), encoding="utf-8")
-            _flush(part)
+            flush(part)
             part.replace(self.root / INDEX_FILE)
-            _flush(self.root)
+            flush(self.root)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -321,11 +318,6 @@ def _unknown(version: str, versions: Sequence[str], root: Path) -> UsageError:
     )
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"\d+|\D+", name)
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts]
-
-
 def _moment(text: str) -> str:
     try:
         moment = datetime.fromisoformat(text)
@@ -334,12 +326,3 @@ def _moment(text: str) -> str:
     if moment.tzinfo is None:
         raise UsageError("the time names no zone", expected="ISO 8601, as 2026-01-31T14:30:00Z", found=text)
     return moment.astimezone(UTC).isoformat()
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

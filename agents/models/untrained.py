@@ -82,7 +82,6 @@ def write_untrained(folder: Path, seed: int, version: str = UNTRAINED.name) -> E
     Args:
         folder: Made if need be; what it holds is described by its `ensemble.json` afterwards.
         seed: Same seed, same bytes.
-        version: What to call it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     draws = _Weights(seed)

@@ -11,8 +11,8 @@ from agents.ensemble.config import EnsembleConfig, SeatsConfig
 from agents.registry import make_agent
 from agents.spec import AGENTS
 from engine.app.config import RunConfig
-from engine.app.manifest import sha256_file
 from engine.base.config import parse
+from engine.base.files import sha256_file
 from engine.types.contracts import Agent
 
 if TYPE_CHECKING:

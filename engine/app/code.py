@@ -13,8 +13,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-from engine.app.manifest import sha256_file
 from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.files import sha256_file
 from engine.base.log import logger
 
 TRUST = "--trust-code"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.base.config import Config
-from engine.base.files import open_regular
+from engine.base.files import sha256_file
 from engine.base.replacing import write_text
 from engine.loop.ledger_hash import FORM
 from engine.types.instruments import Instrument
@@ -20,12 +20,6 @@ PACKAGES = ("grandmodel", "numpy", "numba", "llvmlite", "onnxruntime", "polars",
 HASH_FORM = "ledger_hash_form"
 # These change how a run is driven, never what comes out of it.
 NEUTRAL_KEYS = ("block", "speed")
-
-
-def sha256_file(path: Path) -> str:
-    """Hash of a file's bytes, hexadecimal."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def config_sha256(config: Config) -> str:

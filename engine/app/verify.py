@@ -9,11 +9,11 @@ from typing import Any
 from engine.app.backtest import run_backtest
 from engine.app.code import allow_code
 from engine.app.config import BacktestConfig
-from engine.app.manifest import HASH_FORM, sha256_file, versions
+from engine.app.manifest import HASH_FORM, versions
 from engine.app.preparing import prepare, resolve_data
 from engine.base.config import parse
 from engine.base.errors import CheckFailed, DataError, UsageError
-from engine.base.files import read_json
+from engine.base.files import read_json, sha256_file
 from engine.base.nearest import nearest_folder
 from engine.base.paths import shipped
 from engine.loop.ledger_hash import FORM

@@ -7,9 +7,11 @@ report a file that is missing.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,27 @@ def read_json(path: Path, most: int = MOST_JSON) -> Any:
         return json.loads(read_file(path, most).decode("utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def sha256_file(path: Path) -> str:
+    """Hash of a file's bytes, hexadecimal; opened as `open_regular` does."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the list of a folder's entries, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def in_numeric_order(name: str) -> list[tuple[int, int, str]]:
+    """Sort key of names in which numbers count as numbers: v2 before v10."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts]
 
 
 def _refuse_other(mode: int, path: Path) -> None:

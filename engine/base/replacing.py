@@ -19,6 +19,7 @@ from pathlib import Path
 
 from engine.base.aside import is_leftover, part_of, sweep
 from engine.base.errors import GrandModelError, UsageError
+from engine.base.files import flush
 
 HINT = "--overwrite (overwrite=True from Python) replaces it; or choose another place (--out)"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -213,11 +214,7 @@ def _removed(folder: Path) -> None:
 def _flush(output: Path) -> None:
     """Wait until a file, or a folder with all that is in it, is on the disk, before the old one is given up."""
     for path in [*(path for path in output.rglob("*") if path.is_file()), output]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush(path)
 
 
 def _exchanged(one: Path, other: Path) -> bool:

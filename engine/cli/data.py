@@ -305,13 +305,10 @@ def _refuse_same(file: Path, out: Path) -> None:
 
 
 def _report_written(out: Path, lines: int) -> None:
-    from hashlib import file_digest
-
+    from engine.base.files import sha256_file
     from engine.cli.console import note
 
-    with out.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
-    note(f"wrote {lines:,} bars, labelled by their close, to {out} (sha256 {digest[:16]})")
+    note(f"wrote {lines:,} bars, labelled by their close, to {out} (sha256 {sha256_file(out)[:16]})")
 
 
 def _report_bad(quarantine: Quarantine, kept: Path) -> None:

@@ -86,7 +86,8 @@ def _add(folder: Path) -> str:
 def _facts(
     checkpoint: Checkpoint, metadata: EnsembleMetadata, folder: Path, production: Path | None, store: str | None
 ) -> dict[str, Any]:
-    from agents.models.metadata import ENSEMBLE_FILE, sha256_file
+    from agents.models.metadata import ENSEMBLE_FILE
+    from engine.base.files import sha256_file
 
     return {
         "version": metadata.version,

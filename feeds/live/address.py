@@ -97,13 +97,11 @@ class FeedAddress:
     """Where bars come from, or go to.
 
     Attributes:
-        kind: Which protocol.
         hosts: Names and ports; empty where there is no connection.
         topic: Topic of Kafka, topic or filter of MQTT; the file, as given, of a replay.
         begin: Where the first start begins in Kafka: `earliest`, `latest`, or a time in nanoseconds UTC.
         speed: How fast a file is replayed, see `feeds.pacing.parse_speed`.
         client_id: Name of the persistent session with an MQTT broker, if it is given.
-        security: Login and encryption.
     """
 
     kind: Kind

@@ -64,7 +64,6 @@ class Refused(Exception):  # noqa: N818 - reads as the outcome it is
         """The dead letter of an element of a record.
 
         Args:
-            record: The message.
             payload: The element, or the message if it holds but one.
         """
         return DeadLetter(

@@ -14,7 +14,6 @@ def connect_source(address: FeedAddress, options: SourceOptions, session: str) -
 
     Args:
         address: Of any kind but `replay`, whose rows need no merging: see `feeds.live.file_source`.
-        options: How patient it is.
         session: By which an MQTT broker tells this reader from others.
 
     Raises:
@@ -37,7 +36,6 @@ def connect_dead_letters(address: FeedAddress, topic: str | None = None) -> Dead
     """The topic for refused messages, at the Kafka that the good ones come from.
 
     Args:
-        address: Of the feed.
         topic: By default that of the feed with `.dead` behind it.
 
     Raises:

@@ -25,12 +25,10 @@ class FileSource:
     Args:
         bars: The file, opened for reading as a backtest opens it.
         timeframe_ns: Length of its bars, nanoseconds.
-        name: What to call it.
         speed: `max`, `realtime` or a factor, see `feeds.pacing.parse_speed`.
         rows: Most rows of a delivery at `max`; at any other speed each comes alone.
         quarantine: Where rows go that cannot be used.
         synthetic: Names of the files whose bars are made up.
-        sleep: Waits for so many seconds.
         now: A clock in seconds that never runs backwards.
 
     Raises:

@@ -202,7 +202,6 @@ def encode_bars(
 
     Args:
         block: Bars; they are written row by row, and within a row in the order of symbols.
-        format: How to write them.
         per_message: Bars a message, 1 or more: one is sent as it is, more as lists of up to so many.
 
     Yields:

@@ -46,8 +46,6 @@ class Plan:
     """What is published, and how.
 
     Attributes:
-        format: How bars are written.
-        per_message: Bars a message.
         speed: Seconds of market time a second; infinity does not wait.
         limit: Most rows (times at which bars closed); None is all.
         announcement: What is sent before the bars.
@@ -72,11 +70,7 @@ async def publish(
     """Play bars into an outlet that is open, and wait until all of them are confirmed.
 
     Args:
-        bars: What to play.
-        outlet: Where to.
-        plan: How.
         published: Moves along; whoever cancels this reads from it how far it came.
-        sleep: Waits for so many seconds.
         now: A clock in seconds that never runs backwards.
 
     Raises:
@@ -202,9 +196,7 @@ def open_outlet(address: FeedAddress, format: Format, partitions: int, connect_t
 
     Args:
         address: From `parse_address` with `publishing`.
-        format: How bars will be written.
         partitions: Of a Kafka topic that is missing and will be created.
-        connect_timeout_s: How long the first connection is tried.
 
     Raises:
         UsageError: If the two do not go together, or a password or certificate cannot be read.

@@ -56,8 +56,6 @@ class ReconnectingSource(ABC, Generic[L]):
     """A `LiveSource` behind a connection, which it renews as often as it takes.
 
     Args:
-        address: Where to.
-        options: How patient it is.
         now: A clock in seconds that never runs backwards.
     """
 

@@ -23,7 +23,6 @@ class Record:
     Attributes:
         partition: Within which messages are in order: `topic/3` of Kafka, `mqtt`, `stdin`.
         offset: Its place there, ascending; -1 where places are not numbered.
-        payload: The message.
         oversize: What about it is too large to be read, `payload` being but the beginning of it; empty if it is whole.
     """
 

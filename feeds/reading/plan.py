@@ -32,14 +32,10 @@ class FilePlan:
     """How to read one file.
 
     Attributes:
-        file: The open file.
-        columns: Which column is what.
-        times: How to read its time column.
         zone: IANA name of the zone of times without an offset.
         head_times: Labels of the readable rows of its head, nanoseconds UTC, shape (n,).
         head_codes: Number of each such row's symbol, in order of appearance, shape (n,).
         head_symbols: The symbols in that order; empty without a symbol column.
-        numbers: How its numbers are written.
         instants: Whether its labels fall on the last instant of a bar, which is taken for the end of it.
         closing: What in the times themselves shows that they are close times; None if nothing does.
         remarks: What was found and is worth a line to the user.
@@ -77,7 +73,6 @@ def plan_file(file: BarFile, zone: str, order: DateOrder = "auto") -> FilePlan:
     """Look at the head of a file.
 
     Args:
-        file: An open file or a frame.
         zone: IANA name of the zone of times without an offset, unless the name of the column says UTC.
         order: Whether 01/02/2024 is in January or in February, if the dates do not tell.
 
@@ -144,7 +139,6 @@ def symbol_codes(column: Array, known: dict[str, int], *, grow: bool = False) ->
     """Number of each row's symbol, shape (n,).
 
     Args:
-        column: The symbol column.
         known: Number of each symbol; new ones are added where `grow` is true.
         grow: Otherwise an unknown symbol is `OTHER_SYMBOL`. An empty cell always is `NO_SYMBOL`.
     """

@@ -30,10 +30,7 @@ class Track:
     """Files that are read one after the other.
 
     Attributes:
-        plans: The files.
         labels: How each of them labels its bars.
-        symbols: Their symbols.
-        instruments: The instrument of each symbol.
         layout: Whether rows of several symbols come in order of time.
     """
 
@@ -49,10 +46,8 @@ class Pass:
     """What all tracks of one replay share.
 
     Attributes:
-        width_ns: Length of a bar.
         after_ns: Close times up to this one are not wanted.
         through_ns: The last close time wanted.
-        quarantine: Where bad rows go.
         strict: Stop at the first of them.
     """
 

@@ -37,7 +37,6 @@ def smoothed(value: float, count: int, length: int, rate: float, sample: float) 
         count: Number of this sample, counted from 1.
         length: Samples in the first mean.
         rate: Weight of a new sample: 2 / (length + 1) for an EMA, 1 / length for Wilder's average.
-        sample: The new sample.
 
     Returns:
         The next value: an average only once `count >= length`.

@@ -69,7 +69,6 @@ class KafkaConnection:
 
         Args:
             settings: From `client_settings`.
-            topic: What to read.
             offsets: Where to resume; partitions that are not among them are new and begin at their earliest message.
             begin: Where all begin if there are no offsets at all.
             doubt_s: How long a log may seem shorter than our place in it before it is believed to be another.

@@ -15,7 +15,6 @@ class ResumeOffset:
     """A place in one partition.
 
     Attributes:
-        next: Offset of the next message.
         crc: CRC-32 of the last message, which had the offset before; None if there was none.
     """
 
@@ -66,7 +65,6 @@ class Placed:
     """Where reading of one partition begins.
 
     Attributes:
-        seek: Offset to fetch from.
         resume: The place as it is known to be.
         check: Whether the first message is the last one we had, and must prove it.
         notice: What the operator should know, if anything.
@@ -82,8 +80,6 @@ def place(name: str, resume: ResumeOffset, start: int) -> Placed:
     """Find a place in a log as it is now.
 
     Args:
-        name: Partition, for the notice.
-        resume: Where we were.
         start: Offset of the first message there is.
     """
     if start > resume.next:

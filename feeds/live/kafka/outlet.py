@@ -42,7 +42,6 @@ class KafkaOutlet:
     Args:
         address: Of kind `kafka`.
         partitions: Of a topic that is created.
-        connect_timeout_s: How long the first connection is tried.
 
     Raises:
         UsageError: If the password or a certificate cannot be read.

@@ -34,7 +34,6 @@ class KafkaSource(ReconnectingSource[KafkaConnection]):
 
     Args:
         address: Of kind `kafka`.
-        options: How patient it is.
         now: A clock in seconds that never runs backwards.
 
     Raises:

@@ -127,7 +127,6 @@ class Lane(msgspec.Struct, array_like=True):
         """Take note of a distinct time that came after what is held.
 
         Args:
-            time_ns: The time.
             moved: Whether it counted and moved the partition's time.
         """
         for one in self.held:
@@ -138,7 +137,6 @@ class Lane(msgspec.Struct, array_like=True):
         """The largest time up to which what is held may be released, NEVER if nothing may.
 
         Args:
-            rules: Of the feed.
             mode: `waiting` for more, `drained` and silent for now, or `ended`.
         """
         if mode == "ended":

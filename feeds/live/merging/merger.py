@@ -101,7 +101,6 @@ class RowMerger:
         """Say which partitions there are, before what they sent is offered.
 
         Args:
-            partitions: All of them.
             quiet: Those that are known to hold nothing more at present; they hold nothing back until they send again.
 
         Returns:

@@ -24,7 +24,6 @@ class OpenRows:
     the close time. Bars, trades and quotes of one symbol do not mix within a row: the first kind stays.
 
     Args:
-        symbols: How many columns there are.
         timeframe_ns: Length of a bar, nanoseconds.
         watermark: How far event time has come; moved by others.
 

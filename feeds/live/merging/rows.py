@@ -53,9 +53,6 @@ def _cells(rows: Sequence[tuple[int, Row]], width: int) -> Ints:
 class Memory:
     """Which symbols had a bar in the last rows.
 
-    Args:
-        symbols: How many symbols there are.
-
     Attributes:
         rows: By close time, oldest first, which columns were present: a bit each.
     """

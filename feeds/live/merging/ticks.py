@@ -35,7 +35,6 @@ class TickBars:
     """Bars in the making, by the close time of their row and by column.
 
     Attributes:
-        rows: The bars.
         ids: The last trade id of each column that has numbered trades.
     """
 

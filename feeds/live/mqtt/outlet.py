@@ -23,7 +23,6 @@ class MqttOutlet:
 
     Args:
         address: Of kind `mqtt`, without wildcards.
-        connect_timeout_s: How long the first connection is tried.
 
     Raises:
         UsageError: If the password or a certificate cannot be read.

@@ -34,7 +34,6 @@ class MqttSource(ReconnectingSource[MqttConnection]):
         address: Of kind `mqtt`.
         session: By which the broker tells this reader from others of the same topic; the address's `client_id`
             decides if there is one.
-        options: How patient it is.
         now: A clock in seconds that never runs backwards.
 
     Raises:

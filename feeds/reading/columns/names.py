@@ -111,7 +111,6 @@ def match_columns(names: Sequence[str], where: str, index: int | None = None) ->
 
     Args:
         names: Column names in file order.
-        where: The file, for the message.
         index: Position of the column that holds the times whatever its name, the index of a frame.
 
     Raises:

@@ -29,7 +29,6 @@ def settle_numbers(columns: Sequence[Array], where: str) -> NumberStyle:
 
     Args:
         columns: Those of open, high, low, close and volume.
-        where: The file, for the message.
 
     Raises:
         DataError: If commas may be decimal or separate thousands.

@@ -58,7 +58,6 @@ class ParquetBarFile(BarFile):
         """Refuse a small file that unpacks to an immense one, by the sizes that its footer states.
 
         Args:
-            metadata: The footer.
             paths: Names of the columns that are read, each with a dot behind it, under which nested columns lie.
 
         Raises:
@@ -145,7 +144,6 @@ def table_batch(columns: dict[int, Any], names: tuple[str, ...], first: int) -> 
 
     Args:
         columns: Arrow arrays of n cells, by position.
-        names: Names of all columns.
         first: Number of the first row, counted from 1.
     """
     count = len(next(iter(columns.values())))

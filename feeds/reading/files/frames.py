@@ -31,7 +31,6 @@ class FrameFile(BarFile):
         source: What it is, for messages.
         symbol: What its bars are called if no column says.
         columns: How to get each column, by name in order.
-        rows: Number of rows.
         time: Position of the column that is the index; None if there is no such.
         named: Whether the frame or the caller names the symbol.
     """

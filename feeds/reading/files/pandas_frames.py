@@ -20,7 +20,6 @@ def pandas_parts(frame: Any, values: Collection[str]) -> list[tuple[str | None, 
     """The frames in a frame, with their symbols where columns of two levels name them, as yfinance writes them.
 
     Args:
-        frame: A pandas frame.
         values: Normalised names of the columns of bars.
 
     Raises:

@@ -60,8 +60,6 @@ def read_numbers(
 
     Args:
         cells: Arrow column of each of open, high, low, close and perhaps volume; a volume of -1 is unknown.
-        count: Rows of the batch.
-        style: How the numbers are written.
 
     Returns:
         open, high, low, close and volume, each of shape (n,), NaN where missing; and, for each column that
@@ -125,7 +123,6 @@ def describe(fault: Fault, bar: Mapping[str, float], cells: Mapping[str, str]) -
 
     Args:
         fault: One of the faults that concern numbers.
-        bar: Its numbers.
         cells: Text of the cells that are no numbers, by column.
     """
     high_low = f"between low {bar['low']} and high {bar['high']}"

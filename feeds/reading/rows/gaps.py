@@ -28,7 +28,6 @@ class GapFinder:
 
     Args:
         instruments: The instrument of each symbol; its calendar decides.
-        width_ns: Length of a bar.
     """
 
     def __init__(self, instruments: tuple[Instrument, ...], width_ns: int) -> None:

@@ -14,7 +14,6 @@ class OrderCheck:
     """Compares every row with the last accepted one of its symbol; state is carried, so any cutting is alike.
 
     Args:
-        symbols: Number of symbols.
         together: The rows of all symbols come in order of time, so that a row may not go back behind any symbol.
     """
 

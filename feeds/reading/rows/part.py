@@ -22,8 +22,6 @@ class BatchPart:
     """The rows of a batch that are wanted, with their times.
 
     Attributes:
-        plan: The file that they are from.
-        batch: The rows.
         ts_event: Close times, nanoseconds UTC, shape (n,).
         codes: Number of each row's symbol, shape (n,); None without a symbol column.
         good: Whether the time could be read, shape (n,).
@@ -54,8 +52,6 @@ class BatchPart:
         """Describe a bad row.
 
         Args:
-            at: Its place in the batch.
-            fault: What is wrong with it.
             columns: Numbers of all rows.
             unreadable: Which cells are no numbers, by column.
             floor: The time that it had to come after, nanoseconds UTC.

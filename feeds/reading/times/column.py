@@ -92,7 +92,6 @@ def settle(columns: Sequence[Array], where: str, order: DateOrder = "auto") -> T
 
     Args:
         columns: The time column; or the date column and the time-of-day column.
-        where: File and column, for the message.
         order: What 01/02/2024 means; auto finds out from dates that can be read in one way only.
 
     Raises:
@@ -123,7 +122,6 @@ def unreadable_times(text: Array, where: str) -> DataError:
 
     Args:
         text: Some of its cells, none of them empty.
-        where: File and column.
     """
     first = str(text[0].as_py()) if len(text) else None
     return DataError(

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.types.blocks import Bools, Floats, Ints
+from engine.types.timeframe import DAY_NS
 from feeds.reading.columns.casting import Array, cast_tolerant, is_text, to_floats, to_ints, trimmed, valid_mask
 
 # 1678 and 2261, with room for a bar width and a zone's offset
@@ -19,7 +20,6 @@ LATEST_NS = 9_214_000_000_000_000_000
 # 1973 and 2261: the same digits mean one moment in one unit only
 EPOCH_FLOOR_S = 100_000_000
 EPOCH_CEILING_S = 9_214_000_000
-DAY_NS = 86_400_000_000_000
 UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 # times in nanoseconds, which cells are good and which are local times without an offset, each of shape (n,)
@@ -39,7 +39,6 @@ def read_epochs(cells: Array, unit: str) -> Stamps:
     The size of a number tells its unit, cell by cell: exports changed from milliseconds to microseconds midway.
 
     Args:
-        cells: The column.
         unit: s, ms, us or ns; that of most cells, which is tried first.
     """
     if not is_text(cells.type):

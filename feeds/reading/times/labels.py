@@ -41,7 +41,6 @@ def bar_width(times: Ints, codes: Ints, where: str) -> int:
     Args:
         times: Labels in file order, nanoseconds UTC, shape (n,).
         codes: Number of each row's symbol, shape (n,).
-        where: The file, for the message.
 
     Raises:
         DataError: If no symbol has two different times.
@@ -73,8 +72,6 @@ def decide(
     guess then makes bars known late and never early.
 
     Args:
-        setting: The setting.
-        columns: The columns of the file.
         times: Labels, nanoseconds UTC, shape (n,).
         instrument: Its calendar knows the sessions.
     """
@@ -107,8 +104,6 @@ def decide_file(
     """Find out how one file labels its bars, from nothing but that file.
 
     Args:
-        setting: The setting.
-        plan: The file.
         instruments: By symbol; of a file without a symbol column, that of its one symbol.
     """
     if setting == "auto" and plan.closing is not None and plan.columns.labels is None:

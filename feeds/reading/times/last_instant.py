@@ -7,15 +7,14 @@ from typing import Literal
 import numpy as np
 
 from engine.types.blocks import Ints
+from engine.types.timeframe import MINUTE_NS, SECOND_NS
 
 LastInstant = Literal["", "fraction", "second"]
-_SECOND_NS = 1_000_000_000
-_MINUTE_NS = 60 * _SECOND_NS
 _MOST = 0.9  # of the labels of a head
 # the unit of the labels, and how far before it a last instant may be
 _SIZES: dict[str, tuple[int, int]] = {
-    "fraction": (_SECOND_NS, 1_000_000),
-    "second": (_MINUTE_NS, _SECOND_NS),
+    "fraction": (SECOND_NS, 1_000_000),
+    "second": (MINUTE_NS, SECOND_NS),
 }
 
 

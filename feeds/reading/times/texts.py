@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.types.blocks import Bools, Ints
+from engine.types.timeframe import DAY_NS, HOUR_NS
 from feeds.reading.columns.casting import Array, cast_tolerant, is_text, trimmed, valid_mask
-from feeds.reading.times.epochs import DAY_NS, Stamps, scaled
+from feeds.reading.times.epochs import Stamps, scaled
 
-HOUR_NS = 3_600_000_000_000
 _Y, _M, _D = r"((?:19|20|21)\d\d)", r"(0[1-9]|1[0-2])", r"([0-3]\d)"
 _M1, _D1 = r"(0?[1-9]|1[0-2])", r"([0-2]?[1-9]|[1-3]0|31)"
 _REST = r"([T ,].*)?"

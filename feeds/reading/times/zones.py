@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from engine.types.blocks import Bools, Ints
+from engine.types.timeframe import DAY_NS
 
-_DAY_NS = 86_400_000_000_000
 _NAT = np.iinfo(np.int64).min
 
 
@@ -53,7 +53,7 @@ class LocalClock:
         return early, None if exists.all() else exists
 
     def _in_second_pass(self, code: int, local: int) -> bool:
-        day = local // _DAY_NS
+        day = local // DAY_NS
         known_day, last, second = self._folds.get(code, (day, local - 1, False))
         if known_day != day:
             last, second = local - 1, False
