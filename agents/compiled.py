@@ -24,6 +24,7 @@ def _read_only(dtype: Any, ndim: int) -> Any:
     return types.Array(dtype, ndim, "C", readonly=True)
 
 
+# bars are read-only, so that no strategy can change what the simulator fills at
 _MATRIX = _read_only(types.float64, 2)
 _BARS = types.NamedTuple(
     (_read_only(types.int64, 1), _MATRIX, _MATRIX, _MATRIX, _MATRIX, _MATRIX, _read_only(types.boolean, 2)),

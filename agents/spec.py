@@ -113,6 +113,7 @@ TACTICAL_AGENT = AgentSpec(
         Component("stop distance", 0.001, 0.05),
         Component("position scale", 0.1, 2.0),
     ),
+    # enters at once, with the widest stop and the size that the others decide
     stand_in=(1.0, 0.05, 1.0),
     rule="buy_and_hold",
 )

@@ -79,6 +79,7 @@ class MonteCarlo(Generator):
             regime.model_copy(update={"drift": drift})
             for regime, drift in zip((NORMAL, CALM, TURBULENT), drifts, strict=True)
         ]
+        # a series begins in its first regime
         first = int(rng.integers(3))
         return SyntheticConfig(
             price=self.price,

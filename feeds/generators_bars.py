@@ -67,6 +67,7 @@ class Draws:
     """
 
     def __init__(self, seed: int) -> None:
+        # apart, so that a parameter that needs more draws of one kind leaves the others as they were
         sequences = np.random.SeedSequence(seed).spawn(len(STREAMS))
         self._streams = {
             name: np.random.Generator(np.random.PCG64(sequence))

@@ -143,6 +143,7 @@ class SyntheticBars:
         seq = 0
         for minutes in _chunked(open_minutes(self._instrument, self._start_ns)):
             columns, present = walk.next_chunk(minutes)
+            # a series begins with its first minute, even where that would be missing
             present[0] |= seq == 0
             keep = np.flatnonzero(present)[: self._bars - seq]
             if len(keep):
@@ -216,6 +217,7 @@ class _Walk:
     def __init__(self, instrument: Instrument, config: SyntheticConfig, seed: int, minutes_a_year: float) -> None:
         self._config = config
         self._instrument = instrument
+        # spells take as many draws as they need, which must not shift the other numbers
         numbers, spells = np.random.SeedSequence(seed).spawn(2)
         self._rng = np.random.Generator(np.random.PCG64(numbers))
         self._spells = np.random.Generator(np.random.PCG64(spells))

@@ -27,6 +27,7 @@ class FloatSlabs:
     def matrix(self, rows: int, columns: int) -> Floats:
         """A new C-contiguous matrix, shape (rows, columns)."""
         size = rows * columns
+        # what is left of the old piece is given up: it stays in use by whoever holds a slice
         if self._used + size > len(self._slab):
             count = max(size, SLAB_VALUES)
             self._slab, self._used = aligned(count * 8).view(np.float64)[:count], 0

@@ -67,6 +67,7 @@ def observed_frequency(ends: Ints, always_open: bool) -> Frequency:
 
 
 def _daily(ends: Ints) -> Frequency:
+    # what ends at midnight belongs to the day before
     weekdays = ((ends - 1) // DAY_NS + THURSDAY) % WEEK
     counts = np.bincount(weekdays, minlength=WEEK)
     common = counts * 2 >= counts.max()

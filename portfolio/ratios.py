@@ -101,6 +101,7 @@ def _standardised_moment(returns: Floats, order: int) -> float | None:
     if not disperse(returns):
         return None
     deviations = returns - returns.mean()
+    # scaled first, or powers of tiny returns underflow
     deviations /= np.abs(deviations).max()
     variance = float((deviations**2).mean())
     return finite(float((deviations**order).mean()) / variance ** (order / 2))

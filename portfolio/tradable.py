@@ -43,6 +43,7 @@ def plain(number: float) -> str:
 def rounded_up(number: float) -> float:
     """The next number with two digits, so that it can be copied and still does: 137,421 is 140,000."""
     scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(number)))
+    # a number that has two digits already stays, whatever its rounding
     return math.ceil(number * scale - NEAR) / scale
 
 

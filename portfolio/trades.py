@@ -48,6 +48,7 @@ class TradeBook:
             ts_event: Time of the last row, nanoseconds UTC.
             seq: Number of the last row.
         """
+        # copies, since a trade that is only valued goes on
         lasting = np.flatnonzero(self._held)
         trades = self._trades[lasting].copy()
         for trade, symbol in zip(trades, lasting, strict=True):

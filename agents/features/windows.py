@@ -87,6 +87,7 @@ class Windows:
         if not len(rows):
             return self._nothing
         if len(rows) == 1 and self.length > 1:
+            # the slices below cost more than the row where only one came
             return self._push_row(rows)
         if symbols == 1:
             return self._push_only(rows)

@@ -53,6 +53,7 @@ class TalibFunction:
             self._parameters["price"] = of
         if any("periods" in key for key in inputs):
             raise UsageError(f"{PREFIX}{self.name} wants a second series, which bars do not have")
+        # a trial, because TA-Lib looks at parameters only when it is called
         self.values(np.full((len(BAR_COLUMNS), 3), 1.0))
 
     def values(self, bars: Floats) -> Floats:

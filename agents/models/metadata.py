@@ -66,6 +66,7 @@ class FeatureSchema(Config):
     @classmethod
     def current(cls, seat: str) -> FeatureSchema:
         """The schema that this program computes for a seat."""
+        # through JSON, so that it equals what a file holds
         return cls(sha256=schema_hash(seat), content=json.loads(json.dumps(schema(seat))))
 
 

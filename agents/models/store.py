@@ -138,8 +138,10 @@ class ModelStore:
             for name in (*loaded.metadata.files, ENSEMBLE_FILE):
                 shutil.copyfile(folder / name, part / name)
                 flush(part / name)
+            # what was copied, not what was there: the source may have changed meanwhile
             load_ensemble(part)
             flush(part)
+            # only now the name: after a crash a version is there as a whole or not at all
             part.rename(self.root / loaded.version)
             flush(self.root)
         return loaded.version

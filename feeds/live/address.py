@@ -303,6 +303,7 @@ def _begin(text: str) -> Literal["earliest", "latest"] | int:
             found=repr(text),
         ) from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # through microseconds: a float of seconds holds no nanoseconds
     return round(moment.timestamp() * 1_000_000) * 1000
 
 

@@ -40,6 +40,7 @@ def encode_announcement(announcement: Announcement, *, format: Literal["json", "
 
 def read_announcement(record: Record) -> Announcement | None:
     """The announcement that a message is; None if it is none."""
+    # JSON begins with ASCII, a MessagePack map does not
     module: Any = msgspec.msgpack if record.payload[:1] >= b"\x80" else msgspec.json
     try:
         found: Announcement = module.decode(record.payload, type=Announcement)

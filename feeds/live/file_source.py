@@ -105,6 +105,7 @@ class FileSource:
                 yield Delivery(rows=block, positions=behind, partitions=_ALL, synthetic=self._synthetic)
         finally:
             if coming is not None and not coming.done():
+                # it may wait long for the time of the next row
                 coming.cancel()
                 await asyncio.wait({coming})
 

@@ -227,6 +227,7 @@ def _published(block: BarBlock) -> Iterator[_OutgoingBar]:
 def _format(payload: bytes) -> tuple[_Decoders, bool]:
     """The format, and whether the message is a list."""
     first = payload[:1]
+    # JSON begins with ASCII; MessagePack maps and arrays begin here
     if first >= b"\x80":
         return _MSGPACK, b"\x90" <= first <= b"\x9f" or first in {b"\xdc", b"\xdd"}
     return _JSON, payload.lstrip()[:1] == b"["

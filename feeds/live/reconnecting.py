@@ -98,11 +98,13 @@ class ReconnectingSource(ABC, Generic[L]):
             while not self._closed:
                 connecting = asyncio.ensure_future(self._open())
                 try:
+                    # meanwhile the consumer gets its turns, for commands and heartbeats
                     while not (await asyncio.wait({connecting}, timeout=TICK_S))[0]:
                         yield Delivery(partitions=self._partitions())
                     connection = connecting.result()
                 finally:
                     connecting.cancel()
+                    # cancelling only asks: its sockets are closed when it has ended
                     await asyncio.wait({connecting})
                 async with aclosing(self._until_lost(connection)) as stream:
                     async for delivery in stream:

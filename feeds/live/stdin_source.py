@@ -170,6 +170,7 @@ class _PipeReader:
 
     def _work(self) -> None:
         chunk = b"-"
+        # one chunk a request: a fast writer fills the pipe and not our memory
         while chunk and self._asked.acquire() and not self._stopped:
             try:
                 chunk = os.read(self._descriptor, CHUNK_BYTES)

@@ -98,6 +98,7 @@ def plan_file(file: BarFile, zone: str, order: DateOrder = "auto") -> FilePlan:
         raise unreadable_times(trimmed(labels[0]).drop_null(), where)
     good &= codes != NO_SYMBOL
     remarks = [*volume, *([] if numbers == "plain" else [f"numbers are written with a {numbers}"])]
+    # before labels and widths, which assume that time goes forward
     if runs_backwards(stamps[good], codes[good]):
         file, codes = ReversedFile(file), codes[::-1]
         backwards = pa.array(np.arange(len(codes) - 1, -1, -1))

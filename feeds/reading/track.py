@@ -73,6 +73,7 @@ class _Reader:
         self._track = track
         self._shared = shared
         self._numbers = {symbol: number for number, symbol in enumerate(track.symbols)}
+        # rows that come symbol by symbol begin anew with each: only its own times must go forward
         self._order = OrderCheck(len(track.symbols), together=track.layout == "by time")
         self._gaps = GapFinder(track.instruments, shared.width_ns)
         self._clock = LocalClock("UTC")

@@ -95,6 +95,7 @@ class Lane(msgspec.Struct, array_like=True):
         if self.newest != NEVER:
             self._step(time_ns - self.newest, rules.width)
         self.newest, self.live = time_ns, live
+        # a symbol that trades once in five bars is not ahead of itself
         self.reach = time_ns + rules.lateness + max(self.pace, rules.width)
 
     def _step(self, step: int, width: int) -> None:
@@ -144,6 +145,7 @@ class Lane(msgspec.Struct, array_like=True):
         pace, newest, through = max(self.pace, rules.width), self.newest, NEVER
         fresh = sorted({one.time_ns for one in self.held if one.fresh})
         for time_ns in sorted({one.time_ns for one in self.held}):
+            # rounded up: a time between two paces skips the lower one
             paces = None if newest == NEVER else -(-(time_ns - newest - rules.lateness) // pace)
             if sum(one >= time_ns for one in fresh) < rules.needed(paces, drained=mode == "drained"):
                 break
@@ -152,6 +154,7 @@ class Lane(msgspec.Struct, array_like=True):
 
     def release(self, through: int, width: int) -> list[Held]:
         """Take out what is held up to a time, row by row, and within a row in order of arrival."""
+        # elements of one row go in together, since letting in a later time may close it
         released = sorted(
             (one for one in self.held if one.time_ns <= through), key=lambda one: -(-one.time_ns // width)
         )

@@ -139,8 +139,10 @@ class RowMerger:
             except Refused as refused:
                 payload = record.payload if len(elements) == 1 else encode_element(element)
                 dead_letters.append(refused.dead_letter(record, payload))
+                # a partition that is alone holds nobody back
                 if refused.reason in _PROVE_NOTHING and len(self._watermark.known) > 1:
                     self._pass_by(partition, time_ns, element)
+            # only another time that is held, or a move forward, confirms or refutes
             if lane.held and (is_new or lane.newest != newest):
                 dead_letters += self._release(partition)
         return dead_letters

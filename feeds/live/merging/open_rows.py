@@ -113,8 +113,10 @@ class OpenRows:
             return True
         if time_ns in self.ticks.rows:
             return False
+        # silence ends a row of whole bars; ticks may go on after a pause
         if mark.settled:
             return mark.value == time_ns
+        # the row that follows the last one has nothing before it that could be missing
         full = len(self.bars[time_ns]) == self._symbols
         return full and (mark.value == time_ns or self.edge == time_ns - self._timeframe)
 

@@ -31,6 +31,7 @@ def block_of(symbols: tuple[str, ...], seq: int, rows: Sequence[tuple[int, Row]]
     total = sum(len(bars) for _, bars in rows)
     bars_in_turn = chain.from_iterable(bars.values() for _, bars in rows)
     numbers = np.fromiter(chain.from_iterable(bars_in_turn), np.float64, total * _WIDTH).reshape(total, _WIDTH).T
+    # with one symbol every row has its bar: nothing to scatter
     if shape[1] == 1:
         columns, present = numbers.copy(), np.ones(total, np.bool_)
     else:

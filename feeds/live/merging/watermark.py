@@ -57,6 +57,7 @@ class Watermark:
         elif time_ns > before:
             self.times[partition] = time_ns
             self.newest = max(self.newest, time_ns)
+            # only the slowest partition, or any while some are quiet, can move the value
             if before - self._lateness <= self.value or self.quiet:
                 self._update()
 

@@ -91,6 +91,7 @@ class MqttConnection:
         client = aiomqtt.Client(**settings, identifier=client_id, clean_session=False)
         client._client.manual_ack_set(True)  # noqa: SLF001 - acknowledged once effects are committed, not before
         connection = cls(client)
+        # by hand, since the connection outlives this call
         await client.__aenter__()
         connection._inbox.begin()
         try:

@@ -67,6 +67,7 @@ class MqttOutlet:
             if self._client is None:
                 self._client = await self._connect()
             self._held.append((payload, self._publish(self._client, payload)))
+        # the tasks that publish begin when the loop has a turn
         await asyncio.sleep(0)
 
     async def finish(self) -> None:

@@ -50,6 +50,7 @@ def cast_tolerant(array: Array, kind: Any) -> Array:
     if len(array) <= _LEAF:
         return pa.array([_cast_one(array, at, kind) for at in range(len(array))], kind)
     middle = len(array) // 2
+    # usually few cells are bad: most halves cast at once
     halves = [cast_tolerant(array.slice(0, middle), kind), cast_tolerant(array.slice(middle), kind)]
     return pa.concat_arrays(halves)
 

@@ -153,7 +153,10 @@ class CsvFile(BarFile):
         table = pa_csv.read_csv(
             pa.BufferReader(body),
             read_options=pa_csv.ReadOptions(
-                column_names=[str(at) for at in range(len(self.names))], use_threads=False, block_size=len(body) + 1
+                # by number, since names may repeat; only one thread numbers bad rows, from the start of a block
+                column_names=[str(at) for at in range(len(self.names))],
+                use_threads=False,
+                block_size=len(body) + 1,
             ),
             parse_options=pa_csv.ParseOptions(
                 delimiter=self._delimiter, ignore_empty_lines=False, invalid_row_handler=skip

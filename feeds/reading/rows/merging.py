@@ -21,6 +21,7 @@ def blocks_of(rows: Iterable[AcceptedRows], symbols: tuple[str, ...]) -> Iterato
             yield part.block(symbols)
             continue
         held.append(part)
+        # still the same time: others of it may follow
         if held[0].ts_event[0] == part.ts_event[-1]:
             continue
         whole = join(held)

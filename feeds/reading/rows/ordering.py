@@ -46,6 +46,7 @@ class OrderCheck:
             faults[late] = Fault.BACKWARDS
             previous = np.maximum.accumulate(np.maximum(ts_event, previous))
         rows = np.flatnonzero(faults == 0)
+        # stable, so that the rows of a symbol stay in file order
         rows = rows[np.argsort(codes[rows], kind="stable")]
         bounds = np.searchsorted(codes[rows], np.arange(len(self._last) + 1))
         for code in np.flatnonzero(np.diff(bounds)):

@@ -89,6 +89,7 @@ def decide(
     sessions = joined_sessions(instrument, middle)
     steps = np.diff(near)
     pauses = steps > (np.median(steps) if len(steps) else 0)
+    # the first and the last label may lie at a pause that is not seen
     at_open = near[np.isin(near, sessions.opens) & np.concatenate([[True], pauses])]
     at_close = near[np.isin(near, sessions.closes) & np.concatenate([pauses, [True]])]
     if len(at_close) > _CLEAR * len(at_open):

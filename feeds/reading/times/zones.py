@@ -45,6 +45,7 @@ class LocalClock:
             .view(np.int64)
             for summer in (True, False)
         ]
+        # they differ in the hour that comes twice; one that never comes is NaT in both
         early, late = np.minimum(*passes), np.maximum(*passes)
         exists = early != _NAT
         for row in np.flatnonzero(early != late):

@@ -14,7 +14,7 @@ from engine.base.errors import UsageError
 from engine.types.blocks import BarBlock, reblock
 from feeds.live.address import parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
-from feeds.live.kafka.outlet import KafkaOutlet, _Lane
+from feeds.live.kafka.outlet import KafkaOutlet, _PartitionSender
 from feeds.live.messages import BarMessage, decode
 from feeds.live.mqtt.outlet import MqttOutlet
 from feeds.live.outlet import Outlet
@@ -197,7 +197,7 @@ async def test_whoever_waits_in_the_turn_of_the_confirmation_does_not_spin(wait:
     async def nothing() -> None:
         """No topic to create."""
 
-    lane = _Lane(producer, "t", 0, nothing)
+    lane = _PartitionSender(producer, "t", 0, nothing)
     await lane.put(b"k", b"v")
     lane.go()
     await asyncio.sleep(0)
