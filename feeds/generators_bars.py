@@ -14,15 +14,7 @@ from engine.base.errors import UsageError
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import sessions_between
 from engine.types.instruments import Instrument
-from feeds.synthetic import (
-    LOG_VOLUME_NOISE,
-    TICK_BOUNCE,
-    YEAR_NS,
-    bridged_prices,
-    minutes_a_year,
-    open_minutes,
-    traded,
-)
+from feeds.synthetic import LOG_VOLUME_NOISE, TICK_BOUNCE, YEAR_NS, bridged_prices, minutes_a_year, open_minutes, traded
 
 STREAMS = ("scenario", "shocks", "tails", "spells", "kinds", "events", "gaps", "up", "down", "volume")
 BATCH = 1024

@@ -224,10 +224,7 @@ class HistoricalReplay:
 
 
 def _tracks(
-    plans: Sequence[FilePlan],
-    instruments: Instruments,
-    symbol: str | None,
-    config: ReplayConfig,
+    plans: Sequence[FilePlan], instruments: Instruments, symbol: str | None, config: ReplayConfig
 ) -> tuple[Track, ...]:
     if symbol is not None:
         for plan in plans:

@@ -86,10 +86,7 @@ class _Graph:
         ]
         graph = helper.make_graph(self.nodes, self.seat.name, [observation], outputs, self.constants)
         model = helper.make_model(
-            graph,
-            producer_name="grandmodel",
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
+            graph, producer_name="grandmodel", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
         )
         onnx.checker.check_model(model, full_check=True)
         content: bytes = model.SerializeToString(deterministic=True)

@@ -163,9 +163,7 @@ def seal(
     """
     if not is_version_name(version):
         raise UsageError(
-            "a version cannot be called that",
-            expected="letters, digits, dots, dashes, underscores",
-            found=version,
+            "a version cannot be called that", expected="letters, digits, dots, dashes, underscores", found=version
         )
     names = sorted(name for name in listing(folder) if name != ENSEMBLE_FILE)
     seats = [seat for seat in AGENTS if model_file(seat) in names]

@@ -113,11 +113,7 @@ def _write_strategic(folder: Path, draws: _Weights) -> None:
 
 def _write_tactical(folder: Path, draws: _Weights) -> None:
     bars, features = AGENTS["tactical"].observation
-    layers = [
-        draws.window(bars, features, 128, "Tanh"),
-        draws.dense(128, 64, "Tanh"),
-        draws.dense(64, 32, "Tanh"),
-    ]
+    layers = [draws.window(bars, features, 128, "Tanh"), draws.dense(128, 64, "Tanh"), draws.dense(64, 32, "Tanh")]
     mean = draws.dense(32, 3, gain=HEAD_GAIN)
     spread = draws.dense(32, 3, gain=HEAD_GAIN)
     spread = spread._replace(bias=np.full(3, LOG_DEVIATION_BIAS, np.float32))

@@ -41,11 +41,7 @@ class KafkaSource(ReconnectingSource[KafkaConnection]):
     """
 
     def __init__(
-        self,
-        address: FeedAddress,
-        options: SourceOptions | None = None,
-        *,
-        now: Callable[[], float] = time.monotonic,
+        self, address: FeedAddress, options: SourceOptions | None = None, *, now: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__(address, options or SourceOptions(), now)
         self._settings = client_settings(address)

@@ -12,10 +12,7 @@ from engine.types.timeframe import MINUTE_NS, SECOND_NS
 LastInstant = Literal["", "fraction", "second"]
 _MOST = 0.9  # of the labels of a head
 # the unit of the labels, and how far before it a last instant may be
-_SIZES: dict[str, tuple[int, int]] = {
-    "fraction": (SECOND_NS, 1_000_000),
-    "second": (MINUTE_NS, SECOND_NS),
-}
+_SIZES: dict[str, tuple[int, int]] = {"fraction": (SECOND_NS, 1_000_000), "second": (MINUTE_NS, SECOND_NS)}
 
 
 def settle_instants(labels: Ints) -> LastInstant:
