@@ -11,7 +11,7 @@ import numpy as np
 
 from agents.compiled import compile_decide
 from engine.base.errors import DataError, UsageError
-from engine.base.packing import pack_arrays, unpack_arrays
+from engine.base.restoring import arrays_of, snapshot_of
 from engine.types.blocks import BarBlock, Floats
 from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
@@ -48,11 +48,11 @@ class Ready:
         """No models."""
         return {}
 
-    def snapshot(self) -> bytes | None:
+    def snapshot(self) -> Any:
         """None: what a class of the user's carries is not known here. Override it together with `restore`."""
         return None
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: Any) -> None:
         """Refuse.
 
         Raises:
@@ -61,7 +61,7 @@ class Ready:
         raise DataError(
             f"{type(self).__name__} cannot be restored from a snapshot",
             expected="a class with `snapshot` and `restore`, or one that runs over all bars again",
-            found=f"a snapshot of {len(state)} bytes",
+            found=f"a snapshot, {type(state).__name__}",
         )
 
 
@@ -140,17 +140,17 @@ class CompiledStrategy(Ready):
         signals = np.ascontiguousarray(self.signals(block), dtype=np.float64)
         return simulator.run_compiled(block, signals, self._decide, self._params, self._memory)
 
-    def snapshot(self) -> bytes | None:
+    def snapshot(self) -> Any:
         """The memory; None where a class overrides `signals` or `step`, which may carry more, but not this."""
-        return pack_arrays(self._made(), {"memory": self._memory}) if saves_all(self, "snapshot") else None
+        return snapshot_of(self._made(), {"memory": self._memory}) if saves_all(self, "snapshot") else None
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: Any) -> None:
         """Continue from a snapshot.
 
         Raises:
             DataError: If class, symbols, parameters or the size of the memory are others.
         """
-        self._memory = unpack_arrays(state, self._made(), {"memory": self._memory})["memory"]
+        self._memory = arrays_of(state, self._made(), {"memory": self._memory})["memory"]
 
     def _made(self) -> dict[str, Any]:
         params = hashlib.sha256(self._params.tobytes()).hexdigest()

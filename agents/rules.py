@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from agents.base import MarketAgent, saves_all
 from agents.kernels import sma_cross
 from engine.base.errors import UsageError
-from engine.base.packing import pack_arrays, unpack_arrays
+from engine.base.restoring import arrays_of, snapshot_of
+from engine.base.state import State
 from engine.types.blocks import BarBlock, Floats
 
 HALF = 2**64
@@ -37,19 +38,19 @@ class RuleAgent(MarketAgent):
         for name, array in self.carried().items():
             array[...] = arrays[name]
 
-    def snapshot(self) -> bytes | None:
+    def snapshot(self) -> State | None:
         """The carried arrays; None where a class overrides a method that may carry more, but not `carried`."""
         if not saves_all(self, "snapshot", "carried"):
             return None
-        return pack_arrays(self._made(), self.carried())
+        return snapshot_of(self._made(), self.carried())
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot.
 
         Raises:
             DataError: If class, symbols or parameters are others.
         """
-        self.take(unpack_arrays(state, self._made(), self.carried()))
+        self.take(arrays_of(state, self._made(), self.carried()))
 
     def _made(self) -> dict[str, Any]:
         parameters = {name: getattr(self, name) for name in self.PARAMETERS}

@@ -11,7 +11,6 @@ from agents.base import Ready
 from agents.context.context import HISTORY_ROWS, Context
 from agents.context.views import Bar, Position, WorkingOrder
 from engine.base.errors import GrandModelError, UsageError
-from engine.base.packing import pack, unpack
 from engine.types.blocks import BarBlock
 from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
@@ -42,20 +41,10 @@ class Strategy(Ready, ABC):
     def on_bar(self, context: Context) -> None:
         """Called after every row, when its bars are known and marked."""
 
-    def saved_state(self) -> bytes | None:
-        """What `snapshot` gives, and history and indicators; None if either cannot be saved."""
-        own, context = self.snapshot(), self._context.snapshot()
-        return None if own is None or context is None else pack({"own": own, "context": context})
-
-    def resume_from(self, state: bytes) -> None:
-        """Continue from what `saved_state` gave; `restore` gets what `snapshot` gave.
-
-        Raises:
-            DataError: If it is not one of a strategy made alike.
-        """
-        parts = unpack(state, ("own", "context"))
-        self._context.restore(parts["context"])
-        self.restore(parts["own"])
+    @property
+    def saved_beside(self) -> Context:
+        """History and indicators, which are saved beside what `snapshot` gives."""
+        return self._context
 
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
         """Let `on_bar` decide after each row.

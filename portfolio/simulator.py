@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from engine.base.compiled import entry_point, form
-from engine.base.errors import ConfigError, UsageError
+from engine.base.errors import ConfigError, DataError, UsageError
+from engine.base.restoring import arrays_of, snapshot_of
+from engine.base.state import State
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.instruments import Instrument
 from engine.types.records import (
-    ACCOUNT,
     COMMAND,
     FILL,
     LEDGER_COLUMNS,
@@ -308,20 +309,30 @@ class Simulator:
         self._given = [0, 0, 0]
         self._advance = self._advancing = self._apply = self._scanning = None
 
-    def snapshot(self) -> bytes:
-        """The whole state as bytes; equal states give equal bytes."""
-        book = self._book
-        return b"".join(np.ascontiguousarray(a).tobytes() for a in (book.account, book.positions, self.orders))
+    def snapshot(self) -> State:
+        """The whole state: account, positions and working orders."""
+        return snapshot_of({}, self._carried())
 
-    def restore(self, snapshot: bytes) -> None:
-        """Return to a state that `snapshot` gave, for the same instruments and rules."""
-        book = self._book
-        sizes = (book.account.nbytes, book.positions.nbytes)
-        book.account[:] = np.frombuffer(snapshot[: sizes[0]], ACCOUNT)
-        book.positions[:] = np.frombuffer(snapshot[sizes[0] : sum(sizes)], POSITION)
-        orders = np.frombuffer(snapshot[sum(sizes) :], ORDER)
+    def restore(self, state: State) -> None:
+        """Return to a state that `snapshot` gave, for the same instruments and rules.
+
+        Raises:
+            DataError: If it is not one of so many symbols, or has more orders than there is room for.
+        """
+        found, book = arrays_of(state, {}, self._carried(), grows={"orders"}), self._book
+        orders = found["orders"]
+        if len(orders) > len(book.orders):
+            raise DataError(
+                "the snapshot has more working orders than the rules allow",
+                expected=f"at most {len(book.orders)}",
+                found=str(len(orders)),
+            )
+        book.account[:], book.positions[:] = found["account"], found["positions"]
         book.orders[:] = np.zeros(1, ORDER)
         book.orders[: len(orders)] = orders
+
+    def _carried(self) -> dict[str, Records]:
+        return {"account": self.account, "positions": self.positions, "orders": self.orders}
 
 
 def copied(records: Records, count: int) -> Records:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.base.packing import pack_arrays, unpack_arrays
+from engine.base.restoring import arrays_of, snapshot_of
+from engine.base.state import State
 from engine.record.records import TRADE, TRADE_STATS
 from engine.types.blocks import Floats
 from engine.types.records import Records
@@ -62,17 +63,17 @@ class TradeBook:
         value_trades(trades, self._multipliers)
         return trades
 
-    def snapshot(self) -> bytes:
-        """The carried state; equal states give equal bytes."""
-        return pack_arrays(self._made(), self._carried())
+    def snapshot(self) -> State:
+        """The carried state."""
+        return snapshot_of(self._made(), self._carried())
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot.
 
         Raises:
             DataError: If it is not one of a book with these multipliers.
         """
-        found = unpack_arrays(state, self._made(), self._carried())
+        found = arrays_of(state, self._made(), self._carried())
         self._held, self._trades = found["held"], found["trades"]
         self.stats[:] = found["stats"]
 

@@ -1,26 +1,18 @@
 """Checkpoints: the whole state of a training in one file that is either whole and as it was written, or refused.
 
-A checkpoint is a zip archive whose members are stored as they are:
-
-    manifest.json       the format, and the sha256 of every other member
-    note.json           a summary for readers and other programs: configuration, episode, last evaluation
-    state.json          the tree of the state; an array stands in it as {"$array": "arrays/3.npy"}
-    arrays/N.npy        an array each
-
-The archive's comment, which is the end of the file, is the format and the sha256 of everything before it, so that a
-change of any byte is noticed. Nothing is ever unpickled. A file is written under another name, flushed to the disk and
+A checkpoint is the tree {"note": ..., "state": ...} as `engine.base.state` encodes it, digest included: the note is a
+summary (configuration, episode, last evaluation), the state what `Trainer.snapshot` gives. No part of it is ever read
+without the others, so it needs no container besides; exported models are what other programs read. A file is written
+piece by piece under another name, so that buffers of hundreds of megabytes are not copied, flushed to the disk and
 renamed: a process that is killed leaves the old file or the new one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import re
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,18 +22,11 @@ from numpy.typing import NDArray
 
 from engine.base.errors import CheckFailed, DataError
 from engine.base.files import flush, in_numeric_order, open_regular
-from training.randomness import State
-from training.trees import decode, encode, leaves
+from engine.base.restoring import parts_of
+from engine.base.state import State, chunks, decode
 
-FORMAT = 1
 SUFFIX = ".ckpt"
 ASIDE = ".old"
-MANIFEST, NOTE, STATE = "manifest.json", "note.json", "state.json"
-_SEAL = b"grandmodel checkpoint %d sha256 "
-_SEALED = re.compile(rb"grandmodel checkpoint (\d{1,9}) sha256 ([0-9a-f]{64})\Z")
-_SEAL_TAIL = 128
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -59,42 +44,27 @@ class Checkpoint:
     path: Path
 
 
-class _DamagedError(Exception):
-    """What is wrong with the content of a file, and what was expected and found."""
-
-    def __init__(self, what: str, expected: str | None = None, found: str | None = None) -> None:
-        super().__init__(what)
-        self.what, self.expected, self.found = what, expected, found
-
-
 def save(path: Path, state: Mapping[str, Any], note: Mapping[str, Any]) -> Path:
     """Write a checkpoint, whole or not at all.
 
     Args:
         path: Replaced if it exists; its folder is made if need be.
-        state: Nested dictionaries with text keys, whose leaves are arrays, numbers, texts, truth values or None, or
-            lists of these.
-        note: Likewise, without arrays.
+        state: A tree (`engine.base.state`).
+        note: Likewise.
 
     Raises:
-        TypeError: If a tree holds something else.
+        UsageError: If a tree holds something that a state cannot.
     """
-    arrays: list[NDArray[Any]] = []
-    tree = encode(state, arrays)
-    held: list[NDArray[Any]] = []
-    facts = encode(note, held)
-    if held:
-        raise TypeError("the note of a checkpoint holds an array")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("w+b") as file:
-            _write_archive(file, tree, facts, arrays)
-            _seal(file)
+        with part.open("wb") as file:
+            for chunk in chunks({"note": note, "state": state}):
+                file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError:
+    except BaseException:
         part.unlink(missing_ok=True)  # a disk that is full shall not stay so
         raise
     flush(path.parent)
@@ -109,18 +79,19 @@ def load(path: Path) -> Checkpoint:
         CheckFailed: If it is damaged, no checkpoint, or of a format that this program does not know; the newest good
             one before it in the folder is named.
     """
+    content = _content(path)
     try:
-        return _load(path)
-    except _DamagedError as damage:
+        return _decoded(path, content)
+    except DataError as error:
         before = newest_good(path.parent, before=path)
-        hint = (
-            f"resume from {before.path}, the newest valid one before it"
-            if before
-            else "there is no valid one before it"
-        )
+        hint = f"resume from {before.path}, the newest valid one before it" if before else error.hint
         raise CheckFailed(
-            damage.what, where=str(path), expected=damage.expected, found=damage.found, hint=hint
-        ) from damage
+            "the checkpoint cannot be used: " + error.what,
+            where=str(path),
+            expected=error.expected,
+            found=error.found,
+            hint=hint,
+        ) from error
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -145,8 +116,8 @@ def newest_good(folder: Path, before: Path | None = None) -> Checkpoint | None:
         if limit is not None and in_numeric_order(path.name) >= limit:
             continue
         try:
-            return _load(path)
-        except (_DamagedError, DataError):
+            return _decoded(path, _content(path))
+        except DataError:
             continue
     return None
 
@@ -174,151 +145,35 @@ def weights_sha256(weights: Mapping[str, Any]) -> str:
         weights: A tree; leaves that are no arrays are left out.
     """
     digest = hashlib.sha256()
-    for name, array in sorted(leaves(weights), key=lambda leaf: leaf[0]):
+    for name, array in sorted(_leaves(weights), key=lambda leaf: leaf[0]):
         digest.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-def _write_archive(file: Any, tree: Any, facts: Any, arrays: list[NDArray[Any]]) -> None:
-    members: dict[str, str] = {}
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-
-        def member(name: str, content: bytes | memoryview) -> None:
-            members[name] = hashlib.sha256(content).hexdigest()
-            _store(archive, name, content)
-
-        member(NOTE, _json(facts))
-        member(STATE, _json(tree))
-        for number, array in enumerate(arrays):
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, array, allow_pickle=False)
-            member(_member_name(number), buffer.getbuffer())
-        _store(archive, MANIFEST, _json({"format": FORMAT, "members": members}))
-        archive.comment = _SEAL % FORMAT + b"0" * 64
+def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays of a tree and their paths, as "strategic/shared.0.weight"."""
+    if isinstance(tree, np.ndarray):
+        yield path, tree
+    elif isinstance(tree, Mapping | list | tuple):
+        for key, value in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
+            yield from _leaves(value, f"{path}/{key}" if path else str(key))
 
 
-def _store(archive: zipfile.ZipFile, name: str, content: bytes | memoryview) -> None:
-    info = zipfile.ZipInfo(name, _ZIP_EPOCH)
-    info.external_attr = 0o644 << 16
-    with archive.open(info, "w", force_zip64=len(content) >= zipfile.ZIP64_LIMIT) as stream:
-        stream.write(content)
-
-
-def _seal(file: Any) -> None:
-    """Put the hash of all that is before it at the end of the file."""
-    length = file.seek(0, os.SEEK_END) - 64
-    digest = hashlib.sha256()
-    file.seek(0)
-    left = length
-    while left:
-        chunk = file.read(min(left, _CHUNK))
-        digest.update(chunk)
-        left -= len(chunk)
-    file.seek(length)
-    file.write(digest.hexdigest().encode())
-
-
-def _load(path: Path) -> Checkpoint:
+def _content(path: Path) -> bytes:
     try:
         with open_regular(path) as file:
-            content = memoryview(file.read())
+            return file.read()
     except OSError as error:
         reason = "the checkpoint does not exist" if isinstance(error, FileNotFoundError) else f"cannot read: {error}"
         others = checkpoints(path.parent)
         raise DataError(
             reason, where=str(path), hint=f"the folder holds {others[-1].name}" if others else None
         ) from error
-    _verify_seal(content)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _verify_members(archive, len(content))
-            note = decode(json.loads(archive.read(NOTE)), _no_arrays)
-            state = decode(json.loads(archive.read(STATE)), lambda name: _array(archive.read(name)))
-    except _DamagedError:
-        raise
-    except Exception as error:  # a crafted archive can raise nearly anything
-        raise _DamagedError(f"the checkpoint cannot be read: {error}") from error
-    if not isinstance(state, dict) or not isinstance(note, dict):
-        raise _DamagedError("the checkpoint holds no tree", "keys and values")
-    return Checkpoint(state, note, path)
 
 
-def _verify_seal(content: memoryview) -> None:
-    seal = _SEALED.search(bytes(content[-_SEAL_TAIL:]))
-    if seal is None:
-        raise _DamagedError(
-            "the file is not a checkpoint, or its end is missing", "a checkpoint that ends in its sha256"
-        )
-    expected, found = seal[2].decode(), hashlib.sha256(content[:-64]).hexdigest()
-    if found != expected:
-        raise _DamagedError(
-            f"the checkpoint was changed after it was written{_culprit(content)}", f"sha256 {expected}", found
-        )
-    if int(seal[1]) != FORMAT:
-        raise _DamagedError(
-            "the checkpoint has a format that this program does not know", f"format {FORMAT}", seal[1].decode()
-        )
-
-
-def _verify_members(archive: zipfile.ZipFile, size: int) -> None:
-    """Beyond the seal, which the author of a crafted file can compute too: the parts are what the manifest names."""
-    if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-        raise _DamagedError("the checkpoint is compressed, which checkpoints never are")
-    if not _unpacks_to_itself(archive, size):
-        raise _DamagedError("parts of the checkpoint overlap, so that it unpacks to more than it is")
-    manifest = json.loads(archive.read(MANIFEST))
-    if manifest["format"] != FORMAT:
-        raise _DamagedError("the manifest has an unknown format", f"format {FORMAT}", str(manifest["format"]))
-    names = archive.namelist()
-    if sorted(names) != sorted([*manifest["members"], MANIFEST]):
-        raise _DamagedError("the checkpoint does not hold what its manifest names")
-    for name, expected in manifest["members"].items():
-        found = hashlib.sha256(archive.read(name)).hexdigest()
-        if found != expected:
-            raise _DamagedError(f"{name} in the checkpoint is not what its manifest names", expected, found)
-
-
-def _unpacks_to_itself(archive: zipfile.ZipFile, size: int) -> bool:
-    """Whether reading all members reads no more than the file holds."""
-    return sum(info.file_size for info in archive.infolist()) <= size
-
-
-def _culprit(content: memoryview) -> str:
-    """Which member of a damaged file has changed, if that can be found out."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            bad = archive.testzip() if _unpacks_to_itself(archive, len(content)) else None
-    except Exception:  # a damaged archive can raise nearly anything
-        return ""
-    return f": {bad}" if bad else ""
-
-
-def _array(content: bytes) -> NDArray[Any]:
-    """A new array from the content of an .npy file; what would need unpickling is refused."""
-    buffer = io.BytesIO(content)
-    version = np.lib.format.read_magic(buffer)
-    readers: dict[tuple[int, int], Callable[..., Any]] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise _DamagedError("an array has an unknown format", "1.0 or 2.0", ".".join(map(str, version)))
-    shape, fortran, dtype = readers[version](buffer)
-    if dtype.hasobject:
-        raise _DamagedError("an array holds objects, which would run code when they are read", "numbers", str(dtype))
-    # a bytearray can be written to; copying elements would lose the bytes between the fields of records
-    flat = np.frombuffer(bytearray(memoryview(content)[buffer.tell() :]), dtype)
-    return flat.reshape(shape, order="F" if fortran else "C")
-
-
-def _no_arrays(name: str) -> NDArray[Any]:
-    raise _DamagedError("the note names an array", found=name)
-
-
-def _member_name(number: int) -> str:
-    return f"arrays/{number}.npy"
-
-
-def _json(tree: Any) -> bytes:
-    return json.dumps(tree, allow_nan=False, separators=(",", ":")).encode()
+def _decoded(path: Path, content: bytes) -> Checkpoint:
+    parts = parts_of(decode(content), ("note", "state"))
+    if not all(isinstance(part, dict) for part in parts.values()):
+        raise DataError("the checkpoint holds no state", expected="keys and values")
+    return Checkpoint(parts["state"], parts["note"], path)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.base.state import State
+
 if TYPE_CHECKING:
     import torch
-
-State = dict[str, Any]
-"""A tree: nested dictionaries whose leaves are arrays, numbers, texts, truth values, None or lists of these."""
 
 
 def generator_state(generator: np.random.Generator) -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +10,10 @@ from numpy.typing import NDArray
 from agents.context.indicator import Indicator
 from agents.context.orders import Trading
 from agents.context.plots import PlotPad
-from agents.context.stream import Column, Stream, keys_from
+from agents.context.stream import Column, Stream
 from agents.context.timeframe import Timeframe, TimeframeView
-from engine.base.errors import DataError
-from engine.base.packing import pack, unpack
+from engine.base.restoring import parts_of
+from engine.base.state import State
 from engine.types.blocks import BarBlock, Floats
 from engine.types.contracts import Simulator
 from engine.types.instruments import Instrument
@@ -134,35 +133,24 @@ class Context(Trading):
         """What was plotted since the last call; called by the strategy's base class after the rows of a block."""
         return self._pad.take()
 
-    def snapshot(self) -> bytes | None:
+    def snapshot(self) -> State | None:
         """History, indicators and timeframes; None if one of TA-Lib's functions is used, which needs all bars."""
-        streams: dict[str, Stream] = {"": self._stream}
-        streams |= {format_timeframe(length): frame for length, frame in self._frames.items()}
-        states = {name: stream.snapshot() for name, stream in streams.items()}
-        whole = {name: state for name, state in states.items() if state is not None}
-        if len(whole) < len(states):
-            return None
-        keys = json.dumps({name: stream.keys() for name, stream in streams.items()})
-        return pack({"keys": keys.encode(), "states": pack(whole)})
+        stream = self._stream.snapshot()
+        frames = {format_timeframe(length): frame.snapshot() for length, frame in self._frames.items()}
+        return None if stream is None or None in frames.values() else {"stream": stream, "frames": frames}
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot.
 
         Raises:
             DataError: If it is not one of a context made alike.
         """
-        parts = unpack(state, ("keys", "states"))
-        try:
-            keys = {str(name): keys_from(lists) for name, lists in json.loads(parts["keys"]).items()}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise DataError("the snapshot is damaged", expected="the indicators of a strategy") from error
-        states = unpack(parts["states"], tuple(keys))
-        for name, body in states.items():
-            stream: Stream = self._stream
-            if name:
-                length = parse_timeframe(name)
-                stream = self._frames.get(length) or self._frames.setdefault(length, self._made_frame(length))
-            stream.restore(body, keys[name])
+        parts = parts_of(state, ("stream", "frames"))
+        self._stream.restore(parts["stream"])
+        for name, saved in parts["frames"].items():
+            length = parse_timeframe(name)
+            frame = self._frames.get(length) or self._frames.setdefault(length, self._made_frame(length))
+            frame.restore(saved)
 
     def _frame(self, length: int) -> Timeframe:
         if length in self._frames:

@@ -14,6 +14,8 @@ from agents.indicators.kernels import CLOSE, hold_rows
 from agents.indicators.kinds import Kind, kind_of, parameters_of
 from agents.indicators.talib import PREFIX, TalibFunction
 from engine.base.errors import UsageError
+from engine.base.restoring import arrays_of, snapshot_of
+from engine.base.state import State
 from engine.types.blocks import BAR_COLUMNS, Floats
 
 Number = float | int
@@ -128,19 +130,29 @@ class Indicator:
         if block is not None:
             self._values.base = self._values.end - block
 
-    def carried(self) -> dict[str, NDArray[Any]] | None:
-        """The carried state by name; None if it is all bars since the beginning."""
+    def snapshot(self) -> State | None:
+        """The carried state; None if it is all bars since the beginning."""
+        carried = self._carried()
+        return None if carried is None else snapshot_of({"indicator": self.name}, carried)
+
+    def restore(self, state: State) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it is not one of such an indicator.
+        """
+        carried = self._carried() or {}
+        found = arrays_of(state, {"indicator": self.name}, carried)
+        for name in ("state", "last"):
+            carried[name][:] = found[name]
+        self._values.append(found["values"])
+        self._now = self._before = None
+
+    def _carried(self) -> dict[str, NDArray[Any]] | None:
         state = self._compute.state
         if state is None:
             return None
         return {"state": state, "last": self._last, "values": self._values.past(self._values.keep)}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue from what `carried` gave."""
-        assert self._compute.state is not None  # noqa: S101 - nothing else is ever saved
-        self._compute.state[:], self._last[:] = arrays["state"], arrays["last"]
-        self._values.restore(arrays["values"])
-        self._now = self._before = None
 
     def _by_row(self, ago: int) -> list[float]:
         """The main value so many bars before the next, by row of the block: numbers of Python are picked out fast."""

@@ -72,7 +72,7 @@ class Rolling:
         """The last `count` values of every channel."""
         return self.shown[:, self.end - count : self.end]
 
-    def restore(self, values: NDArray[Any]) -> None:
+    def append(self, values: NDArray[Any]) -> None:
         """Make these the last values."""
         self.room(values.shape[1])[:] = values
         self.base = self.end

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from agents.context.indicator import Indicator, make_indicator
 from agents.context.rolling import Cursor, Rolling
-from engine.base.errors import UsageError
+from engine.base.errors import DataError, UsageError
 from engine.base.nearest import did_you_mean
-from engine.base.packing import pack_arrays, unpack_arrays
+from engine.base.restoring import arrays_of, parts_of, snapshot_of
+from engine.base.state import State
 from engine.types.blocks import BAR_COLUMNS, BarBlock, Floats
 
 Column = Literal["open", "high", "low", "close", "volume"]
@@ -150,48 +151,36 @@ class Stream:
         times = self._times.shown[0, self._times.base - count : self._times.base].copy()
         return BarBlock.from_columns(self.symbols, times, columns, seq=seq - count)
 
-    def snapshot(self) -> bytes | None:
+    def snapshot(self) -> State | None:
         """Rows and indicators; None if an indicator keeps all bars since the beginning."""
-        parts = [indicator.carried() for indicator in self._indicators.values()]
-        if any(part is None for part in parts):
+        states = [indicator.snapshot() for indicator in self._indicators.values()]
+        if any(state is None for state in states):
             return None
-        arrays = {
-            "rows": np.array([self.rows]),
-            "bars": self._bars.past(self.keep),
-            "times": self._times.past(self.keep),
-        }
-        for number, part in enumerate(parts):
-            arrays |= {f"{number}.{name}": array for name, array in (part or {}).items()}
-        return pack_arrays(self._made(), arrays)
+        bars = snapshot_of(self._made(), self._kept())
+        return {"rows": self.rows, "bars": bars, "keys": list(self._indicators), "indicators": states}
 
-    def keys(self) -> list[tuple[Any, ...]]:
-        """What `remade` needs to make the same indicators again."""
-        return list(self._indicators)
-
-    def restore(self, state: bytes, keys: Sequence[tuple[Any, ...]]) -> None:
-        """Continue from a snapshot with these indicators.
+    def restore(self, state: State) -> None:
+        """Continue from a snapshot.
 
         Raises:
             DataError: If it is not one of such a stream.
         """
+        parts = parts_of(state, ("rows", "bars", "keys", "indicators"))
+        found = arrays_of(parts["bars"], self._made(), self._kept())
         there = self._indicators  # those that on_start made, which the strategy may hold
+        keys = keys_from(parts["keys"])
         self._indicators = {key: there[key] if key in there else self._made_from(key) for key in keys}
-        like: dict[str, NDArray[Any]] = {"rows": np.array([0]), **self._kept()}
-        for number, indicator in enumerate(self._indicators.values()):
-            like |= {f"{number}.{name}": array for name, array in (indicator.carried() or {}).items()}
-        found = unpack_arrays(state, self._made(), like)
-        self.rows = int(found["rows"][0])
-        self._bars.restore(found["bars"])
-        self._times.restore(found["times"])
-        for number, indicator in enumerate(self._indicators.values()):
-            prefix = f"{number}."
-            indicator.restore({k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)})
+        self.rows = int(parts["rows"])
+        self._bars.append(found["bars"])
+        self._times.append(found["times"])
+        for indicator, saved in zip(self._indicators.values(), parts["indicators"], strict=True):
+            indicator.restore(saved)
 
     def _kept(self) -> dict[str, NDArray[Any]]:
         return {"bars": self._bars.past(self.keep), "times": self._times.past(self.keep)}
 
     def _made(self) -> dict[str, Any]:
-        return {"symbols": self.symbols, "keep": self.keep, "ticks": self._ticks, "indicators": self.keys()}
+        return {"symbols": self.symbols, "keep": self.keep, "ticks": self._ticks}
 
     def _new(self, key: tuple[Any, ...]) -> Indicator:
         name, values, symbol, of, named = key
@@ -225,11 +214,18 @@ class Stream:
 
 
 def keys_from(lists: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The keys of indicators as JSON gives them back."""
-    return [
-        (name, tuple(values), symbol, of, tuple((key, value) for key, value in named))
-        for name, values, symbol, of, named in lists
-    ]
+    """The keys of indicators as a state gives them back.
+
+    Raises:
+        DataError: If they are not such keys.
+    """
+    try:
+        return [
+            (name, tuple(values), symbol, of, tuple((key, value) for key, value in named))
+            for name, values, symbol, of, named in lists
+        ]
+    except (TypeError, ValueError) as error:
+        raise DataError("the snapshot is damaged", expected="the indicators of a strategy") from error
 
 
 def _plain(value: Any) -> Any:

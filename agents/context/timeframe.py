@@ -14,7 +14,8 @@ from agents.context.stream import Column, Stream
 from agents.context.views import Bar
 from agents.indicators.kernels import CLOSE
 from engine.base.errors import UsageError
-from engine.base.packing import pack, unpack
+from engine.base.restoring import parts_of
+from engine.base.state import State
 from engine.loop.aggregate import Aggregator
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import sessions_for
@@ -57,7 +58,7 @@ class Timeframe(Stream):
         self.timeframe_ns = timeframe_ns
         self._instruments = tuple(instruments)
         self._aggregator: Aggregator | None = None
-        self._saved: bytes | None = None
+        self._saved: State | None = None
         self._known: Ints = np.zeros(0, np.int64)
 
     def follow(self, block: BarBlock) -> None:
@@ -66,7 +67,7 @@ class Timeframe(Stream):
             sessions = sessions_for(self._instruments, int(block.ts_event[0]))
             self._aggregator = Aggregator(self.timeframe_ns, sessions)
             if self._saved is not None:
-                self._aggregator.restore(self._saved, self.symbols)
+                self._aggregator.restore(self._saved)
         done = self._aggregator.push(block)
         self._known = np.searchsorted(done.known_at, block.seq + np.arange(len(block)), side="right")
         self.append(done.bars)
@@ -97,23 +98,23 @@ class Timeframe(Stream):
         ts_event = int(self._times.shown[0, self._times.base + last])
         return Bar(self.symbols[s], ts_event, *values)
 
-    def snapshot(self) -> bytes | None:
+    def snapshot(self) -> State | None:
         """Bars, indicators and the bar that is not complete."""
         stream = super().snapshot()
         if stream is None:
             return None
-        partial = self._aggregator.snapshot() if self._aggregator is not None else self._saved or b""
-        return pack({"stream": stream, "partial": partial})
+        partial = self._aggregator.snapshot() if self._aggregator is not None else self._saved
+        return {"stream": stream, "partial": partial}
 
-    def restore(self, state: bytes, keys: Sequence[tuple[Any, ...]]) -> None:
-        """Continue from a snapshot with these indicators.
+    def restore(self, state: State) -> None:
+        """Continue from a snapshot.
 
         Raises:
             DataError: If it is not one of such a timeframe.
         """
-        parts = unpack(state, ("stream", "partial"))
-        super().restore(parts["stream"], keys)
-        self._saved = parts["partial"] or None
+        parts = parts_of(state, ("stream", "partial"))
+        super().restore(parts["stream"])
+        self._saved = parts["partial"]
 
 
 class TimeframeView:

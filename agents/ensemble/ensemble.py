@@ -24,8 +24,8 @@ from agents.ensemble.state import (
     blank_signals,
     make_memory,
     make_params,
-    pack_memory,
-    unpack_memory,
+    memory_restored,
+    memory_snapshot,
     with_rows,
     with_scratch,
 )
@@ -34,7 +34,8 @@ from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
 from agents.spec import AGENT_NAMES, AGENTS
 from engine.base.errors import UsageError
-from engine.base.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
+from engine.base.restoring import MADE, array_of, check_made, describe, frozen, parts_of
+from engine.base.state import State
 from engine.types.blocks import BarBlock, Ints
 from engine.types.calendar import sessions_for
 from engine.types.contracts import Simulator
@@ -144,32 +145,30 @@ class Ensemble:
             return step
         return replace(step, outputs=collect_outputs(block, signals.risk, self._memory.answers, decided))
 
-    def snapshot(self) -> bytes | None:
+    def snapshot(self) -> State | None:
         """Memory of the scan and of both seats; None where an agent in a seat gives none.
 
         Models that wait for the next cut are no part of it.
         """
         seats = {name: seat.snapshot() for name, seat in self._seats.items()}
-        known = {name: state for name, state in seats.items() if state is not None}
-        if len(known) < len(seats):
+        if None in seats.values():
             return None
-        memory, first = pack_memory(self._memory), pack_array(self._first_ns)
-        return pack({MADE: describe(self._made()), "memory": memory, "first_ns": first, "seats": pack(known)})
+        memory, first = memory_snapshot(self._memory), frozen(self._first_ns)
+        return {MADE: describe(self._made()), "memory": memory, "first_ns": first, "seats": seats}
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot.
 
         Raises:
-            DataError: If it was made with other models, seats, symbols, instruments or another configuration, or by
-                a release whose states cannot be converted.
+            DataError: If it was made with other models, seats, symbols, instruments or another configuration.
         """
-        parts = unpack(state, (MADE, "memory", "first_ns", "seats"))
+        parts = parts_of(state, (MADE, "memory", "first_ns", "seats"))
         check_made(parts[MADE], self._made())
-        memory = unpack_memory(parts["memory"], self._memory)
-        first = unpack_array(parts["first_ns"], self._first_ns, grows=True)
+        memory = memory_restored(parts["memory"], self._memory)
+        first = array_of(parts["first_ns"], self._first_ns, "first_ns", grows=True)
         # seats exist from the first bar on
         seats = self._make_seats(int(first[0])) if len(first) else {}
-        states = unpack(parts["seats"], tuple(seats))
+        states = parts_of(parts["seats"], tuple(seats))
         for name, seat in seats.items():
             seat.restore(states[name])
         self._memory, self._first_ns, self._seats = memory, first, seats

@@ -17,7 +17,8 @@ from agents.serving.onnx_model import OnnxModel
 from agents.serving.outputs import confidence
 from agents.spec import AGENTS, TACTICAL_AGENT
 from engine.base.errors import UsageError
-from engine.base.packing import pack, pack_array, unpack, unpack_array
+from engine.base.restoring import array_of, frozen, parts_of
+from engine.base.state import State, Stateful
 from engine.loop.aggregate import Aggregator
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import Sessions
@@ -53,23 +54,14 @@ class Ranges:
     atr: Floats
 
 
-class Seat(Protocol):
-    """A seat that maps bars to decisions."""
+class Seat(Stateful, Protocol):
+    """A seat that maps bars to decisions.
+
+    Its snapshot is None if an agent of the user's sits there whose state cannot be saved.
+    """
 
     def push(self, block: BarBlock) -> Decisions:
         """Decisions that the block's bars lead to."""
-        ...
-
-    def snapshot(self) -> bytes | None:
-        """The carried state; None if an agent of the user's sits here whose state cannot be saved."""
-        ...
-
-    def restore(self, state: bytes) -> None:
-        """Continue from the snapshot of a seat made alike.
-
-        Raises:
-            DataError: If it was not made alike.
-        """
         ...
 
     @property
@@ -124,22 +116,21 @@ class ModelSeat:
             windows.last_ts,
         )
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         """Features, windows, and what there was so far."""
-        seen = pack_array(np.array([self._decided, self._rows], np.int64))
-        return pack({"stream": self._stream.snapshot(), "windows": self._windows.snapshot(), "seen": seen})
+        seen = [self._decided, self._rows]
+        return {"stream": self._stream.snapshot(), "windows": self._windows.snapshot(), "seen": seen}
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from the snapshot of a seat made alike.
 
         Raises:
             DataError: If it was not made alike.
         """
-        parts = unpack(state, ("stream", "windows", "seen"))
+        parts = parts_of(state, ("stream", "windows", "seen"))
         self._stream.restore(parts["stream"])
         self._windows.restore(parts["windows"])
-        decided, self._rows = unpack_array(parts["seen"], np.empty(2, np.int64)).tolist()
-        self._decided = bool(decided)
+        self._decided, self._rows = parts["seen"]
 
     @property
     def unready_because(self) -> str | None:
@@ -204,25 +195,25 @@ class RuleSeat:
         ts = bars.ts_event[row]
         return Decisions(aggregated.known_at[row], symbol, actions[row, symbol], np.ones(len(row)), ts, ts)
 
-    def snapshot(self) -> bytes | None:
+    def snapshot(self) -> State | None:
         """The agent's state and that of the bars that it sees; None if the agent's cannot be saved."""
         agent = self._agent.snapshot()
         if agent is None:
             return None
-        decided, ranges = pack_array(np.array(self._decided)), pack_array(self._ranges.state)
-        return pack({"agent": agent, "bars": self._aggregator.snapshot(), "ranges": ranges, "decided": decided})
+        bars, ranges = self._aggregator.snapshot(), frozen(self._ranges.state)
+        return {"agent": agent, "bars": bars, "ranges": ranges, "decided": self._decided}
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from the snapshot of a seat made alike.
 
         Raises:
             DataError: If it was not made alike.
         """
-        parts = unpack(state, ("agent", "bars", "ranges", "decided"))
+        parts = parts_of(state, ("agent", "bars", "ranges", "decided"))
         self._agent.restore(parts["agent"])
-        self._aggregator.restore(parts["bars"], self._symbols)
-        self._ranges.state = unpack_array(parts["ranges"], self._ranges.state)
-        self._decided = bool(unpack_array(parts["decided"], np.array(False)))
+        self._aggregator.restore(parts["bars"])
+        self._ranges.state = array_of(parts["ranges"], self._ranges.state, "ranges")
+        self._decided = bool(parts["decided"])
 
     def _actions(self, bars: BarBlock) -> Floats:
         if self.name == "tactical" and hasattr(self._agent, "tactics"):

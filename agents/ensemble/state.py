@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.ensemble.kernels.layout import (
-    LEVELS,
-    METRICS,
     NETWORK_SCRATCH,
     NO_LEVEL,
     RISK_ANSWER,
@@ -20,8 +20,9 @@ from agents.ensemble.kernels.layout import (
     Params,
     Signals,
 )
-from agents.features.kernels.risk import RISK_PLACES, RISK_STATE
-from engine.base.packing import MAGIC, pack, pack_array, unpack, unpack_array
+from agents.features.kernels.risk import RISK_STATE
+from engine.base.restoring import arrays_of, snapshot_of
+from engine.base.state import State
 from engine.types.blocks import Floats
 
 STATE = ("risk", "level", "symbols")
@@ -72,37 +73,19 @@ def with_scratch(memory: Memory, network_scratch: int) -> Memory:
     return memory._replace(scratch=np.zeros(NETWORK_SCRATCH + network_scratch))
 
 
-def pack_memory(memory: Memory) -> bytes:
-    """The carried state as bytes; equal states give equal bytes."""
-    return pack({name: pack_array(getattr(memory, name)) for name in STATE})
+def memory_snapshot(memory: Memory) -> State:
+    """The carried state."""
+    return snapshot_of({}, _carried(memory))
 
 
-def unpack_memory(state: bytes, like: Memory) -> Memory:
-    """The memory with the state that `pack_memory` gave, here or up to release 0.2.
+def memory_restored(state: Any, like: Memory) -> Memory:
+    """The memory with the state that `memory_snapshot` gave.
 
     Raises:
         DataError: If it does not fit.
     """
-    if not state.startswith(MAGIC):
-        return _unpack_floats(state, like)
-    parts = unpack(state, STATE)
-    return like._replace(**{name: unpack_array(parts[name], getattr(like, name)) for name in STATE})
+    return like._replace(**arrays_of(state, {}, _carried(like)))
 
 
-def _unpack_floats(state: bytes, like: Memory) -> Memory:
-    """Up to release 0.2 everything lay in one array of floats.
-
-    Risk state | level in force, 0 to 1, or NaN | the fields of SYMBOL_STATE for each symbol | scratch
-    """
-    symbols, fields = len(like.symbols), SYMBOL_STATE.names or ()
-    head = RISK_PLACES + 1
-    slots = symbols * len(fields)
-    scratch = METRICS + LEVELS + len(like.scratch) - NETWORK_SCRATCH
-    floats = unpack_array(state, np.zeros(head + slots + scratch))
-    memory = make_memory(symbols, 0)._replace(scratch=like.scratch, answers=like.answers)
-    memory.risk[0] = tuple(floats[:RISK_PLACES])
-    if not np.isnan(floats[RISK_PLACES]):
-        memory.level[0] = round(floats[RISK_PLACES] * (LEVELS - 1))
-    for name, values in zip(fields, floats[head : head + slots].reshape(symbols, len(fields)).T, strict=True):
-        memory.symbols[name] = values
-    return memory
+def _carried(memory: Memory) -> dict[str, NDArray[Any]]:
+    return {name: getattr(memory, name) for name in STATE}

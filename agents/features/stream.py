@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from agents.features.kernels.tactical import TACTICAL_STATE, TACTICAL_WARMUP, ta
 from agents.features.schema import schema_hash
 from agents.spec import AGENTS
 from engine.base.errors import DataError, UsageError
+from engine.base.restoring import arrays_of, parts_of, snapshot_of
+from engine.base.state import State
 from engine.loop.aggregate import Aggregated, Aggregator
 from engine.types.blocks import BarBlock, Bools, Floats, Ints
 from engine.types.calendar import Sessions
@@ -24,7 +26,6 @@ WARMUP = {"strategic": STRATEGIC_WARMUP, "tactical": TACTICAL_WARMUP}
 """Bars of a symbol, in the seat's timeframe, of which the last has the first ready row."""
 
 _STATES = {"strategic": STRATEGIC_STATE, "tactical": TACTICAL_STATE}
-_MARK_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,28 +110,23 @@ class FeatureStream:
         self._aggregator.extend(sessions)
         self._sessions = sessions
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         """The carried state; `restore` of a stream made alike continues from here with the same features."""
-        return self._mark() + self._state.tobytes() + self._aggregator.snapshot()
+        return {"features": snapshot_of(self._made(), {"rows": self._state}), "bars": self._aggregator.snapshot()}
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot.
 
         Raises:
             DataError: If the snapshot is not one of this seat, these symbols and these formulas.
         """
-        start = _MARK_BYTES + self._state.nbytes
-        if len(state) < start or state[:_MARK_BYTES] != self._mark():
-            raise DataError(
-                "the snapshot is not that of this feature stream",
-                expected=f"seat {self.seat}, symbols {', '.join(self.symbols)}, the present formulas",
-                found="another seat, other symbols or other formulas",
-            )
-        self._aggregator.restore(state[start:], self.symbols)
-        self._state = np.frombuffer(state[_MARK_BYTES:start], self._state.dtype).copy()
+        parts = parts_of(state, ("features", "bars"))
+        found = arrays_of(parts["features"], self._made(), {"rows": self._state})
+        self._aggregator.restore(parts["bars"])
+        self._state = found["rows"]
 
-    def _mark(self) -> bytes:
-        return hashlib.sha256("\n".join((schema_hash(self.seat), *self.symbols)).encode()).digest()
+    def _made(self) -> dict[str, Any]:
+        return {"seat": self.seat, "symbols": self.symbols, "formulas": schema_hash(self.seat)}
 
     def _rows(self, done: Aggregated) -> FeatureRows:
         if not len(done):

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from agents.features.stream import FeatureRows
 from engine.base.errors import DataError, UsageError
-from engine.base.packing import pack_arrays, unpack_arrays
+from engine.base.restoring import arrays_of, snapshot_of
+from engine.base.state import State
 from engine.types.blocks import Bools, Ints
 
 Observations = NDArray[np.float32]
@@ -103,18 +104,18 @@ class Windows:
             observations, symbol.astype(np.int64), rows.known_at[row], first_ts, last_ts=rows.ts_event[row]
         )
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         """The carried state; `restore` of windows made alike continues from here with the same windows."""
-        return pack_arrays({"windows": self._history.shape}, self._carried())
+        return snapshot_of({"windows": self._history.shape}, self._carried())
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot.
 
         Raises:
             DataError: If the snapshot is not one of windows of this shape.
         """
         carried = self._carried()
-        found = unpack_arrays(state, {"windows": self._history.shape}, carried)
+        found = arrays_of(state, {"windows": self._history.shape}, carried)
         for name, array in carried.items():
             array[:] = found[name]
 

@@ -85,7 +85,7 @@ def wire(
         setup = setup.resumed(resume.state, resume.note, resume.path)
     trainer = Trainer(setup, checkpoints, sinks=sinks, device=device, compiled=compiled, run=run)
     if resume is not None:
-        trainer.load(resume.state, resume.note, resume.path)
+        trainer.restore(resume.state, resume.note, resume.path)
         log.info("resumed", checkpoint=str(resume.path), episode=trainer.episodes)
         if resume.path.parent.resolve() == checkpoints.resolve():
             _set_aside(resume.path, trainer.episodes, sinks)

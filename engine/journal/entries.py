@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter
@@ -59,7 +59,7 @@ class Entry:
     steps: Sequence[StepBlock] = ()
     seq: int = 0
     positions: Mapping[str, str] = field(default_factory=dict)
-    states: Mapping[str, bytes] = field(default_factory=dict)
+    states: Mapping[str, Any] = field(default_factory=dict)
     dead_letters: Sequence[DeadLetter] = ()
     gaps: Sequence[Gap] = ()
     operation: Ordered | None = None

@@ -9,10 +9,11 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from engine.base.state import encode as encode_state
 from engine.journal.blocks import StoredBlock, encode
 from engine.journal.digests import SEALED, Key, Sealing, digest_of
 from engine.journal.entries import Entry
@@ -93,7 +94,7 @@ class Journal:
         self._states.update(changed)
         self._counters.update(counters)
 
-    def save(self, seq: int, states: Mapping[str, bytes]) -> None:
+    def save(self, seq: int, states: Mapping[str, Any]) -> None:
         """States behind rows that are committed, all of them or none.
 
         The disk is not waited for: after a power cut the states before these may be there, and the rows since are run
@@ -106,7 +107,7 @@ class Journal:
                 changed = self._put_states(db, seq, states)
             self._states.update(changed)
 
-    def _keep_older(self, db: sqlite3.Connection, states: Mapping[str, bytes]) -> None:
+    def _keep_older(self, db: sqlite3.Connection, states: Mapping[str, Any]) -> None:
         rows: dict[str, int] = dict(db.execute("SELECT name, seq FROM state"))
         seqs = {rows.get(name) for name in states}
         seq = seqs.pop()
@@ -116,10 +117,11 @@ class Journal:
             body = db.execute("SELECT body FROM state WHERE name = ?", (name,)).fetchone()[0]
             self._put(db, "state", OLDER + name, seq, body)
 
-    def _put_states(self, db: sqlite3.Connection, seq: int, states: Mapping[str, bytes]) -> dict[str, bytes]:
+    def _put_states(self, db: sqlite3.Connection, seq: int, states: Mapping[str, Any]) -> dict[str, bytes]:
         """Write states, of those that are as before only the row; returns the others."""
         changed: dict[str, bytes] = {}
-        for name, body in states.items():
+        for name, state in states.items():
+            body = encode_state(state)
             if self._states.get(name) != body:
                 self._put(db, "state", name, seq, body)
                 changed[name] = body
@@ -251,12 +253,12 @@ class Journal:
             finally:
                 self._db.execute("DETACH archive")
 
-    def forget(self, through: int, states: Mapping[str, bytes]) -> None:
+    def forget(self, through: int, states: Mapping[str, Any]) -> None:
         """Delete the blocks before a row, and save what stands for them."""
         with self.transaction() as db:
             db.execute("DELETE FROM blocks WHERE seq + rows <= ?", (through,))
-            for name, body in states.items():
-                self._put(db, "state", name, through, body)
+            for name, state in states.items():
+                self._put(db, "state", name, through, encode_state(state))
 
     def drop_states(self, names: Iterable[str]) -> None:
         """Delete states that are damaged: others stand in for them."""

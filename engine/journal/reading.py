@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import msgspec
 
 from engine.base.errors import DataError, UsageError
 from engine.base.nearest import nearest_folder
+from engine.base.state import decode as decode_state
 from engine.journal.blocks import StoredBlock, decode, joined
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
 from engine.journal.entries import Gap, Ordered
@@ -28,6 +29,7 @@ CHUNK_ROWS = 4096
 # states that older ones, or the bars, can make again
 REMAKEABLE = frozenset({"agent", "simulator", "hash", "seen"})
 MEND = "restore the session folder from a copy, or see `grandmodel journal mend`"
+OTHER_RELEASE = "resume the session with the release that wrote it, or see `grandmodel journal mend`"
 # what damaged bytes result in: an error of SQLite, text that is not valid, a value of another kind
 DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError)
 
@@ -130,16 +132,34 @@ class JournalReader:
         """The offset at which each partition resumes."""
         return dict(self._rows("positions"))
 
-    def states(self) -> dict[str, tuple[int, bytes]]:
-        """The latest state of each part, and the number of the row behind it; without those that are damaged."""
-        return {name: (seq, body) for name, seq, body in self._state_rows()[0]}
+    def states(self, *names: str) -> dict[str, tuple[int, Any]]:
+        """The latest state of each part, and the number of the row behind it; without those that are damaged.
 
-    def _state_rows(self) -> tuple[list[tuple[str, int, bytes]], frozenset[str]]:
-        """States that are whole, and the names of the others."""
+        Args:
+            names: Which; by default all.
+        """
+        where = f"WHERE name IN ({','.join('?' * len(names))})" if names else ""
+        return {name: (seq, state) for (name, seq, _), state in self._state_rows(where, names)[0]}
+
+    def _state_rows(
+        self, where: str = "", names: Sequence[str] = ()
+    ) -> tuple[list[tuple[tuple[str, int, bytes], Any]], dict[str, DataError]]:
+        """States that are whole, as rows and as trees, and what is wrong with the others, by name."""
         damaged: set[str] = set()
-        rows = [tuple(row) for row in self._rows("state", damaged=damaged)]
-        with _readable(self.path):
-            return [(str(name), int(seq), bytes(body)) for name, seq, body in rows], frozenset(damaged)
+        whole: list[tuple[tuple[str, int, bytes], Any]] = []
+        rows = self._rows("state", where, *names, damaged=damaged)
+        wrong = {name: _damaged(self.path, "state", name, MEND) for name in damaged}
+        for row in rows:
+            with _readable(self.path):
+                name, seq, body = str(row[0]), int(row[1]), bytes(row[2])
+            try:
+                whole.append(((name, seq, body), decode_state(body)))
+            except DataError as error:
+                place = f"{self.path}, the state of {name}"
+                wrong[name] = DataError(
+                    error.what, where=place, expected=error.expected, found=error.found, hint=OTHER_RELEASE
+                )
+        return whole, wrong
 
     def operations(self, since: int = 0) -> list[Ordered]:
         """The operator's commands from a row on, in order."""
@@ -165,20 +185,21 @@ class JournalReader:
         """Check every row that decides what comes next, and that none is lost.
 
         Returns:
-            Names of saved states that are damaged and can be made again.
+            Names of saved states that are damaged, or of another release, and can be made again.
 
         Raises:
             DataError: If anything else is damaged or lost.
         """
-        if not self._sealed:
-            return frozenset()
-        seal = self._seal()
-        rows, damaged = self._state_rows()
+        rows, wrong = self._state_rows()
+        damaged = frozenset(wrong)
         if lost := damaged - REMAKEABLE - {OLDER + name for name in REMAKEABLE}:
-            raise _damaged(self.path, "state", min(lost), MEND)
+            raise wrong[min(lost)]
+        if not self._sealed:
+            return damaged
+        seal = self._seal()
         for table in SEALED:
             if table == "state":
-                digests = [digest_of(table, row) for row in rows]
+                digests = [digest_of(table, row) for row, _ in rows]
             else:
                 digests = [digest_of(table, row) for row in self._rows(table)]
             whole = len(digests) == seal.rows.get(table) and total_of(digests) == seal.totals.get(table)

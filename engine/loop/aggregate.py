@@ -15,6 +15,8 @@ import numpy as np
 
 from engine.base.compiled import entry_point, form
 from engine.base.errors import DataError, UsageError
+from engine.base.restoring import arrays_of, parts_of, snapshot_of
+from engine.base.state import State
 from engine.loop.kernels import CLOCK, PARTIAL, aggregate_rows, write_partial
 from engine.types.blocks import BarBlock, Ints
 from engine.types.calendar import Sessions, sessions_between
@@ -115,28 +117,28 @@ class Aggregator:
         """Close of the last known session, nanoseconds UTC; later bars are refused until `extend`."""
         return int(self._closes[-1])
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         """The carried state; `restore` of an aggregator made alike continues from here with the same bars."""
-        return self._clock.tobytes() + self._partial.tobytes()
+        return {"symbols": list(self._symbols), "bars": snapshot_of(self._made(), self._carried())}
 
-    def restore(self, state: bytes, symbols: tuple[str, ...]) -> None:
-        """Continue from a snapshot.
+    def restore(self, state: State) -> None:
+        """Continue from a snapshot; a stream of other symbols is then refused by `push`.
 
         Raises:
-            DataError: If the snapshot is not one of an aggregator of that many symbols.
+            DataError: If the snapshot is not one of an aggregator of this timeframe.
         """
-        body = len(state) - CLOCK.itemsize
-        if body not in {0, len(symbols) * PARTIAL.itemsize}:
-            expected = CLOCK.itemsize + len(symbols) * PARTIAL.itemsize
-            raise DataError(
-                "the snapshot is not that of an aggregator of these symbols",
-                expected=f"{expected} bytes for {len(symbols)} symbols",
-                found=f"{len(state)} bytes",
-            )
-        self._clock = np.frombuffer(state[: CLOCK.itemsize], CLOCK).copy()
-        self._partial = np.frombuffer(state[CLOCK.itemsize :], PARTIAL).copy()
-        self._symbols = symbols if body else ()
+        parts = parts_of(state, ("symbols", "bars"))
+        symbols = tuple(parts["symbols"])
+        carried = {**self._carried(), "partial": np.zeros(len(symbols), PARTIAL)}
+        found = arrays_of(parts["bars"], self._made(), carried)
+        self._symbols, self._clock, self._partial = symbols, found["clock"], found["partial"]
         self._room_for(0)
+
+    def _made(self) -> dict[str, int]:
+        return {"timeframe_ns": self.timeframe_ns}
+
+    def _carried(self) -> dict[str, Records]:
+        return {"clock": self._clock, "partial": self._partial}
 
     def _fold(self, block: BarBlock) -> int:
         if len(self._known_at) < len(block) + 1:

@@ -7,15 +7,16 @@ A backtest drives it with the blocks of a replay, a live session with the rows t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.base.errors import DataError, UsageError
+from engine.base.state import State
 from engine.loop.cuts import Cuts
 from engine.loop.ledger_hash import LedgerHash
 from engine.loop.weights import Activation, FixedWeights, Weights
 from engine.types.blocks import BarBlock
 from engine.types.calendar import Sessions
-from engine.types.contracts import Agent, Simulator, resume_from, saved_state
+from engine.types.contracts import Agent, Simulator, restore_agent, snapshot_of_agent
 from engine.types.records import Operation
 from engine.types.step import StepBlock
 
@@ -156,32 +157,32 @@ class Driver:
         """Hash of the rows so far."""
         return self._hash.hexdigest()
 
-    def states(self) -> dict[str, bytes] | None:
+    def snapshot(self) -> State | None:
         """The carried state of every part by name (STATES); None if the agent's cannot be saved.
 
         Raises:
             UsageError: Before the first bar.
         """
-        agent = saved_state(self.agent)
+        agent = snapshot_of_agent(self.agent)
         if agent is None:
             return None
         return {AGENT: agent, SIMULATOR: self.simulator.snapshot(), HASH: self._hash.snapshot()}
 
-    def restore(self, states: Mapping[str, bytes], first_ns: int, next_seq: int) -> None:
-        """Continue from saved states, before any other bar.
+    def restore(self, state: Mapping[str, Any], first_ns: int, next_seq: int) -> None:
+        """Continue from a snapshot, before any other bar.
 
         Args:
-            states: What `states` gave.
+            state: What `snapshot` gave.
             first_ns: Close of the run's first bar, nanoseconds UTC.
             next_seq: Number of the row that comes next.
 
         Raises:
-            DataError: If they are not those of a driver made alike.
+            DataError: If it is not one of a driver made alike.
         """
         self.begin(first_ns, next_seq)
-        resume_from(self.agent, states[AGENT])
-        self.simulator.restore(states[SIMULATOR])
-        self._hash.restore(states[HASH])
+        restore_agent(self.agent, state[AGENT])
+        self.simulator.restore(state[SIMULATOR])
+        self._hash.restore(state[HASH])
 
     @property
     def _opened(self) -> Account:

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.base.errors import DataError
-from engine.base.packing import MADE, describe, pack, unpack
+from engine.base.restoring import MADE, describe, parts_of
+from engine.base.state import State
 from engine.types.records import LEDGER_COLUMNS
 from engine.types.step import StepBlock
 
@@ -29,7 +30,7 @@ STREAMS = ("ts_event", "ledger", "positions", "fills")
 HASHED = LEDGER_COLUMNS[:2]
 """Columns of the ledger that are hashed: cash and equity."""
 FORM = 2
-"""Number of this way to hash; another gives other hashes over the same run. Release 0.2.0 had 1, and did not say so."""
+"""Number of this way to hash; another gives other hashes over the same run."""
 CHUNK = 16_384
 """Bytes of a stream that are hashed at once."""
 HEAD = 32
@@ -71,7 +72,7 @@ class _Stream:
         return sha256(self._head + self._pending).hexdigest()
 
     def snapshot(self) -> bytes:
-        """The state; equal states give equal bytes."""
+        """Head and pending bytes."""
         return self._head + self._pending
 
     def restore(self, state: bytes) -> None:
@@ -111,12 +112,12 @@ class LedgerHash:
         text = json.dumps({"symbols": list(self._symbols), **parts}, sort_keys=True)
         return sha256(text.encode()).hexdigest()
 
-    def snapshot(self) -> bytes:
-        """The state; equal states give equal bytes."""
+    def snapshot(self) -> State:
+        """The state of every stream, and the symbols."""
         streams = {name: stream.snapshot() for name, stream in zip(STREAMS, self._streams, strict=True)}
-        return pack({MADE: describe(_MADE), "symbols": json.dumps(self._symbols).encode(), **streams})
+        return {MADE: describe(_MADE), "symbols": list(self._symbols), **streams}
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot.
 
         One of another form takes the place of the rows behind it.
@@ -124,25 +125,24 @@ class LedgerHash:
         Raises:
             DataError: If the snapshot is not one of a ledger hash.
         """
-        other = of_other_form(state)
-        parts = _parts(state)
+        other, parts = of_other_form(state), _parts(state)
         for name, stream in zip(STREAMS, self._streams, strict=True):
             stream.restore(sha256(parts[name]).digest() if other else parts[name])
-        try:
-            self._symbols = tuple(json.loads(parts["symbols"]))
-        except (ValueError, TypeError):
-            raise DataError("the snapshot is damaged", expected="names of symbols") from None
+        self._symbols = tuple(parts["symbols"])
 
 
-def of_other_form(state: bytes) -> bool:
+def of_other_form(state: State) -> bool:
     """Whether a snapshot is of another form, whose hashes differ over the same rows.
 
     Raises:
         DataError: If the snapshot is not one of a ledger hash.
     """
-    return _parts(state).get(MADE) != describe(_MADE)
+    made: str = _parts(state)[MADE]
+    return made != describe(_MADE)
 
 
-def _parts(state: bytes) -> dict[str, bytes]:
-    # release 0.2.0 did not say how a state was made
-    return unpack(state, (MADE, "symbols", *STREAMS), late=(MADE,))
+def _parts(state: State) -> State:
+    parts = parts_of(state, (MADE, "symbols", *STREAMS))
+    if not all(isinstance(parts[name], bytes) for name in STREAMS):
+        raise DataError("the snapshot is damaged", expected="bytes for each stream")
+    return parts

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from engine.base.errors import UsageError
-from engine.base.packing import MADE, check_made, describe, pack, pack_array, unpack, unpack_array
+from engine.base.restoring import MADE, array_of, check_made, describe, frozen, parts_of
+from engine.base.state import State, Stateful
 from engine.record.buffer import RowBuffer
 from engine.record.plots import PlotTable
 from engine.record.records import CLOSED_ORDER, SESSION_END, TRADE
@@ -43,7 +44,7 @@ TABLES = ("ledger", "fills", "orders", "decisions", "agents", "trades", "session
 WASTE = 4
 
 
-class TradeFolder(Protocol):
+class TradeFolder(Stateful, Protocol):
     """Folds fills into round trips; portfolio.trades.TradeBook is the one."""
 
     def update(self, fills: Records) -> Records:
@@ -52,14 +53,6 @@ class TradeFolder(Protocol):
 
     def open_trades(self, positions: Records, ts_event: int, seq: int) -> Records:
         """TRADE records of the trades that last, valued at the last close."""
-        ...
-
-    def snapshot(self) -> bytes:
-        """The carried state."""
-        ...
-
-    def restore(self, state: bytes) -> None:
-        """Continue from a snapshot; DataError if it is not one of a folder made alike."""
         ...
 
 
@@ -182,28 +175,26 @@ class RunRecorder:
             int(np.count_nonzero(self._positions["quantity"])),
         )
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         """The run's figures so far, without the tables: they are not part of it.
 
         Rows that wait to be folded or written are folded and written first, so that the state, and the tables of a
-        recorder that continues from it, begin behind the last step written here. Equal runs give equal bytes, however
+        recorder that continues from it, begin behind the last step written here. Equal runs give equal states, however
         their rows were cut.
         """
         self._fold_held()
         if not self._buffer.empty:
             self._flush()
-        return pack(
-            {
-                MADE: describe(self._made()),
-                "rows": self._row_tallies.snapshot(),
-                "orders": self._order_folder.snapshot(),
-                "trades": self._trade_folder.snapshot(),
-                "account": pack_array(self._account),
-                "positions": pack_array(self._positions),
-            }
-        )
+        return {
+            MADE: describe(self._made()),
+            "rows": self._row_tallies.snapshot(),
+            "orders": self._order_folder.snapshot(),
+            "trades": self._trade_folder.snapshot(),
+            "account": frozen(self._account),
+            "positions": frozen(self._positions),
+        }
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot; only before the first step. After an error the recorder is of no use.
 
         Raises:
@@ -212,13 +203,13 @@ class RunRecorder:
         """
         if self._steps or self._closed or len(self._account):
             raise UsageError("this recorder holds a run already", hint="restore into a new one")
-        parts = unpack(state, (MADE, "rows", "orders", "trades", "account", "positions"))
+        parts = parts_of(state, (MADE, "rows", "orders", "trades", "account", "positions"))
         check_made(parts[MADE], self._made())
         self._row_tallies.restore(parts["rows"])
         self._order_folder.restore(parts["orders"])
         self._trade_folder.restore(parts["trades"])
-        self._account = unpack_array(parts["account"], self._account, grows=True)
-        self._positions = unpack_array(parts["positions"], self._positions)
+        self._account = array_of(parts["account"], self._account, "account", grows=True)
+        self._positions = array_of(parts["positions"], self._positions, "positions")
 
     def moved(self, folder: Path) -> None:
         """Find the files of a closed recorder in a folder that was renamed."""

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.base.errors import DataError
-from engine.base.packing import pack_arrays, unpack_arrays
+from engine.base.restoring import arrays_of, snapshot_of
+from engine.base.state import State
 from engine.record.kernels import chart_rows, fold_orders, tally_rows
 from engine.record.records import CHART_LINES, CLOSED_ORDER, DRAWDOWN, SESSION_END, TALLY
 from engine.types.blocks import Bools, Floats, Ints
@@ -162,18 +163,18 @@ class RowTallies:
             self._chart_volumes[:points],
         )
 
-    def snapshot(self) -> bytes:
-        """The carried state, the chart included; equal states give equal bytes."""
-        return pack_arrays(self._made(), self._carried())
+    def snapshot(self) -> State:
+        """The carried state, the chart included."""
+        return snapshot_of(self._made(), self._carried())
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot.
 
         Raises:
             DataError: If it is not one of tallies of so many symbols, this capital and these sessions.
         """
         grows = {"ended", "times", "lines", "prices", "volumes"}
-        found = unpack_arrays(state, self._made(), self._carried(), grows=grows, late={"volumes"})
+        found = arrays_of(state, self._made(), self._carried(), grows=grows)
         self.tally, self.drawdowns = found["tally"], found["drawdowns"]
         self._first, self._mark, self._chart_state = found["first"], found["mark"], found["chart"]
         self._ended = [found["ended"]]
@@ -181,8 +182,7 @@ class RowTallies:
         self._chart_times[:points] = found["times"]
         self._chart_lines[:points] = found["lines"]
         self._chart_prices[:points] = found["prices"]
-        # a session that an earlier release began kept no volume
-        self._chart_volumes[:points] = found.get("volumes", np.nan)
+        self._chart_volumes[:points] = found["volumes"]
         # sessions go by number: counted from elsewhere, the current one would end too early or not at all
         if self._session_close() != (theirs := int(found["session_close"][0])):
             raise DataError(
@@ -253,17 +253,17 @@ class OrderFolder:
         """Orders that have not ended, in order of submission."""
         return self._working[: self._count].copy()
 
-    def snapshot(self) -> bytes:
-        """The carried state; equal states give equal bytes."""
-        return pack_arrays({}, self._carried())
+    def snapshot(self) -> State:
+        """The carried state."""
+        return snapshot_of({}, self._carried())
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Continue from a snapshot.
 
         Raises:
             DataError: If it is not one of an order folder.
         """
-        found = unpack_arrays(state, {}, self._carried(), grows={"working"})
+        found = arrays_of(state, {}, self._carried(), grows={"working"})
         self.counts, self.roles, self._working = found["counts"], found["roles"], found["working"]
         self._count = len(self._working)
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from engine.base.restoring import parts_of
+from engine.base.state import State, Stateful
 from engine.types.blocks import BarBlock, Floats
 from engine.types.instruments import Instrument
 from engine.types.records import Operation, Records
@@ -31,7 +33,7 @@ class BarSource(Protocol):
         ...
 
 
-class Simulator(Protocol):
+class Simulator(Stateful, Protocol):
     """One account, advanced by bars and commands. Rules: docs/simulator.md."""
 
     @property
@@ -88,24 +90,12 @@ class Simulator(Protocol):
         """
         ...
 
-    def snapshot(self) -> bytes:
-        """All that is carried from row to row; equal states give equal bytes."""
-        ...
-
-    def restore(self, state: bytes) -> None:
-        """Continue from a snapshot.
-
-        Raises:
-            DataError: If it is not one of a simulator made alike.
-        """
-        ...
-
     def take(self) -> StepBlock:
         """Everything that happened in the current block."""
         ...
 
 
-class Agent(Protocol):
+class Agent(Stateful, Protocol):
     """Anything that trades."""
 
     def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
@@ -126,14 +116,14 @@ class Agent(Protocol):
         """Take the simulator through the rows of a block."""
         ...
 
-    def snapshot(self) -> bytes | None:
-        """Everything carried from block to block; equal states give equal bytes. Taken between blocks.
+    def snapshot(self) -> Any:
+        """Everything carried from block to block, as a tree (`engine.base.state`). Taken between blocks.
 
         None says that the state of this agent cannot be saved: only the bars themselves, run over again, rebuild it.
         """
         ...
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: Any) -> None:
         """Continue from a snapshot; called after `bind`. After an error the agent must be bound again.
 
         Raises:
@@ -146,31 +136,29 @@ class Agent(Protocol):
 class KeepsMore(Protocol):
     """An agent whose base class carries state besides what the user's `snapshot` knows of."""
 
-    def saved_state(self) -> bytes | None:
-        """All of its state; None if it cannot be saved."""
-        ...
-
-    def resume_from(self, state: bytes) -> None:
-        """Continue from `saved_state`; called after `bind`.
-
-        Raises:
-            DataError: If the state is not one of an agent made alike.
-        """
+    @property
+    def saved_beside(self) -> Stateful:
+        """That state; its snapshot is None if it cannot be saved."""
         ...
 
 
-def saved_state(agent: Agent) -> bytes | None:
+def snapshot_of_agent(agent: Agent) -> State | None:
     """All that an agent carries from block to block; None if it cannot be saved."""
-    return agent.saved_state() if isinstance(agent, KeepsMore) else agent.snapshot()
+    own = agent.snapshot()
+    if own is None or not isinstance(agent, KeepsMore):
+        return None if own is None else {"own": own}
+    beside = agent.saved_beside.snapshot()
+    return None if beside is None else {"own": own, "beside": beside}
 
 
-def resume_from(agent: Agent, state: bytes) -> None:
-    """Let an agent that was bound continue from `saved_state`.
+def restore_agent(agent: Agent, state: Any) -> None:
+    """Let an agent that was bound continue from `snapshot_of_agent`.
 
     Raises:
         DataError: If the state is not one of an agent made alike.
     """
+    more = isinstance(agent, KeepsMore)
+    parts = parts_of(state, ("own", "beside") if more else ("own",))
     if isinstance(agent, KeepsMore):
-        agent.resume_from(state)
-    else:
-        agent.restore(state)
+        agent.saved_beside.restore(parts["beside"])
+    agent.restore(parts["own"])

@@ -21,8 +21,9 @@ from agents.registry import make_agent
 from agents.rules import BuyAndHold, Flat, Random, SmaCross
 from agents.strategy import Context, Strategy
 from engine.base.errors import DataError
+from engine.base.state import decode, encode
 from engine.types.blocks import BarBlock, Floats, reblock
-from engine.types.contracts import Agent, resume_from, saved_state
+from engine.types.contracts import Agent, restore_agent, snapshot_of_agent
 from engine.types.instruments import load_instrument
 from engine.types.step import StepBlock
 from portfolio.simulator import Simulator
@@ -32,6 +33,7 @@ from tests.agents.strategies.breakout import Breakout
 from tests.agents.strategies.looking import Looking
 from tests.agents.strategies.saved import Momentum, SavedBreakout, SavedMomentum
 from tests.bars import MINUTE, random_bars
+from tests.trees import saved
 
 BREAKOUT = Path(__file__).parent / "strategies" / "breakout.py"
 SAVED = BREAKOUT.with_name("saved.py")
@@ -104,11 +106,20 @@ def bound(agent: Agent, bars: BarBlock) -> Agent:
     return agent
 
 
+def saved_state(agent: Agent) -> bytes | None:
+    state = snapshot_of_agent(agent)
+    return None if state is None else encode(state)
+
+
+def resume_from(agent: Agent, state: bytes) -> None:
+    restore_agent(agent, decode(state))
+
+
 def go(agent: Agent, simulator: Simulator, blocks: Iterable[BarBlock]) -> Run:
     steps = [agent.step(simulator, block) for block in blocks]
     state = saved_state(agent)
     assert state is not None
-    return Run(steps, state, simulator.snapshot())
+    return Run(steps, state, saved(simulator))
 
 
 def interrupted(make: Callable[[], Agent], bars: BarBlock, cut: int, before: list[int], after: list[int]) -> Run:
@@ -116,7 +127,7 @@ def interrupted(make: Callable[[], Agent], bars: BarBlock, cut: int, before: lis
     first = go(bound(make(), bars), make_simulator(bars), reblock([bars.slice(0, cut)], before) if cut else [])
     agent, simulator = bound(make(), bars), make_simulator(bars)
     resume_from(agent, first.agent)
-    simulator.restore(first.simulator)
+    simulator.restore(decode(first.simulator))
     assert saved_state(agent) == first.agent
     assert agent.unready_because == bound_like(make, bars, cut).unready_because
     last = go(agent, simulator, reblock([bars.slice(cut, len(bars))], after) if cut < len(bars) else [])
@@ -173,14 +184,14 @@ def test_every_row_can_be_gone_on_from(kind: str) -> None:
     agent, simulator = bound(make(), bars), make_simulator(bars)
     again = make_simulator(bars)
     for row in range(len(bars)):
-        state, account, block = saved_state(agent), simulator.snapshot(), bars.slice(row, row + 1)
+        state, account, block = saved_state(agent), saved(simulator), bars.slice(row, row + 1)
         assert state is not None
         other = bound(make(), bars)
         resume_from(other, state)
-        again.restore(account)
+        again.restore(decode(account))
         step, expected = other.step(again, block), agent.step(simulator, block)
         assert all(getattr(step, name).tobytes() == getattr(expected, name).tobytes() for name in PARTS)
-        assert (saved_state(other), again.snapshot()) == (saved_state(agent), simulator.snapshot())
+        assert (saved_state(other), saved(again)) == (saved_state(agent), saved(simulator))
 
 
 def state_of(agent: Agent, bars: BarBlock) -> bytes | None:
@@ -225,9 +236,11 @@ def test_other_symbols_and_damage_are_refused(kind: str) -> None:
     with pytest.raises(DataError, match="other settings") as caught:
         resume_from(bound(AGENTS[kind](), replace(bars, symbols=("A", "C"))), state)
     assert caught.value.where == "symbols"
-    for wrong in (b"", state[:-1], state + b"\0", state[: len(state) // 2]):
-        with pytest.raises(DataError):
-            resume_from(bound(AGENTS[kind](), bars), wrong)
+    own = decode(state)["own"]
+    for wrong in (None, b"", {}, {"own": None}, {"own": {**own, "more": 1}}, {"own": {"made": own["made"]}}):
+        if kind != "flat" or wrong != {"own": own}:
+            with pytest.raises(DataError):
+                restore_agent(bound(AGENTS[kind](), bars), wrong)
 
 
 def test_other_models_are_refused_whatever_their_name() -> None:
@@ -236,9 +249,9 @@ def test_other_models_are_refused_whatever_their_name() -> None:
     state = state_of(ensemble(first), bars)
     assert state is not None
     renamed = Networks("renamed", same.sha256, same.strategic, same.tactical, same.risk)
-    bound(ensemble(renamed), bars).restore(state)
+    resume_from(bound(ensemble(renamed), bars), state)
     with pytest.raises(DataError, match="other settings") as caught:
-        bound(ensemble(other), bars).restore(state)
+        resume_from(bound(ensemble(other), bars), state)
     assert caught.value.where == "models"
     assert str(caught.value.found).strip('"') == first.sha256
 
@@ -251,17 +264,17 @@ def test_models_that_took_over_are_part_of_the_state_and_those_that_wait_are_not
     agent, simulator = bound(ensemble(old, seats=seats), bars), make_simulator(bars)
     assert isinstance(agent, Ensemble)
     go(agent, simulator, [bars.slice(0, 93)])
-    before = agent.snapshot()
+    before = saved(agent)
     agent.swap(new)
-    assert agent.snapshot() == before
+    assert saved(agent) == before
     assert agent.on_cut() == "new"
-    state, account = agent.snapshot(), simulator.snapshot()
+    state, account = saved(agent), saved(simulator)
     assert state is not None
     with pytest.raises(DataError, match="other settings"):
-        bound(ensemble(old, seats=seats), bars).restore(state)
+        bound(ensemble(old, seats=seats), bars).restore(decode(state))
     other, again = bound(ensemble(new, seats=seats), bars), make_simulator(bars)
-    other.restore(state)
-    again.restore(account)
+    other.restore(decode(state))
+    again.restore(decode(account))
     rest = [bars.slice(93, 200)]
     assert go(other, again, rest).parts() == go(agent, simulator, rest).parts()
 

@@ -15,6 +15,7 @@ from portfolio.simulator import Simulator
 from tests.portfolio.oracle import OracleSimulator
 from tests.portfolio.oracle_records import Bar, Command, Event, Fill, Ledger, dec
 from tests.portfolio.strategies_bars import Candle, Scenario
+from tests.trees import saved
 
 Row = Mapping[str, float]
 COMMAND_FIELDS = tuple(field.name for field in fields(Command))
@@ -99,11 +100,11 @@ def run_oracle(scenario: Scenario) -> Outcome:
 
 def operated(simulator: Simulator, operation: Operation, ts: int) -> bool:
     """Whether the simulator allowed an operator's order."""
-    before = simulator.snapshot()
+    before = saved(simulator)
     try:
         simulator.operate(operation, ts)
     except UsageError:
-        assert simulator.snapshot() == before
+        assert saved(simulator) == before
         return False
     return True
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agents.base import MarketAgent
 from agents.rules import BuyAndHold, SmaCross
 from engine.base.errors import UsageError
+from engine.base.state import decode
 from engine.types.calendar import DAY_NS
 from engine.types.instruments import Instrument
 from engine.types.records import CommandKind, Operation, OrderEventKind, Reason, Role
@@ -40,6 +41,7 @@ from tests.portfolio.test_rules_by_hand import (
     stop,
     target,
 )
+from tests.trees import saved
 
 PAUSE, RESUME, FLATTEN, HALT, RESET_HALT = Operation
 ENDS = np.arange(1, 30, dtype=np.int64) * DAY_NS
@@ -305,7 +307,7 @@ def test_blocks_mean_nothing_beside_an_operators_orders() -> None:
     for name in ("fills", "events", "decisions", "ledger", "positions"):
         joined = [np.concatenate([getattr(step, name) for step in steps]).tobytes() for steps, _ in (few, one)]
         assert joined[0] == joined[1], name
-    assert few[1].snapshot() == one[1].snapshot()
+    assert saved(few[1]) == saved(one[1])
     assert len(events(few[0], CANCELLED)) + len(events(few[0], REJECTED)) > 1
 
 
@@ -332,13 +334,13 @@ def test_a_snapshot_and_the_same_order_give_the_same_state(rng: Random, operatio
         whole.submit(commands_of(commands))
         for earlier in drawn.operations.get(row, []):
             operated(whole, earlier, drawn.ts[row])
-    before = whole.snapshot()
-    again.restore(before)
-    assert again.snapshot() == before
+    before = saved(whole)
+    again.restore(decode(before))
+    assert saved(again) == before
     assert operated(whole, operation, drawn.ts[-1]) == operated(again, operation, drawn.ts[-1])
-    assert whole.snapshot() == again.snapshot()
+    assert saved(whole) == saved(again)
     more = random_bars(3, symbols=block.symbols, first_ns=drawn.ts[-1] + MINUTE)
     for row in range(3):
         whole.advance(more, row)
         again.advance(more, row)
-        assert whole.snapshot() == again.snapshot()
+        assert saved(whole) == saved(again)

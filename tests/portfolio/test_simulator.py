@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.base.errors import ConfigError, UsageError
+from engine.base.state import decode
 from engine.types.calendar import DAY_NS
 from engine.types.instruments import Instrument
 from engine.types.records import COMMAND, CommandKind, OrderType
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.bars import random_bars
+from tests.trees import saved
 
 ENDS = np.arange(1, 30, dtype=np.int64) * DAY_NS
 INSTRUMENT = Instrument(name="X", tick_size=0.01, size_step=0.1)
@@ -37,13 +39,13 @@ def test_a_restored_snapshot_continues_bit_for_bit(cut: int, seed: int) -> None:
     for row in range(200):
         whole.advance(block, row)
         whole.submit(commands[row].copy())
-        states.append(whole.snapshot())
+        states.append(saved(whole))
     again = Simulator(PortfolioConfig(), [INSTRUMENT], ENDS)
-    again.restore(states[cut - 1])
+    again.restore(decode(states[cut - 1]))
     for row in range(cut, 200):
         again.advance(block, row)
         again.submit(commands[row].copy())
-        assert again.snapshot() == states[row]
+        assert saved(again) == states[row]
     assert len(whole.take().fills) > 5
 
 

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.base.errors import DataError
+from engine.base.state import decode
 from engine.types.records import FILL, POSITION, Reason, Records, Role
 from portfolio.trades import TradeBook
+from tests.trees import saved
 
 MULTIPLIERS = (10, 3)
 
@@ -143,18 +145,18 @@ def test_a_snapshot_goes_on_with_the_same_trades(orders: list[tuple[int, int, in
     fills, positions = fills_of(orders)
     whole, first, second = (TradeBook(MULTIPLIERS) for _ in range(3))
     before, stats = first.update(fills[:at]), second.stats
-    second.restore(first.snapshot())
-    assert second.snapshot() == first.snapshot()
+    second.restore(decode(saved(first)))
+    assert saved(second) == saved(first)
     trades = np.concatenate([before, second.update(fills[at:])])
     assert trades.tobytes() == whole.update(fills).tobytes()
     assert second.open_trades(positions, 9, 7).tobytes() == whole.open_trades(positions, 9, 7).tobytes()
     assert stats.tobytes() == whole.stats.tobytes()
-    assert second.snapshot() == whole.snapshot()
+    assert saved(second) == saved(whole)
 
 
 def test_a_book_of_other_contracts_is_refused() -> None:
     with pytest.raises(DataError, match="other settings"):
-        TradeBook((10, 4)).restore(TradeBook(MULTIPLIERS).snapshot())
+        TradeBook((10, 4)).restore(decode(saved(TradeBook(MULTIPLIERS))))
 
 
 def longest(flags: list[bool]) -> int:

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-import copy
-import hashlib
-import io
-import json
 import math
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -20,13 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as nps
 
-from engine.base.errors import CheckFailed, DataError
+from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.state import encode
+from tests.trees import keys, same, trees
 from tests.waiting import until
 from tests.work import calls
 from training.checkpoint import (
-    FORMAT,
     checkpoints,
     load,
     newest_good,
@@ -48,49 +43,11 @@ def path(tmp_path: Path) -> Path:
     return save(tmp_path / "checkpoint-0000003.ckpt", small_state(), NOTE)
 
 
-RECORD = np.dtype([("id", np.int64), ("price", np.float32, (2,)), ("side", np.int8)], align=True)
-scalars = st.none() | st.booleans() | st.integers(-(2**200), 2**200) | st.floats() | st.text(max_size=5)
-arrays = nps.arrays(
-    nps.scalar_dtypes() | st.just(RECORD),
-    nps.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
-)
-keys = st.text(max_size=6).filter(lambda key: not key.startswith("$"))
-trees = st.recursive(
-    scalars | arrays | st.lists(scalars, max_size=3), lambda inner: st.dictionaries(keys, inner, max_size=3)
-)
-
-
-def same(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray):
-        return (
-            isinstance(other, np.ndarray)
-            and one.dtype == other.dtype
-            and one.shape == other.shape
-            and one.tobytes() == other.tobytes()
-        )
-    if isinstance(one, dict):
-        return isinstance(other, dict) and list(one) == list(other) and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return isinstance(other, list) and len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float):
-        return type(other) is float and (one.hex() == other.hex())
-    return type(one) is type(other) and one == other
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
 @given(state=st.dictionaries(keys, trees, max_size=4))
 def test_what_was_saved_comes_back_bit_for_bit(tmp_path: Path, state: dict[str, Any]) -> None:
     loaded = load(save(tmp_path / "x.ckpt", state, NOTE))
     assert same(state, loaded.state) and loaded.note == NOTE
-
-
-def test_views_and_fortran_order_come_back_and_can_be_written_to(tmp_path: Path) -> None:
-    whole = np.arange(24.0).reshape(4, 6)
-    state = {"view": whole[::2, 1::2], "fortran": np.asfortranarray(whole)}
-    found = load(save(tmp_path / "x.ckpt", state, {})).state
-    for name, array in state.items():
-        np.testing.assert_array_equal(found[name], array)
-        found[name][...] = 0
 
 
 def test_a_generator_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -107,12 +64,10 @@ def test_the_same_state_gives_the_same_bytes(tmp_path: Path, path: Path) -> None
     assert again.read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "leaf", [object(), {1, 2}, b"bytes", np.array([object()]), {1: 2}, {"$array": "arrays/0.npy"}, 1j]
-)
-def test_what_cannot_be_kept_exactly_is_refused(tmp_path: Path, leaf: Any) -> None:
-    with pytest.raises(TypeError, match="inner"):
-        save(tmp_path / "x.ckpt", {"inner": leaf}, {})
+def test_what_cannot_be_kept_exactly_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be part of a state") as caught:
+        save(tmp_path / "x.ckpt", {"inner": object()}, {})
+    assert caught.value.where == "/state/inner"
     assert not list(tmp_path.iterdir())
 
 
@@ -144,18 +99,18 @@ def test_insertions_are_noticed(path: Path, junk: bytes, at: float) -> None:
         load(path)
 
 
-def test_damage_names_the_file_the_part_and_the_good_one_before_it(tmp_path: Path, path: Path) -> None:
+def test_damage_names_the_file_and_the_good_one_before_it(tmp_path: Path, path: Path) -> None:
     save(tmp_path / "checkpoint-0000009.ckpt", small_state(), NOTE)
     later = save(tmp_path / "checkpoint-0000010.ckpt", small_state(), NOTE)
     save(tmp_path / "checkpoint-0000011.ckpt", small_state(), NOTE)
     (tmp_path / "checkpoint-0000009.ckpt").write_bytes(b"rubbish")
     content = bytearray(later.read_bytes())
-    content[content.index(b"'descr'") + 125] ^= 1
+    content[len(content) // 2] ^= 1
     later.write_bytes(content)
     with pytest.raises(CheckFailed) as caught:
         load(later)
     text = str(caught.value)
-    assert str(later) in text and "arrays/0.npy" in text and f"resume from {path}" in text
+    assert str(later) in text and "damaged" in text and f"resume from {path}" in text
     assert caught.value.exit_code == 1
 
 
@@ -165,108 +120,17 @@ def test_a_missing_file_is_named(path: Path) -> None:
     assert path.name in str(caught.value)
 
 
-class Runs:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.target,)
-
-
-def crafted(path: Path, members: dict[str, bytes], manifest: dict[str, Any] | None = None, seal: int = FORMAT) -> Path:
-    """A file with every hash right, as whoever means harm would make it."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-        named = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
-        archive.writestr("manifest.json", json.dumps(manifest or {"format": FORMAT, "members": named}))
-        archive.comment = b"grandmodel checkpoint %d sha256 " % seal + b"0" * 64
-    content = buffer.getvalue()[:-64]
-    path.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
-    return path
-
-
-def test_the_crafted_file_is_read_where_it_is_honest(tmp_path: Path) -> None:
-    honest = crafted(tmp_path / "x.ckpt", {"note.json": b"{}", "state.json": b'{"a": 1}'})
-    assert load(honest).state == {"a": 1}
-
-
-def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
-    target = tmp_path / "ran"
-    buffer = io.BytesIO()
-    np.save(buffer, np.array([Runs(target)], dtype=object), allow_pickle=True)
-    for member in (buffer.getvalue(), pickle.dumps(Runs(target))):
-        members = {"note.json": b"{}", "state.json": b'{"a":{"$array":"arrays/0.npy"}}', "arrays/0.npy": member}
+def test_a_file_of_an_earlier_release_or_of_another_kind_is_refused_by_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint-1.ckpt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("state.json", "{}")
+    with pytest.raises(CheckFailed, match="not a saved state of this release") as caught:
+        load(path)
+    assert "PK" in str(caught.value.found) and "release" in str(caught.value.hint)
+    for tree in ({"a": 1}, [], {"note": {}, "state": 1}, None):
+        path.write_bytes(encode(tree))
         with pytest.raises(CheckFailed):
-            load(crafted(tmp_path / "x.ckpt", members))
-    assert not target.exists()
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        b'{"a":{"$array":"arrays/7.npy"}}',
-        b'{"a":{"$array":"arrays/0.npy","b":1}}',
-        b'{"a":{"$float":"1"}}',
-        b'{"a":{"$code":"1"}}',
-        b"[1]",
-        b"{",
-        b"[" * 100_000,
-    ],
-)
-def test_a_crafted_tree_is_refused(tmp_path: Path, state: bytes) -> None:
-    with pytest.raises(CheckFailed):
-        load(crafted(tmp_path / "x.ckpt", {"note.json": b"{}", "state.json": state}))
-
-
-def test_a_huge_array_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f8", "fortran_order": False, "shape": (2**60,)})
-    members = {"note.json": b"{}", "state.json": b'{"a":{"$array":"arrays/0.npy"}}', "arrays/0.npy": buffer.getvalue()}
-    with pytest.raises(CheckFailed):
-        load(crafted(tmp_path / "x.ckpt", members))
-
-
-def test_parts_that_overlap_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:
-    """Many names for the same bytes: a file of a megabyte that would unpack to a hundred."""
-    path, big = tmp_path / "x.ckpt", b"[" + b" " * 1_000_000 + b"]"
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("note.json", b"{}")
-        archive.writestr("state.json", b"{}")
-        archive.writestr("arrays/0.npy", big)
-        for number in range(1, 100):
-            again = copy.copy(archive.getinfo("arrays/0.npy"))
-            again.filename = f"arrays/{number}.npy"
-            archive.filelist.append(again)
-        archive.comment = b"grandmodel checkpoint %d sha256 " % FORMAT + b"0" * 64
-    content = buffer.getvalue()[:-64]
-    for last, said in ((hashlib.sha256(content).hexdigest(), "parts of the checkpoint overlap"), ("0" * 64, "changed")):
-        path.write_bytes(content + last.encode())
-        tracemalloc.start()
-        with pytest.raises(CheckFailed, match=said):
             load(path)
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert most < 4 * len(content)
-
-
-def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
-    members = {"note.json": b"{}", "state.json": b"{}"}
-    with pytest.raises(CheckFailed, match="format that this program does not know") as caught:
-        load(crafted(tmp_path / "x.ckpt", members, seal=FORMAT + 1))
-    assert "found: 2" in str(caught.value)
-    with pytest.raises(CheckFailed, match="unknown format"):
-        load(crafted(tmp_path / "x.ckpt", members, manifest={"format": 7, "members": {}}))
-
-
-def test_the_manifest_has_to_name_what_is_there(tmp_path: Path) -> None:
-    members = {"note.json": b"{}", "state.json": b"{}", "extra": b""}
-    with pytest.raises(CheckFailed, match="does not hold what its manifest names"):
-        load(crafted(tmp_path / "x.ckpt", members, manifest={"format": FORMAT, "members": {"note.json": ""}}))
 
 
 def test_the_order_of_a_folder_is_that_of_the_numbers(tmp_path: Path) -> None:
@@ -331,11 +195,22 @@ def test_large_buffers_are_saved_as_they_lie_in_memory(tmp_path: Path) -> None:
     state["tree"] = rng.random(262_144)
     held = sum(array.nbytes for array in state.values())
     steps = calls(lambda: save(tmp_path / "x.ckpt", state, {}))
-    with zipfile.ZipFile(tmp_path / "x.ckpt") as archive:
-        assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
     assert held <= (tmp_path / "x.ckpt").stat().st_size < held + 8_192
     # one for each piece of the bytes, of which there are far fewer than values
-    assert steps < 10_000
+    assert steps < 1_000
+
+
+def test_saving_takes_no_memory_and_loading_the_file_and_what_it_holds(tmp_path: Path) -> None:
+    state = {"buffer": np.zeros(1 << 22), "other": np.zeros(1 << 20)}
+    held = sum(array.nbytes for array in state.values())
+    tracemalloc.start()
+    save(tmp_path / "x.ckpt", state, {})
+    saving = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    load(tmp_path / "x.ckpt")
+    loading = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert saving < held // 100 and loading < 2.1 * held
 
 
 def test_later_checkpoints_are_set_aside(tmp_path: Path) -> None:

@@ -277,8 +277,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("none.ckpt", DataError, "does not exist"),
         ("empty", UsageError, "holds no checkpoint"),
-        ("bad", CheckFailed, "its end is missing"),
-        ("bad/checkpoint-1.ckpt", CheckFailed, "its end is missing"),
+        ("bad", CheckFailed, "state is damaged"),
+        ("bad/checkpoint-1.ckpt", CheckFailed, "state is damaged"),
     ],
 )
 def test_mistakes_are_explained(

@@ -21,6 +21,7 @@ from agents.ensemble.state import blank_signals, make_params
 from agents.features.kernels.risk import RISK_STATE
 from agents.spec import AGENTS
 from engine.base.errors import DataError
+from engine.base.restoring import array_of
 from engine.types.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
 from portfolio.initial import check_currency, command_buffer, order_capacity, row_reserve
@@ -113,32 +114,6 @@ def with_more_fills(workspace: Workspace) -> Workspace:
     return workspace._replace(fills=np.concatenate([workspace.fills, np.zeros_like(workspace.fills)], axis=1))
 
 
-def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """A copy of the records of each environment as bytes, shape (N, bytes)."""
-    envs = len(array)
-    return np.frombuffer(array.tobytes(), np.uint8).reshape(envs, -1 if array.size else 0).copy()
-
-
-def from_bytes(state: Mapping[str, Any], name: str, like: NDArray[Any], most: int, least: int = 0) -> NDArray[Any]:
-    """Records that `as_bytes` gave, shape (N, records).
-
-    Args:
-        state: The tree.
-        name: Of its leaf.
-        like: An array of that dtype and number of environments.
-        most, least: How many records each environment may have.
-
-    Raises:
-        DataError: If the leaf does not fit.
-    """
-    found = np.ascontiguousarray(state.get(name, ()), np.uint8)
-    size, envs = like.dtype.itemsize, len(like)
-    fits = found.ndim == 2 and len(found) == envs and found.shape[1] % size == 0
-    if not fits or not least * size <= found.shape[1] <= most * size:
-        raise _misfit(name, f"{envs} x {least} to {most} records of {size} bytes", f"shape {found.shape}")
-    return np.frombuffer(found.tobytes(), like.dtype).reshape(envs, -1 if found.size else 0)
-
-
 def restored(
     market: Market, accounts: Accounts, seen: Seen, workspace: Workspace, state: Mapping[str, Any], keeps: bool
 ) -> tuple[Accounts, Workspace]:
@@ -147,22 +122,19 @@ def restored(
     Raises:
         DataError: If it does not fit.
     """
-    if "memory" in state:
-        raise _misfit("memory", "the state of this release", "one of release 0.2 or earlier")
-    records = {name: from_bytes(state, name, getattr(accounts, name), 1, 1) for name in SAVED}
-    orders = from_bytes(state, "orders", accounts.orders, accounts.orders.shape[1])
-    equity = from_bytes(state, "equity", accounts.equity, len(market) + 1, 1)
-    _check_places(market, records["episodes"][:, 0], records["accounts"][:, 0], orders.shape[1], equity.shape[1])
+    records = {name: array_of(state.get(name), getattr(accounts, name), name) for name in SAVED}
+    orders = _some(state, "orders", accounts.orders, 0, accounts.orders.shape[1])
+    equity = _some(state, "equity", accounts.equity, 1, len(market) + 1)
+    _check_places(market, records["episodes"], records["accounts"], orders.shape[1], equity.shape[1])
     shown = {name: _shaped(state, name, getattr(seen, name)) for name in SHOWN}
     if keeps:
         workspace = _with_fills(workspace, state, len(market))
     for name, values in records.items():
-        target = getattr(accounts, name)
-        target[...] = values.reshape(target.shape)
+        getattr(accounts, name)[...] = values
     for name, values in shown.items():
         getattr(seen, name)[...] = values
     accounts.orders[:, : orders.shape[1]] = orders
-    return accounts._replace(equity=equity.copy()), workspace
+    return accounts._replace(equity=equity), workspace
 
 
 def _check_places(market: Market, episodes: Records, accounts: Records, orders: int, equity: int) -> None:
@@ -180,6 +152,14 @@ def _check_places(market: Market, episodes: Records, accounts: Records, orders: 
         raise _misfit("accounts", f"0 to {orders} working orders", f"{held}")
 
 
+def _some(state: Mapping[str, Any], name: str, like: NDArray[Any], least: int, most: int) -> NDArray[Any]:
+    """Records of every environment, shape (N, least to most)."""
+    found = state.get(name)
+    if not isinstance(found, np.ndarray) or found.ndim != 2 or not least <= found.shape[1] <= most:
+        raise _misfit(name, f"{least} to {most} records of each environment", f"shape {getattr(found, 'shape', None)}")
+    return array_of(found, np.empty((len(like), found.shape[1]), like.dtype), name)
+
+
 def _shaped(state: Mapping[str, Any], name: str, like: NDArray[Any]) -> NDArray[Any]:
     found = np.asarray(state.get(name, ()))
     if found.shape != like.shape:
@@ -188,7 +168,7 @@ def _shaped(state: Mapping[str, Any], name: str, like: NDArray[Any]) -> NDArray[
 
 
 def _with_fills(workspace: Workspace, state: Mapping[str, Any], rows: int) -> Workspace:
-    kept = from_bytes(state, "fills", workspace.fills, workspace.events.shape[0] * rows)
+    kept = _some(state, "fills", workspace.fills, 0, workspace.events.shape[0] * rows)
     counts = _shaped(state, "fill_counts", workspace.counts[:, 0])
     if counts.min() < 0 or counts.max() > kept.shape[1]:
         raise _misfit("fill_counts", f"0 to {kept.shape[1]}", f"{counts}")

@@ -12,6 +12,8 @@ from agents.ensemble.config import EnsembleConfig
 from agents.spec import AGENT_NAMES, AGENTS
 from engine.base.compiled import entry_point
 from engine.base.errors import DataError, UsageError
+from engine.base.restoring import frozen
+from engine.base.state import State
 from engine.types.blocks import Bools, Floats, Ints
 from engine.types.records import Records
 from portfolio.config import PortfolioConfig
@@ -22,7 +24,6 @@ from training.environment.kernels.observing import renew_windows
 from training.environment.kernels.stepping import advance_environments, begin_episodes, find_bad_action
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
-from training.randomness import State
 
 ALLOWED = (
     "0, 1 or 2 (short, neutral, long)",
@@ -188,12 +189,12 @@ class VectorEnv:
         """Everything that `restore` needs to continue with the same bits, as a tree of arrays."""
         held = int(self.accounts["orders"].max())
         state: State = {"market": self.market.digest, "envs": self.envs}
-        state |= {name: arrays.as_bytes(getattr(self._accounts, name)) for name in (*arrays.SAVED, "equity")}
-        state["orders"] = arrays.as_bytes(np.ascontiguousarray(self._accounts.orders[:, :held]))
+        state |= {name: frozen(getattr(self._accounts, name)) for name in (*arrays.SAVED, "equity")}
+        state["orders"] = frozen(self._accounts.orders[:, :held])
         state |= {name: getattr(self._seen, name).copy() for name in arrays.SHOWN}
         if self._records:
             kept = int(self._workspace.counts[:, 0].max())
-            state["fills"] = arrays.as_bytes(np.ascontiguousarray(self._workspace.fills[:, :kept]))
+            state["fills"] = frozen(self._workspace.fills[:, :kept])
             state["fill_counts"] = self._workspace.counts[:, 0].copy()
         return state
 

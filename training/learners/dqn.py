@@ -18,6 +18,7 @@ from torch import Tensor
 
 from agents.serving.kernels import CLIP
 from engine.base.errors import DataError, UsageError
+from engine.base.state import State
 from training.config import DQNConfig
 from training.errors import ExplodingLoss
 from training.learners.networks import (
@@ -32,7 +33,7 @@ from training.learners.networks import (
 from training.learners.parameters import Adam, Layout
 from training.learners.replay.buffer import ReplayBatch
 from training.learners.update import Loss, Update
-from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
+from training.randomness import generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("loss", "q_value", "gradient_norm")
 
@@ -206,19 +207,19 @@ class DQN:
         self._target.copy_(vector)
         self._views = None
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         return {
             "weights": self.weights(),
             "target": {name: values.copy() for name, values in self._named(self._target).items()},
-            "optimizer": self._optimizer.state(),
+            "optimizer": self._optimizer.snapshot(),
             "updates": self.updates,
             "exploration": generator_state(self._exploration),
             "dropout": torch_generator_state(self._dropout),
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state, bit for bit.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot, bit for bit.
 
         Raises:
             DataError: If it is the state of another network.
@@ -228,7 +229,7 @@ class DQN:
             _check_shape(f"optimizer.{name}", state["optimizer"][name], (self._network.layout.total,))
         self.load_weights(state["weights"])
         self._target.copy_(target)
-        self._optimizer.load(state["optimizer"])
+        self._optimizer.restore(state["optimizer"])
         self.updates = int(state["updates"])
         load_generator(self._exploration, state["exploration"])
         load_torch_generator(self._dropout, state["dropout"])

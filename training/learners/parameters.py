@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from engine.base.errors import DataError
+from engine.base.state import State
 
 Shape = tuple[int, ...]
 Weights = dict[str, Tensor]
@@ -130,8 +131,8 @@ class Adam:
             maximize=False,
         )
 
-    def state(self) -> dict[str, Any]:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         return {
             "mean": self.mean.cpu().numpy().copy(),
             "square": self.square.cpu().numpy().copy(),
@@ -140,8 +141,8 @@ class Adam:
             "lr": float(self.lr),
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state; the tensors stay the same objects, which compiled code has bound.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot; the tensors stay the same objects, which compiled code has bound.
 
         Raises:
             DataError: If the state is of a vector of another length.

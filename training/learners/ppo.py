@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.base.errors import UsageError
+from engine.base.state import State
 from training.config import PPOConfig
 from training.errors import ExplodingLoss
 from training.learners.actor_critic import ActorCritic
@@ -25,7 +26,7 @@ from training.learners.networks import Array, Normalise, Statistics, dropout_mas
 from training.learners.parameters import Adam
 from training.learners.rollout import Rollout, RolloutBatch
 from training.learners.update import Update
-from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
+from training.randomness import generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
 EPSILON = 1e-5
@@ -217,24 +218,24 @@ class PPO:
         self._vector.copy_(self._network.layout.from_arrays(weights))
         self._views = None
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         return {
             "weights": self.weights(),
-            "optimizer": self._optimizer.state(),
+            "optimizer": self._optimizer.snapshot(),
             "updates": self.updates,
             "exploration": generator_state(self._exploration),
             "shuffling": torch_generator_state(self._shuffling),
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state, bit for bit.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot, bit for bit.
 
         Raises:
             DataError: If it is the state of another network.
         """
         weights = self._network.layout.from_arrays(state["weights"])
-        self._optimizer.load(state["optimizer"])
+        self._optimizer.restore(state["optimizer"])
         self._vector.copy_(weights)
         self._views = None
         self.updates = int(state["updates"])

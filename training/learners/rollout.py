@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.base.errors import DataError, UsageError
+from engine.base.state import State
 from training.learners.replay.buffer import ObservationStore
-from training.randomness import State
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -181,13 +181,13 @@ class Rollout:
         self._keep(~closed)
         return found
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         columns = {name: column[: self._size].copy() for name, column in self._columns.items()}
         return columns | {"observation": self._observations[: self._size].copy(), "envs": self.envs}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot.
 
         Raises:
             DataError: If it is of other observations or of another number of environments.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.base.errors import UsageError
+from engine.base.state import State
 from training.config import SACConfig
 from training.errors import ExplodingLoss
 from training.learners.networks import Array, Normalise, Statistics, dropout_masks
@@ -25,7 +26,7 @@ from training.learners.parameters import Adam, Layout
 from training.learners.replay.buffer import ReplayBatch
 from training.learners.squashed import ActionBox, SquashedGaussian, TwinCritic
 from training.learners.update import Update
-from training.randomness import State, generator_state, load_generator, load_torch_generator, torch_generator_state
+from training.randomness import generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("critic_loss", "actor_loss", "alpha", "entropy")
 
@@ -208,27 +209,27 @@ class SAC:
         self._target.copy_(self._critics())
         self._views = None
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         target = self._followed.arrays(self._target)
         return {
             "weights": self.weights(),
             "log_alpha": float(self._vector[0]),
             "target": {name: values.copy() for name, values in target.items()},
-            "optimizer": self._optimizer.state(),
+            "optimizer": self._optimizer.snapshot(),
             "updates": self.updates,
             "exploration": generator_state(self._exploration),
             "noise": torch_generator_state(self._noise),
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state, bit for bit.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot, bit for bit.
 
         Raises:
             DataError: If it is the state of another network.
         """
         weights, target = self._from_named(state["weights"]), self._followed.from_arrays(state["target"])
-        self._optimizer.load(state["optimizer"])
+        self._optimizer.restore(state["optimizer"])
         self._vector[0] = state["log_alpha"]
         self._vector[1:].copy_(weights)
         self._target.copy_(target)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.base.state import State
 from training.experience import Decision, Transition
 from training.learners.replay.buffer import Replay, ReplayBatch
-from training.randomness import State
 
 CLIP = 10.0
 FLOOR = 1e-8
@@ -45,12 +45,12 @@ class RewardScale:
         """Scaled rewards."""
         return np.clip(rewards / self.deviation, -CLIP, CLIP).astype(np.float32)
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         return {"count": self._count, "mean": self._mean, "squares": self._squares}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot."""
         self._count, self._mean, self._squares = int(state["count"]), float(state["mean"]), float(state["squares"])
 
 
@@ -106,20 +106,20 @@ class ReplayMemory:
         batch = self.replay.sample(size, beta)
         return batch._replace(reward=self.scale(batch.reward))
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         return {
-            "replay": self.replay.state(),
-            "scale": self.scale.state(),
+            "replay": self.replay.snapshot(),
+            "scale": self.scale.snapshot(),
             "key": self._key.copy(),
             "action": self._action.copy(),
             "open": self._open.copy(),
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self.replay.load(state["replay"])
-        self.scale.load(state["scale"])
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot."""
+        self.replay.restore(state["replay"])
+        self.scale.restore(state["scale"])
         self._key[:] = state["key"]
         self._action[:] = state["action"]
         self._open[:] = state["open"]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from agents.spec import AGENT_NAMES
+from engine.base.state import State
 from engine.types.blocks import Ints
 from training.environment.rewards import TERMS
 from training.environment.vector import VectorEnv
 from training.experience import Collector, Decide, Decision, Transition, moment_of
-from training.randomness import State
 from training.trainer.schedule import EpisodeSampler
 
 
@@ -78,22 +78,22 @@ class Playing:
         self._collector.forget(which)
         self.env.reset(which, self._sampler.deal(len(which)), np.full(len(which), self._length))
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         return {
             "environment": self.env.snapshot(),
-            "sampler": self._sampler.state(),
+            "sampler": self._sampler.snapshot(),
             "sums": {"terms": self._collector.terms.copy()},
             "env_steps": self.env_steps,
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot.
 
         Raises:
             DataError: If it is one of other environments.
         """
         self.env.restore(state["environment"])
-        self._sampler.load(state["sampler"])
+        self._sampler.restore(state["sampler"])
         self._collector.terms[:] = state["sums"]["terms"]
         self.env_steps = int(state["env_steps"])

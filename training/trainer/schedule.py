@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from engine.base.errors import UsageError
+from engine.base.state import State
 from engine.types.blocks import Ints
 from training.config import EarlyStopping
-from training.randomness import State, generator_state, load_generator
+from training.randomness import generator_state, load_generator
 
 
 class EpisodeSampler:
@@ -43,12 +44,12 @@ class EpisodeSampler:
             self._dealt += 1
         return dealt
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         return {"generator": generator_state(self._generator), "order": self._order.copy(), "dealt": self._dealt}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot."""
         load_generator(self._generator, state["generator"])
         self._order, self._dealt = np.asarray(state["order"]).copy(), int(state["dealt"])
 
@@ -79,11 +80,11 @@ class Patience:
             self._config is not None and self.best is not None and episode - self.best_episode >= self._config.patience
         )
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         return {"best": self.best, "best_episode": self.best_episode}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot."""
         self.best = None if state["best"] is None else float(state["best"])
         self.best_episode = int(state["best_episode"])

@@ -14,12 +14,12 @@ from typing import Any
 
 from agents.spec import AGENT_NAMES
 from engine.base.errors import DataError, GrandModelError
+from engine.base.state import State
 from training.checkpoint import save, weights_sha256
 from training.evaluation.episodes import run_episodes
 from training.evaluation.policies import LearnedPolicy, Neutral, Policy
 from training.evaluation.results import EpisodeResult, headline
 from training.evaluation.starts import evaluation_starts
-from training.randomness import State
 from training.trainer.build import EPISODES, build_trainings, seeds
 from training.trainer.ending import TrainingOutcome, with_last_checkpoint
 from training.trainer.history import Record, Sink
@@ -207,7 +207,7 @@ class Trainer:
         path = self.folder / f"checkpoint-{self.episodes:07d}.ckpt"
         # recorded first: a training resumed from it finds it in the history, whenever the process was killed
         self._tell({"kind": "checkpoint", "episode": self.episodes, "path": str(path)})
-        save(path, self.state(), self.note())
+        save(path, self.snapshot(), self.note())
         self._last_checkpoint = self._saved = path
         return path
 
@@ -225,22 +225,22 @@ class Trainer:
             "weights_sha256": weights_sha256(self._trainings.weights()),
         }
 
-    def state(self) -> State:
-        """Everything that `load` needs to continue as if it had never stopped."""
+    def snapshot(self) -> State:
+        """Everything that `restore` needs to continue as if it had never stopped."""
         return {
-            **self._trainings.state(),
+            **self._trainings.snapshot(),
             "statistics": {
                 role: {"mean": values.mean, "std": values.std} for role, values in self.setup.statistics.items()
             },
-            **self._playing.state(),
-            "patience": self._patience.state(),
+            **self._playing.snapshot(),
+            "patience": self._patience.snapshot(),
             "losses": self._losses,
             "evaluation": self._evaluation,
             "kept": self._kept,
             "episodes": self.episodes,
         }
 
-    def load(self, state: Mapping[str, Any], note: Mapping[str, Any], path: Path) -> None:
+    def restore(self, state: Mapping[str, Any], note: Mapping[str, Any], path: Path) -> None:
         """Go on from a checkpoint.
 
         Args:
@@ -252,8 +252,8 @@ class Trainer:
         """
         self.setup.require_same(note, path)
         try:
-            self._trainings.load(state)
-            self._playing.load(state)
+            self._trainings.restore(state)
+            self._playing.restore(state)
         except DataError as error:
             raise DataError(
                 error.what,
@@ -262,7 +262,7 @@ class Trainer:
                 found=error.found,
                 hint=error.hint or "resume without --config and --set, or start a new training",
             ) from error
-        self._patience.load(state["patience"])
+        self._patience.restore(state["patience"])
         self._losses, self._evaluation, self._kept = dict(state["losses"]), state["evaluation"], state["kept"]
         self.episodes, self._last_checkpoint = int(state["episodes"]), path
 

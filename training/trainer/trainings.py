@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.spec import AGENT_NAMES
+from engine.base.state import State
 from training.config import DQNConfig, SACConfig
 from training.experience import Answer, Decision, Observations, Transition
 from training.learners.dqn import DQN
 from training.learners.ppo import PPO
 from training.learners.rollout import Rollout
 from training.learners.sac import SAC
-from training.randomness import State
 from training.trainer.memory import ReplayMemory, RewardScale
 
 Losses = dict[str, float]
@@ -66,14 +66,14 @@ class StrategicTraining:
         del progress
         return self.learner.update(self._rollout) if len(self._rollout) >= self._steps else None
 
-    def state(self) -> State:
-        """What `load` takes."""
-        return {"rollout": self._rollout.state(), "scale": self._scale.state()}
+    def snapshot(self) -> State:
+        """What `restore` takes."""
+        return {"rollout": self._rollout.snapshot(), "scale": self._scale.snapshot()}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self._rollout.load(state["rollout"])
-        self._scale.load(state["scale"])
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot."""
+        self._rollout.restore(state["rollout"])
+        self._scale.restore(state["scale"])
 
 
 class _OffPolicyTraining(ABC):
@@ -105,13 +105,13 @@ class _OffPolicyTraining(ABC):
     def _update(self, progress: float) -> Losses:
         """One update from one batch."""
 
-    def state(self) -> State:
-        """What `load` takes."""
-        return self.memory.state()
+    def snapshot(self) -> State:
+        """What `restore` takes."""
+        return self.memory.snapshot()
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self.memory.load(state)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot."""
+        self.memory.restore(state)
 
 
 class TacticalTraining(_OffPolicyTraining):
@@ -183,26 +183,26 @@ class Trainings(NamedTuple):
         """Weights by agent and name."""
         return {role: dict(self.of(role).learner.weights()) for role in AGENT_NAMES}
 
-    def state(self) -> State:
-        """What `load` takes."""
+    def snapshot(self) -> State:
+        """What `restore` takes."""
         weights = self.weights()
         return {
             "learners": {
-                role: {"weights": weights[role], "learner": self.of(role).learner.state()} for role in AGENT_NAMES
+                role: {"weights": weights[role], "learner": self.of(role).learner.snapshot()} for role in AGENT_NAMES
             },
-            "seats": {**{role: self.of(role).state() for role in AGENT_NAMES}, "epsilon": self.risk.epsilon},
+            "seats": {**{role: self.of(role).snapshot() for role in AGENT_NAMES}, "epsilon": self.risk.epsilon},
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot.
 
         Raises:
             DataError: If it is one of other networks, buffers or numbers of environments.
         """
         for role in AGENT_NAMES:
-            self.of(role).learner.load(state["learners"][role]["learner"])
+            self.of(role).learner.restore(state["learners"][role]["learner"])
         for role in AGENT_NAMES:
-            self.of(role).load(state["seats"][role])
+            self.of(role).restore(state["seats"][role])
         self.risk.epsilon = float(state["seats"]["epsilon"])
 
     @property

@@ -60,7 +60,7 @@ def export_session(reader: JournalReader, setup: Setup, driver: Driver, out: Pat
         raise DataError("the session has no bar yet", where=str(reader.folder))
     trades = trade_book(setup.instruments)
     recorder = RunRecorder(out, setup.symbols, setup.config.initial_capital, trades, driver.sessions)
-    base = reader.states().get(RECORDER)
+    base = reader.states(RECORDER).get(RECORDER)
     if reader.first_seq > 0 and (base is None or base[0] != reader.first_seq):
         raise DataError("the figures of the rows removed from the journal are lost", where=str(reader.path))
     if base is not None and base[0] == reader.first_seq:

@@ -18,6 +18,7 @@ from engine.app.live.folder import SessionLock
 from engine.app.live.open_or_resume import runnable_setup
 from engine.app.wiring import Setup
 from engine.base.errors import DataError
+from engine.base.state import encode
 from engine.journal.entries import LETTERS, Entry, Ordered
 from engine.journal.files import FILE, remove
 from engine.journal.journal import OLDER, Journal
@@ -160,7 +161,7 @@ def _mend(folder: Path, setup: Setup, cut: _Cut | None, remade: Iterable[str], *
         for order in later:
             journal.commit(Entry(operation=Ordered(driver.next_seq, order.ts_event, order.kind, order.by)))
         with JournalReader(folder) as reader:
-            if reader.next_seq and MERGER not in reader.states():
+            if reader.next_seq and not reader.states(MERGER):
                 states = {MERGER: merger_of(reader, setup.timeframe_ns), SEEN: seen_of(reader)}
                 journal.commit(Entry(seq=reader.next_seq, states=states))
 
@@ -169,8 +170,8 @@ def _tables(reader: JournalReader, end: int, remade: Iterable[str], *, reread: b
     """The rows of all sealed tables as they are before a row."""
     cut = end < reader.next_seq
     states = [
-        (name, seq, body)
-        for name, (seq, body) in reader.states().items()
+        (name, seq, encode(state))
+        for name, (seq, state) in reader.states().items()
         if (name.removeprefix(OLDER) in STATES and seq <= end)
         or (name in {MERGER, SEEN} and not cut and not reread)
         or name not in {*STATES, *(OLDER + one for one in STATES), MERGER, SEEN}

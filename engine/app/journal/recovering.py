@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from engine.app.models import KeptModels, recorded_weights
 from engine.app.wiring import Setup, make_driver
 from engine.base.errors import CheckFailed, DataError
+from engine.base.state import State
 from engine.journal.blocks import decode, joined
 from engine.journal.comparing import first_difference
 from engine.journal.entries import Ordered
@@ -24,9 +24,10 @@ from engine.journal.reading import JournalReader
 from engine.loop.driver import HASH, STATES, Driver
 from engine.loop.ledger_hash import LedgerHash, of_other_form
 from engine.loop.weights import Activation
+from engine.types.blocks import Ints
 from engine.types.step import StepBlock
 from feeds.live.merging.rows import Memory, Numbers
-from feeds.live.merging.state import STATE_VERSION, State
+from feeds.live.merging.state import Carried, snapshot_of
 from feeds.reading.rows.ordering import NEVER
 
 # names of the states of the intake
@@ -72,9 +73,9 @@ def recover(reader: JournalReader, setup: Setup) -> Driver:
     return driver
 
 
-def _saved(reader: JournalReader) -> tuple[int, dict[str, bytes]] | None:
+def _saved(reader: JournalReader) -> tuple[int, State] | None:
     """The latest states of a driver that are whole and belong together, and the row behind them."""
-    states = reader.states()
+    states = reader.states(*STATES, *(OLDER + name for name in STATES))
     for prefix in ("", OLDER):
         found = [states.get(prefix + name) for name in STATES]
         rows = {one[0] for one in found if one is not None}
@@ -83,7 +84,7 @@ def _saved(reader: JournalReader) -> tuple[int, dict[str, bytes]] | None:
     return None
 
 
-def _hash_state(reader: JournalReader, state: bytes, since: int) -> bytes:
+def _hash_state(reader: JournalReader, state: State, since: int) -> State:
     """The saved state of the ledger's hash; one of another form is made again from the rows before `since`.
 
     Where the first rows are gone, the state itself stands for them.
@@ -156,37 +157,34 @@ def _driver(reader: JournalReader, setup: Setup, before: Sequence[Activation]) -
     return driver
 
 
-def seen_of(reader: JournalReader) -> bytes:
+def seen_of(reader: JournalReader) -> Ints:
     """The state of the search for gaps: the last bar of each symbol."""
     seen = np.full(len(reader.symbols), NEVER, np.int64)
     for step in reader.steps(reader.first_seq):
         times = np.where(step.bars.present, step.bars.ts_event[:, np.newaxis], NEVER)
         seen = np.maximum(seen, times.max(axis=0))
-    return seen.tobytes()
+    return seen
 
 
-def merger_of(reader: JournalReader, timeframe_ns: int) -> bytes:
+def merger_of(reader: JournalReader, timeframe_ns: int) -> State:
     """The state of a merger that has closed the rows of a journal, one at least, and holds no other."""
     memory, last = Memory(len(reader.symbols)), NEVER
     for step in reader.steps(reader.first_seq):
         for time_ns, present in zip(step.bars.ts_event.tolist(), step.bars.present, strict=True):
             memory.add(time_ns, dict.fromkeys(np.flatnonzero(present).tolist(), _NO_NUMBERS))
             last = time_ns
-    return msgspec.msgpack.encode(
-        State(
-            version=STATE_VERSION,
-            symbols=reader.symbols,
-            timeframe_ns=timeframe_ns,
-            next_seq=reader.next_seq,
-            last_ts=last,
-            edge=last,
-            closed=[],
-            bars={},
-            ticks={},
-            ids={},
-            memory=memory.rows,
-            times={},
-            known=[],
-            quiet=[],
-        )
+    carried = Carried(
+        symbols=reader.symbols,
+        timeframe_ns=timeframe_ns,
+        next_seq=reader.next_seq,
+        last_ts=last,
+        edge=last,
+        closed=[],
+        bars={},
+        ticks={},
+        ids={},
+        times={},
+        known=[],
+        quiet=[],
     )
+    return snapshot_of(carried, memory)

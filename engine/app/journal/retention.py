@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.app.journal.exporting import RECORDER
 from engine.app.wiring import Setup, trade_book
+from engine.base.state import State
 from engine.journal.blocks import StoredBlock, decode, encode, joined
 from engine.journal.journal import OLDER, Journal
 from engine.journal.reading import JournalReader
@@ -58,9 +59,9 @@ class Retention:
 
     def _through(self, reader: JournalReader, before_ts: int) -> int | None:
         """Number of the row before which a chunk of old rows ends; None if there is no whole chunk yet."""
-        states = reader.states()
         # older states, too, need the rows behind them
-        saved = min((states[name][0] for name in (SIMULATOR, OLDER + SIMULATOR) if name in states), default=0)
+        states = reader.states(SIMULATOR, OLDER + SIMULATOR).values()
+        saved = min((seq for seq, _ in states), default=0)
         if not saved and not self._archive:
             return None  # the agent's state is rebuilt from its bars: they must stay
         held = reader.held(before_ts)
@@ -70,12 +71,12 @@ class Retention:
         end = min(end, saved or end, first + 2 * CHUNK_ROWS)
         return end if end - first >= CHUNK_ROWS else None
 
-    def _folded(self, reader: JournalReader, through: int) -> bytes:
+    def _folded(self, reader: JournalReader, through: int) -> State:
         """State of a recorder that saw all rows before `through`."""
         setup = self._setup
         trades = trade_book(setup.instruments)
         recorder = RunRecorder(None, setup.symbols, setup.config.initial_capital, trades, self._sessions)
-        states = reader.states()
+        states = reader.states(RECORDER)
         first = 0
         if RECORDER in states:
             first, state = states[RECORDER]

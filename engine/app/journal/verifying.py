@@ -9,6 +9,7 @@ from engine.app.journal.exporting import Exported, export_session
 from engine.app.journal.recovering import fresh_driver, recover, replay
 from engine.app.live.open_or_resume import runnable_setup, stored_setup
 from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.state import State
 from engine.journal.blocks import decode
 from engine.journal.entries import letters_by_reason
 from engine.journal.reading import JournalReader
@@ -42,7 +43,7 @@ def audit(folder: Path) -> Audit:
             raise CheckFailed("the journal's file is damaged", where=str(reader.path), found=integrity)
         if damaged := _checked(reader):
             raise CheckFailed(
-                "saved states of the journal are damaged",
+                "saved states of the journal are damaged, or of another release",
                 where=str(reader.path),
                 found=", ".join(sorted(damaged)),
                 hint="start the session again: they are rebuilt from older ones or from the bars",
@@ -50,7 +51,7 @@ def audit(folder: Path) -> Audit:
         stored_setup(reader)
         first = reader.first_seq
         digest = LedgerHash()
-        kept = reader.states().get(HASH)
+        kept = reader.states(HASH).get(HASH)
         hashed, checked = "", first == 0
         at, blocks = first, 0
         for stored in reader.stored(first):
@@ -124,7 +125,7 @@ def export_whole(folder: Path, out: Path, *, trust_code: bool = False) -> Export
         return export_session(reader, setup, recover(reader, setup), out)
 
 
-def _hexdigest(state: bytes) -> str:
+def _hexdigest(state: State) -> str:
     digest = LedgerHash()
     digest.restore(state)
     return digest.hexdigest()

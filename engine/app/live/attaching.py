@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, is_running
 from engine.base.errors import DataError, UsageError
+from engine.base.restoring import arrays_of
 from engine.journal.blocks import joined
 from engine.journal.entries import Ordered
 from engine.journal.reading import JournalReader
@@ -46,29 +47,18 @@ class Standing(NamedTuple):
     feed: str
 
 
-def read_book(body: bytes, symbols: int) -> AccountState:
-    """The records in the bytes of a simulator's snapshot.
+def read_book(state: Any, symbols: int) -> AccountState:
+    """The records in a simulator's snapshot.
 
     Args:
-        body: As `Simulator.snapshot` gave them.
+        state: As `Simulator.snapshot` gave it.
         symbols: How many symbols it has.
 
     Raises:
-        DataError: If the bytes are not that.
+        DataError: If it is not that.
     """
-    middle = ACCOUNT.itemsize
-    end = middle + symbols * POSITION.itemsize
-    if len(body) < end or (len(body) - end) % ORDER.itemsize:
-        raise DataError(
-            "the saved state of the simulator cannot be read",
-            expected=f"{end} bytes, and {ORDER.itemsize} for each working order",
-            found=f"{len(body)} bytes",
-        )
-    return AccountState(
-        np.frombuffer(body[:middle], ACCOUNT),
-        np.frombuffer(body[middle:end], POSITION),
-        np.frombuffer(body[end:], ORDER),
-    )
+    like = AccountState(np.empty(1, ACCOUNT), np.empty(symbols, POSITION), np.empty(0, ORDER))
+    return AccountState(**arrays_of(state, {}, like._asdict(), grows={"orders"}))
 
 
 class Attached:
@@ -144,9 +134,9 @@ class Attached:
     def _with_book(self, step: StepBlock, reader: JournalReader) -> StepBlock:
         """The step with the state behind it; where that was not saved, with what its bars tell of the positions."""
         end = step.bars.seq + len(step)
-        seq, body = reader.states().get(SIMULATOR, (-1, b""))
+        seq, state = reader.states(SIMULATOR).get(SIMULATOR, (-1, None))
         if seq == end:
-            book = read_book(body, len(reader.symbols))
+            book = read_book(state, len(reader.symbols))
             return replace(step, account=book.account, position_records=book.positions, orders=book.orders)
         positions = step.position_records.copy()
         positions["mark"] = self._marks

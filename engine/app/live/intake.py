@@ -6,12 +6,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from engine.app.journal.recovering import MERGER, SEEN
 from engine.app.live.config import FeedConfig
 from engine.base.errors import DataError
+from engine.base.restoring import array_of
+from engine.base.state import State
 from engine.journal.entries import Gap
 from engine.types.blocks import BarBlock
 from engine.types.dead_letter import DeadLetter, bounded
@@ -43,7 +46,7 @@ class Arrival:
     block: BarBlock | None
     delivery: Delivery | None = None
     positions: Mapping[str, str] = field(default_factory=dict)
-    states: Mapping[str, bytes] = field(default_factory=dict)
+    states: Mapping[str, Any] = field(default_factory=dict)
     dead_letters: tuple[DeadLetter, ...] = ()
     gaps: tuple[Gap, ...] = ()
     received_at: float = 0.0
@@ -117,7 +120,7 @@ class Intake:
             block,
             delivery,
             delivery.positions,
-            self.states(),
+            self.snapshot(),
             tuple(dead_letters),
             gaps,
             received_at,
@@ -142,25 +145,29 @@ class Intake:
         if dead_letters and self._config.strict:
             raise _strict(dead_letters[0])
         if dead_letters:
-            yield Arrival(None, states=self.states(), dead_letters=tuple(dead_letters), received_at=received_at)
+            yield Arrival(None, states=self.snapshot(), dead_letters=tuple(dead_letters), received_at=received_at)
         yield from self._rest(received_at, most_rows)
 
     def _rest(self, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
         while (most := most_rows()) and (block := self._take(most)) is not None:
             gaps = self._missing(block)
-            yield Arrival(block, states=self.states(), gaps=gaps, received_at=received_at)
+            yield Arrival(block, states=self.snapshot(), gaps=gaps, received_at=received_at)
 
-    def states(self) -> dict[str, bytes]:
+    def snapshot(self) -> State:
         """State of the intake, by name."""
-        return {MERGER: self._merger.snapshot(), SEEN: self._seen.tobytes()}
+        return {MERGER: self._merger.snapshot(), SEEN: self._seen.copy()}
 
-    def restore(self, states: Mapping[str, bytes], next_seq: int) -> None:
-        """Go on from a saved state."""
+    def restore(self, state: Mapping[str, Any], next_seq: int) -> None:
+        """Continue from a snapshot, or the parts of it that there are.
+
+        Raises:
+            DataError: If it is not one for these symbols and this timeframe.
+        """
         self.next_seq = next_seq
-        if MERGER in states:
-            self._merger.restore(states[MERGER])
-        if SEEN in states:
-            self._seen = np.frombuffer(states[SEEN], np.int64).copy()
+        if MERGER in state:
+            self._merger.restore(state[MERGER])
+        if SEEN in state:
+            self._seen = array_of(state[SEEN], self._seen, SEEN)
 
     def _offer(self, delivery: Delivery, received_at: float) -> tuple[list[DeadLetter], int, tuple[Announcement, ...]]:
         """Offer messages; returns what was refused, how many elements came, and what is to follow."""
@@ -208,7 +215,7 @@ class Intake:
         self.next_seq += len(block)
         gaps = self._missing(block)
         rows = block if len(block) else None
-        return Arrival(rows, delivery, positions, {SEEN: self._seen.tobytes()}, (), gaps, received_at)
+        return Arrival(rows, delivery, positions, {SEEN: self._seen.copy()}, (), gaps, received_at)
 
     def _missing(self, block: BarBlock | None) -> tuple[Gap, ...]:
         """Gaps before the rows of a block, by symbol."""

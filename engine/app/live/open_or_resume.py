@@ -12,7 +12,7 @@ from typing import Any
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
 from engine.app.code import allow_code, changed_code, code_entries, recorded_code
-from engine.app.journal.recovering import SEEN, recover, seen_of
+from engine.app.journal.recovering import MERGER, SEEN, recover, seen_of
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import OWN_FILES
 from engine.app.manifest import versions
@@ -58,7 +58,7 @@ class Opened:
     setup: Setup
     driver: Driver
     positions: dict[str, str]
-    states: dict[str, bytes]
+    states: dict[str, Any]
     counters: dict[str, int]
     resumed: bool
 
@@ -128,7 +128,7 @@ def open_session(
         setup = runnable_setup(reader, trust_code=trust_code)
         driver = recover(reader, setup)
         positions, counters = reader.positions(), reader.counters()
-        states = {name: body for name, (_, body) in reader.states().items()}
+        states = {name: state for name, (_, state) in reader.states(MERGER, SEEN).items()}
         if SEEN in damaged:
             states[SEEN] = seen_of(reader)
     journal = Journal(folder, config.journal.durability, trace)

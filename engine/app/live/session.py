@@ -207,7 +207,7 @@ class Session:
         if not due or self._owed or self._ordered_seq == self.driver.next_seq:
             return
         try:
-            states = self.driver.states()
+            states = self.driver.snapshot()
             if states is not None:
                 self._journal.save(self.driver.next_seq, states)
         except JournalError as error:  # nothing is lost: the rows since are run over again

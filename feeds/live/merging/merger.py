@@ -13,8 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
-import msgspec
-
+from engine.base.state import State
 from engine.types.blocks import BarBlock
 from engine.types.dead_letter import MOST_PAYLOAD, DeadLetter
 from engine.types.timeframe import format_timeframe
@@ -22,7 +21,7 @@ from feeds.live.checks import Refused, clock_text, shown
 from feeds.live.merging.lanes import CONFIRMATIONS, Held, Lane, Mode, Rules
 from feeds.live.merging.open_rows import OpenRows
 from feeds.live.merging.rows import block_of
-from feeds.live.merging.state import STATE_VERSION, State, check_alike, read_state
+from feeds.live.merging.state import Carried, carried_of, check_alike, snapshot_of
 from feeds.live.merging.watermark import FAR_BARS, NEVER, Watermark
 from feeds.live.messages import BarMessage, Element, encode_element
 from feeds.live.source import Record
@@ -177,48 +176,45 @@ class RowMerger:
             self._watermark.end()
         return dead_letters + self.heard(everyone, everyone)
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         """The complete state, rows that were not taken included."""
         mark, rows = self._watermark, self._rows
-        return msgspec.msgpack.encode(
-            State(
-                version=STATE_VERSION,
-                symbols=self._symbols,
-                timeframe_ns=self._timeframe,
-                next_seq=self.next_seq,
-                last_ts=self.last_ts,
-                edge=rows.edge,
-                closed=list(rows.closed),
-                bars=rows.bars,
-                ticks=rows.ticks.rows,
-                ids=rows.ticks.ids,
-                memory=rows.memory.rows,
-                times=mark.times,
-                known=sorted(mark.known),
-                quiet=sorted(mark.quiet),
-                lanes=self._lanes,
-                passing=self._passing,
-                alone=mark.alone,
-            )
+        carried = Carried(
+            symbols=self._symbols,
+            timeframe_ns=self._timeframe,
+            next_seq=self.next_seq,
+            last_ts=self.last_ts,
+            edge=rows.edge,
+            closed=list(rows.closed),
+            bars=rows.bars,
+            ticks=rows.ticks.rows,
+            ids=rows.ticks.ids,
+            times=mark.times,
+            known=sorted(mark.known),
+            quiet=sorted(mark.quiet),
+            lanes=self._lanes,
+            passing=self._passing,
+            alone=mark.alone,
         )
+        return snapshot_of(carried, rows.memory)
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, state: State) -> None:
         """Go on from a snapshot of a merger that was made alike.
 
         Raises:
             DataError: If it is none, or one of other symbols or another timeframe.
         """
-        state = read_state(snapshot)
-        check_alike("other symbols", ", ".join(self._symbols), ", ".join(state.symbols))
-        check_alike("another timeframe", format_timeframe(self._timeframe), format_timeframe(state.timeframe_ns))
-        self.next_seq, self.last_ts = state.next_seq, state.last_ts
+        carried = carried_of(state)
+        check_alike("other symbols", ", ".join(self._symbols), ", ".join(carried.symbols))
+        check_alike("another timeframe", format_timeframe(self._timeframe), format_timeframe(carried.timeframe_ns))
         mark, rows = self._watermark, self._rows
-        rows.edge, rows.closed = state.edge, deque(state.closed)
-        rows.bars, rows.times = state.bars, sorted(state.bars)
-        rows.ticks.rows, rows.ticks.ids = state.ticks, state.ids
-        rows.memory.rows = state.memory
-        mark.times, mark.known, mark.quiet = state.times, frozenset(state.known), frozenset(state.quiet)
-        mark.alone, self._lanes, self._passing = state.alone, state.lanes, state.passing
+        rows.memory.restore(state["memory"])
+        self.next_seq, self.last_ts = carried.next_seq, carried.last_ts
+        rows.edge, rows.closed = carried.edge, deque(carried.closed)
+        rows.bars, rows.times = carried.bars, sorted(carried.bars)
+        rows.ticks.rows, rows.ticks.ids = carried.ticks, carried.ids
+        mark.times, mark.known, mark.quiet = carried.times, frozenset(carried.known), frozenset(carried.quiet)
+        mark.alone, self._lanes, self._passing = carried.alone, carried.lanes, carried.passing
         mark.restart()
 
     def _column(self, element: Element, time_ns: int) -> int:

@@ -8,6 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from engine.base.errors import DataError
+from engine.base.restoring import array_of, parts_of
+from engine.base.state import State
 from engine.types.blocks import BAR_COLUMNS, BarBlock, Ints
 
 # open, high, low, close, volume
@@ -73,6 +76,23 @@ class Memory:
         """Whether a row of the last ones had a bar of this symbol."""
         bits = self.rows.get(time_ns)
         return bits is not None and bool(bits[column >> 3] >> (column & 7) & 1)
+
+    def snapshot(self) -> State:
+        """Close times, and the bits of all rows."""
+        times = np.fromiter(self.rows, np.int64, len(self.rows))
+        return {"times": times, "present": b"".join(self.rows.values())}
+
+    def restore(self, state: State) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it is not one for so many symbols.
+        """
+        parts, width = parts_of(state, ("times", "present")), len(self._all)
+        times, bits = array_of(parts["times"], np.empty(0, np.int64), "times", grows=True).tolist(), parts["present"]
+        if not isinstance(bits, bytes) or len(bits) != width * len(times):
+            raise DataError("the saved rows do not fit", expected=f"{width} bytes for each of {len(times)} rows")
+        self.rows = {time_ns: bits[at * width : (at + 1) * width] for at, time_ns in enumerate(times)}
 
 
 def _bits(columns: Iterable[int], symbols: int) -> bytes:

@@ -16,12 +16,13 @@ from agents.strategy import Context, Strategy
 from engine.base.errors import UsageError
 from engine.loop.aggregate import aggregated
 from engine.types.blocks import BarBlock, concat, reblock
-from engine.types.contracts import resume_from, saved_state
+from engine.types.contracts import restore_agent, snapshot_of_agent
 from engine.types.instruments import Instrument
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.agents.context.driving import ENDS, MINUTE, driven
 from tests.bars import random_bars
+from tests.trees import saved
 
 talib = pytest.importorskip("talib")
 INSTRUMENT = Instrument(name="X", size_step=1, tick_size=0.01)
@@ -214,12 +215,12 @@ def test_a_restart_changes_nothing(at: int, early: bool) -> None:
     first.bind(BARS.symbols, traded, MINUTE)
     for part in reblock([BARS.slice(0, at)], [20]):
         first.step(simulator, part)
-    state = saved_state(first)
+    state = snapshot_of_agent(first)
     assert state is not None
     second = Saving(early)
     second.bind(BARS.symbols, traded, MINUTE)
-    resume_from(second, state)
-    assert second._context.snapshot() == first._context.snapshot()
+    restore_agent(second, state)
+    assert saved(second.saved_beside) == saved(first.saved_beside)
     for part in reblock([BARS.slice(at, 900)], [33]):
         second.step(simulator, part)
     same(first.seen + second.seen, WHOLE if early else WHOLE[40:])
@@ -232,7 +233,7 @@ def test_what_needs_all_bars_is_not_saved() -> None:
 
     strategy = Foreign()
     driven(strategy, BARS, [64])
-    assert saved_state(strategy) is None
+    assert snapshot_of_agent(strategy) is None
 
 
 class Asking(Strategy):

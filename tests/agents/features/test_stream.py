@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from agents.features.stream import WARMUP, FeatureRows, FeatureStream, elapsed_fraction
 from agents.spec import AGENTS
 from engine.base.errors import DataError, UsageError
+from engine.base.state import decode
 from engine.types.blocks import BAR_COLUMNS, BarBlock, Ints, reblock
 from engine.types.calendar import Sessions, sessions_between
 from engine.types.instruments import load_instrument
 from engine.types.timeframe import parse_timeframe
 from tests.bars import MINUTE, random_bars
+from tests.trees import saved
 
 FEW = settings(max_examples=15)
 BOTH = pytest.mark.parametrize("seat", list(WARMUP))
@@ -127,11 +129,11 @@ def test_a_snapshot_continues_with_the_same_bits(seat: str, data: st.DataObject)
     cut = data.draw(st.integers(0, len(block)))
     first, second = (FeatureStream(seat, block.symbols, sessions) for _ in range(2))
     head = first.push(block.slice(0, cut))
-    second.restore(first.snapshot())
+    second.restore(decode(saved(first)))
     tail = second.push(block.slice(cut, len(block)))
     assert as_bytes(joined([head, tail])) == as_bytes(whole(seat))
     first.push(block.slice(cut, len(block)))
-    assert first.snapshot() == second.snapshot()
+    assert saved(first) == saved(second)
 
 
 @BOTH
@@ -209,11 +211,11 @@ def test_the_session_counts_from_its_open_to_its_close() -> None:
 def test_an_empty_block_completes_nothing() -> None:
     block, sessions = market()
     stream = FeatureStream("tactical", block.symbols, sessions)
-    before = stream.snapshot()
+    before = saved(stream)
     rows = stream.push(block.slice(0, 0))
     assert len(rows) == 0
     assert rows.features.shape == (0, 2, 7)
-    stream.restore(before)
+    stream.restore(decode(before))
     assert as_bytes(feed(stream, block, [64])) == as_bytes(whole("tactical"))
 
 
@@ -228,7 +230,7 @@ def test_wrong_use_is_named() -> None:
         FeatureStream("strategic", block.symbols, sessions).snapshot(),
         FeatureStream("tactical", ("X", "Z"), sessions).snapshot(),
         b"short",
-        stream.snapshot()[:-8],
+        {**stream.snapshot(), "features": stream.snapshot()["bars"]},
     ):
         with pytest.raises(DataError, match="snapshot"):
             stream.restore(other)

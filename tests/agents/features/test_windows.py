@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from agents.features.stream import FeatureRows
 from agents.features.windows import WindowBatch, Windows
 from engine.base.errors import DataError, UsageError
+from engine.base.state import decode
+from tests.trees import saved
 
 Case = tuple[FeatureRows, int]
 
@@ -70,7 +72,7 @@ def test_blocking_means_nothing(case: Case, sizes: list[int]) -> None:
         batches.append(cut.push(part(rows, start, start + size)))
         start += size
     assert as_bytes(batches) == as_bytes([whole.push(rows)])
-    assert cut.snapshot() == whole.snapshot()
+    assert saved(cut) == saved(whole)
 
 
 @given(cases(), st.data())
@@ -79,10 +81,10 @@ def test_a_snapshot_continues_with_the_same_windows(case: Case, data: st.DataObj
     cut = data.draw(st.integers(0, len(rows)))
     first, second = windows_for(rows, length), windows_for(rows, length)
     first.push(part(rows, 0, cut))
-    second.restore(first.snapshot())
+    second.restore(decode(saved(first)))
     rest = part(rows, cut, len(rows))
     assert as_bytes([second.push(rest)]) == as_bytes([first.push(rest)])
-    assert second.snapshot() == first.snapshot()
+    assert saved(second) == saved(first)
 
 
 def test_a_batch_keeps_its_values_when_more_rows_come() -> None:
@@ -104,4 +106,4 @@ def test_wrong_use_is_named() -> None:
     with pytest.raises(DataError, match="do not fit"):
         windows.push(two)
     with pytest.raises(DataError, match="snapshot"):
-        windows.restore(Windows(5, 7, 1).snapshot())
+        windows.restore(decode(saved(Windows(5, 7, 1))))

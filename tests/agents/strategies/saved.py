@@ -51,12 +51,11 @@ class Momentum(CompiledStrategy):
 class SavedMomentum(Momentum):
     """The same with both methods."""
 
-    def snapshot(self) -> bytes:
-        return json.dumps([self._memory.tolist(), self.last.tolist()]).encode()
+    def snapshot(self) -> Any:
+        return [self._memory.copy(), self.last]
 
-    def restore(self, state: bytes) -> None:
-        memory, last = json.loads(state)
-        self._memory[:], self.last = memory, np.array(last)
+    def restore(self, state: Any) -> None:
+        self._memory[:], self.last = state
 
 
 class SavedBreakout(Breakout):

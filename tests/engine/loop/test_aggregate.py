@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.base.errors import DataError, UsageError
+from engine.base.state import decode
 from engine.loop.aggregate import Aggregated, Aggregator, aggregated
 from engine.types.blocks import BarBlock, concat, reblock
 from engine.types.calendar import Sessions, sessions_between
 from engine.types.instruments import load_instrument
 from engine.types.timeframe import MINUTE_NS
+from tests.trees import saved
 
 # the first example may compile a kernel, which no deadline should count
 STEADY = settings(deadline=None, derandomize=True)
@@ -149,7 +151,7 @@ def test_blocking_means_nothing(stream: tuple[BarBlock, Sessions, int], sizes: l
     bars_cut, known_at_cut = run(cut, block, sizes)
     assert as_bytes(bars_cut) == as_bytes(bars)
     assert known_at_cut == known_at
-    assert cut.snapshot() == whole.snapshot()
+    assert saved(cut) == saved(whole)
 
 
 @STEADY
@@ -176,12 +178,12 @@ def test_a_snapshot_continues_with_the_same_bars(stream: tuple[BarBlock, Session
     first = Aggregator(length * MINUTE_NS, sessions)
     head = first.push(block.slice(0, cut))
     second = Aggregator(length * MINUTE_NS, sessions)
-    second.restore(first.snapshot(), block.symbols)
+    second.restore(decode(saved(first)))
     tails = [a.push(block.slice(cut, len(block))) for a in (first, second)]
     assert as_bytes(tails[0].bars) == as_bytes(tails[1].bars)
     assert tails[0].known_at.tolist() == tails[1].known_at.tolist()
     assert tails[1].bars.seq == len(head)
-    assert first.snapshot() == second.snapshot()
+    assert saved(first) == saved(second)
 
 
 @STEADY
@@ -255,7 +257,11 @@ def test_wrong_streams_are_refused() -> None:
     with pytest.raises(DataError, match="symbols of a stream"):
         aggregator.push(block_of([5], [one(1, 1, 1, 1, 1) * 2]))
     with pytest.raises(DataError, match="snapshot"):
-        Aggregator(MINUTE_NS, sessions).restore(aggregator.snapshot(), ("A", "B"))
+        Aggregator(2 * MINUTE_NS, sessions).restore(aggregator.snapshot())
+    other = Aggregator(MINUTE_NS, sessions)
+    other.restore(aggregator.snapshot())
+    with pytest.raises(DataError, match="symbols of a stream"):
+        other.push(block_of([5], [one(1, 1, 1, 1, 1) * 2]))
     with pytest.raises(UsageError, match="positive"):
         Aggregator(0, sessions)
     with pytest.raises(UsageError, match="session"):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agents.rules import SmaCross
 from engine.base.errors import DataError, UsageError
+from engine.base.state import encode
 from engine.loop.cuts import Cuts
 from engine.loop.driver import STATES, Account, Driver
 from engine.loop.weights import Activation
@@ -76,12 +77,12 @@ def test_a_driver_saved_anywhere_goes_on_to_the_same_ledger(cut: int, sizes: lis
     list(straight.process(BARS))
     for part in reblock([BARS.slice(0, cut)], sizes):
         list(first.process(part))
-    states = first.states()
+    states = first.snapshot()
     assert states is not None
     assert set(states) == set(STATES)
     second = make()
     second.restore(states, FIRST_NS, cut)
-    assert second.states() == states
+    assert encode(second.snapshot()) == encode(states)
     assert second.last_ns == first.last_ns
     list(second.process(BARS.slice(cut, 300)))
     assert second.ledger_sha256 == straight.ledger_sha256
@@ -100,4 +101,4 @@ def test_commands_before_the_first_bar_are_carried_out_with_it() -> None:
 
 def test_there_is_no_account_before_the_first_bar() -> None:
     with pytest.raises(UsageError, match="no bar"):
-        make().states()
+        make().snapshot()

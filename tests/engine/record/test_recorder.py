@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from engine.base.errors import DataError, UsageError
+from engine.base.state import decode
 from engine.record.recorder import TABLES, RunRecorder
 from engine.types.calendar import DAY_NS, Sessions
 from engine.types.records import LEDGER_COLUMNS
@@ -18,6 +19,7 @@ from portfolio.metrics import compute_metrics
 from portfolio.ratios import Metrics
 from portfolio.trades import TradeBook
 from tests.engine.runs import CONFIG, START, book, random_bars, random_targets, record, steps
+from tests.trees import saved
 
 ROWS, SYMBOLS = 400, 2
 BARS = random_bars(ROWS, SYMBOLS, absent=0.2)
@@ -131,14 +133,14 @@ def folded(run: list[StepBlock], sessions: Sessions | None, stops: list[int]) ->
     recorder = RunRecorder(None, BARS.symbols, CONFIG.initial_capital, trades, sessions)
     for number, step in enumerate(run):
         if number in stops:
-            state, trades = recorder.snapshot(), book(SYMBOLS)
+            state, trades = saved(recorder), book(SYMBOLS)
             recorder = RunRecorder(None, BARS.symbols, CONFIG.initial_capital, trades, sessions)
-            recorder.restore(state)
-            assert recorder.snapshot() == state
+            recorder.restore(decode(state))
+            assert saved(recorder) == state
         recorder.write(step)
-    state = recorder.snapshot()
+    state = saved(recorder)
     recorder.close()
-    assert recorder.snapshot() == state
+    assert saved(recorder) == state
     return recorder, compute_metrics(recorder.tallies, trades.stats, always_open=True), state
 
 
@@ -175,9 +177,9 @@ def test_a_folder_that_goes_on_holds_the_later_rows_alone(tmp_path: Path) -> Non
     first = RunRecorder(tmp_path / "first", BARS.symbols, CONFIG.initial_capital, book(SYMBOLS))
     for step in run[:3]:
         first.write(step)
-    state = first.snapshot()
+    state = saved(first)
     second = RunRecorder(tmp_path / "second", BARS.symbols, CONFIG.initial_capital, book(SYMBOLS))
-    second.restore(state)
+    second.restore(decode(state))
     for recorder in (first, second):
         for step in run[3:]:
             recorder.write(step)
@@ -188,7 +190,7 @@ def test_a_folder_that_goes_on_holds_the_later_rows_alone(tmp_path: Path) -> Non
     for name in ("ledger", "fills", "decisions"):
         later = readable(whole[name])[-parts[name].height :]
         assert_frame_equal(readable(parts[name]), later, check_exact=True)
-    assert first.snapshot() == second.snapshot()
+    assert saved(first) == saved(second)
     assert_frame_equal(first.frames()["ledger"], whole["ledger"])  # asking a closed recorder leaves its files alone
 
 
@@ -196,7 +198,7 @@ def test_a_recorder_that_goes_on_without_further_rows_knows_its_account() -> Non
     whole, metrics = record(BLOCKS, BARS.symbols)
     trades = book(SYMBOLS)
     recorder = RunRecorder(None, BARS.symbols, CONFIG.initial_capital, trades)
-    recorder.restore(whole.snapshot())
+    recorder.restore(decode(saved(whole)))
     recorder.close()
     assert bits(recorder) == bits(whole)
     assert compute_metrics(recorder.tallies, trades.stats, always_open=True) == metrics
@@ -214,16 +216,16 @@ def test_a_state_of_another_run_is_refused() -> None:
     first = recorder()
     for step in steps(HOURS, TARGETS):
         first.write(step)
-    state = first.snapshot()
-    recorder().restore(state)
+    state = saved(first)
+    recorder().restore(decode(state))
     later = Sessions(DAYS.opens[3:], DAYS.closes[3:])
     for other in (recorder(("S0", "T1")), recorder(capital=1.0), recorder(sessions=later), recorder(sessions=None)):
         with pytest.raises(DataError, match="snapshot"):
-            other.restore(state)
+            other.restore(decode(state))
     with pytest.raises(DataError, match="snapshot"):
-        RunRecorder(None, BARS.symbols, 1e5, TradeBook([1.0, 2.0]), DAYS).restore(state)
-    for damaged in (b"", state[:-1]):
+        RunRecorder(None, BARS.symbols, 1e5, TradeBook([1.0, 2.0]), DAYS).restore(decode(state))
+    for wrong in (None, {}, {**decode(state), "account": None}):
         with pytest.raises(DataError, match="snapshot"):
-            recorder().restore(damaged)
+            recorder().restore(wrong)
     with pytest.raises(UsageError, match="holds a run already"):
-        first.restore(state)
+        first.restore(decode(state))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.base.errors import DataError
-from engine.base.packing import pack_arrays
+from engine.base.state import decode
 from engine.record.records import CLOSED_ORDER
 from engine.record.tallies import OrderFolder, Rows, RowTallies
 from engine.types.calendar import Sessions
 from engine.types.records import ORDER_EVENT, OrderEventKind, OrderType, Reason, Role
+from tests.trees import saved
 
 HOUR = 3_600_000_000_000
 
@@ -67,23 +67,23 @@ def test_a_snapshot_goes_on_with_the_same_bits(at: int, seed: int) -> None:
     rows = rows_of(1000 + np.cumsum(rng.normal(0, 5, 97)), bars, rng.normal(0, 500, 97).clip(0))
     first, second = (RowTallies(2, 1000.0, None, chart_points=16) for _ in range(2))
     first.update(cut(rows, 0, at))
-    second.restore(first.snapshot())
-    assert second.snapshot() == first.snapshot()
+    second.restore(decode(saved(first)))
+    assert saved(second) == saved(first)
     for tallies in (first, second):
         tallies.update(cut(rows, at, 97))
     assert state(first) == state(second)
-    assert first.snapshot() == second.snapshot()
+    assert saved(first) == saved(second)
 
 
 def test_tallies_of_another_kind_are_refused() -> None:
-    state_of_two = RowTallies(2, 1000.0, None, chart_points=16).snapshot()
+    state_of_two = saved(RowTallies(2, 1000.0, None, chart_points=16))
     for other in (
         RowTallies(1, 1000.0, None, chart_points=16),
         RowTallies(2, 999.0, None, chart_points=16),
         RowTallies(2, 1000.0, None, chart_points=18),
     ):
         with pytest.raises(DataError, match="snapshot"):
-            other.restore(state_of_two)
+            other.restore(decode(state_of_two))
 
 
 @settings(max_examples=60, deadline=None)
@@ -167,17 +167,6 @@ def test_chart_stays_short_and_keeps_extremes(count: int, points: int) -> None:
     full.update(rows)
     assert lines[:, 2].min() == full.chart()[1][:, 2].min()
     assert np.nansum(volumes) == np.nansum(rows.volume)
-
-
-def test_tallies_of_a_release_without_volumes_go_on() -> None:
-    rows = rows_of(np.arange(100.0, 130.0))
-    first, second = (RowTallies(1, 100.0, None, chart_points=16) for _ in range(2))
-    first.update(rows)
-    carried = {name: part for name, part in first._carried().items() if name != "volumes"}
-    second.restore(pack_arrays(first._made(), carried))
-    second.update(replace(rows, ts_event=rows.ts_event + rows.ts_event[-1]))
-    volumes = second.chart()[3][:, 0]
-    assert np.isnan(volumes[:7]).all() and np.nansum(volumes) == np.nansum(rows.volume)
 
 
 def event(kind: OrderEventKind, order_id: int, ts: int, quantity: float, remaining: float = 0.0, **more: float) -> Any:

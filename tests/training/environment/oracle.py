@@ -21,11 +21,13 @@ from agents.features.kernels.risk import RISK_STATE, risk_metrics, update_risk
 from agents.features.stream import FeatureStream
 from agents.features.windows import Windows
 from agents.spec import TACTICAL_AGENT
+from engine.base.state import decode
 from engine.types.blocks import BarBlock
 from engine.types.calendar import sessions_for
 from engine.types.instruments import Instrument
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
+from tests.trees import saved
 from training.config import RewardShaping
 
 Array = NDArray[Any]
@@ -184,7 +186,7 @@ class OracleEnv:
     def _enter(self) -> None:
         """Look at the present row: on a copy of the simulator, since the ensemble advances and decides at once."""
         copy = self.copy
-        copy.restore(self.simulator.snapshot())
+        copy.restore(decode(saved(self.simulator)))
         copy.advance(self._row(self.row), 0)
         self.account = copy.account.copy()
         self.orders = copy.orders.copy()

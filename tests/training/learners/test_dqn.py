@@ -127,7 +127,7 @@ def test_updates_are_those_of_a_hand_written_learner(
     expected = Reference(dqn.weights(), statistics).state_dict()
     for name, values in network.state_dict().items():
         np.testing.assert_allclose(expected[name], values, atol=1e-5)
-    state, values = dqn.state(), observations(50)
+    state, values = dqn.snapshot(), observations(50)
     followed = learner(statistics=statistics)
     followed.load_weights(state["target"])
     np.testing.assert_allclose(
@@ -189,7 +189,7 @@ def test_epsilon_does_not_move_the_random_numbers() -> None:
         other.act(values)
         other.greedy(values)
     np.testing.assert_array_equal(one.act(values, 1.0), other.act(values, 1.0))
-    assert one.state()["exploration"] == other.state()["exploration"]
+    assert one.snapshot()["exploration"] == other.snapshot()["exploration"]
 
 
 def test_learns_the_values_of_value_iteration() -> None:
@@ -236,11 +236,11 @@ def test_resumes_bit_for_bit() -> None:
     (one, kept), (other, loaded) = pair(1), pair(2)
     lived(one, kept, 35, seed=5)
     lived(other, loaded, 5, seed=6)
-    other.load(through_files(one.state()))
-    loaded.load(through_files(kept.state()))
+    other.restore(through_files(one.snapshot()))
+    loaded.restore(through_files(kept.snapshot()))
     for mine, its in zip(lived(one, kept, 20, seed=7), lived(other, loaded, 20, seed=7), strict=True):
         np.testing.assert_array_equal(mine, its)
-    mine, its = one.state(), other.state()
+    mine, its = one.snapshot(), other.snapshot()
     for part in ("weights", "target"):
         assert all(np.array_equal(mine[part][name], its[part][name]) for name in mine[part])
 
@@ -262,9 +262,9 @@ def test_dropout_is_of_updates_only() -> None:
 def test_the_target_moves_on_its_updates_only() -> None:
     dqn = learner(target_update_frequency=3, tau=0.25)
     for number, batch in enumerate(batches(6), 1):
-        before = dqn.state()
+        before = dqn.snapshot()
         dqn.update(batch)
-        after = dqn.state()
+        after = dqn.snapshot()
         for name, target in after["target"].items():
             moved = 0.75 * before["target"][name] + 0.25 * after["weights"][name]
             np.testing.assert_allclose(target, moved if number % 3 == 0 else before["target"][name], atol=1e-7)
@@ -298,15 +298,15 @@ def test_weights_are_copies_and_must_fit() -> None:
     weights["value.0.bias"][:] = 7.0
     assert dqn.weights()["value.0.bias"] != 7.0
     dqn.load_weights(weights)
-    assert dqn.state()["target"]["value.0.bias"] == 7.0
+    assert dqn.snapshot()["target"]["value.0.bias"] == 7.0
     with pytest.raises(DataError, match=r"value\.0\.bias"):
         dqn.load_weights({**weights, "value.0.bias": np.zeros(2, np.float32)})
     with pytest.raises(DataError, match="not those"):
         dqn.load_weights({"value.0.bias": np.zeros(1, np.float32)})
-    state = dqn.state()
+    state = dqn.snapshot()
     state["optimizer"]["mean"] = np.zeros(3, np.float32)
     with pytest.raises(DataError, match=r"optimizer\.mean"):
-        dqn.load(state)
+        dqn.restore(state)
 
 
 def test_other_spaces_are_refused() -> None:

@@ -81,7 +81,7 @@ def test_adam_goes_on_from_its_state(vector):
     for gradient in gradients[:3]:
         whole.step(vector, gradient)
     mean = later.mean
-    later.load(whole.state())
+    later.restore(whole.snapshot())
     other.copy_(vector)
     for gradient in gradients[3:]:
         whole.step(vector, gradient)
@@ -89,7 +89,7 @@ def test_adam_goes_on_from_its_state(vector):
     assert torch.equal(vector, other)
     assert later.mean is mean
     with pytest.raises(DataError, match="another network"):
-        Adam(vector[:3], 1.0).load(whole.state())
+        Adam(vector[:3], 1.0).restore(whole.snapshot())
 
 
 @pytest.mark.parametrize("most", [0.1, 1e6])

@@ -204,7 +204,7 @@ def test_a_learner_goes_on_from_its_state_bit_for_bit():
     whole, later = learner(config, total_updates=5), learner(config, seed=9, total_updates=5)
     for number in range(2):
         whole.update(filled(whole, number))
-    later.load(whole.state())
+    later.restore(whole.snapshot())
     results = []
     for ppo in (whole, later):
         rollout = Rollout(4, ArrayStore(WINDOW))
@@ -226,11 +226,11 @@ def test_states_of_other_networks_are_refused_and_change_nothing():
     ppo, other = learner(), learner(with_network(hidden_layers=(16, 12, 6)))
     before = ppo.weights()
     with pytest.raises(DataError, match="another network"):
-        ppo.load(other.state())
-    state = ppo.state()
+        ppo.restore(other.snapshot())
+    state = ppo.snapshot()
     state["optimizer"]["mean"] = state["optimizer"]["mean"][1:]
     with pytest.raises(DataError, match="another network"):
-        ppo.load(state)
+        ppo.restore(state)
     np.testing.assert_array_equal(before["value.2.weight"], ppo.weights()["value.2.weight"])
 
 

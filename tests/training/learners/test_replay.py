@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from engine.base.errors import DataError, UsageError
+from engine.base.state import State, decode, encode
 from training.learners.replay.buffer import (
     ArrayStore,
     ObservationStore,
@@ -23,25 +22,14 @@ from training.learners.replay.buffer import (
     ReplayBatch,
 )
 from training.learners.replay.priorities import LEAST, Priorities
-from training.randomness import State
 
 SHAPE = (3,)
 TABLE = np.random.default_rng(5).standard_normal((500, 4, 2), dtype=np.float32)
 
 
 def through_files(state: State) -> State:
-    """A state after a round trip through files: arrays as .npy, the rest as JSON."""
-
-    def there_and_back(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: there_and_back(inner) for name, inner in value.items()}
-        if isinstance(value, np.ndarray):
-            file = io.BytesIO()
-            np.save(file, value, allow_pickle=False)
-            return np.load(io.BytesIO(file.getvalue()), allow_pickle=False)
-        return json.loads(json.dumps(value))
-
-    result: State = there_and_back(state)
+    """A state after a round trip through its bytes."""
+    result: State = decode(encode(state))
     return result
 
 
@@ -77,7 +65,7 @@ def test_the_ring_holds_the_last_transitions(capacity: int, counts: list[int], p
     for found, expected in zip(batch, (observation, action, reward, following, terminated), strict=False):
         np.testing.assert_array_equal(found, expected[number])
     # the next transition falls on the oldest place
-    assert set(replay.state()["observation"][:, 0].astype(int).tolist()) == kept
+    assert set(replay.snapshot()["observation"][:, 0].astype(int).tolist()) == kept
     np.testing.assert_array_equal(number % capacity, batch.index)
 
 
@@ -120,7 +108,7 @@ def test_a_prioritized_sample_follows_the_priorities(alpha: float) -> None:
 def test_draws_are_those_of_the_cumulative_sum(values: list[int], count: int, seed: int) -> None:
     priorities = Priorities(len(values), 1.0)
     # whole numbers, so that every order of summing is exact; LEAST would spoil that
-    priorities.load({"values": np.array(values, dtype=float), "top": 1.0}, len(values))
+    priorities.restore({"values": np.array(values, dtype=float), "top": 1.0}, len(values))
     draws = np.random.default_rng(seed).random(count)
     points = (np.arange(count) + draws) * (sum(values) / count)
     index, weight = priorities.sample(draws, len(values), 0.5)
@@ -132,7 +120,7 @@ def test_draws_are_those_of_the_cumulative_sum(values: list[int], count: int, se
 
 def test_a_point_at_the_very_end_finds_the_last_priority() -> None:
     priorities = Priorities(6, 1.0)
-    priorities.load({"values": np.array([0.0, 0.1, 0.2, 0.3, 0.0, 0.0]), "top": 1.0}, 6)
+    priorities.restore({"values": np.array([0.0, 0.1, 0.2, 0.3, 0.0, 0.0]), "top": 1.0}, 6)
     index, _ = priorities.sample(np.full(7, 1.0), 6, 1.0)
     assert index[-1] == 3
     assert set(index.tolist()) <= {1, 2, 3}
@@ -201,7 +189,7 @@ def test_references_read_what_arrays_keep(prioritized: Prioritized | None) -> No
         replay.add(keys[rows], rows % 5, rows, keys[rows + 7], rows % 2)
     for _ in range(5):
         assert same(kept.sample(16), referred.sample(16))
-    assert referred.state()["observation"].nbytes == 40 * 8
+    assert referred.snapshot()["observation"].nbytes == 40 * 8
 
 
 @pytest.mark.parametrize("prioritized", [None, Prioritized(0.7)])
@@ -223,7 +211,7 @@ def test_resumes_bit_for_bit(prioritized: Prioritized | None, rows: int) -> None
         live(replay, generator)
     # what stood there before must not shine through
     other.add(*numbered(7, 50))
-    other.load(through_files(replay.state()))
+    other.restore(through_files(replay.snapshot()))
     first, second = (live(one, np.random.default_rng(9)) for one in (replay, other))
     assert all(same(one, its) for one, its in zip(first, second, strict=True))
     if replay.priorities and other.priorities:
@@ -233,7 +221,7 @@ def test_resumes_bit_for_bit(prioritized: Prioritized | None, rows: int) -> None
 def test_a_state_does_not_change_with_the_buffer() -> None:
     replay = buffer(8, Prioritized())
     replay.add(*numbered(0, 8))
-    state = replay.state()
+    state = replay.snapshot()
     before = through_files(state)
     replay.add(*numbered(8, 8))
     replay.update_priorities(np.arange(8), np.full(8, 5.0))
@@ -245,19 +233,19 @@ def test_a_state_does_not_change_with_the_buffer() -> None:
 def test_refuses_the_state_of_another_buffer() -> None:
     replay = buffer(8, Prioritized())
     replay.add(*numbered(0, 8))
-    state = replay.state()
+    state = replay.snapshot()
     for other in (buffer(9, Prioritized()), buffer(8, None)):
         with pytest.raises(DataError, match="another"):
-            other.load(state)
+            other.restore(state)
     wider = Replay(8, ArrayStore((4,)), (), np.int64, seed=1, prioritized=Prioritized())
     with pytest.raises(DataError, match="observation") as caught:
-        wider.load(state)
+        wider.restore(state)
     assert "(8, 4)" in str(caught.value)
     assert "(8, 3)" in str(caught.value)
     for damage in ({"reward": state["reward"][:5]}, {"priorities": {"values": np.ones(3), "top": 1.0}}):
         untouched = buffer(8, Prioritized())
         with pytest.raises(DataError):
-            untouched.load({**state, **damage})
+            untouched.restore({**state, **damage})
         assert len(untouched) == 0
 
 

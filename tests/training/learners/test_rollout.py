@@ -168,13 +168,13 @@ def test_a_rollout_goes_on_from_its_state():
     whole, first, second = (Rollout(3, ArrayStore((1,)), capacity=4) for _ in range(3))
     some(whole, 0, 20)
     some(first, 0, 20)
-    second.load(first.state())
+    second.restore(first.snapshot())
     assert len(second) == len(whole) > 0
     for rollout in (whole, second):
         some(rollout, 20, 40)
     for expected, found in zip(whole.take(0.9, 0.8), second.take(0.9, 0.8), strict=True):
         np.testing.assert_array_equal(expected, found)
     with pytest.raises(DataError, match="another"):
-        Rollout(2, ArrayStore((1,))).load(first.state())
+        Rollout(2, ArrayStore((1,))).restore(first.snapshot())
     with pytest.raises(DataError, match="another"):
-        Rollout(3, ArrayStore((2,))).load(first.state())
+        Rollout(3, ArrayStore((2,))).restore(first.snapshot())

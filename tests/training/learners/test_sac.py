@@ -188,7 +188,7 @@ def test_updates_are_those_of_a_hand_written_learner(
             by_hand.follow()
         np.testing.assert_allclose(list(sac.update(batch).values()), expected, atol=2e-5, rtol=2e-5)
     moved = learner(statistics=statistics, **changes)
-    moved.load(sac.state())
+    moved.restore(sac.snapshot())
     named = moved.weights()
     for name in ("trunk", "mean", "log_deviation"):
         for number, layer in enumerate(getattr(by_hand, name).layers):
@@ -284,7 +284,7 @@ def test_acting_without_exploring_draws_nothing() -> None:
     one, other, values = learner(), learner(), observations(7)
     one.act(values, explore=False)
     np.testing.assert_array_equal(one.act(values), other.act(values))
-    assert one.state()["exploration"] == other.state()["exploration"]
+    assert one.snapshot()["exploration"] == other.snapshot()["exploration"]
 
 
 @pytest.mark.parametrize("statistics", [None, STATISTICS], ids=["as they are", "normalised"])
@@ -380,11 +380,11 @@ def test_resumes_bit_for_bit() -> None:
     (one, kept), (other, loaded) = pair(1), pair(2)
     lived(one, kept, 35, seed=5)
     lived(other, loaded, 5, seed=6)
-    other.load(through_files(one.state()))
-    loaded.load(through_files(kept.state()))
+    other.restore(through_files(one.snapshot()))
+    loaded.restore(through_files(kept.snapshot()))
     for mine, its in zip(lived(one, kept, 20, seed=7), lived(other, loaded, 20, seed=7), strict=True):
         np.testing.assert_array_equal(mine, its)
-    mine, its = one.state(), other.state()
+    mine, its = one.snapshot(), other.snapshot()
     for part in ("weights", "target", "optimizer"):
         assert all(np.array_equal(mine[part][name], its[part][name]) for name in mine[part])
     assert mine["log_alpha"] == its["log_alpha"] != 0.0
@@ -442,7 +442,7 @@ def test_weights_are_copies_and_must_fit() -> None:
     weights["critic.2.bias"][:] = 7.0
     assert (sac.weights()["critic.2.bias"] != 7.0).all()
     sac.load_weights(weights)
-    assert (sac.state()["target"]["critic.2.bias"] == 7.0).all()
+    assert (sac.snapshot()["target"]["critic.2.bias"] == 7.0).all()
     assert sac.alpha == alpha
     other = learner(9)
     other.load_weights(weights)
@@ -450,15 +450,15 @@ def test_weights_are_copies_and_must_fit() -> None:
     for wrong in ({**weights, "mean.0.bias": np.zeros(2, np.float32)}, {"mean.0.bias": np.zeros(3, np.float32)}):
         with pytest.raises(DataError):
             sac.load_weights(wrong)
-    before = sac.state()
-    state = sac.state()
+    before = sac.snapshot()
+    state = sac.snapshot()
     state["optimizer"]["mean"] = np.zeros(3, np.float32)
     with pytest.raises(DataError, match="optimizer"):
-        sac.load(state)
-    state = sac.state()
+        sac.restore(state)
+    state = sac.snapshot()
     del state["target"]["critic.2.bias"]
     with pytest.raises(DataError, match="weights"):
-        sac.load(state)
+        sac.restore(state)
     assert all(np.array_equal(values, sac.weights()[name]) for name, values in before["weights"].items())
 
 

@@ -25,10 +25,10 @@ def test_every_start_comes_once_before_any_comes_again(count: int, seed: int, de
 def test_a_sampler_goes_on_where_its_state_was_taken() -> None:
     sampler = EpisodeSampler(np.arange(7), 3)
     sampler.deal(5)
-    state = sampler.state()
+    state = sampler.snapshot()
     expected = sampler.deal(20)
     other = EpisodeSampler(np.arange(7), 99)
-    other.load(state)
+    other.restore(state)
     assert other.deal(20).tolist() == expected.tolist()
 
 
@@ -59,7 +59,7 @@ def test_patience_counts_episodes_since_the_best_evaluation() -> None:
     assert patience.see(111, 1.5)
     assert not patience.exhausted(111)
     other = Patience(EarlyStopping(patience=100, min_improvement=0.5))
-    other.load(patience.state())
+    other.restore(patience.snapshot())
     assert not other.exhausted(210)
     assert other.exhausted(211)
 

@@ -62,7 +62,7 @@ def test_going_on_from_a_checkpoint_ends_with_the_same_weights(
     path = sorted(whole[2].glob("*.ckpt"))[number]
     saved = load(path)
     trainer, _ = small_trainer(tmp_path)
-    trainer.load(saved.state, saved.note, path)
+    trainer.restore(saved.state, saved.note, path)
     assert trainer.episodes < 12
     assert trainer.run().weights_sha256 == whole[1]
 
@@ -82,7 +82,7 @@ def test_compiled_updates_are_traced_once_each_also_after_a_checkpoint_is_loaded
     trainer.run()
     path = sorted(tmp_path.glob("*.ckpt"))[0]
     saved = load(path)
-    trainer.load(saved.state, saved.note, path)
+    trainer.restore(saved.state, saved.note, path)
     assert trainer.episodes < 12
     assert trainer.run().episodes >= 12
     assert len(graphs) == 3
@@ -100,7 +100,7 @@ def test_a_checkpoint_of_other_data_is_refused(whole: tuple[Trainer, str, Path],
     saved = load(path)
     trainer, _ = small_trainer(tmp_path, small_config(seed=6))
     with pytest.raises(DataError, match="other data"):
-        trainer.load(saved.state, saved.note, path)
+        trainer.restore(saved.state, saved.note, path)
 
 
 def test_the_kept_networks_are_those_of_the_best_evaluation(whole: tuple[Trainer, str, Path]) -> None:
@@ -109,7 +109,7 @@ def test_the_kept_networks_are_those_of_the_best_evaluation(whole: tuple[Trainer
     trainer.take_kept()
     results = trainer.evaluate(trainer.setup.parts.validation, 3)
     assert np.mean([result.reward for result in results]) == saved.note["evaluation"]["mean_reward"]
-    assert weights_sha256(saved.state["kept"]["weights"]) == weights_sha256(trainer.state()["kept"]["weights"])
+    assert weights_sha256(saved.state["kept"]["weights"]) == weights_sha256(trainer.snapshot()["kept"]["weights"])
 
 
 def test_an_exploding_loss_names_the_episode_and_the_last_checkpoint(tmp_path: Path) -> None:

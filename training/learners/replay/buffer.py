@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from engine.base.errors import DataError, UsageError
+from engine.base.state import State
 from training.learners.replay.priorities import Priorities, fitting
-from training.randomness import State, generator_state, load_generator
+from training.randomness import generator_state, load_generator
 
 
 class ReplayBatch(NamedTuple):
@@ -216,12 +217,12 @@ class Replay:
         if self._priorities is not None and not self._priorities.update(index, td_errors):
             raise UsageError("priorities of replay need finite errors", found=str(td_errors))
 
-    def state(self) -> State:
-        """What `load` takes: the transitions so far, their priorities and the generator."""
+    def snapshot(self) -> State:
+        """What `restore` takes: the transitions so far, their priorities and the generator."""
         state: State = {
             name: column[: self._size].copy() for name, column in zip(_COLUMNS, self._columns(), strict=True)
         }
-        priorities = None if self._priorities is None else self._priorities.state(self._size)
+        priorities = None if self._priorities is None else self._priorities.snapshot(self._size)
         return state | {
             "capacity": self.capacity,
             "size": self._size,
@@ -230,8 +231,8 @@ class Replay:
             "priorities": priorities,
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state, bit for bit.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot, bit for bit.
 
         Raises:
             DataError: If the state is of a buffer of another capacity, kind or shape.
@@ -250,7 +251,7 @@ class Replay:
             for name, column in zip(_COLUMNS, columns, strict=True)
         ]
         if self._priorities is not None:
-            self._priorities.load(state["priorities"], size)
+            self._priorities.restore(state["priorities"], size)
         for column, values in zip(columns, saved, strict=True):
             column[:size] = values
         self._size, self._position = size, int(state["position"])

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.base.errors import DataError
+from engine.base.state import State
 from training.learners.replay.kernels import build, draw, set_all, set_from_errors
-from training.randomness import State
 
 LEAST = 1e-6
 """What every priority has at least, so that no transition is lost for good."""
@@ -56,12 +56,12 @@ class Priorities:
         draw(self._tree, draws, size, beta, index, weight)
         return index, weight
 
-    def state(self, size: int) -> State:
-        """What `load` takes."""
+    def snapshot(self, size: int) -> State:
+        """What `restore` takes."""
         return {"values": self.values(size), "top": float(self._top[0])}
 
-    def load(self, state: Mapping[str, Any], size: int) -> None:
-        """Restore a state; the sums are recomputed and are the same."""
+    def restore(self, state: Mapping[str, Any], size: int) -> None:
+        """Continue from a snapshot; the sums are recomputed and are the same."""
         self._tree[:] = 0.0
         self._tree[self._leaves : self._leaves + size] = fitting(state, "values", (size,), np.dtype(np.float64))
         self._top[0] = state["top"]

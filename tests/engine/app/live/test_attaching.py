@@ -56,18 +56,18 @@ def test_the_last_step_carries_the_state_that_recovery_comes_to(tmp_path: Path, 
     assert step.fills.tobytes() == stored.fills.tobytes()
 
 
-def test_a_book_reads_as_the_simulator_wrote_it_and_other_bytes_are_refused(tmp_path: Path) -> None:
+def test_a_book_reads_as_the_simulator_wrote_it_and_another_state_is_refused(tmp_path: Path) -> None:
     session(tmp_path)
     with JournalReader(tmp_path) as reader:
-        _, body = reader.states()[SIMULATOR]
-    book = read_book(body, 2)
-    assert b"".join(part.tobytes() for part in book) == body
+        _, state = reader.states()[SIMULATOR]
+    book = read_book(state, 2)
+    assert all(part.tobytes() == state[name].tobytes() for name, part in book._asdict().items())
     assert len(book.orders) == book.account["orders"][0]
     order = np.zeros(1, ORDER)
     order["quantity"] = 7.5
-    assert read_book(body + order.tobytes(), 2).orders["quantity"][-1] == 7.5
-    for wrong in (body[:-1], body + b"1", body[:100], b""):
-        with pytest.raises(DataError, match="simulator"):
+    assert read_book({**state, "orders": order}, 2).orders["quantity"].tolist() == [7.5]
+    for wrong in ({**state, "orders": book.account}, {**state, "positions": book.positions[:1]}, {}, b"", None):
+        with pytest.raises(DataError, match="snapshot"):
             read_book(wrong, 2)
 
 

@@ -29,6 +29,7 @@ from engine.types.step import StepBlock
 from feeds.live.source import Delivery
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
+from tests.trees import saved
 from tests.waiting import until
 
 Orders = Mapping[int, str]
@@ -238,7 +239,7 @@ def test_no_state_is_saved_behind_an_order_that_would_be_obeyed_again(tmp_path: 
             session.operate(Operation.FLATTEN, "test")
             session._unsaved_entries = 1
             session._save()
-            held = session.driver.simulator.snapshot()
+            held = saved(session.driver.simulator)
     with JournalReader(tmp_path) as reader:
         recovered = recover(reader, stored_setup(reader))
-    assert recovered.simulator.snapshot() == held
+    assert saved(recovered.simulator) == held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -14,16 +15,19 @@ import numpy as np
 import pytest
 
 from engine.app.journal import retention
+from engine.app.journal.mending import mend
+from engine.app.journal.recovering import MERGER, SEEN
 from engine.app.journal.verifying import audit, replay_whole
 from engine.app.live.folder import SOCKET
 from engine.base.errors import CheckFailed, DataError, GrandModelError
-from engine.base.packing import MADE, describe, pack
+from engine.base.restoring import MADE, describe
+from engine.base.state import encode
 from engine.journal import journal as journal_module
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
 from engine.journal.files import FILE
 from engine.journal.journal import OLDER
 from engine.journal.reading import JournalReader
-from engine.loop.ledger_hash import FORM, STREAMS
+from engine.loop.ledger_hash import FORM
 from engine.types.records import Operation
 from tests.engine.app.live.sessions import Case, case, live_bars
 
@@ -201,48 +205,83 @@ def test_an_older_state_stands_in_where_the_first_bars_are_gone(
         short.traded(tmp_path / "run")
 
 
-RELEASE_0_2: dict[str, bytes] = {}
-LATER = {MADE: describe({"form": FORM + 1})}
-
-
-def with_hash_of(folder: Path, made: dict[str, bytes]) -> None:
-    """Give a journal a state of the ledger's hash of another form, which release 0.2.0 did not name."""
+def rewritten(folder: Path, changed: Callable[[str, Any], bytes | None]) -> None:
+    """Give a journal other states, whole by the journal's own digests; None leaves one as it is."""
     with JournalReader(folder) as reader:
         states = reader.states()
-    names = {name for name in states if name.removeprefix(OLDER) in TRADER}
-    frame = pack({**made, "symbols": b'["X"]', **dict.fromkeys(STREAMS, b"words, pending and taken")})
     with closing(sqlite3.connect(folder / FILE)) as db, db:
-        for name in sorted(name for name in names if name.endswith("hash")):
-            row = (name, states[name][0], frame)
-            db.execute("UPDATE state SET body = ?, digest = ? WHERE name = ?", (frame, digest_of("state", row), name))
+        for name, (seq, state) in sorted(states.items()):
+            body = changed(name, state)
+            if body is None:
+                continue
+            row = (name, seq, body)
+            db.execute("UPDATE state SET body = ?, digest = ? WHERE name = ?", (row[2], digest_of("state", row), name))
         totals = {table: total_of(one for (one,) in db.execute(f"SELECT digest FROM {table}")) for table in SEALED}
         body = db.execute("SELECT body FROM seal").fetchone()[0]
         body = msgspec.msgpack.encode(msgspec.structs.replace(msgspec.msgpack.decode(body, type=Seal), totals=totals))
         db.execute("UPDATE seal SET body = ?, digest = ?", (body, digest_of("seal", (body,))))
 
 
-@pytest.mark.parametrize("made", [RELEASE_0_2, LATER], ids=["0.2.0", "later"])
-def test_a_hash_of_another_form_is_made_again_from_the_rows(made: dict[str, bytes], tmp_path: Path) -> None:
+def as_earlier_release(folder: Path, *parts: str) -> None:
+    """Give a journal states in another form."""
+    rewritten(folder, lambda name, _: b"GMS1 and what it meant then" if name.removeprefix(OLDER) in parts else None)
+
+
+def with_later_hash(folder: Path) -> None:
+    """Give a journal a state of the ledger's hash of another form."""
+    made = {MADE: describe({"form": FORM + 1})}
+    rewritten(folder, lambda name, state: encode({**state, **made}) if name.endswith("hash") else None)
+
+
+def test_a_hash_of_another_form_is_made_again_from_the_rows(tmp_path: Path) -> None:
     short = case(live_bars(100))
     short.run(tmp_path, end={"bars": 60})
-    with_hash_of(tmp_path, made)
+    with_later_hash(tmp_path)
     audit(tmp_path)  # which has nothing to compare its own hash with
     assert short.traded(tmp_path) == short.expected
-    assert audit(tmp_path).ledger_sha256 == short.expected
-    assert replay_whole(tmp_path) == (100, short.expected)
 
 
-@pytest.mark.parametrize("made", [RELEASE_0_2, LATER], ids=["0.2.0", "later"])
-def test_a_hash_of_another_form_stands_for_rows_that_are_gone(
-    made: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hash_of_another_form_stands_for_rows_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "CHUNK_ROWS", 10)
     short = case(live_bars(200), journal={"keep_days": 0.02, "archive": False})
     whole = short.run(tmp_path / "whole")
     for bars in (60, 150):
         short.run(tmp_path / "run", end={"bars": bars})
-    with_hash_of(tmp_path / "run", made)
+    with_later_hash(tmp_path / "run")
     run = short.run(tmp_path / "run")
     assert run.exported is not None and whole.exported is not None
     assert run.exported.metrics == whole.exported.metrics
     assert audit(tmp_path / "run").ledger_sha256 == run.exported.manifest["ledger_sha256"] != short.expected
+
+
+def test_states_of_an_earlier_release_are_made_again_from_the_bars(tmp_path: Path) -> None:
+    short = case(live_bars(100))
+    short.run(tmp_path, end={"bars": 60})
+    as_earlier_release(tmp_path, *TRADER, SEEN)
+    with pytest.raises(CheckFailed, match="of another release"):
+        audit(tmp_path)
+    assert short.traded(tmp_path) == short.expected
+    assert audit(tmp_path).ledger_sha256 == short.expected
+    assert replay_whole(tmp_path) == (100, short.expected)
+
+
+def test_without_the_bars_a_state_of_an_earlier_release_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "CHUNK_ROWS", 10)
+    short = case(live_bars(200), journal={"keep_days": 0.02, "archive": False})
+    short.run(tmp_path, end={"bars": 150})
+    as_earlier_release(tmp_path, *TRADER)
+    with pytest.raises(DataError, match="cannot be recovered"):
+        short.run(tmp_path)
+
+
+def test_an_intake_of_an_earlier_release_is_refused_and_can_be_mended(tmp_path: Path) -> None:
+    short = case(live_bars(100))
+    short.run(tmp_path, end={"bars": 60})
+    as_earlier_release(tmp_path, MERGER)
+    with pytest.raises(DataError, match="not a saved state of this release") as caught:
+        short.run(tmp_path)
+    assert "journal mend" in str(caught.value.hint) and "merger" in str(caught.value.where)
+    mend(tmp_path)
+    assert short.traded(tmp_path) == short.expected

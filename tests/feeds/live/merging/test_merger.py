@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.base.errors import DataError
+from engine.base.state import decode as decode_state
 from engine.types.blocks import BAR_COLUMNS, BarBlock
 from engine.types.timeframe import MINUTE_NS
 from feeds.live.checks import REASONS
@@ -16,6 +17,7 @@ from feeds.live.merging.rows import REMEMBERED
 from feeds.live.messages import BarMessage, Element, QuoteMessage, TradeMessage, decode, encode_bars
 from feeds.live.source import Record
 from tests.bars import random_bars
+from tests.trees import saved
 
 T0 = 1_700_000_040 * 1_000_000_000  # on a whole minute
 P = frozenset({"p"})
@@ -272,29 +274,30 @@ def test_real_messages_give_the_block_they_were_made_of(symbols: int) -> None:
 def test_a_snapshot_goes_on_only_where_it_fits() -> None:
     merger = single()
     offer(merger, bar(0), TradeMessage("ES", at(0.5), 2.0, 1.0, 2**63 - 1))
-    state = merger.snapshot()
+    state = saved(merger)
     for other, found in ((trusting(["NQ"], MINUTE_NS), "symbols"), (trusting(["ES"], 2 * MINUTE_NS), "timeframe")):
         with pytest.raises(DataError, match=found) as caught:
-            other.restore(state)
+            other.restore(decode_state(state))
         assert caught.value.hint
+    tree = decode_state(state)
     with pytest.raises(DataError, match="cannot be read"):
-        single().restore(b"\x00")
-    with pytest.raises(DataError, match="version"):
-        single().restore(state[:3] + b"\x03" + state[4:])
+        single().restore({**tree, "carried": {**tree["carried"], "edge": "now"}})
+    with pytest.raises(DataError, match="rows do not fit"):
+        single().restore({**tree, "memory": {**tree["memory"], "present": b""}})
     merger.heard(frozenset({"p", "q"}), P)
-    state = merger.snapshot()
+    state = saved(merger)
     restored = single(lateness_ns=MINUTE_NS)
-    restored.restore(state)
-    assert restored.snapshot() == state
+    restored.restore(decode_state(state))
+    assert saved(restored) == state
     assert times(restored.take(1)) == [0]
 
 
 def test_a_snapshot_is_not_shared_with_what_goes_on() -> None:
     merger = single()
     offer(merger, TradeMessage("ES", at(0.5), 2.0, 1.0, None))
-    state = merger.snapshot()
+    state = saved(merger)
     first, second = single(), single()
-    first.restore(state)
+    first.restore(decode_state(state))
     offer(first, TradeMessage("ES", at(0.6), 9.0, 1.0, None), bar(3))
-    second.restore(state)
-    assert second.snapshot() == state
+    second.restore(decode_state(state))
+    assert saved(second) == state

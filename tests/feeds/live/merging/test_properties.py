@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.base.state import decode
 from engine.types.blocks import BarBlock
 from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import BarMessage, Element, QuoteMessage, TradeMessage
 from feeds.live.source import Record
 from tests.feeds.live.merging.oracle import PlainMerger, Rows, comparable, rows_of, sorted_rows
+from tests.trees import saved
 
 STEP = 10
 SYMBOLS = ("A", "B", "C")
@@ -52,10 +54,10 @@ def merged(
         if cuts.random() < 0.5:
             taken.append(merger.take(cuts.randint(1, 4)))
         if restarts and cuts.random() < 0.3:
-            state = merger.snapshot()
+            state = saved(merger)
             merger = make()
-            merger.restore(state)
-            assert merger.snapshot() == state
+            merger.restore(decode(state))
+            assert saved(merger) == state
     reasons += [letter.reason for letter in merger.flush()]
     assert merger.waiting == 0
     while (block := merger.take(cuts.randint(1, 4))) is not None:
@@ -176,9 +178,9 @@ def test_any_events_are_treated_as_the_plain_merger_does(
         if chance.random() < 0.3:
             taken.append(merger.take(chance.randint(1, 3)))
         if chance.random() < 0.2:
-            state = merger.snapshot()
+            state = saved(merger)
             merger = make()
-            merger.restore(state)
+            merger.restore(decode(state))
         assert merger.pending - len(plain.rows) + sum(map(len, filter(None, taken))) == open_rows(plain)
     merger.flush()
     plain.flush()
