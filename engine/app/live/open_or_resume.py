@@ -134,7 +134,9 @@ def open_session(
     journal = Journal(folder, config.journal.durability, trace)
     if damaged:
         names = ", ".join(sorted(damaged))
-        logger("journal").warning("saved states were damaged and have been rebuilt", states=names, rows=driver.next_seq)
+        logger("journal").warning(
+            "saved states were damaged or of another release, and have been rebuilt", states=names, rows=driver.next_seq
+        )
         journal.drop_states(damaged)
     return Opened(folder, journal, setup, with_weights(driver, config, folder), positions, states, counters, resumed)
 

@@ -270,7 +270,8 @@ def test_without_the_bars_a_state_of_an_earlier_release_is_refused(
 ) -> None:
     monkeypatch.setattr(retention, "CHUNK_ROWS", 10)
     short = case(live_bars(200), journal={"keep_days": 0.02, "archive": False})
-    short.run(tmp_path, end={"bars": 150})
+    for bars in (60, 150):
+        short.run(tmp_path, end={"bars": bars})
     as_earlier_release(tmp_path, *TRADER)
     with pytest.raises(DataError, match="cannot be recovered"):
         short.run(tmp_path)
