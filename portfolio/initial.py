@@ -42,8 +42,3 @@ def command_buffer(symbols: int) -> Records:
     """Blank commands of one row, COMMAND."""
     commands: Records = np.zeros(max(COMMANDS_PER_ROW, symbols), COMMAND)
     return commands
-
-
-def row_reserve(orders: int, commands: int) -> int:
-    """The most records that one row can add to a buffer, as the kernel `has_room` counts them."""
-    return 6 * orders + 4 * commands

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.base.compiled import entry_point, form
+from engine.base.compiled import entry_point, form, interpreted
 from engine.base.errors import ConfigError, DataError, UsageError
 from engine.base.restoring import arrays_of, snapshot_of
 from engine.base.state import State
@@ -33,14 +33,15 @@ from portfolio.initial import (
     command_buffer,
     initial_account,
     order_capacity,
-    row_reserve,
 )
-from portfolio.kernels.book import Book
+from portfolio.kernels.book import Book, has_room, row_reserve
 from portfolio.kernels.operations import apply_operation
-from portfolio.kernels.scan import advance_rows, apply_commands, has_room, scan_decide, scan_targets
+from portfolio.kernels.scan import advance_rows, apply_commands, scan_decide, scan_targets
 
 BUFFER_ROWS = 4096
 MOST_BUFFER_ROWS = 65_536
+
+_has_room = interpreted(has_room)
 
 
 class Simulator:
@@ -148,7 +149,7 @@ class Simulator:
         ts = int(self._book.account["ts_event"][0])
         for start in range(0, len(commands), COMMANDS_PER_ROW):
             part = commands[start : start + COMMANDS_PER_ROW]
-            if not self._has_room():
+            if not _has_room(self._book, self._commands):
                 self._flush()
             if part.dtype is not COMMAND or not part.flags.carray:
                 apply_commands(self._book, part, len(part), ts)
@@ -181,17 +182,6 @@ class Simulator:
             memory: Its carried state; float64, or likewise; changed.
         """
         return self._scan(block, scan_decide, signals, (decide, params, memory))
-
-    def _has_room(self) -> bool:
-        """What the kernel `has_room` tells, without the cost of calling a kernel."""
-        book = self._book
-        fills, events, decisions, _ = book.counts.tolist()
-        reserve = row_reserve(len(book.orders), len(self._commands))
-        return bool(
-            fills + reserve < len(book.fills)
-            and events + reserve < len(book.events)
-            and decisions + reserve < len(book.decisions)
-        )
 
     def _scan(self, block: BarBlock, scan: Callable[..., int], signals: Any, tail: tuple[Any, ...]) -> StepBlock:
         self.begin(block)
@@ -238,7 +228,7 @@ class Simulator:
         """
         if kind == Operation.RESET_HALT:
             self._check_reset()
-        if not has_room(self._book, self._commands):
+        if not _has_room(self._book, self._commands):
             self._flush()
         apply_operation(self._book, int(kind), ts_event)
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from agents.ensemble.kernels.layout import DecisionColumns
 from agents.ensemble.kernels.recording import merge_outputs
 from agents.ensemble.seats import Decisions
-from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import BarBlock
 from engine.types.records import AGENT_OUTPUT, Records
 
 _NOTHING: Records = np.empty(0, AGENT_OUTPUT)
@@ -32,14 +33,10 @@ def collect_outputs(block: BarBlock, risk: Records, answers: Records, decided: M
     return outputs
 
 
-def _in_order(decisions: Decisions, symbols: int) -> tuple[Ints, Ints, Floats, Floats, Ints, Ints]:
-    """Their fields, by row, then symbol."""
+def _in_order(decisions: Decisions, symbols: int) -> DecisionColumns:
+    """The columns by row, then symbol."""
     d = decisions
-    fields = (d.known_at, d.symbol, d.action, d.confidence, d.first_ts, d.last_ts)
     # one row may complete two bars of a symbol, whose decisions come one after the other
     keys = d.known_at * symbols + d.symbol
-    if symbols == 1 or not (keys[1:] < keys[:-1]).any():
-        return fields
-    order = np.argsort(keys, kind="stable")
-    known_at, symbol, action, confidence, first_ts, last_ts = (field[order] for field in fields)
-    return known_at, symbol, action, confidence, first_ts, last_ts
+    at = np.argsort(keys, kind="stable") if symbols > 1 and (keys[1:] < keys[:-1]).any() else slice(None)
+    return DecisionColumns(d.known_at[at], d.symbol[at], d.action[at], d.confidence[at], d.first_ts[at], d.last_ts[at])

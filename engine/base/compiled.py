@@ -143,6 +143,13 @@ def inlined(function: F) -> F:
     return _compile(function, forceinline=True)
 
 
+def interpreted(function: F) -> F:
+    """The Python function of a kernel, for where the call of compiled code takes longer than what it does."""
+    kernel_function: Any = function
+    plain: F = kernel_function.py_func
+    return plain
+
+
 def entry_point(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
     """The compiled code of a kernel for arguments of exactly these types.
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Records = NDArray[np.void]
+Record = np.record
+"""One of Records, as kernels see it: its fields are attributes."""
 
 
 class CommandKind(IntEnum):

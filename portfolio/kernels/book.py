@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.base.compiled import inlined, kernel
-from engine.types.records import OrderEventKind, OrderType, Reason, Role
+from engine.types.blocks import Ints
+from engine.types.records import OrderEventKind, OrderType, Reason, Record, Records, Role
 
 MARKET = int(OrderType.MARKET)
 LIMIT = int(OrderType.LIMIT)
@@ -44,16 +45,39 @@ class Book(NamedTuple):
             int64, shape (4,); state.
     """
 
-    account: Any
-    positions: Any
-    orders: Any
-    instruments: Any
-    rules: Any
-    session_ends: Any
-    fills: Any
-    events: Any
-    decisions: Any
-    counts: Any
+    account: Records
+    positions: Records
+    orders: Records
+    instruments: Records
+    rules: Records
+    session_ends: Ints
+    fills: Records
+    events: Records
+    decisions: Records
+    counts: Ints
+
+
+@inlined
+def row_reserve(orders: int, commands: int) -> int:
+    """The most records that one row can add to an output buffer, with room to spare.
+
+    Args:
+        orders: Places of the order table.
+        commands: Places of the command buffer.
+    """
+    # an order can be submitted, triggered, filled, cut and cancelled in one row, and a command can reject or replace
+    return 6 * orders + 4 * commands
+
+
+@inlined
+def has_room(book: Book, commands: Records) -> bool:
+    """Whether the output buffers can take whatever one more row may bring."""
+    reserve = row_reserve(book.orders.shape[0], commands.shape[0])
+    return (
+        book.counts[FILLS] + reserve <= book.fills.shape[0]
+        and book.counts[EVENTS] + reserve <= book.events.shape[0]
+        and book.counts[DECISIONS] + reserve <= book.decisions.shape[0]
+    )
 
 
 @inlined
@@ -79,7 +103,7 @@ def grid_price(ticks: float, tick: float) -> float:
 
 
 @inlined
-def initial_margin(instrument: Any, quantity: float, price: float) -> float:
+def initial_margin(instrument: Record, quantity: float, price: float) -> float:
     """Initial margin of an unsigned quantity at a price, account currency."""
     per_contract = instrument.initial_per_contract + instrument.initial_rate * price * instrument.multiplier
     return quantity * per_contract
@@ -107,7 +131,7 @@ def emit(book: Book, ts: int, k: int, kind: int, reason: int, quantity: float, p
 
 
 @inlined
-def working_price(order: Any) -> float:
+def working_price(order: Record) -> float:
     """The price an order waits at; 0 for a market order."""
     if order.type in (LIMIT, STOP_LIMIT):
         return order.limit

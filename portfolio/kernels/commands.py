@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from engine.base.compiled import inlined, kernel
-from engine.types.records import CommandKind, OrderEventKind, Reason, Role, Sizing
+from engine.types.records import CommandKind, OrderEventKind, Reason, Record, Role, Sizing
 from portfolio.kernels.book import (
     CANCELLED,
     DECISIONS,
@@ -62,7 +61,7 @@ def valid_price(price: float) -> bool:
 
 
 @inlined
-def valid_bracket(command: Any) -> bool:
+def valid_bracket(command: Record) -> bool:
     """Whether every bracket price and distance is finite and not negative."""
     total = 0.0
     for value in (
@@ -100,7 +99,7 @@ def stop_price(price: float, tick: float, side: int) -> float:
 
 
 @inlined
-def valid_prices(command: Any, side: int, tick: float) -> bool:
+def valid_prices(command: Record, side: int, tick: float) -> bool:
     """Whether the command has the prices its order type needs, after they are rounded to the tick."""
     if not valid_bracket(command):
         return False
@@ -162,7 +161,7 @@ def target_contracts(book: Book, symbol: int, units: float) -> float:
 
 
 @kernel
-def place(book: Book, command: Any, ts: int, side: int, quantity: float, clip: int) -> int:
+def place(book: Book, command: Record, ts: int, side: int, quantity: float, clip: int) -> int:
     """Put a command's order on the table, working or not yet judged; returns its place."""
     k = new_order(book, ts, command.symbol, side, command.type, quantity, ENTRY)
     order = book.orders[k]
@@ -187,7 +186,7 @@ def place(book: Book, command: Any, ts: int, side: int, quantity: float, clip: i
 
 
 @inlined
-def judge(book: Book, command: Any, side: int, quantity: float, reduces: bool) -> int:
+def judge(book: Book, command: Record, side: int, quantity: float, reduces: bool) -> int:
     """The Reason for which an order of this size is rejected, or NONE."""
     instrument = book.instruments[command.symbol]
     if not quantity > 0.0 or not math.isfinite(quantity) or (quantity < instrument.min_size and not reduces):
@@ -203,7 +202,7 @@ def judge(book: Book, command: Any, side: int, quantity: float, reduces: bool) -
 
 
 @inlined
-def submit(book: Book, command: Any, ts: int, side: int, quantity: float, clip: int, reduces: bool) -> int:
+def submit(book: Book, command: Record, ts: int, side: int, quantity: float, clip: int, reduces: bool) -> int:
     """Judge an order and let it work, or reject it; returns its id."""
     reason = judge(book, command, side, quantity, reduces)
     k = place(book, command, ts, side, quantity, clip)
@@ -216,7 +215,7 @@ def submit(book: Book, command: Any, ts: int, side: int, quantity: float, clip: 
 
 
 @kernel
-def reject(book: Book, command: Any, ts: int, reason: int) -> None:
+def reject(book: Book, command: Record, ts: int, reason: int) -> None:
     """Reject a command that never became an order."""
     k = place(book, command, ts, 1 if command.quantity >= 0.0 else -1, abs(command.quantity), 0)
     book.account[0].next_order_id -= 1
@@ -226,7 +225,7 @@ def reject(book: Book, command: Any, ts: int, reason: int) -> None:
 
 
 @inlined
-def refused_by_pause(book: Book, command: Any, side: int, quantity: float) -> bool:
+def refused_by_pause(book: Book, command: Record, side: int, quantity: float) -> bool:
     """Whether the account is paused and an order does more than lead its position towards zero."""
     if not book.account[0].paused or command.reduce_only:
         return False
@@ -236,7 +235,7 @@ def refused_by_pause(book: Book, command: Any, side: int, quantity: float) -> bo
 
 
 @inlined
-def apply_order(book: Book, command: Any, ts: int) -> int:
+def apply_order(book: Book, command: Record, ts: int) -> int:
     """ORDER and UP_TO: an explicit order of signed contracts."""
     quantity = floor_step(abs(command.quantity), book.instruments[command.symbol].size_step)
     side = 1 if command.quantity >= 0.0 else -1
@@ -253,7 +252,7 @@ def apply_order(book: Book, command: Any, ts: int) -> int:
 
 
 @inlined
-def apply_target(book: Book, command: Any, ts: int) -> int:
+def apply_target(book: Book, command: Record, ts: int) -> int:
     """TARGET: replace the symbol's entry orders by one that leads to the wanted position."""
     position = book.positions[command.symbol]
     if not math.isfinite(command.quantity):
@@ -283,7 +282,7 @@ def apply_target(book: Book, command: Any, ts: int) -> int:
 
 
 @inlined
-def apply_cancel(book: Book, command: Any, ts: int) -> None:
+def apply_cancel(book: Book, command: Record, ts: int) -> None:
     """CANCEL: end one order."""
     for k in range(book.account[0].orders):
         order = book.orders[k]
@@ -294,7 +293,7 @@ def apply_cancel(book: Book, command: Any, ts: int) -> None:
 
 
 @inlined
-def apply_cancel_all(book: Book, command: Any, ts: int) -> None:
+def apply_cancel_all(book: Book, command: Record, ts: int) -> None:
     """CANCEL_ALL: end every order of the symbol except the operator's."""
     for k in range(book.account[0].orders):
         order = book.orders[k]
@@ -303,7 +302,7 @@ def apply_cancel_all(book: Book, command: Any, ts: int) -> None:
 
 
 @kernel
-def apply_command(book: Book, command: Any, ts: int) -> None:
+def apply_command(book: Book, command: Record, ts: int) -> None:
     """Apply one command after the mark of the current row, and record it as a decision."""
     account = book.account[0]
     if not (0 <= command.symbol < book.positions.shape[0] and ORDER <= command.kind <= UP_TO):

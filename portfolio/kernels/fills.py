@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from engine.base.compiled import inlined, kernel
-from engine.types.records import OrderEventKind, Reason, Role, TimeInForce
+from engine.types.records import OrderEventKind, Reason, Record, Role, TimeInForce
 from portfolio.kernels.book import (
     CANCELLED,
     DONE,
@@ -51,7 +50,7 @@ EXCESS = 1e-9
 
 
 @inlined
-def slipped(rules: Any, tick: float, side: int, price: float, bar_range: float) -> float:
+def slipped(rules: Record, tick: float, side: int, price: float, bar_range: float) -> float:
     """Price of a market or stop fill after slippage, rounded against the trader to the tick."""
     if rules.slippage_ticks == 0.0 and rules.slippage_bps == 0.0 and rules.slippage_range == 0.0:
         return price
@@ -227,14 +226,14 @@ def try_fill(
 
 
 @inlined
-def stop_reached(order: Any, price: float) -> bool:
+def stop_reached(order: Record, price: float) -> bool:
     """Whether a price is at or beyond the order's stop."""
     noise = NOISE * order.stop
     return price >= order.stop - noise if order.side > 0 else price <= order.stop + noise
 
 
 @inlined
-def marketable(order: Any, price: float, through: int) -> bool:
+def marketable(order: Record, price: float, through: int) -> bool:
     """Whether a limit order would trade at a price."""
     if abs(price - order.limit) <= NOISE * order.limit:
         return not through

@@ -8,9 +8,9 @@ accounting. Here they are read once and written once for a whole stretch; every 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from engine.base.compiled import inlined
+from engine.types.blocks import Floats
 from engine.types.records import Bars, Sizing
 from portfolio.kernels.book import NOISE, Book
 from portfolio.kernels.row import write_ledger
@@ -19,7 +19,9 @@ VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
 
 
 @inlined
-def quiet_rows(book: Book, bars: Bars, start: int, stop: int, targets: Any, ledger: Any, positions: Any) -> int:
+def quiet_rows(
+    book: Book, bars: Bars, start: int, stop: int, targets: Floats, ledger: Floats, positions: Floats
+) -> int:
     """Advance over quiet rows of a single symbol; any other row is left to `advance_row`.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from engine.base.compiled import inlined, kernel
-from engine.types.records import Bars, OrderEventKind, Reason, Role, Sizing, TimeInForce
+from engine.types.blocks import Floats
+from engine.types.records import Bars, OrderEventKind, Reason, Record, Role, Sizing, TimeInForce
 from portfolio.kernels.book import (
     CANCELLED,
     DONE,
@@ -82,7 +82,7 @@ def move_trailing_stops(book: Book, bars: Bars, i: int) -> None:
 
 
 @inlined
-def update_variance(position: Any, close: float, decay: float) -> None:
+def update_variance(position: Record, close: float, decay: float) -> None:
     """Exponentially weighted variance of log returns (RiskMetrics, 1996)."""
     if position.seen > 0:
         change = math.log(close / position.mark)
@@ -170,7 +170,7 @@ def check_limits(book: Book, ts: int, maintenance: float) -> None:
 
 @inlined
 def write_ledger(
-    ledger: Any,
+    ledger: Floats,
     i: int,
     cash: float,
     equity: float,
@@ -193,7 +193,7 @@ def write_ledger(
 
 
 @inlined
-def advance_row(book: Book, bars: Bars, i: int, ledger: Any, positions: Any) -> None:
+def advance_row(book: Book, bars: Bars, i: int, ledger: Floats, positions: Floats) -> None:
     """Steps 1 to 6 of a row: everything before the agent decides.
 
     Args:

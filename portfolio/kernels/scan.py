@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from engine.base.compiled import inlined, kernel
-from engine.types.records import Bars, CommandKind, OrderType, Sizing
-from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
+from engine.types.blocks import Floats
+from engine.types.records import Bars, CommandKind, OrderType, Record, Records, Sizing
+from portfolio.kernels.book import Book, has_room
 from portfolio.kernels.commands import apply_command
 from portfolio.kernels.quiet import quiet_rows
 from portfolio.kernels.row import advance_row
@@ -18,18 +20,7 @@ VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
 
 
 @inlined
-def has_room(book: Book, commands: Any) -> bool:
-    """Whether the output buffers can take whatever one more row may bring."""
-    reserve = 6 * book.orders.shape[0] + 4 * commands.shape[0]
-    return (
-        book.counts[FILLS] + reserve < book.fills.shape[0]
-        and book.counts[EVENTS] + reserve < book.events.shape[0]
-        and book.counts[DECISIONS] + reserve < book.decisions.shape[0]
-    )
-
-
-@inlined
-def clear(command: Any) -> None:
+def clear(command: Record) -> None:
     """Reset a command to nothing."""
     command.quantity = 0.0
     command.limit = 0.0
@@ -52,7 +43,7 @@ def clear(command: Any) -> None:
 
 
 @inlined
-def follow_targets(book: Book, bars: Bars, i: int, targets: Any, commands: Any) -> int:
+def follow_targets(book: Book, bars: Bars, i: int, targets: Floats, commands: Records) -> int:
     """Command the wanted positions wherever they changed; returns the number of commands."""
     n = 0
     for s in range(book.positions.shape[0]):
@@ -72,7 +63,7 @@ def follow_targets(book: Book, bars: Bars, i: int, targets: Any, commands: Any) 
 
 
 @inlined
-def apply_commands(book: Book, commands: Any, n: int, ts: int) -> None:
+def apply_commands(book: Book, commands: Records, n: int, ts: int) -> None:
     """Apply the first n commands."""
     for c in range(n):
         apply_command(book, commands[c], ts)
@@ -103,7 +94,7 @@ def advance_rows(book: Book, bars: Bars, start: int, stop: int, ledger: Any, pos
 
 @kernel
 def scan_targets(
-    book: Book, bars: Bars, targets: Any, start: int, stop: int, ledger: Any, positions: Any, commands: Any
+    book: Book, bars: Bars, targets: Floats, start: int, stop: int, ledger: Floats, positions: Floats, commands: Records
 ) -> int:
     """Rows start to stop for an agent that depends only on the market.
 
@@ -136,10 +127,10 @@ def scan_decide(
     signals: Any,
     start: int,
     stop: int,
-    ledger: Any,
-    positions: Any,
-    commands: Any,
-    decide: Any,
+    ledger: Floats,
+    positions: Floats,
+    commands: Records,
+    decide: Callable[..., int],
     params: Any,
     memory: Any,
 ) -> int:

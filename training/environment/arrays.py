@@ -24,7 +24,8 @@ from engine.base.errors import DataError
 from engine.base.restoring import array_of
 from engine.types.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
-from portfolio.initial import check_currency, command_buffer, order_capacity, row_reserve
+from portfolio.initial import check_currency, command_buffer, order_capacity
+from portfolio.kernels.book import row_reserve
 from training.environment.kernels.layout import AGENT_COUNT, EPISODE, TERM_COUNT, Accounts, Seen, Workspace
 from training.environment.market import Market
 from training.environment.rewards import Rewards

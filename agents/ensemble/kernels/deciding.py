@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from agents.ensemble.kernels.layout import LEVELS, METRICS, NETWORK_SCRATCH, Memory, Params, Signals
@@ -12,11 +10,11 @@ from agents.ensemble.kernels.watching import entry_state, trading_resumed, watch
 from agents.features.kernels.risk import risk_metrics, update_risk
 from agents.serving.kernels import best_action, best_probability, risk_q_values
 from engine.base.compiled import inlined
-from engine.types.records import Bars, Records
+from engine.types.records import Bars, Record, Records
 
 
 @inlined
-def ask_network(account: Any, params: Params, memory: Memory) -> tuple[int, float]:
+def ask_network(account: Record, params: Params, memory: Memory) -> tuple[int, float]:
     """The level that the risk network chooses, and the softmax probability of it."""
     metrics = memory.scratch[:METRICS]
     values = memory.scratch[METRICS : METRICS + LEVELS]
@@ -28,7 +26,7 @@ def ask_network(account: Any, params: Params, memory: Memory) -> tuple[int, floa
 
 
 @inlined
-def take_level(i: int, signal: Any, account: Any, params: Params, memory: Memory) -> None:
+def take_level(i: int, signal: Record, account: Record, params: Params, memory: Memory) -> None:
     """Put the risk agent's decision in force, and answer it."""
     level, confidence = signal.level, 1.0
     if level < 0:
@@ -39,7 +37,7 @@ def take_level(i: int, signal: Any, account: Any, params: Params, memory: Memory
 
 
 @inlined
-def take_decisions(signal: Any, symbol: Any) -> bool:
+def take_decisions(signal: Record, symbol: Record) -> bool:
     """Put fresh decisions of the strategic and tactical agents in force; returns whether there were any."""
     if signal.strategic_fresh:
         symbol.has_strategic = 1

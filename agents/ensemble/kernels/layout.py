@@ -87,6 +87,17 @@ class Signals(NamedTuple):
     risk: Records
 
 
+class DecisionColumns(NamedTuple):
+    """What one seat decided in a block; `agents.ensemble.seats.Decisions` explains the columns."""
+
+    known_at: Ints
+    symbol: Ints
+    action: Floats
+    confidence: Floats
+    first_ts: Ints
+    last_ts: Ints
+
+
 class Params(NamedTuple):
     """Constants.
 

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from agents.ensemble.kernels.layout import FLIP, LEVELS, NOTHING, REDUCTION, Memory, Params
 from agents.ensemble.kernels.watching import GTD, WORKS, nearest_stop
 from engine.base.compiled import inlined
-from engine.types.records import Bars, CommandKind, OrderType, Records
+from engine.types.records import Bars, CommandKind, OrderType, Record, Records
 
 TARGET = int(CommandKind.TARGET)
 CANCEL_ALL = int(CommandKind.CANCEL_ALL)
 LIMIT = int(OrderType.LIMIT)
 MARKET_NOW = 1.0 - 1e-9
 """Timing from which on an entry crosses at the next open."""
+
+
+@inlined
+def all_decided(symbol: Record, level: int) -> bool:
+    """Whether each of the three has decided once (rule 1)."""
+    return symbol.has_strategic != 0 and symbol.has_tactical != 0 and level >= 0
+
+
+@inlined
+def desired_position(symbol: Record, level: int) -> float:
+    """Side, scale and level as one position, in units (rule 2); nothing after a stop-out (rule 6)."""
+    if symbol.stopped:
+        return 0.0
+    return symbol.side * symbol.scale * (level / (LEVELS - 1))
 
 
 @inlined
@@ -28,8 +41,25 @@ def worth_trading(desired: float, wanted: float, rebalance: float) -> bool:
 
 
 @inlined
-def wanted_position(symbol: Any, level: int, position: float, entry: int, rebalance: float, cancel: bool) -> Any:
-    """The position that the decisions lead to, in units, and whether it is to be ordered (rules 2, 4 and 6).
+def leaves_first(symbol: Record, held: float, desired: float) -> bool:
+    """Whether the position is closed at the market before the other side is entered (rule 4)."""
+    # one limit order for both would keep the wrong side open for as long as it rests
+    return held * desired < 0.0 and symbol.timing < MARKET_NOW
+
+
+@inlined
+def gives_up_stops(held: float, units: float, paused: int) -> bool:
+    """Whether the stops of a position are cancelled before the order that changes its side (rule 4)."""
+    # a stop that is met before the flip fills would make the new position twice as large; a paused account refuses
+    # the flip, and its stops must stay
+    return held * units < 0.0 and not paused
+
+
+@inlined
+def wanted_position(
+    symbol: Record, level: int, position: float, entry: int, rebalance: float, cancel: bool
+) -> tuple[float, bool]:
+    """The position to go to now, in units, and whether it is to be ordered (rules 2 and 4).
 
     Args:
         symbol: SYMBOL_STATE, changed.
@@ -39,15 +69,13 @@ def wanted_position(symbol: Any, level: int, position: float, entry: int, rebala
         rebalance: Relative change that is worth a trade.
         cancel: Whether a resting entry is to be cancelled.
     """
-    desired = symbol.side * symbol.scale * (level / (LEVELS - 1))
-    if symbol.stopped:
-        desired = 0.0
+    desired = desired_position(symbol, level)
+    # what expired or was refused is ordered again, however small the change
     unfilled = symbol.lapsed or (symbol.wanted != 0.0 and position == 0.0 and entry != WORKS)
     if not worth_trading(desired, symbol.wanted, rebalance) and not unfilled and not cancel:
         return desired, False
-    if position * desired < 0.0 and symbol.timing < MARKET_NOW:
-        # close at the market first; the patient entry on the other side follows once flat
-        symbol.pending = 1
+    if leaves_first(symbol, position, desired):
+        symbol.pending = 1  # the entry on the other side is decided at the symbol's next bar
         return 0.0, symbol.wanted != 0.0 or cancel
     return desired, True
 
@@ -62,8 +90,11 @@ def patient_price(close: float, side: float, offset: float, tick: float) -> floa
 
 
 @inlined
-def write_entry(command: Any, symbol: Any, units: float, close: float, ts: int, tick: float, rest_ns: int) -> None:
+def write_entry(
+    command: Record, symbol: Record, units: float, close: float, ts: int, tick: float, rest_ns: int
+) -> None:
     """Make the order that grows a position patient, where the timing says so (rule 3)."""
+    # without a range there is no distance to wait at, and what was decided is not to be missed
     if symbol.timing >= MARKET_NOW or not symbol.atr > 0.0:
         return
     side = 1.0 if units > 0.0 else -1.0
@@ -78,10 +109,19 @@ def write_entry(command: Any, symbol: Any, units: float, close: float, ts: int, 
 
 @inlined
 def write_target(
-    command: Any, symbol: Any, s: int, units: float, close: float, ts: int, orders: Records, entry: int, params: Params
+    command: Record,
+    symbol: Record,
+    s: int,
+    units: float,
+    close: float,
+    ts: int,
+    orders: Records,
+    entry: int,
+    params: Params,
 ) -> None:
     """Order a wanted position: an entry, or an exit at the market (rules 3 to 5)."""
     held = symbol.held
+    # what the position stands for, in units: sizing rounds and limits cut, so contracts do not tell whether it grows
     if held == 0.0:
         symbol.reached = 0.0
     elif not symbol.lapsed and entry != WORKS:
@@ -109,7 +149,7 @@ def order_symbol(
     s: int,
     bars: Bars,
     i: int,
-    position: Any,
+    position: Record,
     orders: Records,
     params: Params,
     memory: Memory,
@@ -139,7 +179,7 @@ def order_symbol(
         The number of commands so far.
     """
     symbol, level = memory.symbols[s], memory.level[0]
-    if not symbol.has_strategic or not symbol.has_tactical or level < 0:
+    if not all_decided(symbol, level):
         return n
     if not fresh and not symbol.pending and not cancel:
         return n
@@ -148,9 +188,7 @@ def order_symbol(
     if not ordered:
         return n
     left = memory.symbols.shape[0] - s  # a command each is always left for this symbol and those after it
-    # a stop that is met before the flip fills would make the new position twice as large; a paused account refuses
-    # the flip, and its stops must stay
-    if position.quantity * units < 0.0 and not paused and n + left < commands.shape[0]:
+    if gives_up_stops(position.quantity, units, paused) and n + left < commands.shape[0]:
         commands[n].kind = CANCEL_ALL
         commands[n].symbol = s
         n += 1

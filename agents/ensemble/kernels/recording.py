@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+from agents.ensemble.kernels.layout import DecisionColumns
 from engine.base.compiled import inlined, kernel
-from engine.types.blocks import Floats, Ints
-from engine.types.records import Records, SeatName
+from engine.types.blocks import Ints
+from engine.types.records import Record, Records, SeatName
 
 STRATEGIC, TACTICAL, RISK = int(SeatName.STRATEGIC), int(SeatName.TACTICAL), int(SeatName.RISK)
 WHOLE_BOOK = -1
 
 
 @inlined
-def write_decision(
-    output: Records, seat: int, k: int, ts: int, decisions: tuple[Ints, Ints, Floats, Floats, Ints, Ints]
-) -> None:
+def write_decision(output: Record, seat: int, k: int, ts: int, decisions: DecisionColumns) -> None:
     """Write decision k of a seat; components that its actions lack are 0."""
-    known_at, symbol, action, confidence, first_ts, last_ts = decisions
+    action = decisions.action
     width = action.shape[1]
     output.action_0 = action[k, 0]
     output.action_1 = action[k, 1] if width > 1 else 0.0
     output.action_2 = action[k, 2] if width > 2 else 0.0
-    output.confidence = confidence[k]
+    output.confidence = decisions.confidence[k]
     output.ts_event = ts
-    output.seq = known_at[k]
+    output.seq = decisions.known_at[k]
     output.seat = seat
-    output.symbol = symbol[k]
-    output.first_ts = first_ts[k]
-    output.last_ts = last_ts[k]
+    output.symbol = decisions.symbol[k]
+    output.first_ts = decisions.first_ts[k]
+    output.last_ts = decisions.last_ts[k]
 
 
 @inlined
-def write_level(output: Records, ts: int, seq: int, answer: Records) -> None:
+def write_level(output: Record, ts: int, seq: int, answer: Record) -> None:
     """Write the risk agent's decision of a row."""
     output.action_0 = answer.level
     output.action_1 = output.action_2 = 0.0
@@ -47,8 +46,8 @@ def merge_outputs(
     ts_event: Ints,
     risk: Records,
     answers: Records,
-    strategic: tuple[Ints, Ints, Floats, Floats, Ints, Ints],
-    tactical: tuple[Ints, Ints, Floats, Floats, Ints, Ints],
+    strategic: DecisionColumns,
+    tactical: DecisionColumns,
     outputs: Records,
 ) -> int:
     """Write AGENT_OUTPUT records by row, then strategic, tactical, risk, then symbol.
@@ -58,7 +57,7 @@ def merge_outputs(
         ts_event: Of the rows.
         risk: RISK_SIGNAL of each row.
         answers: RISK_ANSWER of each row after the scan.
-        strategic, tactical: Fields of the seat's Decisions, in order of row and symbol.
+        strategic, tactical: Of the seats, in order of row and symbol.
         outputs: Room for all of them.
 
     Returns:
@@ -67,10 +66,10 @@ def merge_outputs(
     n, a, b = 0, 0, 0
     for i in range(ts_event.shape[0]):
         ts = ts_event[i]
-        while a < strategic[0].shape[0] and strategic[0][a] == seq + i:
+        while a < strategic.known_at.shape[0] and strategic.known_at[a] == seq + i:
             write_decision(outputs[n], STRATEGIC, a, ts, strategic)
             a, n = a + 1, n + 1
-        while b < tactical[0].shape[0] and tactical[0][b] == seq + i:
+        while b < tactical.known_at.shape[0] and tactical.known_at[b] == seq + i:
             write_decision(outputs[n], TACTICAL, b, ts, tactical)
             b, n = b + 1, n + 1
         if risk[i].due:

@@ -7,11 +7,10 @@ since the row before.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from agents.ensemble.kernels.layout import FLIP, NOTHING, REDUCTION
 from engine.base.compiled import inlined
-from engine.types.records import OrderType, Records, Role, TimeInForce
+from engine.types.records import OrderType, Record, Records, Role, TimeInForce
 
 MARKET = int(OrderType.MARKET)
 GTD = int(TimeInForce.GTD)
@@ -63,8 +62,8 @@ def stop_met(held: float, stop: float, low: float, high: float) -> bool:
 
 
 @inlined
-def stopped_out(symbol: Any, position: Any, entry: int) -> bool:
-    """Whether something other than the agents' own decision has emptied the position in this row."""
+def stopped_out(symbol: Record, position: Record, entry: int) -> bool:
+    """Whether something other than the agents' own decision has emptied the position in this row (rule 6)."""
     if position.quantity != 0.0 or symbol.wanted == 0.0:
         return False
     # a position that came and went within the row shows in the profit realized alone
@@ -75,7 +74,7 @@ def stopped_out(symbol: Any, position: Any, entry: int) -> bool:
 
 
 @inlined
-def watch_orders(symbol: Any, position: Any, entry: int, low: float, high: float, ts: int) -> bool:
+def watch_orders(symbol: Record, position: Record, entry: int, low: float, high: float, ts: int) -> bool:
     """Take what the row did to position and orders into the state; returns whether a resting entry is to be cancelled.
 
     Args:
@@ -87,13 +86,14 @@ def watch_orders(symbol: Any, position: Any, entry: int, low: float, high: float
     """
     if symbol.closing == REDUCTION and stop_met(symbol.held, symbol.nearest_stop, low, high):
         symbol.closing = NOTHING  # from here on, whatever empties the position is the stop
+    # before the state moves on: both rows are compared
     stopped = stopped_out(symbol, position, entry)
     if symbol.expires > 0 and entry != WORKS:
         # an entry that is gone before its time was filled, or cancelled for another
         symbol.lapsed = 1 if entry == OVER or ts > symbol.expires else 0
         symbol.expires = 0
     if entry != WORKS:
-        symbol.closing = NOTHING
+        symbol.closing = NOTHING  # the order is done: what empties the position from the next row on is not it
     if stopped:
         symbol.stopped = 1
         symbol.wanted = 0.0
@@ -104,8 +104,9 @@ def watch_orders(symbol: Any, position: Any, entry: int, low: float, high: float
 
 
 @inlined
-def trading_resumed(symbol: Any, position: Any) -> bool:
+def trading_resumed(symbol: Record, position: Record) -> bool:
     """Whether the operator resumed trading since the last row; everything wanted is then to be ordered again."""
+    # the simulator forgets the position commanded when trading resumes
     if not math.isnan(position.target):
         return False
     # orders may have been refused or cancelled meanwhile, so nothing counts as reached

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +9,7 @@ from agents.features.definitions import STRATEGIC as STRATEGIC_FEATURES
 from agents.features.definitions import TACTICAL as TACTICAL_FEATURES
 from agents.features.kernels.risk import risk_metrics, update_risk
 from engine.base.compiled import inlined, kernel
+from engine.types.records import Record
 from training.environment.kernels.layout import (
     RISK,
     RISK_DUE,
@@ -37,15 +36,15 @@ def copy_window(rows: NDArray[np.float32], end: int, features: int, out: NDArray
 
 
 @inlined
-def write_windows(view: MarketArrays, seen: Seen, episode: Any, e: int, news: int) -> None:
+def write_windows(view: MarketArrays, seen: Seen, episode: Record, e: int, news: int) -> None:
     """Renew the windows that changed in the current row."""
     i = episode.row
     if news & STRATEGIC_DUE:
-        episode.strategic_key = view.strategic_end[i]
-        copy_window(view.strategic_rows, episode.strategic_key, STRATEGIC_COLUMNS, seen.strategic, e)
+        episode.strategic_key = end = view.strategic_end[i]
+        copy_window(view.strategic_rows, end, STRATEGIC_COLUMNS, seen.strategic, e)
     if news & TACTICAL_DUE:
-        episode.tactical_key = view.tactical_end[i]
-        copy_window(view.tactical_rows, episode.tactical_key, TACTICAL_COLUMNS, seen.tactical, e)
+        episode.tactical_key = end = view.tactical_end[i]
+        copy_window(view.tactical_rows, end, TACTICAL_COLUMNS, seen.tactical, e)
 
 
 @inlined

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from engine.base.compiled import inlined
 from engine.types.blocks import Floats
+from engine.types.records import Record
 from training.environment.kernels.layout import AGENT_COUNT, Seen
 
 PROFIT, COST, PENALTY, SHARPE, DRAWDOWN = range(5)
@@ -18,7 +18,7 @@ NOTHING = 1e-12  # share of the second moment below which the variance is roundi
 
 
 @inlined
-def differential_sharpe(episode: Any, x: float) -> float:
+def differential_sharpe(episode: Record, x: float) -> float:
     """Take one return into the moving averages; returns what it adds to the Sharpe ratio per unit of eta."""
     average, square = episode.average, episode.square
     variance = square - average * average
@@ -32,7 +32,7 @@ def differential_sharpe(episode: Any, x: float) -> float:
 
 
 @inlined
-def reward(account: Any, episode: Any, seen: Seen, weights: Floats, e: int, equity: float, fees: float) -> int:
+def reward(account: Record, episode: Record, seen: Seen, weights: Floats, e: int, equity: float, fees: float) -> int:
     """Add the reward terms of the bar just taken; returns the term that is no finite number, or -1.
 
     Args:

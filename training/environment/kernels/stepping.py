@@ -7,7 +7,6 @@ there, which applies their commands, and then takes the account through the next
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from agents.spec import TACTICAL_AGENT
 from engine.base.compiled import inlined, kernel
 from engine.types.blocks import Bools, Ints
 from engine.types.records import Records
-from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book
+from portfolio.kernels.book import DECISIONS, EVENTS, FILLS, Book, has_room
 from portfolio.kernels.row import advance_row
 from portfolio.kernels.scan import apply_commands, clear
 from training.environment.kernels.layout import (
@@ -39,6 +38,8 @@ from training.environment.kernels.rewarding import reward
 LOW_TIMING, LOW_STOP, LOW_SCALE = TACTICAL_AGENT.low
 HIGH_TIMING, HIGH_STOP, HIGH_SCALE = TACTICAL_AGENT.high
 SIDES = 3
+ActionArrays = tuple[Ints, NDArray[np.float32], Ints]
+"""Strategic, tactical and risk actions of all environments."""
 
 decide_row = inlined(decide)
 
@@ -84,7 +85,14 @@ def last_tactical(due: NDArray[np.uint8], i: int) -> int:
 
 
 @inlined
-def write_signals(view: MarketArrays, seen: Seen, workspace: Workspace, actions: Any, e: int, i: int) -> None:
+def write_signals(
+    view: MarketArrays,
+    seen: Seen,
+    workspace: Workspace,
+    actions: ActionArrays,
+    e: int,
+    i: int,
+) -> None:
     """Lay the actions of the agents that are due where the ensemble reads them."""
     symbol, book = workspace.signals.symbols[0, 0], workspace.signals.risk[0]
     strategic, tactical, risk = actions
@@ -120,7 +128,7 @@ def apply_actions(
     seen: Seen,
     workspace: Workspace,
     book: Book,
-    actions: Any,
+    actions: ActionArrays,
     e: int,
     used: int,
 ) -> int:
@@ -187,7 +195,6 @@ def advance_environments(
         on, to be called again from there; -1 after a fault.
     """
     used = workspace.commands.shape[0]
-    reserve = workspace.events.shape[0]  # as many as a row can bring
     for k in range(first, which.shape[0]):
         e = which[k]
         if seen.terminated[e] or seen.truncated[e]:
@@ -196,12 +203,12 @@ def advance_environments(
         account, episode = accounts.accounts[e], accounts.episodes[e]
         stop = False
         while not stop:
-            # checked before anything happens, so that the row can be entered again with more room
-            if keeps and book.counts[FILLS] + reserve > book.fills.shape[0]:
-                return k
             book.counts[EVENTS] = book.counts[DECISIONS] = 0
             if not keeps:
                 book.counts[FILLS] = 0
+            # checked before anything happens, so that the row can be entered again with more room
+            if not has_room(book, workspace.commands):
+                return k
             # an episode that just began enters its first row before anyone decides
             if episode.steps >= 0:
                 used = apply_actions(view, accounts, seen, workspace, book, (strategic, tactical, risk), e, used)
