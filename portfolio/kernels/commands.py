@@ -145,6 +145,7 @@ def target_contracts(book: Book, symbol: int, units: float) -> float:
     rules = book.rules[0]
     instrument = book.instruments[symbol]
     size = floor_step(abs(units) * unit_size(book, symbol), instrument.size_step)
+    # cut here, an order shows what it will be; the limits are checked again when it fills
     if size > rules.max_position:
         size = floor_step(rules.max_position, instrument.size_step)
     if rules.max_leverage != math.inf:
@@ -218,7 +219,7 @@ def submit(book: Book, command: Record, ts: int, side: int, quantity: float, cli
 def reject(book: Book, command: Record, ts: int, reason: int) -> None:
     """Reject a command that never became an order."""
     k = place(book, command, ts, 1 if command.quantity >= 0.0 else -1, abs(command.quantity), 0)
-    book.account[0].next_order_id -= 1
+    book.account[0].next_order_id -= 1  # it was an order for the sake of its event alone
     order = book.orders[k]
     order.id = command.order_id
     finish(book, ts, k, REJECTED, reason)
@@ -258,6 +259,7 @@ def apply_target(book: Book, command: Record, ts: int) -> int:
     if not math.isfinite(command.quantity):
         reject(book, command, ts, BAD_PRICE)
         return 0
+    # refused or not: an agent that follows its market only commands what differs from this
     position.target = command.quantity
     if position.seen == 0:
         reject(book, command, ts, NO_MARKET)
@@ -308,6 +310,7 @@ def apply_command(book: Book, command: Record, ts: int) -> None:
     if not (0 <= command.symbol < book.positions.shape[0] and ORDER <= command.kind <= UP_TO):
         book.counts[WRONG] += 1
         return
+    # finished orders stay in the table until the row ends; many commands in one row could fill it
     if account.orders > book.orders.shape[0] - book.positions.shape[0] - 4:
         compact(book)
     kind = command.kind

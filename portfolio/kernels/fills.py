@@ -47,6 +47,7 @@ MAX_POSITION = int(Reason.MAX_POSITION)
 MAX_LEVERAGE = int(Reason.MAX_LEVERAGE)
 INSUFFICIENT_MARGIN = int(Reason.INSUFFICIENT_MARGIN)
 EXCESS = 1e-9
+"""Contracts by which a limit may be exceeded: what fits exactly must not fail by a rounding error."""
 
 
 @inlined
@@ -86,6 +87,7 @@ def limited_opening(
     room = floor_step(rules.max_position - kept, step)
     if opening > room + EXCESS:
         opening, reason = max(room, 0.0), MAX_POSITION
+    # at the fill price, which is the newest: the marks of the row before may hide a loss since then
     equity, gross, margin = book.account[0].cash, 0.0, 0.0
     for s in range(book.positions.shape[0]):
         position = book.positions[s]
@@ -105,6 +107,7 @@ def limited_opening(
     fee = instrument.fee_per_contract + instrument.fee_rate * price * multiplier
     budget = equity - margin - initial_margin(instrument, kept, price) - closing * fee
     unit = initial_margin(instrument, 1.0, price) + fee
+    # where a contract takes neither margin nor fee, any number fits an account that is not short already
     room = math.inf if budget >= 0.0 else 0.0
     if unit > 0.0:
         room = budget / unit
@@ -188,6 +191,7 @@ def try_fill(
             finish(book, ts, k, CANCELLED, REDUCE_ONLY)
             return available
         size = min(size, opposite)
+    # what closes the book for safety must not wait for volume
     if order.role not in (KILL_SWITCH, LIQUIDATION, FLATTEN):
         size = min(size, floor_step(available, instrument.size_step))
     if order.tif == FOK and size < remaining - 0.5 * instrument.size_step:
@@ -215,6 +219,7 @@ def try_fill(
     before = position.quantity
     book_fill(book, ts, k, closing, opening, price, reason)
     if opening < wanted:
+        # what a limit cut now would be cut again in every bar
         finish(book, ts, k, CANCELLED, reason)
     elif order.quantity - order.filled < 0.5 * instrument.size_step:
         order.state = DONE
@@ -246,6 +251,7 @@ def fill_stop(
 ) -> float:
     """Try stop order k against the bar's range; inside is 0 only at the open."""
     order = book.orders[k]
+    # a leg attached inside the bar never saw its open: its bar begins at its parent's fill, kept in `limit`
     base = open_
     if order.intrabar and order.role == STOP_LOSS:
         base = order.limit
@@ -257,7 +263,7 @@ def fill_stop(
         return available
     available = try_fill(book, ts, k, price, True, high - low, available, inside)
     if order.state != DONE:
-        order.type = MARKET
+        order.type = MARKET  # a stop that was reached stays reached, wherever the price goes while the rest waits
     return available
 
 
@@ -269,7 +275,7 @@ def trigger_inside(book: Book, ts: int, k: int, high: float, low: float, availab
         return available
     emit(book, ts, k, TRIGGERED, NONE, order.quantity, order.stop)
     order.state = TRIGGERED_STATE
-    order.intrabar = 1
+    order.intrabar = 1  # whether the price came back to the limit after the stop, the bar does not tell
     if not stop_reached(order, order.limit):
         return available
     return try_fill(book, ts, k, order.stop, False, high - low, available, 1)
@@ -342,6 +348,7 @@ def meet_bar(book: Book, ts: int, symbol: int, open_: float, high: float, low: f
         available = 0.0 if math.isnan(volume) else participation * volume
     available = phase_open(book, ts, symbol, open_, high, low, available)
     available = phase_stops(book, ts, symbol, 0, open_, high, low, available)
+    # only the stops attached in phase 3 are new; the others have met this bar
     before_limits = book.account[0].orders
     available = phase_limits(book, ts, symbol, open_, high, low, available)
     phase_stops(book, ts, symbol, before_limits, open_, high, low, available)

@@ -94,7 +94,7 @@ def attach_legs(book: Book, ts: int, k: int, opening: float, price: float, insid
             if book.orders[j].state != DONE and book.orders[j].parent == order.id:
                 book.orders[j].quantity += opening
         return
-    order.legs = 1
+    order.legs = 1  # for good: a bracket that was cancelled does not come back with a later partial fill
     attach_stop(book, ts, k, opening, price, inside)
     attach_target(book, ts, k, opening, price, inside)
 

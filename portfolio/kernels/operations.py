@@ -55,7 +55,7 @@ def reset_halt(book: Book) -> None:
 
 @kernel
 def apply_operation(book: Book, kind: int, ts: int) -> None:
-    """Apply an operator's command after the last advanced row, which closed at `time`; RESET_HALT must be allowed."""
+    """Apply an operator's command after the last advanced row, which closed at `ts`; RESET_HALT must be allowed."""
     account = book.account[0]
     if kind == PAUSE:
         pause(book, ts)

@@ -20,7 +20,7 @@ VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
 
 @inlined
 def quiet_rows(
-    book: Book, bars: Bars, start: int, stop: int, targets: Floats, ledger: Floats, positions: Floats
+    book: Book, bars: Bars, start: int, stop: int, targets: Floats | None, ledger: Floats, positions: Floats
 ) -> int:
     """Advance over quiet rows of a single symbol; any other row is left to `advance_row`.
 

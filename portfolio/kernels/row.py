@@ -44,7 +44,7 @@ def roll_session(book: Book, ts: int) -> None:
     account = book.account[0]
     at = np.searchsorted(book.session_ends, ts)
     account.session_end = book.session_ends[at] if at < book.session_ends.shape[0] else LAST
-    account.session_equity = account.equity
+    account.session_equity = account.equity  # still that of the row before
     for k in range(account.orders):
         order = book.orders[k]
         if order.state != DONE and order.tif == DAY:
@@ -149,6 +149,7 @@ def check_limits(book: Book, ts: int, maintenance: float) -> None:
     rules = book.rules[0]
     equity = account.equity
     account.peak_equity = max(account.peak_equity, equity)
+    # unlike a halt, a margin call is over once the positions are: what is left may trade on
     if account.liquidating and account.gross_exposure == 0.0:
         account.liquidating = 0
     if account.halted:
@@ -213,7 +214,7 @@ def advance_row(book: Book, bars: Bars, i: int, ledger: Floats, positions: Float
         for s in range(book.positions.shape[0]):
             if bars.present[i, s] and account.orders > 0:
                 meet_bar(book, ts, s, bars.open[i, s], bars.high[i, s], bars.low[i, s], bars.volume[i, s])
-        move_trailing_stops(book, bars, i)
+        move_trailing_stops(book, bars, i)  # after the fills: a bar must not trigger the stop that it moved
         compact(book)
     maintenance = mark(book, bars, i)
     check_limits(book, ts, maintenance)

@@ -70,7 +70,9 @@ def apply_commands(book: Book, commands: Records, n: int, ts: int) -> None:
 
 
 @kernel
-def advance_rows(book: Book, bars: Bars, start: int, stop: int, ledger: Any, positions: Any, commands: Any) -> int:
+def advance_rows(
+    book: Book, bars: Bars, start: int, stop: int, ledger: Floats, positions: Floats, commands: Records
+) -> int:
     """Rows start to stop without a command; the caller decides after the last one.
 
     Args:
