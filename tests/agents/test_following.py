@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.strategy import Context, Strategy
+from engine.base.state import encode
 from engine.loop.driver import Account, Driver
 from engine.types.blocks import BarBlock, reblock
 from engine.types.calendar import Sessions
@@ -119,7 +120,7 @@ def outcome(
     driver = Driver(agent, lambda _: Account(simulator, Sessions(ENDS - 37 * MINUTE, ENDS)))
     steps = [step for part in reblock([bars], sizes) for step in driver.process(part)]
     events, ledger = (np.concatenate([getattr(step, name) for step in steps]) for name in ("events", "ledger"))
-    return driver.ledger_sha256, ledger.tobytes(), events.tobytes(), simulator.snapshot()
+    return driver.ledger_sha256, ledger.tobytes(), events.tobytes(), encode(simulator.snapshot())
 
 
 @given(

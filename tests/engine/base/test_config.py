@@ -36,7 +36,7 @@ def test_merge_keeps_what_the_later_tree_does_not_name() -> None:
         ({"account": {"initial_capital": 1}}, "account: unknown key; what is meant is initial_capital"),
         ({"limits": {"zzz": 2}}, "known keys: max_daily_loss"),
         ({"initial_capital": -5}, "initial_capital: expected greater than 0"),
-        ({"limits": {"max_drawdown": 20}}, "max_drawdown: expected less than or equal to 1"),
+        ({"limits": {"max_drawdown": 20}}, "max_drawdown: expected a fraction less than or equal to 1"),
         ({"sizing": {"mode": "kelly"}}, "sizing.mode"),
         ({"fee": 5}, "fee"),
         ({"speed": "fast"}, "speed"),
