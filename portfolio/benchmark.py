@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.types.blocks import Floats, Ints
-from portfolio.ratios import Metrics, compounded, disperse, finite, ratio, risk_adjusted
+from portfolio.ratios import Metrics, compounded, deviation_of, disperse, finite, ratio, risk_adjusted
 
 BUY_AND_HOLD = "buy and hold"
 FEWEST_RETURNS = 3
@@ -68,7 +68,7 @@ def benchmark_metrics(own: Floats, held: Floats, periods_per_year: float, levera
     volatility, other = risk_adjusted(own, periods_per_year)["annual_volatility"], judged["annual_volatility"]
     share = ratio(volatility, other) if isinstance(volatility, float) and isinstance(other, float) else None
     at_exposure = None if leverage is None else compounded(held, leverage)
-    at_risk = None if share is None or share > LARGEST_SHARE else compounded(held, share)
+    at_risk = None if share is None or share > LARGEST_SHARE or not disperse(held) else compounded(held, share)
     return {
         "benchmark_sharpe": judged["sharpe"],
         "benchmark_volatility": judged["annual_volatility"],
@@ -85,9 +85,13 @@ def _regression(own: Floats, held: Floats, periods_per_year: float) -> Metrics:
     if len(own) < FEWEST_RETURNS:
         return metrics
     active = own - held
-    deviation = float(active.std(ddof=1)) if disperse(active) else 0.0
+    # the difference of two even series is what their rounding and a remainder of cash leave
+    uneven = disperse(active) and (disperse(own) or disperse(held))
+    deviation = deviation_of(active)
     metrics["tracking_error"] = finite(deviation * math.sqrt(periods_per_year))
-    metrics["information_ratio"] = ratio(float(active.mean()) * math.sqrt(periods_per_year), deviation)
+    metrics["information_ratio"] = (
+        ratio(float(active.mean()) * math.sqrt(periods_per_year), deviation) if uneven else None
+    )
     if not disperse(held):
         return metrics
     covariance = np.cov(own, held)

@@ -18,8 +18,14 @@ Metrics = dict[str, float | int | str | None]
 ROUNDING = 1e-12
 """Returns closer to 0 than this are rounding of the sums that they come from."""
 
-ALIKE = 1e-6
-"""Returns that differ by less, as a share of the largest, are the same but for the decimals of their prices."""
+ALIKE = 1e-2
+"""Returns whose range is a smaller share of the largest one do not vary.
+
+A price is known to half a unit of its last decimal, so returns of a price that grows evenly still differ by up to two
+units over the price: at 100.000000 by 2e-8, which is a hundredth of a return of 0.0002 %; cash that is left over adds
+as much. The prices are gone where returns are judged, hence one share for all. No market moves so evenly: a ratio of
+mean and deviation beyond it, a Sharpe ratio of thousands, would be a measure of decimals and not of risk.
+"""
 
 
 def finite(value: float) -> float | None:
@@ -75,13 +81,13 @@ def risk_adjusted(returns: Floats, periods_per_year: float) -> Metrics:
     mean, root = float(returns.mean()), math.sqrt(periods_per_year)
     low, high = (float(np.percentile(returns, share)) for share in (5, 95))
     tail = np.sort(returns)[: int((len(returns) - 1) * 0.05) + 1]
-    deviation = float(returns.std(ddof=1)) if disperse(returns) else 0.0
+    deviation, varied = deviation_of(returns), disperse(returns)
     downside = math.sqrt(float((np.minimum(returns, 0) ** 2).mean()))
     fourth = _standardised_moment(returns, 4)
     return metrics | {
         "annual_volatility": finite(deviation * root),
-        "sharpe": ratio(mean * root, deviation),
-        "sortino": ratio(mean * root, downside) if deviation else None,
+        "sharpe": ratio(mean * root, deviation) if varied else None,
+        "sortino": ratio(mean * root, downside) if varied else None,
         "omega": ratio(float(returns[returns > 0].sum()), -float(returns[returns < 0].sum())),
         "tail_ratio": ratio(abs(high), abs(low)),
         "var_95": finite(low),
@@ -91,8 +97,13 @@ def risk_adjusted(returns: Floats, periods_per_year: float) -> Metrics:
     }
 
 
+def deviation_of(returns: Floats) -> float:
+    """Standard deviation; 0 where they differ by the rounding of sums only."""
+    return float(returns.std(ddof=1)) if np.ptp(returns) > ROUNDING else 0.0
+
+
 def disperse(returns: Floats) -> bool:
-    """Whether returns differ by more than rounding."""
+    """Whether returns differ by more than the rounding of sums and prices."""
     spread = float(np.ptp(returns))
     return spread > ROUNDING and spread > ALIKE * float(np.abs(returns).max())
 

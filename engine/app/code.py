@@ -93,9 +93,10 @@ def allow_code(config: Any, recorded: object, where: str, *, trust: bool = False
                 found=str(unknown),
                 hint=f"read the file; {TRUST} executes it",
             )
+    why = f"{TRUST} was given" if trust else "its hash is the recorded one"
     for path in named:
-        log = logger("code")
-        log.warning("executes code that the run names", file=str(path), sha256=sha256_file(path), recorded=not trust)
+        event = f"the strategy file that the run names is executed, since {why}"
+        logger("code").warning(event, file=str(path), sha256=sha256_file(path))
 
 
 def changed_code(entries: Sequence[Mapping[str, str]]) -> tuple[Mapping[str, str], str] | None:

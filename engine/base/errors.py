@@ -73,6 +73,11 @@ class GrandModelError(Exception):
         return [("", self.what)] + [(label, text) for label, text in labelled if text]
 
 
+def recast(error: GrandModelError, kind: type[GrandModelError]) -> GrandModelError:
+    """The same message as an error of another kind: what is wrong data to one command is what another looks for."""
+    return kind(error.what, where=error.where, expected=error.expected, found=error.found, hint=error.hint)
+
+
 class UsageError(GrandModelError):
     """The command line or a call asked for what cannot be."""
 

@@ -193,9 +193,10 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
     config = parse(PaperConfig, tree, where=where, names=option_names(flags, settings, RENAMED))
     if not config.feed.address:
         raise UsageError(
-            "no feed",
+            "no feed was given" if out is None else "this folder holds no session to resume, and no feed was given",
+            where=None if out is None else str(out),
             expected="--feed kafka://HOST:PORT/TOPIC, mqtt://HOST:PORT/TOPIC, replay:FILE or stdin",
-            hint="`make paper` shows it all with a broker for development",
+            hint="--feed starts a session; `grandmodel paper --demo` shows one with a private broker",
         )
     return config
 

@@ -59,6 +59,7 @@ async def run_together(parts: Iterable[Coroutine[Any, Any, None]], screens: Iter
         BaseException: What a part raised; in a group only if several did.
     """
     views = [screen(bus.latest(StepBlock)) for screen in screens]
+    raised: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
             for part in parts:
@@ -66,7 +67,12 @@ async def run_together(parts: Iterable[Coroutine[Any, Any, None]], screens: Iter
             for view in views:
                 group.create_task(_shown(view))
     except BaseExceptionGroup as several:
-        raise _single(several) from several
+        raised = _single(several)
+    if raised is not None:
+        try:
+            raise raised  # here, so that its traceback does not show the group, and keeps what caused it
+        finally:
+            raised = None  # or the error, its traceback and this frame would hold each other
 
 
 def _single(error: BaseException) -> BaseException:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 import grandmodel as gm
 from portfolio.benchmark import PriceSeries, benchmark_metrics
+from portfolio.ratios import risk_adjusted
 from tests.portfolio.test_frequency import Hold, closes_of, frame_of, stock
 
-PAIRS = st.lists(st.tuples(st.integers(-300, 300), st.integers(-300, 300)), min_size=3, max_size=60)
+PAIRS = st.lists(st.tuples(st.integers(-90, 90), st.integers(-90, 90)), min_size=3, max_size=60)
 
 
 @settings(max_examples=60, deadline=None)
@@ -166,3 +167,25 @@ def test_a_benchmark_shorter_than_the_run_is_warned_of(market: dict[str, Any]) -
     ]
     found = gm.compare(bars, agents=[Hold], benchmark=whole[:100], labels="close")
     assert found.attrs["warnings"] == warned(whole[:100])
+
+
+@pytest.mark.parametrize(("growth", "count"), [(1.01, 120), (1.002, 260), (0.998, 260), (1.0001, 2000)])
+def test_returns_that_differ_by_the_decimals_of_prices_have_no_ratios(growth: float, count: int) -> None:
+    prices = np.round(100 * growth ** np.arange(count + 1), 6)
+    held, own = np.diff(prices) / prices[:-1], np.diff(prices) / (prices[:-1] + 0.8)  # some cash is left over
+    assert len(set(held)) > 1
+    for returns in (held, own):
+        judged = risk_adjusted(returns, 52)
+        assert [judged[name] for name in ("sharpe", "sortino", "skew")] == [None] * 3
+        assert judged["annual_volatility"] == pytest.approx(returns.std(ddof=1) * 52**0.5)
+        relative = benchmark_metrics(returns, held, 52, 1.0)
+        names = ("benchmark_sharpe", "alpha", "beta", "correlation", "information_ratio", "equal_risk_return")
+        assert [relative[name] for name in names] == [None] * len(names)
+
+
+def test_an_even_run_beside_a_market_that_varies_keeps_its_relation() -> None:
+    held = np.random.default_rng(3).normal(0, 0.01, 100)
+    relative = benchmark_metrics(np.full(100, 0.001), held, 252, 1.0)
+    assert relative["beta"] == pytest.approx(0) and relative["information_ratio"] is not None
+    scaled = risk_adjusted(held * 1e-9, 252)["sharpe"], risk_adjusted(held, 252)["sharpe"]
+    assert scaled[0] == pytest.approx(scaled[1])

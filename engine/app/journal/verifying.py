@@ -8,11 +8,11 @@ from typing import NamedTuple
 from engine.app.journal.exporting import Exported, export_session
 from engine.app.journal.recovering import fresh_driver, recover, replay
 from engine.app.live.open_or_resume import runnable_setup, stored_setup
-from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.errors import CheckFailed, DataError, UsageError, recast
 from engine.base.state import State
 from engine.journal.blocks import decode
 from engine.journal.entries import letters_by_reason
-from engine.journal.reading import JournalReader
+from engine.journal.reading import JournalReader, has_begun
 from engine.loop.driver import HASH
 from engine.loop.ledger_hash import LedgerHash, of_other_form
 
@@ -34,14 +34,24 @@ def audit(folder: Path) -> Audit:
     """Check every byte of a journal.
 
     Raises:
-        CheckFailed: If the file is damaged, rows are missing, or the hash of the rows is not the one that was kept.
-        GrandModelError: If it cannot be read.
+        CheckFailed: If anything is damaged, rows are missing, or the hash of the rows is not the one that was kept.
+        UsageError: If there is no journal.
+        DataError: If the session never began.
     """
+    try:
+        if has_begun(folder):
+            return _audit(folder)
+    except DataError as error:  # damage is what a check looks for, so that finding it is its result
+        raise recast(error, CheckFailed) from error
+    return _audit(folder)  # which says why there is nothing to check
+
+
+def _audit(folder: Path) -> Audit:
     with JournalReader(folder) as reader:
         integrity = reader.integrity()
         if integrity != "ok":
             raise CheckFailed("the journal's file is damaged", where=str(reader.path), found=integrity)
-        if damaged := _checked(reader):
+        if damaged := reader.check():
             raise CheckFailed(
                 "saved states of the journal are damaged, or of another release",
                 where=str(reader.path),
@@ -73,15 +83,6 @@ def audit(folder: Path) -> Audit:
         dead_letters = sum(letters_by_reason(reader.counters()).values())
         shown = digest.hexdigest() if checked else _hexdigest(kept[1]) if kept else ""
         return Audit(first, at, blocks, len(reader.operations()), dead_letters, shown)
-
-
-def _checked(reader: JournalReader) -> frozenset[str]:
-    try:
-        return reader.check()
-    except DataError as error:
-        raise CheckFailed(
-            error.what, where=error.where, expected=error.expected, found=error.found, hint=error.hint
-        ) from error
 
 
 def replay_whole(folder: Path, *, trust_code: bool = False) -> tuple[int, str]:

@@ -64,10 +64,10 @@ class ComparisonTable:
         table.add_column("", no_wrap=True, width=1)
         table.add_column(counts(self._tree), overflow="fold", min_width=NARROWEST)
         for part in parts:
-            # the name of a part stands above its first columns
-            words = {"in": ["in-sample"], "out": ["out of", "sample"]}.get(part)
+            # the name of a part stands above its first column, which is narrower than "out-of-sample"
+            words = {"in": "\nin-sample", "out": "out-of-\nsample"}.get(part)
             for at, column in enumerate(columns):
-                above = "" if words is None else (words[at] if at < len(words) else "") + "\n"
+                above = "" if words is None else (words if at == 0 else "\n") + "\n"
                 heading = SHOWN[column][0].replace("leverage", "lev")
                 table.add_column(Text(above + heading), justify="right", no_wrap=True)
         winner = self._tree["selection"]["winner"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 
 import grandmodel as gm
 from engine.api.arguments import OTHER_NAMES, plain
+from engine.base.errors import UsageError
 from feeds.memory import MemorySource
 from tests.bars import random_bars
 
@@ -176,3 +178,23 @@ def test_an_error_ends_at_the_call_and_a_notebook_shows_its_words_alone() -> Non
     shown = caught.value._render_traceback_()
     assert shown[0].startswith("UsageError: no agent is called 'sma_crss'")
     assert "did you mean sma_cross?" in shown[0]
+
+
+class Refuses(gm.Strategy):
+    """Refuses to trade, for a reason that has a cause."""
+
+    def on_bar(self, context: gm.Context) -> None:
+        try:
+            {}["limit"]
+        except KeyError as error:
+            raise UsageError("no limit was given") from error
+
+
+def test_a_script_shows_the_error_of_a_strategy_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        gm.backtest("es-synthetic", "ES", Refuses(), quiet=True)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "Group" not in shown and shown.count("UsageError: no limit was given") == 1
+    assert (
+        shown.splitlines()[-2] == "engine.base.errors.UsageError: no limit was given" and "KeyError: 'limit'" in shown
+    )

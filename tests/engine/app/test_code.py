@@ -74,8 +74,12 @@ def test_recorded_code_is_announced_and_runs(strategy: Path, mark: Path, tmp_pat
     assert [entry["path"] for entry in manifest["code"]] == [str(strategy)]
     with capture_logs() as told:
         assert verify(str(tmp_path / "run")).passed and mark.exists()
-    announced = next(line for line in told if line["event"].startswith("executes code"))
-    assert (announced["log_level"], announced["file"], announced["recorded"]) == ("warning", str(strategy), True)
+    announced = next(line for line in told if line["event"].startswith("the strategy file"))
+    assert (announced["log_level"], announced["file"]) == ("warning", str(strategy))
+    assert announced["event"].endswith("is executed, since its hash is the recorded one")
+    with capture_logs() as told:
+        assert verify(str(tmp_path / "run"), trust_code=True).passed
+    assert any(line["event"].endswith("is executed, since --trust-code was given") for line in told)
 
 
 @pytest.mark.parametrize("code", [[], None, [{"path": "other.py", "absolute": "other.py", "sha256": ""}], "all", [1]])

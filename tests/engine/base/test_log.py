@@ -37,10 +37,10 @@ def test_a_library_tells_of_warnings_only(capsys: pytest.CaptureFixture[str]) ->
 
 def test_commands_and_calls_log_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(1)
-    logger("code").warning("executes code that the run names", file="a\x1b.py", recorded=True)
+    logger("code").warning("the file is executed", file="a\x1b.py", recorded=True)
     logger("bus").info("end", bars=3)
     assert capsys.readouterr().err == (
-        "warning: executes code that the run names (file: a\\x1b.py, recorded: True)\ninfo: end (bars: 3)\n"
+        "warning: the file is executed (file: a\\x1b.py, recorded: True)\ninfo: end (bars: 3)\n"
     )
 
 

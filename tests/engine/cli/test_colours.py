@@ -37,5 +37,5 @@ def test_a_pipe_gets_plain_text(folder: Path, variable: dict[str, str]) -> None:
         assert done.returncode == (2 if words[-1].endswith("nowhere") else 0), done.stderr
         assert "\x1b" not in done.stdout + done.stderr, words
         if words == ("verify", run):
-            assert "warning: executes code that the run names (file: " in done.stderr
+            assert "warning: the strategy file that the run names is executed, since its hash" in done.stderr
             assert not any(line.startswith("{") for line in done.stderr.splitlines())

@@ -119,7 +119,7 @@ def test_mistakes_end_in_a_message(kafka: KafkaHelper, tmp_path: Path) -> None:
         return refused("paper", "--out", str(tmp_path / "live"), "--json", *words)
 
     here, soon = f"kafka://{kafka.servers}", ("--symbols", "X", "--set", "feed.connect_timeout_s=1")
-    assert "no feed" in said("--symbols", "X")
+    assert "no session to resume" in (text := said("--symbols", "X")) and "--feed starts" in text
     assert "did you mean 'kafka'" in said("--feed", "kafak://h/t", "--symbols", "X")
     complained = said("--feed", "kafka://me:hunter2@127.0.0.1/bars", "--symbols", "X")
     assert "login" in complained and "hunter2" not in complained

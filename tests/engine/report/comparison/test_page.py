@@ -89,6 +89,14 @@ def test_a_variant_that_a_limit_stopped_is_named() -> None:
     assert halt_sentence(tree(variant(1, "a", 2.0))) is None
 
 
+def test_the_parts_are_named_above_their_first_columns() -> None:
+    made, shown = tree(variant(1, "a", 2.0)), io.StringIO()
+    Console(file=shown, width=140).print(ComparisonTable(made, rows_of(made), 10))
+    lines = [line.split() for line in shown.getvalue().splitlines()]
+    at = lines.index(["out-of-"])
+    assert lines[at + 1] == ["in-sample", "sample"] and lines[at + 2].count("return") == 2
+
+
 def test_a_name_without_room_is_folded_at_its_commas() -> None:
     assert folded("sma_cross:fast=20,slow=30", 30) == "sma_cross:fast=20,slow=30"
     assert folded("sma_cross:fast=20,slow=30", 20) == "sma_cross:fast=20,\nslow=30"
