@@ -36,7 +36,14 @@ _HEAD = struct.Struct("<7sBQ")
 _DIGEST_BYTES = 32
 _MARK, _ARRAY, _SCALAR, _BYTES = "$", "$array", "$scalar", "$bytes"
 _PLAIN = frozenset({str, int, float, bool, type(None)})
-_HINT = "continue from a copy, or from another state; one of another release is read by that release only"
+_EARLIER = {b"GMS1": ("", "the earlier form GMS1"), b"PK\x03\x04": ("a checkpoint", "a zip archive")}
+"""How states of earlier releases begin: what they are, where only one thing was kept so, and in which form."""
+_HINT = "continue from a copy, or from another state"
+_OTHER_HINT = "continue with the release that wrote it, or from another state"
+
+
+class OtherRelease(DataError):  # noqa: N818 - reads as what it is
+    """A saved state that another release wrote, and only that one reads."""
 
 
 class Stateful(Protocol):
@@ -82,44 +89,87 @@ def chunks(tree: Any) -> Iterator[Any]:
     yield digest.digest()
 
 
-def decode(encoded: bytes | bytearray | memoryview) -> Any:
+def decode(encoded: bytes | bytearray | memoryview, what: str = "the saved state") -> Any:
     """The tree; tuples come back as lists, arrays as new ones that can be written to.
 
+    Args:
+        what: How an error calls it.
+
     Raises:
-        DataError: If these are not the whole and unchanged bytes that `encode` gave, or of another format.
+        OtherRelease: If another release wrote it.
+        DataError: If these are not the whole and unchanged bytes that `encode` gave.
     """
     view = memoryview(encoded)
-    if len(view) < _HEAD.size + _DIGEST_BYTES or view[: len(MAGIC)] != MAGIC:
-        raise DataError(
-            "this is not a saved state of this release",
-            expected=f"bytes that begin with {MAGIC.decode()}",
-            found=f"{len(view)} bytes that begin with {bytes(view[: len(MAGIC)])!r}",
-            hint=_HINT,
-        )
+    _check_mark(view, what)
     _, form, length = _HEAD.unpack_from(view)
+    if sha256(view[:-_DIGEST_BYTES]).digest() != view[-_DIGEST_BYTES:]:
+        raise _changed(view, what)
     if form != FORMAT:
-        raise DataError(
-            "the saved state has a format that this release does not know",
+        raise OtherRelease(
+            f"{what} is of {'an earlier' if form < FORMAT else 'a later'} release",
             expected=f"format {FORMAT}",
             found=f"format {form}",
-            hint=_HINT,
+            hint=_OTHER_HINT,
         )
-    expected, found = bytes(view[-_DIGEST_BYTES:]).hex(), sha256(view[:-_DIGEST_BYTES]).hexdigest()
-    if found != expected:
-        raise _damaged(f"sha256 {expected}", found)
     bodies = _Bodies(view[_HEAD.size + length : -_DIGEST_BYTES])
     try:
         tree = _filled(json.loads(bytes(view[_HEAD.size : _HEAD.size + length])), bodies)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         # the digest fits: whoever wrote this has made it up
-        raise _damaged("a tree and the bodies of its arrays", str(error)) from error
+        raise _damaged(what, "a tree and the bodies of its arrays", str(error)) from error
     if bodies.left:
-        raise _damaged("a tree and the bodies of its arrays", f"{bodies.left:,} bytes more")
+        raise _damaged(what, "a tree and the bodies of its arrays", f"{bodies.left:,} bytes more")
     return tree
 
 
-def _damaged(expected: str, found: str) -> DataError:
-    return DataError("the saved state is damaged", expected=expected, found=found, hint=_HINT)
+def _check_mark(view: memoryview, what: str) -> None:
+    """Refuse what does not begin as a state of this form does."""
+    for mark, (name, form) in _EARLIER.items():
+        if view[: len(mark)] == mark:
+            said = f"this is {name} of an earlier release" if name else f"{what} is of an earlier release"
+            expected = f"a state that begins with {MAGIC.decode()}"
+            raise OtherRelease(said, expected=expected, found=form, hint=_OTHER_HINT)
+    if view[: len(MAGIC)] != MAGIC:
+        begins = "".join(chr(byte) if 32 < byte < 127 else "." for byte in view[: len(MAGIC)])
+        found = f"{len(view):,} bytes that begin with {begins}" if len(view) else "nothing"
+        expected = f"bytes that begin with {MAGIC.decode()}"
+        raise DataError(f"{what} is damaged or is none", expected=expected, found=found, hint=_HINT)
+    least = _HEAD.size + _DIGEST_BYTES
+    if len(view) < least:
+        raise _damaged(what, f"at least {least} bytes", f"{len(view)} bytes: it is cut off")
+
+
+def _changed(view: memoryview, what: str) -> DataError:
+    """What is wrong with a state whose digest does not fit: its length, where that can still be known."""
+    _, _, length = _HEAD.unpack_from(view)
+    start, least, found = _HEAD.size, _HEAD.size + length + _DIGEST_BYTES, len(view)
+    if least > found:
+        return _damaged(what, f"at least {least:,} bytes", f"{found:,} bytes: it is cut off")
+    try:
+        whole = least + _length_of_bodies(json.loads(bytes(view[start : start + length])))
+    except Exception:
+        whole = found
+    if whole != found and whole < 1 << 63:
+        how = "it is cut off" if whole > found else "something was added"
+        return _damaged(what, f"{whole:,} bytes, as it says itself", f"{found:,} bytes: {how}")
+    return _damaged(what, "the bytes that were written", "others: the digest does not match")
+
+
+def _length_of_bodies(tree: Any) -> int:
+    if type(tree) is list:
+        return sum(map(_length_of_bodies, tree))
+    if type(tree) is not dict:
+        return 0
+    mark = next(iter(tree)) if len(tree) == 1 else ""
+    if mark == _BYTES:
+        return int(tree[mark])
+    if mark in {_ARRAY, _SCALAR}:
+        return int(_dtype(tree[mark][0]).itemsize * math.prod(tree[mark][1]))
+    return sum(map(_length_of_bodies, tree.values()))
+
+
+def _damaged(what: str, expected: str, found: str) -> DataError:
+    return DataError(f"{what} is damaged", expected=expected, found=found, hint=_HINT)
 
 
 def _outline(tree: Any, bodies: list[Any], where: str) -> Any:

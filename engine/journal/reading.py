@@ -13,6 +13,7 @@ import msgspec
 
 from engine.base.errors import DataError, UsageError
 from engine.base.nearest import nearest_folder
+from engine.base.state import OtherRelease
 from engine.base.state import decode as decode_state
 from engine.journal.blocks import StoredBlock, decode, joined
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
@@ -29,6 +30,8 @@ CHUNK_ROWS = 4096
 # states that older ones, or the bars, can make again
 REMAKEABLE = frozenset({"agent", "simulator", "hash", "seen"})
 MEND = "restore the session folder from a copy, or see `grandmodel journal mend`"
+SUBJECTS = {"merger": "feed", "hash": "ledger's hash", "seen": "latest messages"}
+"""What a saved state is of, where its name does not say it."""
 OTHER_RELEASE = "resume the session with the release that wrote it, or see `grandmodel journal mend`"
 # what damaged bytes result in: an error of SQLite, text that is not valid, a value of another kind
 DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError)
@@ -148,17 +151,16 @@ class JournalReader:
         damaged: set[str] = set()
         whole: list[tuple[tuple[str, int, bytes], Any]] = []
         rows = self._rows("state", where, *names, damaged=damaged)
-        wrong = {name: _damaged(self.path, "state", name, MEND) for name in damaged}
+        wrong = {name: _damaged(self.path, "state", name, MEND, _subject(name)) for name in damaged}
         for row in rows:
             with _readable(self.path):
                 name, seq, body = str(row[0]), int(row[1]), bytes(row[2])
             try:
-                whole.append(((name, seq, body), decode_state(body)))
+                whole.append(((name, seq, body), decode_state(body, _subject(name))))
             except DataError as error:
-                place = f"{self.path}, the state of {name}"
-                wrong[name] = DataError(
-                    error.what, where=place, expected=error.expected, found=error.found, hint=OTHER_RELEASE
-                )
+                place = f"{self.path}, table state, row {name!r}"
+                hint = OTHER_RELEASE if isinstance(error, OtherRelease) else MEND
+                wrong[name] = DataError(error.what, where=place, expected=error.expected, found=error.found, hint=hint)
         return whole, wrong
 
     def operations(self, since: int = 0) -> list[Ordered]:
@@ -181,21 +183,20 @@ class JournalReader:
         rows = self._rows(table, damaged=damaged)
         return None if damaged else rows
 
-    def check(self) -> frozenset[str]:
+    def check(self) -> dict[str, DataError]:
         """Check every row that decides what comes next, and that none is lost.
 
         Returns:
-            Names of saved states that are damaged, or of another release, and can be made again.
+            Saved states that are damaged, or of another release, and can be made again: what is wrong, by name.
 
         Raises:
             DataError: If anything else is damaged or lost.
         """
         rows, wrong = self._state_rows()
-        damaged = frozenset(wrong)
-        if lost := damaged - REMAKEABLE - {OLDER + name for name in REMAKEABLE}:
+        if lost := wrong.keys() - REMAKEABLE - {OLDER + name for name in REMAKEABLE}:
             raise wrong[min(lost)]
         if not self._sealed:
-            return damaged
+            return wrong
         seal = self._seal()
         for table in SEALED:
             if table == "state":
@@ -203,7 +204,7 @@ class JournalReader:
             else:
                 digests = [digest_of(table, row) for row in self._rows(table)]
             whole = len(digests) == seal.rows.get(table) and total_of(digests) == seal.totals.get(table)
-            if not whole and not (table == "state" and len(digests) + len(damaged) == seal.rows.get(table)):
+            if not whole and not (table == "state" and len(digests) + len(wrong) == seal.rows.get(table)):
                 raise DataError(
                     f"rows of the journal's table {table} are lost",
                     where=str(self.path),
@@ -219,7 +220,7 @@ class JournalReader:
                 found=f"rows to {self.next_seq - 1}",
                 hint=MEND,
             )
-        return damaged
+        return wrong
 
     def _seal(self) -> Seal:
         found = self._all("SELECT body, digest FROM seal WHERE id = 0")
@@ -308,9 +309,14 @@ class JournalReader:
             return self._db.execute(query, values).fetchall()
 
 
-def _damaged(path: Path, table: str, key: str, hint: str) -> DataError:
+def _subject(name: str) -> str:
+    part = name.removeprefix(OLDER)
+    return f"the {'older ' if name != part else ''}saved state of the {SUBJECTS.get(part, part)}"
+
+
+def _damaged(path: Path, table: str, key: str, hint: str, what: str = "the journal") -> DataError:
     return DataError(
-        "the journal is damaged",
+        f"{what} is damaged",
         where=f"{path}, table {table}, row {key[:80]!r}",
         expected="the values that were written",
         found="different values: the digest does not match",

@@ -18,7 +18,7 @@ from agents.models.metadata import ENSEMBLE_FILE, read_ensemble
 from agents.models.production import load_production, load_seat
 from agents.serving.onnx_model import OnnxModel
 from agents.spec import AGENTS
-from engine.base.errors import CheckFailed, DataError, GrandModelError, UsageError
+from engine.base.errors import DataError, GrandModelError, UsageError
 from engine.cli.app import app
 from engine.types.blocks import concat
 from engine.types.calendar import sessions_for
@@ -277,8 +277,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("none.ckpt", DataError, "does not exist"),
         ("empty", UsageError, "holds no checkpoint"),
-        ("bad", CheckFailed, "state is damaged"),
-        ("bad/checkpoint-1.ckpt", CheckFailed, "state is damaged"),
+        ("bad", DataError, "state is damaged"),
+        ("bad/checkpoint-1.ckpt", DataError, "state is damaged"),
     ],
 )
 def test_mistakes_are_explained(

@@ -51,11 +51,11 @@ def _audit(folder: Path) -> Audit:
         integrity = reader.integrity()
         if integrity != "ok":
             raise CheckFailed("the journal's file is damaged", where=str(reader.path), found=integrity)
-        if damaged := reader.check():
+        if wrong := reader.check():
             raise CheckFailed(
-                "saved states of the journal are damaged, or of another release",
+                "saved states of the journal cannot be used",
                 where=str(reader.path),
-                found=", ".join(sorted(damaged)),
+                found="; ".join(wrong[name].what for name in sorted(wrong)),
                 hint="start the session again: they are rebuilt from older ones or from the bars",
             )
         stored_setup(reader)

@@ -122,22 +122,22 @@ def open_session(
         check_session_folder(folder)
         return _new(folder, config, instruments, timeframe_ns, trace)
     with JournalReader(folder) as reader:
-        damaged = reader.check()
+        wrong = reader.check()
         _check_clock(reader, config, timeframe_ns)
         _same_settings(reader, config, instruments, timeframe_ns)
         setup = runnable_setup(reader, trust_code=trust_code)
         driver = recover(reader, setup)
         positions, counters = reader.positions(), reader.counters()
         states = {name: state for name, (_, state) in reader.states(MERGER, SEEN).items()}
-        if SEEN in damaged:
+        if SEEN in wrong:
             states[SEEN] = seen_of(reader)
     journal = Journal(folder, config.journal.durability, trace)
-    if damaged:
-        names = ", ".join(sorted(damaged))
+    if wrong:
+        reasons = "; ".join(wrong[name].what for name in sorted(wrong))
         logger("journal").warning(
-            "saved states were damaged or of another release, and have been rebuilt", states=names, rows=driver.next_seq
+            "saved states that cannot be used have been rebuilt", reasons=reasons, rows=driver.next_seq
         )
-        journal.drop_states(damaged)
+        journal.drop_states(wrong)
     return Opened(folder, journal, setup, with_weights(driver, config, folder), positions, states, counters, resumed)
 
 

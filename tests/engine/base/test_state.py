@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from engine.base.errors import DataError, UsageError
-from engine.base.state import FORMAT, MAGIC, chunks, decode, encode
+from engine.base.state import FORMAT, MAGIC, OtherRelease, chunks, decode, encode
 from engine.types.records import ACCOUNT
 from tests.trees import same, trees
 
@@ -92,12 +92,31 @@ def test_noise_is_refused(noise: bytes) -> None:
 
 def test_another_format_is_named() -> None:
     newer = crafted(b"1", form=FORMAT + 1)
-    with pytest.raises(DataError, match="does not know") as caught:
+    with pytest.raises(OtherRelease, match="is of a later release") as caught:
         decode(newer)
     assert (caught.value.expected, caught.value.found) == (f"format {FORMAT}", f"format {FORMAT + 1}")
     assert caught.value.hint
-    with pytest.raises(DataError, match="not a saved state of this release"):
-        decode(b"GMS1" + bytes(100))
+    with pytest.raises(OtherRelease, match="is of an earlier release"):
+        decode(crafted(b"1", form=FORMAT - 1))
+    with pytest.raises(OtherRelease, match="the saved state of the feed is of an earlier release"):
+        decode(b"GMS1" + bytes(100), "the saved state of the feed")
+    with pytest.raises(OtherRelease, match="this is a checkpoint of an earlier release"):
+        decode(b"PK\3\4" + bytes(100))
+    with pytest.raises(DataError, match="damaged") as caught:
+        decode(newer[:-1] + b"\0")  # of no release: its digest is wrong
+    assert not isinstance(caught.value, OtherRelease) and "release" not in str(caught.value)
+
+
+def test_a_state_that_is_cut_off_or_longer_says_so() -> None:
+    encoded = encode(SMALL)
+    for spoiled, how in ((encoded[:-9], "cut off"), (encoded[:60], "cut off"), (encoded + b"more", "added")):
+        with pytest.raises(DataError, match="is damaged") as caught:
+            decode(spoiled)
+        assert caught.value.found is not None and f"{len(spoiled)} bytes: " in caught.value.found
+        assert how in caught.value.found and "release" not in str(caught.value)
+    with pytest.raises(DataError) as caught:
+        decode(encoded[:-9])
+    assert caught.value.expected == f"{len(encoded)} bytes, as it says itself"
 
 
 def crafted(text: bytes, bodies: bytes = b"", form: int = FORMAT) -> bytes:

@@ -146,7 +146,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_is_offered(
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     done = grandmodel("--resume", last)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert paths[-2].name in done.stderr
     assert "Traceback" not in done.stderr
 
