@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agents.strategy import Bar, Context, Position, Strategy, WorkingOrder
     from engine.api.backtest import BacktestResult
     from engine.api.calls import backtest, compare, evaluate, load, train
-    from engine.api.training import EvaluationResult, TrainingResult
+    from engine.api.training import EvaluationResult, SeedsResult, TrainingResult
     from engine.base.errors import CheckFailed, ConfigError, DataError, GrandModelError, UsageError
     from engine.types.instruments import Instrument
     from portfolio.config import Execution, Limits, SizingConfig, Slippage
@@ -42,6 +42,7 @@ __all__ = [
     "Limits",
     "MarketAgent",
     "Position",
+    "SeedsResult",
     "SizingConfig",
     "Slippage",
     "Strategy",
@@ -62,7 +63,7 @@ _HOMES = {
     "engine.base.errors": ("CheckFailed", "ConfigError", "DataError", "GrandModelError", "UsageError"),
     "engine.types.instruments": ("Instrument",),
     "engine.api.backtest": ("BacktestResult",),
-    "engine.api.training": ("EvaluationResult", "TrainingResult"),
+    "engine.api.training": ("EvaluationResult", "SeedsResult", "TrainingResult"),
     "portfolio.config": ("Execution", "Limits", "SizingConfig", "Slippage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -85,6 +85,11 @@ class AgentSpec:
         return tuple(one.high for one in self.components)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of the components of a continuous action."""
+        return tuple(one.name for one in self.components)
+
+    @property
     def width(self) -> int:
         """Numbers in one action."""
         return len(self.components) or 1

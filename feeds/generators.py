@@ -21,6 +21,7 @@ from engine.types.blocks import BarBlock, concat
 from engine.types.instruments import Instrument, NonNegative, Positive
 from engine.types.timeframe import DAY_NS
 from feeds.generators_bars import Draws, Generated, bars_of, close_times, year_of
+from feeds.generators_drifts import TimeOfDay, Trending, VolatilityPremium
 from feeds.generators_paths import (
     Conditions,
     ConstantPrice,
@@ -97,6 +98,9 @@ GENERATORS: dict[str, type[Generator]] = {
     "random_walk": RandomWalk,
     "regime_drift": RegimeDrift,
     "mean_reversion": MeanReversion,
+    "trending": Trending,
+    "volatility_premium": VolatilityPremium,
+    "time_of_day": TimeOfDay,
     "trend": Trend,
     "trend_sideways": TrendSideways,
     "volatile": Volatile,
@@ -170,6 +174,6 @@ def generate_with_truth(
         block = concat(list(source.blocks(ALL_ROWS)))
         return Generated(block, np.zeros(len(block)))
     ts_event = close_times(instrument, bars, start_ns)
-    path = generator.path(draws, bars, year_of(instrument, start_ns))
+    path = generator.path(draws, ts_event, year_of(instrument, start_ns))
     price = first_price(instrument, generator.price)
     return Generated(bars_of(instrument, ts_event, path, price, generator.volume, draws), path.hidden)

@@ -29,8 +29,8 @@ class LogPath(NamedTuple):
         gap: From a close to the next open, shape (n,).
         change: From open to close, shape (n,).
         width: Deviation of the Brownian bridge between open and close, shape (n,).
-        hidden: What drives the market and is not seen: the sign of the drift of each minute, or the deviation of the
-            log price from its mean at each close, shape (n,).
+        hidden: What drives the market, shape (n,): the sign of the drift of each minute, or the drift itself, or the
+            deviation of the log price from its mean at each close; each generator says which.
     """
 
     gap: Floats

@@ -48,12 +48,12 @@ class Generator(Config):
     price: Positive | None = None
     volume: Positive = 200.0
 
-    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
+    def path(self, draws: Draws, times: Ints, year: float) -> LogPath:
         """Log steps.
 
         Args:
             draws: Streams of random numbers.
-            bars: Minutes.
+            times: At which the minutes close, nanoseconds UTC, shape (n,).
             year: Minutes of open market in a year.
         """
         raise NotImplementedError
@@ -68,8 +68,9 @@ class RandomWalk(Generator):
 
     volatility: Positive = 0.2
 
-    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
+    def path(self, draws: Draws, times: Ints, year: float) -> LogPath:
         """Normal steps of one deviation."""
+        bars = len(times)
         width = np.full(bars, self.volatility / math.sqrt(year))
         return LogPath(bounce(width, draws), width * draws["shocks"].standard_normal(bars), width, np.zeros(bars))
 
@@ -87,8 +88,9 @@ class RegimeDrift(Generator):
     volatility_bps: Positive = 2.0
     mean_minutes: Annotated[float, Field(ge=2)] = 1440.0
 
-    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
+    def path(self, draws: Draws, times: Ints, year: float) -> LogPath:
         """Drift of alternating sign plus normal steps."""
+        bars = len(times)
         lengths = draws.spells(bars, self.mean_minutes)
         first = 1.0 if draws["kinds"].random() < 0.5 else -1.0
         sign = np.repeat(first * (1.0 - 2.0 * (np.arange(len(lengths)) % 2)), lengths)[:bars]
@@ -116,8 +118,9 @@ class MeanReversion(Generator):
         """Share of a deviation that is left after a minute."""
         return math.exp2(-1.0 / self.half_life_minutes)
 
-    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
+    def path(self, draws: Draws, times: Ints, year: float) -> LogPath:
         """From the stationary law on."""
+        bars = len(times)
         deviation = self.deviation_bps * BPS
         away = autoregression(draws["shocks"], bars, self.memory, deviation, float(draws["scenario"].standard_normal()))
         noise = self.noise_bps * BPS
@@ -154,16 +157,15 @@ class Conditions(Generator):
             raise ValueError("one of trend, sideways and volatile must be above 0")
         return self
 
-    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
+    def path(self, draws: Draws, times: Ints, year: float) -> LogPath:
         """The three kinds of motion, switched by spell."""
-        low, high = self.volatility_min, self.volatility_max
-        minute = draws["scenario"].uniform(low, high) / math.sqrt(year)
-        kind, direction = self._spells(draws, bars)
+        bars = len(times)
+        minute = self.minute(draws, year)
+        kind, direction = self.spells(draws, bars)
         line = math.sqrt(1.0 - self.noise**2)
         shock = draws["shocks"].standard_normal(bars)
         span = math.sqrt(self.mean_minutes)
-        memory = math.exp2(-1.0 / max(1.0, self.mean_minutes / 8.0))
-        range_ = np.diff(autoregression(draws["events"], bars, memory, 0.5 * line * minute * span, 0.0))
+        range_ = np.diff(self.range_(draws, bars, minute))
         student = shock * np.sqrt((VOLATILE_TAIL - 2) / (2 * draws["tails"].standard_gamma(VOLATILE_TAIL / 2, bars)))
         change = np.where(
             kind == 0,
@@ -174,7 +176,27 @@ class Conditions(Generator):
         width = np.where(kind == 2, TURBULENCE * minute, calm)
         return LogPath(bounce(width, draws), change, width, np.where(kind == 0, direction, 0.0))
 
-    def _spells(self, draws: Draws, bars: int) -> tuple[Ints, Floats]:
+    @property
+    def memory(self) -> float:
+        """Share of a deviation from the middle of the range that is left after a minute."""
+        return math.exp2(-1.0 / max(1.0, self.mean_minutes / 8.0))
+
+    def width(self, minute: float) -> float:
+        """Stationary deviation from the middle of the range, from the deviation of a minute."""
+        return 0.5 * math.sqrt(1.0 - self.noise**2) * minute * math.sqrt(self.mean_minutes)
+
+    def minute(self, draws: Draws, year: float) -> float:
+        """Deviation of a minute in this scenario."""
+        return float(draws["scenario"].uniform(self.volatility_min, self.volatility_max)) / math.sqrt(year)
+
+    def range_(self, draws: Draws, bars: int, minute: float) -> Floats:
+        """Deviation from the middle of the range before and after each minute, shape (bars + 1,).
+
+        It moves on in other spells, too, where prices do not follow it.
+        """
+        return autoregression(draws["events"], bars, self.memory, self.width(minute), 0.0)
+
+    def spells(self, draws: Draws, bars: int) -> tuple[Ints, Floats]:
         """Kind (0 trend, 1 sideways, 2 volatile) and direction of each minute."""
         lengths = draws.spells(bars, self.mean_minutes)
         weights = np.array([self.trend, self.sideways, self.volatile])
@@ -226,9 +248,10 @@ class FlashCrash(RandomWalk):
     rebound: Share = 0.7
     rebound_minutes: Minutes = 60.0
 
-    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
+    def path(self, draws: Draws, times: Ints, year: float) -> LogPath:
         """The walk, with the falls added."""
-        calm = super().path(draws, bars, year)
+        bars = len(times)
+        calm = super().path(draws, times, year)
         down, up = round(self.fall_minutes), round(self.rebound_minutes)
         loss = math.log1p(-self.depth)
         # without this a short position held for ever would earn what crashes take
@@ -252,9 +275,10 @@ class OpeningGap(RandomWalk):
     mean_minutes: Minutes = 1440.0
     size_bps: Positive = 200.0
 
-    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
+    def path(self, draws: Draws, times: Ints, year: float) -> LogPath:
         """The walk, with the gaps added."""
-        calm = super().path(draws, bars, year)
+        bars = len(times)
+        calm = super().path(draws, times, year)
         at = draws.events(bars, self.mean_minutes)
         gap = calm.gap.copy()
         gap[at] += self.size_bps * BPS * draws["tails"].standard_normal(len(at))
@@ -264,8 +288,9 @@ class OpeningGap(RandomWalk):
 class ConstantPrice(Generator):
     """A price that never moves."""
 
-    def path(self, draws: Draws, bars: int, year: float) -> LogPath:
+    def path(self, draws: Draws, times: Ints, year: float) -> LogPath:
         """Nothing."""
+        bars = len(times)
         return LogPath(*(np.zeros(bars) for _ in range(4)))
 
 

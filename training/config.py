@@ -154,6 +154,8 @@ class PPOConfig(Config):
     Attributes:
         rollout_steps: Decisions of all environments together between updates.
         gae_lambda: Of generalized advantage estimation (Schulman et al., 2016).
+        kl_stop: An update ends before its last epoch once the policy has moved so far from where it began (mean
+            Kullback-Leibler divergence); null never does. Of exact credit only.
         anneal: Whether the learning rate falls linearly to 0 over the training.
     """
 
@@ -162,14 +164,15 @@ class PPOConfig(Config):
     learning_rate: Positive = 3e-4
     batch_size: Annotated[int, Field(ge=2)] = 64
     epochs_per_update: Count = 10
-    rollout_steps: Annotated[int, Field(ge=2)] = 256
+    rollout_steps: Annotated[int, Field(ge=2)] = 2048
     gamma: Probability = 0.99
     gae_lambda: Probability = 0.95
     clip: Positive = 0.2
     entropy: NonNegative = 0.01
     value_loss: NonNegative = 0.5
     gradient_norm: Positive = 0.5
-    anneal: bool = False
+    kl_stop: Positive | None = 0.01
+    anneal: bool = True
 
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:
@@ -254,10 +257,34 @@ class EarlyStopping(Config):
     min_improvement: NonNegative = 0.01
 
 
+class Turns(Config):
+    """Shares of the episodes in which each agent learns, one after the other.
+
+    Attributes:
+        strategic, tactical, risk: Of `total_episodes`; together 1.
+    """
+
+    strategic: Share = 0.5
+    tactical: Share = 0.3
+    risk: Share = 0.2
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(self.strategic + self.tactical + self.risk - 1.0) > 1e-9:
+            raise ValueError("strategic, tactical and risk must add up to 1")
+        if not self.strategic:
+            raise ValueError("strategic must be above 0: without directions the others have nothing to learn")
+        return self
+
+
 class TrainingParams(Config):
     """How long, and how often to look.
 
     Attributes:
+        credit: How agents are rewarded. exact: in turns, each by the difference that it makes to the same bars, and its
+            network takes its seat only where that adds on validation. account: all together, by what the account
+            earned, from `join_episode` on.
+        turns: Of exact credit.
         total_episodes: Episodes of all environments together.
         episode_length: Bars.
         evaluation_frequency: Episodes between evaluations on the validation range.
@@ -266,6 +293,8 @@ class TrainingParams(Config):
         early_stopping: null is off.
     """
 
+    credit: Literal["exact", "account"] = "exact"
+    turns: Turns = Turns()
     total_episodes: Count = 10_000
     episode_length: Annotated[int, Field(ge=60)] = 2000
     evaluation_frequency: Count = 100
@@ -300,7 +329,7 @@ class RewardShaping(Config):
         risk_penalty: Of the squared return.
         transaction_cost: Fees of the training simulator as a fraction of notional; null is the instrument's own.
         sharpe_bonus: Of the differential Sharpe ratio.
-        max_drawdown_penalty: Of every new depth of the drawdown.
+        max_drawdown_penalty: Of the change of the present drawdown.
     """
 
     profit_weight: NonNegative = 1.0
@@ -327,11 +356,12 @@ class TrainingPortfolio(PortfolioConfig):
     """Simulator of the training environments.
 
     Attributes:
-        sizing: By default a unit is worth the account's equity, so that what agents do matters at any price; with whole
-            contracts that are worth more than the account, give a number of contracts (`fixed`).
+        sizing: By default a unit is worth half the account's equity: what agents do matters at any price, and the
+            largest position scale, 2, is within the margin of an instrument without leverage. With whole contracts
+            that are worth more than the account, give a number of contracts (`fixed`).
     """
 
-    sizing: SizingConfig = SizingConfig(mode="equity_fraction", value=1.0)
+    sizing: SizingConfig = SizingConfig(mode="equity_fraction", value=0.5)
 
 
 class TrainingConfig(Config):
@@ -364,6 +394,11 @@ class TrainingConfig(Config):
         if taken:
             raise ValueError(f"ensemble.seats.{taken[0]}: a seat that trains takes no rule agent")
         last = max(self.agents.tactical_agent.join_episode, self.agents.risk_agent.join_episode)
+        if last and self.training_params.credit == "exact":
+            raise ValueError(
+                "agents: join_episode is for training_params.credit: account; with exact credit agents learn in turns "
+                "(training_params.turns)"
+            )
         if last >= self.training_params.total_episodes:
             raise ValueError("agents: join_episode must be below training_params.total_episodes")
         if self.experience_replay.min_size_to_train > self.experience_replay.buffer_size:

@@ -6,7 +6,7 @@ episode is over. What feeds the collector shows it a `Moment`: today `VectorEnv`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -181,11 +181,11 @@ def moment_of(env: VectorEnv) -> Moment:
 
 def stand_ins(environments: int) -> Actions:
     """What is done where no agent is asked, in so many environments."""
-    return Actions(*(repeated_stand_in(AGENTS[name], environments) for name in AGENT_NAMES))
+    return Actions(*(repeated(AGENTS[name], AGENTS[name].stand_in, environments) for name in AGENT_NAMES))
 
 
-def repeated_stand_in(agent: AgentSpec, count: int) -> NDArray[Any]:
-    """The stand-in's action: int64, shape (count,), of a choice; else float32, shape (count, components)."""
+def repeated(agent: AgentSpec, action: Sequence[float], count: int) -> NDArray[Any]:
+    """One action so many times: int64, shape (count,), of a choice; else float32, shape (count, components)."""
     if agent.choices:
-        return np.full(count, agent.stand_in[0], np.int64)
-    return np.tile(np.array(agent.stand_in, np.float32), (count, 1))
+        return np.full(count, int(action[0]), np.int64)
+    return np.tile(np.array(action, np.float32), (count, 1))

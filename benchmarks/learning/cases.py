@@ -22,7 +22,8 @@ from training.evaluation.episodes import run_episodes
 from training.evaluation.policies import Policy
 from training.evaluation.results import EpisodeResult
 from training.evaluation.starts import evaluation_starts
-from training.suite.markets import Information, leak, load_proof, optimal_profit
+from training.suite.leak import leak
+from training.suite.markets import Information, load_proof, optimal_profit
 from training.trainer.setup import TrainingSetup
 from training.trainer.trainer import Trainer
 

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from agents.ensemble.config import EnsembleConfig
+from agents.spec import AGENTS
 from benchmarks.learners.ppo import BATCH, HIDDEN, stable_baselines
 from benchmarks.training.timing import Sections
 from portfolio.config import PortfolioConfig
@@ -27,6 +28,7 @@ from training.environment.spaces import action_space, observation_space
 from training.environment.vector import VectorEnv
 from training.experience import stand_ins
 from training.learners.networks import Statistics
+from training.learners.outcomes import Outcomes
 from training.learners.ppo import PPO
 from training.learners.replay.buffer import ReferenceStore
 from training.learners.rollout import Rollout
@@ -64,7 +66,8 @@ class Ours:
         self.learner = PPO(seen, acted, config, seed=seed, statistics=statistics, compiled=compiled)
         self.rollout = Rollout(ENVS, ReferenceStore(market.strategic_windows))
         self.env = environments(market, ENVS)
-        self._training = StrategicTraining(self.learner, self.rollout, DECISIONS)
+        outcomes = Outcomes(ReferenceStore(market.strategic_windows), len(AGENTS["strategic"].choices))
+        self._training = StrategicTraining(self.learner, self.rollout, outcomes, DECISIONS)
         self._playing = Playing(self.env, EpisodeSampler(market.starts((0, len(market)), EPISODE), seed), EPISODE)
 
     def train(self, rollouts: int) -> None:

@@ -23,10 +23,18 @@ def training_setup(seed: int, scenarios: int = 16, **changes: Any) -> TrainingSe
         scenarios: Of the market.
         changes: Of `training_params`.
     """
-    params = {"total_episodes": NEVER, "evaluation_frequency": NEVER, "checkpoint_frequency": NEVER, **changes}
+    # all three learn at once, as nothing else keeps every part of a training busy
+    params = {
+        "credit": "account",
+        "total_episodes": NEVER,
+        "evaluation_frequency": NEVER,
+        "checkpoint_frequency": NEVER,
+        **changes,
+    }
     given = {
         "data": {"sources": [{"type": "synthetic", "generator": "monte_carlo", "scenarios": scenarios}]},
         "training_params": {**params, "early_stopping": None},
+        "agents": {"strategic_agent": {"rollout_steps": 256}},
         "logging": {"tensorboard": False, "log_frequency": NEVER},
         "seed": seed,
     }

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from engine.api.printing import rendered
 from engine.report.payload import read_json
-from engine.report.training.phrases import findings, remarks, span, tables, title, verdicts
+from engine.report.training.phrases import Table, findings, span, tables, title, verdicts
+from engine.report.training.phrases import remarks as remarks_of
+from engine.report.training.seeds import remarks, render_seeds, sentences, table
 from engine.report.training.terminal import render_evaluation
 
 if TYPE_CHECKING:
     from engine.app.evaluation import EvaluationRun
+    from engine.app.seeds.seeds import SeedsRun
     from engine.app.training import TrainingRun
 
 
@@ -68,13 +71,16 @@ class EvaluationResult:
     def _repr_html_(self) -> str:
         parts = [f"<p><b>{escape(title(self._tree))}</b><br><small>{escape(span(self._tree))}</small></p>"]
         parts += [f"<p><b>{escape(sentence)}</b></p>" for _, sentence in verdicts(self._tree)]
-        for table in tables(self._tree):
-            head = "".join(f"<th>{escape(name)}</th>" for name in (table.title, *table.head[1:]))
-            rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+        parts += [_html(one) for one in tables(self._tree)]
         parts += [f"<p><b>{escape(name)}</b> {escape(message)}</p>" for name, message in findings(self._tree)]
-        parts += [f"<p>&#9888; {escape(sentence)}</p>" for sentence in remarks(self._tree)]
+        parts += [f"<p>&#9888; {escape(sentence)}</p>" for sentence in remarks_of(self._tree)]
         return f"<div>{''.join(parts)}</div>"
+
+
+def _html(given: Table) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in (given.title, *given.head[1:]))
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in given.rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 class TrainingResult:
@@ -126,3 +132,41 @@ class TrainingResult:
 
     def _repr_html_(self) -> str:
         return self.evaluation._repr_html_()
+
+
+class SeedsResult:
+    """The result of trainings over several seeds: `print(result)` shows their table, a notebook as HTML."""
+
+    def __init__(self, run: SeedsRun) -> None:
+        self._run = run
+
+    @property
+    def folder(self) -> Path:
+        """Holds `seeds.json`, `seeds.md` and the run folder of every seed."""
+        return self._run.folder
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """Everything that `seeds.json` holds: `runs`, and their `summary`."""
+        return dict(self._run.tree)
+
+    @property
+    def models(self) -> dict[int, Path]:
+        """Folders of the exported networks, by seed."""
+        done = (run for run in self._run.runs if run.status == "finished")
+        return {run.seed: self.folder / run.folder / "models" for run in done}
+
+    @property
+    def failures(self) -> dict[int, str]:
+        """Why trainings failed, by seed."""
+        return {run.seed: str(run.error) for run in self._run.failures}
+
+    def __str__(self) -> str:
+        return rendered(render_seeds(self._run.tree))
+
+    def __repr__(self) -> str:
+        return f"SeedsResult(folder={str(self.folder)!r}, finished={len(self.models)}, seeds={len(self._run.runs)})"
+
+    def _repr_html_(self) -> str:
+        said = [*sentences(self._run.tree), *remarks(self._run.tree)]
+        return f"<div>{_html(table(self._run.tree))}{''.join(f'<p>{escape(one)}</p>' for one in said)}</div>"

@@ -121,7 +121,17 @@ def run_training(trainer: Trainer, folder: Path) -> TrainingRun:
         trainer: From `wire`.
         folder: The run folder; its name is the version of the networks.
     """
-    outcome = trainer.run()
+    return finish_training(trainer, trainer.run(), folder)
+
+
+def finish_training(trainer: Trainer, outcome: TrainingOutcome, folder: Path) -> TrainingRun:
+    """Export what is best of a training that has ended, and evaluate it.
+
+    Args:
+        trainer: It has run.
+        outcome: What it ended with.
+        folder: The run folder.
+    """
     (cache_dir() / WARM).touch()
     models = folder / "models"
     export(load_checkpoint(outcome.checkpoint), models, version_name(folder), overwrite=True)

@@ -69,7 +69,7 @@ def plan_training(
             or not even one unit can be bought on it.
     """
     checkpoint = None if resume is None else find(resume, warn)
-    config = _config(files, [*settings, *([f"seed={seed}"] if seed is not None else [])], checkpoint, base)
+    config = read_config(files, with_seed(settings, seed), checkpoint, base)
     folder = out or _folder_of(checkpoint) or Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-train"
     plan = TrainingPlan(config, folder, _checkpoints_of(config, folder, out, checkpoint), checkpoint)
     _refuse_others(plan)
@@ -110,9 +110,20 @@ def episode_of(checkpoint: Checkpoint | None) -> int | None:
     return None if checkpoint is None else int(checkpoint.note["episode"])
 
 
-def _config(
+def with_seed(settings: Sequence[str], seed: int | None) -> list[str]:
+    """Overrides, and one of the seed if there is one."""
+    return [*settings, *([f"seed={seed}"] if seed is not None else [])]
+
+
+def read_config(
     files: Sequence[Path], settings: Sequence[str], checkpoint: Checkpoint | None, base: Tree | None
 ) -> TrainingConfig:
+    """The configuration of files over `base`, or that of a checkpoint, with overrides.
+
+    Raises:
+        UsageError: If there is none.
+        ConfigError: If it is wrong.
+    """
     below: dict[str, Any] = base or {}
     if checkpoint is not None and not files and not below:
         below = checkpoint.note["config"]

@@ -31,6 +31,17 @@ Wandb = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases to
 Project = Annotated[str, typer.Option("--project", help="Project at Weights & Biases.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: runs/<time>-train]", file_okay=False)]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of weights, exploration, episodes and generators.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds",
+        min=1,
+        help="Train N seeds, from --seed on, each in its folder below --out; the same command again continues.",
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Of --seeds: processes at once; by default one per core.")
+]
 INTERRUPTED = 130
 
 
@@ -44,22 +55,35 @@ def train(
     set_: options.Settings = None,
     out: Out = None,
     seed: Seed = None,
+    seeds: Seeds = None,
+    workers: Workers = None,
     as_json: options.Json = False,
     verbose: options.Verbose = 0,
 ) -> None:
     """Train the ensemble on your own bars and on synthetic ones.
 
-    Example: grandmodel train -c configs/training/marl_training.yaml --set data.sources.0.path=bars.csv.gz
+    Without -c the recommended configuration is used, on a recording that ships.
+
+    Example: grandmodel train -c configs/training/recommended.yaml --set data.sources.0.path=bars.csv.gz
     """
     from engine.app.extras import need_training
     from engine.base.log import configure_logging
 
     need_training()
     configure_logging(verbose)
+    config = _or_recommended(config or [], resume)
+    if seeds is not None or workers is not None:
+        from engine.cli.train_seeds import train_seeds
+
+        _refuse_without_seeds(seeds, resume)
+        how = {"device": device, "compiled": compile_, "verbose": verbose, "workers": workers}
+        given = {"seed": seed, "count": seeds, "out": out}
+        train_seeds(config, set_ or [], given, how, project, wandb=wandb, as_json=as_json)
+        return
     from engine.app.training_plan import plan_training
     from engine.cli.console import note
 
-    plan = plan_training(config or [], set_ or [], seed=seed, resume=resume, out=out, warn=note)
+    plan = plan_training(config, set_ or [], seed=seed, resume=resume, out=out, warn=note)
     options = {"device": device, "compiled": compile_}
     run = _run(plan, options, project if wandb or plan.config.logging.wandb else None, as_json)
     if as_json:
@@ -68,6 +92,30 @@ def train(
         _show(run)
     if run.outcome.stopped == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _refuse_without_seeds(seeds: int | None, resume: Path | None) -> None:
+    from engine.base.errors import UsageError
+
+    if seeds is None:
+        raise UsageError("--workers is for trainings over several seeds", hint="add --seeds N")
+    if resume is not None:
+        raise UsageError(
+            "--resume is for one training",
+            hint="to continue trainings over several seeds, give the same command again, with the same --out",
+        )
+
+
+def _or_recommended(config: list[Path], resume: Path | None) -> list[Path]:
+    """The configuration files that are given, or else the recommended one."""
+    if config or resume is not None:
+        return config
+    from engine.base.paths import shipped
+    from engine.cli.console import note
+
+    found = shipped("configs") / "training" / "recommended.yaml"
+    note(f"no -c: training by {found}")
+    return [found]
 
 
 def _run(plan: TrainingPlan, options: dict[str, Any], project: str | None, quiet: bool) -> TrainingRun:

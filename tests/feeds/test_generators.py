@@ -90,7 +90,50 @@ def test_mean_reversion_has_its_half_life_and_deviation() -> None:
     assert np.corrcoef(away[30:], away[:-30])[0, 1] == pytest.approx(0.5, abs=0.03)
 
 
-def test_its_noise_adds_a_random_walk() -> None:
+def test_a_trending_drift_has_its_deviation_and_half_life() -> None:
+    generator = find_generator("trending", {"drift_bps": 1.0, "half_life_minutes": 60, "volatility_bps": 3.0})
+    block, drift = generate_with_truth(generator, GENERIC, 200_000, 1)
+    returns = np.diff(np.log(block.close[:, 0]), prepend=math.log(100.0))
+    assert drift.std() == pytest.approx(1e-4, rel=0.05)
+    assert np.corrcoef(drift[60:], drift[:-60])[0, 1] == pytest.approx(0.5, abs=0.03)
+    assert (returns - drift).std() == pytest.approx(3e-4, rel=0.02)
+    assert np.polyfit(drift, returns, 1)[0] == pytest.approx(1.0, abs=0.05)
+    assert np.array_equal(block.open[1:], block.close[:-1])
+
+
+def test_calm_spells_rise_and_turbulent_ones_fall() -> None:
+    given_spells = {"calm_minutes": 300, "turbulent_minutes": 100, "calm_drift_bps": 0.5, "turbulent_drift_bps": -1.0}
+    block, kind = generate_with_truth(find_generator("volatility_premium", given_spells), GENERIC, 300_000, 1)
+    returns = np.diff(np.log(block.close[:, 0]), prepend=math.log(100.0))
+    assert set(np.unique(kind)) == {-1.0, 1.0}
+    assert (kind > 0).mean() == pytest.approx(0.75, abs=0.03)
+    for sign, drift, deviation, mean in ((1.0, 0.5e-4, 1.5e-4, 300), (-1.0, -1e-4, 4e-4, 100)):
+        inside = kind == sign
+        assert returns[inside].mean() == pytest.approx(drift, abs=4 * deviation / math.sqrt(inside.sum()))
+        assert returns[inside].std() == pytest.approx(deviation, rel=0.02)
+        begins = np.count_nonzero(np.diff(inside.astype(int), prepend=0) == 1)
+        assert inside.sum() / begins == pytest.approx(mean, rel=0.1)
+
+
+def test_spells_begin_by_the_stationary_law() -> None:
+    generator = find_generator("volatility_premium", {"calm_minutes": 3000, "turbulent_minutes": 1000})
+    first = [generate_with_truth(generator, GENERIC, 1, seed).hidden[0] for seed in range(300)]
+    assert np.mean(np.array(first) > 0) == pytest.approx(0.75, abs=0.08)
+
+
+@pytest.mark.parametrize("start", [START_NS, START_NS + 13 * 60 * MINUTE_NS])
+def test_the_drift_follows_the_time_of_day_wherever_the_series_starts(start: int) -> None:
+    generator = find_generator("time_of_day", {"drift_bps": 1.0, "rise_minute": 300})
+    block, minute = generate_with_truth(generator, GENERIC, 144_000, 1, start)
+    assert np.array_equal(minute, block.ts_event // MINUTE_NS % 1440)
+    returns = np.diff(np.log(block.close[:, 0]), prepend=math.log(100.0))
+    rising = (minute > 300) & (minute < 1020)
+    # the mean of a sine over its upper half is 2 / pi
+    assert returns[rising].mean() == pytest.approx(2e-4 / math.pi, abs=0.05e-4)
+    assert returns[~rising].mean() == pytest.approx(-2e-4 / math.pi, abs=0.05e-4)
+
+
+def test_noise_around_a_mean_adds_a_random_walk() -> None:
     given_noise = {"half_life_minutes": 30.0, "deviation_bps": 80.0, "noise_bps": 5.0}
     block, away = generate_with_truth(find_generator("mean_reversion", given_noise), GENERIC, 50_000, 1)
     rest = np.diff(np.log(block.close[:, 0])) - np.diff(away)

@@ -14,6 +14,7 @@ import yaml
 from engine.base.config import load
 from feeds.generators import GENERATORS
 from training.config import TrainingConfig
+from training.suite.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -33,7 +34,7 @@ def rows(first: str) -> list[list[str]]:
 
 
 def test_the_python_runs() -> None:
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     names: dict[str, Any] = {}
     printed = []
     for block in BLOCKS:
@@ -45,6 +46,7 @@ def test_the_python_runs() -> None:
     assert (names["envs"].steps[names["envs"].truncated] == 500).all()
     first, last = map(int, printed[2].split())
     assert last < first / 3
+    assert printed[3].endswith("better\n")
 
 
 @pytest.mark.parametrize("row", rows("agent"), ids=lambda row: row[0])
@@ -62,6 +64,17 @@ def test_generators_and_their_parameters_are_those_of_the_code() -> None:
     assert written == {
         name: {key: field.default for key, field in kind.model_fields.items() if key not in shared}
         for name, kind in GENERATORS.items()
+    }
+
+
+def test_families_and_their_ranges_are_those_of_the_code() -> None:
+    written = {}
+    for name, generator, ranges, _ in rows("family"):
+        found = re.findall(r"`(\w+)` (-?[\d.]+) to (-?[\d.]+)", ranges)
+        written[name.strip("`")] = generator.strip("`"), {key: (float(low), float(high)) for key, low, high in found}
+    assert written == {
+        name: (one.generator, {key: (limits.low, limits.high) for key, limits in {**one.varied, **one.shared}.items()})
+        for name, one in FAMILIES.items()
     }
 
 

@@ -11,7 +11,7 @@ from training.config import TrainingConfig
 from training.data.sources import load_market
 from training.evaluation.diagnosis import diagnose
 from training.evaluation.episodes import run_episodes
-from training.suite.markets import leak
+from training.suite.leak import leak
 from training.trainer.setup import TrainingSetup
 from training.trainer.trainer import Trainer
 
@@ -23,24 +23,23 @@ CONFIG = {
             "network_architecture": {"hidden_layers": [32, 32], "activation": "relu"},
             "learning_rate": 0.001,
             "gamma": 0.5,
+            "rollout_steps": 512,
         },
         "tactical_agent": {
             "network_architecture": {"hidden_layers": [16, 16], "activation": "tanh"},
             "target_update_frequency": 1,
             "gamma": 0.5,
-            "join_episode": 280,
         },
         "risk_agent": {
             "network_architecture": {"hidden_layers": [16, 16], "activation": "relu"},
             "epsilon_decay": 0.95,
             "gamma": 0.5,
-            "join_episode": 300,
         },
     },
     "training_params": {
-        "total_episodes": 400,
+        "total_episodes": 160,
         "episode_length": 1000,
-        "evaluation_frequency": 80,
+        "evaluation_frequency": 40,
         "checkpoint_frequency": 1000,
     },
     "reward_shaping": {

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents.spec import TACTICAL_AGENT
 from engine.base.config import parse
 from engine.base.errors import ConfigError, DataError, UsageError
 from engine.base.paths import shipped
@@ -76,6 +77,7 @@ def require_tradable(config: TrainingConfig, loaded: Sequence[Loaded]) -> None:
         ConfigError: If one unit comes to less than the smallest order, or to more than the account affords, at the
             lowest close of a file or scenario; the key to change and a value that would do are named.
     """
+    require_room(config)
     instrument = training_instrument(config)
     for one in loaded:
         price = float(np.nanmin(one.bars.close))
@@ -88,6 +90,25 @@ def require_tradable(config: TrainingConfig, loaded: Sequence[Loaded]) -> None:
                 found=plain(found.found),
                 hint=found.hint.replace("set ", "set portfolio.").replace("or initial", "or portfolio.initial"),
             )
+
+
+def require_room(config: TrainingConfig) -> None:
+    """Refuse a unit so large that margin cuts the larger position scales: what cannot act cannot be learned.
+
+    Raises:
+        ConfigError: If the account cannot hold the largest scale at full exposure; names a value that leaves room.
+    """
+    sizing, margin = config.portfolio.sizing, training_instrument(config).initial_margin
+    most = TACTICAL_AGENT.high[TACTICAL_AGENT.names.index("position scale")]
+    if sizing.mode == "equity_fraction" and sizing.value * most * margin.rate > 1.0 + 1e-9:
+        raise ConfigError(
+            "the larger position scales could not be traded: margin cuts them",
+            where="portfolio.sizing.value",
+            expected=f"at most {plain(1.0 / (most * margin.rate))}: room for a scale of {most:g} at a margin rate of "
+            f"{plain(margin.rate)}",
+            found=plain(sizing.value),
+            hint=f"set portfolio.sizing.value to {plain(1.0 / (most * margin.rate))}",
+        )
 
 
 def require_first_tradable(config: TrainingConfig) -> None:

@@ -6,13 +6,15 @@ With x the change of equity and c the fees of a bar, both in percent of the init
     cost      -profit_weight * c                           fees; slippage is part of the profit
     risk      -risk_penalty * x^2 / 2                      quadratic utility (Markowitz, 1952)
     sharpe     sharpe_bonus * sqrt(SPAN) * eta * D         differential Sharpe ratio, eta = 1 / SPAN
-    drawdown  -max_drawdown_penalty * (M - M before)       M: largest drawdown of the episode, percent of its peak
+    drawdown  -max_drawdown_penalty * (M - M before)       M: present drawdown, percent of the peak of equity
 
     D = (B * (x - A) - A * (x^2 - B) / 2) / (B - A^2)^(3/2), within -10..10      (Moody & Saffell, 2001)
     A <- A + eta * (x - A),   B <- B + eta * (x^2 - B), both 0 before the first bar
 
-D is 0 while the variance B - A^2 is nothing beside B. All five are summed over the bars between two decisions of an
-agent; the three agents share them, each over its own decisions.
+The drawdown term is given back when the account recovers: a potential (Ng, Harada & Russell, 1999), which weighs on
+an episode by the drawdown that it ends with. Charging each new depth for good forbade learning: whatever an agent
+tries first costs more than it can earn back. D is 0 while the variance B - A^2 is nothing beside B. All five are
+summed over the bars between two decisions of an agent; the three agents share them, each over its own decisions.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class Rewards:
         profit_weight: Of profit and of cost.
         risk_penalty: Of half the squared return.
         sharpe_bonus: Of the differential Sharpe ratio.
-        max_drawdown_penalty: Of every new depth of the drawdown.
+        max_drawdown_penalty: Of the change of the drawdown.
     """
 
     profit_weight: float = 1.0

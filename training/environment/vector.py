@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,12 @@ from portfolio.simulator import copied
 from training.environment import arrays
 from training.environment.idle import IdleAccounts
 from training.environment.kernels.observing import renew_windows
-from training.environment.kernels.stepping import advance_environments, begin_episodes, find_bad_action
+from training.environment.kernels.stepping import (
+    advance_environments,
+    begin_episodes,
+    copy_environments,
+    find_bad_action,
+)
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
 
@@ -176,14 +181,37 @@ class VectorEnv:
         """
         self._move(self._checked(actions), self._all, single=True)
 
-    def advance(self, actions: Actions) -> None:
-        """Take every environment on until one of its agents is due or its episode is over.
+    def advance(self, actions: Actions, agents: Sequence[str] = AGENT_NAMES) -> None:
+        """Take every environment on until one of these agents is due or its episode is over.
+
+        Others that become due on the way do again what they did: their actions hold.
 
         Raises:
             UsageError: As `step` does.
             DataError: As `step` does.
         """
-        self._move(self._checked(actions), self._all, single=False)
+        self._move(self._checked(actions), self._all, single=False, agents=agents)
+
+    def adopt(self, source: VectorEnv, which: Ints, places: Ints) -> None:
+        """Continue the episodes of other environments: account, orders, decisions in force, rewards.
+
+        What is done here from now on leaves the source alone. Windows are not copied: they are renewed at the next
+        decision, and fills are not kept.
+
+        Args:
+            source: Made with the same market and configuration.
+            which: Its environments, shape (k,).
+            places: Where each continues here, shape (k,).
+
+        Raises:
+            UsageError: If fills are recorded here, or the market is another.
+        """
+        if self._records or source.market is not self.market:
+            raise UsageError("episodes can be continued in the same market only, where fills are not recorded")
+        longest = source._accounts.equity.shape[1]
+        if longest > self._accounts.equity.shape[1]:
+            self._accounts = arrays.with_longer_equity(self._accounts, longest)
+        copy_environments(source._accounts, source._seen, which, self._accounts, self._seen, places)
 
     def snapshot(self) -> State:
         """Everything that `restore` needs to continue with the same bits, as a tree of arrays."""
@@ -214,8 +242,8 @@ class VectorEnv:
         self._accounts, self._workspace = arrays.restored(self.market, *parts, state, self._records)
         renew_windows(self.market.view, self._accounts, self._seen)
 
-    def _move(self, actions: Actions, which: Ints, *, single: bool) -> None:
-        reached = 0
+    def _move(self, actions: Actions, which: Ints, *, single: bool, agents: Sequence[str] = AGENT_NAMES) -> None:
+        reached, stops = 0, sum(1 << AGENT_NAMES.index(agent) for agent in agents)
         while reached < len(which):
             arguments = (
                 self.market.view,
@@ -226,6 +254,7 @@ class VectorEnv:
                 which,
                 reached,
                 single,
+                stops,
                 self._records,
                 self._fault,
             )

@@ -83,7 +83,7 @@ def reward_terms(equity: Floats, fees: Floats, rewards: Rewards) -> Floats:
         rewards: Weights.
     """
     x, cost = 100.0 * np.diff(equity) / equity[0], 100.0 * np.diff(fees) / equity[0]
-    depth = 100.0 * np.maximum.accumulate(1.0 - equity / np.maximum.accumulate(equity))
+    depth = 100.0 * (1.0 - equity / np.maximum.accumulate(equity))
     terms = dict.fromkeys(TERMS, 0.0)
     terms["profit"] = rewards.profit_weight * float((x + cost).sum())
     terms["cost"] = -rewards.profit_weight * float(cost.sum())

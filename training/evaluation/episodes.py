@@ -19,7 +19,7 @@ from portfolio.trades import TradeBook
 from training.environment.market import Market
 from training.environment.rewards import TERMS, Rewards
 from training.environment.vector import VectorEnv
-from training.evaluation.policies import Policy, deciding
+from training.evaluation.policies import Policy, asked, deciding
 from training.evaluation.results import BINS, ActionUse, EpisodeResult
 from training.evaluation.statistics import varies
 from training.experience import Collector, Decision, moment_of
@@ -62,6 +62,7 @@ def run_episodes(
     waiting = [(k, int(start)) for k, start in enumerate(starts)][::-1]
     width = min(envs, len(starts))
     env = VectorEnv(market, portfolio, rewards, ensemble, width, record_fills=True)
+    stops = asked(policy)
     collector, agents, tally = Collector(width), deciding(policy), _Tally(width)
     running = np.full(width, -1)
     done: list[EpisodeResult | None] = [None] * len(starts)
@@ -69,7 +70,7 @@ def run_episodes(
     while (running >= 0).any():
         actions, decisions = collector.ask(moment_of(env), agents)
         tally.count(decisions)
-        env.advance(actions)
+        env.advance(actions, stops)
         collector.gather(moment_of(env))
         ended = (env.terminated | env.truncated) & (running >= 0)
         over = np.flatnonzero(ended)

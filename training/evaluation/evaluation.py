@@ -15,7 +15,7 @@ from training.environment.rewards import Rewards
 from training.evaluation.baselines import BASELINES, run_baseline
 from training.evaluation.diagnosis import diagnose
 from training.evaluation.episodes import run_episodes
-from training.evaluation.policies import Neutral, Policy
+from training.evaluation.policies import Policy, without
 from training.evaluation.results import EpisodeResult
 from training.evaluation.summary import compare, contribution, summarise
 
@@ -97,7 +97,7 @@ def evaluate(
         return run_episodes(market, portfolio, rewards, ensemble, decider, starts, length)
 
     results = run("ensemble", policy)
-    replaced = {role: run(f"without {role}", Neutral(policy, role)) for role in AGENT_NAMES} if contributions else {}
+    replaced = {role: run(f"without {role}", without(policy, role)) for role in AGENT_NAMES} if contributions else {}
     if watch is not None:
         watch("baselines")
     baselines = {name: run_baseline(name, market, portfolio, rewards, starts, length) for name in BASELINES}

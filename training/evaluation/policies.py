@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 from agents.ensemble.ensemble import Models
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
-from agents.spec import AGENT_NAMES, AGENTS, TACTICAL_AGENT
+from agents.spec import AGENT_NAMES, AGENTS, STRATEGIC_AGENT, TACTICAL_AGENT, find_agent
 from engine.base.errors import UsageError
 from engine.types.blocks import Ints
-from training.experience import Answer, Decide, Observations, repeated_stand_in
+from training.experience import Answer, Decide, Observations, repeated
 
 
 class Policy(Protocol):
@@ -106,27 +107,43 @@ class LearnedPolicy:
         return np.asarray(self._dqn.greedy(observations), np.int64)
 
 
-class Neutral:
-    """A policy in which one agent is replaced by a neutral stand-in.
-
-    Strategic: always neutral, so that nothing is traded. Tactical: enters at once (timing 1), with a stop of 5 % and a
-    position scale of 1. Risk: always full exposure (level 4).
+class Constants:
+    """A policy in which some agents always act the same.
 
     Args:
         policy: Decides in the other seats.
-        seat: Which agent is replaced.
+        actions: By agent: one number of a choice, or one for each component.
 
     Raises:
-        UsageError: If there is no such seat.
+        UsageError: If there is no such agent.
     """
 
-    def __init__(self, policy: Policy, seat: str) -> None:
-        if seat not in AGENT_NAMES:
-            raise UsageError(f"no seat is called {seat!r}", expected=", ".join(AGENT_NAMES))
+    def __init__(self, policy: Policy, actions: Mapping[str, tuple[float, ...]]) -> None:
+        for agent in actions:
+            find_agent(agent)
 
-        def stand_in(observations: Observations) -> NDArray[Any]:
-            return repeated_stand_in(AGENTS[seat], len(observations))
+        def answer(agent: str) -> Any:
+            return partial(repeated_action, agent, actions[agent]) if agent in actions else getattr(policy, agent)
 
-        self.strategic = stand_in if seat == "strategic" else policy.strategic
-        self.tactical = stand_in if seat == "tactical" else policy.tactical
-        self.risk = stand_in if seat == "risk" else policy.risk
+        self.strategic, self.tactical, self.risk = answer("strategic"), answer("tactical"), answer("risk")
+        self.constant: set[str] = set(actions) | (policy.constant if isinstance(policy, Constants) else set())
+
+
+def without(policy: Policy, agent: str) -> Constants:
+    """The policy with an agent replaced by its stand-in.
+
+    Strategic: always neutral, so that nothing is traded. Tactical: enters at once (timing 1), with a stop of 5 % and a
+    position scale of 1. Risk: always full exposure (level 4).
+    """
+    return Constants(policy, {agent: find_agent(agent).stand_in})
+
+
+def asked(policy: Policy) -> tuple[str, ...]:
+    """Agents for whose decisions an episode has to stop: the strategic one alone where nobody else can change."""
+    changing = set(AGENT_NAMES) - (policy.constant if isinstance(policy, Constants) else set())
+    return AGENT_NAMES if changing - {STRATEGIC_AGENT.name} else (STRATEGIC_AGENT.name,)
+
+
+def repeated_action(agent: str, action: tuple[float, ...], observations: Observations) -> NDArray[Any]:
+    """The same action for every observation."""
+    return repeated(AGENTS[agent], action, len(observations))

@@ -36,7 +36,12 @@ class ActorCritic:
         )
 
     def __call__(
-        self, weights: Mapping[str, Tensor], flat: Tensor, masks: Sequence[Tensor] = ()
+        self,
+        weights: Mapping[str, Tensor],
+        flat: Tensor,
+        masks: Sequence[Tensor] = (),
+        *,
+        apart: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Logits, shape (B, A), and values, shape (B,), of normalised observations, shape (B, inputs).
 
@@ -44,11 +49,13 @@ class ActorCritic:
             weights: By name.
             flat: Observations.
             masks: Of dropout, one for each layer of `hidden`; none without.
+            apart: Whether values leave the shared layers alone, where the policy needs no values to learn from.
         """
         trunk, heads = masks[: self._shared], masks[self._shared :]
         hidden = dense(weights, "shared", flat, self.activation, trunk)
         logits = dense(weights, "policy", hidden, self.activation, heads[:2], linear_end=True)
-        values = dense(weights, "value", hidden, self.activation, heads[2:], linear_end=True)
+        seen = hidden.detach() if apart else hidden
+        values = dense(weights, "value", seen, self.activation, heads[2:], linear_end=True)
         return logits, values.squeeze(1)
 
     def rows(self, weights: Mapping[str, Array], flat: Array) -> tuple[Array, Array]:

@@ -23,6 +23,7 @@ from training.config import PPOConfig
 from training.errors import ExplodingLoss
 from training.learners.actor_critic import ActorCritic
 from training.learners.networks import Array, Normalise, Statistics, dropout_masks, orthogonal
+from training.learners.outcomes import OutcomeBatch
 from training.learners.parameters import Adam
 from training.learners.rollout import Rollout, RolloutBatch
 from training.learners.update import Update
@@ -59,6 +60,16 @@ class Minibatch(NamedTuple):
     masks: list[Tensor]
 
 
+class OutcomeMinibatch(NamedTuple):
+    """The same where every action's worth is known: (B, inputs), (B, actions) twice, (B,)."""
+
+    flat: Tensor
+    before: Tensor
+    advantages: Tensor
+    expected: Tensor
+    masks: list[Tensor]
+
+
 class PPO:
     """The learner of numbered actions from its own decisions.
 
@@ -90,12 +101,11 @@ class PPO:
         compiled: bool = False,
         total_updates: int | None = None,
     ) -> None:
-        if config.anneal and total_updates is None:
-            raise UsageError("an annealed learning rate needs to know total_updates")
         self.config = config
         self.device = torch.device(device)
         self.updates = 0
         self.total_updates = total_updates
+        self.progress: float | None = None
         self._shape, actions = _sizes(observation_space, action_space)
         self._network = ActorCritic(math.prod(self._shape), config.network_architecture, actions)
         self._normalise = Normalise(statistics, self.device)
@@ -112,6 +122,8 @@ class PPO:
         self._optimizer = Adam(self._vector, config.learning_rate, eps=EPSILON)
         loss, layout, most = _PolicyLoss(self._network, config), self._network.layout, config.gradient_norm
         self._step = Update(loss, layout, self._vector, self._optimizer, most=most, compiled=compiled)
+        known = _OutcomeLoss(self._network, config)
+        self._step_known = Update(known, layout, self._vector, self._optimizer, most=most, compiled=compiled)
         self._views: dict[str, Array] | None = None
 
     # Acting.
@@ -163,17 +175,64 @@ class PPO:
             UsageError: If there are too few decisions.
             ExplodingLoss: If a figure is not finite; the weights are spoilt then.
         """
-        if len(rollout) < self.config.batch_size:
+        self._require(len(rollout))
+        self._set_rate()
+        decisions = rollout.take(self.config.gamma, self.config.gae_lambda)
+        found = [self._step(batch) for batch in self._batches(decisions)]
+        return self._figures(found)
+
+    def update_outcomes(self, outcomes: OutcomeBatch) -> dict[str, float]:
+        """Learn from decisions whose every action's worth is known: no action is left to chance.
+
+        The objective is the clipped one, expected over all actions of the policy before the update instead of
+        sampled (mean actor-critic: Allen et al., 2017). Epochs end early once the policy has moved by `kl_stop`.
+
+        Args:
+            outcomes: At least one minibatch.
+
+        Returns:
+            As `update`.
+
+        Raises:
+            UsageError: As `update`.
+            ExplodingLoss: As `update`.
+        """
+        self._require(len(outcomes.values))
+        self._set_rate()
+        flat = self._normalise(torch.from_numpy(outcomes.observation).to(self.device))
+        values = torch.from_numpy(outcomes.values).to(self.device)
+        before = self._log_probabilities(flat)
+        shares = before.exp()
+        # one scale for all decisions: where little is at stake, little is learned
+        values = values / ((values - values.mean(1, keepdim=True)).std() + 1e-8)
+        expected = (shares * values).sum(1)
+        advantages = values - expected.unsqueeze(1)
+        found: list[Tensor] = []
+        for _ in range(self.config.epochs_per_update):
+            for rows, masks in self._minibatches(len(values)):
+                batch = OutcomeMinibatch(flat[rows], before[rows], advantages[rows], expected[rows], masks)
+                found.append(self._step_known(batch))
+            moved = (shares * (before - self._log_probabilities(flat))).sum(1).mean()
+            if self.config.kl_stop is not None and float(moved) > self.config.kl_stop:
+                break
+        return self._figures(found)
+
+    def _require(self, decisions: int) -> None:
+        if decisions < self.config.batch_size:
             raise UsageError(
                 "a rollout is too short to learn from",
                 expected=f"at least {self.config.batch_size} rewarded decisions (batch_size)",
-                found=str(len(rollout)),
+                found=str(decisions),
             )
-        if self.config.anneal and self.total_updates is not None:
-            left = max(1.0 - self.updates / self.total_updates, 0.0)
-            self._optimizer.lr.fill_(self.config.learning_rate * left)
-        decisions = rollout.take(self.config.gamma, self.config.gae_lambda)
-        found = [self._step(batch) for batch in self._batches(decisions)]
+
+    def _set_rate(self) -> None:
+        if not self.config.anneal or self.progress is self.total_updates is None:
+            return
+        over = self.updates / (self.total_updates or 1) if self.progress is None else self.progress
+        self._optimizer.lr.fill_(self.config.learning_rate * max(1.0 - over, 0.0))
+
+    def _figures(self, found: list[Tensor]) -> dict[str, float]:
+        """What an update was like; the weights have moved, by all its minibatches."""
         self.updates += 1
         if self.device.type != "cpu":
             self._views = None
@@ -189,18 +248,27 @@ class PPO:
             )
         return figures
 
+    @torch.no_grad()
+    def _log_probabilities(self, flat: Tensor) -> Tensor:
+        """Of all actions, without dropout, shape (n, actions)."""
+        return self._network(self._network.layout.split(self._vector), flat)[0].log_softmax(1)
+
+    def _minibatches(self, decisions: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        """Rows and dropout masks of the minibatches of one epoch."""
+        size, network = self.config.batch_size, self.config.network_architecture
+        order = torch.randperm(decisions, generator=self._shuffling).to(self.device)
+        for start in range(0, decisions - size + 1, size):
+            masks = dropout_masks(network.dropout, self._network.hidden, size, self._shuffling, self.device)
+            yield order[start : start + size], masks
+
     def _batches(self, decisions: RolloutBatch) -> Iterator[Minibatch]:
         """The minibatches of an update."""
         flat = self._normalise(torch.from_numpy(decisions.observation).to(self.device))
         action = torch.from_numpy(decisions.action).to(self.device)
         taken = np.stack([decisions.log_probability, decisions.advantage, decisions.returns], 1)
         columns = torch.from_numpy(taken).to(self.device)
-        size, network = self.config.batch_size, self.config.network_architecture
         for _ in range(self.config.epochs_per_update):
-            order = torch.randperm(len(action), generator=self._shuffling).to(self.device)
-            for start in range(0, len(action) - size + 1, size):
-                rows = order[start : start + size]
-                masks = dropout_masks(network.dropout, self._network.hidden, size, self._shuffling, self.device)
+            for rows, masks in self._minibatches(len(action)):
                 yield Minibatch(flat[rows], action[rows], columns[rows], masks)
 
     # Saving.
@@ -251,7 +319,7 @@ class _PolicyLoss:
         self.clip, self.entropy, self.value_loss = config.clip, config.entropy, config.value_loss
 
     def __call__(
-        self, weights: Mapping[str, Tensor], _fixed: Mapping[str, Tensor], batch: Minibatch
+        self, weights: Mapping[str, Tensor], _fixed: Mapping[str, Tensor], batch: Any
     ) -> tuple[Tensor, Tensor]:
         """Loss, and `FIGURES` but for the last."""
         before, advantage, returns = batch.columns.unbind(1)
@@ -268,6 +336,29 @@ class _PolicyLoss:
         with torch.no_grad():
             kl = (ratio - 1.0 - log_ratio).mean()
             outside = ((ratio - 1.0).abs() > self.clip).to(torch.float32).mean()
+        return loss, torch.stack([policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, outside])
+
+
+class _OutcomeLoss(_PolicyLoss):
+    """The clipped objective, expected over the actions of the policy before the update."""
+
+    def __call__(
+        self, weights: Mapping[str, Tensor], _fixed: Mapping[str, Tensor], batch: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Loss, and `FIGURES` but for the last."""
+        logits, values = self.network(weights, batch.flat, batch.masks, apart=True)
+        log_probabilities = logits.log_softmax(1)
+        log_ratio = log_probabilities - batch.before
+        ratio, shares = log_ratio.exp(), batch.before.exp()
+        clipped = ratio.clamp(1.0 - self.clip, 1.0 + self.clip)
+        gains = torch.minimum(ratio * batch.advantages, clipped * batch.advantages)
+        policy_loss = -(shares * gains).sum(1).mean()
+        value_loss = nnf.mse_loss(values, batch.expected)
+        entropy = -(log_probabilities.exp() * log_probabilities).sum(1).mean()
+        loss = policy_loss + self.value_loss * value_loss - self.entropy * entropy
+        with torch.no_grad():
+            kl = -(shares * log_ratio).sum(1).mean()
+            outside = (shares * ((ratio - 1.0).abs() > self.clip)).sum(1).mean()
         return loss, torch.stack([policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, outside])
 
 

@@ -8,7 +8,7 @@ the others as they were before it; so one gradient serves all.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,6 +138,22 @@ class SAC:
             noise = self._exploration.standard_normal(free.shape, dtype=np.float32)
             free += np.exp(log_deviation) * noise
         return self._box.scaled(np.tanh(free))
+
+    def start_from(self, action: Sequence[float], share: float = 0.9) -> None:
+        """Let the policy begin at an action: its mean there for every observation, before it has learned anything.
+
+        Args:
+            action: Within the box.
+            share: How near to the edge of the box it may begin, where gradients vanish.
+        """
+        named = self.weights()
+        middle, half = (self._box.high + self._box.low) / 2, (self._box.high - self._box.low) / 2
+        squashed = np.clip((np.asarray(action, np.float32) - middle) / half, -share, share)
+        named["mean.0.weight"][:] *= 0.01
+        named["mean.0.bias"][:] = np.arctanh(squashed)
+        named["log_deviation.0.weight"][:] *= 0.01
+        named["log_deviation.0.bias"][:] = -1.0
+        self.load_weights(named)
 
     @property
     def alpha(self) -> float:

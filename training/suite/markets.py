@@ -1,27 +1,26 @@
-"""Markets whose optimum is known, to prove that training finds it, and one in which the agents see the future."""
+"""Markets whose optimum is known, to prove that training finds it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from agents.spec import AGENTS
 from engine.base.errors import UsageError
 from engine.types.blocks import Floats, Ints
-from feeds.generators import find_generator
-from feeds.generators_paths import MeanReversion, RegimeDrift
+from feeds.generators import GENERATORS, find_generator, generate_with_truth
+from feeds.generators_paths import Generator
 from training.config import SyntheticSource, TrainingConfig
 from training.data.parts import Parts
-from training.data.sources import build_market, read_sources
+from training.data.sources import load_market, scenario_seed, training_instrument
 from training.environment.kernels.layout import STRATEGIC_DUE
 from training.environment.market import Market
-from training.suite.laws import Regimes, Reversion
-from training.suite.optimum import Chain, Earned, Solution, earn, levels, solve
+from training.suite.chains import Law
+from training.suite.laws import is_known, law_of, truth_of
+from training.suite.optimum import Earned, Solution, earn, levels, solve
 
 DECISION_BARS = 30
 """Bars between decisions of the strategic agent."""
@@ -32,6 +31,20 @@ MOST = 2.0
 Information = Literal["full", "belief"]
 
 
+class Scenario(NamedTuple):
+    """One generated source of a market.
+
+    Attributes:
+        generator: With its parameters.
+        law: That of the generator.
+        origin: Seed and start of its bars.
+    """
+
+    generator: Generator
+    law: Law
+    origin: tuple[int, int]
+
+
 @dataclass(frozen=True, eq=False)
 class Proof:
     """A generated market with the truth behind it.
@@ -39,14 +52,67 @@ class Proof:
     Attributes:
         market: What environments trade in.
         parts: Of its rows.
-        hidden: Sign of the drift of each bar, or deviation from the mean at each close, shape (R,).
-        law: That of the generator.
+        scenarios: By segment of the market.
     """
 
     market: Market
     parts: Parts
-    hidden: Floats
-    law: Regimes | Reversion
+    scenarios: tuple[Scenario, ...]
+    _truths: dict[int, Floats] = field(default_factory=dict, repr=False)
+    _beliefs: dict[tuple[int, int, int], Floats] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, config: TrainingConfig, seed: int, market: Market, parts: Parts) -> Proof:
+        """The truth behind a market that was made from a configuration with that seed.
+
+        Raises:
+            UsageError: If the optimum of a source is not known.
+        """
+        return cls(market, parts, tuple(_scenarios(config, seed)))
+
+    def segment(self, row: int) -> int:
+        """Number of the segment of a row.
+
+        Raises:
+            UsageError: If there is no such row.
+        """
+        for number, segment in enumerate(self.market.segments):
+            if segment.start <= row < segment.stop:
+                return number
+        raise UsageError("there is no such row", expected=f"0 to {len(self.market) - 1}", found=f"{row}")
+
+    def truth(self, number: int) -> Floats:
+        """State of the law's chain after each bar of a segment, made again when first asked for, shape (n,)."""
+        if number not in self._truths:
+            segment, one = self.market.segments[number], self.scenarios[number]
+            bars = segment.stop - segment.start
+            made = generate_with_truth(one.generator, self.market.instrument, bars, *one.origin)
+            self._truths[number] = truth_of(one.generator, one.law, made.hidden, one.origin[0])
+        return self._truths[number]
+
+    def seen(self, rows: Ints, information: Information, observe: int) -> Floats:
+        """State of the law's chain at rows of one segment, ascending, shape (n,), or weights of its states, (n, S).
+
+        Args:
+            rows: At whose close a position is decided, shape (n,).
+            information: full knows the truth; belief sees closes from the beginning of the source on.
+            observe: With belief, bars between the closes that are seen.
+        """
+        number = self.segment(int(rows[0]))
+        first, law = self.market.segments[number].start, self.scenarios[number].law
+        if information == "full" or not law.hides:
+            return self.truth(number)[rows - first]
+        late = (int(rows[0]) - first) % observe
+        return self._believed(number, observe, late)[(rows - first - late) // observe]
+
+    def _believed(self, number: int, observe: int, late: int) -> Floats:
+        """What closes so far apart tell, of a whole segment and the first of them so late."""
+        key = (number, observe, late)
+        if key not in self._beliefs:
+            segment = self.market.segments[number]
+            closes = self.market.bars.close[segment.start + late : segment.stop : observe, 0]
+            self._beliefs[key] = self.scenarios[number].law.filtered(closes, observe)
+        return self._beliefs[key]
 
 
 class Optimum(NamedTuple):
@@ -66,34 +132,42 @@ class Optimum(NamedTuple):
 
 
 def load_proof(config: TrainingConfig, seed: int) -> Proof:
-    """The market of a configuration with one source, the generator `regime_drift` or `mean_reversion`.
+    """The market of a configuration whose sources have known laws.
 
     Raises:
-        UsageError: If it has other sources; otherwise as `training.data.sources.load_market`.
+        UsageError: If the optimum of a source is not known; otherwise as `training.data.sources.load_market`.
     """
+    scenarios = tuple(_scenarios(config, seed))
+    return Proof(*load_market(config, seed), scenarios)
+
+
+def has_known_laws(config: TrainingConfig) -> bool:
+    """Whether the optimum of every source is known."""
     sources = config.data.sources
-    source = sources[0]
-    if len(sources) > 1 or not isinstance(source, SyntheticSource):
-        raise _unknown_law()
-    generator = find_generator(source.generator, source.parameters, where="data.sources.0")
-    law: Regimes | Reversion
-    if isinstance(generator, RegimeDrift):
-        law = Regimes.of(generator)
-    elif isinstance(generator, MeanReversion):
-        law = Reversion.of(generator)
-    else:
-        raise _unknown_law()
-    loaded = read_sources(config, seed)
-    market, parts = build_market(config, loaded)
-    hidden = [one.hidden for one in loaded if one.hidden is not None]
-    return Proof(market, parts, np.concatenate(hidden), law)
+    return all(isinstance(one, SyntheticSource) and is_known(GENERATORS.get(one.generator)) for one in sources)
 
 
-def _unknown_law() -> UsageError:
+def _scenarios(config: TrainingConfig, seed: int) -> Iterator[Scenario]:
+    instrument = training_instrument(config)
+    for group, source in enumerate(config.data.sources):
+        where = f"data.sources.{group}"
+        if not isinstance(source, SyntheticSource):
+            raise _unknown_law(where)
+        generator = find_generator(source.generator, source.parameters, where=where)
+        for number in range(source.scenarios):
+            origin = scenario_seed(seed, group, number)
+            law = law_of(generator, instrument, origin)
+            if law is None:
+                raise _unknown_law(where)
+            yield Scenario(generator, law, origin)
+
+
+def _unknown_law(where: str) -> UsageError:
+    names = [name for name, kind in GENERATORS.items() if is_known(kind)]
     return UsageError(
         "the optimum of this market is not known",
-        where="data.sources",
-        expected="one synthetic source with the generator regime_drift or mean_reversion",
+        where=where,
+        expected=f"a synthetic source with one of the generators {', '.join(names)}",
     )
 
 
@@ -124,98 +198,36 @@ def optimal_profit(
         observe: With belief, bars between the closes that are seen: 1, or 30 for what the strategic agent sees.
 
     Raises:
-        UsageError: If the market has no hidden regime to have beliefs about, or the episode leaves its source.
+        UsageError: If the episode leaves its source.
     """
     market = proof.market
-    first, last = _source_of(market, start)
+    last = market.segments[proof.segment(start)].stop
     if start + length >= last:
         raise UsageError(
             "the episode leaves its source", expected=f"a last row before {last}", found=f"{start + length}"
         )
     rate = market.instrument.fees.rate if cost is None else cost
-    solution = best_policy(proof.law, rate, most, information, observe)
-    due = (market.due[start : start + length] & STRATEGIC_DUE) > 0
-    rows = (start + np.flatnonzero(due)).astype(np.int64)
-    seen = proof.hidden[rows] if information == "full" else _beliefs(proof, rows, first, observe)
-    units = solution.follow(seen)
+    rows = decisions(market, start, length)
+    solution = best_policy(proof.scenarios[proof.segment(start)].law, rate, most, information, observe)
+    units = solution.follow(proof.seen(rows, information, observe))
     earned = earn(
         market.bars, rows, units, start + length, size=size, fee=rate, multiplier=market.instrument.multiplier
     )
     return Optimum(solution.gain, earned, units, rows)
 
 
+def decisions(market: Market, start: int, length: int) -> Ints:
+    """Rows of an episode at whose close the strategic agent decides, from the first on, shape (n,)."""
+    return (start + np.flatnonzero((market.due[start : start + length] & STRATEGIC_DUE) > 0)).astype(np.int64)
+
+
 @cache
 def best_policy(
-    law: Regimes | Reversion, cost: float, most: float = MOST, information: Information = "full", observe: int = 1
+    law: Law, cost: float, most: float = MOST, information: Information = "full", observe: int = 1
 ) -> Solution:
-    """The policy of the largest average profit, decided every 30 bars.
-
-    Raises:
-        UsageError: If the market has no hidden regime to have beliefs about.
-    """
-    chain: Chain
-    if information == "full":
-        chain = law.known(DECISION_BARS)
-    elif isinstance(law, Regimes):
-        chain = law.believed(DECISION_BARS, observe)
-    else:
-        raise UsageError(
-            "this market has no hidden regime", expected="information=full", hint="use the generator regime_drift"
-        )
+    """The policy of the largest average profit, decided every 30 bars."""
+    if information == "belief" and not law.exact:
+        # the same chain, which takes seconds to solve
+        return best_policy(law, cost, most)
+    chain = law.known(DECISION_BARS) if information == "full" else law.believed(DECISION_BARS, observe)
     return solve(chain, levels(most), cost)
-
-
-def _source_of(market: Market, row: int) -> tuple[int, int]:
-    for segment in market.segments:
-        if segment.start <= row < segment.stop:
-            return segment.start, segment.stop
-    raise UsageError("there is no such row", expected=f"0 to {len(market.due) - 1}", found=f"{row}")
-
-
-def _beliefs(proof: Proof, rows: Ints, first: int, observe: int) -> Floats:
-    """Log odds at each decision, from all closes seen before it in its source."""
-    law = proof.law
-    if not isinstance(law, Regimes) or not len(rows):
-        return np.zeros(len(rows))
-    begin = first + (int(rows[0]) - first) % observe
-    at = np.arange(begin, int(rows[-1]) + 1, observe)
-    odds = law.filtered(proof.market.bars.close[at, 0], observe)
-    return odds[np.searchsorted(at, rows)]
-
-
-def leak(
-    market: Market, strategic: str = "log_return", tactical: str = "log_return", seats: Sequence[str] = tuple(AGENTS)
-) -> Market:
-    """The market with one feature of each seat replaced by the next bar's return.
-
-    An agent that cannot earn here does not see what it is meant to see; one that earns as much without the leak
-    sees the future.
-
-    Args:
-        market: As it is.
-        strategic: Feature that shows the return of the 30 minutes to come.
-        tactical: Feature that shows the return of the 5 minutes to come.
-        seats: Those that see it.
-    """
-    slow, fast = market.strategic_rows, market.tactical_rows
-    if "strategic" in seats:
-        slow = _leaked(market, slow, market.strategic_end, "strategic", strategic)
-    if "tactical" in seats:
-        fast = _leaked(market, fast, market.tactical_end, "tactical", tactical)
-    return replace(market, strategic_rows=slow, tactical_rows=fast)
-
-
-def _leaked(market: Market, rows: NDArray[np.float32], ends: Ints, seat: str, feature: str) -> NDArray[np.float32]:
-    names = [one.name for one in AGENTS[seat].features]
-    if feature not in names:
-        raise UsageError(f"the {seat} agent sees no feature {feature!r}", expected=", ".join(names))
-    changed = rows.copy()
-    returns = rows[:, names.index("log_return")]
-    changed[:-1, names.index(feature)] = returns[1:]
-    # the last row of each source knows nothing of the next source
-    final = ends[[one.stop - 1 for one in market.segments]]
-    lasts = final[final > 0] - 1
-    changed[lasts, names.index(feature)] = 0.0
-    changed[-1:, names.index(feature)] = 0.0
-    changed.flags.writeable = False
-    return changed

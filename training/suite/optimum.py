@@ -51,6 +51,8 @@ class Solution:
         policy: Place in `positions` of what to hold, by state and place of what is held, shape (S, K).
         positions: Units, ascending, shape (K,).
         states: Those of the chain.
+        ahead: Value of each position in each state, up to a constant, shape (S, K).
+        cost: Of changing from one position (row) to another, shape (K, K).
     """
 
     gain: float
@@ -58,13 +60,19 @@ class Solution:
     policy: NDArray[np.intp]
     positions: Floats
     states: Floats
+    ahead: Floats
+    cost: Floats
 
     def follow(self, seen: Floats) -> Floats:
         """Units held after each of consecutive decisions, from nothing held, shape (n,).
 
         Args:
-            seen: What is known of the state at each decision; the nearest state of the chain is taken, shape (n,).
+            seen: What is known of the state at each decision: one of them, of which the nearest of the chain is taken,
+                shape (n,), or the probability of each, shape (n, S). With probabilities, what is best on average over
+                the states is done, as if the state became known by the next decision (QMDP; Littman et al., 1995).
         """
+        if seen.ndim == 2:
+            return self._weigh(seen)
         middle = (self.states[1:] + self.states[:-1]) / 2.0
         at = np.searchsorted(middle, seen).tolist()
         policy = self.policy.tolist()
@@ -72,6 +80,16 @@ class Solution:
         places = []
         for state in at:
             held = policy[state][held]
+            places.append(held)
+        return self.positions[places]
+
+    def _weigh(self, weights: Floats) -> Floats:
+        held = int(np.argmin(np.abs(self.positions)))
+        places = []
+        for ahead in weights @ self.ahead:
+            gains = ahead - self.cost[held]
+            best = int(gains.argmax())
+            held = best if gains[best] > gains[held] + ROUND_OFF else held
             places.append(held)
         return self.positions[places]
 
@@ -100,14 +118,16 @@ def solve(chain: Chain, positions: Floats, cost: float) -> Solution:
     """
     _check(chain, cost)
     scale = float(np.abs(positions).max() * np.abs(chain.reward).max())
+    trading = cost * np.abs(positions[:, None] - positions[None, :])
     if scale == 0.0:
         still = np.tile(np.arange(len(positions)), (len(chain.states), 1))
-        return Solution(0.0, 0.0, still, positions, chain.states)
+        return Solution(0.0, 0.0, still, positions, chain.states, np.zeros(still.shape), trading)
     earned = np.outer(chain.reward, positions)
-    trading = cost * np.abs(positions[:, None] - positions[None, :])
     # values are differences of about the cost of turning round, known to so many digits
     enough = max(TOLERANCE * scale, ROUND_OFF * (scale + float(trading.max())))
     value = np.zeros_like(earned)
+    # a chain without chance is a cycle, in which values would go round for ever without a share that stays
+    stays = 0.5 if len(chain.states) > 1 and bool((chain.transition.max(axis=1) == 1.0).all()) else 0.0
     for _ in range(ROUNDS):
         ahead = earned + chain.transition @ value
         choices = ahead[:, None, :] - trading[None, :, :]
@@ -116,8 +136,9 @@ def solve(chain: Chain, positions: Floats, cost: float) -> Solution:
         low, high = float(change.min()), float(change.max())
         if high - low <= enough:
             gain = (low + high) / 2.0 / chain.period
-            return Solution(gain, (high - low) / chain.period, _calmest(choices, better), positions, chain.states)
-        value = better - better[0, 0]
+            policy = _calmest(choices, better)
+            return Solution(gain, (high - low) / chain.period, policy, positions, chain.states, ahead, trading)
+        value = better - better[0, 0] if not stays else (1.0 - stays) * better + stays * value
     raise CheckFailed(
         "the optimum was not found", expected=f"bounds within {enough:g}", found=f"{low:.6g} to {high:.6g}"
     )

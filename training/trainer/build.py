@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from agents.spec import AGENTS, RISK_AGENT, TACTICAL_AGENT
+from agents.spec import AGENTS, RISK_AGENT, STRATEGIC_AGENT, TACTICAL_AGENT
 from training.environment.spaces import action_space, observation_space
 from training.learners.dqn import DQN
+from training.learners.outcomes import Outcomes
 from training.learners.ppo import PPO
 from training.learners.replay.buffer import ArrayStore, Prioritized, ReferenceStore, Replay
 from training.learners.rollout import Rollout
@@ -17,16 +18,16 @@ from training.trainer.memory import ReplayMemory
 from training.trainer.setup import TrainingSetup
 from training.trainer.trainings import RiskTraining, StrategicTraining, TacticalTraining, Trainings
 
-STRATEGIC, TACTICAL, RISK, REPLAYS, EPISODES = range(5)
+STRATEGIC, TACTICAL, RISK, REPLAYS, EPISODES, TRIALS = range(6)
 """What the seed of a training is spread over; a new one goes to the end, so that the seeds of the others stay."""
 
 
 def seeds(seed: int) -> list[int]:
-    """Independent seeds for the learners, their buffers and the order of episodes.
+    """Independent seeds for the learners, their buffers, the order of episodes and the actions that are tried.
 
     One seed for all would let a learner explore by the very numbers that its batches are drawn by.
     """
-    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(5)]
+    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(6)]
 
 
 def build_trainings(setup: TrainingSetup, device: str, compiled: bool) -> Trainings:
@@ -50,7 +51,8 @@ def _strategic(setup: TrainingSetup, seeded: list[int], options: dict[str, Any])
         **options,
     )
     rollout = Rollout(envs, ReferenceStore(setup.market.strategic_windows))
-    return StrategicTraining(learner, rollout, config.rollout_steps)
+    outcomes = Outcomes(ReferenceStore(setup.market.strategic_windows), len(STRATEGIC_AGENT.choices))
+    return StrategicTraining(learner, rollout, outcomes, config.rollout_steps)
 
 
 def _rollouts(setup: TrainingSetup) -> int:

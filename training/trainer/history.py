@@ -6,6 +6,8 @@ A record is a dictionary with `kind` and `episode`:
     losses       ppo, sac, dqn: what their last updates gave, by name
     evaluation   mean_reward, deviation, sharpe, max_drawdown, best
     checkpoint   path
+    verdict      text, and the fields of `training.trainer.seats.Verdict`: who takes an agent's seat, and why
+    alert        severity, text
 """
 
 from __future__ import annotations

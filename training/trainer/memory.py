@@ -96,6 +96,22 @@ class ReplayMemory:
             keys, actions = self._key[closing], self._action[closing]
             self.replay.add(keys, actions, rewards, transition.keys[own], transition.terminated[own])
 
+    def add(self, keys: NDArray[Any], actions: NDArray[Any], rewards: NDArray[np.float64]) -> int:
+        """Store decisions with several actions each, after which nothing follows; returns how many transitions.
+
+        Args:
+            keys: What stands for the observations, shape (k, ...).
+            actions: Shape (k, alternatives, ...).
+            rewards: Of each action, shape (k, alternatives).
+        """
+        if not len(keys):
+            return 0
+        alternatives, flat = rewards.shape[1], rewards.ravel()
+        self.scale.see(flat)
+        repeated = np.repeat(keys, alternatives, axis=0)
+        self.replay.add(repeated, actions.reshape(len(flat), *actions.shape[2:]), flat, repeated, np.ones(len(flat)))
+        return len(flat)
+
     @property
     def enough(self) -> bool:
         """Whether there is something to learn from."""

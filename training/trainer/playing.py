@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.spec import AGENT_NAMES
+from agents.spec import AGENT_NAMES, STRATEGIC_AGENT
 from engine.base.state import State
 from engine.types.blocks import Ints
 from training.environment.rewards import TERMS
-from training.environment.vector import VectorEnv
+from training.environment.vector import Actions, VectorEnv
 from training.experience import Collector, Decide, Decision, Transition, moment_of
 from training.trainer.schedule import EpisodeSampler
 
@@ -49,6 +49,23 @@ class Playing:
         self.env.advance(self._actions)
         self.env_steps += int((self.env.steps - before).sum())
         return self._collector.gather(moment_of(self.env))
+
+    def play(self, actions: Actions) -> Ints:
+        """Take every environment on until its strategic agent is due; returns those whose episode has ended.
+
+        What the team earns counts for every agent.
+
+        Raises:
+            DataError: If a reward is not finite.
+        """
+        env = self.env
+        running, before = ~(env.terminated | env.truncated), env.steps.copy()
+        env.advance(actions, (STRATEGIC_AGENT.name,))
+        self.env_steps += int((env.steps - before).sum())
+        ended = (env.terminated | env.truncated) & running
+        over = np.flatnonzero((env.due[:, 0] & running) | ended)
+        self._collector.terms[over] += env.terms[over, :1]
+        return np.flatnonzero(ended)
 
     def finished(self) -> list[dict[str, Any]]:
         """Facts about the episodes that have just ended; others begin in their place.

@@ -17,14 +17,16 @@ from engine.base.errors import DataError, GrandModelError
 from engine.base.state import State
 from training.checkpoint import save, weights_sha256
 from training.evaluation.episodes import run_episodes
-from training.evaluation.policies import LearnedPolicy, Neutral, Policy
+from training.evaluation.policies import LearnedPolicy, Policy, without
 from training.evaluation.results import EpisodeResult, headline
 from training.evaluation.starts import evaluation_starts
-from training.trainer.build import EPISODES, build_trainings, seeds
+from training.trainer.build import EPISODES, TRIALS, build_trainings, seeds
 from training.trainer.ending import TrainingOutcome, with_last_checkpoint
 from training.trainer.history import Record, Sink
+from training.trainer.in_turns import InTurns
 from training.trainer.playing import Playing
 from training.trainer.schedule import EpisodeSampler, Patience
+from training.trainer.seats import constant_weights
 from training.trainer.setup import TrainingSetup
 
 Clock = Callable[[], float]
@@ -62,6 +64,11 @@ class Trainer:
         sampler = EpisodeSampler(setup.training_starts(), seeds(setup.config.seed)[EPISODES])
         env = setup.environments(setup.config.training.parallel_envs)
         self._playing = Playing(env, sampler, self._params.episode_length)
+        exact = self._params.credit == "exact"
+        self._turns = (
+            InTurns(setup, self._trainings, self._playing, seeds(setup.config.seed)[TRIALS]) if exact else None
+        )
+        self._turn_began = 0
         self._patience = Patience(self._params.early_stopping)
         self._losses: dict[str, dict[str, float]] = {}
         self._evaluation: Tree | None = None
@@ -91,11 +98,11 @@ class Trainer:
         for remark in self.setup.parts.remarks if not self.episodes else ():
             self._tell({"kind": "alert", "episode": 0, "severity": "info", "text": remark})
         try:
-            while self.episodes < self._params.total_episodes:
+            while self.episodes < self._params.total_episodes and not self._decided():
                 before = self.episodes
-                self._turn(began, steps_before)
+                self._step(began, steps_before)
                 if self.episodes != before and self._after_episodes(before):
-                    stopped = "early"
+                    stopped = "finished" if self._turns is not None and self._turns.all_tried else "early"
                     break
                 if self.stop_requested:
                     stopped = "interrupted"
@@ -118,9 +125,19 @@ class Trainer:
             stopped,
         )
 
-    def _turn(self, began: float, steps_before: int) -> None:
-        playing, trainings = self._playing, self._trainings
+    def _step(self, began: float, steps_before: int) -> None:
+        """Take the environments on, and learn."""
         self._saved = None
+        if self._turns is None:
+            self._step_together()
+        else:
+            algorithm = self._trainings.of(self._turns.agent).algorithm
+            losses = self._turns.step(self._progress_of_turn(self._turns))
+            self._losses |= {algorithm: losses} if losses else {}
+        self._count_episodes(began, steps_before)
+
+    def _step_together(self) -> None:
+        playing, trainings = self._playing, self._trainings
         for decision in playing.ask({role: trainings.of(role).answer for role in AGENT_NAMES if self._joined(role)}):
             trainings.of(decision.agent).begin(decision)
         progress = self.episodes / self._params.total_episodes
@@ -130,9 +147,12 @@ class Trainer:
         for transition in playing.advance():
             trainings.of(transition.agent).close(transition)
         self._losses |= trainings.learn(progress, on_policy=False)
-        for facts in playing.finished():
+
+    def _count_episodes(self, began: float, steps_before: int) -> None:
+        trainings = self._trainings
+        for facts in self._playing.finished():
             self.episodes += 1
-            if self._joined("risk"):
+            if self._explores("risk"):
                 trainings.risk.episode_ended()
             seconds = self._clock() - began
             self._tell(
@@ -155,6 +175,36 @@ class Trainer:
         """
         return self.episodes >= getattr(getattr(self.setup.config.agents, f"{role}_agent"), "join_episode", 0)
 
+    def _decided(self) -> bool:
+        """Whether every seat is decided, so that there is nothing left to learn."""
+        return self._turns is not None and self._turns.over
+
+    def _explores(self, role: str) -> bool:
+        """Whether an agent decides itself, and learns from it."""
+        return self._joined(role) if self._turns is None else self._turns.agent == role and not self._turns.over
+
+    def _progress_of_turn(self, turns: InTurns) -> float:
+        """Share of the present turn that is over, 0 to 1."""
+        length = max(1.0, float(getattr(self._params.turns, turns.agent)) * self._params.total_episodes)
+        return min((self.episodes - self._turn_began) / length, 1.0)
+
+    def _end_turns(self, *, exhausted: bool) -> bool:
+        """End the turn of an agent that has had its episodes, or learns no more; returns whether it was the last."""
+        turns = self._turns
+        if turns is None:
+            return exhausted
+        last = self.episodes >= self._params.total_episodes
+        while not turns.over and (exhausted or last or self._progress_of_turn(turns) >= 1.0):
+            # the agent ends its turn as the best that it was
+            self._trainings.of(turns.agent).learner.load_weights(self._kept["weights"][turns.agent])
+            for verdict in turns.finish():
+                facts = {"severity": "info", "text": verdict.text(), **verdict.record()}
+                self._tell({"kind": "verdict", "episode": self.episodes, **facts})
+            self._turn_began, exhausted = self.episodes, False
+            self._patience = Patience(self._params.early_stopping)
+            self._evaluate()
+        return turns.over
+
     def _after_episodes(self, before: int) -> bool:
         """What falls due every so many episodes; returns whether to stop early."""
         params = self._params
@@ -164,6 +214,7 @@ class Trainer:
         if self._crossed(before, params.evaluation_frequency) or self.episodes >= params.total_episodes:
             self._evaluate()
             stop = self._patience.exhausted(self.episodes)
+        stop = self._end_turns(exhausted=stop)
         if self._crossed(before, params.checkpoint_frequency):
             self.save_checkpoint()
         return stop
@@ -176,23 +227,31 @@ class Trainer:
         results = self.evaluate(ranges, self._params.evaluation_episodes)
         self._evaluation = headline(results)
         # networks that a stand-in was evaluated for are not kept
-        complete = all(self._joined(role) for role in AGENT_NAMES)
+        complete = self._turns is not None or all(self._joined(role) for role in AGENT_NAMES)
         best = complete and self._patience.see(self.episodes, self._evaluation["mean_reward"])
         if best:
             self._kept = {
                 "episode": self.episodes,
-                "weights": {seat: dict(named) for seat, named in self._trainings.weights().items()},
+                "weights": self._weights_in_force(),
                 "evaluation": dict(self._evaluation),
             }
         self._tell({"kind": "evaluation", "episode": self.episodes, "best": best, **self._evaluation})
+
+    def _weights_in_force(self) -> dict[str, dict[str, Any]]:
+        """Of the networks that decide; where a constant action does, of a network that always takes it."""
+        weights = {agent: dict(named) for agent, named in self._trainings.weights().items()}
+        if self._turns is not None:
+            for agent, action in self._turns.acting_constantly().items():
+                weights[agent] = constant_weights(agent, weights[agent], action)
+        return weights
 
     def evaluate(self, ranges: tuple[tuple[int, int], ...], episodes: int) -> list[EpisodeResult]:
         """Episodes without exploration by the networks, and stand-ins, as they are; changes nothing."""
         setup, length = self.setup, self._params.episode_length
         starts = evaluation_starts(setup.market, ranges, length, episodes)
-        policy: Policy = LearnedPolicy(*self._trainings.learners)
-        for role in AGENT_NAMES:
-            policy = policy if self._joined(role) else Neutral(policy, role)
+        policy: Policy = LearnedPolicy(*self._trainings.learners) if self._turns is None else self._turns.policy()
+        for role in AGENT_NAMES if self._turns is None else ():
+            policy = policy if self._joined(role) else without(policy, role)
         config = setup.config
         return run_episodes(setup.market, config.portfolio, setup.rewards, config.ensemble, policy, starts, length)
 
@@ -233,6 +292,8 @@ class Trainer:
                 role: {"mean": values.mean, "std": values.std} for role, values in self.setup.statistics.items()
             },
             **self._playing.snapshot(),
+            "turns": None if self._turns is None else self._turns.snapshot(),
+            "turn_began": self._turn_began,
             "patience": self._patience.snapshot(),
             "losses": self._losses,
             "evaluation": self._evaluation,
@@ -254,6 +315,8 @@ class Trainer:
         try:
             self._trainings.restore(state)
             self._playing.restore(state)
+            if self._turns is not None:
+                self._turns.restore(state["turns"])
         except DataError as error:
             raise DataError(
                 error.what,
@@ -262,6 +325,7 @@ class Trainer:
                 found=error.found,
                 hint=error.hint or "resume without --config and --set, or start a new training",
             ) from error
+        self._turn_began = int(state["turn_began"])
         self._patience.restore(state["patience"])
         self._losses, self._evaluation, self._kept = dict(state["losses"]), state["evaluation"], state["kept"]
         self.episodes, self._last_checkpoint = int(state["episodes"]), path

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.spec import AGENT_NAMES
+from agents.spec import AGENT_NAMES, RISK_AGENT
 from engine.base.state import State
 from training.config import DQNConfig, SACConfig
+from training.environment.branches import Worths
 from training.experience import Answer, Decision, Observations, Transition
 from training.learners.dqn import DQN
+from training.learners.outcomes import Outcomes
 from training.learners.ppo import PPO
 from training.learners.rollout import Rollout
 from training.learners.sac import SAC
@@ -33,9 +35,10 @@ class StrategicTraining:
 
     algorithm, on_policy = "ppo", True
 
-    def __init__(self, learner: PPO, rollout: Rollout, steps: int) -> None:
-        self.learner, self._rollout, self._steps = learner, rollout, steps
+    def __init__(self, learner: PPO, rollout: Rollout, outcomes: Outcomes, steps: int) -> None:
+        self.learner, self._rollout, self._outcomes, self._steps = learner, rollout, outcomes, steps
         self._scale = RewardScale()
+        self.gamma = learner.config.gamma
 
     def answer(self, observations: Observations) -> Answer:
         """The log probabilities and values of its policy belong to the answer."""
@@ -66,13 +69,30 @@ class StrategicTraining:
         del progress
         return self.learner.update(self._rollout) if len(self._rollout) >= self._steps else None
 
+    def weigh(self, worths: Worths) -> None:
+        """Take decisions of which the worth of every action is known."""
+        if len(worths.keys):
+            self._outcomes.add(worths.keys, worths.values)
+
+    def learn_worths(self, progress: float) -> Losses | None:
+        """Update from them once they fill a rollout; `progress` is the share of the turn, 0 to 1."""
+        if len(self._outcomes) < self._steps:
+            return None
+        self.learner.progress = progress
+        return self.learner.update_outcomes(self._outcomes.take())
+
     def snapshot(self) -> State:
         """What `restore` takes."""
-        return {"rollout": self._rollout.snapshot(), "scale": self._scale.snapshot()}
+        return {
+            "rollout": self._rollout.snapshot(),
+            "outcomes": self._outcomes.snapshot(),
+            "scale": self._scale.snapshot(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a snapshot."""
         self._rollout.restore(state["rollout"])
+        self._outcomes.restore(state["outcomes"])
         self._scale.restore(state["scale"])
 
 
@@ -83,6 +103,8 @@ class _OffPolicyTraining(ABC):
 
     def __init__(self, memory: ReplayMemory, config: SACConfig | DQNConfig) -> None:
         self.memory, self._batch_size, self._gradient_steps = memory, config.batch_size, config.gradient_steps
+        self.gamma = config.gamma
+        self._owed = 0
 
     def begin(self, decision: Decision) -> None:
         """Keep decisions open until they are over."""
@@ -101,17 +123,38 @@ class _OffPolicyTraining(ABC):
             losses = self._update(progress)
         return losses
 
+    def weigh(self, worths: Worths) -> None:
+        """Store what alternatives were worth beside the one that they are measured by."""
+        differences = worths.values - worths.values[:, [self._measure()]]
+        self._owed += self.memory.add(worths.keys, worths.actions, differences)
+
+    @abstractmethod
+    def _measure(self) -> int:
+        """Which alternative is the constant action."""
+
+    def learn_worths(self, progress: float) -> Losses | None:
+        """Update: each transition is sampled `gradient_steps` times on average, however many environments there are."""
+        if not self.memory.enough:
+            return None
+        losses: Losses | None = None
+        while self._owed >= self._batch_size:
+            self._owed -= self._batch_size
+            for _ in range(self._gradient_steps):
+                losses = self._update(progress)
+        return losses
+
     @abstractmethod
     def _update(self, progress: float) -> Losses:
         """One update from one batch."""
 
     def snapshot(self) -> State:
         """What `restore` takes."""
-        return self.memory.snapshot()
+        return {**self.memory.snapshot(), "owed": self._owed}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a snapshot."""
         self.memory.restore(state)
+        self._owed = int(state["owed"])
 
 
 class TacticalTraining(_OffPolicyTraining):
@@ -127,6 +170,9 @@ class TacticalTraining(_OffPolicyTraining):
         """Decide, and explore."""
         return Answer(self.learner.act(observations))
 
+    def _measure(self) -> int:
+        return -1  # the constant one comes last
+
     def _update(self, progress: float) -> Losses:
         del progress
         return self.learner.update(self.memory.sample(self._batch_size, 1.0))
@@ -141,6 +187,7 @@ class RiskTraining(_OffPolicyTraining):
         super().__init__(memory, config)
         self.learner, self._config, self._beta = learner, config, beta
         self.epsilon = config.epsilon_start
+        self.constant = int(RISK_AGENT.stand_in[0])
 
     def answer(self, observations: Observations) -> Answer:
         """Decide, and explore."""
@@ -149,6 +196,9 @@ class RiskTraining(_OffPolicyTraining):
     def episode_ended(self) -> None:
         """Let random actions become rarer."""
         self.epsilon = max(self._config.epsilon_end, self.epsilon * self._config.epsilon_decay)
+
+    def _measure(self) -> int:
+        return self.constant
 
     def _update(self, progress: float) -> Losses:
         # the bias of prioritized samples matters most near the end, when values settle (Schaul et al., 2016, 3.4)

@@ -25,7 +25,7 @@ def text(evaluation: Evaluation | None, panels: Sequence[Panel], learning: Seque
     if evaluation:
         blocks += _judgement(evaluation)
         drawn = [*tables(evaluation), *drawn]
-    blocks += [block for table in drawn for block in _table(table)]
+    blocks += [block for table in drawn for block in table_blocks(table)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -47,7 +47,8 @@ def _judgement(evaluation: Evaluation) -> list[str]:
     return [*blocks, "Figures are given with their 95 % confidence intervals."]
 
 
-def _table(table: Table) -> list[str]:
+def table_blocks(table: Table) -> list[str]:
+    """A table under its title and note."""
     rows = [table.head, *table.rows]
     lines = ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" + " ---: |" * (len(table.head) - 1))

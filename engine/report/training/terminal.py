@@ -36,20 +36,21 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
         yield Text(sentence, style="bold green" if good else "bold yellow")
     yield Text()
     for table in tables(evaluation):
-        yield Padding(_table(table), (0, 0, 1, 0))
+        yield Padding(grid(table), (0, 0, 1, 0))
     for name, message in findings(evaluation):
         yield Text.assemble((f"{name} ", "bold red"), message)
     for sentence in remarks(evaluation):
         yield Text.assemble(("! ", "bold yellow"), (sentence, "yellow"))
 
 
-def _table(table: Table) -> RenderableType:
-    grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+def grid(table: Table) -> RenderableType:
+    """A table with its title in the place of the first heading."""
+    drawn = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     kept = [k for k, name in enumerate(table.head) if name != "Neutral stand-in"]
     for k in kept:
         heading = table.title if k == 0 else table.head[k]
         style = "bold not dim" if k == 0 else "dim"
-        grid.add_column(Text(heading, style=style), justify="left" if k == 0 else "right", overflow="fold")
+        drawn.add_column(Text(heading, style=style), justify="left" if k == 0 else "right", overflow="fold")
     for row in table.rows:
-        grid.add_row(*(Text(row[k], style="dim" if k == 0 else "") for k in kept))
-    return grid
+        drawn.add_row(*(Text(row[k], style="dim" if k == 0 else "") for k in kept))
+    return drawn

@@ -55,3 +55,32 @@ def test_a_training_goes_on_from_its_folder(trained: gm.TrainingResult) -> None:
 def test_a_call_without_configuration_is_refused() -> None:
     with pytest.raises(gm.UsageError, match="no configuration"):
         gm.train()
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> gm.SeedsResult:
+    settings = {"training_params.total_episodes": 3, "training_params.credit": "account"}
+    return gm.train(SMALL, out=tmp_path_factory.mktemp("seeds") / "out", seed=8, seeds=2, workers=2, settings=settings)
+
+
+def test_several_seeds_leave_networks_each_and_one_table(seeds: gm.SeedsResult) -> None:
+    assert list(seeds.models) == [8, 9]
+    assert all((folder / "ensemble.json").is_file() for folder in seeds.models.values()), list(seeds.models.values())
+    assert seeds.failures == {}
+    assert seeds.tree["summary"]["seeds"] == 2
+    assert "interquartile mean" in " ".join(str(seeds).split())
+    assert "one trial of 2" in " ".join(str(seeds).split())
+    assert seeds._repr_html_().count("<tr>") == 4
+    assert "finished=2" in repr(seeds)
+
+
+def test_arguments_of_several_seeds_go_together(seeds: gm.SeedsResult, tmp_path: Path) -> None:
+    with pytest.raises(gm.UsageError, match="add seeds=N"):
+        gm.train(SMALL, out=tmp_path / "out", workers=2)  # type: ignore[call-overload]
+    with pytest.raises(gm.UsageError, match="the same call"):
+        gm.train(SMALL, resume=seeds.folder, seeds=2)  # type: ignore[call-overload]
+    with pytest.raises(gm.UsageError, match="needs a seed"):
+        gm.train(SMALL, out=tmp_path / "out", seeds=0)
+    with pytest.raises(gm.UsageError, match="another configuration"):
+        gm.train(SMALL, out=seeds.folder, seed=8, seeds=2)
+    assert not (tmp_path / "out").exists()

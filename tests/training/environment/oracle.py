@@ -143,7 +143,7 @@ class OracleEnv:
         self.terms = [[0.0] * 5 for _ in range(3)]
         self.fills: list[Any] = []
         self.equity: list[float] = []
-        self.mean = self.squares = self.deepest = 0.0
+        self.mean = self.squares = self.depth = 0.0
         self._enter()
         self.fees = float(self.account["fees"][0])
         self.due = (True, True, True)
@@ -219,8 +219,8 @@ class OracleEnv:
         terms[RISK_TERM] = -shaping.risk_penalty * 0.5 * x * x
         terms[SHARPE] = shaping.sharpe_bonus * math.sqrt(240.0) * RATE * self._differential_sharpe(x)
         depth = 100.0 * (1.0 - self.equity[-1] / max(self.equity))
-        terms[DRAWDOWN] = -shaping.max_drawdown_penalty * max(0.0, depth - self.deepest)
-        self.deepest = max(self.deepest, depth)
+        terms[DRAWDOWN] = -shaping.max_drawdown_penalty * (depth - self.depth)
+        self.depth = depth
         return terms
 
     def _differential_sharpe(self, x: float) -> float:

@@ -15,7 +15,7 @@ from training.environment.vector import VectorEnv
 
 def by_definition(equity: list[float], fees: list[float], initial: float, rewards: Rewards) -> list[list[float]]:
     """Terms of each bar after the first."""
-    mean = square = deepest = 0.0
+    mean = square = depth = 0.0
     peak, out = initial, []
     for before, after, paid, total in zip(equity, equity[1:], fees, fees[1:], strict=False):
         x, c = 100 * (after - before) / initial, 100 * (total - paid) / initial
@@ -24,17 +24,17 @@ def by_definition(equity: list[float], fees: list[float], initial: float, reward
             ratio = (square * (x - mean) - 0.5 * mean * (x**2 - square)) / variance**1.5
         mean, square = mean + (x - mean) / 240, square + (x**2 - square) / 240
         peak = max(peak, after)
-        fall = max(deepest, 100 * (peak - after) / peak)
+        fall = 100 * (peak - after) / peak
         out.append(
             [
                 rewards.profit_weight * (x + c),
                 -rewards.profit_weight * c,
                 -rewards.risk_penalty * x**2 / 2,
                 rewards.sharpe_bonus * math.sqrt(240) / 240 * max(-10.0, min(10.0, ratio)),
-                -rewards.max_drawdown_penalty * (fall - deepest),
+                -rewards.max_drawdown_penalty * (fall - depth),
             ]
         )
-        deepest = fall
+        depth = fall
     return out
 
 

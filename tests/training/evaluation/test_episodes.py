@@ -23,7 +23,7 @@ from training.environment.vector import Actions, VectorEnv
 from training.evaluation.baselines import reward_terms, run_baseline
 from training.evaluation.episodes import run_episodes
 from training.evaluation.evaluation import evaluate
-from training.evaluation.policies import LearnedPolicy, Neutral, Policy, ServedPolicy
+from training.evaluation.policies import LearnedPolicy, Policy, ServedPolicy, without
 from training.evaluation.starts import evaluation_starts
 
 LENGTH = 240
@@ -252,7 +252,7 @@ def test_mistakes_are_named(market: Market) -> None:
     with pytest.raises(UsageError, match="at least one episode"):
         run_episodes(market, PORTFOLIO, Rewards(), ENSEMBLE, Reacting(), [], LENGTH)
     with pytest.raises(UsageError, match="no seat"):
-        Neutral(Reacting(), "tactician")
+        without(Reacting(), "tactician")
     with pytest.raises(UsageError, match="no risk network"):
         ServedPolicy(replace(load_ensemble(UNTRAINED), risk=None))
     with pytest.raises(UsageError, match="no episode fits"):

@@ -20,8 +20,9 @@ from training.data.sources import load_market
 from training.environment.market import Market
 from training.environment.rewards import Rewards
 from training.environment.vector import Actions, VectorEnv
-from training.suite.laws import Regimes
-from training.suite.markets import Proof, best_policy, leak, load_proof, optimal_profit
+from training.suite.leak import leak
+from training.suite.markets import Proof, best_policy, load_proof, optimal_profit
+from training.suite.spells import Spells
 
 LENGTH = 3000
 
@@ -66,9 +67,7 @@ def test_paths_earn_what_reversion_promises(reversion: Proof, cost: float) -> No
 
 def test_no_simple_rule_beats_the_optimum_for_beliefs(regimes: Proof) -> None:
     """Following the last 30, 120 or 360 minutes earns something, and less than the best of what prices tell."""
-    law = regimes.law
-    assert isinstance(law, Regimes)
-    best = best_policy(law, 1e-3, information="belief").gain
+    best = best_policy(regimes.scenarios[0].law, 1e-3, information="belief").gain
     earned = {span: momentum(regimes, span, 1e-3) for span in (1, 4, 12)}
     assert 0.3 * best < max(earned.values()) < best
 
@@ -86,7 +85,7 @@ def momentum(proof: Proof, spans: int, cost: float) -> float:
 
 def test_the_filter_is_bayes_rule() -> None:
     """Oracle: every path of signs, its probability, and the density of the returns given it."""
-    law = Regimes(drift=1e-4, deviation=2e-4, mean_bars=5.0)
+    law = Spells.regimes(drift=1e-4, deviation=2e-4, mean_bars=5.0)
     rng = np.random.default_rng(3)
     returns = rng.normal(0.0, 2e-4, 8)
     closes = 100.0 * np.exp(np.cumsum(np.concatenate([[0.0], returns])))
@@ -108,7 +107,7 @@ def test_the_filter_is_bayes_rule() -> None:
 def test_beliefs_are_calibrated() -> None:
     generator = find_generator("regime_drift")
     block, sign = generate_with_truth(generator, load_instrument("GENERIC"), 60_000, 2)
-    odds = Regimes.of(generator).filtered(block.close[:, 0])  # type: ignore[arg-type]
+    odds = Spells.of(generator).filtered(block.close[:, 0])  # type: ignore[arg-type]
     up = 1 / (1 + np.exp(-odds))
     for low, high in ((0.05, 0.3), (0.3, 0.7), (0.7, 0.95), (0.95, 1.0)):
         inside = (up >= low) & (up < high)
@@ -117,7 +116,7 @@ def test_beliefs_are_calibrated() -> None:
 
 
 def test_far_returns_do_not_break_the_filter() -> None:
-    odds = Regimes(1e-4, 2e-4, 100.0).filtered(np.array([100.0, 200.0, 50.0, 50.0]))
+    odds = Spells.regimes(1e-4, 2e-4, 100.0).filtered(np.array([100.0, 200.0, 50.0, 50.0]))
     assert bool(np.isfinite(odds).all())
 
 
@@ -152,13 +151,11 @@ def test_an_ensemble_that_follows_the_optimum_earns_it(regimes: Proof) -> None:
     assert vector.fees == pytest.approx([one.earned.fees for one in best], rel=1e-6)
 
 
-def test_what_has_no_known_optimum_is_refused(regimes: Proof, reversion: Proof) -> None:
+def test_what_has_no_known_optimum_is_refused(regimes: Proof) -> None:
     with pytest.raises(UsageError, match="not known"):
-        load_proof(small([synthetic("random_walk", 6)]), 1)
-    with pytest.raises(UsageError, match="not known"):
-        load_proof(small([synthetic("regime_drift"), synthetic("regime_drift")]), 1)
-    with pytest.raises(UsageError, match="no hidden regime"):
-        optimal_profit(reversion, int(reversion.market.starts((0, 12_100), LENGTH)[0]), LENGTH, information="belief")
+        load_proof(small([synthetic("regime_drift"), synthetic("volatile")]), 1)
+    with pytest.raises(UsageError, match="no such row"):
+        regimes.segment(len(regimes.market))
     with pytest.raises(UsageError, match="leaves its source"):
         optimal_profit(regimes, 10_000, LENGTH)
 

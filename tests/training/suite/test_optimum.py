@@ -19,11 +19,12 @@ from feeds.generators import generate
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.bars import random_bars
-from training.suite import laws
-from training.suite.laws import Regimes, Reversion
+from training.suite import chains
 from training.suite.optimum import Chain, earn, levels, solve
+from training.suite.reversion import Reversion
+from training.suite.spells import Spells
 
-REGIMES = Regimes(drift=0.5e-4, deviation=2e-4, mean_bars=1440.0)
+REGIMES = Spells.regimes(drift=0.5e-4, deviation=2e-4, mean_bars=1440.0)
 
 
 def best_by_enumeration(chain: Chain, positions: np.ndarray, cost: float) -> float:
@@ -101,13 +102,13 @@ def test_beliefs_earn_less_than_knowledge_and_costs_only_take() -> None:
 
 def test_a_finer_grid_changes_little(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = [solve(REGIMES.believed(30, observe), levels(2.0), 1e-3).gain for observe in (1, 30)]
-    monkeypatch.setattr(laws, "GRID", 1201)
+    monkeypatch.setattr(chains, "GRID", 1201)
     fine = [solve(REGIMES.believed(30, observe), levels(2.0), 1e-3).gain for observe in (1, 30)]
     assert usual == pytest.approx(fine, rel=1e-3)
 
 
 def test_weak_drift_leaves_little_to_believe() -> None:
-    weak = Regimes(drift=0.02e-4, deviation=5e-4, mean_bars=1440.0)
+    weak = Spells.regimes(drift=0.02e-4, deviation=5e-4, mean_bars=1440.0)
     believed, known = solve(weak.believed(30), levels(2.0), 0.0).gain, solve(weak.known(30), levels(2.0), 0.0).gain
     assert believed < 0.2 * known
 
@@ -132,7 +133,7 @@ def test_reversion_with_cost_has_a_band_in_which_it_holds() -> None:
 
 
 def test_nothing_to_earn_holds_still() -> None:
-    flat = solve(Regimes(0.0, 1e-4, 100.0).known(30), levels(2.0), 0.0)
+    flat = solve(Spells.regimes(0.0, 1e-4, 100.0).known(30), levels(2.0), 0.0)
     assert flat.gain == 0.0
     assert flat.follow(np.array([1.0, -1.0])).tolist() == [0.0, 0.0]
 

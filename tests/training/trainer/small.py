@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {
         "risk_agent": {"network_architecture": {"hidden_layers": [16, 8], "activation": "relu"}, "batch_size": 8},
     },
     "training_params": {
+        "credit": "account",
         "total_episodes": 12,
         "episode_length": 240,
         "evaluation_frequency": 4,

@@ -22,7 +22,7 @@ EPISODE = np.dtype(
     + [(name, np.float64) for name in ("average", "square", "drawdown")]
 )
 """Where an environment is: its row, the row that it began at, most steps, steps taken, ends of the windows that are
-seen; then the moving averages of return and squared return, and the largest drawdown in percent."""
+seen; then the moving averages of return and squared return, and the present drawdown in percent."""
 
 
 class MarketArrays(NamedTuple):

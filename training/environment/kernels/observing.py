@@ -57,7 +57,7 @@ def write_risk_metrics(accounts: Accounts, seen: Seen, workspace: Workspace, e: 
 
 
 @inlined
-def observe_row(view: MarketArrays, accounts: Accounts, seen: Seen, e: int) -> bool:
+def observe_row(view: MarketArrays, accounts: Accounts, seen: Seen, e: int, stops: int) -> bool:
     """After the account went through a row: what is seen, who is due, whether it is over. Returns whether to stop."""
     episode, account = accounts.episodes[e], accounts.accounts[e]
     accounts.equity[e, episode.steps] = account.equity
@@ -70,7 +70,7 @@ def observe_row(view: MarketArrays, accounts: Accounts, seen: Seen, e: int) -> b
     seen.due[e, STRATEGIC] = not over and news & STRATEGIC_DUE != 0
     seen.due[e, TACTICAL] = not over and news & TACTICAL_DUE != 0
     seen.due[e, RISK] = not over and news & RISK_DUE != 0
-    return over or news != 0
+    return over or news & stops != 0
 
 
 @kernel

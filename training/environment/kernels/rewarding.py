@@ -41,13 +41,13 @@ def reward(account: Record, episode: Record, seen: Seen, weights: Floats, e: int
     scale = 100.0 / account.initial
     x = (account.equity - equity) * scale
     c = (account.fees - fees) * scale
-    deepest = max(episode.drawdown, 100.0 * (1.0 - account.equity / account.peak_equity))
+    present = 100.0 * (1.0 - account.equity / account.peak_equity)
     profit = weights[0] * (x + c)
     cost = -weights[0] * c
     penalty = -weights[1] * 0.5 * x * x
     sharpe = weights[2] * ROOT_SPAN * ETA * differential_sharpe(episode, x)
-    drawdown = -weights[3] * (deepest - episode.drawdown)
-    episode.drawdown = deepest
+    drawdown = -weights[3] * (present - episode.drawdown)
+    episode.drawdown = present
     for a in range(AGENT_COUNT):
         terms = seen.terms[e, a]
         terms[PROFIT] += profit

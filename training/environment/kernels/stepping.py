@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.ensemble.kernels.deciding import decide
-from agents.ensemble.kernels.layout import LEVELS, NO_LEVEL, Memory
+from agents.ensemble.kernels.layout import LEVELS, METRICS, NO_LEVEL, Memory
 from agents.spec import TACTICAL_AGENT
 from engine.base.compiled import inlined, kernel
 from engine.types.blocks import Bools, Ints
@@ -113,10 +113,14 @@ def write_signals(
 
 
 @inlined
-def reset_terms(seen: Seen, e: int) -> None:
-    """The rewards of an agent that decides now count from 0."""
+def reset_terms(seen: Seen, e: int, stops: int) -> None:
+    """The rewards of an agent that decides now count from 0.
+
+    An agent for which nobody stops does not decide anew: its rewards count from the strategic agent's decision.
+    """
     for a in range(AGENT_COUNT):
-        if seen.due[e, a]:
+        decides = a if stops & (1 << a) else STRATEGIC
+        if seen.due[e, decides]:
             for k in range(TERM_COUNT):
                 seen.terms[e, a, k] = 0.0
 
@@ -131,19 +135,21 @@ def apply_actions(
     actions: ActionArrays,
     e: int,
     used: int,
+    stops: int,
 ) -> int:
     """Let the agents that are due decide at the close of the current row, and apply what follows from it.
 
     Args:
         actions: Strategic, tactical and risk actions of all environments.
         used: Commands that were written since they were cleared.
+        stops: Whose decisions end a stretch.
 
     Returns:
         The same afterwards.
     """
     i = accounts.episodes[e].row
     write_signals(view, seen, workspace, actions, e, i)
-    reset_terms(seen, e)
+    reset_terms(seen, e, stops)
     commands = workspace.commands
     for c in range(used):
         clear(commands[c])
@@ -175,6 +181,7 @@ def advance_environments(
     which: Ints,
     first: int,
     single: bool,
+    stops: int,
     keeps: bool,
     fault: Ints,
 ) -> int:
@@ -187,6 +194,7 @@ def advance_environments(
         which: Environments, int64, shape (k,).
         first: Place in `which` to begin at.
         single: Whether one bar is all.
+        stops: Whose decisions end a stretch: STRATEGIC_DUE, TACTICAL_DUE and RISK_DUE, added.
         keeps: Whether fills are kept over the episode.
         fault: Written if a reward is no finite number: environment and term, int64, shape (2,).
 
@@ -211,7 +219,7 @@ def advance_environments(
                 return k
             # an episode that just began enters its first row before anyone decides
             if episode.steps >= 0:
-                used = apply_actions(view, accounts, seen, workspace, book, (strategic, tactical, risk), e, used)
+                used = apply_actions(view, accounts, seen, workspace, book, (strategic, tactical, risk), e, used, stops)
             equity, fees = account.equity, account.fees
             episode.row += 1
             episode.steps += 1
@@ -220,7 +228,7 @@ def advance_environments(
             if wrong >= 0:
                 fault[0], fault[1] = e, wrong
                 return -1
-            stop = observe_row(view, accounts, seen, e) or single
+            stop = observe_row(view, accounts, seen, e, stops) or single
         write_risk_metrics(accounts, seen, workspace, e)
     return which.shape[0]
 
@@ -263,3 +271,34 @@ def begin_episodes(
         episode.average = episode.square = episode.drawdown = 0.0
         seen.terms[e, :, :] = 0.0
         seen.terminated[e] = seen.truncated[e] = False
+
+
+@kernel
+def copy_environments(source: Accounts, shown: Seen, which: Ints, target: Accounts, seen: Seen, places: Ints) -> None:
+    """Copy the state of environments, but for the windows that they see and their equity so far.
+
+    Args:
+        source, shown: Copied from.
+        which: Environments of the source, int64, shape (k,).
+        target, seen: Copied to; their memory may be that of the source if no place comes later in `which`.
+        places: Environments of the target, int64, shape (k,).
+    """
+    for k in range(which.shape[0]):
+        a, b = which[k], places[k]
+        target.accounts[b] = source.accounts[a]
+        target.positions[b, 0] = source.positions[a, 0]
+        for j in range(source.accounts[a].orders):
+            target.orders[b, j] = source.orders[a, j]
+        target.risk_state[b] = source.risk_state[a]
+        target.levels[b] = source.levels[a]
+        target.symbols[b, 0] = source.symbols[a, 0]
+        target.episodes[b] = source.episodes[a]
+        for j in range(METRICS):
+            seen.risk[b, j] = shown.risk[a, j]
+        for j in range(AGENT_COUNT):
+            seen.due[b, j] = shown.due[a, j]
+            seen.rewards[b, j] = shown.rewards[a, j]
+            for t in range(TERM_COUNT):
+                seen.terms[b, j, t] = shown.terms[a, j, t]
+        seen.terminated[b] = shown.terminated[a]
+        seen.truncated[b] = shown.truncated[a]

@@ -1,0 +1,81 @@
+"""Agents learn in turns, seats are decided once each, and going on from any checkpoint changes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.spec import AGENT_NAMES
+from engine.base.errors import ConfigError
+from tests.training.trainer.small import Heard, small_config, small_trainer
+from training.checkpoint import load
+from training.config import TrainingConfig
+from training.trainer.trainer import Trainer
+
+
+def exact(**changes: Any) -> TrainingConfig:
+    """A drift so strong that even the smallest network finds it."""
+    market = {"type": "synthetic", "generator": "regime_drift", "scenarios": 60, "length": 3600}
+    source = market | {"parameters": {"drift_bps": 8.0, "volatility_bps": 1.0, "mean_minutes": 2880}}
+    params = {"credit": "exact", "total_episodes": 48, "evaluation_frequency": 12, "checkpoint_frequency": 6}
+    return small_config(
+        data={"sources": [source]},
+        agents={"strategic_agent": {"learning_rate": 3e-3, "epochs_per_update": 6}},
+        training_params=params | changes,
+        reward_shaping={
+            "transaction_cost": 1e-5,
+            "risk_penalty": 0.0,
+            "sharpe_bonus": 0.0,
+            "max_drawdown_penalty": 0.0,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trainer, Heard, str, Path]:
+    folder = tmp_path_factory.mktemp("turns")
+    trainer, heard = small_trainer(folder, exact())
+    return trainer, heard, trainer.run().weights_sha256, folder
+
+
+def test_every_seat_is_decided_in_order(whole: tuple[Trainer, Heard, str, Path]) -> None:
+    verdicts = whole[1].of("verdict")
+    assert [verdict["agent"] for verdict in verdicts] == list(AGENT_NAMES)
+    assert verdicts[0]["network"]
+    assert [verdict["episode"] for verdict in verdicts] == sorted(verdict["episode"] for verdict in verdicts)
+    assert set(whole[1].of("losses")[-1]) >= {"ppo", "sac", "dqn"}
+
+
+def test_the_whole_is_never_worse_than_before_an_agent_joined(whole: tuple[Trainer, Heard, str, Path]) -> None:
+    for verdict in whole[1].of("verdict"):
+        taken = verdict["network_reward"] if verdict["network"] else verdict["constant_reward"]
+        assert taken >= verdict["constant_reward"]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.45, 0.7, 0.95])
+def test_going_on_from_a_checkpoint_of_any_turn_ends_with_the_same_weights(
+    whole: tuple[Trainer, Heard, str, Path], tmp_path: Path, share: float
+) -> None:
+    paths = sorted(whole[3].glob("*.ckpt"))
+    saved = load(paths[int(share * len(paths))])
+    trainer, heard = small_trainer(tmp_path, exact())
+    trainer.restore(saved.state, saved.note, saved.path)
+    assert trainer.run().weights_sha256 == whole[2]
+    last = whole[1].of("verdict")[-1]
+    assert not heard.of("verdict") or heard.of("verdict")[-1] == last
+
+
+def test_where_nothing_can_be_earned_the_training_ends_with_everybody_out(tmp_path: Path) -> None:
+    config = exact().model_copy(
+        update={"reward_shaping": exact().reward_shaping.model_copy(update={"transaction_cost": 0.05})}
+    )
+    trainer, heard = small_trainer(tmp_path, config)
+    outcome = trainer.run()
+    assert [verdict["network"] for verdict in heard.of("verdict")] == [False] * 3
+    assert outcome.episodes < 48
+    assert outcome.evaluation is not None and outcome.evaluation["mean_reward"] == 0.0
+
+
+def test_join_episode_belongs_to_credit_by_the_account() -> None:
+    with pytest.raises(ConfigError, match="join_episode"):
+        small_config(training_params={"credit": "exact"}, agents={"tactical_agent": {"join_episode": 2}})
