@@ -62,9 +62,9 @@ def train(
 ) -> None:
     """Train the ensemble on your own bars and on synthetic ones.
 
-    Without -c the recommended configuration is used, on a recording that ships.
+    Without -c the recommended configuration is used, on a market that it generates.
 
-    Example: grandmodel train -c configs/training/recommended.yaml --set data.sources.0.path=bars.csv.gz
+    Example: grandmodel train -c configs/training/marl_training.yaml --set data.sources.0.path=bars.csv.gz
     """
     from engine.app.extras import need_training
     from engine.base.log import configure_logging

@@ -230,7 +230,6 @@ def test_mistakes_are_refused_before_anything_is_written(trained: tuple[Path, di
     assert "the same command again" in refused(*words, *out, "--seeds", "2", "--resume", str(folder / "out" / "seed-5"))
     assert "cuda:99" in refused(*words, *out, "--seeds", "2", "--device", "cuda:99")
     assert "episode_length" in refused(*words, *out, "--seeds", "2", "--set", "training_params.episode_length=9000")
-    assert "no configuration" in refused("train", "--seeds", "2", *out)
     assert not (tmp_path / "new").exists()
     before = files(folder / "out")
     there = ("--seeds", "2", "--out", str(folder / "out"))

@@ -113,7 +113,7 @@ def test_a_changed_value_in_the_journal_is_found_and_named(tmp_path: Path) -> No
     changed = stored._replace(ledger=bytes(ledger))
     db.execute("UPDATE blocks SET ledger = ? WHERE seq = 23", (bytes(ledger),))
     db.commit()
-    with pytest.raises(DataError, match="rows 23 to 23"):
+    with pytest.raises(CheckFailed, match="rows 23 to 23"):
         audit(tmp_path)
     db.execute("UPDATE blocks SET crc = ? WHERE seq = 23", (_checksum(changed[5:]),))
     db.commit()
