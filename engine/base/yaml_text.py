@@ -54,7 +54,7 @@ def read_yaml_text(text: str, where: str) -> Any:
         what, hint = _phrase(error)
         line = mark.line + 1 if mark is not None else None
         raise ConfigError(f"not valid YAML: {what}", where=_at(where, line), hint=hint) from None
-    except (ValueError, RecursionError):  # the scanner lets out what chr() and the like raise
+    except (ValueError, TypeError, RecursionError):  # PyYAML lets out what chr(), hash() and the like raise
         raise ConfigError("not valid YAML: it cannot be read", where=where) from None
 
 

@@ -106,6 +106,7 @@ PIECES = st.lists(st.sampled_from(MARKS + WORDS + ODD), max_size=25).map(" ".joi
 @example("!!int ''")
 @example('"\\xzz"')
 @example("!!omap 3")
+@example("? !!set")
 def test_any_text_ends_in_a_value_or_in_that_error(text: str) -> None:
     try:
         value = read_yaml_text(text, "here")
