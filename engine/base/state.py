@@ -133,7 +133,7 @@ def _check_mark(view: memoryview, what: str) -> None:
         begins = "".join(chr(byte) if 32 < byte < 127 else "." for byte in view[: len(MAGIC)])
         found = f"{len(view):,} bytes that begin with {begins}" if len(view) else "nothing"
         expected = f"bytes that begin with {MAGIC.decode()}"
-        raise DataError(f"{what} is damaged or is none", expected=expected, found=found, hint=_HINT)
+        raise DataError(f"{what} is damaged or is not one", expected=expected, found=found, hint=_HINT)
     least = _HEAD.size + _DIGEST_BYTES
     if len(view) < least:
         raise _damaged(what, f"at least {least} bytes", f"{len(view)} bytes: it is cut off")

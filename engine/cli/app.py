@@ -39,7 +39,7 @@ class _Group(TyperGroup):
         return list(self.commands)
 
     def get_command(self, _: Any, name: str) -> Any:
-        """The command, imported now; None if there is none of that name."""
+        """The command, imported now; None if no command has that name."""
         if name in self.commands and self.commands[name] is None:
             self.commands[name] = _command(name)
         return self.commands.get(name)

@@ -33,7 +33,7 @@ SEARCHED = 48
 
 
 class InTurns:
-    """Whose turn it is, who decides what, and what the learner of the turn is told.
+    """Whose turn it is, who decides what, and what the learner of the turn learns from.
 
     Args:
         setup: Of the training.

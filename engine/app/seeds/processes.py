@@ -26,7 +26,7 @@ class Job:
         seed: Its seed.
         folder: Its run folder; resumed if it holds checkpoints.
         log: File that takes what the process prints; removed if that is nothing.
-        told: What else the worker is told: configuration, device, compiled, project, verbose.
+        told: What else the worker receives: configuration, device, compiled, project, verbose.
     """
 
     seed: int

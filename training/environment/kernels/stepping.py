@@ -116,7 +116,7 @@ def write_signals(
 def reset_terms(seen: Seen, e: int, stops: int) -> None:
     """The rewards of an agent that decides now count from 0.
 
-    An agent for which nobody stops does not decide anew: its rewards count from the strategic agent's decision.
+    An agent for which nobody stops does not decide again: its rewards count from the strategic agent's decision.
     """
     for a in range(AGENT_COUNT):
         decides = a if stops & (1 << a) else STRATEGIC
