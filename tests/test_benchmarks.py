@@ -244,3 +244,10 @@ def test_aims_of_the_live_benchmark_are_judged() -> None:
         "memory",
         "recovery, ensemble",
     ]
+
+
+def test_trainings_of_the_benchmark_can_be_found_by_a_new_process() -> None:
+    """A spawned process does not import a package's `__main__`."""
+    from benchmarks.learning.__main__ import run
+
+    assert run.__module__ == "benchmarks.learning.jobs"

@@ -22,29 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command_line import one_thread
+from benchmarks.learning.jobs import Job, run
 
 if __name__ == "__main__":
     one_thread()
 
 KINDS = ("predictable", "random_walk", "leaked", "months")
-Job = tuple[str, ...]
-
-
-def run(job: Job, settings: Sequence[str]) -> dict[str, Any]:
-    """One training; the job names it."""
-    import torch
-
-    torch.set_num_threads(1)
-    kind, *rest = job
-    if kind == "months":
-        from benchmarks.learning.real import fold, months
-
-        name, cost, end, seed = rest
-        month = next(month for month in months() if month.name == name)
-        return fold(month, cost, float(end), int(seed), settings)
-    from benchmarks.learning.cases import CASES
-
-    return CASES[kind](int(rest[0]), settings)
 
 
 def jobs_of(kinds: Sequence[str], seeds: int) -> list[Job]:

@@ -17,6 +17,7 @@ from training.data.sources import (
     load_market,
     read_sources,
     require_first_tradable,
+    require_room,
     require_tradable,
     scenario_seed,
     step_ns,
@@ -168,3 +169,17 @@ def test_bars_on_which_one_unit_cannot_be_bought_are_refused(tmp_path: Path) -> 
     require_first_tradable(small([history(path)], instrument="6E", portfolio=able))
     with pytest.raises(ConfigError, match="nothing can be traded"):
         require_tradable(config, loaded[1:])
+
+
+@pytest.mark.parametrize(("share", "fits"), [(0.5, True), (0.51, False)])
+def test_a_unit_that_leaves_no_room_for_the_largest_scale_is_refused(share: float, fits: bool) -> None:
+    sizing = {"sizing": {"mode": "equity_fraction", "value": share}}
+    config = small([synthetic("random_walk", 2)], portfolio=sizing)
+    if fits:
+        require_room(config)
+        return
+    with pytest.raises(ConfigError, match="position scales") as caught:
+        require_room(config)
+    assert caught.value.where == "portfolio.sizing.value" and str(caught.value.expected).startswith("at most 0.5")
+    # an instrument with leverage has room for more
+    require_room(config.model_copy(update={"instrument": "EURUSD"}))
