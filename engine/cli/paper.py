@@ -49,7 +49,7 @@ Demo = Annotated[
     bool,
     typer.Option("--demo", help="Demonstrate with a private broker and the bundled recording at 600 times its speed."),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first message that cannot be used.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first message that cannot be used or was lost.")]
 
 
 RENAMED = {

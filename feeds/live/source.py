@@ -16,6 +16,12 @@ MOST_MESSAGE: Final = 1 << 20
 MOST_DELIVERY: Final = 1 << 20
 
 
+class Loss(str):
+    """A notice that messages were lost, or may have been: strict mode stops there."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One message as it came.
@@ -86,7 +92,10 @@ class LiveSource(Protocol):
         ...
 
     def take_notices(self) -> list[str]:
-        """Notices for the operator that were not fetched yet: messages lost, a log that was replaced."""
+        """Notices for the operator that were not fetched yet: a log that was replaced; messages lost, as a `Loss`.
+
+        They come no later than the delivery that follows the loss.
+        """
         ...
 
     def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:

@@ -38,7 +38,7 @@ class FeedConfig(Config):
         connect_timeout_s: How long the first connection may take, seconds.
         block: Most rows of a block; live there is one, and more only where rows have piled up.
         session: Name of this reader where a broker keeps one apart from others (MQTT).
-        strict: Stop at the first message that cannot be used.
+        strict: Stop at the first message that cannot be used, and where messages were lost.
         dead_letter_topic: Kafka topic for messages that cannot be used; by default they go to a file.
         replay: How the file of a `replay:` address is read.
     """

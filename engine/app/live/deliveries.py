@@ -13,7 +13,7 @@ from engine.app.live.config import FeedConfig, PaperConfig
 from engine.app.live.folder import QUARANTINE
 from engine.app.live.intake import Arrival, Intake
 from engine.app.preparing import prepare
-from engine.base.errors import UsageError
+from engine.base.errors import DataError, UsageError
 from engine.base.log import logger
 from engine.loop.bus import Bus
 from engine.monitor.alerts import Severity
@@ -22,7 +22,7 @@ from feeds.live.address import FeedAddress, parse_address
 from feeds.live.connect import connect_dead_letters, connect_source
 from feeds.live.file_source import FileSource
 from feeds.live.options import SourceOptions
-from feeds.live.source import DeadLetterSink, Delivery, LiveSource
+from feeds.live.source import DeadLetterSink, Delivery, LiveSource, Loss
 from feeds.quarantine import Quarantine
 
 RECORDED_ROWS = 1024
@@ -147,6 +147,9 @@ class DeliveryReader:
 
         Returns:
             Why it ended.
+
+        Raises:
+            DataError: In strict mode, if the source says that messages were lost.
         """
         heard_at = self._clock()
         because, ended = "the feed ended", True
@@ -217,3 +220,10 @@ class DeliveryReader:
         self._connected = connected
         for text in self._source.take_notices():
             self._notice("warning", "feed", text)
+            if isinstance(text, Loss) and self._config.feed.strict:
+                raise DataError(
+                    "messages of the feed are lost",
+                    where=self._config.feed.address,
+                    found=text,
+                    hint="run without strict mode to go on without them; nothing was committed since",
+                )

@@ -18,12 +18,12 @@ from engine.app.live.intake import Intake
 from engine.app.live.open_or_resume import open_session
 from engine.app.live.session import Session
 from engine.app.live.watching import Committed, Ended
-from engine.base.errors import GrandModelError
+from engine.base.errors import DataError, GrandModelError
 from engine.journal.files import JournalError
 from engine.journal.reading import JournalReader
 from engine.monitor.alerts import Severity
 from feeds.live.options import SourceOptions
-from feeds.live.source import Delivery, LiveSource
+from feeds.live.source import Delivery, LiveSource, Loss
 from feeds.live.stdin_source import StdinSource
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
@@ -130,6 +130,34 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, wall: float) -> None
     times = iter([1.8e9] * 10 + [wall] * 1000)
     _, digest = _run(short, tmp_path, ListSource(short.payloads), [], wall=lambda: next(times))
     assert digest == short.expected
+
+
+class Losing(ListSource):
+    """Says before its twentieth message that one was lost."""
+
+    lost = False
+
+    def take_notices(self) -> list[str]:
+        told, self.lost = [Loss("a message was lost")] * self.lost, False
+        return list(told)
+
+    async def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:
+        async for delivery in super().deliveries(positions):
+            self.lost = bool(delivery.records) and delivery.records[0].offset == 20
+            yield delivery
+
+
+def test_a_loss_is_told_and_stops_a_strict_session_before_it_trades_on(tmp_path: Path) -> None:
+    short, watching = case(live_bars(30)), Watching()
+    for _ in range(2):  # stops there again
+        with pytest.raises(DataError, match="messages of the feed are lost") as caught:
+            _run(short, tmp_path, Losing(short.payloads), [watching], feed={"strict": True})
+        assert caught.value.found == "a message was lost"
+        with JournalReader(tmp_path) as reader:
+            assert reader.next_seq == 20
+    _, digest = _run(short, tmp_path, Losing(short.payloads), [watching])
+    assert digest == short.expected
+    assert watching.kinds == ["feed"] * 3
 
 
 class Silent(ListSource):
