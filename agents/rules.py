@@ -107,15 +107,18 @@ class SmaCross(RuleAgent):
         slow: Bars in the slow mean.
         size: Wanted position, units of the base size.
         short: Whether to go short; otherwise flat.
+        reverse: Whether to trade against the crossing: short (or flat) while the fast mean is above, long while below.
     """
 
-    PARAMETERS = ("fast", "slow", "size", "short")
+    PARAMETERS = ("fast", "slow", "size", "short", "reverse")
 
-    def __init__(self, fast: int = 10, slow: int = 30, size: float = 1.0, short: bool = True) -> None:
+    def __init__(
+        self, fast: int = 10, slow: int = 30, size: float = 1.0, short: bool = True, reverse: bool = False
+    ) -> None:
         if not 1 <= fast < slow:
             raise UsageError("sma_cross needs 1 <= fast < slow", found=f"fast={fast}, slow={slow}")
         _positive("size", size)
-        self.fast, self.slow, self.size, self.short = fast, slow, float(size), short
+        self.fast, self.slow, self.size, self.short, self.reverse = fast, slow, float(size), short, reverse
         self.reset()
 
     def reset(self) -> None:
@@ -129,11 +132,12 @@ class SmaCross(RuleAgent):
         return {"fast_ring": self._fast, "slow_ring": self._slow, "sums": self._sums, "places": self._places}
 
     def targets(self, block: BarBlock) -> Floats:
-        """+size, -size (or 0) by the side of the fast mean; 0 until the slow mean exists."""
+        """+size, -size (or 0) by the side of the fast mean, reversed on demand; 0 until the slow mean exists."""
         out = np.empty((len(block), len(self.symbols)))
         bars = block.kernel_view()
-        below = -self.size if self.short else 0.0
-        sma_cross(bars.close, bars.present, self._fast, self._slow, self._sums, self._places, self.size, below, out)
+        other = -self.size if self.short else 0.0
+        above, below = (other, self.size) if self.reverse else (self.size, other)
+        sma_cross(bars.close, bars.present, self._fast, self._slow, self._sums, self._places, above, below, out)
         return out
 
 

@@ -1,4 +1,4 @@
-"""`grandmodel verify`: run a manifest again and compare the ledger's hash."""
+"""`grandmodel verify`: run a manifest again and compare the ledger's hash, or see whether training learns."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from engine.cli import options
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="Run folder, runs/latest (the last that ended), or the name of a recording that ships."
+        metavar="RUN|learning",
+        help="Run folder, runs/latest (the last that ended), or the name of a recording that ships; or `learning`.",
     ),
+]
+Full = Annotated[bool, typer.Option("--full", help="Of learning: every family of markets, beside tuned rules.")]
+Seeds = Annotated[
+    int | None, typer.Option("--seeds", min=1, help="Of learning: trainings of each family.  [default: 1]")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Of learning: processes at once; by default one per core.")
 ]
 
 OTHER_HASH = (
@@ -21,13 +29,38 @@ OTHER_HASH = (
 )
 
 
-def verify(run: Name = "es-synthetic", trust_code: options.TrustCode = False) -> None:
+def verify(
+    run: Name = "es-synthetic",
+    trust_code: options.TrustCode = False,
+    full: Full = False,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    as_json: options.Json = False,
+) -> None:
     """Run a manifest again; exit code 1 if its ledger is not the same, bit for bit.
 
     A strategy file that the manifest names is executed: only if its hash is the recorded one, or with --trust-code.
 
+    `verify learning` trains on generated markets whose best result is computed: on two, in some three minutes.
+    Exit code 1 if the ensemble earns less than 90 % of what prices allow, or trades where nothing can be earned.
+
     Example: grandmodel verify runs/demo
     """
+    from engine.base.errors import UsageError
+
+    if run == "learning":
+        from engine.cli.verify_learning import verify_learning
+
+        verify_learning(full=full, seeds=seeds or 1, workers=workers, as_json=as_json)
+        return
+    if full or seeds is not None or workers is not None or as_json:
+        raise UsageError(
+            "--full, --seeds, --workers and --json are for `grandmodel verify learning`", where=f"verify {run}"
+        )
+    _verify_run(run, trust_code=trust_code)
+
+
+def _verify_run(run: str, *, trust_code: bool) -> None:
     from engine.app.runs import resolved
     from engine.app.verify import agent_of
     from engine.app.verify import verify as verify_manifest

@@ -40,6 +40,14 @@ def test_sma_cross_is_the_definition() -> None:
     assert np.array_equal(targets(SmaCross(5, 12), block, [4096]), slow_sma_cross(block, 5, 12))
 
 
+def test_sma_cross_can_trade_against_the_crossing() -> None:
+    block = random_bars(300, seed=7)
+    forward, against = (targets(SmaCross(5, 12, 2.0, reverse=reverse), block, [300]) for reverse in (False, True))
+    assert np.array_equal(against, -forward)
+    only_long = targets(SmaCross(5, 12, 2.0, short=False, reverse=True), block, [300])
+    assert np.array_equal(only_long, np.maximum(-forward, 0.0))
+
+
 def test_sma_does_not_drift() -> None:
     block = random_bars(50_000, seed=4, start=1e6, tick=0.0)
     agent = SmaCross(10, 30)
@@ -52,7 +60,7 @@ def test_sma_does_not_drift() -> None:
 @settings(max_examples=30, deadline=None)
 def test_any_blocking_gives_the_same_bits(sizes: list[int], seed: int) -> None:
     block = random_bars(400, seed=seed, symbols=("A", "B"), absent=0.2)
-    for agent in (Flat(), BuyAndHold(2), SmaCross(3, 8, short=False), Random(seed=seed, hold=4)):
+    for agent in (Flat(), BuyAndHold(2), SmaCross(3, 8, short=False, reverse=True), Random(seed=seed, hold=4)):
         assert targets(agent, block, sizes).tobytes() == targets(agent, block, [len(block)]).tobytes()
 
 

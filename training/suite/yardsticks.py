@@ -7,28 +7,20 @@ trains the agents: at the largest scale, with the widest stop and full exposure.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
-from agents.spec import STRATEGIC_AGENT, TACTICAL_AGENT
 from engine.base.errors import UsageError
 from engine.types.blocks import Floats, Ints
-from training.environment.vector import Actions
 from training.evaluation.starts import evaluation_starts
 from training.suite.linear import fit
-from training.suite.markets import Information, Proof, best_policy, decisions, has_known_laws
+from training.suite.markets import Information, Proof, best_policy, has_known_laws
 from training.suite.optimum import Solution
+from training.suite.play import MOST, Plan, play, play_at_random
 from training.trainer.setup import TrainingSetup
 
 EPISODES = 40
-FULL_EXPOSURE = 4
-MOST = TACTICAL_AGENT.high[2]
-"""Units of the largest position."""
-
-Plan = Callable[[Ints], Ints]
-"""Sides (-1, 0, 1) after the decisions of one episode, from their rows."""
 
 
 def yardsticks(
@@ -46,6 +38,7 @@ def yardsticks(
         By name:
 
         * `flat`: 0.
+        * `random`: All three agents act at random.
         * `buy_and_hold`: Long throughout.
         * `best_constant`: Short, flat or long throughout, whichever earns most on the training part.
         * `linear`: See `training.suite.linear`.
@@ -74,7 +67,8 @@ def yardsticks(
         "best_constant": lambda rows: np.full(len(rows), constant),
         "linear": partial(regression.sides, judged.market),
     }
-    earned = {"flat": 0.0} | {
+    chance = 100.0 * float(play_at_random(judged, starts, judged.config.seed).mean())
+    earned = {"flat": 0.0, "random": chance} | {
         name: 100.0 * float(play(judged, [plan] * len(starts), starts, most).mean()) for name, plan in plans.items()
     }
     return earned | optima(judged, starts, most)
@@ -147,30 +141,6 @@ def best_constant(setup: TrainingSetup) -> int:
     rise, error = float(np.sum(rises)), float(np.std(rises)) * math.sqrt(len(rises))
     beyond = abs(rise) > max(2.0 * error, 2.0 * setup.market.instrument.fees.rate * episodes)
     return int(np.sign(rise)) if beyond and len(rises) > 1 else 0
-
-
-def play(setup: TrainingSetup, plans: Sequence[Plan], starts: Ints, scale: float = MOST) -> Floats:
-    """Returns of episodes in which the strategic agent follows a plan and the others never change, shape (n,).
-
-    Args:
-        setup: With the market and the accounts.
-        plans: One for each episode.
-        starts: First row of each, shape (n,).
-        scale: Position scale of the tactical agent.
-    """
-    count, length = len(starts), setup.config.training_params.episode_length
-    sides = np.zeros((count, length + 1), np.int64)
-    for number, (plan, start) in enumerate(zip(plans, starts.tolist(), strict=True)):
-        rows = decisions(setup.market, start, length)
-        sides[number, rows - start] = plan(rows)
-    env, every = setup.environments(count), np.arange(count)
-    env.reset(every, starts, np.full(count, length))
-    low, high = np.array(TACTICAL_AGENT.low), np.array(TACTICAL_AGENT.high)
-    tactics = np.clip([high[0], high[1], scale], low, high).astype(np.float32)
-    actions = Actions(np.zeros(count, np.int64), np.tile(tactics, (count, 1)), np.full(count, FULL_EXPOSURE))
-    while not bool((env.terminated | env.truncated).all()):
-        env.advance(actions._replace(strategic=1 + sides[every, env.rows - starts]), (STRATEGIC_AGENT.name,))
-    return np.asarray(env.equity[every, env.steps] / env.equity[every, 0] - 1.0)
 
 
 def _best_sides(proof: Proof, policy: Solution, information: Information, observe: int, rows: Ints) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from engine.app.manifest import HASH_FORM
 from engine.loop.ledger_hash import FORM
 from tests.engine.app.comparison.bars import write_bars
 from tests.engine.cli.children import called, printed, refused
+from training.suite import trials
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -74,3 +75,29 @@ def test_runs_with_the_same_hash_may_differ_in_the_margin(tmp_path: Path) -> Non
     hashes = {json.loads((run / "manifest.json").read_text())["ledger_sha256"] for run in (one, other)}
     assert len(hashes) == 1 and not found["equal"]
     assert [(table["table"], table["field"]) for table in found["tables"]] == [("ledger", "margin")]
+
+
+@pytest.mark.parametrize("words", [["--full"], ["--seeds", "2"], ["--workers", "1"], ["--json"]])
+def test_options_of_learning_are_refused_for_runs(words: list[str]) -> None:
+    assert "grandmodel verify learning" in refused("verify", "es-synthetic", *words)
+
+
+@pytest.mark.parametrize(("earned", "trades", "code"), [(9.5, 0.0, 0), (8.5, 0.0, 1), (9.5, 2.0, 1)])
+def test_learning_fails_by_its_share_or_by_trading_where_nothing_pays(
+    earned: float, trades: float, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_trials(given: Sequence[trials.Trial], workers: int) -> Iterator[trials.Row]:
+        for trial in given:
+            null = trial.family == "random_walk"
+            figures = {"return": 0.0 if null else earned, "optimum_prices": 0.0 if null else 10.0, "error": 0.1}
+            about = {"trades": trades if null else 3.0, "seats": "S--", "cpu": 1.0, "bars": workers}
+            yield {"family": trial.family, "seed": trial.seed, **figures, **about}
+
+    monkeypatch.setattr(trials, "run_trials", run_trials)
+    found, shown, complained = called("verify", "learning", "--workers", "1", "--seeds", "1")
+    assert found == code
+    assert "regime_drift" in shown and "random_walk" in shown
+    assert ("does not learn" in complained) is (code == 1)
+    found, shown, _ = called("verify", "learning", "--json", "--workers", "1")
+    tree = json.loads(shown.splitlines()[0])
+    assert len(tree["rows"]) == 2 and len(tree["failures"]) == code

@@ -14,7 +14,8 @@ from training.evaluation.episodes import run_episodes
 from training.evaluation.policies import Constants
 from training.evaluation.starts import evaluation_starts
 from training.suite.families import held_out_setup, training_sources
-from training.suite.yardsticks import best_constant, play, unit_share, yardsticks
+from training.suite.play import play
+from training.suite.yardsticks import best_constant, unit_share, yardsticks
 from training.trainer.setup import TrainingSetup
 
 
@@ -31,6 +32,7 @@ def found(regimes: TrainingSetup) -> dict[str, float]:
 def test_knowledge_is_worth_what_it_should_be(found: dict[str, float]) -> None:
     assert found["flat"] == 0.0
     assert found["best_constant"] == 0.0
+    assert found["random"] < -0.2  # fees of every change of mind
     assert found["expected_full"] > found["expected_minutes"] >= found["expected_prices"] > 7.0
     # 30 episodes of a deviation of about 4 %
     for name in ("full", "prices", "minutes"):
@@ -59,7 +61,7 @@ def test_nothing_is_the_optimum_of_a_random_walk() -> None:
 
 def test_what_has_no_known_law_has_no_optimum() -> None:
     found = yardsticks(setup_of([synthetic("volatile", 30, length=6000)]), episodes=4)
-    assert list(found) == ["flat", "buy_and_hold", "best_constant", "linear"]
+    assert list(found) == ["flat", "random", "buy_and_hold", "best_constant", "linear"]
 
 
 def test_beliefs_about_phases_have_no_expectation() -> None:
