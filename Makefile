@@ -7,10 +7,10 @@ PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := grandmodel.py engine agents feeds training portfolio benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper test fuzz check bench learning soak format pictures clean
+.PHONY: help run paper test fuzz check bench learning verify-learning soak format pictures clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(VENV)/base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -55,6 +55,9 @@ format: $(VENV)/dev ## Format the sources
 learning: $(VENV)/dev ## Train where it is known what there is to learn (an hour)
 	$(BIN)/python -m benchmarks.learning
 	$(BIN)/python -m benchmarks.learners --references
+
+verify-learning: $(VENV)/dev ## See that training finds what is there to find, and leaves the rest alone (three minutes)
+	$(BIN)/grandmodel verify learning
 
 soak: $(VENV)/dev ## Trade live for twenty minutes while broker and session are killed again and again
 	$(BIN)/python -m benchmarks.live.soak

@@ -6,6 +6,8 @@ import json
 
 import typer
 
+COLUMNS = ("family", "seed", "return", "of prices", "seats", "trades", "linear", "rule", "prices")
+
 
 def verify_learning(*, full: bool, seeds: int, workers: int | None, as_json: bool) -> None:
     """Train on families of markets with a known optimum and judge the results.
@@ -50,13 +52,15 @@ def verify_learning(*, full: bool, seeds: int, workers: int | None, as_json: boo
 
 
 def _show(rows: list[list[str]], names: list[str]) -> None:
+    """A table of the columns by which a family is judged; `--json` has all of them."""
     from rich.table import Table
 
     from engine.cli.console import out
 
     table = Table(box=None, pad_edge=False, header_style="bold", title="Percent of the capital an episode")
-    for number, name in enumerate(names):
-        table.add_column(name, justify="right" if number else "left")
+    shown = [number for number, name in enumerate(names) if name in COLUMNS]
+    for number in shown:
+        table.add_column(names[number], justify="right" if number else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(row[number] for number in shown))
     out().print(table)
