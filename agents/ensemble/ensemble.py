@@ -19,7 +19,7 @@ from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.kernels.deciding import decide
 from agents.ensemble.kernels.layout import NO_LEVEL, Params, Signals
 from agents.ensemble.outputs import collect_outputs
-from agents.ensemble.seats import Decisions, ModelSeat, RuleSeat, Seat
+from agents.ensemble.seats import Decisions, ModelSeat, RuleSeat, Seat, StoodIn, WrongDecision
 from agents.ensemble.state import (
     blank_signals,
     make_memory,
@@ -33,7 +33,7 @@ from agents.registry import make_market_agent
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
 from agents.spec import AGENT_NAMES, AGENTS
-from engine.base.errors import UsageError
+from engine.base.errors import DataError, UsageError
 from engine.base.restoring import MADE, array_of, check_made, describe, frozen, parts_of
 from engine.base.state import State
 from engine.types.blocks import BarBlock, Ints
@@ -94,6 +94,10 @@ class Ensemble:
         models: The networks; None if every seat is taken by a rule agent.
         config: Seats, cadence, threshold.
 
+    Attributes:
+        stands_in: Whether, in a run that is bound from now on, the stand-in of a seat decides in place of a network
+            that gives an answer which cannot be used: for live trading, which has to go on. Otherwise the run ends.
+
     Raises:
         UsageError: If a seat has neither a model nor a rule agent.
     """
@@ -102,6 +106,8 @@ class Ensemble:
         self.config = config or EnsembleConfig()
         self._models = models
         self._next: Models | None = None
+        self.stands_in = False
+        self._seats: dict[str, Seat] = {}
         for name in AGENT_NAMES:
             if getattr(self.config.seats, name) is None and (models is None or getattr(models, name) is None):
                 raise UsageError(
@@ -123,7 +129,7 @@ class Ensemble:
                 hint="use the 1-minute bars; the ensemble aggregates them itself",
             )
         self._symbols, self._instruments = tuple(symbols), tuple(instruments)
-        self._seats: dict[str, Seat] = {}
+        self._seats = {}
         self._first_ns: Ints = np.empty(0, np.int64)
         self._params = self._make_params()
         self._memory = make_memory(len(self._symbols), self._scratch_size())
@@ -132,18 +138,57 @@ class Ensemble:
         self._decide = compile_decide(decide, "Ensemble", decide_signature(*own))
 
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
-        """Map the seats over the block, then scan it."""
+        """Map the seats over the block, then scan it.
+
+        Raises:
+            DataError: If a network gives an answer that cannot be used, and no stand-in may take its seat.
+        """
         if not self._seats:
             self._first_ns = block.ts_event[:1].copy()
             self._seats = self._make_seats(int(self._first_ns[0]))
         signals = self._clear_signals(len(block))
-        decided = {name: seat.push(block) for name, seat in self._seats.items()}
+        decided = self._ask(block)
         anyone = self._fill(signals, block, decided)
         self._memory = with_rows(self._memory, len(block))
         step = simulator.run_compiled(block, signals, self._decide, self._params, self._memory)
         if not anyone:
             return step
         return replace(step, outputs=collect_outputs(block, signals.risk, self._memory.answers, decided))
+
+    def _ask(self, block: BarBlock) -> dict[str, Decisions]:
+        """What the seats decide; of wrong answers the first one is reported, however the rows were cut into blocks."""
+        decided: dict[str, Decisions] = {}
+        wrong: list[WrongDecision] = []
+        for name, seat in self._seats.items():
+            try:
+                decided[name] = seat.push(block)
+            except WrongDecision as error:
+                wrong.append(error)
+        if wrong:
+            first = min(wrong, key=lambda one: one.first.seq)
+            raise self._unusable(first, block) from first.answer
+        return decided
+
+    def _unusable(self, wrong: WrongDecision, block: BarBlock) -> DataError:
+        first, answer = wrong.first, wrong.answer
+        time = np.datetime_as_string(np.datetime64(int(block.ts_event[first.seq - block.seq]), "ns"), "s")
+        return DataError(
+            answer.what,
+            where=f"row {first.seq}, {time} UTC, {self._symbols[first.symbol]}; version {self._version}",
+            expected=answer.expected,
+            found=first.because,
+            hint=answer.hint,
+        )
+
+    @property
+    def _version(self) -> str:
+        return "" if self._models is None else self._models.version
+
+    @property
+    def stood_in(self) -> dict[str, StoodIn]:
+        """By seat, since when its stand-in decides in place of its network, and why."""
+        seats = ((name, getattr(seat, "stood_in", None)) for name, seat in self._seats.items())
+        return {name: found for name, found in seats if found is not None}
 
     def snapshot(self) -> State | None:
         """Memory of the scan and of both seats; None where an agent in a seat gives none.
@@ -207,7 +252,7 @@ class Ensemble:
         self._models, self._next = self._next, None
         for name, seat in self._seats.items():
             if isinstance(seat, ModelSeat):
-                seat.model = getattr(self._models, name)
+                seat.model, seat.stood_in = getattr(self._models, name), None
         self._params = self._make_params()
         self._memory = with_scratch(self._memory, self._scratch_size())
         return self._models.version
@@ -239,7 +284,8 @@ class Ensemble:
                 stop = self.config.stop_distance
                 seats[name] = RuleSeat(name, agent, self._symbols, self._instruments, sessions, stop)
             else:
-                seats[name] = ModelSeat(name, getattr(self._models, name), self._symbols, sessions)
+                model = getattr(self._models, name)
+                seats[name] = ModelSeat(name, model, self._symbols, sessions, stands_in=self.stands_in)
         return seats
 
     def _make_params(self) -> Params:

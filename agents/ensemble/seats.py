@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from agents.base import MarketAgent
 from agents.ensemble.kernels.ranges import RANGE_STATE, average_ranges
 from agents.features.stream import WARMUP, FeatureStream
-from agents.features.windows import Windows
+from agents.features.windows import WindowBatch, Windows
+from agents.serving.answers import WrongAnswer
 from agents.serving.onnx_model import OnnxModel
-from agents.serving.outputs import confidence
+from agents.serving.outputs import Outputs, confidence, outputs_of
 from agents.spec import AGENTS, TACTICAL_AGENT
 from engine.base.errors import UsageError
 from engine.base.restoring import array_of, frozen, parts_of
@@ -54,6 +55,33 @@ class Ranges:
     atr: Floats
 
 
+class StoodIn(NamedTuple):
+    """Why the stand-in of a seat decides in place of its network.
+
+    Attributes:
+        seq: Number of the row at whose close it decided first.
+        symbol: Index of the symbol that the network was asked about.
+        because: What the network answered.
+    """
+
+    seq: int
+    symbol: int
+    because: str
+
+
+class WrongDecision(Exception):  # noqa: N818 - reads as what happened
+    """A network gave an answer that nothing can be decided by, where no stand-in may take its seat.
+
+    Attributes:
+        first: Where it was.
+        answer: The error as the network raised it.
+    """
+
+    def __init__(self, first: StoodIn, answer: WrongAnswer) -> None:
+        super().__init__(first, answer)
+        self.first, self.answer = first, answer
+
+
 class Seat(Stateful, Protocol):
     """A seat that maps bars to decisions.
 
@@ -83,10 +111,17 @@ class ModelSeat:
         model: Its network; may be replaced between blocks.
         symbols: S names.
         sessions: For the aggregation.
+        stands_in: Whether the seat's stand-in decides from the first answer on that cannot be used.
+
+    Attributes:
+        stood_in: Since when the stand-in decides; None while the network does.
     """
 
-    def __init__(self, name: str, model: OnnxModel, symbols: Sequence[str], sessions: Sessions) -> None:
-        self.name, self.model = name, model
+    def __init__(
+        self, name: str, model: OnnxModel, symbols: Sequence[str], sessions: Sessions, *, stands_in: bool = False
+    ) -> None:
+        self.name, self.model, self._stands_in = name, model, stands_in
+        self.stood_in: StoodIn | None = None
         self._stream = FeatureStream(name, symbols, sessions)
         length, features = AGENTS[name].observation
         self._windows = Windows(length, features, len(symbols))
@@ -95,7 +130,11 @@ class ModelSeat:
         self._decided, self._rows = False, 0
 
     def push(self, block: BarBlock) -> Decisions:
-        """Features, windows and one batched inference for all decisions of the block."""
+        """Features, windows and one batched inference for all decisions of the block.
+
+        Raises:
+            WrongDecision: If an answer cannot be used, and no stand-in may take the seat.
+        """
         rows = self._stream.push(block)
         if not len(rows):
             self.ranges = self._no_ranges
@@ -106,28 +145,46 @@ class ModelSeat:
         if not len(windows.known_at):
             return self._nothing
         self._decided = True
-        outputs = self.model.run(windows.observations)
-        return Decisions(
-            windows.known_at,
-            windows.symbol,
-            _action(self.name, outputs),
-            confidence(self.name, outputs),
-            windows.first_ts,
-            windows.last_ts,
-        )
+        outputs, stood = self._answers(windows)
+        action, sure = _action(self.name, outputs), confidence(self.name, outputs)
+        if self.stood_in is not None:
+            action[stood], sure[stood] = _stand_in(self.name), 1.0
+        return Decisions(windows.known_at, windows.symbol, action, sure, windows.first_ts, windows.last_ts)
+
+    def _answers(self, windows: WindowBatch) -> tuple[Outputs, NDArray[np.bool_]]:
+        """What the network answers, and where the stand-in decides in its place: there the answers mean nothing."""
+        if self.stood_in is not None:  # the network is not asked any more
+            return _blank_outputs(self.name, len(windows.known_at)), np.ones(len(windows.known_at), np.bool_)
+        try:
+            return self.model.run(windows.observations), np.zeros(0, np.bool_)
+        except WrongAnswer as error:
+            at = int(np.flatnonzero(error.wrong)[np.argmin(windows.known_at[error.wrong])])
+            first = StoodIn(int(windows.known_at[at]), int(windows.symbol[at]), _because(error, at))
+            if not self._stands_in:
+                raise WrongDecision(first, error) from error
+            self.stood_in = first
+            stood = windows.known_at >= first.seq  # by row, so that it holds however the rows were cut into blocks
+            blank = _blank_outputs(self.name, len(stood))
+            for name, values in blank.items():
+                values[~stood] = error.outputs[name][~stood]
+            return blank, stood
 
     def snapshot(self) -> State:
         """Features, windows, and what there was so far."""
         seen = [self._decided, self._rows]
-        return {"stream": self._stream.snapshot(), "windows": self._windows.snapshot(), "seen": seen}
+        stood = {} if self.stood_in is None else {"stood_in": list(self.stood_in)}
+        return {"stream": self._stream.snapshot(), "windows": self._windows.snapshot(), "seen": seen, **stood}
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: Any) -> None:
         """Continue from the snapshot of a seat made alike.
 
         Raises:
             DataError: If it was not made alike.
         """
-        parts = parts_of(state, ("stream", "windows", "seen"))
+        # nothing is written of a stand-in that never decided, as versions without one did
+        stood = ("stood_in",) if isinstance(state, dict) and "stood_in" in state else ()
+        parts = parts_of(state, ("stream", "windows", "seen", *stood))
+        self.stood_in = StoodIn(*parts["stood_in"]) if stood else None
         self._stream.restore(parts["stream"])
         self._windows.restore(parts["windows"])
         self._decided, self._rows = parts["seen"]
@@ -267,6 +324,21 @@ def _action(name: str, outputs: dict[str, NDArray[Any]]) -> Floats:
     if name == "strategic":
         return (outputs["action"].astype(np.float64) - 1.0).reshape(-1, 1)
     return outputs["action"].astype(np.float64).clip(TACTICAL_AGENT.low, TACTICAL_AGENT.high)
+
+
+def _stand_in(name: str) -> Floats:
+    """What a seat's stand-in always decides, in the form of `Decisions.action`."""
+    action = np.array(AGENTS[name].stand_in)
+    return action - 1.0 if name == "strategic" else action
+
+
+def _blank_outputs(name: str, count: int) -> Outputs:
+    return {out: np.zeros((count, *kind.shape), kind.dtype) for out, kind in outputs_of(AGENTS[name]).items()}
+
+
+def _because(error: WrongAnswer, at: int) -> str:
+    answers = (f"{name} {values[at].tolist()}" for name, values in error.outputs.items())
+    return f"it answered {', '.join(answers)}"
 
 
 def _nothing(name: str) -> Decisions:

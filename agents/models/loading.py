@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from agents.serving.onnx_model import OnnxModel, batch_invariant
 from agents.serving.risk_network import RiskNetwork
 from agents.spec import AGENTS
 from engine.base.errors import CheckFailed, DataError
-from engine.base.files import sha256_file
+from engine.base.files import check_regular, sha256_file
 
 FALLBACK_TILE = 32
 RISK_TOLERANCE = 1e-4
@@ -117,8 +118,13 @@ def _verified(folder: Path, metadata: EnsembleMetadata, loaded: set[str]) -> lis
     found: list[tuple[str, bytes | None]] = []
     for name, expected in metadata.files.items():
         path = folder / name
-        if Path(name).name != name or not path.is_file():
+        if Path(name).name != name or not os.path.lexists(path):
             raise DataError("a file of the ensemble is missing", where=str(path), hint=RESTORE)
+        try:
+            check_regular(path)
+        except OSError as error:
+            reason = f"cannot read the file: {error.strerror or error}"
+            raise DataError(reason, where=str(path), hint=RESTORE) from error
         content = read_bytes(path, RESTORE) if name in loaded else None
         actual = sha256_file(path) if content is None else sha256(content)
         if actual != expected:

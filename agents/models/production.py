@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -100,7 +101,7 @@ def load_seat(
     if config.onnx_path is None:
         raise UsageError(f"the {find_agent(seat).name} seat has no network", hint=EXPORT_HINT)
     path, folder = config.onnx_path, config.onnx_path.parent
-    if (folder / ENSEMBLE_FILE).is_file():
+    if os.path.lexists(folder / ENSEMBLE_FILE):  # whatever it is: what cannot be read must not pass for none
         verified_contents(folder, read_ensemble(folder)[0])
     hint = f"export writes {', '.join(required_files(seat))} together: keep them in one folder"
     content = read_bytes(path, hint)

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.serving.answers import check_answers
 from agents.serving.checks import as_observations, check_finite, misfit_of_one
 from agents.serving.limits import MOST_SECONDS, bounded_memory, read_model_file
+from agents.serving.onnx_file import check_onnx
 from agents.serving.outputs import Outputs, outputs_of
 from agents.spec import AgentSpec, find_agent
 from engine.base.errors import DataError, UsageError
@@ -79,7 +81,9 @@ class OnnxModel:
             By output name, as `agents.serving.seats` lists them; the first axis is B.
 
         Raises:
-            DataError: If the shape or type is another, or a number is not finite: row and feature are named.
+            DataError: If the shape or type is another, or a number is not finite: row and feature are named; or if the
+                network does not run.
+            WrongAnswer: If it answers with NaN, an infinity or a number out of its bounds.
         """
         if observations.dtype != np.float32 or observations.shape[1:] != self.seat.observation:
             as_observations(observations, self.seat)  # says what is wrong
@@ -99,8 +103,11 @@ class OnnxModel:
                 check_finite(rows, self.seat)
             parts.append(self._call(part))
         if len(parts) == 1:
-            return parts[0]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
+            answers = parts[0]
+        else:
+            answers = {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
+        check_answers(answers, self.seat, self.where)
+        return answers
 
     def run_one(self, observation: NDArray[np.float32]) -> Outputs:
         """What the network answers to one observation, the fast way; the same bits as `run`.
@@ -120,8 +127,13 @@ class OnnxModel:
         row[0] = observation
         if not np.isfinite(row).all():
             check_finite(row[:1], self.seat)
-        self._session.run_with_iobinding(self._binding)
-        return {name: array[:1].copy() for name, array in self._one_out.items()}
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # the runtime raises its own kinds
+            raise self._not_run(error) from error
+        answers = {name: array[:1].copy() for name, array in self._one_out.items()}
+        check_answers(answers, self.seat, self.where)
+        return answers
 
     def _laid_out(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rows of one call, C-contiguous: windows that overlap are copied into memory that stays in the cache."""
@@ -136,7 +148,10 @@ class OnnxModel:
         count = len(rows)
         if self.tile is not None and count < self.tile:
             rows = np.concatenate([rows, np.zeros((self.tile - count, *self.seat.observation), np.float32)])
-        answers = self._session.run(self._outputs, {INPUT: rows})
+        try:
+            answers = self._session.run(self._outputs, {INPUT: rows})
+        except Exception as error:  # the runtime raises its own kinds
+            raise self._not_run(error) from error
         return {name: answer[:count] for name, answer in zip(self._outputs, answers, strict=True)}
 
     def _bind_one(self) -> None:
@@ -171,24 +186,26 @@ class OnnxModel:
         return dict(zip(self._outputs, answers, strict=True))
 
     def _probe(self) -> None:
-        """Ask once: declared shapes can be wrong, and weights can be anything."""
-        count = self.tile or 2
-        try:
-            outputs = self._answered(np.zeros((count, *self.seat.observation), np.float32))
-        except Exception as error:  # the runtime raises its own kinds
-            raise DataError(f"the {self.name} network does not run: {error}", where=self.where) from error
-        for name, out in self._answers.items():
-            found = outputs[name]
-            fits = found.shape == (count, *out.shape) and found.dtype == out.dtype and bool(np.isfinite(found).all())
-            low_ok = out.low is None or bool((found >= np.array(out.low, out.dtype)).all())
-            high_ok = out.high is None or bool((found <= np.array(out.high, out.dtype)).all())
-            if not (fits and low_ok and high_ok):
-                raise DataError(
-                    f"the {self.name} network answers wrongly",
-                    where=f"{self.where}, output {name}",
-                    expected=f"{out.dtype} of shape ({count}, {out.shape}), from {out.low} to {out.high}",
-                    found=f"{found.dtype} of shape {found.shape}: {found[:2].tolist()}",
-                )
+        """Ask once, by one row, two and three: declared shapes can be wrong, and weights can be anything."""
+        for count in (1, 2, 3) if self.tile is None else (self.tile,):
+            try:
+                outputs = self._answered(np.zeros((count, *self.seat.observation), np.float32))
+            except Exception as error:  # the runtime raises its own kinds
+                raise self._not_run(error) from error
+            for name, out in self._answers.items():
+                found = outputs[name]
+                if found.shape != (count, *out.shape) or found.dtype != out.dtype:
+                    raise DataError(
+                        f"the {self.name} network answers wrongly",
+                        where=f"{self.where}, output {name}",
+                        expected=f"{out.dtype} of shape {(count, *out.shape)}",
+                        found=f"{found.dtype} of shape {found.shape}",
+                    )
+            check_answers(outputs, self.seat, self.where)
+
+    def _not_run(self, error: Exception) -> DataError:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return DataError(f"the {self.name} network does not run: {reason}", where=self.where)
 
 
 def batch_invariant(model: OnnxModel, rows: int = 130) -> bool:
@@ -239,6 +256,8 @@ def _session(source: Path | bytes, where: str) -> Any:
         content = read_model_file(source) if isinstance(source, Path) else source
     except OSError as error:
         raise DataError(f"cannot read the model: {error}", where=where) from error
+    check_onnx(content, where)
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime raises its own kinds, none of them public

@@ -38,6 +38,8 @@ ARRAYS: Mapping[str, str] = {
 
 MOST_UNPACKED = 64 * 1024 * 1024
 """Bytes of all arrays together."""
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of archives; NumPy writes no others."""
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -115,7 +117,16 @@ def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
             raise ValueError(f"it does not hold the arrays {', '.join(ARRAYS)}")
         if sum(sizes.values()) > MOST_UNPACKED:
             raise ValueError(f"it unpacks to {sum(sizes.values()):,} bytes, more than {MOST_UNPACKED:,}")
-        return {name: _array(archive.read(f"{name}.npy")) for name in ARRAYS}
+        return {name: _array(_member(archive, f"{name}.npy")) for name in ARRAYS}
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """What a member holds; no more is unpacked than its declared size, which may be wrong."""
+    info = archive.getinfo(name)
+    if info.compress_type not in COMPRESSIONS:  # the others are unpacked whole, whatever is asked for
+        raise ValueError(f"{name} is neither stored nor deflated")
+    with archive.open(info) as member:
+        return member.read(info.file_size)
 
 
 def _array(content: bytes) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from engine.types.contracts import Agent
 
 if TYPE_CHECKING:
     from agents.ensemble.ensemble import Ensemble
+    from agents.ensemble.seats import StoodIn
 
 
 def build_agent(config: RunConfig, models: Path | None = None) -> Agent:
@@ -62,6 +63,12 @@ def as_ensemble(agent: Agent) -> Ensemble | None:
     """The agent, if it is an ensemble; none is in a process that never imported the class."""
     module = sys.modules.get("agents.ensemble.ensemble")
     return agent if module is not None and isinstance(agent, module.Ensemble) else None
+
+
+def stood_in(agent: Agent) -> dict[str, StoodIn]:
+    """The seats of an ensemble in which a stand-in decides in place of a network; none of other agents."""
+    ensemble = as_ensemble(agent)
+    return {} if ensemble is None else ensemble.stood_in
 
 
 def _from_production(path: Path, config: EnsembleConfig) -> Ensemble:

@@ -130,9 +130,12 @@ class _Taps:
         self.decisions += len(step.decisions)
 
 
-def _wire(prepared: Prepared, folder: Path | None, first_ns: int, agent: Agent | None) -> _Taps:
+def _wire(
+    prepared: Prepared, folder: Path | None, first_ns: int, agent: Agent | None, *, stands_in: bool = False
+) -> _Taps:
     config, symbols = prepared.config, prepared.source.symbols
-    driver = make_driver(Setup(config, prepared.instruments, prepared.timeframe_ns), agent)
+    setup = Setup(config, prepared.instruments, prepared.timeframe_ns, stands_in=stands_in)
+    driver = make_driver(setup, agent)
     if config.cuts.follow_store:
         from engine.app.models import follow_store  # noqa: PLC0415 - only an ensemble has models
 
@@ -160,6 +163,7 @@ def run_backtest(
     clock: Clock = time.perf_counter,
     prepared: Prepared | None = None,
     agent: Agent | None = None,
+    stands_in: bool = False,
 ) -> BacktestRun:
     """Replay history through the loop.
 
@@ -170,6 +174,7 @@ def run_backtest(
         clock: Seconds, for the timings only.
         prepared: From `prepare`, if the caller has done that.
         agent: An agent object in place of the configured specification.
+        stands_in: As in `engine.app.wiring.Setup`: for the bars of a live session.
 
     Raises:
         GrandModelError: For everything that the user can fix.
@@ -182,7 +187,7 @@ def run_backtest(
     first = next(stream, None)
     if first is None or not len(first):
         raise _no_bars(prepared)
-    taps = _wire(prepared, folder, int(first.ts_event[0]), agent)
+    taps = _wire(prepared, folder, int(first.ts_event[0]), agent, stands_in=stands_in)
     warn_of_obstacles(config, prepared.instruments, first, taps.driver.agent)
     blocks: Iterator[BarBlock] = itertools.chain([first], stream)
     if (screens or watch is not None) and isinstance(taps.driver.agent, Strategy):

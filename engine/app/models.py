@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agents.ensemble.ensemble import Ensemble
 from agents.models.loading import load_ensemble
-from agents.models.metadata import read_ensemble
+from agents.models.metadata import ENSEMBLE_FILE, read_ensemble
 from agents.models.store import resolve_ensemble
 from engine.base.errors import DataError, GrandModelError
 from engine.base.log import logger
@@ -112,13 +112,16 @@ class KeptModels:
         Returns:
             The folder of the copy.
         """
-        digest = read_ensemble(version)[1]
+        metadata, digest = read_ensemble(version)
         kept = self._folder / digest[:NAME_DIGITS]
         if not kept.is_dir():
             part = kept.with_name(kept.name + ".part")
             shutil.rmtree(part, ignore_errors=True)
-            part.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(version, part)
+            part.mkdir(parents=True)
+            # what the version consists of, and nothing that lies beside it
+            for name in (*metadata.files, ENSEMBLE_FILE):
+                shutil.copyfile(version / name, part / name)
+            load_ensemble(part)  # what was copied, not what was there: the source may have changed meanwhile
             part.rename(kept)
         return kept
 

@@ -128,7 +128,8 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
         symbol: parse(Instrument, item, where=f"{path}, instruments.{symbol}")
         for symbol, item in manifest.get("instruments", {}).items()
     }
-    run = run_backtest(config, prepared=prepare(config, Quarantine(None, config.replay.strict), known))
+    prepared = prepare(config, Quarantine(None, config.replay.strict), known)
+    run = run_backtest(config, prepared=prepared, stands_in=manifest.get("kind") == "paper")
     then, now = manifest.get("versions", {}), versions()
     changed = {key: (then[key], now[key]) for key in then.keys() & now.keys() if then[key] != now[key]}
     return Verification(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.strategy import Strategy
-from engine.app.agents import build_agent
+from engine.app.agents import as_ensemble, build_agent
 from engine.app.config import RunConfig
 from engine.base.log import logger
 from engine.loop.cuts import Cuts
@@ -32,12 +32,15 @@ class Setup:
         instruments: By symbol, in the order of the blocks.
         timeframe_ns: Length of the bars, nanoseconds.
         models: Folder of the ensemble's version at the beginning; None for an agent without one, or the named one.
+        stands_in: Whether, as live, the stand-in of a seat takes over from a network whose answers cannot be used;
+            otherwise the run ends there.
     """
 
     config: RunConfig
     instruments: Mapping[str, Instrument]
     timeframe_ns: int
     models: Path | None = None
+    stands_in: bool = False
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -53,6 +56,9 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
     """
     config, traded = setup.config, list(setup.instruments.values())
     deciding = agent or build_agent(config, setup.models)
+    ensemble = as_ensemble(deciding)
+    if ensemble is not None:
+        ensemble.stands_in = setup.stands_in
 
     def open_account(first_ns: int) -> Account:
         sessions = sessions_for(traded, first_ns)

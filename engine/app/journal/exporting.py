@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from engine.app.agents import stood_in
 from engine.app.config import RunConfig
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.provenance import synthetic_names
@@ -111,6 +112,10 @@ def _manifest(reader: JournalReader, setup: Setup, driver: Driver, out: Path) ->
         gaps=counters.get("gaps", 0),
         synthetic=synthetic_names(counters),
         models=session["models"],
+        warnings=[
+            f"the {seat} network could not be used from row {one.seq} on, and its stand-in decided: {one.because}"
+            for seat, one in stood_in(driver.agent).items()
+        ],
         code=session["code"],
         decisions=counters.get("decisions", 0),
         activations=[one._asdict() for one in reader.activations() if one.seq > 0],

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.app.agents import stood_in
 from engine.app.journal.recovering import recover
 from engine.app.live.folder import SessionLock
 from engine.app.live.open_or_resume import runnable_setup
@@ -58,6 +59,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "feed": session.source.status,
         "connected": session.source.connected,
         "trouble": session.trouble,
+        "stand_ins": {seat: one.seq for seat, one in stood_in(driver.agent).items()},
         "agent_waits": driver.agent.unready_because if driver.begun else None,
         "rows": driver.next_seq,
         "bars": session.counters.get("bars", 0),

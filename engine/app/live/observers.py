@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from agents.ensemble.seats import StoodIn
+from engine.app.agents import stood_in
 from engine.app.live.dead_letters import Relay
 from engine.app.live.session import Session
 from engine.app.live.watching import Committed
@@ -22,6 +24,7 @@ from engine.types.reasons import phrase
 from engine.types.records import OrderEventKind, Reason
 
 LOOK_S = 1.0
+REMEDY = "A version that is activated takes over at the next cut where cuts.follow_store is on"
 CAUSES = {Reason.MAX_DAILY_LOSS, Reason.MAX_DRAWDOWN, Reason.BANKRUPT, Reason.MARGIN_CALL}
 
 
@@ -48,6 +51,7 @@ class Alerting:
         self._every_s = session.config.alerts.every_s
         self._halted = session.driver.flags[1]
         self._dead_letters, self._gaps = _DeadLetters(), _Gaps()
+        self._stood_in: dict[str, StoodIn] = {}
         self._reported = {"dead_letters": -math.inf, "gap": -math.inf}
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
@@ -63,6 +67,8 @@ class Alerting:
         if arrival.gaps:
             self._gaps.add(arrival.gaps)
         self.report()
+        if committed.steps:
+            self.report_stand_ins()
         for step in committed.steps:
             for fill in step.fills:
                 self.notice("info", "fill", _fill(fill, step.bars.symbols))
@@ -73,6 +79,21 @@ class Alerting:
                 "critical", "halted", f"trading was halted by a hard limit: {cause}; `grandmodel reset-halt` resumes it"
             )
         self._halted = halted
+
+    def report_stand_ins(self) -> None:
+        """Report the seats whose stand-in has taken over from a network, and those whose network decides again."""
+        before, now = self._stood_in, stood_in(self._session.driver.agent)
+        self._stood_in = now
+        symbols = self._session.opened.setup.symbols
+        if new := {seat: one for seat, one in now.items() if before.get(seat) != one}:
+            told = "; ".join(
+                f"the {seat} network cannot be used, and its stand-in decides from row {one.seq} on: asked about "
+                f"{symbols[one.symbol]}, {one.because}"
+                for seat, one in new.items()
+            )
+            self.notice("critical", "stand_in", f"{told}. {REMEDY}")
+        elif over := [seat for seat in before if seat not in now]:
+            self.notice("info", "stand_in", f"a network decides again in the seat of {', '.join(over)}")
 
     def report(self, *, last: bool = False) -> None:
         """Report what was refused and what is missing, each where it is time to, or at the end."""

@@ -175,7 +175,7 @@ def stored_setup(reader: JournalReader) -> Setup:
         symbol: parse(Instrument, session["instruments"][symbol], where=f"{where}, instruments.{symbol}")
         for symbol in session["symbols"]
     }
-    return Setup(config, instruments, int(session["timeframe_ns"]))
+    return Setup(config, instruments, int(session["timeframe_ns"]), stands_in=True)
 
 
 def runnable_setup(reader: JournalReader, *, trust_code: bool = False) -> Setup:
@@ -197,7 +197,7 @@ def _new(
     trace: Callable[[str], object] | None,
 ) -> Opened:
     version = models_folder(config)
-    setup = Setup(config, instruments, timeframe_ns)
+    setup = Setup(config, instruments, timeframe_ns, stands_in=True)
     activations: tuple[Activation, ...] = ()
     if version is not None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -138,6 +138,7 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         begun = "resumes" if session.opened.resumed else "starts"
         text = f"the session {begun} at row {session.driver.next_seq}, feed {session.source.status}"
         session.notice("info", "session_started", text)
+        alerting.report_stand_ins()  # what a restart has not mended is critical again
         try:
             await session.run([screen(session) for screen in screens])
         finally:

@@ -188,7 +188,7 @@ def test_a_file_is_read_and_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"not a model", network("strategic")[:100_000]])
 def test_a_damaged_model_is_refused(content: bytes) -> None:
-    with pytest.raises(DataError, match="cannot load"):
+    with pytest.raises(DataError, match=r"cannot load|not an ONNX model"):
         OnnxModel(content, "strategic")
 
 
@@ -217,14 +217,23 @@ def _fix_batch(proto: onnx.ModelProto) -> None:
 
 
 def _float_action(proto: onnx.ModelProto) -> None:
-    proto.graph.node.append(helper.make_node("Cast", ["action"], ["float_action"], to=TensorProto.FLOAT))
-    proto.graph.output.append(helper.make_tensor_value_info("float_action", TensorProto.FLOAT, ["batch"]))
+    """The values of greatest action, where its number should be."""
+    proto.graph.node.append(helper.make_node("Relu", ["q_values"], ["float_action"]))
     for node in proto.graph.node:
         swap = {"action": "whole", "float_action": "action"}
         node.output[:] = [swap.get(name, name) for name in node.output]
         node.input[:] = [swap.get(name, name) for name in node.input]
     del proto.graph.output[0]
-    proto.graph.output[-1].name = "action"
+    proto.graph.output.append(helper.make_tensor_value_info("action", TensorProto.FLOAT, ["batch", 5]))
+
+
+def _only_by_two(proto: onnx.ModelProto) -> None:
+    """Adds two rows of nothing: batches of two have the right shape, others none."""
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((2, 5), np.float32), "two"))
+    for node in proto.graph.node:
+        node.output[:] = ["before" if name == "q_values" else name for name in node.output]
+        node.input[:] = ["before" if name == "q_values" else name for name in node.input]
+    proto.graph.node.append(helper.make_node("Add", ["before", "two"], ["q_values"]))
 
 
 def _not_a_number(proto: onnx.ModelProto) -> None:
@@ -238,7 +247,8 @@ def _not_a_number(proto: onnx.ModelProto) -> None:
         (_rename_output, "other outputs"),
         (_fix_batch, "'observation' does not fit"),
         (_float_action, "'action' does not fit"),
-        (_not_a_number, "answers wrongly"),
+        (_only_by_two, "does not fit"),
+        (_not_a_number, "answer that cannot be used"),
     ],
 )
 def test_a_model_that_answers_wrongly_is_refused(edit: Any, words: str) -> None:
