@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -352,6 +353,23 @@ class LoggingConfig(Config):
     log_frequency: Count = 10
 
 
+class TrainingSizing(SizingConfig):
+    """What one unit is worth: half the account's equity, unless mode or value say otherwise.
+
+    A value alone keeps the mode. A mode alone takes that mode's own value, since a fraction of the equity says nothing
+    about contracts or volatility.
+    """
+
+    mode: Literal["fixed", "equity_fraction", "volatility_target"] = "equity_fraction"
+    value: Positive = 0.5
+
+    @model_validator(mode="before")
+    @classmethod
+    def _value_of_the_mode(cls, given: Any) -> Any:
+        other = isinstance(given, Mapping) and given.get("mode", "equity_fraction") != "equity_fraction"
+        return {"value": SizingConfig.model_fields["value"].default, **given} if other else given
+
+
 class TrainingPortfolio(PortfolioConfig):
     """Simulator of the training environments.
 
@@ -361,7 +379,7 @@ class TrainingPortfolio(PortfolioConfig):
             that are worth more than the account, give a number of contracts (`fixed`).
     """
 
-    sizing: SizingConfig = SizingConfig(mode="equity_fraction", value=0.5)
+    sizing: TrainingSizing = TrainingSizing()
 
 
 class TrainingConfig(Config):

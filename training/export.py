@@ -48,6 +48,7 @@ from engine.base.errors import DataError
 from engine.base.replacing import OutputKind, replaced_folder, write_text
 from training.checkpoint import Checkpoint, weights_sha256
 from training.config import AgentsConfig, Network
+from training.learners.constant import Action, constant_of, constant_weights
 
 Array = NDArray[np.float32]
 ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
@@ -105,8 +106,25 @@ class LearnedNetwork:
         return shapes
 
 
+def untrained_seats(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, Action]:
+    """Agents of a training in turns whose turn had not come, and the actions that are exported for them.
+
+    Args:
+        checkpoint: Of a training.
+        last: As in `learned`.
+    """
+    turns: Any = checkpoint.state.get("turns")
+    if not isinstance(turns, Mapping) or _holds_best(checkpoint, last=last):
+        return {}
+    learned_by = {turns["agent"], *(verdict["agent"] for verdict in turns["verdicts"])}
+    return {seat: tuple(turns["constants"][seat]) for seat in AGENTS if seat not in learned_by}
+
+
 def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, LearnedNetwork]:
     """The networks of a checkpoint by seat: those of the best evaluation so far.
+
+    A network that has not learned, since its agent's turn had not come, is replaced by one that always does what stood
+    in for it.
 
     Args:
         checkpoint: Of a training.
@@ -116,14 +134,20 @@ def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, LearnedN
         DataError: If the checkpoint does not hold three networks that fit their seats, or a weight is not finite.
     """
     kept: Any = checkpoint.state.get("kept")
-    best = not last and isinstance(kept, Mapping) and kept.get("evaluation") is not None
+    best = _holds_best(checkpoint, last=last)
     try:
+        states = kept["weights"] if best else {seat: checkpoint.state["learners"][seat]["weights"] for seat in AGENTS}
+        standing = untrained_seats(checkpoint, last=last)
+        weights = {
+            seat: constant_weights(seat, states[seat], standing[seat]) if seat in standing else states[seat]
+            for seat in AGENTS
+        }
         agents = parse(AgentsConfig, checkpoint.note["config"]["agents"], where=str(checkpoint.path))
         networks = {seat: getattr(agents, f"{seat}_agent").network_architecture for seat in AGENTS}
         found = {
             seat: LearnedNetwork(
                 seat,
-                kept["weights"][seat] if best else checkpoint.state["learners"][seat]["weights"],
+                weights[seat],
                 Normaliser(
                     *(np.asarray(checkpoint.state["statistics"][seat][name], np.float32) for name in ("mean", "std"))
                 ),
@@ -140,6 +164,12 @@ def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, LearnedN
     for one in found.values():
         _check(one, str(checkpoint.path))
     return found
+
+
+def _holds_best(checkpoint: Checkpoint, *, last: bool) -> bool:
+    """Whether networks were evaluated that are wanted rather than the last ones."""
+    kept: Any = checkpoint.state.get("kept")
+    return not last and isinstance(kept, Mapping) and kept.get("evaluation") is not None
 
 
 def evaluation_of(checkpoint: Checkpoint, *, last: bool = False) -> Mapping[str, Any]:
@@ -201,6 +231,7 @@ def write_network(one: LearnedNetwork, folder: Path) -> None:
         parameters=sum(math.prod(shape) for shape in one.served().values()),
         untrained=False,
         features=FeatureSchema.current(one.seat),
+        constant=constant_of(one.seat, one.weights),
     )
     write_seat(folder, facts)
 

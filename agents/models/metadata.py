@@ -80,6 +80,7 @@ class SeatMetadata(Config):
         parameters: How many weights are served.
         untrained: Whether it has never learned anything.
         features: What it reads.
+        constant: What it always does, where a constant action took the seat; None if it decides.
     """
 
     seat: str
@@ -89,6 +90,7 @@ class SeatMetadata(Config):
     parameters: int
     untrained: bool
     features: FeatureSchema
+    constant: tuple[float, ...] | None = None
 
 
 class EnsembleMetadata(Config):
@@ -126,6 +128,20 @@ class EnsembleMetadata(Config):
         return tuple(seat for seat in AGENTS if seat in self.schemas)
 
 
+def doubts(metadata: EnsembleMetadata) -> str | None:
+    """Why a version should not trade, from the evaluation that is recorded with it; None if that paid."""
+    if metadata.untrained:
+        return "its networks have never learned anything"
+    found = metadata.metrics.get("mean_return")
+    if found is None:
+        return "no evaluation is recorded with it"
+    count, trades = metadata.metrics.get("episodes"), metadata.metrics.get("trades")
+    over = "" if count is None else f" over {count:,.0f} validation episodes"
+    if trades == 0:
+        return f"it never traded{over}"
+    return None if found > 0 else f"it did not pay: a mean return of {found:.2%} an episode{over}"
+
+
 def render(tree: Mapping[str, Any]) -> str:
     """JSON in the one layout that these files have."""
     return json.dumps(tree, indent=2, allow_nan=False) + "\n"
@@ -133,7 +149,9 @@ def render(tree: Mapping[str, Any]) -> str:
 
 def write_seat(folder: Path, metadata: SeatMetadata) -> None:
     """Write a seat's metadata file."""
-    (folder / metadata_file(metadata.seat)).write_text(render(metadata.model_dump(mode="json")), encoding="utf-8")
+    # what is not there is left out, so that a version of an earlier release is written with the same bytes
+    tree = metadata.model_dump(mode="json", exclude_none=True)
+    (folder / metadata_file(metadata.seat)).write_text(render(tree), encoding="utf-8")
 
 
 def seal(

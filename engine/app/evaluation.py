@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agents.models.loading import LoadedEnsemble, load_ensemble
+from agents.models.metadata import metadata_file, read_bytes, read_seat
 from agents.models.store import resolve_ensemble
 from agents.spec import AGENT_NAMES
 from engine.app.manifest import config_sha256, versions, write_json
@@ -102,6 +103,7 @@ def run_evaluation(
         starts,
         length,
         contributions=contributions,
+        constants=_constants(models),
         watch=watch,
     )
     (cache_dir() / WARM).touch()
@@ -112,6 +114,17 @@ def run_evaluation(
         "remarks": list(parts.remarks),
     }
     return EvaluationRun({"kind": "evaluation", "about": about, **found.tree()}, found)
+
+
+def _constants(models: LoadedEnsemble) -> dict[str, tuple[float, ...]]:
+    """Seats that a constant action took."""
+    found = {}
+    for seat in models.metadata.seats:
+        path = models.folder / metadata_file(seat)
+        constant = read_seat(read_bytes(path, "every seat has one"), path, seat).constant
+        if constant is not None:
+            found[seat] = constant
+    return found
 
 
 def _ranges(parts: Parts, part: str) -> Sequence[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,7 +60,7 @@ def export(
     need_training()
     from engine.base.replacing import refuse_existing
     from training.export import export as write
-    from training.export import write_production
+    from training.export import untrained_seats, write_production
 
     if production is not None:
         refuse_existing(production, overwrite=overwrite)
@@ -68,7 +69,7 @@ def export(
     if production is not None:
         write_production(production, out)
     store = _add(out) if add else None
-    facts = _facts(checkpoint, metadata, out, production, store)
+    facts = _facts(checkpoint, metadata, out, production, store, untrained_seats(checkpoint, last=last))
     if as_json:
         typer.echo(json.dumps(facts, allow_nan=False))
     else:
@@ -84,7 +85,12 @@ def _add(folder: Path) -> str:
 
 
 def _facts(
-    checkpoint: Checkpoint, metadata: EnsembleMetadata, folder: Path, production: Path | None, store: str | None
+    checkpoint: Checkpoint,
+    metadata: EnsembleMetadata,
+    folder: Path,
+    production: Path | None,
+    store: str | None,
+    standing: Mapping[str, tuple[float, ...]],
 ) -> dict[str, Any]:
     from agents.models.metadata import ENSEMBLE_FILE
     from engine.base.files import sha256_file
@@ -99,6 +105,7 @@ def _facts(
         "files": [*metadata.files, ENSEMBLE_FILE],
         "production": str(production) if production else None,
         "store": store,
+        "stand_ins": standing,
     }
 
 
@@ -111,6 +118,9 @@ def _show(facts: dict[str, Any]) -> None:
     episode = "" if facts["episode"] is None else f", networks of episode {facts['episode']:.0f}"
     typer.echo(f"{facts['version']}: {len(facts['files'])} files in {facts['folder']}, sha256 {facts['sha256']}")
     note(f"from   {facts['checkpoint']}{episode}{f': {numbers}' if numbers else ''}")
+    for seat, action in facts["stand_ins"].items():
+        values = ", ".join(f"{part:g}" for part in action)
+        note(f"{seat}: its turn to learn had not come, so the seat holds its stand-in, always {values}")
     if facts["production"]:
         note(f"wrote  {facts['production']}")
     if facts["store"]:

@@ -11,6 +11,8 @@ import typer
 from engine.cli import options
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from agents.models.store import ModelStore
 
 app = typer.Typer(help="List, verify, add and activate versions of the models.", no_args_is_help=True)
@@ -47,21 +49,21 @@ def list_(store: Store = None, as_json: options.Json = False) -> None:
     from engine.cli.console import out
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("", "version", "seats", "trained", "activated", "sha256"):
+    for title in ("", "version", "seats", "trained", "evaluation", "activated", "sha256"):
         table.add_column(title)
     for row in rows:
         seats = Text(f"damaged: {row['error']}", style="red") if row["error"] else Text(", ".join(row["seats"]))
         trained = "" if row["error"] else "no" if row["untrained"] else "yes"
         mark = Text("*" if row["active"] else "", style="bold green")
         digest = (row["sha256"] or "")[:12]
-        table.add_row(mark, Text(row["version"]), seats, trained, row["activated"] or "", digest)
+        table.add_row(mark, Text(row["version"]), seats, trained, _evaluated(row), row["activated"] or "", digest)
     out().print(table)
 
 
 @app.command(epilog="Example: grandmodel models show untrained-1")
 def show(version: Spec = None, store: Store = None, as_json: options.Json = False) -> None:
     """Show what one version is: who made it, from what, and its files."""
-    from agents.models.metadata import read_ensemble
+    from agents.models.metadata import doubts, read_ensemble
     from agents.models.store import resolve_ensemble
 
     folder = resolve_ensemble(version, _store(store))
@@ -82,6 +84,7 @@ def show(version: Spec = None, store: Store = None, as_json: options.Json = Fals
         "created by": metadata.created_by,
         "seed": "" if metadata.seed is None else str(metadata.seed),
         "training data": "\n".join(metadata.training_data) or "none",
+        "warning": doubts(metadata) or "",
         "metrics": _pairs({name: "-" if value is None else f"{value:g}" for name, value in metadata.metrics.items()}),
         "versions": _pairs(metadata.versions),
         "features": _pairs({seat: metadata.schemas[seat].sha256[:16] for seat in metadata.seats}),
@@ -116,15 +119,19 @@ def verify(version: Spec = None, store: Store = None) -> None:
 
 @app.command(epilog="Example: grandmodel models activate 2026-05-nightly --note 'better on May'")
 def activate(version: Version, note: Note = "", store: Store = None) -> None:
-    """Make a version the active one, after verifying it."""
-    entry = _store(store).activate(version, _now(), note)
+    """Make a version the active one, after verifying it; warns if its recorded evaluation did not pay."""
+    models = _store(store)
+    entry = models.activate(version, _now(), note)
+    _warn(models, entry.version)
     typer.echo(f"{entry.version} is active since {entry.activated}")
 
 
 @app.command(epilog="Example: grandmodel models rollback --note 'too many trades'")
 def rollback(note: Note = "", store: Store = None) -> None:
     """Make the version active again that was so before the last activation."""
-    entry = _store(store).rollback(_now(), note)
+    models = _store(store)
+    entry = models.rollback(_now(), note)
+    _warn(models, entry.version)
     typer.echo(f"{entry.version} is active since {entry.activated}")
 
 
@@ -134,6 +141,16 @@ def add(folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=Fa
     models = _store(store)
     version = models.add(folder)
     typer.echo(f"{version} is in {models.root}; `grandmodel models activate {version}` makes it the active one")
+
+
+def _warn(models: ModelStore, version: str) -> None:
+    """Say why a version should not trade, if its own evaluation tells."""
+    from agents.models.metadata import doubts, read_ensemble
+    from engine.cli.console import note
+
+    found = doubts(read_ensemble(models.path(version))[0])
+    if found:
+        note(f"warning: {version}: {found}; evaluate it before it trades (grandmodel evaluate --model {version})")
 
 
 def _store(root: Path | None) -> ModelStore:
@@ -149,7 +166,7 @@ def _now() -> str:
 
 
 def _row(models: ModelStore, version: str, active: str) -> dict[str, Any]:
-    from agents.models.metadata import read_ensemble
+    from agents.models.metadata import doubts, read_ensemble
     from engine.base.errors import GrandModelError
 
     times = [entry.activated for entry in models.history() if entry.version == version]
@@ -159,6 +176,8 @@ def _row(models: ModelStore, version: str, active: str) -> dict[str, Any]:
         "activated": times[-1] if times else None,
         "seats": [],
         "untrained": None,
+        "mean_return": None,
+        "doubts": None,
         "sha256": None,
         "error": None,
     }
@@ -166,7 +185,26 @@ def _row(models: ModelStore, version: str, active: str) -> dict[str, Any]:
         metadata, digest = read_ensemble(models.path(version))
     except GrandModelError as error:
         return {**row, "error": error.what}
-    return {**row, "seats": list(metadata.seats), "untrained": metadata.untrained, "sha256": digest}
+    return {
+        **row,
+        "seats": list(metadata.seats),
+        "untrained": metadata.untrained,
+        "mean_return": metadata.metrics.get("mean_return"),
+        "doubts": doubts(metadata),
+        "sha256": digest,
+    }
+
+
+def _evaluated(row: dict[str, Any]) -> Text:
+    """The mean return of an episode of the recorded evaluation, or why there is none to count on."""
+    from rich.text import Text
+
+    earned = row["mean_return"]
+    if row["untrained"] or row["error"]:
+        return Text("")
+    if earned is None:
+        return Text("none", style="yellow")
+    return Text(f"{earned:+.2%}", style="yellow" if row["doubts"] else "")
 
 
 def _pairs(values: dict[str, str]) -> str:

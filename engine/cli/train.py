@@ -166,6 +166,7 @@ def result_object(run: TrainingRun) -> dict[str, Any]:
         "kept_episode": outcome.kept_episode,
         "final_evaluation": final_numbers(run.evaluation.tree),
         "stopped": outcome.stopped,
+        "why": outcome.why,
         "checkpoint": str(outcome.checkpoint),
         "models": str(run.models),
         "weights_sha256": outcome.weights_sha256,
@@ -193,7 +194,7 @@ def _show(run: TrainingRun) -> None:
     speed = outcome.run_steps / outcome.seconds if outcome.seconds > 0 else 0.0
     typer.echo(
         f"{outcome.stopped}: {outcome.episodes:,} episodes, {outcome.env_steps:,} steps; "
-        f"this run {outcome.seconds:,.1f} s, {speed:,.0f} steps/s"
+        f"this run {outcome.seconds:,.1f} s, {speed:,.0f} steps/s; {outcome.why}"
     )
     if outcome.evaluation is not None:
         typer.echo(_evaluation_line(outcome.kept_episode, outcome.evaluation))

@@ -27,7 +27,8 @@ from feeds.synthetic import SyntheticBars
 from tests.agents.serving.networks import observations
 from tests.training.learned import DATA, by_torch, checkpoint
 from training.checkpoint import Checkpoint, save
-from training.export import export, learned, version_name, write_production
+from training.export import export, learned, untrained_seats, version_name, write_production
+from training.learners.constant import constant_of
 
 ROWS = 10_000
 START_NS = 1_704_276_000 * 10**9
@@ -183,6 +184,30 @@ def test_the_best_networks_are_exported_unless_the_last_are_asked_for(tmp_path: 
     assert export(found, tmp_path / "out", last=True, overwrite=True).metrics == {"episode": 500.0}
     found.state["kept"]["evaluation"] = None
     assert version_name(found) == version_name(found, last=True)
+
+
+def test_whose_turn_has_not_come_is_exported_as_what_stands_in(tmp_path: Path) -> None:
+    found = checkpoint(tmp_path / "x.ckpt", kept=True)
+    found.state["turns"] = {
+        "agent": "tactical",
+        "verdicts": [{"agent": "strategic"}],
+        "constants": {"strategic": [1.0], "tactical": [1.0, 0.05, 1.5], "risk": [4.0]},
+    }
+    assert untrained_seats(found) == {}  # the best networks were put together when they were evaluated
+    assert untrained_seats(found, last=True) == {"risk": (4.0,)}
+    last = learned(found, last=True)
+    assert {seat: constant_of(seat, one.weights) for seat, one in last.items()} == {
+        "strategic": None,
+        "tactical": None,
+        "risk": (4.0,),
+    }
+    export(found, tmp_path / "out", last=True)
+    served = load_ensemble(tmp_path / "out")
+    assert served.risk is not None
+    assert set(served.risk.run(observations("risk", 20))["action"].tolist()) == {4}
+    facts = json.loads((tmp_path / "out" / "risk_metadata.json").read_text())
+    assert facts["constant"] == [4.0]
+    assert "constant" not in json.loads((tmp_path / "out" / "strategic_metadata.json").read_text())
 
 
 def test_a_version_is_replaced_and_nothing_else_is(tmp_path: Path, made: tuple[Checkpoint, LoadedEnsemble]) -> None:

@@ -33,11 +33,13 @@ class Evaluation:
         results: Of the ensemble.
         replaced: With one agent's neutral stand-in, by agent; empty if contributions were not wanted.
         baselines: By name.
+        constants: Seats that a constant action took, and the action.
     """
 
     results: Results
     replaced: Mapping[str, Results] = field(default_factory=dict)
     baselines: Mapping[str, Results] = field(default_factory=dict)
+    constants: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def tree(self) -> dict[str, Any]:
         """What `evaluation.json` holds; None where something is not defined, never NaN.
@@ -56,7 +58,7 @@ class Evaluation:
                 name: {key: figure.tree() for key, figure in compare(self.results, held).items()}
                 for name, held in self.baselines.items()
             },
-            "findings": [{"name": one.name, "message": one.message} for one in diagnose(self.results)],
+            "findings": [{"name": one.name, "message": one.message} for one in diagnose(self.results, self.constants)],
             "per_episode": each,
         }
 
@@ -71,6 +73,7 @@ def evaluate(
     length: int,
     *,
     contributions: bool = True,
+    constants: Mapping[str, tuple[float, ...]] | None = None,
     watch: Watch | None = None,
 ) -> Evaluation:
     """Run everything.
@@ -84,6 +87,7 @@ def evaluate(
         starts: First rows of the episodes.
         length: Bars of each.
         contributions: Whether to run all episodes three times more, each time with one agent's neutral stand-in.
+        constants: Seats that a constant action took, and the action; the findings count with it.
         watch: Told before each part begins.
 
     Raises:
@@ -101,4 +105,4 @@ def evaluate(
     if watch is not None:
         watch("baselines")
     baselines = {name: run_baseline(name, market, portfolio, rewards, starts, length) for name in BASELINES}
-    return Evaluation(results, replaced, baselines)
+    return Evaluation(results, replaced, baselines, constants or {})

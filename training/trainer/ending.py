@@ -21,7 +21,8 @@ class TrainingOutcome:
         checkpoint: The last one.
         weights_sha256: Of the last networks.
         kept_episode: After which the best networks, which are exported, were evaluated.
-        stopped: Why: finished, early or interrupted.
+        stopped: finished: all episodes were played, or every agent had its turn; early; or interrupted.
+        why: The same in a few words, for people.
     """
 
     episodes: int
@@ -33,6 +34,7 @@ class TrainingOutcome:
     weights_sha256: str
     kept_episode: int
     stopped: str
+    why: str = ""
 
 
 def with_last_checkpoint(error: GrandModelError | OSError, moment: str, checkpoint: Path | None) -> GrandModelError:

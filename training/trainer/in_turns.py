@@ -20,9 +20,10 @@ from training.environment.branches import Branches
 from training.environment.vector import Actions
 from training.evaluation.policies import Constants, LearnedPolicy, Policy
 from training.experience import stand_ins
+from training.learners.constant import Action, constant_weights
 from training.randomness import generator_state, load_generator
 from training.trainer.playing import Playing
-from training.trainer.seats import Action, Verdict, best_constant, constant_weights, judge, judging_starts
+from training.trainer.seats import Verdict, best_constant, judge, judging_starts
 from training.trainer.setup import TrainingSetup
 from training.trainer.trainings import Losses, Trainings
 

@@ -6,12 +6,11 @@ Actions are compared on the same bars, so that the luck of a market counts for n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.spec import AGENTS
 from engine.types.blocks import Floats, Ints
@@ -19,14 +18,13 @@ from training.evaluation.episodes import run_episodes
 from training.evaluation.policies import Constants, Policy
 from training.evaluation.starts import evaluation_starts
 from training.evaluation.statistics import effective_count, mean_estimate
+from training.learners.constant import Action
 from training.trainer.setup import TrainingSetup
 
 MOST_EPISODES = 200
 TIMINGS = (1.0, 0.75, 0.5, 0.25, 0.0)
 STOPS = (0.05, 0.02, 0.01, 0.005)
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0)
-
-Action = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,51 +139,3 @@ def judge(setup: TrainingSetup, policy: Policy, agent: str, constant: Action) ->
     found = mean_estimate(difference, effective_count(starts.tolist(), [length] * len(starts)))
     gain, low = float(difference.mean()), -math.inf if found.low is None else found.low
     return Verdict(agent, low > 0.0, rival, float(own.mean()), float(rivals[rival].mean()), gain, low, len(starts))
-
-
-def constant_weights(agent: str, weights: Mapping[str, NDArray[np.float32]], action: Action) -> dict[str, Any]:
-    """Weights with which a network always acts the same.
-
-    Last layers are emptied of weights, and their biases say the action: far into the saturation of softmax and tanh
-    at the ends, so that the answer is exact there.
-    """
-    changed = {name: values.copy() for name, values in weights.items()}
-    spec = AGENTS[agent]
-    if spec.name == "strategic":
-        last = max((name for name in weights if name.startswith("policy.")), key=_number).rsplit(".", 1)[0]
-        _fill(changed, last, np.where(np.arange(len(spec.choices)) == int(action[0]), SURE, 0.0))
-    elif spec.name == "risk":
-        _fill(changed, "advantage.0", np.where(np.arange(len(spec.choices)) == int(action[0]), 1.0, 0.0))
-    else:
-        _fill(changed, "mean.0", free_action(spec.name, action))
-        _fill(changed, "log_deviation.0", np.full(len(action), LEAST_DEVIATION))
-    return changed
-
-
-SURE = 20.0
-LEAST_DEVIATION = -5.0
-
-
-def free_action(agent: str, action: Action, most: float = 1.0) -> Floats:
-    """A continuous action before it is squashed and scaled to the box, shape (components,).
-
-    Args:
-        agent: Whose.
-        action: Within the box.
-        most: Largest size after squashing; 1 is the edge of the box, where a gradient is lost.
-    """
-    spec = AGENTS[agent]
-    low, high = np.array(spec.low), np.array(spec.high)
-    squashed = np.clip(2.0 * (np.array(action) - low) / (high - low) - 1.0, -most, most)
-    with np.errstate(divide="ignore"):
-        free: Floats = np.clip(np.arctanh(squashed), -SURE, SURE)
-    return free
-
-
-def _fill(weights: dict[str, Any], layer: str, bias: Floats) -> None:
-    weights[f"{layer}.weight"][:] = 0.0
-    weights[f"{layer}.bias"][:] = bias
-
-
-def _number(name: str) -> int:
-    return int(name.split(".")[1])

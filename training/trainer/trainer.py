@@ -20,13 +20,13 @@ from training.evaluation.episodes import run_episodes
 from training.evaluation.policies import LearnedPolicy, Policy, without
 from training.evaluation.results import EpisodeResult, headline
 from training.evaluation.starts import evaluation_starts
+from training.learners.constant import constant_weights
 from training.trainer.build import EPISODES, TRIALS, build_trainings, seeds
 from training.trainer.ending import TrainingOutcome, with_last_checkpoint
 from training.trainer.history import Record, Sink
 from training.trainer.in_turns import InTurns
 from training.trainer.playing import Playing
 from training.trainer.schedule import EpisodeSampler, Patience
-from training.trainer.seats import constant_weights
 from training.trainer.setup import TrainingSetup
 
 Clock = Callable[[], float]
@@ -94,7 +94,7 @@ class Trainer:
             DataError: If a reward is not.
         """
         began, steps_before = self._clock(), self.env_steps
-        stopped = "finished"
+        early = False
         for remark in self.setup.parts.remarks if not self.episodes else ():
             self._tell({"kind": "alert", "episode": 0, "severity": "info", "text": remark})
         try:
@@ -102,11 +102,11 @@ class Trainer:
                 before = self.episodes
                 self._step(began, steps_before)
                 if self.episodes != before and self._after_episodes(before):
-                    stopped = "finished" if self._turns is not None and self._turns.all_tried else "early"
+                    early = True
                     break
                 if self.stop_requested:
-                    stopped = "interrupted"
                     break
+            stopped, why = self._ending(early=early)
             if stopped != "interrupted" and self._kept["evaluation"] is None:
                 self._evaluate()
             checkpoint = self._saved if self._saved is not None else self.save_checkpoint()
@@ -123,7 +123,21 @@ class Trainer:
             weights_sha256(self._trainings.weights()),
             int(self._kept["episode"]),
             stopped,
+            why,
         )
+
+    def _ending(self, *, early: bool) -> tuple[str, str]:
+        """How the training ended, in a word and in a few."""
+        turns = self._turns
+        if turns is not None and turns.over:
+            if turns.all_tried:
+                return "finished", "every agent has had its turn"
+            return "early", "no direction is worth its cost on validation: nothing is traded, and nothing left to learn"
+        if self.episodes >= self._params.total_episodes:
+            return "finished", "all episodes were played"
+        if early:
+            return "early", f"no better evaluation since episode {self._patience.best_episode:,}"
+        return "interrupted", "asked to stop"
 
     def _step(self, began: float, steps_before: int) -> None:
         """Take the environments on, and learn."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from agents.models.metadata import seal
 from agents.models.store import BUNDLED, ModelStore
 from agents.models.untrained import write_untrained
 from engine.base.errors import CheckFailed, DataError, GrandModelError, UsageError
@@ -51,6 +52,28 @@ def test_list_marks_the_active_version(root: Path) -> None:
     marked = [line for line in ok("list").splitlines() if line.startswith("*")]
     assert len(marked) == 1 and "second" in marked[0]
     assert ModelStore(root).history()[0].note == "try"
+
+
+def test_a_version_whose_evaluation_did_not_pay_is_activated_with_a_warning(root: Path, tmp_path: Path) -> None:
+    assert "never learned anything" in run("activate", "second").output
+    assert "warning" not in run("activate", "trained-1").output
+    for version, metrics in (
+        ("poor", {"mean_return": -0.012, "episodes": 60.0, "trades": 3.0}),
+        ("idle", {"mean_return": 0.0, "trades": 0.0}),
+        ("unseen", {}),
+    ):
+        write_untrained(tmp_path / version, seed=1, version=version)
+        seal(tmp_path / version, version, created_by="test", untrained=False, metrics=metrics)
+        ModelStore(root).add(tmp_path / version)
+    assert (
+        "did not pay: a mean return of -1.20% an episode over 60 validation episodes" in run("activate", "poor").output
+    )
+    assert "it never traded" in run("activate", "idle").output
+    assert "no evaluation is recorded" in run("activate", "unseen").output
+    assert "it never traded" in run("rollback").output
+    rows = {row["version"]: row for row in json.loads(ok("list", "--json"))}
+    assert rows["trained-1"]["doubts"] is None and rows["poor"]["mean_return"] == -0.012
+    assert "-1.20%" in ok("list") and "did not pay" in ok("show", "poor")
 
 
 def test_list_shows_a_damaged_version_beside_the_whole_ones(root: Path) -> None:

@@ -46,6 +46,29 @@ def test_each_finding(name: str, changes: dict[str, Any]) -> None:
     assert set(found) <= {name, "WORSE_THAN_FLAT"}
 
 
+@pytest.mark.parametrize(
+    ("agent", "action", "changes"),
+    [
+        ("strategic", (2.0,), {"actions": use(strategic=(0, 0, 40))}),
+        ("tactical", (1.0, 0.05, 1.0), {"actions": use(tactical_deviation=(0.0, 0.0, 0.0))}),
+        ("risk", (3.0,), {"actions": use(risk=(0, 0, 0, 50, 0))}),
+    ],
+)
+def test_a_constant_that_was_decided_is_not_told_to_learn_more(
+    agent: str, action: tuple[float, ...], changes: dict[str, Any]
+) -> None:
+    (fault,), (decided,) = diagnose(episodes(**changes)), diagnose(episodes(**changes), {agent: action})
+    assert fault.name == decided.name == f"CONSTANT_{agent.upper()}"
+    assert "does not react" in fault.message
+    assert "the constant took the seat" in decided.message and "does not react" not in decided.message
+
+
+def test_staying_out_that_was_decided_is_said_to_be() -> None:
+    idle = episodes(trades=0, exposure=0.0)
+    assert "reward_shaping" in diagnose(idle)[0].message
+    assert "no direction was worth its cost" in diagnose(idle, {"strategic": (1.0,)})[0].message
+
+
 def test_losing_beyond_chance() -> None:
     sure = [result(start=1000 * k, total_return=-0.01 - 0.001 * k, fees=0.0) for k in range(8)]
     unsure = [result(start=1000 * k, total_return=0.01 * (-1) ** k - 0.001, fees=0.0) for k in range(8)]

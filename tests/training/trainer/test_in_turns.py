@@ -35,7 +35,9 @@ def exact(**changes: Any) -> TrainingConfig:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trainer, Heard, str, Path]:
     folder = tmp_path_factory.mktemp("turns")
     trainer, heard = small_trainer(folder, exact())
-    return trainer, heard, trainer.run().weights_sha256, folder
+    outcome = trainer.run()
+    assert (outcome.stopped, outcome.why) == ("finished", "every agent has had its turn")
+    return trainer, heard, outcome.weights_sha256, folder
 
 
 def test_every_seat_is_decided_in_order(whole: tuple[Trainer, Heard, str, Path]) -> None:
@@ -73,6 +75,7 @@ def test_where_nothing_can_be_earned_the_training_ends_with_everybody_out(tmp_pa
     outcome = trainer.run()
     assert [verdict["network"] for verdict in heard.of("verdict")] == [False] * 3
     assert outcome.episodes < 48
+    assert outcome.stopped == "early" and "nothing is traded" in outcome.why
     assert outcome.evaluation is not None and outcome.evaluation["mean_reward"] == 0.0
 
 

@@ -6,8 +6,9 @@ import pytest
 from agents.spec import AGENT_NAMES, AGENTS
 from tests.training.trainer.small import small_config
 from training.evaluation.policies import Constants, LearnedPolicy
+from training.learners.constant import constant_of, constant_weights
 from training.trainer.build import build_trainings
-from training.trainer.seats import best_constant, constant_weights, judge, judging_starts, rewards_of
+from training.trainer.seats import best_constant, judge, judging_starts, rewards_of
 from training.trainer.setup import TrainingSetup
 
 ACTIONS = {
@@ -32,6 +33,9 @@ def test_constant_weights_make_a_network_that_always_acts_the_same(setup: Traini
         answers = getattr(LearnedPolicy(*trainings.learners), agent)(seen).reshape(50, -1)
         assert (answers == answers[0]).all()
         np.testing.assert_allclose(answers[0], action, rtol=1e-5, atol=1e-7)
+        assert constant_of(agent, learner.weights()) == pytest.approx(action, rel=1e-5)
+    learner.restore(build_trainings(setup, "cpu", compiled=False).of(agent).learner.snapshot())  # type: ignore[arg-type]
+    assert constant_of(agent, learner.weights()) is None
 
 
 def leaky(setup: TrainingSetup, sign: float) -> Constants:
