@@ -38,9 +38,7 @@ def constant_weights(agent: str, weights: Mapping[str, NDArray[np.float32]], act
 def constant_of(agent: str, weights: Mapping[str, NDArray[np.float32]]) -> Action | None:
     """What a network of `constant_weights` always does; None of any other."""
     spec = AGENTS[agent]
-    last = {"strategic": _last_policy, "tactical": lambda _: "mean.0", "risk": lambda _: "advantage.0"}[spec.name](
-        weights
-    )
+    last = {"tactical": "mean.0", "risk": "advantage.0"}.get(spec.name) or _last_policy(weights)
     if weights[f"{last}.weight"].any():
         return None
     bias = weights[f"{last}.bias"].astype(np.float64)
