@@ -15,6 +15,8 @@ from engine.types.instruments import IS_FRACTION, NonNegative, Positive
 from engine.types.timeframe import parse_timeframe
 from portfolio.config import PortfolioConfig, SizingConfig
 
+MOST_TRANSITIONS = 50_000_000
+"""Of a replay buffer: some ten gigabytes with both of them full."""
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -119,6 +121,11 @@ class Split(Config):
             raise ValueError("validation and test leave nothing to train on")
         return self
 
+    def scenarios(self, count: int) -> tuple[int, int]:
+        """How many of so many scenarios are kept whole for validation and for the test."""
+        validation, test = (max(1, round(share * count)) if share else 0 for share in (self.validation, self.test))
+        return validation, test
+
 
 class DataConfig(Config):
     """Where bars come from.
@@ -132,6 +139,20 @@ class DataConfig(Config):
     sources: tuple[Source, ...] = Field(min_length=1)
     preprocessing: Preprocessing = Preprocessing()
     split: Split = Split()
+
+    @model_validator(mode="after")
+    def _scenarios_for_each_part(self) -> Self:
+        if any(isinstance(source, HistoricalSource) for source in self.sources):
+            return self  # which is what scenarios are validated and tested on
+        for number, source in enumerate(self.sources):
+            kept = sum(self.split.scenarios(source.scenarios)) if isinstance(source, SyntheticSource) else 0
+            if isinstance(source, SyntheticSource) and source.length is None and kept >= source.scenarios:
+                raise ValueError(
+                    f"sources.{number}.scenarios is {source.scenarios}, of which {kept} are kept for validation and "
+                    "test, so that none is left to train on: give more scenarios, or a `length` that is long enough "
+                    "to divide each of them by time"
+                )
+        return self
 
 
 class Network(Config):
@@ -308,14 +329,14 @@ class ExperienceReplayConfig(Config):
     """Experience replay of the tactical and risk agents.
 
     Attributes:
-        buffer_size: Transitions kept by each.
+        buffer_size: Transitions kept by each; at least a batch of either.
         min_size_to_train: Transitions before the first update.
         prioritized_replay: Of the risk agent (Schaul et al., 2016).
         alpha: How much priorities matter.
         beta: Importance-sampling exponent at the start; rises linearly to 1 over the training.
     """
 
-    buffer_size: Count = 100_000
+    buffer_size: Annotated[int, Field(ge=1, le=MOST_TRANSITIONS)] = 100_000
     min_size_to_train: Count = 1000
     prioritized_replay: bool = True
     alpha: Probability = 0.6
@@ -421,4 +442,10 @@ class TrainingConfig(Config):
             raise ValueError("agents: join_episode must be below training_params.total_episodes")
         if self.experience_replay.min_size_to_train > self.experience_replay.buffer_size:
             raise ValueError("experience_replay.min_size_to_train cannot exceed buffer_size")
+        for name in ("tactical_agent", "risk_agent"):
+            if (batch := getattr(self.agents, name).batch_size) > self.experience_replay.buffer_size:
+                raise ValueError(
+                    f"agents.{name}.batch_size ({batch}) cannot exceed experience_replay.buffer_size "
+                    f"({self.experience_replay.buffer_size}): the agent would never learn"
+                )
         return self

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from engine.base.errors import CheckFailed, DataError, UsageError, recast
 from training.checkpoint import SUFFIX, Checkpoint, checkpoints, load, newest_good
 
 CHECKPOINT_FOLDERS = (".", "checkpoints")
+NOTE: dict[str, Any] = {"config": dict, "episode": int, "training_data": list}
+"""What a note must hold, of which type."""
 
 
 def find(source: Path, warn: Callable[[str], None]) -> Checkpoint:
@@ -22,6 +26,46 @@ def find(source: Path, warn: Callable[[str], None]) -> Checkpoint:
         UsageError: If a folder holds none.
         DataError: If there is no such file, it is damaged, or all of a folder are.
     """
+    return with_note(_found(source, warn))
+
+
+def with_note(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint, whose note says what a training says of itself.
+
+    Raises:
+        DataError: If it does not.
+    """
+    wrong = [name for name, kind in NOTE.items() if not isinstance(checkpoint.note.get(name), kind)]
+    if wrong:
+        raise DataError(
+            "the checkpoint is not that of a training",
+            where=str(checkpoint.path),
+            expected=f"a note with {', '.join(NOTE)}",
+            found=f"{wrong[0]}: {checkpoint.note.get(wrong[0], 'missing')}",
+        )
+    return checkpoint
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """What goes on from a checkpoint; where parts are missing or of another kind, it says so.
+
+    Raises:
+        DataError: If they are.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        missing = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise DataError(
+            f"the checkpoint does not hold what this training needs: {missing}",
+            where=str(path),
+            expected="a checkpoint of a training with the same agents",
+            hint="resume from a checkpoint of this training, or start a new one",
+        ) from error
+
+
+def _found(source: Path, warn: Callable[[str], None]) -> Checkpoint:
     if not source.is_dir():
         return _loaded(source)
     folders = [source / name for name in CHECKPOINT_FOLDERS if checkpoints(source / name)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from engine.app.checkpoints import fitting
 from engine.app.evaluation import EVALUATION, EvaluationRun, run_evaluation, write_evaluation
 from engine.base.compiled import cache_dir
 from engine.base.errors import UsageError
@@ -82,10 +83,20 @@ def wire(
     check_device(device)
     setup = TrainingSetup.prepare(config)
     if resume is not None:
-        setup = setup.resumed(resume.state, resume.note, resume.path)
-    trainer = Trainer(setup, checkpoints, sinks=sinks, device=device, compiled=compiled, run=run)
+        with fitting(resume.path):
+            setup = setup.resumed(resume.state, resume.note, resume.path)
+    try:
+        trainer = Trainer(setup, checkpoints, sinks=sinks, device=device, compiled=compiled, run=run)
+    except MemoryError as error:
+        raise UsageError(
+            "the training does not fit into memory",
+            where="experience_replay.buffer_size, training.parallel_envs",
+            found=str(error) or None,
+            hint="lower them",
+        ) from error
     if resume is not None:
-        trainer.restore(resume.state, resume.note, resume.path)
+        with fitting(resume.path):
+            trainer.restore(resume.state, resume.note, resume.path)
         log.info("resumed", checkpoint=str(resume.path), episode=trainer.episodes)
         if resume.path.parent.resolve() == checkpoints.resolve():
             _set_aside(resume.path, trainer.episodes, sinks)

@@ -14,10 +14,11 @@ from engine.app.checkpoints import find
 from engine.base.aside import held_folder, is_leftover
 from engine.base.config import Tree, load
 from engine.base.errors import UsageError
+from engine.report.training.history import read_history
 from training.checkpoint import Checkpoint, checkpoints
 from training.config import TrainingConfig
 from training.data.sources import require_first_tradable
-from training.trainer.history import Sink
+from training.trainer.history import HISTORY, Sink
 from training.trainer.sinks import open_sinks
 
 CHECKPOINT_FOLDER = "checkpoints"
@@ -84,7 +85,9 @@ def held(plan: TrainingPlan) -> Iterator[None]:
     Raises:
         UsageError: If another process trains there, or has.
     """
-    with held_folder(plan.folder, "a training"):
+    with ExitStack() as stack:
+        for folder in dict.fromkeys((plan.folder.resolve(), plan.checkpoints.resolve())):
+            stack.enter_context(held_folder(folder, "a training"))
         _refuse_others(plan)
         yield
 
@@ -135,13 +138,32 @@ def read_config(
 
 
 def _folder_of(checkpoint: Checkpoint | None) -> Path | None:
-    """The run folder that a training continues in: the one around its checkpoints, wherever it was moved or copied."""
+    """The run folder that a training continues in: the one around its checkpoints, wherever it was moved or copied.
+
+    Checkpoints that lie elsewhere name it in their notes, which is believed where that folder's history names them.
+
+    Raises:
+        UsageError: If it does not.
+    """
     if checkpoint is None:
         return None
     folder = checkpoint.path.parent
     if folder.name == CHECKPOINT_FOLDER:
         return folder.parent
-    return Path(checkpoint.note["run"]) if checkpoint.note.get("run") else None
+    named = checkpoint.note.get("run")
+    if not named:
+        return None
+    run = Path(str(named))
+    records = read_history(run) if (run / HISTORY).is_file() else []
+    written = (str(one.get("path", "")) for one in records if one.get("kind") == "checkpoint")
+    if not any(Path(path).resolve() == checkpoint.path.resolve() for path in written):
+        raise UsageError(
+            "the checkpoint names a run folder whose history does not know it",
+            where=str(checkpoint.path),
+            found=str(run),
+            hint="say where the training goes on (--out DIR)",
+        )
+    return run
 
 
 def _checkpoints_of(config: TrainingConfig, folder: Path, out: Path | None, checkpoint: Checkpoint | None) -> Path:

@@ -98,11 +98,9 @@ def by_time(one: SourceRows, split: Split) -> tuple[Range, Range, Range]:
 
 
 def _scenarios(members: Sequence[SourceRows], split: Split) -> list[tuple[Range, Range, Range]]:
-    shares = (split.validation, split.test)
-    counts = [max(1, round(share * len(members))) if share else 0 for share in shares]
-    if sum(counts) >= len(members):
+    validation, test = split.scenarios(len(members))
+    if validation + test >= len(members):
         return [by_time(one, split) for one in members]
-    validation, test = counts
     first = len(members) - validation - test
     none = (0, 0)
     return [

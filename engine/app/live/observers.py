@@ -93,7 +93,7 @@ class Alerting:
             )
             self.notice("critical", "stand_in", f"{told}. {REMEDY}")
         elif over := [seat for seat in before if seat not in now]:
-            self.notice("info", "stand_in", f"a network decides again in the seat of {', '.join(over)}")
+            self.notice("info", "stand_in_over", f"a network decides again in the seat of {', '.join(over)}")
 
     def report(self, *, last: bool = False) -> None:
         """Report what was refused and what is missing, each where it is time to, or at the end."""

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ import yaml
 
 from agents.models.loading import load_ensemble
 from engine.app.checkpoints import find
+from engine.base.aside import held_folder
 from engine.base.config import load, merge
 from tests.engine.cli.children import called, dying
 from tests.training.trainer.small import SMALL
 from tests.waiting import LIMIT_S, until
+from training.checkpoint import load as load_checkpoint
+from training.checkpoint import save
 from training.config import TrainingConfig
 from training.trainer.history import read_history
 
@@ -123,6 +127,10 @@ def test_without_json_it_says_what_was_learned_and_where_it_lies(tmp_path: Path)
         (["training_params.episode_length=9000"], "episode_length"),
         (["data.sources=[{type: historical, path: nowhere.csv}]"], "data.sources.0.path=FILE"),
         (["agents.tactical_agent.network_architecture.hidden_layers=[0]"], "hidden_layers"),
+        (["experience_replay={buffer_size: 7, min_size_to_train: 2}"], "batch_size (8) cannot exceed"),
+        (["experience_replay.buffer_size=100000000000"], "experience_replay.buffer_size"),
+        (["data.sources=[{type: synthetic, scenarios: 1}]"], "none is left to train on: give more scenarios"),
+        (["data.sources=[{type: synthetic, scenarios: 2}]"], "none is left to train on: give more scenarios"),
     ],
 )
 def test_mistakes_end_with_2_and_say_what_to_do(tmp_path: Path, settings: list[str], said: str) -> None:
@@ -182,6 +190,77 @@ def test_a_resume_that_is_refused_leaves_everything_as_it_was(run: tuple[Path, d
         assert done.returncode == 2
         assert said in done.stderr and first.name in done.stderr
         assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def changed(source: Path, target: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Path:
+    """A checkpoint that is whole, with another note or state."""
+    checkpoint = load_checkpoint(source)
+    note, state = dict(checkpoint.note), dict(checkpoint.state)
+    change(note, state)
+    return save(target, state, note)
+
+
+def without(where: str, key: str) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    def change(note: dict[str, Any], state: dict[str, Any]) -> None:
+        del {"note": note, "state": state}[where][key]
+
+    return change
+
+
+def test_a_checkpoint_that_lacks_something_is_refused(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    first = sorted((run[0] / "run" / "checkpoints").glob("*.ckpt"))[0]
+    whole = load_checkpoint(first)
+    places = [("note", key) for key in ("config", "episode", "training_data")]
+    places += [("state", key) for key in whole.state if key not in {"turns"}]
+    assert len(places) > 10
+    for where, key in places:
+        path = changed(first, tmp_path / where / key / "checkpoints" / first.name, without(where, key))
+        done = grandmodel("--resume", path)
+        assert done.returncode == 2, (where, key, done.stderr)
+        assert "Traceback" not in done.stderr and first.name in done.stderr, (where, key, done.stderr)
+
+
+def test_a_note_does_not_choose_where_a_training_writes(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    victim, own = run[0] / "run", tmp_path / "models"
+    first = sorted((victim / "checkpoints").glob("*.ckpt"))[0]
+    before = {path: path.read_bytes() for path in victim.rglob("*") if path.is_file()}
+
+    def points_there(note: dict[str, Any], _: dict[str, Any]) -> None:
+        note["run"] = str(victim)
+
+    path = changed(first, own / first.name, points_there)
+    done = grandmodel("--resume", path)
+    assert done.returncode == 2
+    assert "names a run folder whose history does not know it" in done.stderr and "--out" in done.stderr
+    done = grandmodel("--resume", path, "--out", tmp_path / "new", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["run_dir"] == str(tmp_path / "new")
+    assert {path: path.read_bytes() for path in victim.rglob("*") if path.is_file()} == before
+
+
+def test_checkpoints_in_a_place_of_their_own_lead_to_their_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = write(tmp_path, training_params={"total_episodes": 6})
+    done = grandmodel("-c", config, "--json", "--set", "training_params.checkpoint_frequency=3")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    checkpoint = Path(found["checkpoint"])
+    assert checkpoint.parent.parent == Path("models/checkpoints")
+    done = grandmodel("--resume", checkpoint, "--json", "--set", "training_params.total_episodes=9")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["run_dir"] == found["run_dir"]
+
+
+def test_checkpoints_that_another_process_writes_are_left_alone(
+    run: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run[0] / "run", copy)
+    for folder in (copy, copy / "checkpoints"):
+        with held_folder(folder, "a training"):
+            done = grandmodel("--resume", copy)
+        assert done.returncode == 2
+        assert "a training is being written to this folder by another process" in done.stderr
 
 
 def test_a_training_that_is_refused_writes_nothing(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_bars_on_which_one_unit_cannot_be_bought_are_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize(("share", "fits"), [(0.5, True), (0.51, False)])
 def test_a_unit_that_leaves_no_room_for_the_largest_scale_is_refused(share: float, fits: bool) -> None:
     sizing = {"sizing": {"mode": "equity_fraction", "value": share}}
-    config = small([synthetic("random_walk", 2)], portfolio=sizing)
+    config = small([synthetic("random_walk", 3)], portfolio=sizing)
     if fits:
         require_room(config)
         return
