@@ -20,7 +20,7 @@ from feeds.quarantine import Quarantine
 from feeds.reading.files.bar_file import BarFile
 from feeds.reading.files.open_file import open_file
 from feeds.reading.plan import FilePlan, plan_file, require_symbol, scan_symbols
-from feeds.reading.rows.merging import merge, numbered
+from feeds.reading.rows.merging import arranged, merge, numbered
 from feeds.reading.rows.part import iso
 from feeds.reading.times.column import DateOrder
 from feeds.reading.times.labels import LabelDecision, bar_width, decide_file
@@ -43,6 +43,7 @@ class ReplayConfig(Config):
         timeframe: Length of bars to make while reading, such as 5min; otherwise they stay as they are.
         bar_width: Length of the bars in the files, such as 1min; otherwise it is found.
         strict: Stop at the first bad row.
+        symbols: Names of the symbols, in the order of the columns; otherwise that of their first rows, file by file.
     """
 
     labels: Literal["open", "close", "auto"] = "auto"
@@ -53,6 +54,14 @@ class ReplayConfig(Config):
     timeframe: str | None = None
     bar_width: str | None = None
     strict: bool = False
+    symbols: tuple[str, ...] = ()
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({name for name in value if value.count(name) > 1}):
+            raise ValueError(f"the symbol {twice[0]} is given twice")
+        return value
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -99,6 +108,7 @@ class HistoricalReplay:
         instruments: The instrument of all symbols, or of each by its name; or a function that finds it.
         quarantine: Where bad rows go; by default they are counted only.
         symbol: What the bars are called; of a file with a symbol column, the one to read.
+        order: Names of symbols whose columns come first, where the configuration names no order.
 
     Raises:
         UsageError: If a file does not exist, its format is unknown, or the files do not go together.
@@ -112,6 +122,7 @@ class HistoricalReplay:
         config: ReplayConfig | None = None,
         quarantine: Quarantine | None = None,
         symbol: str | None = None,
+        order: Sequence[str] = (),
     ) -> None:
         self.config = config or ReplayConfig()
         self.quarantine = quarantine or Quarantine(None, self.config.strict)
@@ -122,7 +133,8 @@ class HistoricalReplay:
         plans = tuple(plan_file(file, self.config.timezone, self.config.date_order) for file in opened)
         self._plans = plans
         self._tracks = _tracks(plans, instruments, symbol, self.config)
-        self._symbols = tuple(name for track in self._tracks for name in track.symbols)
+        self._found = tuple(name for track in self._tracks for name in track.symbols)
+        self._symbols = _ordered(self._found, self.config.symbols, order)
         self._width = _common_width(plans, self.config.bar_width)
         self._output = _output_timeframe(self.config.timeframe, self._width, self._tracks)
 
@@ -204,7 +216,9 @@ class HistoricalReplay:
             quarantine=self.quarantine,
             strict=self.config.strict or self.quarantine.strict,
         )
-        merged = numbered(merge([read_track(track, shared) for track in self._tracks], self._symbols))
+        merged = numbered(merge([read_track(track, shared) for track in self._tracks], self._found))
+        if self._found != self._symbols:
+            merged = (arranged(block, self._symbols) for block in merged)
         if self._output != self._width:
             merged = aggregated(merged, self._output, self._tracks[0].instruments[0])
         empty = True
@@ -252,6 +266,21 @@ def _tracks(
         decided = decide_file(config.labels, plan, chosen)
         tracks.append(Track((plan,), (decided,), symbols, tuple(chosen.values()), layout))
     return tuple(tracks)
+
+
+def _ordered(found: tuple[str, ...], named: tuple[str, ...], hint: Sequence[str]) -> tuple[str, ...]:
+    """The columns: as the configuration names them, else those that are named elsewhere first, else as found."""
+    if not named:
+        first = tuple(name for name in hint if name in found)
+        return (*first, *(name for name in found if name not in first))
+    left = [name for name in found if name not in named]
+    if left:
+        raise UsageError(
+            "replay.symbols leaves out symbols of the files",
+            expected="every symbol of the files, in the order of the columns",
+            found=f"{', '.join(left[:5])} in the files; {', '.join(named[:5])} named",
+        )
+    return named
 
 
 def _instrument(instruments: Instruments, symbol: str) -> Instrument:

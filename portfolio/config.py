@@ -37,7 +37,7 @@ class Execution(Config):
         slippage: Of market and stop fills.
         limit_fill: Whether a limit order fills when the price touches it or only when it trades through.
         participation: Largest share of a bar's volume that fills; null is no cap.
-        max_open_orders: Working orders beyond this number are rejected.
+        max_open_orders: Working orders of a symbol beyond this number are rejected.
     """
 
     slippage: Slippage = Slippage()

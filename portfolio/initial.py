@@ -34,7 +34,10 @@ def initial_account(config: PortfolioConfig) -> Records:
 
 
 def order_capacity(config: PortfolioConfig, symbols: int) -> int:
-    """Places of the order table: working orders with their legs, orders that close a book, and rejected ones."""
+    """Places of the order table at first: working orders with their legs, orders that close a book, rejected ones.
+
+    Enough for one symbol; with several the table grows when it must.
+    """
     return 6 * config.execution.max_open_orders + 2 * symbols + 8
 
 

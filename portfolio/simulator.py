@@ -34,7 +34,7 @@ from portfolio.initial import (
     initial_account,
     order_capacity,
 )
-from portfolio.kernels.book import Book, has_room, row_reserve
+from portfolio.kernels.book import Book, has_room, places_needed, row_reserve
 from portfolio.kernels.operations import apply_operation
 from portfolio.kernels.scan import advance_rows, apply_commands, scan_decide, scan_targets
 
@@ -42,6 +42,7 @@ BUFFER_ROWS = 4096
 MOST_BUFFER_ROWS = 65_536
 
 _has_room = interpreted(has_room)
+_places_needed = interpreted(places_needed)
 
 
 class Simulator:
@@ -290,6 +291,7 @@ class Simulator:
         """Hand out what the buffers hold and begin new ones: records handed out never change."""
         self._hand_out()
         rows = MOST_BUFFER_ROWS
+        self._grow()
         self._book = self._book._replace(
             fills=record_buffer(rows + self._reserve, FILL),
             events=record_buffer(2 * rows + self._reserve, ORDER_EVENT),
@@ -298,6 +300,16 @@ class Simulator:
         self._book.counts[:] = 0
         self._given = [0, 0, 0]
         self._advance = self._advancing = self._apply = self._scanning = None
+
+    def _grow(self) -> None:
+        """A larger table of orders, where the next row might bring more of them than it has places for."""
+        symbols, working = len(self._book.positions), int(self.account["orders"][0])
+        needed = _places_needed(working, symbols, len(self._commands))
+        if symbols > 1 and needed > len(self._book.orders):
+            orders = np.zeros(2 * needed, ORDER)
+            orders[:working] = self.orders
+            self._book = self._book._replace(orders=orders)
+            self._reserve = row_reserve(len(orders), len(self._commands))
 
     def snapshot(self) -> State:
         """The whole state: account, positions and working orders."""
@@ -312,11 +324,16 @@ class Simulator:
         found, book = arrays_of(state, {}, self._carried(), grows={"orders"}), self._book
         orders = found["orders"]
         if len(orders) > len(book.orders):
-            raise DataError(
-                "the snapshot has more working orders than the rules allow",
-                expected=f"at most {len(book.orders)}",
-                found=str(len(orders)),
-            )
+            if len(book.positions) == 1:
+                raise DataError(
+                    "the snapshot has more working orders than the rules allow",
+                    expected=f"at most {len(book.orders)}",
+                    found=str(len(orders)),
+                )
+            book = self._book = book._replace(orders=np.zeros(2 * len(orders), ORDER))
+            self._reserve = row_reserve(len(book.orders), len(self._commands))
+            self._flush()
+            book = self._book
         book.account[:], book.positions[:] = found["account"], found["positions"]
         book.orders[:] = np.zeros(1, ORDER)
         book.orders[: len(orders)] = orders

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -21,13 +24,16 @@ from typing import Any, Self
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.protocol.admin import CreateAclsRequest
 
 from engine.base.errors import UsageError
+from feeds.live.address import FeedAddress, parse_address
 from feeds.live.broker import HOST, EmbeddedBroker, find_broker, free_port
 from feeds.live.kafka.client import ensure_topic
-from tests.waiting import LIMIT_S, until
+from tests.waiting import LIMIT_S, LOOK_S, patience, until
 
+APACHE = Path(__file__).resolve().parents[2] / "shared" / "kafka"
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 PASSWORDS = shutil.which("mosquitto_passwd")
 OPENSSL = shutil.which("openssl")
@@ -56,6 +62,34 @@ class KafkaHelper:
             await admin.delete_topics([topic])
         finally:
             await admin.close()
+
+    async def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions."""
+        admin = AIOKafkaAdminClient(**self.settings)
+        await admin.start()
+        try:
+            await admin.create_partitions({topic: NewPartitions(partitions)})
+        finally:
+            await admin.close()
+
+    async def again(self, topic: str, partitions: int = 1) -> None:
+        """Delete a topic and make it anew."""
+        await self.delete(topic)
+        async with patience():
+            while not await ensure_topic(self.settings, topic, partitions):
+                await asyncio.sleep(LOOK_S)  # the name is in use until the old one is gone
+
+    async def transact(self, topic: str, payloads: Sequence[bytes], *, commit: bool, partition: int = 0) -> None:
+        """Send messages in one transaction, which is committed or aborted."""
+        producer = AIOKafkaProducer(**self.settings, transactional_id=unique("transaction"))
+        await producer.start()
+        try:
+            await producer.begin_transaction()
+            sent = [await producer.send(topic, payload, partition=partition) for payload in payloads]
+            await asyncio.gather(*sent)
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
+        finally:
+            await producer.stop()
 
     async def send(self, topic: str, payloads: Sequence[bytes], partition: int = 0) -> None:
         producer = AIOKafkaProducer(**self.settings, acks="all", enable_idempotence=False)
@@ -137,6 +171,63 @@ class Proxy:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.refuse()
+
+
+class ApacheKafka:
+    """Apache Kafka, one node; it creates topics on asking. A second port wants a login, and gives rights by name.
+
+    Nobody has rights there but `admin`, unless `allow` gave them; every password is the name.
+    """
+
+    USERS = ("admin", "writer", "viewer")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port, self.login_port = _two_free_ports(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def servers(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        users = " ".join(f'user_{name}="{name}"' for name in self.USERS)
+        login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        listeners = f"PLAINTEXT://{HOST}:{self.port},LOGIN://{HOST}:{self.login_port}"
+        settings = (
+            f"listeners={listeners},CONTROLLER://{HOST}:{self.port + 1}",
+            f"advertised.listeners={listeners}",
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT",
+            "listener.name.login.sasl.enabled.mechanisms=PLAIN",
+            f"listener.name.login.plain.sasl.jaas.config={login} {users};",
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users=User:ANONYMOUS;User:admin",
+            "transaction.state.log.num.partitions=1",
+            "log.cleaner.backoff.ms=200",
+        )
+        with (self._folder / "kafka.log").open("ab") as log:
+            command = [str(APACHE / "start"), str(self._folder), str(self.port), *settings]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        wait_for_port(self.port)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def _two_free_ports() -> int:
+    """The first of two neighbouring ports that nothing listens on."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError), socket.create_server((HOST, port + 1)):
+            return port
 
 
 class Mosquitto:
@@ -261,6 +352,73 @@ def kafka() -> Iterator[KafkaHelper]:
     need_tansu()
     with tansu() as broker:
         yield KafkaHelper(broker.address)
+
+
+_TOPIC, _LITERAL, _ALLOW = 2, 3, 3
+_RIGHTS = {"read": 3, "write": 4, "describe": 8}
+
+
+@dataclass(frozen=True)
+class ApacheHelper(KafkaHelper):
+    """Topics and messages at Apache Kafka, and what users may do there.
+
+    Attributes:
+        login: Host and port for those who log in.
+    """
+
+    login: str
+
+    def address(self, topic: str, user: str, monkeypatch: pytest.MonkeyPatch) -> FeedAddress:
+        """A topic as a user reaches it."""
+        monkeypatch.setenv("KAFKA_PASSWORD", user)
+        return parse_address(f"kafka://{self.login}/{topic}?username={user}&password=env:KAFKA_PASSWORD")
+
+    async def allow(self, user: str, topic: str, right: str) -> None:
+        """Give a user a right for a topic."""
+        admin = AIOKafkaAdminClient(**self.settings)
+        await admin.start()
+        try:
+            client = admin._client
+            request = CreateAclsRequest(_TOPIC, topic, _LITERAL, f"User:{user}", "*", _RIGHTS[right], _ALLOW)
+            response = await client.send(client.get_random_node(), request)
+            assert response.creation_responses[0][0] == 0, response
+        finally:
+            await admin.close()
+
+
+@pytest.fixture(scope="session")
+def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheHelper]:
+    """One Apache Kafka for all tests, and for all processes that run them; each makes topics of its own."""
+    if not (APACHE / "start").is_file() or shutil.which("java") is None:
+        pytest.skip("Apache Kafka is not here (../shared/kafka, and java)")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    note = shared / "apache-kafka.json"
+    with _locked(note):
+        known = json.loads(note.read_text()) if note.exists() else None
+        if known is None:
+            folder = shared / "apache-kafka"
+            folder.mkdir()
+            broker = ApacheKafka(folder)
+            broker.start()
+            known = {"pid": broker.pid, "port": broker.port, "login": broker.login_port, "users": 0}
+        note.write_text(json.dumps({**known, "users": known["users"] + 1}))
+    yield ApacheHelper(f"{HOST}:{known['port']}", f"{HOST}:{known['login']}")
+    with _locked(note):
+        known = json.loads(note.read_text())
+        known["users"] -= 1
+        note.write_text(json.dumps(known))
+        if not known["users"]:  # whoever comes now starts another one
+            note.unlink()
+            os.kill(known["pid"], signal.SIGKILL)
+            (shared / "apache-kafka").rename(shared / unique("apache-kafka"))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

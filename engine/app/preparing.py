@@ -77,7 +77,7 @@ def prepare(
     files = [*frames] or [open_file(path) for path in paths]
     markets = Markets(config, files, known)
     only = next(iter(known)) if known and len(known) == 1 else None
-    source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=only)
+    source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=only, order=_order(config))
     return Prepared(
         config,
         source,
@@ -92,6 +92,13 @@ def prepare(
         tuple(synthetic_files(files, paths)),
         markets.warnings(source.symbols),
     )
+
+
+def _order(config: BacktestConfig) -> tuple[str, ...]:
+    """The order of the columns as far as the instruments tell it, as they do in a live session."""
+    if config.replay.symbols or not isinstance(config.instrument, dict):
+        return ()
+    return tuple(name for name in config.instrument if name != "default")
 
 
 def resolve_data(name: str) -> Path:

@@ -122,6 +122,8 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
         "speed": "max",
         "benchmark": None,
     }
+    # fills depend on the order of symbols where money or limits are short
+    tree["replay"] = {**manifest["config"].get("replay", {}), "symbols": manifest.get("symbols", [])}
     config = parse(BacktestConfig, tree, where=f"{path}, config")
     allow_code(config, manifest.get("code"), str(path), trust=trust_code)
     known = {

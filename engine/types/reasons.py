@@ -25,7 +25,7 @@ PHRASES: Mapping[Reason, str] = MappingProxyType(
         Reason.SESSION_END: "the session ended",
         Reason.MARGIN_CALL: "margin call",
         Reason.BANKRUPT: "the account was bankrupt",
-        Reason.TOO_MANY_ORDERS: "more working orders than execution.max_open_orders",
+        Reason.TOO_MANY_ORDERS: "more working orders of the symbol than execution.max_open_orders",
         Reason.BAD_PRICE: "impossible price, or a stop on the wrong side",
         Reason.REPLACED: "replaced by a newer order",
         Reason.NO_SUCH_ORDER: "no such order",

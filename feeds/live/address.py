@@ -19,6 +19,7 @@ from engine.base.secrets import SecretRef, Unshown
 from feeds.pacing import parse_speed
 
 Kind = Literal["kafka", "mqtt", "replay", "stdin", "stdout"]
+Isolation = Literal["read_committed", "read_uncommitted"]
 
 _SCHEMES: dict[str, tuple[Kind, bool, int]] = {  # kind, TLS, default port
     "kafka": ("kafka", False, 9092),
@@ -29,7 +30,7 @@ _SCHEMES: dict[str, tuple[Kind, bool, int]] = {  # kind, TLS, default port
 _PLAIN = ("replay", "stdin", "stdout")
 _LOGIN = ("username", "password", "tls", "ca_file", "cert_file", "key_file", "verify")
 _KEYS: dict[Kind, tuple[str, ...]] = {
-    "kafka": ("from", *_LOGIN, "sasl_mechanism"),
+    "kafka": ("from", "isolation", *_LOGIN, "sasl_mechanism"),
     "mqtt": ("client_id", *_LOGIN),
     "replay": ("speed",),
     "stdin": (),
@@ -100,6 +101,7 @@ class FeedAddress:
         hosts: Names and ports; empty where there is no connection.
         topic: Topic of Kafka, topic or filter of MQTT; the file, as given, of a replay.
         begin: Where the first start begins in Kafka: `earliest`, `latest`, or a time in nanoseconds UTC.
+        isolation: Whether messages of a transaction in Kafka are read once it is committed, or at once.
         speed: How fast a file is replayed, see `feeds.pacing.parse_speed`.
         client_id: Name of the persistent session with an MQTT broker, if it is given.
     """
@@ -108,6 +110,7 @@ class FeedAddress:
     hosts: tuple[tuple[str, int], ...] = ()
     topic: str = ""
     begin: Literal["earliest", "latest"] | int = "earliest"
+    isolation: Isolation = "read_committed"
     speed: str = "max"
     client_id: str | None = None
     security: FeedSecurity = field(default_factory=FeedSecurity)
@@ -136,7 +139,7 @@ def parse_address(text: str, security: FeedSecurity | None = None, *, publishing
     """Read the address of a feed.
 
     Args:
-        text: `kafka[s]://host[:port][,host[:port]]/topic[?from=earliest|latest|TIME]`,
+        text: `kafka[s]://host[:port][,host[:port]]/topic[?from=earliest|latest|TIME&isolation=LEVEL]`,
             `mqtt[s]://host[:port]/topic[?client_id=NAME]`, `replay:FILE[?speed=60]`, `stdin` or `-`; to publish also
             `stdout`. Keys of `FeedSecurity` may follow in the query; there, `%3F` and the like are unquoted.
         security: Login and encryption from elsewhere; the query decides where it says something too.
@@ -186,6 +189,7 @@ def _broker(scheme: str, rest: str, text: str, security: FeedSecurity, publishin
         hosts,
         topic,
         _begin(query["from"]) if "from" in query else "earliest",
+        isolation=_isolation(query.get("isolation", "read_committed"), where),
         client_id=query.get("client_id"),
         security=_secured(security, {**given, "tls": "true"} if tls else given, kind, where),
     )
@@ -305,6 +309,19 @@ def _begin(text: str) -> Literal["earliest", "latest"] | int:
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     # through microseconds: a float of seconds holds no nanoseconds
     return round(moment.timestamp() * 1_000_000) * 1000
+
+
+def _isolation(text: str, where: str) -> Isolation:
+    if text == "read_committed":
+        return "read_committed"
+    if text == "read_uncommitted":
+        return "read_uncommitted"
+    raise UsageError(
+        "cannot read which messages of transactions are wanted",
+        where=where,
+        expected="isolation=read_committed or isolation=read_uncommitted",
+        found=repr(text),
+    )
 
 
 def _secured(base: FeedSecurity, query: Mapping[str, str], kind: Kind, where: str) -> FeedSecurity:

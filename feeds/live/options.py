@@ -20,14 +20,14 @@ class SourceOptions(Config):
         longest_retry_s: Most seconds between two attempts; the first ones follow faster.
         quiet_after_s: Silence after which a partition that holds nothing more counts as quiet.
         max_records: Most messages of one delivery.
-        refresh_s: How often a topic is asked for new partitions.
+        refresh_s: How often a topic that is silent is asked for its partitions; one that speaks is with every delivery.
     """
 
     connect_timeout_s: Seconds = 30.0
     longest_retry_s: Seconds = 10.0
     quiet_after_s: Seconds = 5.0
     max_records: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
-    refresh_s: Seconds = 30.0
+    refresh_s: Seconds = 1.0
 
 
 def backoff(attempt: int, longest_s: float) -> float:

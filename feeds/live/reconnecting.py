@@ -22,7 +22,15 @@ MOST_NOTICES = 1000
 
 
 class ConnectionLostError(Exception):
-    """The connection, or what is behind it, is not what it was; a new one must be made."""
+    """The connection, or what is behind it, is not what it was; a new one must be made.
+
+    Args:
+        refused: What to raise if nothing has worked before: the other side answered, and refused.
+    """
+
+    def __init__(self, why: str, refused: UsageError | None = None) -> None:
+        super().__init__(why)
+        self.refused = refused
 
 
 class NotYetError(Exception):
@@ -67,6 +75,7 @@ class ReconnectingSource(ABC, Generic[L]):
         self._notices: deque[str] = deque(maxlen=MOST_NOTICES)
         self._connection: L | None = None
         self._connected_once = False
+        self._worked_once = False
         self._closed = False
         self._attempt = 0
 
@@ -138,12 +147,18 @@ class ReconnectingSource(ABC, Generic[L]):
         """Deliver what comes through a connection; raises ConnectionLostError when it ends."""
         yield Delivery()
 
+    def _works(self) -> None:
+        """The other side gives what it should: after a loss the next attempt follows at once."""
+        self._attempt, self._worked_once = 0, True
+
     async def _until_lost(self, connection: L) -> AsyncGenerator[Delivery, None]:
         try:
             async with aclosing(self._received(connection)) as stream:
                 async for delivery in stream:
                     yield delivery
         except ConnectionLostError as error:
+            if error.refused is not None and not self._worked_once:
+                raise error.refused from error
             if not self._closed:
                 self._status = f"lost the connection, trying again: {error}"
                 log.warning("connection lost", servers=self._address.servers, because=str(error))

@@ -70,9 +70,19 @@ def row_reserve(orders: int, commands: int) -> int:
 
 
 @inlined
+def places_needed(orders: int, symbols: int, commands: int) -> int:
+    """The most places of the order table that one row can take: orders with two legs each, closing and new ones."""
+    return 3 * orders + symbols + commands + 8
+
+
+@inlined
 def has_room(book: Book, commands: Records) -> bool:
-    """Whether the output buffers can take whatever one more row may bring."""
-    reserve = row_reserve(book.orders.shape[0], commands.shape[0])
+    """Whether the output buffers, and the order table, can take whatever one more row may bring."""
+    symbols, places = book.positions.shape[0], book.orders.shape[0]
+    # the table of a single symbol is large enough from the start
+    if symbols > 1 and places_needed(book.account[0]["orders"], symbols, commands.shape[0]) > places:
+        return False
+    reserve = row_reserve(places, commands.shape[0])
     return (
         book.counts[FILLS] + reserve <= book.fills.shape[0]
         and book.counts[EVENTS] + reserve <= book.events.shape[0]

@@ -195,8 +195,10 @@ def judge(book: Book, command: Record, side: int, quantity: float, reduces: bool
     if not valid_prices(command, side, instrument.tick_size):
         return BAD_PRICE
     working = 0
+    # of this symbol: what the others do must not depend on which column comes first
     for k in range(book.account[0].orders):
-        working += book.orders[k].state != DONE
+        order = book.orders[k]
+        working += order.state != DONE and order.symbol == command.symbol
     if working >= book.rules[0].max_open_orders:
         return TOO_MANY_ORDERS
     return NONE

@@ -172,7 +172,8 @@ class OracleSimulator(OracleMarket):
         trailing = command.type == OrderType.TRAILING_STOP  # its stop is not asked for
         if sum(price > 0 for price in rounded) - trailing * (draft.stop > 0) < len(asked):  # one came to nothing
             return Reason.BAD_PRICE
-        return Reason.TOO_MANY_ORDERS if len(self.working) >= self.rules.max_open_orders else Reason.NONE
+        working = sum(order.symbol == command.symbol for order in self.working.values())
+        return Reason.TOO_MANY_ORDERS if working >= self.rules.max_open_orders else Reason.NONE
 
     def _submit(self, command: Command, size: Decimal, side: int, reason: Reason, *, clip: bool) -> None:
         order = self._draft(command, size, side, self._new_id())

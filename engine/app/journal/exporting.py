@@ -125,8 +125,8 @@ def _manifest(reader: JournalReader, setup: Setup, driver: Driver, out: Path) ->
     )
     # what a backtest's configuration shares with a session's
     shared = {key: value for key, value in manifest["config"].items() if key in RunConfig.model_fields}
-    width = format_timeframe(setup.timeframe_ns)
-    manifest["config"] = {**shared, "data": [BARS], "replay": {"labels": "close", "bar_width": width}}
+    replay = {"labels": "close", "bar_width": format_timeframe(setup.timeframe_ns), "symbols": list(setup.symbols)}
+    manifest["config"] = {**shared, "data": [BARS], "replay": replay}
     manifest["config"]["instrument"] = {symbol: item.name for symbol, item in setup.instruments.items()}
     manifest["kind"] = "paper"
     return manifest

@@ -13,6 +13,7 @@ from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
     for_code,
 )
@@ -20,6 +21,7 @@ from aiokafka.errors import (
 from engine.base.errors import GrandModelError, UsageError
 from engine.base.log import logger
 from feeds.live.address import FeedAddress
+from feeds.live.kafka.topics import TopicMissingError, look_up, never_create
 from feeds.live.tls import ssl_context
 
 log = logger("kafka")
@@ -84,6 +86,7 @@ def client_settings(address: FeedAddress) -> dict[str, Any]:
         UsageError: If one of them cannot be read.
     """
     quiet_logs()
+    never_create()
     security = address.security
     settings: dict[str, Any] = {
         "bootstrap_servers": address.servers.split(","),
@@ -103,7 +106,7 @@ def client_settings(address: FeedAddress) -> dict[str, Any]:
 
 
 async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) -> bool:
-    """Create a topic if it is missing, with a copy on each of up to three servers.
+    """Create a topic if it is missing, with a copy on each of up to three servers; one that is there needs no right to.
 
     Returns:
         Whether it was created.
@@ -115,6 +118,14 @@ async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) ->
     admin = AIOKafkaAdminClient(**settings)
     try:
         await started(admin)
+        try:
+            await look_up(admin._client, topic)  # noqa: SLF001 - the public call may create it
+        except TopicAuthorizationFailedError:
+            pass  # it may be missing: that is not told to everybody
+        except TopicMissingError:
+            pass
+        else:
+            return False
         copies = min(len((await admin.describe_cluster())["brokers"]), MOST_COPIES)
         response = await admin.create_topics([NewTopic(topic, partitions, copies)])
     finally:
@@ -125,7 +136,7 @@ async def ensure_topic(settings: dict[str, Any], topic: str, partitions: int) ->
             f"the topic {topic} cannot be created",
             where=", ".join(settings["bootstrap_servers"]),
             found=str((said and said[0]) or for_code(code).__name__),
-            hint="create it by hand, or ask the administrator of the servers",
+            hint="let somebody who may create topics do so, or ask for the right to write to this one",
         )
     return bool(code == 0)
 
@@ -172,6 +183,15 @@ def refused_login(address: FeedAddress, error: BaseException) -> UsageError:
         where=address.shown,
         found=described(error),
         hint="check username, the password's reference and sasl_mechanism",
+    )
+
+
+def not_allowed(topic: str) -> UsageError:
+    """The error when a server lets us in, and not read."""
+    return UsageError(
+        f"this user may not read the topic {topic}",
+        expected="the rights Describe and Read for it",
+        hint="ask the administrator of the servers for them, or log in as another user (username, password)",
     )
 
 

@@ -7,17 +7,27 @@ every new connection begins with the last message that we had, which must be the
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import ConnectionGroup
-from aiokafka.errors import ConsumerStoppedError, KafkaError, OffsetOutOfRangeError, UnsupportedCodecError
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+    UnsupportedCodecError,
+)
 
 from engine.base.errors import UsageError
-from feeds.live.kafka.client import REQUEST_TIMEOUT_MS, described, let_go, started
+from feeds.live.address import Isolation
+from feeds.live.kafka.client import REQUEST_TIMEOUT_MS, described, let_go, not_allowed, started
 from feeds.live.kafka.decompression import MOST_AT_ONCE, Budget, Oversize, install
-from feeds.live.kafka.offsets import Placed, ResumeOffset, place, place_again
+from feeds.live.kafka.offsets import Placed, ResumeOffset, begin, place, place_again, shortened
+from feeds.live.kafka.topics import Topic, TopicMissingError, look_up
 from feeds.live.reconnecting import ConnectionLostError
 from feeds.live.source import MOST_DELIVERY, Record
 
@@ -30,23 +40,21 @@ FETCH_WAIT_MS = 100
 STRIDE = 64
 
 
-class TopicMissingError(Exception):
-    """The servers answer, but have no such topic yet."""
-
-
 class KafkaConnection:
     """A connected consumer of all partitions of a topic.
 
     Attributes:
+        topic: As it was when the connection was made.
         offsets: Where to resume, by partition; moves with what `fetch` returns.
         notices: What the operator should know, in order.
     """
 
     def __init__(self, consumer: Any, topic: str, doubt_s: float, now: Callable[[], float]) -> None:
+        self.topic = Topic(None, frozenset())
         self.offsets: dict[str, ResumeOffset] = {}
         self.notices: list[str] = []
         self._consumer = consumer
-        self._topic = topic
+        self._name = topic
         self._doubt_s = doubt_s
         self._now = now
         self._parts: dict[str, Any] = {}
@@ -62,6 +70,7 @@ class KafkaConnection:
         topic: str,
         offsets: Mapping[str, ResumeOffset],
         begin: Begin,
+        isolation: Isolation,
         doubt_s: float,
         now: Callable[[], float],
     ) -> Self:
@@ -71,6 +80,7 @@ class KafkaConnection:
             settings: From `client_settings`.
             offsets: Where to resume; partitions that are not among them are new and begin at their earliest message.
             begin: Where all begin if there are no offsets at all.
+            isolation: Whether messages of transactions are read once they are committed, or at once.
             doubt_s: How long a log may seem shorter than our place in it before it is believed to be another.
             now: A clock in seconds that never runs backwards.
 
@@ -86,34 +96,34 @@ class KafkaConnection:
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            isolation_level=isolation,
         )
         connection = cls(consumer, topic, doubt_s, now)
         try:
             await started(consumer)
-            await connection._place(await connection.partitions(), offsets, begin)
+            connection.topic = await look_up(consumer._client, topic)  # noqa: SLF001 - it tells no ids
+            await connection._place(offsets, begin)
         except BaseException:
             await connection.close()
             raise
         return connection
 
-    async def partitions(self) -> frozenset[int]:
-        """Numbers of the partitions there are now; the topic is never created by asking.
+    @property
+    def answered(self) -> bool:
+        """Whether the servers have answered for some partition."""
+        return any(poll is not None for poll, _ in self._polls.values())
+
+    async def changed(self) -> bool:
+        """Whether the topic has other partitions by now, or is another one of the same name.
 
         Raises:
-            KafkaError: If the servers cannot be reached.
-            TopicMissingError: If they have no such topic.
+            ConnectionLostError: If the servers cannot be reached, or have no such topic any more.
         """
-        cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - the public call may create it
-        found = cluster.partitions_for_topic(self._topic)
-        if not found:
-            raise TopicMissingError(self._topic)
-        return frozenset(found)
-
-    async def grown(self) -> bool:
-        """Whether there are partitions that this connection does not read."""
         try:
-            return not {f"{self._topic}/{number}" for number in await self.partitions()} <= self._parts.keys()
-        except (KafkaError, TopicMissingError) as error:
+            return await look_up(self._consumer._client, self._name) != self.topic  # noqa: SLF001 - it tells no ids
+        except TopicMissingError as error:
+            raise ConnectionLostError(f"the topic {self._name} is gone") from error
+        except (KafkaError, OSError) as error:
             raise ConnectionLostError(described(error)) from error
 
     async def fetch(self, wait_s: float, most: int) -> list[Record]:
@@ -144,10 +154,12 @@ class KafkaConnection:
         except UnsupportedCodecError as error:
             raise UsageError(
                 "messages are packed in a way that cannot be read here",
-                where=self._topic,
+                where=self._name,
                 found=described(error),
-                hint="pip install 'aiokafka[lz4,snappy,zstd]'",
+                hint="pip install 'grandmodel[live]' installs what gzip, snappy, lz4 and zstd need",
             ) from error
+        except TopicAuthorizationFailedError as error:
+            raise ConnectionLostError(f"no permission to read {self._name}", not_allowed(self._name)) from error
         except (KafkaError, ConsumerStoppedError) as error:
             raise ConnectionLostError(described(error)) from error
         current = self._current_connections()
@@ -159,12 +171,15 @@ class KafkaConnection:
         return records
 
     def drained(self) -> frozenset[str]:
-        """Partitions of which the servers said in the last seconds that nothing more is there."""
+        """Partitions of which the servers said in the last seconds that nothing more is there to be read.
+
+        Where only committed messages are read, those of a transaction that is open are not.
+        """
         return frozenset(
             name
             for name, part in self._parts.items()
             if name not in self._unchecked
-            and self._consumer.highwater(part) == self._position(part)
+            and self._end(part) == self._position(part)
             and self._polls[name][0] is not None
             and self._now() - self._polls[name][1] < FRESH_S
         )
@@ -173,14 +188,15 @@ class KafkaConnection:
         """Let go of the connection."""
         await let_go(self._consumer, self._consumer._client)  # noqa: SLF001 - it closes what the consumer forgets
 
-    async def _place(self, numbers: frozenset[int], offsets: Mapping[str, ResumeOffset], begin: Begin) -> None:
-        self._parts = {f"{self._topic}/{number}": TopicPartition(self._topic, number) for number in sorted(numbers)}
+    async def _place(self, offsets: Mapping[str, ResumeOffset], wanted: Begin) -> None:
+        identity, numbers = self.topic.id, sorted(self.topic.partitions)
+        self._parts = {f"{self._name}/{number}": TopicPartition(self._name, number) for number in numbers}
         starts = await self._consumer.beginning_offsets(list(self._parts.values()))
-        found = starts if offsets or begin == "earliest" else await self._first_offsets(begin, starts)
+        found = starts if offsets or wanted == "earliest" else await self._first_offsets(wanted, starts)
         placed = {
-            name: place(name, offsets[name], starts[part])
+            name: place(name, offsets[name], starts[part], identity)
             if name in offsets
-            else Placed(found[part], ResumeOffset(found[part]))
+            else begin(found[part], starts[part], identity)
             for name, part in self._parts.items()
         }
         self._consumer.assign(list(self._parts.values()))
@@ -218,22 +234,25 @@ class KafkaConnection:
         for part, end in claimed.items():
             self._consumer.seek(part, end)
         async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
-            while any(self._consumer.highwater(part) is None for part in starts):
+            while any(self._end(part) is None for part in starts):
                 await self._consumer.getmany(timeout_ms=50)
-        return {part: self._consumer.highwater(part) for part in starts}
+        return {part: self._end(part) for part in starts}
 
     async def _accepted(self, name: str, messages: Sequence[Any]) -> list[Record]:
         resume, kept = self.offsets[name], list(messages)
         if name in self._unchecked and kept:
             first = kept[0]
             if first.offset < resume.next:  # else it was compacted away, and there is nothing to compare
-                if not resume.follows(first.offset, first.value or b""):
+                if resume.crc is None:
+                    self.offsets[name] = replace(resume, crc=zlib.crc32(first.value or b""))
+                elif not resume.follows(first.offset, first.value or b""):
                     await self._begin_again(name, f"its message {first.offset} is not the one that was read")
                     return []
                 kept = kept[1:]
             self._unchecked.discard(name)
         if kept:
-            self.offsets[name] = ResumeOffset.after(kept[-1].offset, kept[-1].value or b"")
+            end = self._consumer.highwater(self._parts[name])
+            self.offsets[name] = self.offsets[name].after(kept[-1].offset, kept[-1].value or b"", end)
         return [_record(name, message) for message in kept]
 
     async def _begin_again(self, name: str, why: str) -> None:
@@ -251,6 +270,12 @@ class KafkaConnection:
         found = [client._conns.get((leader, ConnectionGroup.DEFAULT)) for leader in sorted(leaders, key=str)]  # noqa: SLF001
         return tuple(one if one is not None and one.connected() else None for one in found)
 
+    def _end(self, part: Any) -> int | None:
+        """Where what can be read ends: before a transaction that is open, if only what is committed is read."""
+        stable = self._consumer.last_stable_offset(part)  # -1 where everything is read, None of old servers
+        highwater: int | None = self._consumer.highwater(part)
+        return highwater if highwater is None or stable is None or stable < 0 else min(int(stable), highwater)
+
     def _position(self, part: Any) -> int:
         state = self._consumer._subscription.subscription.assignment.state_value(part)  # noqa: SLF001 - `position` waits
         return int(state.position)
@@ -259,14 +284,22 @@ class KafkaConnection:
         """Note when the servers last answered for each partition, by our clock, and whether its log is long enough."""
         now = self._now()
         for name, part in self._parts.items():
+            if name in self._unchecked and self._position(part) >= self.offsets[name].next:
+                self._unchecked.discard(name)  # compacted away, or it marked the end of a transaction
             poll, highwater = self._consumer.last_poll_timestamp(part), self._consumer.highwater(part)
             if poll != self._polls[name][0]:
                 self._polls[name] = (poll, now)
-            if highwater is None or highwater >= self.offsets[name].next or self._polls[name][0] is None:
+            resume = self.offsets[name]
+            expected = max(resume.next, resume.end or 0)
+            if highwater is None or highwater >= expected or self._polls[name][0] is None:
                 self._doubts.pop(name, None)
             elif now - self._doubts.setdefault(name, now) >= self._doubt_s:
                 # not at once: a server that has just taken over may know the end only a moment later
-                await self._begin_again(name, f"it ends at {highwater}, and {self.offsets[name].next} was expected")
+                if highwater < resume.next:
+                    await self._begin_again(name, f"it ends at {highwater}, and {resume.next} was expected")
+                else:
+                    self.offsets[name], notice = shortened(name, resume, highwater)
+                    self.notices.append(notice)
 
 
 def _record(name: str, message: Any) -> Record:

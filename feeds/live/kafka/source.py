@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Set
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from engine.base.errors import UsageError
 from engine.base.log import logger
@@ -16,14 +16,16 @@ from feeds.live.kafka.client import (
     described,
     forget_cause,
     is_login_error,
+    not_allowed,
     refused_login,
     unreachable,
 )
-from feeds.live.kafka.connection import KafkaConnection, TopicMissingError
-from feeds.live.kafka.offsets import ResumeOffset, read_offsets
+from feeds.live.kafka.connection import KafkaConnection
+from feeds.live.kafka.offsets import GONE, ResumeOffset, read_offsets
+from feeds.live.kafka.topics import TopicMissingError
 from feeds.live.options import SourceOptions
 from feeds.live.reconnecting import POLL_S, TICK_S, NotYetError, ReconnectingSource
-from feeds.live.source import Delivery, Record
+from feeds.live.source import Delivery, Loss, Record
 
 log = logger("kafka")
 WATCHED_S = 2.0
@@ -46,6 +48,7 @@ class KafkaSource(ReconnectingSource[KafkaConnection]):
         super().__init__(address, options or SourceOptions(), now)
         self._settings = client_settings(address)
         self._offsets: dict[str, ResumeOffset] = {}
+        self._gone: set[str] = set()
         self._reported: dict[str, str] = {}
 
     def _begin(self, positions: Mapping[str, str]) -> None:
@@ -61,8 +64,14 @@ class KafkaSource(ReconnectingSource[KafkaConnection]):
         address, options = self._address, self._options
         forget_cause()
         try:
-            return await KafkaConnection.open(
-                self._settings, address.topic, self._offsets, address.begin, options.quiet_after_s, self._now
+            connection = await KafkaConnection.open(
+                self._settings,
+                address.topic,
+                self._offsets,
+                address.begin,
+                address.isolation,
+                options.quiet_after_s,
+                self._now,
             )
         except TopicMissingError as error:
             missing = UsageError(
@@ -71,6 +80,9 @@ class KafkaSource(ReconnectingSource[KafkaConnection]):
                 hint="create it, or publish to it first: grandmodel publish --data FILE --feed ADDRESS",
             )
             raise NotYetError(f"waiting for the topic {address.topic}", missing) from error
+        except TopicAuthorizationFailedError as error:
+            refused = not_allowed(address.topic)
+            raise NotYetError(f"no permission to read {address.topic}", refused, hopeless=True) from error
         except (KafkaError, OSError) as error:
             cause = cause_of(error)
             if is_login_error(cause):
@@ -78,36 +90,50 @@ class KafkaSource(ReconnectingSource[KafkaConnection]):
             status = f"cannot reach {address.servers}, trying again: {described(cause)}"
             failed = unreachable(address, options.connect_timeout_s, described(cause))
             raise NotYetError(status, failed) from error
+        self._let_go(self._offsets.keys() - connection.offsets.keys(), len(connection.offsets))
+        return connection
+
+    def _let_go(self, names: Set[str], count: int) -> None:
+        """Forget partitions that there are no more, which would be waited for."""
+        for name in sorted(names):
+            del self._offsets[name]
+            self._gone.add(name)
+            notice = f"{name}: there is no such partition any more, the topic has {count} now; it is not waited for"
+            log.warning("log changed", notice=notice)
+            self._notices.append(Loss(notice))
 
     async def _received(self, connection: KafkaConnection) -> AsyncGenerator[Delivery, None]:
         silence = _Silence(connection, self._options.quiet_after_s, self._now)
-        yielded = refreshed = self._now()
+        yielded = looked = self._now()
         shown: frozenset[str] | None = None
         while True:
             records = await connection.fetch(POLL_S, self._options.max_records)
-            self._attempt = 0  # it works: after a loss the next attempt follows at once
+            # before time moves on: what was sent to a new partition came before what follows it elsewhere
+            if records or self._now() - looked >= self._options.refresh_s:
+                looked = self._now()
+                if await connection.changed():
+                    log.info("the topic has changed", topic=self._address.topic)
+                    return  # the next connection begins where this one did, with all partitions there are
+            if records or connection.answered:
+                self._works()
             self._take(connection)
             quiet = silence.after({record.partition for record in records})
             if records or quiet != shown or self._now() - yielded >= TICK_S:
                 shown = quiet
                 yield self._delivery(records, quiet)
                 yielded = self._now()
-            if self._now() - refreshed >= self._options.refresh_s:
-                refreshed = self._now()
-                if await connection.grown():
-                    log.info("new partitions", topic=self._address.topic)
-                    return  # the next connection reads them too
 
     def _take(self, connection: KafkaConnection) -> None:
         """Move on with a connection: what it has read, and what it has to say."""
         self._offsets.update(connection.offsets)
         for notice in connection.notices:
             log.warning("log changed", notice=notice)
-            self._notices.append(notice)
+            self._notices.append(Loss(notice))
         connection.notices.clear()
 
     def _delivery(self, records: list[Record], quiet: frozenset[str]) -> Delivery:
         positions = {name: resume.text for name, resume in self._offsets.items()}
+        positions |= dict.fromkeys(self._gone - positions.keys(), GONE)
         moved = {name: text for name, text in positions.items() if self._reported.get(name) != text}
         self._reported |= moved
         return Delivery(records, positions=moved, partitions=frozenset(self._offsets), quiet=quiet)

@@ -106,6 +106,8 @@ class RowMerger:
             A dead letter for each element that was held and is refused now.
         """
         dead_letters: list[DeadLetter] = []
+        for partition in sorted(self._watermark.known - partitions):
+            dead_letters += self._release(partition, "ended")  # nothing follows that could confirm what it told
         for partition in sorted(quiet):
             dead_letters += self._release(partition, "drained")
         # what comes now comes after this silence

@@ -64,6 +64,22 @@ def merge(streams: Sequence[Iterator[BarBlock]], symbols: tuple[str, ...]) -> It
                 heads[number] = head.slice(cut, len(head)) if cut < len(head) else next(streams[number], None)
 
 
+def arranged(block: BarBlock, symbols: tuple[str, ...]) -> BarBlock:
+    """The same bars with columns in another order; symbols that the block lacks have no bar.
+
+    Args:
+        symbols: All that the block has, and perhaps more.
+    """
+    places = np.array([symbols.index(name) for name in block.symbols])
+    shape = (len(block), len(symbols))
+    columns = {name: np.full(shape, np.nan) for name in BAR_COLUMNS}
+    present = np.zeros(shape, np.bool_)
+    present[:, places] = block.present
+    for name, values in columns.items():
+        values[:, places] = getattr(block, name)
+    return BarBlock(symbols, block.seq, block.ts_event, present=present, **columns)
+
+
 def numbered(blocks: Iterable[BarBlock]) -> Iterator[BarBlock]:
     """Count `seq` over the whole stream."""
     seq = 0

@@ -17,7 +17,7 @@ from feeds.live.address import FeedAddress, parse_address
 from feeds.live.broker import EmbeddedBroker, free_port
 from feeds.live.kafka.client import cause_of, client_settings, is_login_error
 from feeds.live.kafka.dead_letters import KafkaDeadLetters
-from feeds.live.kafka.offsets import ResumeOffset, place, place_again, read_offsets
+from feeds.live.kafka.offsets import GONE, ResumeOffset, place, place_again, read_offsets
 from feeds.live.kafka.outlet import KafkaOutlet
 from feeds.live.kafka.source import KafkaSource
 from feeds.live.options import SourceOptions, backoff
@@ -175,7 +175,8 @@ async def test_new_partitions_are_found_and_read_from_their_start() -> None:
             await helper.send("bars", numbers(partition * 2, partition * 2 + 2), partition)
         assert sorted(payloads(await reading)) == numbers(0, 4)
         assert positions.keys() == {"bars/0", "bars/1", "bars/2"}
-        assert source.take_notices() == []
+        [told] = source.take_notices()
+        assert "made again" in told
 
 
 async def test_a_connection_that_is_cut_loses_and_doubles_nothing(
@@ -227,8 +228,7 @@ async def test_a_broker_that_comes_back_empty_is_read_from_its_start_and_announc
         notices = source.take_notices()
         assert len(notices) == 2
         assert source.take_notices() == []
-        assert "ends at 3, and 10 was expected" in notices[0]
-        assert "its message 2 is not the one" in notices[1]
+        assert all("the topic was made again" in notice for notice in notices)
     finally:
         broker.stop()
 
@@ -237,10 +237,33 @@ async def test_a_replaced_log_is_noticed_after_a_restart_too(kafka: KafkaHelper)
     topic = await kafka.topic()
     await kafka.send(topic, numbers(0, 5))
     source = source_of(kafka, topic)
-    positions = {f"{topic}/0": ResumeOffset.after(2, b"another message").text}
+    positions = {f"{topic}/0": ResumeOffset(0).after(2, b"another message").text}
     assert payloads(await collect(source, positions, count(5))) == numbers(0, 5)
-    assert len(source.take_notices()) == 1
-    assert read_offsets(positions) == {f"{topic}/0": ResumeOffset.after(4, b"message 4")}
+    [told] = source.take_notices()
+    assert "its message 2 is not the one" in told
+    [offset] = read_offsets(positions).values()
+    assert (offset.crc, offset.end) == (ResumeOffset(0).after(4, b"message 4").crc, 5)
+
+
+async def test_a_log_that_ends_before_its_place_is_another_one(kafka: KafkaHelper) -> None:
+    topic = await kafka.topic()
+    await kafka.send(topic, numbers(0, 5))
+    source = source_of(kafka, topic)
+    positions = {f"{topic}/0": ResumeOffset(0).after(9, b"message 9").text}
+    assert payloads(await collect(source, positions, count(5))) == numbers(0, 5)
+    [told] = source.take_notices()
+    assert "10 was expected" in told or "is outside of it" in told
+
+
+async def test_a_log_that_was_cut_behind_its_place_is_told(kafka: KafkaHelper) -> None:
+    topic = await kafka.topic()
+    await kafka.send(topic, numbers(0, 5))
+    source = source_of(kafka, topic)
+    positions = {f"{topic}/0": ResumeOffset(0, end=9).after(2, b"message 2").text}
+    told: list[str] = []
+    read = await collect(source, positions, lambda *_: bool(told.extend(source.take_notices()) or told))
+    assert payloads(read) == numbers(3, 5)
+    assert "ends at 5 now, but reached 9 before" in told[0]
 
 
 def trying(address: FeedAddress) -> Callable[[float], Awaitable[object]]:
@@ -333,17 +356,26 @@ async def test_a_wrong_password_is_said_at_once(monkeypatch: pytest.MonkeyPatch)
         assert "may want a login" in await refusal(trying(nobody), "may want a login")
 
 
-@given(st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 2**32 - 1))
+IDS = st.sampled_from((None, "one", "other"))
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 2**32 - 1), IDS, IDS)
 def test_a_place_is_inside_the_log_and_silence_means_nothing_is_lost(
-    following: int, start: int, crc: int | None
+    following: int, start: int, crc: int | None, before: str | None, now: str | None
 ) -> None:
-    resume = ResumeOffset(following, crc if following else None)
-    placed = place("bars/0", resume, start)
+    resume = ResumeOffset(following, crc if following else None, before)
+    placed = place("bars/0", resume, start, now)
     assert placed.seek >= start
-    assert (placed.notice is None) == (start <= following)
-    assert placed.resume.next == max(start, following)
+    assert placed.resume.topic == (now or before)
+    again = None not in {before, now} and before != now
+    # the last message, or the id of the topic, shows that nothing was lost
+    known = resume.crc is not None or placed.resume.topic is not None or start == following
+    assert (placed.notice is None) == (start <= following and known and not again)
+    assert placed.resume.next == (start if again else max(start, following))
     assert placed.seek == placed.resume.next - placed.check
-    assert placed.check == (resume.crc is not None and start < following)
+    assert placed.check == (known and start < following and not again)
+    if again:
+        return
     anew = place_again("bars/0", resume, start, "why")
     assert anew.seek == anew.resume.next == start and anew.resume.crc is None
     assert anew.notice == placed.notice or ("why" in str(anew.notice) and start <= following)
@@ -351,8 +383,9 @@ def test_a_place_is_inside_the_log_and_silence_means_nothing_is_lost(
 
 @given(st.integers(0, 2**62), st.binary(max_size=20))
 def test_offsets_read_back_and_know_their_message(offset: int, payload: bytes) -> None:
-    resume = ResumeOffset.after(offset, payload)
-    assert read_offsets({"t/0": resume.text, "t/1": ResumeOffset(offset).text}) == {
+    resume = ResumeOffset(offset, topic="abc", end=offset + 2).after(offset, payload, offset + 5)
+    assert resume.end == offset + 5
+    assert read_offsets({"t/0": resume.text, "t/1": ResumeOffset(offset).text, "t/2": GONE}) == {
         "t/0": resume,
         "t/1": ResumeOffset(offset),
     }
