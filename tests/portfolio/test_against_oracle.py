@@ -118,7 +118,7 @@ def long_market(rows: int) -> Scenario:
     markets = [Market(rng, instrument, flavour) for instrument in instruments]
     config = PortfolioConfig(
         initial_capital=1e9,
-        execution=Execution(slippage=Slippage(ticks=0.5, bps=0.5), participation=0.5),
+        execution=Execution(slippage=Slippage(ticks=0.5, bps=0.5), participation=0.5, max_open_orders=21),
         limits=Limits(max_position=40.0, max_leverage=4.0),
     )
     bars: list[list[Candle | None]] = []

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from engine.base.errors import ConfigError, UsageError
 from engine.base.state import decode
+from engine.types.blocks import BAR_COLUMNS, BarBlock
 from engine.types.calendar import DAY_NS
 from engine.types.instruments import Instrument
-from engine.types.records import COMMAND, CommandKind, OrderType
+from engine.types.records import COMMAND, CommandKind, OrderEventKind, OrderType, Reason
 from portfolio.config import PortfolioConfig
 from portfolio.simulator import Simulator
 from tests.bars import random_bars
@@ -76,3 +77,49 @@ def test_what_was_handed_out_never_changes() -> None:
         kept.append((step, step.ledger.tobytes(), step.fills.tobytes(), step.events.tobytes(), step.account.tobytes()))
     for step, *before in kept:
         assert [a.tobytes() for a in (step.ledger, step.fills, step.events, step.account)] == before
+
+
+def crowd(symbols: tuple[str, ...]) -> BarBlock:
+    return random_bars(6, seed=5, symbols=symbols, absent=0.1)
+
+
+@pytest.mark.parametrize("count", [2, 200])
+def test_every_symbol_may_trade_in_one_row_whatever_the_order_of_columns(count: int) -> None:
+    symbols = tuple(f"S{number:03d}" for number in range(count))
+    block, config = crowd(symbols), PortfolioConfig(initial_capital=1e9)
+    turned = BarBlock.from_columns(
+        symbols[::-1],
+        block.ts_event,
+        {name: getattr(block, name)[:, ::-1] for name in BAR_COLUMNS},
+        block.present[:, ::-1],
+    )
+    fills = []
+    for bars in (block, turned):
+        simulator = Simulator(config, [INSTRUMENT] * count, ENDS)
+        targets = np.resize([[1.0], [-1.0]], (6, 1)) * np.ones(count)
+        step = simulator.run_targets(bars, targets)
+        assert not (step.events["kind"] == OrderEventKind.REJECTED).any()
+        names = [bars.symbols[symbol] for symbol in step.fills["symbol"]]
+        fills.append(sorted(zip(step.fills["ts_event"].tolist(), names, step.fills["quantity"].tolist(), strict=True)))
+    assert fills[0] == fills[1] and len(fills[0]) > 3 * count
+
+
+def test_the_table_of_orders_grows_and_is_restored() -> None:
+    """As many orders of each symbol as the rules allow, of 40 symbols: more than the table holds at first."""
+    count, most = 40, 64
+    block, config = random_bars(3, symbols=tuple(f"S{number}" for number in range(count))), PortfolioConfig()
+    simulator = Simulator(config, [INSTRUMENT] * count, ENDS)
+    places = len(simulator._book.orders)
+    simulator.advance(block, 0)
+    commands = np.zeros(count * (most + 1), COMMAND)
+    commands["kind"], commands["type"], commands["quantity"] = CommandKind.ORDER, OrderType.LIMIT, 1.0
+    commands["limit"], commands["symbol"] = 1.0, np.arange(len(commands)) % count
+    simulator.submit(commands)
+    assert np.count_nonzero(simulator.orders["state"]) == count * most > places
+    again = Simulator(config, [INSTRUMENT] * count, ENDS)
+    again.restore(decode(saved(simulator)))
+    for one in (simulator, again):
+        one.advance(block, 1)
+    assert saved(again) == saved(simulator)
+    rejected = simulator.take().events
+    assert rejected["reason"][rejected["kind"] == OrderEventKind.REJECTED].tolist() == [Reason.TOO_MANY_ORDERS] * count

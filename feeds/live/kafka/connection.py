@@ -236,7 +236,7 @@ class KafkaConnection:
         async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
             while any(self._end(part) is None for part in starts):
                 await self._consumer.getmany(timeout_ms=50)
-        return {part: self._end(part) for part in starts}
+        return {part: end for part in starts if (end := self._end(part)) is not None}
 
     async def _accepted(self, name: str, messages: Sequence[Any]) -> list[Record]:
         resume, kept = self.offsets[name], list(messages)

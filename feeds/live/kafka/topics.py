@@ -81,7 +81,7 @@ def never_create() -> None:
         aiokafka.client.MetadataRequest = partial(MetadataRequest, allow_auto_topic_creation=False)
 
 
-class _Uuid(AbstractType[bytes]):
+class _Uuid(AbstractType[bytes]):  # type: ignore[misc] # the library is not typed here
     @classmethod
     def encode(cls, value: bytes) -> bytes:
         return value
@@ -91,7 +91,7 @@ class _Uuid(AbstractType[bytes]):
         return data.read(16)
 
 
-class _Metadata12(Response):
+class _Metadata12(Response):  # type: ignore[misc]
     API_KEY = _METADATA
     API_VERSION = 12
     SCHEMA = Schema(
@@ -136,7 +136,7 @@ class _Metadata12(Response):
     )
 
 
-class _MetadataRequest12(RequestStruct):
+class _MetadataRequest12(RequestStruct):  # type: ignore[misc]
     FLEXIBLE_VERSION = True
     API_KEY = _METADATA
     API_VERSION = 12
@@ -149,7 +149,7 @@ class _MetadataRequest12(RequestStruct):
     )
 
 
-class _TopicRequest(Request[_MetadataRequest12]):  # type: ignore[misc] # the library is not typed here
+class _TopicRequest(Request[_MetadataRequest12]):  # type: ignore[misc]
     API_KEY = _METADATA
 
     def __init__(self, topic: str) -> None:

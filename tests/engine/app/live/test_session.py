@@ -196,3 +196,18 @@ def test_a_session_is_for_its_owner_alone(tmp_path: Path) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
     assert {"journal.sqlite", "dead_letters.jsonl", "manifest.json"} <= modes.keys()
     assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize("named", ["feed", "instrument"])
+def test_columns_in_any_order_are_verified_in_that_order(tmp_path: Path, named: str) -> None:
+    """With money for some of them only, it matters whose order comes first; one symbol has no bar at all."""
+    bars = live_bars(80, ("C", "A", "B"), absent=0.2)
+    symbols = ["C", "D", "A", "B"]
+    short = case(bars, initial_capital=150.0)
+    more: dict[str, Any] = {"feed": {"symbols": symbols}}
+    if named == "instrument":
+        more = {"feed": {"symbols": []}, "instrument": dict.fromkeys(symbols, "GENERIC")}
+    run = short.run(tmp_path, **more)
+    assert run.exported is not None and run.exported.manifest["symbols"] == symbols
+    assert run.exported.metrics["fills"]
+    assert verify(str(tmp_path)).passed
