@@ -9,12 +9,12 @@ from feeds.live.source import DeadLetterSink, LiveSource
 from feeds.live.stdin_source import StdinSource
 
 
-def connect_source(address: FeedAddress, options: SourceOptions, session: str) -> LiveSource:
+def connect_source(address: FeedAddress, options: SourceOptions, client_id: str = "") -> LiveSource:
     """The source of messages at an address; it connects when deliveries are asked for.
 
     Args:
         address: Of any kind but `replay`, whose rows need no merging: see `feeds.live.file_source`.
-        session: By which an MQTT broker tells this reader from others.
+        client_id: By which an MQTT broker tells this reader from others.
 
     Raises:
         UsageError: If a password or a certificate is missing, or no messages come from there.
@@ -26,7 +26,7 @@ def connect_source(address: FeedAddress, options: SourceOptions, session: str) -
     if address.kind == "mqtt":
         from feeds.live.mqtt.source import MqttSource  # noqa: PLC0415 - loads its client
 
-        return MqttSource(address, session, options)
+        return MqttSource(address, client_id, options)
     if address.kind == "stdin":
         return StdinSource(options)
     raise UsageError("no messages come from there", where=address.shown, expected="kafka, mqtt or stdin")

@@ -115,6 +115,8 @@ class ReconnectingSource(ABC, Generic[L]):
                     connecting.cancel()
                     # cancelling only asks: its sockets are closed when it has ended
                     await asyncio.wait({connecting})
+                    if not connecting.cancelled():
+                        connecting.exception()  # or asyncio complains that nobody asked for it
                 async with aclosing(self._until_lost(connection)) as stream:
                     async for delivery in stream:
                         yield delivery
@@ -197,6 +199,8 @@ class ReconnectingSource(ABC, Generic[L]):
                 if error.hopeless and not self._connected_once:
                     raise error.error from error
                 failures[:] = [error]
+                if error.hopeless and error.status != self._status:
+                    self._notices.append(f"the other side refuses this session, trying again: {error.status}")
                 if error.status != self._status:
                     log.info("not connected", servers=self._address.servers, because=error.status)
                 self._status = error.status

@@ -37,7 +37,7 @@ class FeedConfig(Config):
             bars have come, at most so many, its own included; 1 believes every jump.
         connect_timeout_s: How long the first connection may take, seconds.
         block: Most rows of a block; live there is one, and more only where rows have piled up.
-        session: Name of this reader where a broker keeps one apart from others (MQTT).
+        session: Name from which the client id at an MQTT broker is derived; by default it is drawn for the folder.
         strict: Stop at the first message that cannot be used, and where messages were lost.
         dead_letter_topic: Kafka topic for messages that cannot be used; by default they go to a file.
         replay: How the file of a `replay:` address is read.
@@ -54,7 +54,7 @@ class FeedConfig(Config):
     confirmations: Annotated[int, Field(ge=1, le=1000)] = CONFIRMATIONS
     connect_timeout_s: Positive = 30.0
     block: Annotated[int, Field(ge=1, le=1 << 16)] = 1024
-    session: str = "grandmodel"
+    session: str | None = None
     strict: bool = False
     dead_letter_topic: str | None = None
     replay: ReplayConfig = ReplayConfig()

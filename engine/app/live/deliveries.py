@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.app.config import BacktestConfig, RunConfig
+from engine.app.live.client_id import client_id_in
 from engine.app.live.config import FeedConfig, PaperConfig
 from engine.app.live.folder import QUARANTINE
 from engine.app.live.intake import Arrival, Intake
@@ -19,6 +20,7 @@ from engine.loop.bus import Bus
 from engine.monitor.alerts import Severity
 from engine.types.instruments import Instrument
 from feeds.live.address import FeedAddress, parse_address
+from feeds.live.client_ids import client_id_of
 from feeds.live.connect import connect_dead_letters, connect_source
 from feeds.live.file_source import FileSource
 from feeds.live.options import SourceOptions
@@ -56,7 +58,7 @@ def open_source(config: PaperConfig, folder: Path) -> LiveSource:
     """The source that the configured address means; it connects when deliveries are asked for.
 
     Args:
-        folder: Of the session, for rows of a file that cannot be used.
+        folder: Of the session, for rows of a file that cannot be used, and for what a broker calls it.
 
     Raises:
         UsageError: If the address cannot be read, a secret is missing or there is no such file.
@@ -67,7 +69,14 @@ def open_source(config: PaperConfig, folder: Path) -> LiveSource:
     if address.kind == "replay":
         return _recorded(config, address, folder)
     options = SourceOptions(connect_timeout_s=feed.connect_timeout_s, quiet_after_s=feed.quiet_after_s)
-    return connect_source(address, options, feed.session)
+    return connect_source(address, options, _client_id(address, feed, folder) if address.kind == "mqtt" else "")
+
+
+def _client_id(address: FeedAddress, feed: FeedConfig, folder: Path) -> str:
+    """By which a broker knows the session: the one given for it, or the folder's own."""
+    if address.client_id is not None:
+        return address.client_id
+    return client_id_in(folder) if feed.session is None else client_id_of(feed.session, address.identity)
 
 
 def dead_letter_sink(config: FeedConfig, topic: str) -> DeadLetterSink:

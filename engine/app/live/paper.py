@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.app.journal.exporting import Exported, export_session
+from engine.app.live.client_id import keep_client_id
 from engine.app.live.commands import obey, state_word
 from engine.app.live.config import PaperConfig
 from engine.app.live.control import ControlServer
@@ -106,6 +107,8 @@ def trade(
     before = time.perf_counter()
     opened = open_session(folder, config, instruments, timeframe_ns, trace, trust_code=trust_code)
     with opened.journal:
+        if (client_id := getattr(source, "client_id", None)) is not None:
+            keep_client_id(opened.journal, folder, client_id)
         intake = Intake(instruments, timeframe_ns, config.feed)
         intake.restore(opened.states, opened.driver.next_seq)
         recovery = time.perf_counter() - before

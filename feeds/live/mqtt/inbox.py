@@ -54,14 +54,26 @@ class Inbox:
         client: Whose messages these are; nobody else may read them.
         most: Messages that may wait.
         most_bytes: Bytes of messages that may wait; the last one may pass it.
+        counts: Topic of a number that is no message of the feed; see `take_count`.
+
+    Attributes:
+        owed: After the loss of the connection, the messages that waited and that the broker should send again.
     """
 
-    def __init__(self, client: aiomqtt.Client, most: int = MOST_WAITING, most_bytes: int = MOST_WAITING_BYTES) -> None:
+    def __init__(
+        self,
+        client: aiomqtt.Client,
+        most: int = MOST_WAITING,
+        most_bytes: int = MOST_WAITING_BYTES,
+        counts: str = "",
+    ) -> None:
         self._client, self._paho = client, client._client  # noqa: SLF001 - the library has no bounds of its own
         self._most, self._most_bytes = most, most_bytes
         self._waiting: deque[Arrived] = deque()
         self._size = 0
         self._dropped: _Dropped | None = None
+        self._counts, self._count = counts.encode(), b""
+        self.owed: list[Arrived] = []
         self._came = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._paused = False
@@ -92,7 +104,7 @@ class Inbox:
 
     async def wait(self, seconds: float) -> None:
         """Until something came or was dropped, the connection is lost, or some time has passed."""
-        if self._waiting or self._dropped or self.lost is not None:
+        if self._waiting or self._dropped or self._count or self.lost is not None:
             return
         self._came.clear()
         with contextlib.suppress(TimeoutError):
@@ -122,8 +134,17 @@ class Inbox:
         letter = Refused("overflow", expected, found).dead_letter(dropped.first.record, dropped.first.payload)
         return replace(letter, count=dropped.messages)
 
+    def take_count(self) -> int | None:
+        """The number that came under the topic of counts since this was last asked for; None if none did."""
+        count, self._count = self._count, b""
+        return int(count) if count.isdigit() else None
+
     def _keep(self, _: object, __: object, message: Any) -> None:
         """Called by the client for every message."""
+        if self._counts and message._topic == self._counts:  # noqa: SLF001 - decoded anew for each, in public
+            self._count = bytes(message.payload[:20])
+            self._came.set()
+            return
         packet = self._paho._in_packet  # noqa: SLF001 - the message does not say that it was cut
         payload, cut = bytes(message.payload), packet["remaining_length"] - len(packet["packet"])
         size = len(payload) + cut
@@ -148,13 +169,15 @@ class Inbox:
         self._dropped = _Dropped(before.first, before.messages + 1, before.size + size)
 
     def _end(self) -> None:
-        """The connection is lost: what the broker sends again is forgotten, and what came behind that is dropped.
+        """The connection is lost: what the broker sends again is set aside, and what came behind that is dropped.
 
         Taken before it, that would make it late.
         """
         kept = deque(takewhile(lambda message: not message.qos, self._waiting))
         for message in islice(self._waiting, len(kept), None):
-            if not message.qos:
+            if message.qos:
+                self.owed.append(message)
+            else:
                 self._drop(message, len(message.payload))
         self._waiting, self._size = kept, sum(len(message.payload) for message in kept)
         self._came.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -82,6 +83,55 @@ def test_a_broker_that_is_restarted_with_what_it_kept(broker: Mosquitto, tmp_pat
     assert (result["ledger_sha256"], result["bars"]) == (short.expected, 200)
     # what was settled too late for the broker to hear of it comes again
     assert set(result["dead_letters"]) <= {"duplicate", "late"}
+
+
+@pytest.mark.slow
+def test_a_broker_that_forgot_the_session_is_told_and_stops_a_strict_one(tmp_path: Path) -> None:
+    """It keeps nothing over its own end, and the bars meanwhile are lost: a person must know which."""
+    need_mosquitto()
+    short, folder = case(live_bars(200)), tmp_path / "session"
+    files = csv_files(short.bars, tmp_path)
+    with Mosquitto(tmp_path, ["allow_anonymous true", "persistence false"]) as broker:
+        feed = f"mqtt://{broker.server}/bars"
+        sending = ("publish", *files, "--labels", "close", "--feed", feed)
+        words = ("--feed", feed, *TRADES)
+        with Child(folder, *words, "--max-bars", "80") as child:
+            child.until_connected()
+            assert printed(*sending, "--limit", "80")["unconfirmed"] == 0
+            child.result()
+        assert printed(*sending, "--start", "2024-01-01T01:20:30", "--limit", "40")["unconfirmed"] == 0
+        broker.kill()
+        broker.start()
+        with Child(folder, *words, "--strict") as child:
+            code, _, complained = child.end()
+        assert code == 2
+        assert "messages of the feed are lost" in complained
+        assert "the broker has forgotten this session" in complained
+        with Child(folder, *words) as child:
+            child.until_connected()
+            assert printed(*sending, "--start", "2024-01-01T02:00:30")["unconfirmed"] == 0
+            child.until_rows(160)
+            child.send(signal.SIGTERM)
+            code, said, complained = child.end()
+    assert code == 0
+    assert json.loads(said)["bars"] == 160
+    assert "the broker has forgotten this session" in complained
+
+
+@pytest.mark.slow
+def test_two_folders_read_the_same_topic_each_for_itself(broker: Mosquitto, tmp_path: Path) -> None:
+    short = case(live_bars(100))
+    files = csv_files(short.bars, tmp_path)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    with broker:
+        feed = f"mqtt://{broker.server}/bars"
+        words = ("--feed", feed, *TRADES, "--max-bars", "100")
+        with Child(folders[0], *words) as one, Child(folders[1], *words) as two:
+            one.until_connected()
+            two.until_connected()
+            assert printed("publish", *files, "--labels", "close", "--feed", feed)["unconfirmed"] == 0
+            results = [one.result(), two.result()]
+    assert [(result["ledger_sha256"], result["bars"]) for result in results] == [(short.expected, 100)] * 2
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -12,10 +14,11 @@ import pytest
 from engine.base.errors import UsageError
 from feeds.live.address import FeedAddress, parse_address
 from feeds.live.broker import free_port
+from feeds.live.client_ids import client_id_of
 from feeds.live.mqtt.outlet import MqttOutlet
-from feeds.live.mqtt.source import MqttSource, client_id_of
+from feeds.live.mqtt.source import MqttSource
 from feeds.live.options import SourceOptions
-from feeds.live.source import Delivery
+from feeds.live.source import Delivery, Loss
 from tests.brokers import OPENSSL, PASSWORDS, Mosquitto, Proxy, certificates, mqtt, need_mosquitto, refusal, unique
 from tests.waiting import LIMIT_S, eventually, patience
 
@@ -26,7 +29,7 @@ FAST = SourceOptions(connect_timeout_s=LIMIT_S, longest_retry_s=0.2, quiet_after
 
 
 def source_at(server: str, topic: str, session: str = "test") -> MqttSource:
-    return MqttSource(parse_address(f"mqtt://{server}/{topic}"), session, FAST)
+    return MqttSource(parse_address(f"mqtt://{server}/{topic}"), client_id_of(session, topic), FAST)
 
 
 async def publish(server: str, topic: str, payloads: Sequence[bytes]) -> None:
@@ -88,7 +91,6 @@ async def test_arrives_in_order_and_does_not_stall_at_the_brokers_limit(mqtt: st
             assert silent.records == []
             silent = await anext(stream)
         assert silent.quiet == silent.partitions == {"mqtt"}
-        assert dict(silent.positions) == {}
         await publish(mqtt, f"{topic}/5min", numbers(0, 1))
         woken = await anext(stream)
         while not woken.records:
@@ -120,7 +122,8 @@ async def test_unsettled_messages_come_again(mqtt: str) -> None:
     host, port = mqtt.split(":")
     async with Proxy(int(port)) as proxy:
         few = FAST.model_copy(update={"max_records": 2})
-        source = MqttSource(parse_address(f"mqtt://{host}:{proxy.port}/{topic}"), "test", few)
+        address = parse_address(f"mqtt://{host}:{proxy.port}/{topic}")
+        source = MqttSource(address, client_id_of("test", topic), few)
         async with reading(source) as stream:
             await publish(mqtt, topic, numbers(0, 10))
             taken: list[Delivery] = []
@@ -226,9 +229,103 @@ async def test_says_when_nobody_answers() -> None:
     assert "refused" in said
 
 
-def test_client_ids_are_stable_and_of_one_reader() -> None:
-    mine = client_id_of("mine", "mqtt:bars")
-    assert mine == client_id_of("mine", "mqtt:bars")
-    assert len(mine) <= 23 and mine.isalnum()
-    assert len({mine, client_id_of("yours", "mqtt:bars"), client_id_of("mine", "mqtt:other")}) == 3
-    assert MqttSource(parse_address("mqtt://h/bars?client_id=chosen"), "mine").client_id == "chosen"
+def refusing(folder: Path, topic: str) -> list[str]:
+    """Lines of a configuration with which the broker refuses every subscription but that to one topic."""
+    found = next(iter(Path("/usr/lib").glob("**/mosquitto_dynamic_security.so")), None)
+    if found is None:
+        pytest.skip("mosquitto's plugin dynamic_security is needed")
+    access = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False, "unsubscribe": True}
+    allowed = {"acltype": "subscribePattern", "topic": topic, "priority": 0, "allow": True}
+    rights = {
+        "defaultACLAccess": access,
+        "clients": [],
+        "groups": [{"groupname": "all", "roles": [{"rolename": "reader"}], "clients": []}],
+        "roles": [{"rolename": "reader", "acls": [allowed]}],
+        "anonymousGroup": "all",
+    }
+    file = folder / "rights.json"
+    file.write_text(json.dumps(rights))
+    return ["allow_anonymous true", f"plugin {found}", f"plugin_opt_config_file {file}"]
+
+
+async def test_a_refused_subscription_is_said_at_once(tmp_path: Path) -> None:
+    need_mosquitto()
+    with (
+        Mosquitto(tmp_path, refusing(tmp_path, "other")) as broker,
+        pytest.raises(UsageError, match="refuses the subscription") as caught,
+    ):
+        async for _ in source_at(broker.server, "bars").deliveries({}):
+            pass
+    assert caught.value.found == "code 128"
+
+
+async def test_a_subscription_refused_later_is_tried_until_it_is_granted(tmp_path: Path) -> None:
+    need_mosquitto()
+    broker = Mosquitto(tmp_path, refusing(tmp_path, "bars"))
+    with broker:
+        source = source_at(broker.server, "bars")
+        async with reading(source) as stream:
+            await publish(broker.server, "bars", numbers(0, 3))
+            assert await take(source, stream, 3) == numbers(0, 3)
+            await eventually(lambda: broker.acknowledged >= 3)
+            await asyncio.to_thread(broker.stop)
+            refusing(tmp_path, "other")
+            broker.start()
+            await until(stream, lambda: "refuses the subscription" in source.status)
+            assert not source.connected
+            await asyncio.to_thread(broker.stop)
+            refusing(tmp_path, "bars")
+            broker.start()
+            await publish(broker.server, "bars", numbers(3, 6))
+            assert await take(source, stream, 3) == numbers(3, 6)
+            [told] = source.take_notices()
+            assert "the MQTT broker refuses the subscription: code 128" in told
+
+
+async def test_a_quality_of_service_below_the_one_asked_for_is_told(tmp_path: Path) -> None:
+    need_mosquitto()
+    with Mosquitto(tmp_path, ["allow_anonymous true", "max_qos 0"]) as broker:
+        source = source_at(broker.server, "bars")
+        async with reading(source) as stream:
+            async with aiomqtt.Client(*address_of(broker)) as client:
+                for payload in numbers(0, 3):
+                    await client.publish("bars", payload, qos=0)
+            assert await take(source, stream, 3) == numbers(0, 3)
+            [told] = source.take_notices()
+            assert isinstance(told, Loss)
+            assert "grants QoS 0 only" in told
+
+
+def address_of(broker: Mosquitto) -> tuple[str, int]:
+    host, port = broker.server.split(":")
+    return host, int(port)
+
+
+@asynccontextmanager
+async def answering(suback: bytes) -> AsyncGenerator[int, None]:
+    """The port of something that lets everyone in and answers every subscription with the same bytes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                kind, length = await reader.readexactly(2)
+                body = await reader.readexactly(length)
+                if kind >> 4 == 1:
+                    writer.write(b"\x20\x02\x00\x00")
+                elif kind >> 4 == 8:
+                    writer.write(bytes([0x90, 2 + len(suback)]) + body[:2] + suback)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(("suback", "found"), [(b"", "an answer without one"), (b"\x80", "code 128")])
+async def test_an_answer_that_grants_nothing_is_a_refusal(suback: bytes, found: str) -> None:
+    async with answering(suback) as port:
+        with pytest.raises(UsageError, match="refuses the subscription") as caught:
+            async with patience():
+                async for _ in source_at(f"127.0.0.1:{port}", "bars").deliveries({}):
+                    pass
+    assert caught.value.found == found
