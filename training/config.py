@@ -279,6 +279,16 @@ class EarlyStopping(Config):
     min_improvement: NonNegative = 0.01
 
 
+class Collapse(Config):
+    """What is done about an agent that has settled on something useless, such as never trading.
+
+    Attributes:
+        restarts: How often an agent begins anew; after that its turn, or the training, ends early. 0 only tells.
+    """
+
+    restarts: Annotated[int, Field(ge=0)] = 1
+
+
 class Turns(Config):
     """Shares of the episodes in which each agent learns, one after the other.
 
@@ -313,6 +323,7 @@ class TrainingParams(Config):
         evaluation_episodes: Of each evaluation, without exploration.
         checkpoint_frequency: Episodes between checkpoints.
         early_stopping: null is off.
+        collapse: Signs of a collapse are looked for, told and answered; null does not look.
     """
 
     credit: Literal["exact", "account"] = "exact"
@@ -323,6 +334,7 @@ class TrainingParams(Config):
     evaluation_episodes: Count = 10
     checkpoint_frequency: Count = 500
     early_stopping: EarlyStopping | None = EarlyStopping()
+    collapse: Collapse | None = Collapse()
 
 
 class ExperienceReplayConfig(Config):

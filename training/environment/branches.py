@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from agents.spec import AGENT_NAMES, STRATEGIC_AGENT
 from engine.base.state import State
 from engine.types.blocks import Bools, Floats, Ints
+from training.environment.rewards import Rewards
 from training.environment.vector import Actions, VectorEnv
 
 STRATEGIC = AGENT_NAMES.index(STRATEGIC_AGENT.name)
@@ -138,6 +139,11 @@ class Branches:
         alternatives = followed._replace(**{AGENT_NAMES[self._agent]: parted})
         self._first.accounts.advance(alternatives, CLOCK)
         self._second.accounts.advance(followed, CLOCK)
+
+    def weigh(self, rewards: Rewards) -> None:
+        """Other weights of the reward terms, from the next bar on."""
+        for period in (self._first, self._second):
+            period.accounts.weigh(rewards)
 
     def _places(self, which: Ints) -> Ints:
         places: Ints = (self._offsets[:, None] + which).ravel()

@@ -242,6 +242,10 @@ class VectorEnv:
         self._accounts, self._workspace = arrays.restored(self.market, *parts, state, self._records)
         renew_windows(self.market.view, self._accounts, self._seen)
 
+    def weigh(self, rewards: Rewards) -> None:
+        """Other weights of the reward terms, from the next bar on."""
+        self._workspace.weights[:] = rewards.weights()
+
     def _move(self, actions: Actions, which: Ints, *, single: bool, agents: Sequence[str] = AGENT_NAMES) -> None:
         reached, stops = 0, sum(1 << AGENT_NAMES.index(agent) for agent in agents)
         while reached < len(which):

@@ -169,7 +169,8 @@ class PPO:
             rollout: With at least one minibatch of closed decisions.
 
         Returns:
-            Means over the minibatches of `FIGURES`; the gradient norm is that before clipping.
+            Means over the minibatches of `FIGURES`; the gradient norm is that before clipping. And the
+            `explained_variance` of what the decisions came to by the values that were expected of them.
 
         Raises:
             UsageError: If there are too few decisions.
@@ -179,7 +180,9 @@ class PPO:
         self._set_rate()
         decisions = rollout.take(self.config.gamma, self.config.gae_lambda)
         found = [self._step(batch) for batch in self._batches(decisions)]
-        return self._figures(found)
+        variance = float(decisions.returns.var())
+        explained = 1.0 - float(decisions.advantage.var()) / variance if variance > 0.0 else 0.0
+        return self._figures(found) | {"explained_variance": explained}
 
     def update_outcomes(self, outcomes: OutcomeBatch) -> dict[str, float]:
         """Learn from decisions whose every action's worth is known: no action is left to chance.

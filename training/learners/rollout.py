@@ -181,6 +181,10 @@ class Rollout:
         self._keep(~closed)
         return found
 
+    def forget(self) -> None:
+        """Forget the closed decisions and keep the open ones."""
+        self._keep(~self._columns["closed"][: self._size])
+
     def snapshot(self) -> State:
         """What `restore` takes."""
         columns = {name: column[: self._size].copy() for name, column in self._columns.items()}

@@ -17,6 +17,7 @@ from agents.spec import AGENT_NAMES, AGENTS, RISK_AGENT, STRATEGIC_AGENT, TACTIC
 from engine.base.state import State
 from engine.types.blocks import Ints
 from training.environment.branches import Branches
+from training.environment.rewards import Rewards
 from training.environment.vector import Actions
 from training.evaluation.policies import Constants, LearnedPolicy, Policy
 from training.experience import stand_ins
@@ -118,6 +119,23 @@ class InTurns:
             self.agent = AGENT_NAMES[len(self.verdicts)]
             self._begin()
         return found
+
+    def begin_anew(self, fresh: Trainings) -> None:
+        """Let the agent of the turn begin anew.
+
+        Args:
+            fresh: Trainings that have not begun.
+        """
+        own: Any = self._trainings.of(self.agent)
+        own.begin_anew(fresh.of(self.agent))
+        if self.agent == TACTICAL_AGENT.name:
+            self._trainings.tactical.learner.start_from(self.constants[self.agent])
+        self._branches = self._parting()
+
+    def weigh(self, rewards: Rewards) -> None:
+        """Other weights of the reward terms, in the episodes and beside them."""
+        self._env.weigh(rewards)
+        self._branches.weigh(rewards)
 
     def _decide_seat(self, verdict: Verdict) -> None:
         self.verdicts[verdict.agent] = verdict

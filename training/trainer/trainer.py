@@ -15,6 +15,7 @@ from typing import Any
 from agents.spec import AGENT_NAMES
 from engine.base.errors import DataError, GrandModelError
 from engine.base.state import State
+from training.advice import advice
 from training.checkpoint import save, weights_sha256
 from training.evaluation.episodes import run_episodes
 from training.evaluation.policies import LearnedPolicy, Policy, without
@@ -23,6 +24,7 @@ from training.evaluation.starts import evaluation_starts
 from training.learners.constant import constant_weights
 from training.trainer.build import EPISODES, TRIALS, build_trainings, seeds
 from training.trainer.ending import TrainingOutcome, with_last_checkpoint
+from training.trainer.guard import Guard
 from training.trainer.history import Record, Sink
 from training.trainer.in_turns import InTurns
 from training.trainer.playing import Playing
@@ -68,6 +70,7 @@ class Trainer:
         self._turns = (
             InTurns(setup, self._trainings, self._playing, seeds(setup.config.seed)[TRIALS]) if exact else None
         )
+        self._guard = Guard(setup, self._trainings, self._playing, self._turns, self._tell)
         self._turn_began = 0
         self._patience = Patience(self._params.early_stopping)
         self._losses: dict[str, dict[str, float]] = {}
@@ -95,8 +98,10 @@ class Trainer:
         """
         began, steps_before = self._clock(), self.env_steps
         early = False
-        for remark in self.setup.parts.remarks if not self.episodes else ():
-            self._tell({"kind": "alert", "episode": 0, "severity": "info", "text": remark})
+        if not self.episodes:
+            for severity, texts in (("info", self.setup.parts.remarks), ("warning", advice(self.setup.config))):
+                for text in texts:
+                    self._tell({"kind": "alert", "episode": 0, "severity": severity, "text": text})
         try:
             while self.episodes < self._params.total_episodes and not self._decided():
                 before = self.episodes
@@ -132,9 +137,12 @@ class Trainer:
         if turns is not None and turns.over:
             if turns.all_tried:
                 return "finished", "every agent has had its turn"
-            return "early", "no direction is worth its cost on validation: nothing is traded, and nothing left to learn"
+            told = "no direction is worth its cost on validation: nothing is traded, and nothing left to learn"
+            return "early", "; ".join([told, *self._guard.tried])
         if self.episodes >= self._params.total_episodes:
             return "finished", "all episodes were played"
+        if self._guard.given_up is not None:
+            return "early", self._guard.given_up
         if early:
             return "early", f"no better evaluation since episode {self._patience.best_episode:,}"
         return "interrupted", "asked to stop"
@@ -147,7 +155,7 @@ class Trainer:
         else:
             algorithm = self._trainings.of(self._turns.agent).algorithm
             losses = self._turns.step(self._progress_of_turn(self._turns))
-            self._losses |= {algorithm: losses} if losses else {}
+            self._take_losses({algorithm: losses} if losses else {})
         self._count_episodes(began, steps_before)
 
     def _step_together(self) -> None:
@@ -157,10 +165,21 @@ class Trainer:
         progress = self.episodes / self._params.total_episodes
         # before the environments move: every decision but those just taken has its reward, and theirs give the value
         # of the state in which the rollout is cut off
-        self._losses |= trainings.learn(progress, on_policy=True)
+        self._take_losses(trainings.learn(progress, on_policy=True))
         for transition in playing.advance():
             trainings.of(transition.agent).close(transition)
-        self._losses |= trainings.learn(progress, on_policy=False)
+        self._take_losses(trainings.learn(progress, on_policy=False))
+
+    def _take_losses(self, losses: dict[str, dict[str, float]]) -> None:
+        self._losses |= losses
+        self._guard.updated(losses, self.episodes, self._remaining())
+
+    def _remaining(self) -> int:
+        """Episodes that the agent of the turn has left, or all have that learn together."""
+        total = self._params.total_episodes
+        if self._turns is None:
+            return total - self.episodes
+        return round(float(getattr(self._params.turns, self._turns.agent)) * total) + self._turn_began - self.episodes
 
     def _count_episodes(self, began: float, steps_before: int) -> None:
         trainings = self._trainings
@@ -215,6 +234,7 @@ class Trainer:
                 facts = {"severity": "info", "text": verdict.text(), **verdict.record()}
                 self._tell({"kind": "verdict", "episode": self.episodes, **facts})
             self._turn_began, exhausted = self.episodes, False
+            self._guard.next_turn(self.episodes)
             self._patience = Patience(self._params.early_stopping)
             self._evaluate()
         return turns.over
@@ -224,11 +244,14 @@ class Trainer:
         params = self._params
         if self._losses and self._crossed(before, self.setup.config.logging.log_frequency):
             self._tell({"kind": "losses", "episode": self.episodes, **self._losses})
+        self._guard.weigh(self.episodes)
         stop = False
         if self._crossed(before, params.evaluation_frequency) or self.episodes >= params.total_episodes:
-            self._evaluate()
+            results = self._evaluate()
+            learning = [role for role in AGENT_NAMES if self._explores(role)]
+            self._guard.evaluated(learning, results, self.episodes, self._remaining())
             stop = self._patience.exhausted(self.episodes)
-        stop = self._end_turns(exhausted=stop)
+        stop = self._end_turns(exhausted=stop or self._guard.given_up is not None)
         if self._crossed(before, params.checkpoint_frequency):
             self.save_checkpoint()
         return stop
@@ -236,7 +259,7 @@ class Trainer:
     def _crossed(self, before: int, frequency: int) -> bool:
         return self.episodes // frequency > before // frequency
 
-    def _evaluate(self) -> None:
+    def _evaluate(self) -> list[EpisodeResult]:
         ranges = self.setup.parts.validation or self.setup.parts.training
         results = self.evaluate(ranges, self._params.evaluation_episodes)
         self._evaluation = headline(results)
@@ -250,6 +273,7 @@ class Trainer:
                 "evaluation": dict(self._evaluation),
             }
         self._tell({"kind": "evaluation", "episode": self.episodes, "best": best, **self._evaluation})
+        return results
 
     def _weights_in_force(self) -> dict[str, dict[str, Any]]:
         """Of the networks that decide; where a constant action does, of a network that always takes it."""
@@ -308,6 +332,7 @@ class Trainer:
             **self._playing.snapshot(),
             "turns": None if self._turns is None else self._turns.snapshot(),
             "turn_began": self._turn_began,
+            "guard": self._guard.snapshot(),
             "patience": self._patience.snapshot(),
             "losses": self._losses,
             "evaluation": self._evaluation,
@@ -343,6 +368,8 @@ class Trainer:
         self._patience.restore(state["patience"])
         self._losses, self._evaluation, self._kept = dict(state["losses"]), state["evaluation"], state["kept"]
         self.episodes, self._last_checkpoint = int(state["episodes"]), path
+        if "guard" in state:  # checkpoints of 0.3.0 and before have none
+            self._guard.restore(state["guard"], self.episodes)
 
     def _tell(self, record: Record) -> None:
         for sink in self._sinks:

@@ -81,6 +81,13 @@ class StrategicTraining:
         self.learner.progress = progress
         return self.learner.update_outcomes(self._outcomes.take())
 
+    def begin_anew(self, fresh: StrategicTraining) -> None:
+        """Take the networks of a training that has not begun, and forget what has been learned and seen."""
+        self.learner.restore(fresh.learner.snapshot())
+        self._rollout.forget()
+        self._outcomes.take()
+        self._scale.restore(fresh._scale.snapshot())
+
     def snapshot(self) -> State:
         """What `restore` takes."""
         return {
@@ -170,6 +177,11 @@ class TacticalTraining(_OffPolicyTraining):
         """Decide, and explore."""
         return Answer(self.learner.act(observations))
 
+    def begin_anew(self, fresh: TacticalTraining) -> None:
+        """Take the networks of a training that has not begun, and forget what has been learned and seen."""
+        self.learner.restore(fresh.learner.snapshot())
+        self.restore(fresh.snapshot())
+
     def _measure(self) -> int:
         return -1  # the constant one comes last
 
@@ -192,6 +204,12 @@ class RiskTraining(_OffPolicyTraining):
     def answer(self, observations: Observations) -> Answer:
         """Decide, and explore."""
         return Answer(self.learner.act(observations, self.epsilon))
+
+    def begin_anew(self, fresh: RiskTraining) -> None:
+        """Take the networks of a training that has not begun, forget what has been learned, and explore as at first."""
+        self.learner.restore(fresh.learner.snapshot())
+        self.restore(fresh.snapshot())
+        self.epsilon = fresh.epsilon
 
     def episode_ended(self) -> None:
         """Let random actions become rarer."""

@@ -124,6 +124,7 @@ class TrainingState:
             "checkpoint": lambda found: self.checkpoints.appendleft((found, now)),
             "alert": self._alert,
             "verdict": self._alert,
+            "collapse": self._alert,
         }.get(str(record.get("kind")))
         if take is None:
             return
