@@ -180,9 +180,9 @@ class PPO:
         self._set_rate()
         decisions = rollout.take(self.config.gamma, self.config.gae_lambda)
         found = [self._step(batch) for batch in self._batches(decisions)]
-        variance = float(decisions.returns.var())
+        figures, variance = self._figures(found), float(decisions.returns.var())
         explained = 1.0 - float(decisions.advantage.var()) / variance if variance > 0.0 else 0.0
-        return self._figures(found) | {"explained_variance": explained}
+        return figures | {"explained_variance": explained}
 
     def update_outcomes(self, outcomes: OutcomeBatch) -> dict[str, float]:
         """Learn from decisions whose every action's worth is known: no action is left to chance.
