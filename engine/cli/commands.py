@@ -12,6 +12,7 @@ COMMANDS = {
     "runs": ("engine.cli.runs:runs", "List finished runs, the latest first."),
     "paper": ("engine.cli.paper:paper", "Paper-trade live bars; continues where it stopped."),
     "publish": ("engine.cli.publish:publish", "Play files of bars into a broker or a pipe."),
+    "feed": ("engine.cli.feed:app", "Show what a feed sends, and how it is understood."),
     "ctl": ("engine.cli.ctl:ctl", "Give an order to a running session: pause, halt, stop, ..."),
     "dashboard": ("engine.cli.dashboard:dashboard", "Watch a live session from another terminal."),
     "health": ("engine.cli.health:health", "Check that a session lives and is ready, by its heartbeat file."),

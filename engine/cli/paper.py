@@ -264,6 +264,8 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) ->
         if letters := letters_by_reason(run.counters):
             aside = ", ".join(f"{count:,} {reason}" for reason, count in letters.items())
             note(f"messages refused: {aside}; `grandmodel journal dead-letters {run.folder}` shows them")
+        if skipped := run.counters.get("skipped", 0):
+            note(f"left out by feed.fields.only: {skipped:,}; `grandmodel feed inspect ADDRESS` shows what comes")
         note(f"run    {run.folder}")
         return
     out().print(RunSummary(exported.metrics, exported.manifest, exported.curve))

@@ -36,6 +36,9 @@ _KEYS: dict[Kind, tuple[str, ...]] = {
     "stdin": (),
     "stdout": (),
 }
+_FIELD = "fields."
+_MAPPED = ("kafka", "mqtt", "stdin")
+"""Kinds whose messages may be of another shape than ours."""
 _FORMS = "kafka://host:9092/topic, mqtt://host:1883/topic, replay:FILE or stdin"
 _PUBLISH_FORMS = "kafka://host:9092/topic, mqtt://host:1883/topic or stdout"
 _KAFKA_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -104,6 +107,7 @@ class FeedAddress:
         isolation: Whether messages of a transaction in Kafka are read once it is committed, or at once.
         speed: How fast a file is replayed, see `feeds.pacing.parse_speed`.
         client_id: Name of the persistent session with an MQTT broker, if it is given.
+        fields: How messages are read, by key of `feeds.live.fields.FieldsConfig`.
     """
 
     kind: Kind
@@ -114,6 +118,7 @@ class FeedAddress:
     speed: str = "max"
     client_id: str | None = None
     security: FeedSecurity = field(default_factory=FeedSecurity)
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -141,7 +146,7 @@ def parse_address(text: str, security: FeedSecurity | None = None, *, publishing
     Args:
         text: `kafka[s]://host[:port][,host[:port]]/topic[?from=earliest|latest|TIME&isolation=LEVEL]`,
             `mqtt[s]://host[:port]/topic[?client_id=NAME]`, `replay:FILE[?speed=60]`, `stdin` or `-`; to publish also
-            `stdout`. Keys of `FeedSecurity` may follow in the query; there, `%3F` and the like are unquoted.
+            `stdout`. How messages are read may follow as `fields.NAME=PATH` (`feeds.live.fields`). Keys of `FeedSecurity` may follow in the query; there, `%3F` and the like are unquoted.
         security: Login and encryption from elsewhere; the query decides where it says something too.
         publishing: Whether bars go to the address instead of coming from it.
 
@@ -149,10 +154,11 @@ def parse_address(text: str, security: FeedSecurity | None = None, *, publishing
         UsageError: Naming what is wrong; nothing that could be a password is repeated.
     """
     text = text.strip()
-    if text in {"-", *_PLAIN} and text != "replay":
-        kind: Kind = "stdout" if text == "stdout" or (text == "-" and publishing) else "stdin"
+    plain, _, _ = text.partition("?")
+    if plain in {"-", *_PLAIN} and plain != "replay":
+        kind: Kind = "stdout" if plain == "stdout" or (plain == "-" and publishing) else "stdin"
         _check_direction(kind, publishing)
-        return FeedAddress(kind)
+        return FeedAddress(kind, fields=_fields_of(_split_query(text, kind)[1]))
     scheme, colon, rest = text.partition(":")
     if not colon or (scheme not in _SCHEMES and scheme != "replay"):
         raise _unknown_scheme(scheme if colon else text, publishing)
@@ -191,6 +197,7 @@ def _broker(scheme: str, rest: str, text: str, security: FeedSecurity, publishin
         _begin(query["from"]) if "from" in query else "earliest",
         isolation=_isolation(query.get("isolation", "read_committed"), where),
         client_id=query.get("client_id"),
+        fields=_fields_of(query),
         security=_secured(security, {**given, "tls": "true"} if tls else given, kind, where),
     )
 
@@ -238,17 +245,29 @@ def _split_query(text: str, kind: Kind) -> tuple[str, dict[str, str]]:
     values: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         key, equals, value = part.partition("=")
-        if key not in _KEYS[kind]:
+        if key not in _KEYS[kind] and not (kind in _MAPPED and key.startswith(_FIELD)):
             near = nearest(key, _KEYS[kind])
             raise UsageError(
                 f"the address of a {kind} feed has no key {key!r}" if equals else "cannot read the address's query",
-                expected=f"one of {', '.join(_KEYS[kind])}, as in ?{_KEYS[kind][0]}=...",
+                expected=_keys_of(kind),
                 hint=f"did you mean {near!r}?" if near else "in a shell, put the address in quotes",
             )
         if key in values:
             raise UsageError(f"the address gives {key!r} twice", expected="each key once")
         values[key] = unquote(value)
     return path, values
+
+
+def _keys_of(kind: Kind) -> str:
+    mapped = f"{_FIELD}NAME=PATH, as in ?{_FIELD}close=c"
+    if not _KEYS[kind]:
+        return mapped if kind in _MAPPED else "no keys"
+    keys = f"one of {', '.join(_KEYS[kind])}, as in ?{_KEYS[kind][0]}=..."
+    return f"{keys}; or {mapped}" if kind in _MAPPED else keys
+
+
+def _fields_of(query: Mapping[str, str]) -> dict[str, str]:
+    return {key.removeprefix(_FIELD): value for key, value in query.items() if key.startswith(_FIELD)}
 
 
 def _check_topic(kind: Kind, topic: str, where: str, publishing: bool) -> None:

@@ -224,11 +224,15 @@ def _published(block: BarBlock) -> Iterator[_OutgoingBar]:
         yield _OutgoingBar(VERSION, "bar", symbol, time, open_, high, low, close, known)
 
 
+def is_msgpack(payload: bytes) -> bool:
+    """Whether a message is MessagePack, whose maps and arrays begin so; JSON begins with ASCII."""
+    return payload[:1] >= b"\x80"
+
+
 def _format(payload: bytes) -> tuple[_Decoders, bool]:
     """The format, and whether the message is a list."""
     first = payload[:1]
-    # JSON begins with ASCII; MessagePack maps and arrays begin here
-    if first >= b"\x80":
+    if is_msgpack(payload):
         return _MSGPACK, b"\x90" <= first <= b"\x9f" or first in {b"\xdc", b"\xdd"}
     return _JSON, payload.lstrip()[:1] == b"["
 

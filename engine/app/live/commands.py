@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.app.agents import stood_in
 from engine.app.journal.recovering import recover
+from engine.app.live.feed_health import SKIPPED
 from engine.app.live.folder import SessionLock
 from engine.app.live.open_or_resume import runnable_setup
 from engine.app.live.session import Session
@@ -66,6 +67,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "fills": session.counters.get("fills", 0),
         "waiting": session.intake.waiting,
         "gaps": session.counters.get("gaps", 0),
+        "skipped": session.counters.get(SKIPPED, 0),
         "dead_letters": letters_by_reason(session.counters),
         "last_bar": None if step is None else _iso(int(step.bars.ts_event[-1])),
         "milliseconds_50": _milliseconds(latencies.percentile(0.5)),

@@ -7,13 +7,14 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from engine.app.config import RunConfig
-from engine.base.config import Config
+from engine.base.config import Config, parse
 from engine.base.errors import UsageError
 from engine.monitor.alerts import AlertsConfig
 from engine.monitor.http import MetricsConfig
 from engine.types.instruments import NonNegative, Positive
 from engine.types.timeframe import parse_timeframe
-from feeds.live.address import AddressText, FeedSecurity
+from feeds.live.address import AddressText, FeedSecurity, parse_address
+from feeds.live.fields import FieldsConfig, from_query
 from feeds.live.merging.lanes import CONFIRMATIONS
 from feeds.replay import ReplayConfig
 
@@ -41,6 +42,8 @@ class FeedConfig(Config):
         strict: Stop at the first message that cannot be used, and where messages were lost.
         dead_letter_topic: Kafka topic for messages that cannot be used; by default they go to a file.
         replay: How the file of a `replay:` address is read.
+        fields: Where the fields of messages are that are not of our own shape; keys `fields.NAME` of the address count
+            more.
     """
 
     address: AddressText = ""
@@ -58,6 +61,30 @@ class FeedConfig(Config):
     strict: bool = False
     dead_letter_topic: str | None = None
     replay: ReplayConfig = ReplayConfig()
+    fields: FieldsConfig | None = None
+
+    @model_validator(mode="after")
+    def _fields_read(self) -> Self:
+        try:
+            mapping = self.mapping
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        if mapping is not None and self.address.startswith("replay:"):
+            raise ValueError("fields are for messages, and a file is replayed: its columns are found by name")
+        return self
+
+    @property
+    def mapping(self) -> FieldsConfig | None:
+        """Where the fields of messages are, by `fields` and by the address; None for messages of our own shape.
+
+        Raises:
+            ConfigError: If a key of the address is not known, or does not fit.
+        """
+        given = parse_address(self.address).fields if self.address else {}
+        if not given:
+            return self.fields
+        tree = {} if self.fields is None else self.fields.model_dump(exclude_unset=True)
+        return parse(FieldsConfig, {**tree, **from_query(given)}, where="address, keys fields.NAME")
 
     @field_validator("timeframe")
     @classmethod

@@ -18,7 +18,7 @@ from feeds.live.source import LiveSource
 from feeds.quarantine import Quarantine
 
 # names of running counts
-ANNOUNCED, RECEIVED, ANNOUNCEMENT = "announced", "received", "announcement"
+ANNOUNCED, RECEIVED, ANNOUNCEMENT, SKIPPED = "announced", "received", "announcement", "skipped"
 # the share of refusals is that of about so many messages
 WINDOW: Final = 200
 FEWEST: Final = 20
@@ -103,9 +103,9 @@ def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
     for one in arrival.announced:
         if one.id != known:  # a message may come twice
             known, announced = one.id, announced + one.bars
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = {SKIPPED: arrival.skipped} if arrival.skipped else {}
     if arrival.announced:
-        counts = {ANNOUNCED: announced, ANNOUNCEMENT: known - counters.get(ANNOUNCEMENT, 0)}
+        counts |= {ANNOUNCED: announced, ANNOUNCEMENT: known - counters.get(ANNOUNCEMENT, 0)}
     if known:
         again = sum(letter.count for letter in arrival.dead_letters if letter.reason in HARMLESS)
         counts[RECEIVED] = max(0, arrival.elements - again)

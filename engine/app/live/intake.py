@@ -20,6 +20,7 @@ from engine.types.blocks import BarBlock
 from engine.types.dead_letter import DeadLetter, bounded
 from engine.types.instruments import Instrument
 from feeds.live.announcements import Announcement, read_announcement
+from feeds.live.mapped import MappedDecoder
 from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import decode
 from feeds.live.source import Delivery
@@ -41,6 +42,7 @@ class Arrival:
         received_at: When the delivery came, seconds of the session's clock.
         elements: Bars, trades and quotes that came, those that could not be used included.
         announced: Numbers of bars that publishers announced.
+        skipped: Elements that `feed.fields.only` leaves out.
     """
 
     block: BarBlock | None
@@ -52,6 +54,7 @@ class Arrival:
     received_at: float = 0.0
     elements: int = 0
     announced: tuple[Announcement, ...] = ()
+    skipped: int = 0
 
 
 class Intake:
@@ -82,6 +85,8 @@ class Intake:
             confirmations=config.confirmations,
             now=wall,
         )
+        self._mapped = None if (mapping := config.mapping) is None else MappedDecoder(mapping)
+        self._decode = self._mapped or decode
         self._timeframe = timeframe_ns
         self._gaps = GapFinder(tuple(instruments.values()), timeframe_ns)
         self._seen = np.full(len(self._symbols), NEVER, np.int64)
@@ -126,6 +131,7 @@ class Intake:
             received_at,
             elements,
             announced,
+            self._take_skipped(),
         )
         yield from self._rest(received_at, most_rows)
 
@@ -178,8 +184,13 @@ class Intake:
         if dead_letters and self._config.strict:
             raise _strict(dead_letters[0])
         for record in delivery.records:
-            elements, refused = decode(record)
-            if not elements and refused[0].reason == "unknown_type" and (begin := read_announcement(record)):
+            elements, refused = self._decode(record)
+            if (
+                not elements
+                and refused
+                and refused[0].reason == "unknown_type"
+                and (begin := read_announcement(record))
+            ):
                 announced.append(begin)
                 continue
             count += len(elements) + sum(letter.count for letter in refused)
@@ -187,6 +198,12 @@ class Intake:
             if dead_letters and self._config.strict:
                 raise _strict(dead_letters[0])
         return dead_letters, count, tuple(announced)
+
+    def _take_skipped(self) -> int:
+        if self._mapped is None:
+            return 0
+        skipped, self._mapped.skipped = self._mapped.skipped, 0
+        return skipped
 
     def _quiet(self, delivery: Delivery, received_at: float) -> frozenset[str]:
         """The quiet partitions; never all of them while what is late may still come."""

@@ -222,3 +222,11 @@ def described(error: BaseException) -> str:
         text = str(cause).partition("] ")[2] or str(cause)
         return "the connection closed" if text == "Unspecified error" else text
     return str(cause) or type(cause).__name__
+
+
+async def forget_session(address: FeedAddress, client_id: str) -> None:
+    """Let the broker forget a client id and what it keeps for it; a broker that is away is left alone."""
+    client = aiomqtt.Client(**client_settings(address), identifier=client_id, clean_session=True)
+    with contextlib.suppress(aiomqtt.MqttError, OSError):
+        await client.__aenter__()
+    await leave(client)
