@@ -146,7 +146,8 @@ def parse_address(text: str, security: FeedSecurity | None = None, *, publishing
     Args:
         text: `kafka[s]://host[:port][,host[:port]]/topic[?from=earliest|latest|TIME&isolation=LEVEL]`,
             `mqtt[s]://host[:port]/topic[?client_id=NAME]`, `replay:FILE[?speed=60]`, `stdin` or `-`; to publish also
-            `stdout`. How messages are read may follow as `fields.NAME=PATH` (`feeds.live.fields`). Keys of `FeedSecurity` may follow in the query; there, `%3F` and the like are unquoted.
+            `stdout`. How messages are read may follow as `fields.NAME=PATH` (`feeds.live.fields`), and keys of
+            `FeedSecurity`; there, `%3F` and the like are unquoted.
         security: Login and encryption from elsewhere; the query decides where it says something too.
         publishing: Whether bars go to the address instead of coming from it.
 
