@@ -33,12 +33,31 @@ def configure_logging(verbosity: int = 0, form: Form = "plain", file: TextIO | T
             part, `json` for programs. The environment variable GRANDMODEL_LOG decides if set.
         file: Where to, in place of standard error.
     """
-    target = cast("TextIO", file or sys.stderr)
+    target = cast("TextIO", file or _StandardError())
     chosen = os.environ.get("GRANDMODEL_LOG")
     level = LEVELS.get(verbosity, logging.DEBUG)
     _waiting.setup = partial(_configure, level, form, chosen, target)
     if level < logging.WARNING or _imported():
         _waiting.apply()
+
+
+class _StandardError(TextIOBase):
+    """Standard error as it is at the moment of each line: a session lets a thread write to it."""
+
+    def write(self, text: str) -> int:
+        return len(text) if sys.stderr is None else sys.stderr.write(text)
+
+    def flush(self) -> None:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr is not None and sys.stderr.isatty()
+
+
+def tell_dropped(lines: int) -> None:
+    """Say that lines of the log are missing here, because nobody read them."""
+    logger("log").warning("lines of the log were dropped, because nobody read them", lines=lines)
 
 
 @dataclass
@@ -86,7 +105,7 @@ def _configure(level: int, form: Form, chosen: str | None, target: TextIO) -> No
 
 def form_of_a_session() -> Form:
     """How a process that runs for long logs: readable on a terminal, JSON where standard error goes to a program."""
-    return "console" if sys.stderr.isatty() else "json"
+    return "console" if _StandardError().isatty() else "json"
 
 
 def is_coloured(target: TextIO) -> bool:

@@ -27,13 +27,13 @@ class SafeConsole(Console):
 
 
 def out() -> Console:
-    """Standard output, for results."""
-    return SafeConsole()
+    """Standard output as it is now, for results."""
+    return SafeConsole(file=sys.stdout)
 
 
 def err() -> Console:
     """Standard error, for progress, notes and errors, so that `--json` keeps standard output clean."""
-    return SafeConsole(stderr=True)
+    return SafeConsole(file=sys.stderr, stderr=True)
 
 
 def print_error(error: GrandModelError) -> None:

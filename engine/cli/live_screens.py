@@ -72,7 +72,8 @@ def dashboard_screen(config: PaperConfig, console: Console | None = None) -> Liv
     Args:
         console: In place of standard output.
     """
-    return lambda session: _SessionScreen(config, session, console or out()).run
+    chosen = console or out()  # now: a running session lets a thread write to the standard streams
+    return lambda session: _SessionScreen(config, session, chosen).run
 
 
 def progress_screen(console: Console | None = None) -> LiveScreen:
@@ -81,7 +82,8 @@ def progress_screen(console: Console | None = None) -> LiveScreen:
     Args:
         console: In place of standard error.
     """
-    return lambda session: _ProgressLine(session, console or err()).run
+    chosen = console or err()  # now, as above
+    return lambda session: _ProgressLine(session, chosen).run
 
 
 class _SessionScreen:

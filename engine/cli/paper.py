@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -204,13 +205,16 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
 def _log_to_file(folder: Path, verbose: int) -> None:
     """A log on the terminal would draw over the dashboard."""
     from engine.app.live.folder import LOG, make_private
-    from engine.base.log import configure_logging, most_log_bytes
+    from engine.base.log import configure_logging, most_log_bytes, tell_dropped
+    from engine.base.outbox import LAST_WAIT_S, Outbox
     from engine.base.rotating import RotatingFile
 
     most_bytes = most_log_bytes()
     make_private(folder)
-    # open as long as the process is there
-    configure_logging(max(verbose, 1), "json", file=RotatingFile(folder / LOG, most_bytes))
+    # open as long as the process is there; a disk that hangs holds up nobody
+    outbox = Outbox(RotatingFile(folder / LOG, most_bytes), tell_dropped)
+    atexit.register(outbox.finish, LAST_WAIT_S)
+    configure_logging(max(verbose, 1), "json", file=outbox)
 
 
 def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:

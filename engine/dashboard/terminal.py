@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.control import Control
 from rich.segment import Segment, Segments
 
+from engine.base.outbox import write_out
 from engine.dashboard.cells import Line
 
 # a terminal that knows them shows what lies between in one go; the others ignore them
@@ -65,8 +66,7 @@ class ScreenWriter:
         while (text := self._texts.get()) is not None:
             try:
                 if not self.failed:
-                    self._file.write(text)
-                    self._file.flush()
+                    write_out(self._file, text)
             except (OSError, ValueError):  # the terminal has gone, or the file was closed
                 self.failed = True
             with self._lock:

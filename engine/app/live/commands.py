@@ -14,6 +14,7 @@ from engine.app.live.feed_health import SKIPPED
 from engine.app.live.folder import SessionLock
 from engine.app.live.open_or_resume import runnable_setup
 from engine.app.live.session import Session
+from engine.base.outbox import dropped_lines
 from engine.journal.entries import Entry, Ordered, letters_by_reason
 from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
@@ -72,6 +73,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "last_bar": None if step is None else _iso(int(step.bars.ts_event[-1])),
         "milliseconds_50": _milliseconds(latencies.percentile(0.5)),
         "milliseconds_99": _milliseconds(latencies.percentile(0.99)),
+        "log_lines_dropped": dropped_lines(),
         "journal_bytes": session.opened.journal.size(),
         "ledger_sha256": driver.ledger_sha256 if driver.begun else None,
     }

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from engine.app.journal.exporting import Exported, export_session
 from engine.app.live.client_id import keep_client_id
@@ -27,7 +28,8 @@ from engine.app.live.open_or_resume import Opened, check_session_folder, open_se
 from engine.app.live.session import Session
 from engine.app.live.watching import Ended
 from engine.base.background import in_background
-from engine.base.log import logger
+from engine.base.log import logger, tell_dropped
+from engine.base.outbox import unhurried
 from engine.journal.reading import JournalReader, has_begun
 from engine.loop.runner import Screen
 from engine.monitor.dispatch import open_dispatcher
@@ -115,7 +117,8 @@ def trade(
         if opened.resumed:
             log.info("recovered", rows=opened.driver.next_seq, seconds=round(recovery, 3))
         session = Session(config, opened, intake, source)
-        asyncio.run(_run(session, screens))
+        with unhurried(tell_dropped):
+            asyncio.run(_run(session, screens))
         session.ended.refused = session.ended.refused or mostly_refused(source, session.counters.get("bars", 0))
     return opened, PaperRun(folder, session.ended, None, session.counters, opened.resumed, recovery)
 
@@ -123,6 +126,7 @@ def trade(
 async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
     """The session with everything around it: what may fail here never touches what is traded."""
     config, folder = session.config, session.opened.folder
+    asyncio.get_running_loop().set_exception_handler(_say_unasked)
     heartbeat = Heartbeat(Path(config.heartbeat_file) if config.heartbeat_file else None)
     async with AsyncExitStack() as stack:
         dispatcher = open_dispatcher(config.alerts)
@@ -147,6 +151,13 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         finally:
             heartbeat.stopping()
         session.notice("info", "session_stopped", f"the session ended: {session.ended.because}")
+
+
+def _say_unasked(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say what failed in the background, such as a connection, and was nobody's to handle."""
+    error = context.get("exception")
+    reason = str(context.get("message", "")) if error is None else f"{type(error).__name__}: {error}"
+    log.warning("something in the background failed, the session continues", reason=reason)
 
 
 @asynccontextmanager

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from engine.app.live.control import ask
 from tests.brokers import KafkaHelper, kafka, unique
 from tests.engine.app.live.sessions import case, live_bars
-from tests.engine.cli.children import Child, printed, refused, rows_of
+from tests.engine.cli.children import QUICK, ROOT, RUN, Child, printed, refused, rows_of, status_of
+from tests.waiting import LIMIT_S, until
 
 __all__ = ["kafka"]  # a fixture
 TRADES = ("--symbols", "X", "--agent", "sma_cross:fast=2,slow=5", "--fee", "0.0002")
@@ -59,3 +64,29 @@ def test_a_session_that_waits_for_its_broker_heeds_a_signal(tmp_path: Path) -> N
         result = child.result()
     assert (result["ended"], result["bars"], result["ledger_sha256"]) == ("stopped by SIGTERM", 0, None)
     assert "no bar" in refused("journal", "export", str(tmp_path), "--out", str(tmp_path / "out"))
+
+
+def test_a_session_whose_log_nobody_reads_obeys_and_ends(tmp_path: Path) -> None:
+    """The pipe is full before it starts, so that its first line would block."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x")
+    os.set_blocking(writing, True)
+    command = [*RUN, "paper", "--out", str(tmp_path / "run"), "--json", *QUICK, "--feed", "stdin", *TRADES, "-vv"]
+    try:
+        session = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=writing, cwd=ROOT)
+        assert session.stdin is not None
+        for _ in range(600):
+            session.stdin.write(b"junk\n")
+        session.stdin.flush()
+        until(lambda: status_of(tmp_path / "run").get("dead_letters", {}).get("malformed") == 600)
+        assert ask(tmp_path / "run", "halt")["done"] == "halted"
+        session.send_signal(signal.SIGTERM)
+        said, _ = session.communicate(timeout=LIMIT_S)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert session.returncode == 1  # most messages were refused
+    assert json.loads(said)["ended"] == "stopped by SIGTERM"
