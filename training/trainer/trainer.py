@@ -368,8 +368,7 @@ class Trainer:
         self._patience.restore(state["patience"])
         self._losses, self._evaluation, self._kept = dict(state["losses"]), state["evaluation"], state["kept"]
         self.episodes, self._last_checkpoint = int(state["episodes"]), path
-        if "guard" in state:  # checkpoints of 0.3.0 and before have none
-            self._guard.restore(state["guard"], self.episodes)
+        self._guard.restore(state["guard"], self.episodes)
 
     def _tell(self, record: Record) -> None:
         for sink in self._sinks:

@@ -302,3 +302,16 @@ def test_pace_is_that_of_the_training_and_not_of_what_came_before() -> None:
     late = {"kind": "episode", "episode": 5, "env_steps": 10_000, "steps_per_second": 3333.0, "seconds": 3.0}
     state.update(late, 63.0)
     assert state.speed == pytest.approx(2000.0)
+
+
+def test_a_collapse_is_seen_on_the_screen_and_said_once_in_the_log() -> None:
+    record = {"kind": "collapse", "episode": 40, "severity": "warning", "agent": "strategic", "name": "NEVER_TRADES"}
+    record |= {"text": "the strategic agent never trades; it begins anew", "answer": "it begins anew"}
+    state = after(50)
+    state.update(record, 200.0)
+    assert any("never trades" in line for line in shown(state))
+    said: list[str] = []
+    log = TrainingLog(INFO, said.append, 1000)
+    for _ in range(2):
+        log.write(record)
+    assert said == ["warning: the strategic agent never trades; it begins anew"]
