@@ -24,7 +24,7 @@ from typing import Any, Self
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from engine.base.errors import UsageError
@@ -49,10 +49,20 @@ class KafkaHelper:
     def settings(self) -> dict[str, Any]:
         return {"bootstrap_servers": self.servers.split(","), "request_timeout_ms": round(LIMIT_S * 1000)}
 
-    async def topic(self, partitions: int = 1, name: str | None = None) -> str:
+    async def topic(
+        self, partitions: int = 1, name: str | None = None, settings: Mapping[str, str] | None = None
+    ) -> str:
         """A new topic, of a name that no other test uses."""
         name = name or unique("test")
-        await ensure_topic(self.settings, name, partitions)
+        if settings is None:
+            await ensure_topic(self.settings, name, partitions)
+            return name
+        admin = AIOKafkaAdminClient(**self.settings)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(settings))])
+        finally:
+            await admin.close()
         return name
 
     async def delete(self, topic: str) -> None:

@@ -163,12 +163,16 @@ async def _run(prepared: Prepared, outlet: Outlet, plan: Plan, quiet: bool) -> P
 
 @contextmanager
 def _progress(published: Published, outlet: Outlet, quiet: bool) -> Iterator[None]:
-    """A line on standard error that says how far it is; nothing if that is no terminal."""
+    """A line on standard error that says how far it is; if that is no terminal, only when the broker is away."""
     from engine.cli.console import err
 
     console = err()
     if quiet or not console.is_terminal:
-        yield
+        telling = asyncio.ensure_future(_tell(outlet))
+        try:
+            yield
+        finally:
+            telling.cancel()
         return
     with console.status("connecting") as line:
         refreshing = asyncio.ensure_future(_refresh(line, published, outlet))
@@ -176,6 +180,18 @@ def _progress(published: Published, outlet: Outlet, quiet: bool) -> Iterator[Non
             yield
         finally:
             refreshing.cancel()
+
+
+async def _tell(outlet: Outlet) -> None:
+    """Say when the broker is away, and when it is back."""
+    from engine.cli.console import note
+
+    away = False
+    while True:
+        await asyncio.sleep(REFRESH_S)
+        if away != outlet.status.startswith("waiting"):
+            away = not away
+            note(f"messages wait: {outlet.status}" if away else "the broker is back")
 
 
 async def _refresh(line: Status, published: Published, outlet: Outlet) -> None:

@@ -31,6 +31,9 @@ from feeds.live.source import MOST_MESSAGE, Record
 VERSION: Final = 1
 
 MOST_REFUSED: Final = 256
+# how messages that are written with a schema registry begin: this, and the number of the schema
+_REGISTRY_MAGIC: Final = b"\x00"
+_REGISTRY_BYTES: Final = 5
 
 _TIME = {"ts_event": "timestamp"}
 
@@ -278,6 +281,10 @@ def _one_by_one(record: Record, decoders: _Decoders, is_list: bool) -> tuple[lis
 
 def _take_apart(payload: bytes, decoders: _Decoders, is_list: bool) -> list[bytes | msgspec.Raw]:
     raws: list[bytes | msgspec.Raw]
+    if payload[:1] == _REGISTRY_MAGIC and len(payload) > _REGISTRY_BYTES:
+        schema = int.from_bytes(payload[1:_REGISTRY_BYTES], "big")
+        found = f"a message of a schema registry (its first bytes name schema {schema}: Avro, Protobuf or JSON Schema)"
+        raise Refused("malformed", "plain JSON or MessagePack", found)
     try:
         if is_list:
             raws = decoders.raw_many.decode(payload)

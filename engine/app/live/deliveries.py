@@ -26,6 +26,7 @@ from feeds.live.file_source import FileSource
 from feeds.live.options import SourceOptions
 from feeds.live.source import DeadLetterSink, Delivery, LiveSource, Loss
 from feeds.quarantine import Quarantine
+from feeds.reading.rows.ordering import NEVER
 
 RECORDED_ROWS = 1024
 # so many rows that wait so long are reported
@@ -77,6 +78,14 @@ def _client_id(address: FeedAddress, feed: FeedConfig, folder: Path) -> str:
     if address.client_id is not None:
         return address.client_id
     return client_id_in(folder) if feed.session is None else client_id_of(feed.session, address.identity)
+
+
+def begin_of(config: RunConfig) -> int:
+    """The time from which a session reads, nanoseconds UTC; NEVER if it was not given one."""
+    if not isinstance(config, PaperConfig):
+        return NEVER
+    begin = parse_address(config.feed.address, security=config.feed.security).begin
+    return begin if isinstance(begin, int) else NEVER
 
 
 def dead_letter_sink(config: FeedConfig, topic: str) -> DeadLetterSink:

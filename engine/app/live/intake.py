@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,8 +63,8 @@ class Intake:
     Args:
         instruments: By symbol, in the order of the columns.
         timeframe_ns: Length of the bars, nanoseconds.
-        strict: Stop at the first message that cannot be used.
         wall: Wall time, seconds since 1970; only guards against absurd stamps.
+        begin_ns: Bars, trades and quotes of an earlier time are passed over, nanoseconds UTC.
     """
 
     def __init__(
@@ -73,8 +73,9 @@ class Intake:
         timeframe_ns: int,
         config: FeedConfig,
         wall: Callable[[], float] = time.time,
+        begin_ns: int = NEVER,
     ) -> None:
-        self._symbols, self._config = tuple(instruments), config
+        self._symbols, self._config, self._begin = tuple(instruments), config, begin_ns
         self.width = len(self._symbols)
         self._merger = RowMerger(
             self._symbols,
@@ -175,6 +176,10 @@ class Intake:
         if SEEN in state:
             self._seen = array_of(state[SEEN], self._seen, SEEN)
 
+    def remember(self, blocks: Iterable[BarBlock]) -> None:
+        """Take back the last rows of the session, in order: a bar that comes again is compared with them."""
+        self._merger.remember(blocks)
+
     def _offer(self, delivery: Delivery, received_at: float) -> tuple[list[DeadLetter], int, tuple[Announcement, ...]]:
         """Offer messages; returns what was refused, how many elements came, and what is to follow."""
         announced: list[Announcement] = []
@@ -194,6 +199,8 @@ class Intake:
                 announced.append(begin)
                 continue
             count += len(elements) + sum(letter.count for letter in refused)
+            if self._begin != NEVER:
+                elements = [element for element in elements if element.ts_event >= self._begin]
             dead_letters += refused + bounded(self._merger.offer(record, elements))
             if dead_letters and self._config.strict:
                 raise _strict(dead_letters[0])

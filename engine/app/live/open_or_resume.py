@@ -27,9 +27,11 @@ from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader, has_begun
 from engine.loop.driver import Driver
 from engine.loop.weights import Activation, FixedWeights
+from engine.types.blocks import BarBlock
 from engine.types.instruments import Instrument
 from engine.types.moments import written
 from engine.types.records import Operation
+from feeds.live.merging.rows import REMEMBERED
 
 # what a restart may change: how a session is driven, watched and ended, never what it does with a bar
 NEUTRAL_KEYS = frozenset({"feed", "journal", "end", "alerts", "metrics", "heartbeat_file", "standby", "instrument"})
@@ -50,6 +52,7 @@ class Opened:
         positions: Offsets at which partitions resume.
         states: Saved state of other parts, by name.
         counters: Running counts.
+        recent: The last rows, in order.
         resumed: Whether the session was there before.
     """
 
@@ -60,6 +63,7 @@ class Opened:
     positions: dict[str, str]
     states: dict[str, Any]
     counters: dict[str, int]
+    recent: list[BarBlock]
     resumed: bool
 
 
@@ -131,6 +135,7 @@ def open_session(
         states = {name: state for name, (_, state) in reader.states(MERGER, SEEN).items()}
         if SEEN in wrong:
             states[SEEN] = seen_of(reader)
+        recent = _recent(reader, driver.next_seq)
     journal = Journal(folder, config.journal.durability, trace)
     if wrong:
         reasons = "; ".join(wrong[name].what for name in sorted(wrong))
@@ -138,7 +143,20 @@ def open_session(
             "saved states that cannot be used have been rebuilt", reasons=reasons, rows=driver.next_seq
         )
         journal.drop_states(wrong)
-    return Opened(folder, journal, setup, with_weights(driver, config, folder), positions, states, counters, resumed)
+    return Opened(
+        folder, journal, setup, with_weights(driver, config, folder), positions, states, counters, recent, resumed
+    )
+
+
+def _recent(reader: JournalReader, end: int) -> list[BarBlock]:
+    """The last rows before one, as many as the merger remembers or more."""
+    back = REMEMBERED
+    while end - back > reader.first_seq:
+        block = next(reader.stored(end - back), None)
+        if block is not None and block.seq <= end - REMEMBERED:
+            break
+        back *= 2
+    return [step.bars for step in reader.steps(max(reader.first_seq, end - back))]
 
 
 def _check_clock(reader: JournalReader, config: PaperConfig, timeframe_ns: int) -> None:
@@ -213,7 +231,7 @@ def _new(
         standby = Ordered(0, 0, Operation.PAUSE, "standby")
     meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, driver))}
     journal.commit(Entry(meta=meta, activations=activations, operation=standby))
-    return Opened(folder, journal, setup, with_weights(driver, config, folder), {}, {}, {}, resumed=False)
+    return Opened(folder, journal, setup, with_weights(driver, config, folder), {}, {}, {}, [], resumed=False)
 
 
 def _session(

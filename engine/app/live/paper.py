@@ -19,7 +19,7 @@ from engine.app.live.commands import obey, state_word
 from engine.app.live.config import PaperConfig
 from engine.app.live.control import ControlServer
 from engine.app.live.dead_letters import FileSink, Relay
-from engine.app.live.deliveries import dead_letter_sink, open_source, timeframe_of, traded
+from engine.app.live.deliveries import begin_of, dead_letter_sink, open_source, timeframe_of, traded
 from engine.app.live.feed_health import mostly_refused
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
@@ -111,8 +111,10 @@ def trade(
     with opened.journal:
         if (client_id := getattr(source, "client_id", None)) is not None:
             keep_client_id(opened.journal, folder, client_id)
-        intake = Intake(instruments, timeframe_ns, config.feed)
+        # where the first start of the session began
+        intake = Intake(instruments, timeframe_ns, config.feed, begin_ns=begin_of(opened.setup.config))
         intake.restore(opened.states, opened.driver.next_seq)
+        intake.remember(opened.recent)
         recovery = time.perf_counter() - before
         if opened.resumed:
             log.info("recovered", rows=opened.driver.next_seq, seconds=round(recovery, 3))

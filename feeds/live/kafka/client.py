@@ -195,6 +195,17 @@ def not_allowed(topic: str) -> UsageError:
     )
 
 
+def too_large(where: str, size: int) -> GrandModelError:
+    """The error when a topic takes no message of this size."""
+    return GrandModelError(
+        "a message is larger than the topic takes",
+        where=where,
+        expected="at most the topic's max.message.bytes (by default the servers' message.max.bytes)",
+        found=f"{size:,} bytes",
+        hint="raise max.message.bytes of the topic, or send fewer bars in a message (--per-message)",
+    )
+
+
 def described(error: BaseException) -> str:
     """An error of the client in a few words, for a status line."""
     text = str(error).strip() or type(error).__name__

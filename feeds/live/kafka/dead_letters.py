@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from engine.base.errors import GrandModelError
 from engine.types.dead_letter import DeadLetter
 from feeds.live.address import FeedAddress
-from feeds.live.kafka.client import cause_of, client_settings, described, ensure_topic, forget_cause, started
+from feeds.live.kafka.client import cause_of, client_settings, described, ensure_topic, forget_cause, started, too_large
 
 
 class KafkaDeadLetters:
@@ -45,14 +45,7 @@ class KafkaDeadLetters:
             return
         forget_cause()
         try:
-            producer = await self._started()
-            sent = [
-                await producer.send(
-                    self.topic, letter.payload, key=str(number).encode(), headers=_headers(number, letter)
-                )
-                for number, letter in dead_letters
-            ]
-            await asyncio.gather(*sent)
+            await self._deliver(dead_letters)
         except (KafkaError, OSError) as error:
             await self.close()
             raise GrandModelError(
@@ -61,6 +54,21 @@ class KafkaDeadLetters:
                 found=described(cause_of(error)),
                 hint="they are kept in the journal meanwhile",
             ) from error
+
+    async def _deliver(self, dead_letters: Sequence[tuple[int, DeadLetter]]) -> None:
+        producer, sent = await self._started(), list[Any]()
+        try:
+            for number, letter in dead_letters:
+                headers = _headers(number, letter)
+                sent.append(await producer.send(self.topic, letter.payload, key=str(number).encode(), headers=headers))
+            await asyncio.gather(*sent)
+        except MessageSizeTooLargeError as error:
+            if len(dead_letters) == 1:
+                raise too_large(self.topic, len(dead_letters[0][1].payload)) from error
+            await asyncio.gather(*sent, return_exceptions=True)
+            # one after the other, none shares a batch: each is a message that the topic may take
+            for one in dead_letters:
+                await self._deliver([one])
 
     async def close(self) -> None:
         """Let go of the connection."""

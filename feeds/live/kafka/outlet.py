@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
 from engine.base.errors import GrandModelError
@@ -27,6 +27,7 @@ from feeds.live.kafka.client import (
     let_go,
     refused_login,
     started,
+    too_large,
     unreachable,
 )
 from feeds.live.options import backoff
@@ -143,6 +144,13 @@ class KafkaOutlet:
         return self._lane_of[key]
 
 
+class _Batch(NamedTuple):
+    """Messages, and the same as they are sent."""
+
+    built: Any
+    messages: list[tuple[bytes, bytes]]
+
+
 class _PartitionSender:
     """One partition: a batch on its way, and one that is being filled."""
 
@@ -152,26 +160,27 @@ class _PartitionSender:
         self._topic = topic
         self._partition = partition
         self._recreate = recreate
-        self._filling = producer.create_batch()
-        self._sending: Any = None
+        self._most_bytes = BATCH_BYTES
+        self._filling = self._batch()
+        self._sending: _Batch | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def held(self) -> int:
         """Messages not confirmed."""
-        return sum(batch.record_count() for batch in (self._filling, self._sending) if batch is not None)
+        return sum(len(batch.messages) for batch in (self._filling, self._sending) if batch is not None)
 
     async def put(self, key: bytes, payload: bytes) -> None:
         """Add a message; waits for the batch on its way if the next one is full."""
-        while self._filling.append(timestamp=None, key=key, value=payload) is None:
+        while not self._add(self._filling, key, payload):
             if self._task is not None:
                 await asyncio.shield(self._task)
             self.go()
 
     def go(self) -> None:
         """Send what is there, unless something is on its way or has failed for good."""
-        if self._task is None and self._filling.record_count():
-            self._sending, self._filling = self._filling, self._producer.create_batch()
+        if self._task is None and self._filling.messages:
+            self._sending, self._filling = self._filling, self._batch()
             self._task = asyncio.ensure_future(self._deliver_and_go_on(self._sending))
 
     async def finish(self) -> None:
@@ -186,7 +195,19 @@ class _PartitionSender:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    async def _deliver_and_go_on(self, batch: Any) -> None:
+    def _batch(self) -> _Batch:
+        return _Batch(self._producer.create_batch(), [])
+
+    def _add(self, batch: _Batch, key: bytes, payload: bytes) -> bool:
+        """Add a message to a batch; the first one always fits."""
+        if batch.messages and batch.built.size() + len(key) + len(payload) > self._most_bytes:
+            return False
+        if batch.built.append(timestamp=None, key=key, value=payload) is None:
+            return False
+        batch.messages.append((key, payload))
+        return True
+
+    async def _deliver_and_go_on(self, batch: _Batch) -> None:
         """Deliver a batch, then begin the next one before this task is done.
 
         Not in a callback of the task: awaiting a task that is done does not let the loop run its callbacks, so that
@@ -196,12 +217,15 @@ class _PartitionSender:
         self._sending = self._task = None
         self.go()
 
-    async def _deliver(self, batch: Any) -> None:
+    async def _deliver(self, batch: _Batch) -> None:
         attempt = 0
         while True:
             forget_cause()
             try:
-                await (await self._producer.send_batch(batch, self._topic, partition=self._partition))
+                await (await self._producer.send_batch(batch.built, self._topic, partition=self._partition))
+            except MessageSizeTooLargeError as error:
+                await self._deliver_in_parts(batch, error)
+                return
             except (KafkaError, OSError) as error:
                 cause = cause_of(error)
                 if isinstance(error, KafkaError) and not (error.retriable or isinstance(error, KafkaTimeoutError)):
@@ -215,3 +239,16 @@ class _PartitionSender:
             else:
                 self.trouble = ""
                 return
+
+    async def _deliver_in_parts(self, batch: _Batch, error: MessageSizeTooLargeError) -> None:
+        """Deliver what is larger than the topic takes in two halves; later batches are no larger than a half."""
+        messages = batch.messages
+        if len(messages) == 1:
+            raise too_large(f"{self._topic}/{self._partition}", len(messages[0][1])) from error
+        middle = len(messages) // 2
+        self._most_bytes = min(self._most_bytes, sum(len(key) + len(payload) for key, payload in messages) // 2)
+        for half in (messages[:middle], messages[middle:]):
+            part = _Batch(self._producer.create_batch(), half)
+            for key, payload in half:
+                part.built.append(timestamp=None, key=key, value=payload)
+            await self._deliver(part)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal
 
 from engine.base.state import State
@@ -157,7 +157,13 @@ class RowMerger:
         block = block_of(self._symbols, self.next_seq, [closed.popleft() for _ in range(count)])
         self.next_seq += count
         self.last_ts = int(block.ts_event[-1])
+        self._rows.memory.keep(block)
         return block
+
+    def remember(self, blocks: Iterable[BarBlock]) -> None:
+        """Take back the last rows that were taken, in order, after `restore`: a bar that comes again is compared."""
+        for block in blocks:
+            self._rows.memory.keep(block)
 
     def flush(self, *, ended: bool = True) -> list[DeadLetter]:
         """Close what can be closed.

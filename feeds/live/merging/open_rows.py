@@ -73,10 +73,12 @@ class OpenRows:
             self.edge = time_ns
 
     def _place_bar(self, time_ns: int, column: int, bar: BarMessage) -> None:
-        if time_ns <= self.edge:
-            raise _duplicate(time_ns) if self.memory.has(time_ns, column) else self._late(time_ns)
-        row = self._row(time_ns)
         numbers = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+        if time_ns <= self.edge:
+            if not self.memory.has(time_ns, column):
+                raise self._late(time_ns)
+            raise _again(time_ns, self._traded(time_ns, column) or numbers, numbers)
+        row = self._row(time_ns)
         if column in row:
             raise _again(time_ns, row[column], numbers)
         if time_ns in self.ticks.rows and column in self.ticks.rows[time_ns]:
@@ -94,6 +96,11 @@ class OpenRows:
             expected = "no tick, because the complete bar has arrived"
             raise Refused("mixed_kinds", expected, f"a tick at {clock_text(time_ns)}")
         self.ticks.fold(close_ns, column, tick)
+
+    def _traded(self, time_ns: int, column: int) -> Numbers | None:
+        """The bar of a row that is closed, as far as it is remembered."""
+        waiting = (row.get(column) for closed_ns, row in self.closed if closed_ns == time_ns)
+        return next(waiting, None) or self.memory.bar(time_ns, column)
 
     def _row(self, time_ns: int) -> Row:
         row = self.bars.get(time_ns)

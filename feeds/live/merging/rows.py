@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Final
@@ -57,6 +58,8 @@ def _cells(rows: Sequence[tuple[int, Row]], width: int) -> Ints:
 class Memory:
     """Which symbols had a bar in the last rows.
 
+    Their numbers are not part of the state, since whoever keeps the blocks has them: `keep` takes them back.
+
     Attributes:
         rows: By close time, oldest first, which columns were present: a bit each.
     """
@@ -65,6 +68,8 @@ class Memory:
         self._symbols = symbols
         self._all = _bits(range(symbols), symbols)
         self.rows: dict[int, bytes] = {}
+        self._blocks: deque[BarBlock] = deque()
+        self._kept = 0
 
     def add(self, time_ns: int, bars: Row) -> None:
         """Remember a row; the oldest is forgotten."""
@@ -76,6 +81,22 @@ class Memory:
         """Whether a row of the last ones had a bar of this symbol."""
         bits = self.rows.get(time_ns)
         return bits is not None and bool(bits[column >> 3] >> (column & 7) & 1)
+
+    def keep(self, block: BarBlock) -> None:
+        """Remember the numbers of rows that follow the last ones; the oldest are forgotten."""
+        self._blocks.append(block)
+        self._kept += len(block)
+        while self._kept - len(self._blocks[0]) >= REMEMBERED:
+            self._kept -= len(self._blocks.popleft())
+
+    def bar(self, time_ns: int, column: int) -> Numbers | None:
+        """The bar of a row that was kept, if it had one."""
+        for block in reversed(self._blocks):
+            at = int(np.searchsorted(block.ts_event, time_ns))
+            if at < len(block) and block.ts_event[at] == time_ns and block.present[at, column]:
+                open_, high, low, close, volume = (float(getattr(block, name)[at, column]) for name in BAR_COLUMNS)
+                return open_, high, low, close, volume
+        return None
 
     def snapshot(self) -> State:
         """Close times, and the bits of all rows."""

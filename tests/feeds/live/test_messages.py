@@ -413,3 +413,10 @@ def test_a_message_that_is_too_large_is_refused_unread() -> None:
     largest = b"[" + b" " * (MOST_MESSAGE - 1 - len(packed(BAR, "json")) - 1) + packed(BAR, "json") + b"]"
     assert decode(record(largest)) == ([one(BAR)], [])
     assert refusal(b" " + largest)[0] == "too_large"
+
+
+def test_a_message_of_a_schema_registry_is_named() -> None:
+    record = Record("bars/0", 1, b"\x00\x00\x00\x01\x02\x06ES")
+    _, [letter] = decode(record)
+    assert letter.reason == "malformed"
+    assert "schema registry" in letter.found and "schema 258" in letter.found

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.journal.files import FILE
 from engine.journal.reading import JournalReader
 from feeds.memory import MemorySource
-from tests.engine.app.live.sessions import case, live_bars
+from tests.engine.app.live.sessions import Case, case, live_bars
 
 SYMBOLS = ("A", "B", "C")
 RULE_SEATS: dict[str, Any] = {
@@ -211,3 +212,25 @@ def test_columns_in_any_order_are_verified_in_that_order(tmp_path: Path, named: 
     assert run.exported is not None and run.exported.manifest["symbols"] == symbols
     assert run.exported.metrics["fills"]
     assert verify(str(tmp_path)).passed
+
+
+def test_a_changed_bar_of_a_row_traded_before_a_restart_is_told_from_the_same_one(tmp_path: Path) -> None:
+    short = case(live_bars(60))
+    other = short.payloads[20].replace(b'"volume":', b'"volume":1')
+    short.run(tmp_path, payloads=short.payloads[:30])
+    run = short.run(tmp_path, payloads=[*short.payloads[:30], short.payloads[20], other, *short.payloads[30:]])
+    assert run.exported is not None and run.exported.manifest["ledger_sha256"] == short.expected
+    assert run.exported.manifest["quarantined"] == {"duplicate": 1, "conflicting_duplicate": 1}
+
+
+def test_a_session_that_begins_at_a_time_trades_the_bars_from_then_on(tmp_path: Path) -> None:
+    """History is published when it is published: what counts is the time of its bars."""
+    short = case(live_bars(60))
+    begin = {"address": "kafka://localhost/bars?from=2024-01-01T00:31"}
+    first = short.run(tmp_path, payloads=short.payloads[:40], feed=begin)
+    assert first.counters["bars"] == 10
+    run = short.run(tmp_path)  # from another address: where the session began holds
+    assert run.exported is not None
+    expected = Case(replace(short.bars.slice(30, 60), seq=0), short.settings, []).expected
+    assert (run.exported.manifest["ledger_sha256"], run.counters["bars"]) == (expected, 30)
+    assert run.exported.manifest["quarantined"] == {} and run.ended.short is None

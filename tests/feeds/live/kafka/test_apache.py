@@ -6,6 +6,7 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from engine.base.errors import GrandModelError, UsageError
@@ -107,8 +108,6 @@ async def test_what_was_aborted_or_is_open_is_not_read(apache: ApacheHelper) -> 
 async def test_an_open_transaction_is_read_when_it_is_committed(apache: ApacheHelper) -> None:
     topic = await apache.topic()
     await apache.send(topic, numbers(0, 5))
-    from aiokafka import AIOKafkaProducer
-
     producer = AIOKafkaProducer(**apache.settings, transactional_id=unique("open"))
     await producer.start()
     await producer.begin_transaction()
@@ -192,3 +191,50 @@ async def test_a_user_who_may_not_read_is_told_at_once(
     source = KafkaSource(apache.address(topic, "viewer", monkeypatch), FAST)
     with pytest.raises(UsageError, match="may not read the topic"):
         await collect(source, {}, count(1))
+
+
+async def test_batches_are_no_larger_than_the_topic_takes(apache: ApacheHelper) -> None:
+    topic = await apache.topic(settings={"max.message.bytes": "600"})
+    outlet = KafkaOutlet(parse_address(f"kafka://{apache.servers}/{topic}"), 1, LIMIT_S)
+    await outlet.open()
+    await outlet.send([("X", payload) for payload in numbers(0, 200)])
+    await outlet.finish()
+    await outlet.send([("X", payload) for payload in numbers(200, 300)])
+    await outlet.finish()
+    assert payloads(await collect(source_of(apache, topic), {}, count(300))) == numbers(0, 300)
+    letters = KafkaDeadLetters(parse_address(f"kafka://{apache.servers}/{topic}"), topic)
+    await letters.send([(n, DeadLetter("x", n, "late", "a", "b", b"x" * 100)) for n in range(10)])
+    with pytest.raises(GrandModelError, match="larger than the topic takes") as caught:
+        await letters.send([(1, DeadLetter("x", 1, "late", "a", "b", b"x" * 1000))])
+    assert "max.message.bytes" in str(caught.value)
+    await letters.close()
+    assert len(await collect(source_of(apache, topic), {}, count(310))) == 310
+    with pytest.raises(GrandModelError, match="larger than the topic takes") as caught:
+        await outlet.send([("X", b"x" * 1000)])
+        await outlet.finish()
+    assert "--per-message" in str(caught.value) and "1,000 bytes" in str(caught.value)
+    await outlet.close()
+
+
+async def test_a_paced_publisher_comes_through(apache: ApacheHelper) -> None:
+    """Waiting for every message of twelve partitions, again and again, never spins."""
+    topic = await apache.topic(partitions=12)
+    outlet = KafkaOutlet(parse_address(f"kafka://{apache.servers}/{topic}"), 12, LIMIT_S)
+    await outlet.open()
+    async with patience():
+        for turn in range(200):
+            await outlet.send([(f"S{key}", b"message %d" % turn) for key in range(24)])
+            await outlet.finish()
+    assert outlet.unconfirmed == 0
+    await outlet.close()
+    assert len(await collect(source_of(apache, topic), {}, count(4800))) == 4800
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_codec_is_read(apache: ApacheHelper, codec: str) -> None:
+    topic = await apache.topic()
+    producer = AIOKafkaProducer(**apache.settings, compression_type=codec, linger_ms=50)
+    await producer.start()
+    await asyncio.gather(*[await producer.send(topic, payload) for payload in numbers(0, 50)])
+    await producer.stop()
+    assert payloads(await collect(source_of(apache, topic), {}, count(50))) == numbers(0, 50)

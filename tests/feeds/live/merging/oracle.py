@@ -91,8 +91,10 @@ class PlainMerger:
                 return "duplicate"
         row = math.ceil(time / self.timeframe) * self.timeframe
         if self.rows and row <= self.rows[-1][0]:
-            again = isinstance(element, BarMessage) and element.symbol in dict(self.rows).get(row, {})
-            return "duplicate" if again else "late"
+            traded = dict(self.rows).get(row, {}).get(element.symbol)
+            if traded is None or not isinstance(element, BarMessage):
+                return "late"
+            return "duplicate" if repr(traded) == repr(numbers(element)) else "conflicting_duplicate"
         same = [e for r, e in self.accepted if r == row and e.symbol == element.symbol]
         if not same:
             return None

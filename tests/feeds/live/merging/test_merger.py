@@ -140,11 +140,18 @@ def test_what_comes_again() -> None:
     unknown = BarMessage("ES", at(0), 2.0, 3.0, 1.0, 2.0, math.nan)
     again = BarMessage("ES", at(0), 2.0, 3.0, 1.0, 2.0, float("nan"))
     assert offer(merger, unknown, again, bar(0), bar(0, close=2.5)) == ["duplicate", *["conflicting_duplicate"] * 2]
-    assert offer(merger, bar(1), bar(0), bar(0, "NQ")) == ["duplicate", "late"]
+    # the same of a row that is closed, of one that was taken, and after a restart
+    expected = ["conflicting_duplicate", "duplicate", "late"]
+    assert offer(merger, bar(1), bar(0), again, bar(0, "NQ")) == expected
     block = merger.take(1)
     assert block is not None
     assert math.isnan(block.volume[0, 0])
-    assert offer(merger, bar(0)) == ["duplicate"]
+    assert offer(merger, bar(0), again) == expected[:2]
+    restored = trusting(["ES", "NQ"], MINUTE_NS)
+    restored.restore(merger.snapshot())
+    assert offer(restored, bar(0)) == ["duplicate"]
+    restored.remember([block])
+    assert offer(restored, bar(0), again) == expected[:2]
 
 
 def test_rows_long_gone_are_not_remembered() -> None:
