@@ -25,8 +25,8 @@ from aiokafka.errors import (
 from engine.base.errors import UsageError
 from feeds.live.address import Isolation
 from feeds.live.kafka.client import REQUEST_TIMEOUT_MS, described, let_go, not_allowed, started
-from feeds.live.kafka.decompression import MOST_AT_ONCE, Budget, Oversize, install
-from feeds.live.kafka.offsets import Placed, ResumeOffset, begin, place, place_again, shortened
+from feeds.live.kafka.decompression import MOST_AT_ONCE, Budget, Oversize, PassedOver, install
+from feeds.live.kafka.offsets import Placed, ResumeOffset, begin, missing, place, place_again, shortened
 from feeds.live.kafka.topics import Topic, TopicMissingError, look_up
 from feeds.live.reconnecting import ConnectionLostError
 from feeds.live.source import MOST_DELIVERY, Record
@@ -62,6 +62,8 @@ class KafkaConnection:
         self._connections: tuple[object, ...] = ()
         self._doubts: dict[str, float] = {}
         self._polls: dict[str, tuple[int | None, float]] = {}
+        self._passed: dict[str, int] = {}
+        self._missing: dict[str, int] = {}
 
     @classmethod
     async def open(
@@ -142,6 +144,8 @@ class KafkaConnection:
             records += more
             size += sum(len(record.payload) for record in more)
         await self._look_at_polls()
+        self.notices += [missing(name, count, self.offsets[name].next) for name, count in self._missing.items()]
+        self._missing.clear()
         return records
 
     async def _some(self, wait_s: float, most: int) -> list[Record]:
@@ -210,6 +214,8 @@ class KafkaConnection:
         self._polls[name] = (None, self._now())
         self._doubts.pop(name, None)
         self._unchecked.discard(name)
+        self._passed.pop(name, None)
+        PassedOver.take(name)
         if placed.check:
             self._unchecked.add(name)
         if placed.notice is not None:
@@ -251,9 +257,19 @@ class KafkaConnection:
                 kept = kept[1:]
             self._unchecked.discard(name)
         if kept:
+            self._count_holes(name, self.offsets[name].next, kept)
             end = self._consumer.highwater(self._parts[name])
             self.offsets[name] = self.offsets[name].after(kept[-1].offset, kept[-1].value or b"", end)
         return [_record(name, message) for message in kept]
+
+    def _count_holes(self, name: str, start: int, messages: Sequence[Any]) -> None:
+        """Count the offsets from `start` on at which there is neither a message nor what never was one."""
+        gap = messages[-1].offset + 1 - start - len(messages)
+        # what was passed over lies before these messages, or before the next ones
+        passed = self._passed.get(name, 0) + PassedOver.take(name)
+        self._passed[name] = max(0, passed - gap)
+        if gap > passed:
+            self._missing[name] = self._missing.get(name, 0) + gap - passed
 
     async def _begin_again(self, name: str, why: str) -> None:
         part = self._parts[name]

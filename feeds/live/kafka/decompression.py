@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from aiokafka.consumer import fetcher
 from aiokafka.errors import UnsupportedCodecError
@@ -46,6 +46,25 @@ class Budget:
     spent = 0
 
 
+class PassedOver:
+    """Offsets of batches that hold no message to be read (marks of transactions, what was aborted), by partition.
+
+    What is missing between two messages beyond these is not in the log any more.
+    """
+
+    offsets: ClassVar[dict[str, int]] = {}
+
+    @classmethod
+    def count(cls, partition: str, offsets: int) -> None:
+        """Count what lies between the last message of a partition and its next one."""
+        cls.offsets[partition] = cls.offsets.get(partition, 0) + offsets
+
+    @classmethod
+    def take(cls, partition: str) -> int:
+        """What was counted since the last call."""
+        return cls.offsets.pop(partition, 0)
+
+
 def install() -> None:
     """Let the client unpack within bounds, from now on and in the whole process."""
     if fetcher.PartitionRecords is _Records:
@@ -74,7 +93,7 @@ class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
     """The records of an answer, each batch read within bounds."""
 
     def __init__(self, tp: Any, records: Any, *others: Any) -> None:
-        super().__init__(tp, _Batches(records), *others)
+        super().__init__(tp, _Batches(records, f"{tp.topic}/{tp.partition}"), *others)
 
     def __next__(self) -> Any:
         try:
@@ -91,19 +110,21 @@ class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
 
 
 class _Batches:
-    def __init__(self, records: Any) -> None:
-        self._records = records
+    def __init__(self, records: Any, partition: str) -> None:
+        self._records, self._partition = records, partition
         self.has_next = records.has_next
 
     def next_batch(self) -> _Batch:
-        return _Batch(self._records.next_batch())
+        return _Batch(self._records.next_batch(), self._partition)
 
 
 class _Batch:
-    """A batch of which iterating never fails."""
+    """A batch of which iterating never fails; one that is not iterated was passed over, and is no hole."""
 
-    def __init__(self, batch: Any) -> None:
-        self._batch = batch
+    def __init__(self, batch: Any, partition: str) -> None:
+        self._batch, self._partition = batch, partition
+        self._size = batch.next_offset - getattr(batch, "base_offset", batch.next_offset)
+        PassedOver.count(partition, self._size)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
@@ -112,6 +133,7 @@ class _Batch:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:
+        PassedOver.count(self._partition, -self._size)
         if Budget.spent >= MOST_AT_ONCE:
             raise _EnoughError
         try:
@@ -124,6 +146,7 @@ class _Batch:
             yield self._stand_in(f"a batch of messages that cannot be read: {str(error) or type(error).__name__}")
 
     def _stand_in(self, what: str) -> SimpleNamespace:
+        PassedOver.count(self._partition, self._size - 1)  # one letter stands for all of them
         return SimpleNamespace(
             offset=self._batch.next_offset - 1,
             key=None,

@@ -144,3 +144,9 @@ def shortened(name: str, resume: ResumeOffset, end: int) -> tuple[ResumeOffset, 
     """The place in a log that has lost messages behind it, and what the operator should know of that."""
     notice = f"{name}: the log ends at {end} now, but reached {resume.end} before: messages were cut off, and what "
     return replace(resume, end=end), notice + "was not read of them is lost"
+
+
+def missing(name: str, count: int, end: int) -> str:
+    """What the operator should know of offsets without a message, the last of them before `end`."""
+    are = "messages before" if count > 1 else "message before"
+    return f"{name}: {count:,} {are} {end} are lost: the log has no message at their offsets (was it compacted?)"

@@ -20,7 +20,7 @@ from engine.types.instruments import load_instrument
 from feeds.live.messages import BarMessage, decode
 from feeds.live.source import Record
 from feeds.replay import HistoricalReplay
-from tests.brokers import KafkaHelper, kafka, unique
+from tests.brokers import KafkaHelper, kafka, need_tansu, tansu, unique
 from tests.waiting import LIMIT_S, patience, until
 
 __all__ = ["kafka"]  # a fixture
@@ -95,6 +95,23 @@ def test_a_signal_ends_it_with_what_was_sent_and_it_says_what_is_missing(
     assert summary["interrupted"] is True and summary["unconfirmed"] == 0
     assert 2 <= summary["bars"] < summary["expected"]
     assert len(asyncio.run(messages_of(kafka, topic, summary["messages"] + 1))) == summary["messages"] + 1
+
+
+def test_it_says_that_the_broker_is_away_and_what_was_not_confirmed() -> None:
+    need_tansu()
+    with tansu() as broker:
+        feed = f"kafka://{broker.address}/bars"
+        words = command("--data", "es-synthetic", "--feed", feed, "--speed", "600", "--json")
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            assert child.stderr is not None
+            asyncio.run(messages_of(KafkaHelper(broker.address), "bars", 3))
+            broker.stop()
+            while "messages wait: waiting for the broker" not in child.stderr.readline():
+                assert child.poll() is None
+            child.send_signal(signal.SIGTERM)
+            said, complained = child.communicate(timeout=LIMIT_S)
+    assert child.returncode == 1, complained
+    assert json.loads(said)["unconfirmed"] > 0
 
 
 @contextmanager

@@ -238,3 +238,46 @@ async def test_every_codec_is_read(apache: ApacheHelper, codec: str) -> None:
     await asyncio.gather(*[await producer.send(topic, payload) for payload in numbers(0, 50)])
     await producer.stop()
     assert payloads(await collect(source_of(apache, topic), {}, count(50))) == numbers(0, 50)
+
+
+async def test_what_compaction_has_taken_is_counted_as_lost(apache: ApacheHelper) -> None:
+    compacted = {
+        "cleanup.policy": "compact",
+        "min.cleanable.dirty.ratio": "0.01",
+        "segment.bytes": "1048576",
+        "min.compaction.lag.ms": "0",
+        "max.compaction.lag.ms": "1",
+        "segment.ms": "100",
+    }
+    topic = await apache.topic(settings=compacted)
+    producer = AIOKafkaProducer(**apache.settings)
+    await producer.start()
+    for number in range(40):  # four keys, each in a batch of its own
+        await producer.send_and_wait(topic, b"message %d" % number, key=b"%d" % (number % 4))
+    read: list[bytes] = []
+    async with patience():
+        while len(read) != 5:  # the last of each key, and the one that is sent to begin a new segment
+            await asyncio.sleep(0.5)
+            await producer.send_and_wait(topic, b"last", key=b"last")
+            source = source_of(apache, topic)
+            read = payloads(await quiet(source, {}))
+            read = [payload for place, payload in enumerate(read) if payload != b"last" or place == len(read) - 1]
+    await producer.stop()
+    assert read == [*numbers(36, 40), b"last"]
+    told = source.take_notices()
+    assert sum(int(one.split(": ")[1].split()[0]) for one in told) >= 36
+    assert all("compacted" in one for one in told)
+
+
+async def test_marks_of_transactions_are_no_losses(apache: ApacheHelper) -> None:
+    topic = await apache.topic()
+    for turn in range(4):
+        await apache.transact(topic, numbers(turn, turn + 1), commit=turn != 2)
+        await apache.send(topic, numbers(10 + turn, 11 + turn))
+    for query, expected in (("", 7), ("?isolation=read_uncommitted", 9)):
+        source, positions = source_of(apache, topic, query), dict[str, str]()
+        assert len(await quiet(source, positions)) == expected
+        await apache.send(topic, numbers(20, 21))
+        again = source_of(apache, topic, query)
+        await quiet(again, positions)
+        assert not source.take_notices() and not again.take_notices()
