@@ -24,7 +24,7 @@ AT_ONCE: Final = 1 << 16
 LAST_WAIT_S: Final = 2.0
 
 
-def write_out(file: IO[str], text: str) -> None:
+def write_out(file: IO[str] | TextIOBase, text: str) -> None:
     """Write to a file, waiting for as long as it takes, without the lock that Python needs at the end of a process.
 
     Raises:
@@ -57,7 +57,9 @@ class Outbox(TextIOBase):
         dropped: Lines dropped so far.
     """
 
-    def __init__(self, file: IO[str], tell: Callable[[int], object] = lambda _: None, most: int = MOST_WAITING) -> None:
+    def __init__(
+        self, file: IO[str] | TextIOBase, tell: Callable[[int], object] = lambda _: None, most: int = MOST_WAITING
+    ) -> None:
         self._file, self._tell, self._most = file, tell, most
         self._texts: deque[str] = deque()
         self._begun: dict[int, str] = {}  # by thread

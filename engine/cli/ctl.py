@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -41,7 +42,25 @@ def ctl(folder: options.SessionFolder, command: Command, as_json: options.Json =
             expected=", ".join(COMMANDS),
             hint=did_you_mean(command, COMMANDS),
         )
-    _print(ask(folder, command), as_json)
+    _print(_kept(folder, ask(folder, command)), as_json)
+
+
+def _kept(folder: Path, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a command that is on the disk, or for which that means nothing.
+
+    Raises:
+        CheckFailed: If the command holds, but a start after a crash would not know of it.
+    """
+    if answer.pop("kept", True):
+        return answer
+    from engine.base.errors import CheckFailed
+
+    raise CheckFailed(
+        "the command holds, but it is not kept",
+        where=str(folder),
+        found=str(answer["done"]),
+        hint="free some space on the disk and give the command again",
+    )
 
 
 def reset_halt(
@@ -60,7 +79,7 @@ def reset_halt(
     from engine.types.records import Operation
 
     if is_running(folder):
-        _print(ask(folder, "reset-halt", by="reset-halt"), as_json)
+        _print(_kept(folder, ask(folder, "reset-halt", by="reset-halt")), as_json)
         return
     row = operate_stopped(folder, Operation.RESET_HALT, by="reset-halt", trust_code=trust_code)
     _print({"done": "reset", "state": "stopped", "row": row}, as_json)

@@ -286,6 +286,11 @@ class Journal:
         self._states.clear()
         self._load_counters()
 
+    @property
+    def last_operation(self) -> int:
+        """Number of the last command of the operator that is committed; 0 if there is none."""
+        return self._sealing.highest("operations")
+
     def size(self) -> int:
         """Bytes on the disk."""
         files = (self.path, self.path.with_name(FILE + "-wal"))

@@ -12,12 +12,13 @@ from engine.app.agents import stood_in
 from engine.app.journal.recovering import recover
 from engine.app.live.feed_health import SKIPPED
 from engine.app.live.folder import SessionLock
-from engine.app.live.open_or_resume import runnable_setup
+from engine.app.live.open_or_resume import obey_late, runnable_setup
 from engine.app.live.session import Session
 from engine.base.outbox import dropped_lines
 from engine.journal.entries import Entry, Ordered, letters_by_reason
 from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
+from engine.journal.reserve import Reserve
 from engine.types.records import Operation, Reason
 
 OPERATIONS = {
@@ -33,6 +34,8 @@ OPERATIONS = {
 def obey(session: Session, command: str, by: str) -> dict[str, Any]:
     """Do what the control socket, or a key of the dashboard, orders, and answer.
 
+    `kept` in the answer says whether a start after a crash will know of the command.
+
     Raises:
         UsageError: If the command cannot be obeyed now.
     """
@@ -41,11 +44,11 @@ def obey(session: Session, command: str, by: str) -> dict[str, Any]:
         return {"done": "stops after the current transaction"}
     if command not in OPERATIONS:
         return status_of(session)
-    done = session.operate(OPERATIONS[command], by)
+    done, kept = session.operate(OPERATIONS[command], by)
     status = status_of(session)
     if OPERATIONS[command] is Operation.RESUME and status["halted"]:
         done += "; trading stays halted until reset-halt"
-    return {"done": done, "state": status["state"], "row": status["rows"]}
+    return {"done": done, "state": status["state"], "row": status["rows"], "kept": kept}
 
 
 def status_of(session: Session) -> dict[str, Any]:
@@ -121,6 +124,8 @@ def operate_stopped(folder: Path, operation: Operation, by: str, *, trust_code: 
     with JournalReader(folder) as reader, SessionLock(folder):
         reader.check()
         driver = recover(reader, runnable_setup(reader, trust_code=trust_code))
+        with Journal(folder) as journal:
+            obey_late(journal, Reserve(folder), driver)
         driver.operate(operation)
         seq, ts_event = driver.next_seq, driver.last_ns
     with Journal(folder) as journal:

@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.base.errors import UsageError
 from engine.base.rotating import older_names
 from engine.journal.files import ARCHIVE, FILE
+from engine.journal.reserve import RESERVE
 
 LOCK = "session.lock"
 LOG = "session.log"
@@ -33,6 +34,7 @@ OWN_FILES = frozenset(
         DEAD_LETTERS,
         *older_names(DEAD_LETTERS),
         QUARANTINE,
+        RESERVE,
         "models",
     }
 )
@@ -74,8 +76,9 @@ class SessionLock:
         for name in OWN_FILES - {SOCKET, "models"}:  # of a version that let others read them
             with suppress(OSError):
                 (folder / name).chmod(0o600)
-        os.ftruncate(self._fd, 0)
-        os.write(self._fd, f"{os.getpid()}\n".encode())
+        with suppress(OSError):  # on a full disk nobody learns who holds it
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, f"{os.getpid()}\n".encode())
 
     def _take(self) -> str | None:
         """Take the lock; where another process holds it, returns which."""

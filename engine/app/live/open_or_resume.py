@@ -25,6 +25,7 @@ from engine.journal.entries import Entry, Ordered
 from engine.journal.files import remove
 from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader, has_begun
+from engine.journal.reserve import Reserve
 from engine.loop.driver import Driver
 from engine.loop.weights import Activation, FixedWeights
 from engine.types.blocks import BarBlock
@@ -47,6 +48,7 @@ class Opened:
     Attributes:
         folder: Of the session.
         journal: Open for writing.
+        reserve: For commands that the journal does not take.
         setup: What the session consists of.
         driver: As after the last committed row.
         positions: Offsets at which partitions resume.
@@ -58,6 +60,7 @@ class Opened:
 
     folder: Path
     journal: Journal
+    reserve: Reserve
     setup: Setup
     driver: Driver
     positions: dict[str, str]
@@ -118,13 +121,13 @@ def open_session(
         UsageError: If the folder's session has other settings, or the folder holds other things.
         GrandModelError: If the session cannot be recovered.
     """
-    resumed = has_begun(folder)
-    if resumed and _untouched(folder):
+    resumed, reserve = has_begun(folder), Reserve(folder)
+    if resumed and _untouched(folder) and not reserve.lacking(0):
         remove(folder)  # settings of a first attempt that found no broker are not binding
         resumed = False
     if not resumed:
         check_session_folder(folder)
-        return _new(folder, config, instruments, timeframe_ns, trace)
+        return _new(folder, config, instruments, timeframe_ns, trace, reserve)
     with JournalReader(folder) as reader:
         wrong = reader.check()
         _check_clock(reader, config, timeframe_ns)
@@ -143,9 +146,33 @@ def open_session(
             "saved states that cannot be used have been rebuilt", reasons=reasons, rows=driver.next_seq
         )
         journal.drop_states(wrong)
-    return Opened(
-        folder, journal, setup, with_weights(driver, config, folder), positions, states, counters, recent, resumed
-    )
+    obey_late(journal, reserve, driver)
+    reserve.take_room()
+    driver = with_weights(driver, config, folder)
+    return Opened(folder, journal, reserve, setup, driver, positions, states, counters, recent, resumed)
+
+
+def obey_late(journal: Journal, reserve: Reserve, driver: Driver) -> None:
+    """Obey the commands that the session obeyed before it was killed, and that its journal could not take.
+
+    They hold from the next row on: what came between is delivered again, and is not traded as if nobody had spoken.
+
+    Raises:
+        GrandModelError: If they cannot be read, or the journal cannot be written.
+    """
+    for order in reserve.lacking(journal.last_operation):
+        name = order.kind.name.lower()
+        try:
+            driver.operate(order.kind)
+        except UsageError as error:  # a reset of what never came to be
+            logger("journal").warning("a command that waited for the disk is void", command=name, why=error.what)
+            continue
+        seq = driver.next_seq
+        journal.commit(Entry(seq=seq, operation=Ordered(seq, driver.last_ns, order.kind, order.by)))
+        logger("journal").warning(
+            "a command that waited for the disk holds from here", command=name, by=order.by, row=seq
+        )
+    reserve.clear()
 
 
 def _recent(reader: JournalReader, end: int) -> list[BarBlock]:
@@ -213,6 +240,7 @@ def _new(
     instruments: Mapping[str, Instrument],
     timeframe_ns: int,
     trace: Callable[[str], object] | None,
+    reserve: Reserve,
 ) -> Opened:
     version = models_folder(config)
     setup = Setup(config, instruments, timeframe_ns, stands_in=True)
@@ -231,7 +259,9 @@ def _new(
         standby = Ordered(0, 0, Operation.PAUSE, "standby")
     meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, driver))}
     journal.commit(Entry(meta=meta, activations=activations, operation=standby))
-    return Opened(folder, journal, setup, with_weights(driver, config, folder), {}, {}, {}, [], resumed=False)
+    reserve.take_room()
+    driver = with_weights(driver, config, folder)
+    return Opened(folder, journal, reserve, setup, driver, {}, {}, {}, [], resumed=False)
 
 
 def _session(

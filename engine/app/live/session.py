@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from engine.app.journal.retention import Retention
 from engine.app.live.config import PaperConfig
@@ -43,6 +44,13 @@ DONE = {
     Operation.HALT: "halted",
     Operation.RESET_HALT: "reset",
 }
+
+
+class Obeyed(NamedTuple):
+    """What a command did, in words, and whether it is on the disk, so that a start after a crash knows of it."""
+
+    done: str
+    kept: bool
 
 
 class Session:
@@ -86,14 +94,14 @@ class Session:
         """End after the current transaction; rows that wait for later bars wait for the next start."""
         self._reader.stop(because)
 
-    def operate(self, operation: Operation, by: str) -> str:
+    def operate(self, operation: Operation, by: str) -> Obeyed:
         """Carry out a command of the operator at once, and record it in the journal.
 
         Args:
             by: Who wants it: `ctl`, `dashboard`, ...
 
         Returns:
-            What was done, in words.
+            What was done, and whether the next start will know of it.
 
         Raises:
             UsageError: If it cannot be obeyed now.
@@ -108,8 +116,17 @@ class Session:
         try:
             self._write()
         except JournalError as error:
-            return f"{DONE[operation]}; it will be written later, because {error.what}"
-        return DONE[operation]
+            return self._reserved(DONE[operation], error)
+        return Obeyed(DONE[operation], kept=True)
+
+    def _reserved(self, done: str, error: JournalError) -> Obeyed:
+        """Keep the commands that the journal does not take in the place that is reserved for them."""
+        owed = [entry.operation for entry in self._owed if entry.operation is not None]
+        if self.opened.reserve.keep(self._journal.last_operation, owed):
+            return Obeyed(f"{done}; kept beside the journal until that can be written ({error.what})", kept=True)
+        return Obeyed(
+            f"{done}, but not kept: a session that is killed now starts without it ({error.what})", kept=False
+        )
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
         """Tell the observers something."""
@@ -233,6 +250,7 @@ class Session:
         while self._owed:
             self._journal.commit(self._owed[0])
             self._owed.popleft()
+        self.opened.reserve.clear()
 
     async def _wait_for_disk(self, error: JournalError) -> None:
         """Nothing is taken in while nothing can be written; a session that is to stop does so."""

@@ -1,0 +1,107 @@
+"""A place on the disk that is taken while there is room, for commands that a full journal does not take.
+
+A halt that only memory knows is forgotten when the process is killed, and the next start would trade. The file has its
+blocks from the beginning, so that writing it needs no space.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from engine.base.errors import DataError
+from engine.journal.entries import Ordered
+from engine.types.records import Operation
+
+RESERVE: Final = "commands.reserve"
+BYTES: Final = 4096
+
+
+class Reserve:
+    """The reserved place of a session folder.
+
+    Args:
+        folder: Of the session.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RESERVE
+        self.holds = False
+
+    def take_room(self) -> None:
+        """Take the place, if the disk has room for it and it is not taken yet."""
+        with suppress(OSError):
+            if not self._path.exists() or self._path.stat().st_size < BYTES:
+                self._write(b"")
+
+    def keep(self, after: int, orders: Sequence[Ordered]) -> bool:
+        """Keep commands, in place of those that were kept before, until `clear`.
+
+        Args:
+            after: Number of the last command that the journal has.
+            orders: Those that it lacks, in order.
+
+        Returns:
+            Whether they are on the disk.
+        """
+        body = json.dumps({"after": after, "orders": orders}).encode()
+        text = b"%08x %s" % (zlib.crc32(body), body)
+        if len(text) > BYTES:
+            return False
+        try:
+            self._write(text)
+        except OSError:
+            return False
+        self.holds = True
+        return True
+
+    def clear(self) -> None:
+        """The journal has them all."""
+        if self.holds:
+            with suppress(OSError):
+                self._write(b"")
+                self.holds = False
+
+    def lacking(self, last: int) -> list[Ordered]:
+        """Commands that the journal lacks.
+
+        Args:
+            last: Number of the last command that it has.
+
+        Raises:
+            DataError: If they cannot be read.
+        """
+        try:
+            text = self._path.read_bytes().rstrip(b"\0")
+        except FileNotFoundError:
+            return []
+        if not text:
+            return []
+        self.holds = True
+        checksum, _, body = text.partition(b" ")
+        if checksum != b"%08x" % zlib.crc32(body):
+            raise DataError(
+                "commands that waited for the disk cannot be read",
+                where=str(self._path),
+                hint="the operator's last commands may be missing: see the session's log; delete the file to start",
+            )
+        tree = json.loads(body)
+        orders = [Ordered(seq, ts_event, Operation(kind), by) for seq, ts_event, kind, by in tree["orders"]]
+        return orders[max(0, last - tree["after"]) :]
+
+    def _write(self, text: bytes) -> None:
+        """Write the whole place over; only one that is missing needs room."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            # file systems that write elsewhere need room nevertheless: they refuse, and nobody is told otherwise
+            written = os.pwrite(descriptor, text.ljust(BYTES, b"\0"), 0)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        if written < BYTES:
+            raise OSError("no room")
