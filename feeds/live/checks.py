@@ -16,6 +16,7 @@ REASONS: Final = {
     "too_large": "The message is larger than 1 MiB, or its compressed batch unpacks to more than 8 MiB or not at all.",
     "overflow": "Messages of MQTT with QoS 0 arrived faster than they could be taken; one dead letter counts them.",
     "unsupported_version": "The element has a schema version that this program does not know.",
+    "unknown_schema": "The schema registry has no schema of the message's number, or one that cannot be used.",
     "unknown_type": "The element is neither a bar nor a trade nor a quote.",
     "missing_field": "A field that this type of element needs is absent or null.",
     "bad_time": "The time is neither an epoch in s, ms, us or ns nor ISO 8601 text, or is out of range.",

@@ -49,12 +49,17 @@ _ID = range(-(2**63), 2**63)
 class MappedDecoder:
     """Reads messages by the paths of a configuration; whatever their bytes are, nothing is raised.
 
+    Args:
+        fields: Where the fields are.
+        parse: Takes a message apart, by default JSON or MessagePack; raises Refused.
+
     Attributes:
         skipped: Elements left out by `only` since it was last set to 0.
     """
 
-    def __init__(self, fields: FieldsConfig) -> None:
+    def __init__(self, fields: FieldsConfig, parse: Callable[[bytes], Any] | None = None) -> None:
         self.fields, self.skipped = fields, 0
+        self.parse = parse or parsed
         self._pick = {name: picker(path) for name, path in fields.paths.items()}
         self._only = [(picker(path), wanted) for path, wanted in fields.only.items()]
         self._items = None if fields.items is None else picker(fields.items)
@@ -69,7 +74,7 @@ class MappedDecoder:
             found = record.oversize or f"{len(payload):,} bytes"
             return [], [Refused("too_large", f"at most {MOST_MESSAGE:,} bytes", found).dead_letter(record, payload)]
         try:
-            tree = parsed(payload)
+            tree = self.parse(payload)
         except Refused as refused:
             return [], [refused.dead_letter(record, payload)]
         return self.read(record, tree)

@@ -31,7 +31,7 @@ from feeds.live.merging.state import Carried, snapshot_of
 from feeds.reading.rows.ordering import NEVER
 
 # names of the states of the intake
-MERGER, SEEN = "merger", "seen"
+MERGER, SEEN, SCHEMAS = "merger", "seen", "schemas"
 _NO_NUMBERS: Final[Numbers] = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 

@@ -63,7 +63,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "halted": Reason(halted).name.lower() if halted else None,
         "feed": session.source.status,
         "connected": session.source.connected,
-        "trouble": session.trouble,
+        "trouble": session.trouble or (schemas.status if (schemas := session.intake.schemas) is not None else None),
         "stand_ins": {seat: one.seq for seat, one in stood_in(driver.agent).items()},
         "agent_waits": driver.agent.unready_because if driver.begun else None,
         "rows": driver.next_seq,

@@ -16,6 +16,7 @@ from engine.types.timeframe import parse_timeframe
 from feeds.live.address import AddressText, FeedSecurity, parse_address
 from feeds.live.fields import FieldsConfig, from_query
 from feeds.live.merging.lanes import CONFIRMATIONS
+from feeds.live.schemas.config import SchemasConfig
 from feeds.replay import ReplayConfig
 
 SECOND_NS = 1_000_000_000
@@ -44,6 +45,7 @@ class FeedConfig(Config):
         replay: How the file of a `replay:` address is read.
         fields: Where the fields of messages are that are not of our own shape; keys `fields.NAME` of the address count
             more.
+        schemas: Registry of the schemas of messages that begin with the number of one (Avro, JSON Schema, Protobuf).
     """
 
     address: AddressText = ""
@@ -62,6 +64,7 @@ class FeedConfig(Config):
     dead_letter_topic: str | None = None
     replay: ReplayConfig = ReplayConfig()
     fields: FieldsConfig | None = None
+    schemas: SchemasConfig | None = None
 
     @model_validator(mode="after")
     def _fields_read(self) -> Self:
@@ -69,8 +72,8 @@ class FeedConfig(Config):
             mapping = self.mapping
         except UsageError as error:
             raise ValueError(str(error)) from error
-        if mapping is not None and self.address.startswith("replay:"):
-            raise ValueError("fields are for messages, and a file is replayed: its columns are found by name")
+        if (mapping is not None or self.schemas is not None) and self.address.startswith("replay:"):
+            raise ValueError("fields and schemas are for messages, and a file's columns are found by name")
         return self
 
     @property

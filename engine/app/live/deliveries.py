@@ -29,6 +29,7 @@ from feeds.quarantine import Quarantine
 from feeds.reading.rows.ordering import NEVER
 
 RECORDED_ROWS = 1024
+TICK_S = 0.2
 # so many rows that wait so long are reported
 MANY_ROWS, STALLED_S = 100, 60.0
 log = logger("run")
@@ -178,6 +179,9 @@ class DeliveryReader:
             # before the first connection nothing can be heard: that is for the source's own patience
             if delivery.records or delivery.rows is not None or not met:
                 heard_at = now
+            if not await self._know_schemas(delivery):
+                because, ended = self.stopping or because, False
+                break  # what was delivered comes again at the next start
             for arrival in self._intake.arrivals(delivery, now, self._room):
                 await self._publish(arrival, bus)
             self._watch_rows(delivery, now)
@@ -191,6 +195,32 @@ class DeliveryReader:
                 await self._publish(arrival, bus)
         bus.close(Arrival)
         return because
+
+    async def _know_schemas(self, delivery: Delivery) -> bool:
+        """Fetch the schemas of messages that are not known yet.
+
+        While the registry is away, nothing is taken in, and the operator is told.
+
+        Returns:
+            Whether all are there; otherwise the session was asked to stop.
+        """
+        schemas = self._intake.schemas
+        if schemas is None or not delivery.records:
+            return True
+        fetching, told = asyncio.ensure_future(schemas.prepare(delivery.records)), False
+        try:
+            while not (await asyncio.wait({fetching}, timeout=TICK_S))[0]:
+                if schemas.status is not None and not told:
+                    told = True
+                    self._notice("warning", "schemas", f"the session {schemas.status}")
+                if self.stopping is not None:
+                    return False
+            fetching.result()
+        finally:
+            fetching.cancel()
+        if told:
+            self._notice("info", "schemas_back", "the schema registry answers again")
+        return True
 
     async def _publish(self, arrival: Arrival, bus: Bus) -> None:
         if arrival.block is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from math import isnan
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.app.live.config import FeedConfig
+from engine.app.live.intake import mapped_decoder
 from engine.base.errors import UsageError
 from engine.types.dead_letter import DeadLetter
 from engine.types.timeframe import format_timeframe
@@ -25,6 +26,8 @@ from feeds.live.guessing import guess
 from feeds.live.mapped import MappedDecoder, leaves, number_of, parsed
 from feeds.live.messages import BarMessage, Element, decode, is_msgpack
 from feeds.live.options import SourceOptions
+from feeds.live.schemas.known import KnownSchemas, schema_number
+from feeds.live.schemas.registry import RegistryAway
 from feeds.live.source import Record
 
 UNIT_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -57,7 +60,7 @@ class Inspected:
     Attributes:
         place: Its partition and offset.
         size: Bytes.
-        format: JSON or MessagePack.
+        format: JSON, MessagePack, or the number of its schema and what that is.
         text: Its beginning.
         elements: How each element that can be used is understood.
         refused: Elements that cannot.
@@ -108,19 +111,25 @@ def inspect_feed(feed: FeedConfig, symbols: Sequence[str], most: int, wait_s: fl
     Raises:
         UsageError: If the feed cannot be reached, or is a file.
     """
-    records = asyncio.run(_first(parse_address(feed.address, feed.security), feed, most, wait_s))
-    messages = tuple(explain(record, feed, symbols) for record in records)
-    return Inspection(messages, _suggestion(records, messages))
+    schemas = None if feed.schemas is None else KnownSchemas(feed.schemas)
+    records = asyncio.run(_first(parse_address(feed.address, feed.security), feed, schemas, most, wait_s))
+    messages = tuple(explain(record, feed, symbols, schemas) for record in records)
+    return Inspection(messages, _suggestion(records, messages, parsed if schemas is None else schemas.parsed))
 
 
-def explain(record: Record, feed: FeedConfig, symbols: Sequence[str]) -> Inspected:
-    """How a session would understand one message."""
-    mapping = feed.mapping
-    decoder = MappedDecoder(mapping or FieldsConfig())
-    _, refused = decoder(record) if mapping is not None else decode(record)
+def explain(record: Record, feed: FeedConfig, symbols: Sequence[str], schemas: KnownSchemas | None = None) -> Inspected:
+    """How a session would understand one message.
+
+    Args:
+        schemas: Those of the message are fetched.
+    """
+    mapped = mapped_decoder(feed, schemas)
+    mapping = None if mapped is None else mapped.fields
+    decoder = mapped or MappedDecoder(FieldsConfig())
+    _, refused = decode(record) if mapped is None else decoder(record)
     skipped, decoder.skipped = decoder.skipped, 0
     try:
-        trees = [one for one in decoder.elements(_items(parsed(record.payload), mapping)) if decoder.wanted(one)]
+        trees = [one for one in decoder.elements(_items(decoder.parse(record.payload), mapping)) if decoder.wanted(one)]
     except Refused:
         trees = []
     good = [(tree, element) for tree in trees if (element := _element(tree, mapping, decoder)) is not None]
@@ -129,7 +138,7 @@ def explain(record: Record, feed: FeedConfig, symbols: Sequence[str]) -> Inspect
     return Inspected(
         f"{record.partition}, offset {record.offset}" if record.offset >= 0 else record.partition,
         len(record.payload),
-        "MessagePack" if is_msgpack(record.payload) else "JSON",
+        _format(record, schemas),
         record.payload[:MOST_SHOWN].decode("utf-8", "backslashreplace"),
         readings,
         tuple(refused),
@@ -137,6 +146,14 @@ def explain(record: Record, feed: FeedConfig, symbols: Sequence[str]) -> Inspect
         _unused(good[0][0], feed, readings[0]) if good else (),
         tuple(dict.fromkeys(concerns)),
     )
+
+
+def _format(record: Record, schemas: KnownSchemas | None) -> str:
+    number = schema_number(record.payload)
+    if number is not None:
+        kind = None if schemas is None else schemas.kind_of(number)
+        return f"schema {number}{'' if kind is None else f' ({kind})'}"
+    return "MessagePack" if is_msgpack(record.payload) else "JSON"
 
 
 def _items(tree: Any, mapping: FieldsConfig | None) -> Any:
@@ -165,7 +182,7 @@ def _fields_of(tree: Any, mapping: FieldsConfig | None) -> FieldsConfig:
 
 def _readings(tree: Any, element: Element, feed: FeedConfig) -> tuple[Reading, ...]:
     mapping = feed.mapping
-    fields = _fields_of(tree, mapping)
+    fields = _fields_of(tree, mapping if feed.schemas is None else mapping or FieldsConfig())
     found = []
     for name, path in fields.paths.items():
         given = picker(path)(tree)
@@ -234,12 +251,14 @@ def _unused(tree: Any, feed: FeedConfig, readings: Sequence[Reading]) -> tuple[s
     return tuple(path for path, _ in leaves(tree) if path not in used | ({"type", "v"} if mapping is None else set()))
 
 
-def _suggestion(records: Sequence[Record], messages: Sequence[Inspected]) -> Mapping[str, Any] | None:
+def _suggestion(
+    records: Sequence[Record], messages: Sequence[Inspected], parse: Callable[[bytes], Any]
+) -> Mapping[str, Any] | None:
     """For the first message of which nothing can be used."""
     for record, message in zip(records, messages, strict=True):
         if message.refused and not message.elements:
             try:
-                found = guess(parsed(record.payload))
+                found = guess(parse(record.payload))
             except Refused:
                 continue
             if found is not None:
@@ -247,7 +266,9 @@ def _suggestion(records: Sequence[Record], messages: Sequence[Inspected]) -> Map
     return None
 
 
-async def _first(address: FeedAddress, feed: FeedConfig, most: int, wait_s: float) -> list[Record]:
+async def _first(
+    address: FeedAddress, feed: FeedConfig, schemas: KnownSchemas | None, most: int, wait_s: float
+) -> list[Record]:
     if address.kind not in {"kafka", "mqtt", "stdin"}:
         raise UsageError(
             "there are no messages to inspect",
@@ -273,6 +294,12 @@ async def _first(address: FeedAddress, feed: FeedConfig, most: int, wait_s: floa
     finally:
         await source.close()
         await _forget(address, getattr(source, "client_id", None))
+    if schemas is not None:
+        try:
+            await schemas.prepare(records, feed.connect_timeout_s)
+        except RegistryAway as error:
+            where = None if feed.schemas is None else feed.schemas.registry
+            raise UsageError("the schema registry gives no answer", where=where, found=str(error)) from error
     return records
 
 

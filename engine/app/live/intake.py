@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.app.journal.recovering import MERGER, SEEN
+from engine.app.journal.recovering import MERGER, SCHEMAS, SEEN
 from engine.app.live.config import FeedConfig
 from engine.base.errors import DataError
 from engine.base.restoring import array_of
@@ -20,9 +20,11 @@ from engine.types.blocks import BarBlock
 from engine.types.dead_letter import DeadLetter, bounded
 from engine.types.instruments import Instrument
 from feeds.live.announcements import Announcement, read_announcement
+from feeds.live.fields import FieldsConfig
 from feeds.live.mapped import MappedDecoder
 from feeds.live.merging.merger import RowMerger
 from feeds.live.messages import decode
+from feeds.live.schemas.known import KnownSchemas
 from feeds.live.source import Delivery
 from feeds.reading.rows.gaps import GapFinder
 from feeds.reading.rows.ordering import NEVER
@@ -86,7 +88,8 @@ class Intake:
             confirmations=config.confirmations,
             now=wall,
         )
-        self._mapped = None if (mapping := config.mapping) is None else MappedDecoder(mapping)
+        self.schemas = None if config.schemas is None else KnownSchemas(config.schemas)
+        self._mapped = mapped_decoder(config, self.schemas)
         self._decode = self._mapped or decode
         self._timeframe = timeframe_ns
         self._gaps = GapFinder(tuple(instruments.values()), timeframe_ns)
@@ -162,7 +165,11 @@ class Intake:
 
     def snapshot(self) -> State:
         """State of the intake, by name."""
-        return {MERGER: self._merger.snapshot(), SEEN: self._seen.copy()}
+        states: State = {MERGER: self._merger.snapshot(), SEEN: self._seen.copy()}
+        if self.schemas is not None and self.schemas.changed:  # as a rule once, so that it costs nothing otherwise
+            states[SCHEMAS] = self.schemas.snapshot()
+            self.schemas.changed = False
+        return states
 
     def restore(self, state: Mapping[str, Any], next_seq: int) -> None:
         """Continue from a snapshot, or the parts of it that there are.
@@ -173,6 +180,8 @@ class Intake:
         self.next_seq = next_seq
         if MERGER in state:
             self._merger.restore(state[MERGER])
+        if SCHEMAS in state and self.schemas is not None:
+            self.schemas.restore(state[SCHEMAS])
         if SEEN in state:
             self._seen = array_of(state[SEEN], self._seen, SEEN)
 
@@ -257,6 +266,14 @@ class Intake:
             Gap(block.seq + int(rows[k]), self._symbols[columns[k]], int(before[k]), int(at[k]), missing)
             for k, missing in self._gaps.find(at, before, columns)
         )
+
+
+def mapped_decoder(config: FeedConfig, schemas: KnownSchemas | None) -> MappedDecoder | None:
+    """What reads messages of another shape than ours; None where they are of ours."""
+    mapping = config.mapping
+    if schemas is not None:
+        return MappedDecoder(mapping or FieldsConfig(), schemas.parsed)
+    return None if mapping is None else MappedDecoder(mapping)
 
 
 def _strict(letter: DeadLetter) -> DataError:

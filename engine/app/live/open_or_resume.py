@@ -12,7 +12,7 @@ from typing import Any
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
 from engine.app.code import allow_code, changed_code, code_entries, recorded_code
-from engine.app.journal.recovering import MERGER, SEEN, recover, seen_of
+from engine.app.journal.recovering import MERGER, SCHEMAS, SEEN, recover, seen_of
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import OWN_FILES
 from engine.app.manifest import versions
@@ -135,7 +135,7 @@ def open_session(
         setup = runnable_setup(reader, trust_code=trust_code)
         driver = recover(reader, setup)
         positions, counters = reader.positions(), reader.counters()
-        states = {name: state for name, (_, state) in reader.states(MERGER, SEEN).items()}
+        states = {name: state for name, (_, state) in reader.states(MERGER, SEEN, SCHEMAS).items()}
         if SEEN in wrong:
             states[SEEN] = seen_of(reader)
         recent = _recent(reader, driver.next_seq)
