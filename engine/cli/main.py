@@ -26,6 +26,7 @@ def main() -> None:
     """
     # Python looks for garbage once more at its end, among a million objects of Numba and others: a tenth of a second
     atexit.register(gc.freeze)
+    _fill_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows replacements, not a traceback
@@ -43,6 +44,20 @@ def main() -> None:
         if leaving.code == INTERRUPTED:  # what Typer makes of Ctrl-C, without a word
             sys.stderr.write(STOPPED)
         raise
+
+
+def _fill_standard_streams() -> None:
+    """Where standard streams are closed, no file of ours may take their numbers, and what is said goes nowhere.
+
+    Standard input stays missing for whoever would read it.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if name != "stdin" and getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as the process
 
 
 def _help() -> None:

@@ -282,5 +282,5 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) ->
     note(f"ended  {ended.because}")
     note(f"ledger {exported.manifest['ledger_sha256']}")
     note(f"run    {run.folder}" + (f", report {run.folder / 'report.html'}" if report else ""))
-    if not demo and sys.stdin.isatty():
+    if not demo and sys.stdin is not None and sys.stdin.isatty():
         note(f"again  grandmodel paper --out {run.folder}   resumes from here")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import BeforeValidator, ValidationError, model_validator
@@ -42,6 +42,9 @@ _MAPPED = ("kafka", "mqtt", "stdin")
 _FORMS = "kafka://host:9092/topic, mqtt://host:1883/topic, replay:FILE or stdin"
 _PUBLISH_FORMS = "kafka://host:9092/topic, mqtt://host:1883/topic or stdout"
 _KAFKA_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+# what MQTT can carry of a topic, an id or a name, in bytes of UTF-8; no broker of Kafka's takes more
+MOST_TEXT: Final = 65_535
+_SHOWN: Final = 100
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
 
 
@@ -184,13 +187,19 @@ def _broker(scheme: str, rest: str, text: str, security: FeedSecurity, publishin
         raise _no_topic(scheme, hosts)
     topic, query = _split_query(path, kind)
     topic = unquote(topic)
-    where = f"{scheme}://{_joined(hosts)}/{topic}"
+    where = f"{scheme}://{_joined(hosts)}/{topic if len(topic) <= _SHOWN else topic[:_SHOWN] + '...'}"
     if not topic:
         raise _no_topic(scheme, hosts)
+    _check_text("topic", topic, where)
     _check_topic(kind, topic, where, publishing)
+    if "client_id" in query:
+        _check_text("client_id", query["client_id"], where)
     if kind == "mqtt" and len(hosts) > 1:
         raise UsageError("an MQTT address names one broker", where=where, expected="one host")
     given = {key: value for key, value in query.items() if key in FeedSecurity.model_fields}
+    secured = _secured(security, {**given, "tls": "true"} if tls else given, kind, where)
+    if secured.username is not None:
+        _check_text("username", secured.username, where)
     return FeedAddress(
         kind,
         hosts,
@@ -199,7 +208,7 @@ def _broker(scheme: str, rest: str, text: str, security: FeedSecurity, publishin
         isolation=_isolation(query.get("isolation", "read_committed"), where),
         client_id=query.get("client_id"),
         fields=_fields_of(query),
-        security=_secured(security, {**given, "tls": "true"} if tls else given, kind, where),
+        security=secured,
     )
 
 
@@ -269,6 +278,18 @@ def _keys_of(kind: Kind) -> str:
 
 def _fields_of(query: Mapping[str, str]) -> dict[str, str]:
     return {key.removeprefix(_FIELD): value for key, value in query.items() if key.startswith(_FIELD)}
+
+
+def _check_text(name: str, text: str, where: str) -> None:
+    """See that a broker can be told a text."""
+    size = len(text.encode(errors="replace"))
+    if "\0" in text or not 0 < size <= MOST_TEXT:
+        raise UsageError(
+            f"the {name} of the feed cannot be sent to a broker",
+            where=where.replace("\0", "%00"),
+            expected=f"1 to {MOST_TEXT:,} bytes of UTF-8, without a zero byte",
+            found="a zero byte" if "\0" in text else f"{size:,} bytes",
+        )
 
 
 def _check_topic(kind: Kind, topic: str, where: str, publishing: bool) -> None:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 
+from engine.base.errors import UsageError
 from engine.types.dead_letter import MOST_PAYLOAD
 from feeds.live.options import SourceOptions
 from feeds.live.reconnecting import TICK_S
@@ -25,6 +26,16 @@ class _TooLong(bytes):
     """The beginning of a line that is too long."""
 
 
+def _standard_input() -> int:
+    if sys.stdin is None or sys.stdin.closed:
+        raise UsageError(
+            "standard input is closed",
+            expected="messages, one a line",
+            hint="pipe them in: my_feed | grandmodel paper --feed stdin ...",
+        )
+    return sys.stdin.fileno()
+
+
 class StdinSource:
     """Lines of standard input, or of another open file; blank ones are passed over.
 
@@ -35,6 +46,9 @@ class StdinSource:
         options: Most records of a delivery, and when silence counts.
         descriptor: What to read; by default standard input.
         now: A clock in seconds that never runs backwards.
+
+    Raises:
+        UsageError: If standard input is closed.
     """
 
     def __init__(
@@ -45,7 +59,7 @@ class StdinSource:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = options or SourceOptions()
-        self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
+        self._descriptor = _standard_input() if descriptor is None else descriptor
         self._now = now
         self._taken = 0
         self._lines: deque[bytes] = deque()

@@ -11,7 +11,7 @@ import aiomqtt
 
 from engine.base.errors import UsageError
 from engine.types.dead_letter import DeadLetter
-from feeds.live.address import FeedAddress
+from feeds.live.address import MOST_TEXT, FeedAddress
 from feeds.live.mqtt.inbox import Arrived, Inbox
 from feeds.live.reconnecting import ConnectionLostError
 from feeds.live.tls import ssl_context
@@ -37,11 +37,19 @@ def client_settings(address: FeedAddress) -> dict[str, Any]:
     """
     security = address.security
     host, port = address.hosts[0]
+    password = None if security.password is None else security.password.reveal()
+    if password is not None and len(password.encode()) > MOST_TEXT:
+        raise UsageError(
+            "the password is too long for MQTT",
+            where=address.shown,
+            expected=f"at most {MOST_TEXT:,} bytes",
+            found=f"{len(password.encode()):,} bytes",
+        )
     return {
         "hostname": host,
         "port": port,
         "username": security.username,
-        "password": None if security.password is None else security.password.reveal(),
+        "password": password,
         "tls_context": ssl_context(security),
         "keepalive": KEEPALIVE_S,
         "timeout": ANSWER_S,

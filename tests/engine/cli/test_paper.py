@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -195,3 +196,15 @@ def test_an_account_that_can_trade_nothing_is_warned_of(tmp_path: Path) -> None:
 def test_a_wrong_value_is_blamed_on_its_option(tmp_path: Path, words: tuple[str, str]) -> None:
     complained = refused("paper", "--feed", "stdin", "--symbols", "X", "--out", str(tmp_path / "live"), *words)
     assert f"  {words[0]}: " in complained
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+def test_standard_streams_that_are_closed_are_no_traceback(tmp_path: Path, closed: str) -> None:
+    words = ("paper", "--feed", "stdin", "--symbols", "X", "--agent", "flat", "--out", str(tmp_path / "run"))
+    found = subprocess.run(
+        f"{shlex.join([*RUN, *words])} {closed}", shell=True, cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert found.returncode == 2
+    assert "Traceback" not in found.stderr
+    assert ("standard input is closed" in found.stderr) == (closed == "<&-")
+    assert not (tmp_path / "run").exists()

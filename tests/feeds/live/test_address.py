@@ -159,3 +159,22 @@ def test_certificates_from_elsewhere_go_with_an_encrypted_scheme() -> None:
     assert parse_address("kafkas://h/t", security).security.ca_file == Path("ca.pem")
     with pytest.raises(UsageError, match="encrypted connections only"):
         parse_address("kafka://h/t", security)
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("mqtt://h/" + "a" * 65_536, "65,536 bytes"),
+        ("mqtt://h/a%00b", "a zero byte"),
+        ("mqtt://h/bars?client_id=", "0 bytes"),
+        ("mqtt://h/bars?client_id=a%00", "a zero byte"),
+        ("mqtt://h/bars?username=" + "%C3%A9" * 40_000, "80,000 bytes"),
+        ("kafka://h/bars?username=a%00&password=env:P", "a zero byte"),
+    ],
+)
+def test_what_no_broker_can_be_told_is_refused(address: str, found: str) -> None:
+    with pytest.raises(UsageError, match="cannot be sent to a broker") as caught:
+        parse_address(address)
+    assert caught.value.found == found
+    assert len(str(caught.value)) < 500
+    assert "\0" not in str(caught.value)

@@ -104,6 +104,42 @@ def test_a_full_disk_holds_the_session_up_and_loses_nothing(tmp_path: Path, monk
     assert watching.kinds == ["journal_unwritable", "journal_back"]
 
 
+class Deleting(ListSource):
+    """Somebody takes the journal away before its twentieth message, and perhaps puts another file in its place."""
+
+    def __init__(self, payloads: list[bytes], take: Callable[[], object]) -> None:
+        super().__init__(payloads)
+        self.take = take
+
+    def meet(self, session: Session) -> None:
+        self.session = session
+
+    async def deliveries(self, positions: Mapping[str, str]) -> AsyncIterator[Delivery]:
+        async for delivery in super().deliveries(positions):
+            if delivery.records and delivery.records[0].offset == 20:
+                await eventually(lambda: self.session.driver.next_seq == 20)
+                self.take()
+            yield delivery
+
+
+@pytest.mark.parametrize("name", ["journal.sqlite", "journal.sqlite-wal", "."])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_journal_that_is_taken_away_ends_the_session_at_the_next_commit(
+    tmp_path: Path, name: str, replaced: bool
+) -> None:
+    folder = tmp_path / "run"
+    path = folder / name
+
+    def take() -> None:
+        path.rename(tmp_path / "elsewhere")
+        if replaced and path.suffix:
+            path.touch()
+
+    with pytest.raises(DataError, match="deleted, moved or replaced") as caught:
+        _run(case(live_bars(30)), folder, Deleting(case(live_bars(30)).payloads, take), [])
+    assert caught.value.found == ("another file" if replaced and path.suffix else "no such file")
+
+
 class StaysFull(FullDisk):
     async def free(self) -> None:
         await eventually(lambda: self.session.trouble is not None)
