@@ -17,7 +17,8 @@ from engine.base.state import State
 from training.config import TrainingConfig
 from training.evaluation.diagnosis import NEARLY_ALL
 from training.evaluation.results import EpisodeResult
-from training.evaluation.summary import pooled_actions
+from training.evaluation.statistics import mean_estimate
+from training.evaluation.summary import counted, pooled_actions
 
 IN_A_ROW = 2
 """Evaluations that have to agree."""
@@ -109,6 +110,7 @@ class Watch:
             shares = np.array(use.strategic) / max(sum(use.strategic), 1)
             self._shares = [*self._shares, [*shares.tolist(), reward]][-COURSE:]
             found += self._strategic(shares, reward) or self._narrowing()
+            found += self._losing(results, reward)
         if "risk" in agents and use.risk[0] >= NEARLY_ALL * max(sum(use.risk), 1):
             found += self._repeated(
                 Sign(
@@ -148,6 +150,18 @@ class Watch:
         )
         # always long may be the best of a market that rises: what earns is told, and left alone
         return self._repeated(Sign(name, "strategic", text, grave=reward <= 0.0))
+
+    def _losing(self, results: Sequence[EpisodeResult], reward: float) -> list[Sign]:
+        interval = mean_estimate([result.reward for result in results], counted(results))
+        if interval.high is None or interval.high >= 0.0:
+            self._in_a_row.pop("strategic/LOSING_STRATEGIC", None)
+            return []
+        text = (
+            f"the strategic agent loses beyond chance, {reward:.3g} an episode, in the last evaluations: costs "
+            "and penalties are above what it foresees; if this goes on, staying out takes its seat. More data, longer "
+            "training or lower costs may change it, or there is nothing to be foreseen"
+        )
+        return self._repeated(Sign("LOSING_STRATEGIC", "strategic", text), COURSE)
 
     def _narrowing(self) -> list[Sign]:
         if len(self._shares) < COURSE:
@@ -196,11 +210,11 @@ class Watch:
             found.append(Sign("VALUES_DROWN_POLICY", "strategic", text))
         return found
 
-    def _repeated(self, sign: Sign) -> list[Sign]:
+    def _repeated(self, sign: Sign, times: int | None = None) -> list[Sign]:
         """The sign, once so many evaluations in a row have shown it."""
         key = f"{sign.agent}/{sign.name}"
         self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
-        return [sign] if self._in_a_row[key] >= IN_A_ROW else []
+        return [sign] if self._in_a_row[key] >= (times or IN_A_ROW) else []
 
     def _new(self, signs: Sequence[Sign]) -> list[Sign]:
         found = [sign for sign in signs if sign.name not in self._told.get(sign.agent, ())]

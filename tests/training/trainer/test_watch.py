@@ -76,6 +76,17 @@ def test_an_entropy_weight_that_explodes_is_found_where_it_is_tuned() -> None:
     assert all(watch().updated("sac", {"alpha": alpha}) == [] for alpha in course)
 
 
+def test_losing_beyond_chance_is_told_after_three_evaluations() -> None:
+    poor = [result(-1.0 - 0.1 * k, start=1000 * k, actions=use()) for k in range(6)]
+    unsure = [result(0.5 * (-1) ** k - 0.1, start=1000 * k, actions=use()) for k in range(6)]
+    own = watch()
+    assert seen(own, poor, 2) == []
+    assert seen(own, unsure, 1) == []
+    assert seen(own, poor, 2) == []
+    (sign,) = seen(own, poor, 3)
+    assert (sign.name, sign.grave) == ("LOSING_STRATEGIC", False)
+
+
 PPO = {"policy_loss": 0.01, "value_loss": 0.5, "gradient_norm": 0.4, "explained_variance": 0.6}
 
 
