@@ -284,7 +284,7 @@ def _take_apart(payload: bytes, decoders: _Decoders, is_list: bool) -> list[byte
     if payload[:1] == _REGISTRY_MAGIC and len(payload) > _REGISTRY_BYTES:
         schema = int.from_bytes(payload[1:_REGISTRY_BYTES], "big")
         found = f"a message of a schema registry (its first bytes name schema {schema}: Avro, Protobuf or JSON Schema)"
-        raise Refused("malformed", "plain JSON or MessagePack", found)
+        raise Refused("malformed", "plain JSON or MessagePack (feed.schemas reads the others)", found)
     try:
         if is_list:
             raws = decoders.raw_many.decode(payload)

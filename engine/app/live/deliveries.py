@@ -32,6 +32,7 @@ RECORDED_ROWS = 1024
 TICK_S = 0.2
 # so many rows that wait so long are reported
 MANY_ROWS, STALLED_S = 100, 60.0
+MANY_SKIPPED = 1000
 log = logger("run")
 
 
@@ -153,6 +154,7 @@ class DeliveryReader:
         self._bars = bars
         self._closed_at = clock()
         self._connected: bool | None = None
+        self._skipped: int | None = 0  # None once one was not, or the operator was told
 
     def stop(self, because: str) -> None:
         """End after the current delivery; rows that wait for later bars wait for the next start."""
@@ -223,6 +225,8 @@ class DeliveryReader:
         return True
 
     async def _publish(self, arrival: Arrival, bus: Bus) -> None:
+        if arrival.skipped or arrival.elements:
+            self._watch_skipped(arrival)
         if arrival.block is not None:
             self._bars += int(arrival.block.present.sum())
             self._closed_at = arrival.received_at
@@ -248,6 +252,19 @@ class DeliveryReader:
             return block
         left = wanted - self._bars
         return 0 if left <= 0 else min(block, max(1, left // self._intake.width))
+
+    def _watch_skipped(self, arrival: Arrival) -> None:
+        """Say so, once, where `feed.fields.only` leaves out all that comes: a value that never matches is a mistake."""
+        if self._skipped is None or arrival.elements:
+            self._skipped = None
+            return
+        self._skipped += arrival.skipped
+        if self._skipped >= MANY_SKIPPED:
+            text = (
+                f"feed.fields.only left out all of the first {self._skipped:,} elements; see `grandmodel feed inspect`"
+            )
+            self._notice("warning", "all_left_out", text)
+            self._skipped = None
 
     def _watch_rows(self, delivery: Delivery, now: float) -> None:
         """Say so, once, where rows pile up because a partition is silent."""

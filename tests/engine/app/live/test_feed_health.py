@@ -75,3 +75,15 @@ def test_a_file_of_which_half_is_refused_does_not_end_well(tmp_path: Path) -> No
     code, said, complained = called("paper", *words, "--out", str(tmp_path / "run"))
     assert (code, json.loads(said)["bars"]) == (1, 11)
     assert "50 rows: time goes back" in complained
+
+
+def test_a_filter_that_leaves_out_all_that_comes_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = case(live_bars(1500))
+    run = short.run(tmp_path / "all", [100], feed={"fields": {"only": {"closed": True}}})
+    assert run.ended.bars == 0 and run.counters["skipped"] == 1500
+    assert capsys.readouterr().err.count("feed.fields.only left out all of the first 1,000 elements") == 1
+    ours = short.run(tmp_path / "ours", [100], feed={"fields": {"only": {"type": "bar"}}})
+    assert ours.ended.bars == 1500 and ours.counters.get("skipped", 0) == 0
+    assert "left out" not in capsys.readouterr().err
