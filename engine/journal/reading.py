@@ -267,13 +267,27 @@ class JournalReader:
         held: list[StepBlock] = []
         count = 0
         for stored in self.stored(since):
-            held.append(decode(stored, self.symbols))
+            held.append(self.decoded(stored))
             count += stored.rows
             if count >= rows:
                 yield joined(held)
                 held, count = [], 0
         if held:
             yield joined(held)
+
+    def decoded(self, stored: StoredBlock) -> StepBlock:
+        """The step of a block.
+
+        Raises:
+            DataError: If the block was damaged; the file is named.
+        """
+        try:
+            return decode(stored, self.symbols)
+        except DataError as error:
+            where = f"{self.path}, {error.where}"
+            raise DataError(
+                error.what, where=where, expected=error.expected, found=error.found, hint=error.hint
+            ) from error
 
     def integrity(self) -> str:
         """What SQLite says of its files: `ok`, or what is wrong."""

@@ -16,7 +16,7 @@ from engine.app.models import KeptModels, recorded_weights
 from engine.app.wiring import Setup, make_driver
 from engine.base.errors import CheckFailed, DataError
 from engine.base.state import State
-from engine.journal.blocks import decode, joined
+from engine.journal.blocks import joined
 from engine.journal.comparing import first_difference
 from engine.journal.entries import Ordered
 from engine.journal.journal import OLDER
@@ -95,7 +95,7 @@ def _hash_state(reader: JournalReader, state: State, since: int) -> State:
     for stored in reader.stored():
         if stored.seq >= since:
             break
-        digest.update(decode(stored, reader.symbols))
+        digest.update(reader.decoded(stored))
     return digest.snapshot()
 
 

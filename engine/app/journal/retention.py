@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.app.journal.exporting import RECORDER
 from engine.app.wiring import Setup, trade_book
 from engine.base.state import State
-from engine.journal.blocks import StoredBlock, decode, encode, joined
+from engine.journal.blocks import StoredBlock, encode, joined
 from engine.journal.journal import OLDER, Journal
 from engine.journal.reading import JournalReader
 from engine.loop.driver import SIMULATOR
@@ -93,7 +93,7 @@ def compacted(reader: JournalReader, through: int) -> Iterator[StoredBlock]:
     held: list[StepBlock] = []
     rows = 0
     for stored in reader.own(through):
-        held.append(decode(stored, reader.symbols))
+        held.append(reader.decoded(stored))
         rows += stored.rows
         if rows >= CHUNK_ROWS:
             yield encode(joined(held))

@@ -10,7 +10,6 @@ from engine.app.journal.recovering import fresh_driver, recover, replay
 from engine.app.live.open_or_resume import runnable_setup, stored_setup
 from engine.base.errors import CheckFailed, DataError, UsageError, recast
 from engine.base.state import State
-from engine.journal.blocks import decode
 from engine.journal.entries import letters_by_reason
 from engine.journal.reading import JournalReader, has_begun
 from engine.loop.driver import HASH
@@ -69,7 +68,7 @@ def _audit(folder: Path) -> Audit:
                 raise CheckFailed(
                     "rows are missing", where=str(reader.path), expected=f"row {at}", found=f"{stored.seq}"
                 )
-            digest.update(decode(stored, reader.symbols))
+            digest.update(reader.decoded(stored))
             at, blocks = stored.seq + stored.rows, blocks + 1
             if checked and kept is not None and at == kept[0] and not of_other_form(kept[1]):
                 hashed = digest.hexdigest()
