@@ -210,6 +210,19 @@ def test_whose_turn_has_not_come_is_exported_as_what_stands_in(tmp_path: Path) -
     assert "constant" not in json.loads((tmp_path / "out" / "strategic_metadata.json").read_text())
 
 
+def test_the_command_says_which_seats_hold_a_stand_in(tmp_path: Path) -> None:
+    found = checkpoint(tmp_path / "x.ckpt", kept=True)
+    constants = {"strategic": [1.0], "tactical": [1.0, 0.05, 1.5], "risk": [4.0]}
+    state = {**found.state, "turns": {"agent": "strategic", "verdicts": [], "constants": constants}}
+    save(tmp_path / "turns.ckpt", state, found.note)
+    words = ["export", str(tmp_path / "turns.ckpt"), "--out", str(tmp_path / "out"), "--last"]
+    said = " ".join(CliRunner().invoke(app, words).output.split())
+    assert "tactical: its turn to learn had not come, so the seat holds its stand-in, always 1, 0.05, 1.5" in said
+    assert "risk: its turn" in said and "strategic: its turn" not in said
+    best = CliRunner().invoke(app, [*words[:-1], "--overwrite", "--json"])
+    assert json.loads(best.stdout)["stand_ins"] == {}
+
+
 def test_a_version_is_replaced_and_nothing_else_is(tmp_path: Path, made: tuple[Checkpoint, LoadedEnsemble]) -> None:
     out = tmp_path / "production"
     export(made[0], out, "one")
