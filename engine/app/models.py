@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agents.ensemble.ensemble import Ensemble
-from agents.models.loading import load_ensemble
+from agents.models.loading import load_ensemble, verified_contents
 from agents.models.metadata import ENSEMBLE_FILE, read_ensemble
 from agents.models.store import resolve_ensemble
 from engine.base.errors import DataError, GrandModelError
@@ -111,12 +111,16 @@ class KeptModels:
 
         Returns:
             The folder of the copy.
+
+        Raises:
+            GrandModelError: As `load_ensemble`.
         """
         metadata, digest = read_ensemble(version)
         kept = self._folder / digest[:NAME_DIGITS]
         if not kept.is_dir():
             part = kept.with_name(kept.name + ".part")
             shutil.rmtree(part, ignore_errors=True)
+            verified_contents(version, metadata)  # says what is wrong before anything is copied
             part.mkdir(parents=True)
             # what the version consists of, and nothing that lies beside it
             for name in (*metadata.files, ENSEMBLE_FILE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -276,8 +277,9 @@ async def _first(
             expected="kafka://HOST:PORT/TOPIC, mqtt://HOST:PORT/TOPIC or stdin",
             hint="`grandmodel data inspect FILE` looks at a file",
         )
-    # a client id of its own: that of a session would take over the session's queue
-    alone = replace(address, client_id=None)
+    # a client id of its own: that of a session would take over the session's queue; and no share in a group's messages,
+    # which nobody else would get then
+    alone = replace(address, client_id=None, topic=re.sub(r"^\$share/[^/]+/", "", address.topic))
     options = SourceOptions(connect_timeout_s=feed.connect_timeout_s, quiet_after_s=feed.quiet_after_s)
     source = connect_source(alone, options, f"inspect-{secrets.token_hex(8)}")
     records: list[Record] = []

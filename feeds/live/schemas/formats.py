@@ -48,7 +48,10 @@ def _avro(schema: Schema) -> Take:
     named: dict[str, Any] = {}
     for _, text in schema.references:
         fastavro.parse_schema(json.loads(text), named_schemas=named)
-    parsed = fastavro.parse_schema(json.loads(schema.text), named_schemas=named)
+    tree = json.loads(schema.text)
+    for one in (tree, *(json.loads(text) for _, text in schema.references)):
+        _refuse_weightless(one)
+    parsed = fastavro.parse_schema(tree, named_schemas=named)
 
     def take(content: bytes) -> Any:
         stream = io.BytesIO(content)
@@ -58,6 +61,18 @@ def _avro(schema: Schema) -> Take:
         return _plain(found)
 
     return _guarded(take)
+
+
+def _refuse_weightless(tree: Any) -> None:
+    """Refuse lists of what takes no bytes: a message of a few bytes could hold any number of them."""
+    if isinstance(tree, dict):
+        items = tree.get("items")
+        kind = items.get("type") if isinstance(items, dict) else items
+        empty = isinstance(items, dict) and (not items.get("fields", True) or items.get("size") == 0)
+        if tree.get("type") == "array" and (kind == "null" or empty):
+            raise NoSuchSchema("the schema has a list whose items take no bytes")
+    for one in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        _refuse_weightless(one)
 
 
 def _json(schema: Schema) -> Take:

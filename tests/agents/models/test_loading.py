@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from agents.models.loading import load_ensemble
 from agents.models.metadata import (
     ENSEMBLE_FILE,
     FeatureSchema,
+    listing,
     metadata_file,
     model_file,
     read_ensemble,
@@ -20,10 +22,12 @@ from agents.models.metadata import (
     seal,
     write_seat,
 )
+from agents.models.production import SeatConfig, load_seat
 from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork, write_risk_weights
 from agents.spec import AGENTS
+from engine.app.models import KeptModels
 from engine.base.errors import CheckFailed, DataError
 from tests.agents.models.conftest import MakeVersion, reseal, seat_metadata
 from tests.agents.serving.networks import network, observations, risk_parts, risk_weights
@@ -199,3 +203,24 @@ def test_sealing_again_changes_the_whole(version: Path) -> None:
     before = load_ensemble(version).sha256
     seal(version, "untrained-1", created_by="another", untrained=True)
     assert load_ensemble(version).sha256 != before
+
+
+@pytest.mark.parametrize("name", [ENSEMBLE_FILE, "risk_weights.npz", "risk_metadata.json", "strategic_model.onnx"])
+def test_a_named_pipe_in_place_of_a_file_is_refused_at_once(version: Path, tmp_path: Path, name: str) -> None:
+    """It would be waited for, for ever; and what cannot be read must not pass for a version without a description."""
+    (version / name).unlink()
+    os.mkfifo(version / name)
+    with pytest.raises(DataError, match="a named pipe in place of a file"):
+        load_ensemble(version)
+    with pytest.raises(DataError, match="a named pipe in place of a file"):
+        load_seat("risk", SeatConfig(onnx_path=version / "risk_model.onnx"))
+    with pytest.raises(DataError, match="a named pipe in place of a file"):
+        KeptModels(tmp_path / "session").keep(version)
+
+
+def test_a_session_keeps_what_a_version_consists_of_and_nothing_beside(version: Path, tmp_path: Path) -> None:
+    os.mkfifo(version / ".pipe")
+    (version / ".hidden").write_text("not ours")
+    kept = KeptModels(tmp_path / "session").keep(version)
+    assert sorted(path.name for path in kept.iterdir()) == listing(version)
+    assert load_ensemble(kept).sha256 == load_ensemble(version).sha256

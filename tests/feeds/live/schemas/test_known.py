@@ -214,6 +214,8 @@ def test_a_schema_is_asked_for_once_and_then_kept(registry: RegistryServer) -> N
     [
         ("AVRO", "no schema", "cannot be used"),
         ("AVRO", {"type": "record", "name": "X", "fields": [{"name": "a", "type": "unheard.of"}]}, "unheard.of"),
+        ("AVRO", {"type": "array", "items": "null"}, "items take no bytes"),
+        ("AVRO", [{"type": "array", "items": {"type": "record", "name": "E", "fields": []}}], "items take no bytes"),
         ("JSON", {"type": 5}, "cannot be used"),
         ("THRIFT", {}, "THRIFT"),
     ],
