@@ -37,6 +37,8 @@ class DeadLetter:
 def bounded(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
     """The first dead letters of a message, and one by reason that counts the others."""
     kept = list(letters[:MOST_BY_MESSAGE])
+    if len(letters) <= MOST_BY_MESSAGE:
+        return kept
     firsts: dict[str, DeadLetter] = {}
     counts: dict[str, int] = {}
     for letter in letters[MOST_BY_MESSAGE:]:

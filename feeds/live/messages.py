@@ -237,7 +237,7 @@ def _format(payload: bytes) -> tuple[_Decoders, bool]:
     first = payload[:1]
     if is_msgpack(payload):
         return _MSGPACK, b"\x90" <= first <= b"\x9f" or first in {b"\xdc", b"\xdd"}
-    return _JSON, payload.lstrip()[:1] == b"["
+    return _JSON, first != b"{" and payload.lstrip()[:1] == b"["
 
 
 def _element(wire: _Wire) -> Element:

@@ -207,12 +207,16 @@ class Intake:
             ):
                 announced.append(begin)
                 continue
-            count += len(elements) + sum(letter.count for letter in refused)
+            count += len(elements)
             if self._begin != NEVER:
                 elements = [element for element in elements if element.ts_event >= self._begin]
-            dead_letters += refused + bounded(self._merger.offer(record, elements))
-            if dead_letters and self._config.strict:
-                raise _strict(dead_letters[0])
+            late = self._merger.offer(record, elements)
+            # as nearly always: nothing is refused
+            if refused or late:
+                count += sum(letter.count for letter in refused)
+                dead_letters += refused + bounded(late)
+                if self._config.strict:
+                    raise _strict(dead_letters[0])
         return dead_letters, count, tuple(announced)
 
     def _take_skipped(self) -> int:

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 from engine.base.errors import UsageError
 from feeds.live.address import Isolation
 from feeds.live.kafka.client import REQUEST_TIMEOUT_MS, described, let_go, not_allowed, started
-from feeds.live.kafka.decompression import MOST_AT_ONCE, Budget, Oversize, PassedOver, install
+from feeds.live.kafka.decompression import MOST_AT_ONCE, Budget, PassedOver, as_records, install
 from feeds.live.kafka.offsets import Placed, ResumeOffset, begin, missing, place, place_again, shortened
 from feeds.live.kafka.topics import Topic, TopicMissingError, look_up
 from feeds.live.reconnecting import ConnectionLostError
@@ -99,6 +99,7 @@ class KafkaConnection:
             auto_offset_reset="none",
             fetch_max_wait_ms=FETCH_WAIT_MS,
             isolation_level=isolation,
+            value_deserializer=as_records,
         )
         connection = cls(consumer, topic, doubt_s, now)
         try:
@@ -244,14 +245,14 @@ class KafkaConnection:
                 await self._consumer.getmany(timeout_ms=50)
         return {part: end for part in starts if (end := self._end(part)) is not None}
 
-    async def _accepted(self, name: str, messages: Sequence[Any]) -> list[Record]:
+    async def _accepted(self, name: str, messages: Sequence[Record]) -> list[Record]:
         resume, kept = self.offsets[name], list(messages)
         if name in self._unchecked and kept:
             first = kept[0]
             if first.offset < resume.next:  # else it was compacted away, and there is nothing to compare
                 if resume.crc is None:
-                    self.offsets[name] = replace(resume, crc=zlib.crc32(first.value or b""))
-                elif not resume.follows(first.offset, first.value or b""):
+                    self.offsets[name] = replace(resume, crc=zlib.crc32(first.payload))
+                elif not resume.follows(first.offset, first.payload):
                     await self._begin_again(name, f"its message {first.offset} is not the one that was read")
                     return []
                 kept = kept[1:]
@@ -259,10 +260,10 @@ class KafkaConnection:
         if kept:
             self._count_holes(name, self.offsets[name].next, kept)
             end = self._consumer.highwater(self._parts[name])
-            self.offsets[name] = self.offsets[name].after(kept[-1].offset, kept[-1].value or b"", end)
-        return [_record(name, message) for message in kept]
+            self.offsets[name] = self.offsets[name].after(kept[-1].offset, kept[-1].payload, end)
+        return kept
 
-    def _count_holes(self, name: str, start: int, messages: Sequence[Any]) -> None:
+    def _count_holes(self, name: str, start: int, messages: Sequence[Record]) -> None:
         """Count the offsets from `start` on at which there is neither a message nor what never was one."""
         gap = messages[-1].offset + 1 - start - len(messages)
         # what was passed over lies before these messages, or before the next ones
@@ -316,8 +317,3 @@ class KafkaConnection:
                 else:
                     self.offsets[name], notice = shortened(name, resume, highwater)
                     self.notices.append(notice)
-
-
-def _record(name: str, message: Any) -> Record:
-    value = message.value or b""
-    return Record(name, message.offset, bytes(value), value.what if isinstance(value, Oversize) else "")

@@ -45,6 +45,18 @@ class OpenRows:
         self.closed: deque[tuple[int, Row]] = deque()
         self.edge = NEVER
 
+    @property
+    def empty(self) -> bool:
+        """Whether no row is open."""
+        return not (self.times or self.ticks.rows)
+
+    def pass_through(self, time_ns: int, bar: BarMessage) -> None:
+        """Open and close a row of the only symbol in one step."""
+        row: Row = {0: (bar.open, bar.high, bar.low, bar.close, bar.volume)}
+        self.closed.append((time_ns, row))
+        self.memory.add(time_ns, row)
+        self.edge = time_ns
+
     def place(self, time_ns: int, column: int, element: Element) -> None:
         """Put an element into its row.
 

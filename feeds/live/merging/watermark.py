@@ -61,6 +61,17 @@ class Watermark:
             if before - self._lateness <= self.value or self.quiet:
                 self._update()
 
+    def follow(self, partition: str, time_ns: int) -> bool:
+        """Take note of the next event of a partition that is the only one, as `advance` does; else do nothing."""
+        times = self.times
+        if len(times) != 1 or self.quiet or partition not in self.known or len(self.known) != 1:
+            return False
+        if not times[partition] == self.newest == self.value < time_ns or self._lateness:
+            return False
+        times[partition] = self.newest = self.value = time_ns
+        self.alone += 1
+        return True
+
     def speaks(self, partition: str) -> None:
         """A partition that is there has sent what does not count yet: it is waited for."""
         if partition in self.quiet:

@@ -192,3 +192,51 @@ def test_any_events_are_treated_as_the_plain_merger_does(
 def open_rows(plain: PlainMerger) -> int:
     edge = plain.rows[-1][0] if plain.rows else 0
     return len({row for row, _ in plain.accepted if row > edge})
+
+
+STEPS = st.sampled_from([10, 10, 10, 10, 10, 10, 5, 20, 70, -10, 0, 2000])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(STEPS, st.sampled_from("pppppppq"), st.integers(0, 9)), max_size=120), SEEDS)
+def test_the_short_way_of_a_lone_partition_is_the_long_way(steps: list[tuple[int, str, int]], chance: Random) -> None:
+    """The same rows, refusals and state, with silences, other partitions, trades and restarts between."""
+    short = RowMerger(["X"], STEP, now=lambda: 1e12)
+    long_ = RowMerger(["X"], STEP, now=lambda: 1e12)
+    long_._plain = False
+    everyone, time_ns = frozenset("p"), 1000
+    for step, partition, kind in steps:
+        time_ns += step
+        one: Element = bar("X", time_ns, 2.0 + chance.random(), 1.0)
+        if kind == 9:
+            one = TradeMessage("X", time_ns, 2.0, 1.0, None)
+        everyone |= {partition}
+        quiet = everyone if kind == 8 else frozenset()
+        states = []
+        for merger in (short, long_):
+            letters = merger.heard(everyone, quiet) if kind != 7 else []
+            letters += merger.offer(Record(partition, 1, b""), [one])
+            states.append((saved(merger), [letter.reason for letter in letters]))
+        assert states[0] == states[1]
+        if kind == 6:
+            block, other = short.take(3), long_.take(3)
+            assert (block is None) == (other is None)
+            again = RowMerger(["X"], STEP, now=lambda: 1e12)
+            again.restore(short.snapshot())
+            short = again
+
+
+def test_the_short_way_is_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+    follows = RowMerger._follows
+
+    def noted(*arguments: Any) -> bool:
+        taken.append(follows(*arguments))
+        return taken[-1]
+
+    monkeypatch.setattr(RowMerger, "_follows", noted)
+    merger = RowMerger(["X"], STEP, now=CLOCK)
+    merger.heard(frozenset("p"), NOBODY)
+    for number in range(100):
+        assert merger.offer(Record("p", number, b""), [bar("X", 1000 + STEP * number)]) == []
+    assert sum(taken) >= 90
