@@ -42,6 +42,6 @@ def order_capacity(config: PortfolioConfig, symbols: int) -> int:
 
 
 def command_buffer(symbols: int) -> Records:
-    """Blank commands of one row, COMMAND."""
-    commands: Records = np.zeros(max(COMMANDS_PER_ROW, symbols), COMMAND)
+    """Blank commands of one row, COMMAND: room for two of each symbol, such as a cancel and a target."""
+    commands: Records = np.zeros(max(COMMANDS_PER_ROW, 2 * symbols), COMMAND)
     return commands

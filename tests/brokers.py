@@ -345,6 +345,12 @@ def need_tansu() -> None:
         pytest.skip("tansu is not installed: pip install 'grandmodel[broker]'")
 
 
+def need_apache() -> None:
+    """Skip a test that needs Apache Kafka."""
+    if not (APACHE / "start").is_file() or shutil.which("java") is None:
+        pytest.skip("Apache Kafka is not here (../shared/kafka, and java)")
+
+
 def need_mosquitto(mine: bool = True) -> None:
     """Skip a test that must start, kill or restart mosquitto."""
     if mine and "GRANDMODEL_TEST_MQTT" in os.environ:
@@ -399,8 +405,7 @@ class ApacheHelper(KafkaHelper):
 @pytest.fixture(scope="session")
 def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheHelper]:
     """One Apache Kafka for all tests, and for all processes that run them; each makes topics of its own."""
-    if not (APACHE / "start").is_file() or shutil.which("java") is None:
-        pytest.skip("Apache Kafka is not here (../shared/kafka, and java)")
+    need_apache()
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     note = shared / "apache-kafka.json"

@@ -9,7 +9,7 @@ from typing import Any
 from engine.base.compiled import inlined, kernel
 from engine.types.blocks import Floats
 from engine.types.records import Bars, CommandKind, OrderType, Record, Records, Sizing
-from portfolio.kernels.book import Book, has_room
+from portfolio.kernels.book import WRONG, Book, has_room
 from portfolio.kernels.commands import apply_command
 from portfolio.kernels.quiet import quiet_rows
 from portfolio.kernels.row import advance_row
@@ -156,7 +156,9 @@ def scan_decide(
             clear(commands[c])
         working = book.orders[: book.account[0].orders]
         n = decide(i, bars, signals, book.account, book.positions, working, params, memory, commands)
-        n = min(n, commands.shape[0])
+        if n > commands.shape[0]:
+            book.counts[WRONG] += n - commands.shape[0]
+            n = commands.shape[0]
         if n > 0:
             apply_commands(book, commands, n, bars.ts_event[i])
         used = min(n + 1, commands.shape[0])  # a strategy may have begun one command that it then did not count

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
+
+import pytest
 
 from engine.types.blocks import BarBlock
 from feeds.live.broker import HOST, free_port
 from feeds.live.messages import encode_bars
-from tests.brokers import ApacheHelper, apache
+from tests.brokers import ApacheHelper, ApacheKafka, KafkaHelper, apache, need_apache
 from tests.engine.app.live.sessions import case, live_bars
-from tests.engine.cli.children import QUICK, Child, called, printed, refused
+from tests.engine.cli.children import QUICK, Child, called, printed, refused, status_of
 
 __all__ = ["apache"]  # fixture
 SYMBOLS = ("A", "B", "C", "D")
@@ -63,3 +66,36 @@ def test_silence_counts_from_the_first_connection(tmp_path: Path) -> None:
     feed = ("--feed", f"kafka://{HOST}:{free_port()}/bars", *TRADES)
     patience = ("--idle-timeout", "0.2", "--set", "feed.connect_timeout_s=1.5")
     assert "cannot connect to Kafka" in refused("paper", "--out", str(tmp_path), *QUICK, *feed, *patience)
+
+
+@pytest.mark.slow
+def test_kills_of_the_broker_and_of_the_session(tmp_path: Path) -> None:
+    """A broker that is killed keeps what it confirmed: the ledger is that of a run that nobody disturbed."""
+    need_apache()
+    short = case(live_bars(300))
+    (tmp_path / "kafka").mkdir()
+    broker, folder = ApacheKafka(tmp_path / "kafka"), tmp_path / "session"
+    broker.start()
+    try:
+        helper = KafkaHelper(broker.servers)
+        words = ("--feed", f"kafka://{broker.servers}/bars", *TRADES[2:], "--symbols", "X", "--max-bars", "300")
+        asyncio.run(helper.topic(name="bars"))
+        for at in (0, 100, 200):
+            asyncio.run(helper.send("bars", short.payloads[at : at + 100]))
+            with Child(folder, *words) as child:
+                child.until_rows(at + 50)
+                if at == 100:
+                    child.send(signal.SIGKILL)  # the broker lives, the session does not
+                    continue
+                if at == 0:
+                    child.until_rows(99)
+                    broker.kill()
+                    child.until(lambda: status_of(folder).get("connected") is False)
+                    broker.start()
+                    child.until(lambda: status_of(folder).get("connected") is True)
+                    child.send(signal.SIGTERM)
+                result = child.result()
+    finally:
+        broker.kill()
+    assert (result["ledger_sha256"], result["bars"]) == (short.expected, 300)
+    assert result["dead_letters"] == {}
