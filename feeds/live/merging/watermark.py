@@ -36,6 +36,7 @@ class Watermark:
         self.known: frozenset[str] = frozenset()
         self.quiet: frozenset[str] = frozenset()
         self.alone = 0
+        self.value = NEVER
         self.restart()
 
     def restart(self) -> None:
