@@ -40,12 +40,24 @@ class ControlServer:
         self._connections: Connections | None = None
 
     async def __aenter__(self) -> ControlServer:
-        (self._folder / SOCKET).unlink(missing_ok=True)  # of a process that was killed
+        """Listen.
+
+        Raises:
+            UsageError: If there can be no socket in the folder.
+        """
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
+            (self._folder / SOCKET).unlink(missing_ok=True)  # of a process that was killed
             with _short(self._folder) as path:
                 listener.bind(path)
+        except OSError as error:
+            listener.close()
+            raise UsageError(
+                f"the session cannot listen for the operator's commands: {error.strerror}",
+                where=str(self._folder / SOCKET),
+                hint="the session folder must be on a file system that has Unix sockets, with room for one more file",
+            ) from error
         finally:
             os.umask(before)
         self._connections = Connections(listener, self._serve, MOST_LINE)
@@ -108,13 +120,28 @@ def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
                 line = lines.readline()
         answer = json.loads(line)
     except (OSError, ValueError) as error:
-        raise UsageError(f"the session does not answer: {error}", where=str(folder / SOCKET)) from error
+        raise _no_answer(error, folder / SOCKET) from error
     if not answer.pop("ok", False):
         parts = {name: answer.get(name) for name in ("expected", "found", "hint")}
         raise UsageError(
             f"the session refused the command: {answer.get('error', 'no reason given')}", where=str(folder), **parts
         )
     return dict(answer)
+
+
+def _no_answer(error: Exception, socket_path: Path) -> UsageError:
+    """Why a session that runs did not answer, in words."""
+    if isinstance(error, TimeoutError):
+        why = f"nothing came within {ANSWER_S:g} seconds: it hangs, or has more to do than it can"
+    elif isinstance(error, PermissionError):
+        why = "only the user that runs it may give it commands"
+    elif isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        why = "nobody listens at its socket: it is about to start or to end"
+    elif isinstance(error, ValueError | ConnectionError):
+        why = "the connection closed before the answer: it has just ended"
+    else:
+        why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return UsageError("the session does not answer", where=str(socket_path), found=why)
 
 
 def _connect(connection: socket.socket, path: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from engine.app.journal.recovering import recover
 from engine.app.journal.verifying import replay_whole
+from engine.app.live import control
 from engine.app.live.commands import obey, operate_stopped
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, SessionLock, is_running
@@ -30,7 +33,7 @@ from feeds.live.source import Delivery
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
 from tests.trees import saved
-from tests.waiting import until
+from tests.waiting import LIMIT_S, until
 
 Orders = Mapping[int, str]
 
@@ -243,3 +246,54 @@ def test_no_state_is_saved_behind_an_order_that_would_be_obeyed_again(tmp_path: 
     with JournalReader(tmp_path) as reader:
         recovered = recover(reader, stored_setup(reader))
     assert saved(recovered.simulator) == held
+
+
+@contextmanager
+def listening(folder: Path, answer: bytes | None) -> Iterator[None]:
+    """Something that listens in place of a session, whose lock is held, and says one thing to whoever asks."""
+    with SessionLock(folder), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(folder / SOCKET))
+        listener.listen()
+
+        def serve() -> None:
+            with suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    if answer is None:
+                        silent.wait(LIMIT_S)
+                    else:
+                        connection.sendall(answer)
+
+        silent, thread = threading.Event(), threading.Thread(target=serve)
+        thread.start()
+        yield
+        silent.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"), [(None, "nothing came within 0.05 seconds"), (b"", "it has just ended"), (b"{", "just ended")]
+)
+def test_a_session_that_does_not_answer_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes | None, found: str
+) -> None:
+    monkeypatch.setattr(control, "ANSWER_S", 0.05)
+    with listening(tmp_path, answer), pytest.raises(UsageError, match="the session does not answer") as caught:
+        ask(tmp_path, "status")
+    assert found in str(caught.value.found)
+
+
+def test_a_session_whose_socket_is_not_there_yet_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "TRIES", 1)
+    with SessionLock(tmp_path), pytest.raises(UsageError, match="does not answer") as caught:
+        ask(tmp_path, "status")
+    assert "about to start or to end" in str(caught.value.found)
+
+
+def test_a_folder_that_can_have_no_socket_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / SOCKET).mkdir()
+    with pytest.raises(UsageError, match="cannot listen for the operator's commands"):
+        case(live_bars(5)).run(tmp_path)
