@@ -150,7 +150,8 @@ async def _run(prepared: Prepared, outlet: Outlet, plan: Plan, quiet: bool) -> P
         interrupted = working.cancelled()
         if interrupted:
             with suppress(GrandModelError, TimeoutError):
-                await asyncio.wait_for(outlet.finish(), LAST_WAIT_S)
+                async with asyncio.timeout(LAST_WAIT_S):
+                    await outlet.finish()
         else:
             working.result()
         expected = plan.announcement.bars if plan.announcement is not None else published.bars

@@ -134,11 +134,13 @@ class MonitorServer:
         writer.write(_rendered(page))
         writer.write_eof()
         # until the client has read it and hung up, since closing earlier may take the answer away from it
-        await asyncio.wait_for(_drained(reader, writer), self._patience_s)
+        async with asyncio.timeout(self._patience_s):
+            await _drained(reader, writer)
 
     async def _answer(self, reader: asyncio.StreamReader) -> Page:
         try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), self._patience_s)
+            async with asyncio.timeout(self._patience_s):
+                head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             return _failed(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         except TimeoutError:

@@ -60,7 +60,8 @@ class HttpSender:
         data = json.dumps(self._body(alert)).encode()
         try:
             # the library's timeout is for each read, and finding the host has none
-            failure = await asyncio.wait_for(_in_thread(lambda: self._post(data)), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                failure = await _in_thread(lambda: self._post(data))
         except TimeoutError:
             failure = ("there was no answer in time", True)
         # raised here, where no error that quotes the address is its context

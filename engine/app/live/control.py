@@ -73,10 +73,11 @@ class ControlServer:
     ) -> None:
         """One command after the other; a client that is silent, or does not read its answers, is left."""
         with suppress(ValueError):  # a line beyond all measure
-            while line := await asyncio.wait_for(reader.readline(), IDLE_S):
+            while line := await _next_line(reader):
                 heard()
                 writer.write(json.dumps(self._answer(line)).encode() + b"\n")
-                await asyncio.wait_for(writer.drain(), IDLE_S)
+                async with asyncio.timeout(IDLE_S):
+                    await writer.drain()
                 await asyncio.sleep(0)  # commands that arrive together each take one turn of the event loop
 
     def _answer(self, line: bytes) -> dict[str, Any]:
@@ -95,6 +96,12 @@ class ControlServer:
         except Exception:
             logger("control").exception("a command failed", command=command)
             return {"ok": False, "error": "the command failed; the session's log says why"}
+
+
+async def _next_line(reader: asyncio.StreamReader) -> bytes:
+    """The next command; empty at the end."""
+    async with asyncio.timeout(IDLE_S):  # `wait_for` forgets that it was cancelled where a line comes at that moment
+        return await reader.readline()
 
 
 def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:

@@ -161,7 +161,8 @@ async def let_go(user: Any, client: Any) -> None:
     if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
         stopping.cancel()
         with contextlib.suppress(KafkaError, OSError):
-            await asyncio.wait_for(client.close(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await client.close()
 
 
 def unreachable(address: FeedAddress, seconds: float, found: str) -> UsageError:

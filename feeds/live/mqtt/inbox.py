@@ -108,7 +108,8 @@ class Inbox:
             return
         self._came.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._came.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._came.wait()
 
     def take(self, most: int) -> list[Arrived]:
         """The oldest messages, at most so many, up to the one that passes MOST_DELIVERY bytes."""

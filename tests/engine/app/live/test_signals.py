@@ -7,7 +7,9 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,4 +91,40 @@ def test_a_session_whose_log_nobody_reads_obeys_and_ends(tmp_path: Path) -> None
         os.close(reading)
         os.close(writing)
     assert session.returncode == 1  # most messages were refused
+    assert json.loads(said)["ended"] == "stopped by SIGTERM"
+
+
+def test_clients_that_ask_without_end_do_not_keep_a_session_from_ending(tmp_path: Path) -> None:
+    """A command that arrives in the moment in which its connection is cut must not save the connection."""
+    session = subprocess.Popen(
+        [*RUN, "paper", "--out", str(tmp_path / "run"), "--json", *QUICK, "--feed", "stdin", *TRADES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    until(lambda: status_of(tmp_path / "run"))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(20)]
+        for client in clients:
+            client.connect(str(tmp_path / "run" / "control.sock"))
+        asking = threading.Event()
+
+        def ask_without_end() -> None:
+            while not asking.is_set():
+                for client in clients:
+                    with contextlib.suppress(OSError):
+                        client.send(b'{"command": "status"}\n', socket.MSG_DONTWAIT)
+                        client.recv(65_536, socket.MSG_DONTWAIT)
+
+        thread = threading.Thread(target=ask_without_end)
+        thread.start()
+        session.send_signal(signal.SIGTERM)
+        try:
+            said, complained = session.communicate(timeout=20)  # a connection that was saved stays for 30 seconds
+        finally:
+            asking.set()
+            thread.join()
+            session.kill()
+    assert (session.returncode, complained) == (0, b"")
     assert json.loads(said)["ended"] == "stopped by SIGTERM"
