@@ -60,7 +60,9 @@ class MappedDecoder:
     def __init__(self, fields: FieldsConfig, parse: Callable[[bytes], Any] | None = None) -> None:
         self.fields, self.skipped = fields, 0
         self.parse = parse or parsed
+        self._paths = {name: f"`{path}`" for name, path in fields.paths.items()}
         self._pick = {name: picker(path) for name, path in fields.paths.items()}
+        self._needed, self._unit = NEEDED[fields.type], fields.unit
         self._only = [(picker(path), wanted) for path, wanted in fields.only.items()]
         self._items = None if fields.items is None else picker(fields.items)
         make: dict[str, Callable[[str | None, int, Any], Element]]
@@ -131,7 +133,7 @@ class MappedDecoder:
         if not isinstance(tree, dict | list):
             raise Refused("malformed", "an object of named fields", shown(tree))
         values = {name: pick(tree) for name, pick in self._pick.items()}
-        for name in NEEDED[self.fields.type]:
+        for name in self._needed:
             if values[name] is MISSING or values[name] is None:
                 raise Refused("missing_field", f"the {name} of a {self.fields.type} in {self._path(name)}", "none")
         symbol = values["symbol"]
@@ -174,10 +176,10 @@ class MappedDecoder:
         return number
 
     def _time(self, given: Any) -> int:
-        return time_of(given, self.fields.unit, self._path("timestamp"))
+        return time_of(given, self._unit, self._paths["timestamp"])
 
     def _path(self, name: str) -> str:
-        return f"`{self.fields.paths[name]}`"
+        return self._paths[name]
 
 
 def parsed(payload: bytes) -> Any:
