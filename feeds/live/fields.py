@@ -95,6 +95,15 @@ def picker(path: str) -> Callable[[Any], Any]:
 
         return direct
 
+    if len(steps) == 2 and max(steps[0][1], steps[1][1]) < 0:  # as in most nested messages
+        outer, name = steps[0][0], steps[1][0]
+
+        def nested(tree: Any) -> Any:
+            inside = tree.get(outer) if isinstance(tree, dict) else None
+            return inside.get(name, MISSING) if isinstance(inside, dict) else MISSING
+
+        return nested
+
     def pick(tree: Any) -> Any:
         for name, place in steps:
             if isinstance(tree, dict):

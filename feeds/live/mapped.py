@@ -196,12 +196,13 @@ def parsed(payload: bytes) -> Any:
 
 def number_of(given: Any) -> float | None:
     """A number, or text that is one; None for anything else."""
+    kind = type(given)  # exact: true is no number, and this is asked of every field
+    if kind is str:
+        return float(given) if len(given) <= _LONGEST_NUMBER and _NUMBER.fullmatch(given) else None
+    if kind is not float and kind is not int and kind is not Decimal:
+        return None
     try:
-        if isinstance(given, int | float) and not isinstance(given, bool):
-            return float(given)
-        if isinstance(given, str) and len(given) <= _LONGEST_NUMBER and _NUMBER.fullmatch(given):
-            return float(given)
-        return float(given) if isinstance(given, Decimal) else None
+        return float(given)
     except OverflowError:
         return None  # beyond all floats
 
