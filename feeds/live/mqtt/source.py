@@ -71,7 +71,8 @@ class MqttSource(ReconnectingSource[MqttConnection]):
         self._unsettled = 0
         self._counts = True
         self._owed: list[Arrived] = []
-        self._untold = False
+        # over which a session was made in place of a forgotten one, of which the journal does not know yet
+        self._untold: MqttConnection | None = None
         self._watch = self._watching(Standing(client_id))
 
     async def settle(self, delivery: Delivery) -> None:
@@ -80,8 +81,9 @@ class MqttSource(ReconnectingSource[MqttConnection]):
             return
         connection: MqttConnection
         connection, messages = delivery.token
+        if connection is self._untold:
+            self._untold = None
         if connection is self._connection:  # over another one they come again under other numbers
-            self._untold = False
             self._unsettled -= len(messages)
             connection.acknowledge(messages)
 
@@ -92,8 +94,8 @@ class MqttSource(ReconnectingSource[MqttConnection]):
         otherwise the next start would find it, and nobody would be told.
         """
         await super().close()
-        if self._untold:
-            self._untold = False
+        if self._untold is not None:
+            self._untold = None
             await take_away(self._settings, self.client_id)
 
     def _begin(self, positions: Mapping[str, str]) -> None:
@@ -129,7 +131,7 @@ class MqttSource(ReconnectingSource[MqttConnection]):
         if connection.granted < QOS:
             self._watch.granted(connection.granted)
         if forgotten:
-            self._untold = True
+            self._untold = connection
         else:
             self._owed.clear()
         return connection
