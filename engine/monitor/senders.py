@@ -7,12 +7,10 @@ never in those of the library, which may quote it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import socket
 import ssl
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -21,6 +19,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.base.background import in_thread
 from engine.base.errors import UsageError
 from engine.base.secrets import SecretRef
 from engine.monitor.alerts import Alert, SendFailed, TelegramConfig, WebhookConfig
@@ -61,7 +60,7 @@ class HttpSender:
         try:
             # the library's timeout is for each read, and finding the host has none
             async with asyncio.timeout(self._timeout_s):
-                failure = await _in_thread(lambda: self._post(data))
+                failure = await in_thread(lambda: self._post(data), "alert")
         except TimeoutError:
             failure = ("there was no answer in time", True)
         # raised here, where no error that quotes the address is its context
@@ -158,27 +157,6 @@ def _opener() -> urllib.request.OpenerDirector:
     ):
         opener.add_handler(handler)
     return opener
-
-
-async def _in_thread(work: Callable[[], tuple[str, bool] | None]) -> tuple[str, bool] | None:
-    """Run blocking work in a separate thread, which may outlive the wait for it and the program need not wait for.
-
-    A thread of the loop's pool would: a host that does not answer would keep the session from ending.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[tuple[str, bool] | None] = loop.create_future()
-
-    def settle(result: tuple[str, bool] | None) -> None:
-        if not done.done():
-            done.set_result(result)
-
-    def run() -> None:
-        result = work()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits for it any more
-            loop.call_soon_threadsafe(settle, result)
-
-    threading.Thread(target=run, name="alert", daemon=True).start()
-    return await done
 
 
 def _status(code: int) -> str:

@@ -20,7 +20,7 @@ class SchemasConfig(Config):
         username: Name to log in with.
         password: Where its password is kept, `env:NAME` or `file:PATH`.
         ca_file: Certificates to trust in place of the system's.
-        timeout_s: Seconds that one answer may take.
+        timeout_s: Seconds that the answers for one schema may take.
     """
 
     registry: str

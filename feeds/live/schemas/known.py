@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
+from engine.base.background import in_thread
 from engine.base.errors import DataError
 from engine.base.state import State
 from feeds.live.checks import Refused
@@ -78,11 +80,13 @@ class KnownSchemas:
         waited, attempt = 0.0, 0
         while True:
             try:
-                found = await asyncio.to_thread(self._registry.fetch, number)
-            except RegistryAway as error:
-                self.status = f"waits for the schema registry {self._config.registry}: {error}"
+                async with asyncio.timeout(self._config.timeout_s):  # the library's is for each read
+                    found = await in_thread(partial(self._registry.fetch, number), "schemas")
+            except (RegistryAway, TimeoutError) as error:
+                reason = str(error) or "there was no answer in time"
+                self.status = f"waits for the schema registry {self._config.registry}: {reason}"
                 if seconds is not None and waited >= seconds:
-                    raise
+                    raise RegistryAway(reason) from error
                 pause = backoff(attempt, LONGEST_RETRY_S)
                 waited, attempt = waited + pause, attempt + 1
                 await asyncio.sleep(pause)

@@ -46,6 +46,13 @@ class Schema:
     references: tuple[tuple[str, str], ...] = ()
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A registry that sends elsewhere would send our login there, too."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow nothing: the answer is an error then."""
+
+
 class Registry:
     """Asks a registry; waits for its answers, so not for the event loop.
 
@@ -60,11 +67,12 @@ class Registry:
             login = f"{config.username}:{config.password.reveal()}".encode()
             self._headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
         try:
-            self._context = ssl.create_default_context(cafile=config.ca_file)
+            context = ssl.create_default_context(cafile=config.ca_file)
         except OSError as error:
             raise UsageError(
                 "cannot use the registry's certificates", where=str(config.ca_file), found=error.strerror or str(error)
             ) from error
+        self._opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=context))
 
     def fetch(self, number: int) -> Schema:
         """The schema of that number, with those it refers to.
@@ -104,9 +112,7 @@ class Registry:
         where = self._config.registry
         request = urllib.request.Request(where + path, headers=self._headers)  # noqa: S310 - http or https
         try:
-            with urllib.request.urlopen(  # noqa: S310 - likewise
-                request, timeout=self._config.timeout_s, context=self._context
-            ) as answer:
+            with self._opener.open(request, timeout=self._config.timeout_s) as answer:
                 content = answer.read(MOST_BYTES + 1)
         except urllib.error.HTTPError as error:
             if error.code == _NOT_THERE:

@@ -91,6 +91,27 @@ def test_avro_over_kafka_is_the_backtest_and_a_restart_needs_no_registry(kafka: 
 
 
 @pytest.mark.slow
+def test_a_session_that_waits_for_a_registry_ends_when_it_is_asked_to(kafka: KafkaHelper, tmp_path: Path) -> None:
+    short, topic, live = case(live_bars(50)), unique("avro"), tmp_path / "live"
+    asyncio.run(kafka.topic(name=topic))
+    asyncio.run(kafka.send(topic, candles(short.bars, 7)))
+    with RegistryServer() as registry:
+        registry.register(7, "AVRO", SCHEMA)
+        registry.silent.clear()
+        feed = f"kafka://{kafka.servers}/{topic}"
+        words = ("--feed", feed, "-c", settings(tmp_path, registry.address), *TRADES, "--max-bars", "50")
+        with Child(live, *words) as child:
+            child.until(lambda: registry.asked)
+            child.send(signal.SIGTERM)
+            code, said, _ = child.end()
+        assert code == 0 and json.loads(said)["ended"] == "stopped by SIGTERM"
+        assert rows_of(live) == 0
+        registry.silent.set()
+        with Child(live, *words) as child:  # and nothing was lost
+            assert child.result()["ledger_sha256"] == short.expected
+
+
+@pytest.mark.slow
 def test_other_messages_among_them_are_dead_letters(kafka: KafkaHelper, tmp_path: Path) -> None:
     short, topic = case(live_bars(50)), unique("avro")
     payloads = candles(short.bars, 7)

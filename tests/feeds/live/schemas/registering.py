@@ -18,13 +18,17 @@ class RegistryServer:
     Attributes:
         away: Whether it answers with status 503.
         login: What it asks for, NAME:PASSWORD.
+        elsewhere: Where it sends all requests, if anywhere.
+        silent: Cleared, it takes requests and never answers.
     """
 
     def __init__(self) -> None:
         self.schemas: dict[int, dict[str, Any]] = {}
         self.subjects: dict[tuple[str, int], dict[str, Any]] = {}
         self.asked: list[str] = []
-        self.away, self.login = False, ""
+        self.away, self.login, self.elsewhere = False, "", ""
+        self.silent = threading.Event()
+        self.silent.set()
 
     def register(self, number: int, kind: str, schema: Any, references: list[dict[str, Any]] | None = None) -> None:
         self.schemas[number] = _entry(kind, schema, references)
@@ -43,9 +47,12 @@ class RegistryServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 registry.asked.append(self.path)
+                registry.silent.wait()
                 status, tree = registry.answer(self.path, self.headers.get("Authorization", ""))
                 body = json.dumps(tree).encode()
-                self.send_response(status)
+                self.send_response(302 if registry.elsewhere else status)
+                if registry.elsewhere:
+                    self.send_header("Location", registry.elsewhere + self.path)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -58,6 +65,7 @@ class RegistryServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.silent.set()
         self._server.shutdown()
         self._server.server_close()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -266,6 +268,32 @@ def test_logins(registry: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> No
         known(registry, payload)
     monkeypatch.setenv("WORD", "word")
     assert read(known(registry, payload, username="me", password="env:WORD"), payload) == ([BAR], [])
+
+
+def test_a_login_goes_to_the_registry_alone(registry: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORD", "word")
+    payload = framed(7, avro_bar())
+    with RegistryServer() as other:
+        other.register(7, "AVRO", AVRO)
+        registry.elsewhere = other.address
+        with pytest.raises(RegistryAway, match="302"):
+            known(registry, payload, username="me", password="env:WORD")
+        assert not other.asked
+
+
+def test_a_registry_that_never_answers_holds_up_no_end(registry: RegistryServer) -> None:
+    registry.silent.clear()
+    schemas = KnownSchemas(parse(SchemasConfig, {"registry": registry.address, "timeout_s": 100}, where="test"))
+
+    async def ask() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(schemas.prepare([Record("p", 0, framed(7, b""))]), 0.5)
+
+    began = time.monotonic()
+    asyncio.run(ask())
+    assert time.monotonic() - began < 50
+    with pytest.raises(RegistryAway, match="no answer in time"):
+        known(registry, framed(7, b""), timeout_s=0.2)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x00", b"\x00\x00\x00\x00", b'{"open": 1}', b"\x01\x00\x00\x00\x07"])
