@@ -25,7 +25,7 @@ COMMANDS = {
     "export": ("engine.cli.export:export", "Write the networks of a checkpoint as ONNX files and weights."),
     "doctor": ("engine.cli.doctor:doctor", "Examine this installation."),
     "completion": ("engine.cli.completing:completion", "Print the completion script of a shell."),
-    "journal": ("engine.cli.journal:app", "Verify, export, replay and mend the journal of a live session."),
+    "journal": ("engine.cli.journal:app", "Verify, export, replay, mend and add up live journals."),
     "data": ("engine.cli.data:app", "Inspect, validate, convert and synthesize market data."),
     "models": ("engine.cli.models:app", "List, verify, add and activate versions of the models."),
     "config": ("engine.cli.config:app", "Show the configuration and its schema."),

@@ -81,7 +81,7 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(_object(found)))
     else:
-        _show(found, wait)
+        _show(found, wait, settings.feed.leaving_out)
     if not found.usable:
         raise typer.Exit(1)
 
@@ -100,11 +100,11 @@ def _object(found: Inspection) -> dict[str, Any]:
     return {"usable": found.usable, **tree}
 
 
-def _show(found: Inspection, wait: float) -> None:
+def _show(found: Inspection, wait: float, leaving_out: str) -> None:
     for number, message in enumerate(found.messages, 1):
         _say(f"message {number}: {message.place}, {message.format}, {message.size:,} bytes")
         _say(f"  {message.text}")
-        _show_message(message)
+        _show_message(message, leaving_out)
         _say("")
     if not found.messages:
         _say(f"no message came within {wait:g} s")
@@ -115,7 +115,7 @@ def _show(found: Inspection, wait: float) -> None:
         _say(_yaml({"feed": {"fields": dict(found.suggestion)}}))
 
 
-def _show_message(message: Inspected) -> None:
+def _show_message(message: Inspected, leaving_out: str) -> None:
     for number, readings in enumerate(message.elements, 1):
         if len(message.elements) > 1:
             _say(f"  element {number}")
@@ -130,7 +130,7 @@ def _show_message(message: Inspected) -> None:
     for text in message.concerns:
         _say(f"  would be refused: {text}")
     if message.skipped:
-        _say(f"  left out by feed.fields.only: {message.skipped:,}")
+        _say(f"  left out by {leaving_out}: {message.skipped:,}")
     if message.unused:
         _say(f"  not used  {', '.join(message.unused)}")
 

@@ -14,7 +14,7 @@ from engine.cli import options
 if TYPE_CHECKING:
     from engine.app.journal.mending import Mended
 
-app = typer.Typer(help="Verify, export, replay and mend the journal of a live session.", no_args_is_help=True)
+app = typer.Typer(help="Verify, export, replay, mend and add up the journals of live sessions.", no_args_is_help=True)
 Before = Annotated[
     str | None,
     typer.Option("--before", help="Take back the rows that close at this time (UTC) or later.  [default: the clock]"),
@@ -25,6 +25,13 @@ Reread = Annotated[
         "--reread", help="Read the feed from its beginning at the next start; known bars are refused as duplicates."
     ),
 ]
+SessionFolders = Annotated[
+    list[Path], typer.Argument(metavar="DIR...", help="Session folders.", file_okay=False, show_default=False)
+]
+Table = Annotated[
+    Path | None, typer.Option("--out", help="File for the sum after every row: .parquet or .csv.", dir_okay=False)
+]
+Overwrites = Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")]
 Out = Annotated[Path, typer.Option("--out", help="Run folder to write.", file_okay=False, show_default=False)]
 
 
@@ -103,6 +110,26 @@ def dead_letters(folder: options.SessionFolder) -> None:
     with JournalReader(folder) as reader:
         for number, letter in reader.dead_letters():
             typer.echo(json.dumps(as_object(number, letter), ensure_ascii=False))
+
+
+@app.command("sum", epilog="Example: grandmodel journal sum runs/a runs/b --out sum.parquet")
+def sum_(
+    folders: SessionFolders, out: Table = None, overwrite: Overwrites = False, as_json: options.Json = False
+) -> None:
+    """Add up sessions that divide the symbols of a topic among them: equity, cash, fills and positions by time.
+
+    The sessions may be running. Their symbols must differ, and their accounts have the same currency.
+    """
+    from engine.app.journal.summing import sum_sessions
+    from engine.cli.sums import show_sum, sum_object, write_table
+
+    summed = sum_sessions(folders)
+    if out is not None:
+        write_table(summed, out, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps(sum_object(summed)))
+        return
+    show_sum(summed, out)
 
 
 @app.command(epilog="Example: grandmodel journal mend runs/live --before 2024-06-04T13:30Z --reread")

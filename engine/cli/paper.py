@@ -30,6 +30,14 @@ Feed = Annotated[
 Symbols = Annotated[
     str | None, typer.Option("--symbols", help="Names of the symbols, A,B,C; by default those of --instrument.")
 ]
+Others = Annotated[
+    str | None,
+    typer.Option(
+        "--other-symbols",
+        help="What becomes of messages of other symbols: refuse, or leave_out where other sessions trade them.  "
+        "[default: refuse]",
+    ),
+]
 BarLength = Annotated[str | None, typer.Option("--timeframe", help="Length of the bars.  [default: 1min]")]
 Lateness = Annotated[
     float | None, typer.Option("--lateness", help="Seconds of event time that a message may be late.  [default: 0]")
@@ -70,6 +78,7 @@ def paper(
     config: options.ConfigFiles = None,
     set_: options.Settings = None,
     symbols: Symbols = None,
+    other_symbols: Others = None,
     timeframe: BarLength = None,
     lateness: Lateness = None,
     initial_capital: options.Capital = None,
@@ -104,6 +113,7 @@ def paper(
         "seed": seed,
         "feed": {
             "symbols": symbols.split(",") if symbols else None,
+            "other_symbols": other_symbols,
             "timeframe": timeframe,
             "lateness_s": lateness,
             "strict": strict or None,
@@ -133,7 +143,7 @@ def paper(
     if as_json:
         typer.echo(json.dumps(result_object(run, seconds), allow_nan=False))
     else:
-        _show(run, seconds, report=not no_report, demo=demo)
+        _show(run, seconds, report=not no_report, demo=demo, leaving_out=settings.feed.leaving_out)
     _fail_if_short(run)
 
 
@@ -257,7 +267,7 @@ def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) -> None:
+def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool, leaving_out: str) -> None:
     from engine.cli.console import note, out
     from engine.journal.entries import letters_by_reason
     from engine.report.summary import RunSummary
@@ -269,7 +279,7 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool) ->
             aside = ", ".join(f"{count:,} {reason}" for reason, count in letters.items())
             note(f"messages refused: {aside}; `grandmodel journal dead-letters {run.folder}` shows them")
         if skipped := run.counters.get("skipped", 0):
-            note(f"left out by feed.fields.only: {skipped:,}; `grandmodel feed inspect ADDRESS` shows what comes")
+            note(f"left out by {leaving_out}: {skipped:,}; `grandmodel feed inspect ADDRESS` shows what comes")
         note(f"run    {run.folder}")
         return
     out().print(RunSummary(exported.metrics, exported.manifest, exported.curve))

@@ -29,6 +29,8 @@ class FeedConfig(Config):
         address: kafka://HOST:PORT/TOPIC, mqtt://HOST:PORT/TOPIC, replay:FILE or stdin.
         security: User, password and certificates; secrets by reference only.
         symbols: Names of the symbols, in the order of the columns; by default those of `instrument`.
+        other_symbols: What becomes of messages of other symbols: refused as a mistake, or left out as those of another
+            session that reads the same topic.
         timeframe: Length of the bars, such as 1min; trades and quotes are folded to it.
         labels: What the times of bars stamp.
         lateness_s: How far a message may come behind later ones of its partition, seconds of event time.
@@ -51,6 +53,7 @@ class FeedConfig(Config):
     address: AddressText = ""
     security: FeedSecurity = FeedSecurity()
     symbols: tuple[str, ...] = ()
+    other_symbols: Literal["refuse", "leave_out"] = "refuse"
     timeframe: str = "1min"
     labels: Literal["close", "open"] = "close"
     lateness_s: NonNegative = 0.0
@@ -74,6 +77,8 @@ class FeedConfig(Config):
             raise ValueError(str(error)) from error
         if (mapping is not None or self.schemas is not None) and self.address.startswith("replay:"):
             raise ValueError("fields and schemas are for messages, and a file's columns are found by name")
+        if self.other_symbols == "leave_out" and self.address.startswith("replay:"):
+            raise ValueError("other_symbols is for messages; of a file, `symbols` are read")
         return self
 
     @property
@@ -88,6 +93,13 @@ class FeedConfig(Config):
             return self.fields
         tree = {} if self.fields is None else self.fields.model_dump(exclude_unset=True)
         return parse(FieldsConfig, {**tree, **from_query(given)}, where="address, keys fields.NAME")
+
+    @property
+    def leaving_out(self) -> str:
+        """The keys by which elements are left out, for messages."""
+        only = self.mapping is not None and self.mapping.only
+        keys = ("feed.fields.only",) if only else ()
+        return " and ".join(keys + (("feed.other_symbols",) if self.other_symbols == "leave_out" else ()))
 
     @field_validator("timeframe")
     @classmethod

@@ -254,15 +254,14 @@ class DeliveryReader:
         return 0 if left <= 0 else min(block, max(1, left // self._intake.width))
 
     def _watch_skipped(self, arrival: Arrival) -> None:
-        """Say so, once, where `feed.fields.only` leaves out all that comes: a value that never matches is a mistake."""
+        """Say so, once, where all that comes is left out: a value or a symbol that never matches is a mistake."""
         if self._skipped is None or arrival.elements:
             self._skipped = None
             return
         self._skipped += arrival.skipped
         if self._skipped >= MANY_SKIPPED:
-            text = (
-                f"feed.fields.only left out all of the first {self._skipped:,} elements; see `grandmodel feed inspect`"
-            )
+            text = f"{self._config.feed.leaving_out} left out all of the first {self._skipped:,} elements; see "
+            text += "`grandmodel feed inspect`"
             self._notice("warning", "all_left_out", text)
             self._skipped = None
 

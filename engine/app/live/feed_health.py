@@ -27,7 +27,8 @@ HARMLESS: Final = frozenset({"duplicate"})
 REMEDIES: Final = {
     "late": "rows of these times are closed; if messages arrive out of order, raise feed.lateness_s; if a wrong time "
     "closed the rows, stop the session and see `grandmodel journal mend {folder}`",
-    "unknown_symbol": "name the symbols of the feed (--symbols, --instrument), or read another topic",
+    "unknown_symbol": "name the symbols of the feed (--symbols, --instrument), or read another topic; those that other "
+    "sessions trade are left out with --other-symbols leave_out",
     "off_grid": "give the length of the bars (--timeframe), or say whether times are open or close (feed.labels)",
     "ahead_of_time": "compare the clock of this machine with that of the feed; feed.max_ahead_s is the tolerance",
     "overflow": "publish with QoS 1, which the broker holds back meanwhile, or fewer messages",
@@ -108,7 +109,8 @@ def counted(counters: Mapping[str, int], arrival: Arrival) -> dict[str, int]:
         counts |= {ANNOUNCED: announced, ANNOUNCEMENT: known - counters.get(ANNOUNCEMENT, 0)}
     if known:
         again = sum(letter.count for letter in arrival.dead_letters if letter.reason in HARMLESS)
-        counts[RECEIVED] = max(0, arrival.elements - again)
+        # what is announced counts what others trade, too
+        counts[RECEIVED] = max(0, arrival.elements + arrival.skipped - again)
     made_up = {name for one in arrival.announced for name in one.synthetic}
     if arrival.delivery is not None:
         made_up.update(arrival.delivery.synthetic)

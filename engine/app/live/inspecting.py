@@ -65,7 +65,7 @@ class Inspected:
         text: Its beginning.
         elements: How each element that can be used is understood.
         refused: Elements that cannot.
-        skipped: How many `fields.only` leaves out.
+        skipped: How many `fields.only` or `other_symbols` leaves out.
         unused: Paths of the first element that nothing is read from.
         concerns: What a session would refuse though it can be read: an unknown symbol, a time off the grid.
     """
@@ -134,6 +134,9 @@ def explain(record: Record, feed: FeedConfig, symbols: Sequence[str], schemas: K
     except Refused:
         trees = []
     good = [(tree, element) for tree in trees if (element := _element(tree, mapping, decoder)) is not None]
+    if symbols and feed.other_symbols == "leave_out":
+        own = [(tree, element) for tree, element in good if element.symbol is None or element.symbol in symbols]
+        skipped, good = skipped + len(good) - len(own), own
     readings = tuple(_readings(tree, element, feed) for tree, element in good)
     concerns = [text for _, element in good for text in _concerns(element, feed, symbols)]
     return Inspected(
@@ -231,7 +234,9 @@ def _concerns(element: Element, feed: FeedConfig, symbols: Sequence[str]) -> lis
     found = []
     if symbols and element.symbol is not None and element.symbol not in symbols:
         found.append(f"the symbol {element.symbol} is none of this session's ({', '.join(symbols[:5])})")
-    if symbols and element.symbol is None and len(symbols) > 1:
+    if symbols and element.symbol is None and feed.other_symbols == "leave_out":
+        found.append("the message has no symbol, and may be another session's (feed.other_symbols)")
+    elif symbols and element.symbol is None and len(symbols) > 1:
         found.append("the message has no symbol, and the session has several")
     if isinstance(element, BarMessage) and element.ts_event % feed.timeframe_ns:
         length = format_timeframe(feed.timeframe_ns)

@@ -44,7 +44,7 @@ class Arrival:
         received_at: When the delivery came, seconds of the session's clock.
         elements: Bars, trades and quotes that came, those that could not be used included.
         announced: Numbers of bars that publishers announced.
-        skipped: Elements that `feed.fields.only` leaves out.
+        skipped: Elements that `feed.fields.only` or `feed.other_symbols` leaves out.
     """
 
     block: BarBlock | None
@@ -86,6 +86,7 @@ class Intake:
             labels=config.labels,
             ahead_ns=config.ahead_ns,
             confirmations=config.confirmations,
+            leave_out=config.other_symbols == "leave_out",
             now=wall,
         )
         self.schemas = None if config.schemas is None else KnownSchemas(config.schemas)
@@ -125,6 +126,7 @@ class Intake:
         if block is None and not dead_letters and not delivery.positions and delivery.token is None:
             return
         gaps = self._missing(block)
+        left_out, self._merger.left_out = self._merger.left_out, 0
         yield Arrival(
             block,
             delivery,
@@ -133,9 +135,9 @@ class Intake:
             tuple(dead_letters),
             gaps,
             received_at,
-            elements,
+            elements - left_out,
             announced,
-            self._take_skipped(),
+            self._take_skipped() + left_out,
         )
         yield from self._rest(received_at, most_rows)
 

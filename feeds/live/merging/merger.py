@@ -30,6 +30,8 @@ AHEAD_NS: Final = 300 * 1_000_000_000
 # clocks of a feed and of this machine differ by so much at most where both are right
 _SKEW_NS: Final = 2 * 1_000_000_000
 _MOST_HELD: Final = 1024
+OTHER: Final = -1
+"""In place of the column of what is left out: it tells how far its partition has come, and nothing more."""
 # distinct times of refused messages, none that counts among them, that move a partition
 _PASSING: Final = 16
 _PROVE_NOTHING: Final = frozenset({"unknown_symbol", "off_grid", "ahead_of_time"})
@@ -49,9 +51,12 @@ class RowMerger:
         labels: Whether bars come labelled by their open or their close.
         ahead_ns: A bar that begins, or a tick that is stamped, so far after the clock is refused; None allows any.
         confirmations: Most distinct times that confirm a jump ahead, its own included; 1 believes every jump.
+        leave_out: Whether other symbols are left out, as somebody else's, in place of refused; everything must name
+            its symbol then.
         now: Seconds since 1970.
 
     Attributes:
+        left_out: Elements of other symbols that were left out since it was last set to 0.
         next_seq: Number of the next row that is taken; may be set before the first.
         last_ts: Close time of the last row taken, nanoseconds UTC; None before the first.
     """
@@ -65,13 +70,15 @@ class RowMerger:
         labels: Literal["close", "open"] = "close",
         ahead_ns: int | None = AHEAD_NS,
         confirmations: int = CONFIRMATIONS,
+        leave_out: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.next_seq = 0
         self.last_ts: int | None = None
+        self.left_out, self._leave_out = 0, leave_out
         self._symbols = tuple(symbols)
         self._columns: dict[str | None, int] = {name: column for column, name in enumerate(symbols)}
-        if len(self._symbols) == 1:
+        if len(self._symbols) == 1 and not leave_out:
             self._columns[None] = 0
         self._timeframe = timeframe_ns
         self._shift = timeframe_ns if labels == "open" else 0
@@ -129,6 +136,8 @@ class RowMerger:
         for element in elements:
             if self._plain and self._follows(partition, lane, element):
                 continue
+            other = self._leave_out and element.symbol is not None and element.symbol not in self._columns
+            self.left_out += other
             newest, is_new = lane.newest, False
             time_ns = element.ts_event + self._shift if isinstance(element, BarMessage) else element.ts_event
             try:
@@ -142,7 +151,8 @@ class RowMerger:
                     is_new = self._hold(partition, lane, held)
             except Refused as refused:
                 payload = record.payload if len(elements) == 1 else encode_element(element)
-                dead_letters.append(refused.dead_letter(record, payload))
+                if not other:
+                    dead_letters.append(refused.dead_letter(record, payload))
                 # a partition that is alone holds nobody back
                 if refused.reason in _PROVE_NOTHING and len(self._watermark.known) > 1:
                     self._pass_by(partition, time_ns, element)
@@ -252,12 +262,14 @@ class RowMerger:
         mark.restart()
 
     def _column(self, element: Element, time_ns: int) -> int:
-        """The column of an element that may count.
+        """The column of an element that may count; OTHER where it is left out.
 
         Raises:
             Refused: unknown_symbol or off_grid.
         """
         column = self._columns.get(element.symbol)
+        if column is None and self._leave_out and element.symbol is not None:
+            column = OTHER
         if column is None:
             found = "no symbol" if element.symbol is None else shown(element.symbol)
             raise Refused("unknown_symbol", f"one of {', '.join(self._symbols[:20])}", found)
@@ -309,6 +321,8 @@ class RowMerger:
 
     def _hold(self, partition: str, lane: Lane, held: Held) -> bool:
         """Keep an element until its time is confirmed; returns whether nothing of its time was held yet."""
+        if held.column == OTHER and any(one.time_ns == held.time_ns and one.fresh for one in lane.held):
+            return False  # one of them says it
         if len(lane.held) >= self._most_held:
             raise self._jumped(lane, held.time_ns)
         self._watermark.speaks(partition)
@@ -332,6 +346,8 @@ class RowMerger:
         while released := lane.release(lane.confirmed(self._rules, mode), self._timeframe):
             dead_letters += self._admit_held(partition, released)
         for held in lane.refuted(self._rules.confirmations):
+            if held.column == OTHER:
+                continue
             record = Record(partition, held.offset, held.payload)
             dead_letters.append(self._jumped(lane, held.time_ns).dead_letter(record, held.payload))
         return dead_letters
@@ -351,7 +367,8 @@ class RowMerger:
     ) -> None:
         """Place an element whose time counts, and note how far its partition has come."""
         try:
-            self._rows.place(time_ns, column, element)
+            if column != OTHER:
+                self._rows.place(time_ns, column, element)
         finally:
             # one that comes again, or late, tells as well how far its partition has come
             if time_ns > lane.newest:

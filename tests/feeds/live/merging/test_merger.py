@@ -135,6 +135,20 @@ def test_the_symbol_may_be_left_out_where_there_is_but_one() -> None:
     assert (letter.reason, letter.expected, letter.found) == ("unknown_symbol", "one of ES, NQ", "no symbol")
 
 
+def test_what_other_sessions_trade_is_left_out_and_counted() -> None:
+    merger = trusting(["ES"], MINUTE_NS, leave_out=True)
+    merger.heard(frozenset({"p", "q"}), NONE)
+    assert offer(merger, bar(0), bar(0, "NQ"), bar(0.5, "CL"), TradeMessage("NQ", at(0.5), 2.0, 1.0, None)) == []
+    assert merger.left_out == 3
+    # whose it is, nobody can tell
+    assert offer(merger, bar(1, None)) == ["unknown_symbol"]
+    assert merger.take(10) is None
+    for minute in range(3):  # of which nothing is traded here, but its time goes on
+        assert offer(merger, bar(minute, "NQ"), partition="q") == []
+    offer(merger, bar(1))
+    assert times(merger.take(10)) == [0, 1]
+
+
 def test_what_comes_again() -> None:
     merger = trusting(["ES", "NQ"], MINUTE_NS)
     unknown = BarMessage("ES", at(0), 2.0, 3.0, 1.0, 2.0, math.nan)

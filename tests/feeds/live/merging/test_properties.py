@@ -32,12 +32,17 @@ def bar(symbol: str, time: int, price: float = 2.0, volume: float = 1.0) -> BarM
 
 
 def merged(
-    sent: list[Sent], cuts: Random, symbols: tuple[str, ...] = SYMBOLS, lateness: int = 0, restarts: bool = False
+    sent: list[Sent],
+    cuts: Random,
+    symbols: tuple[str, ...] = SYMBOLS,
+    lateness: int = 0,
+    restarts: bool = False,
+    leave_out: bool = False,
 ) -> tuple[Rows, list[str]]:
     """Offer messages of one to three elements of a partition, take when and as much as chance will."""
 
     def make() -> RowMerger:
-        return RowMerger(symbols, STEP, lateness_ns=lateness, now=CLOCK)
+        return RowMerger(symbols, STEP, lateness_ns=lateness, leave_out=leave_out, now=CLOCK)
 
     merger = make()
     merger.heard(PARTITIONS, NOBODY)
@@ -124,6 +129,19 @@ def test_what_comes_again_changes_nothing(cells: set[tuple[int, str]], chance: R
     rows, reasons = merged(twice, chance, lateness=lateness, restarts=True)
     assert comparable(rows) == comparable(sorted_rows(bars))
     assert reasons == ["duplicate"] * len(copies)
+
+
+@settings(max_examples=200)
+@given(CELLS, SEEDS, st.booleans())
+def test_parts_of_a_divided_feed_have_the_rows_of_their_own_symbols(
+    cells: set[tuple[int, str]], chance: Random, by_symbol: bool
+) -> None:
+    bars = bars_at(cells, chance)
+    sent = interleaved(bars, chance, by_symbol=by_symbol)
+    for symbols in (("A", "C"), ("B",)):
+        own = [one for one in bars if one.symbol in symbols]
+        rows, reasons = merged(sent, chance, symbols, restarts=True, leave_out=True)
+        assert (comparable(rows), reasons) == (comparable(sorted_rows(own)), [])
 
 
 TIMES = st.integers(1, 80)
