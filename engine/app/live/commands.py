@@ -12,7 +12,7 @@ from engine.app.agents import stood_in
 from engine.app.journal.recovering import recover
 from engine.app.live.feed_health import SKIPPED
 from engine.app.live.folder import SessionLock
-from engine.app.live.open_or_resume import obey_late, runnable_setup
+from engine.app.live.open_or_resume import late_orders, runnable_setup
 from engine.app.live.session import Session
 from engine.base.outbox import dropped_lines
 from engine.journal.entries import Entry, Ordered, letters_by_reason
@@ -125,7 +125,10 @@ def operate_stopped(folder: Path, operation: Operation, by: str, *, trust_code: 
         reader.check()
         driver = recover(reader, runnable_setup(reader, trust_code=trust_code))
         with Journal(folder) as journal:
-            obey_late(journal, Reserve(folder), driver)
+            reserve = Reserve(folder)
+            for entry in late_orders(journal, reserve, driver):
+                journal.commit(entry)
+            reserve.clear()
         driver.operate(operation)
         seq, ts_event = driver.next_seq, driver.last_ns
     with Journal(folder) as journal:

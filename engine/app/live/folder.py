@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.base.errors import UsageError
 from engine.base.rotating import older_names
 from engine.journal.files import ARCHIVE, FILE
-from engine.journal.reserve import RESERVE
+from engine.journal.reserve import RESERVE, RUNNING
 
 LOCK = "session.lock"
 LOG = "session.log"
@@ -35,6 +35,7 @@ OWN_FILES = frozenset(
         *older_names(DEAD_LETTERS),
         QUARANTINE,
         RESERVE,
+        RUNNING,
         "models",
     }
 )

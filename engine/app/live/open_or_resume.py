@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from engine.base.config import parse
 from engine.base.errors import DataError, UsageError
 from engine.base.log import logger
 from engine.journal.entries import Entry, Ordered
-from engine.journal.files import remove
+from engine.journal.files import JournalError, remove
 from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader, has_begun
 from engine.journal.reserve import Reserve
@@ -56,6 +56,8 @@ class Opened:
         counters: Running counts.
         recent: The last rows, in order.
         resumed: Whether the session was there before.
+        owed: Commands that hold and that the journal lacks, because it cannot be written.
+        halted_because: Why the session begins halted, if it does without having been told to.
     """
 
     folder: Path
@@ -68,6 +70,8 @@ class Opened:
     counters: dict[str, int]
     recent: list[BarBlock]
     resumed: bool
+    owed: list[Entry] = field(default_factory=list)
+    halted_because: str | None = None
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
@@ -122,7 +126,8 @@ def open_session(
         GrandModelError: If the session cannot be recovered.
     """
     resumed, reserve = has_begun(folder), Reserve(folder)
-    if resumed and _untouched(folder) and not reserve.lacking(0):
+    lost = not reserve.is_there and reserve.unended
+    if resumed and not lost and _untouched(folder) and not reserve.lacking(0):
         remove(folder)  # settings of a first attempt that found no broker are not binding
         resumed = False
     if not resumed:
@@ -146,20 +151,59 @@ def open_session(
             "saved states that cannot be used have been rebuilt", reasons=reasons, rows=driver.next_seq
         )
         journal.drop_states(wrong)
-    obey_late(journal, reserve, driver)
-    reserve.take_room()
+    owed = late_orders(journal, reserve, driver)
+    missing = not reserve.is_there
+    lost = missing and (not reserve.take_room() or lost)
+    because = _halt(folder, driver, owed) if lost else None
+    if not reserve.begin():
+        raise JournalError(
+            "there is no room for the commands of an operator",
+            where=str(folder),
+            hint="free some space on the disk, then start again",
+        )
+    commit_owed(journal, reserve, owed)
     driver = with_weights(driver, config, folder)
-    return Opened(folder, journal, reserve, setup, driver, positions, states, counters, recent, resumed)
+    opened = Opened(folder, journal, reserve, setup, driver, positions, states, counters, recent, resumed)
+    opened.owed, opened.halted_because = owed, because
+    return opened
 
 
-def obey_late(journal: Journal, reserve: Reserve, driver: Driver) -> None:
+def _halt(folder: Path, driver: Driver, owed: list[Entry]) -> str | None:
+    """Halt a session that may have been told so; returns why, None if it is halted already."""
+    if driver.flags[1]:
+        return None
+    driver.operate(Operation.HALT)
+    seq = driver.next_seq
+    owed.append(Entry(seq=seq, operation=Ordered(seq, driver.last_ns, Operation.HALT, "start")))
+    return (
+        "a command may be lost: the session did not end in order, or the disk is full, and the place that keeps "
+        f"commands beside the journal is missing; `grandmodel ctl {folder} reset-halt` lets it trade again"
+    )
+
+
+def commit_owed(journal: Journal, reserve: Reserve, owed: list[Entry]) -> None:
+    """Commit what holds already, as far as the journal can be written; what it cannot take stays."""
+    try:
+        while owed:
+            journal.commit(owed[0])
+            owed.pop(0)
+        reserve.clear()
+    except JournalError as error:
+        logger("journal").warning("commands that hold cannot be written yet", reason=error.what, commands=len(owed))
+
+
+def late_orders(journal: Journal, reserve: Reserve, driver: Driver) -> list[Entry]:
     """Obey the commands that the session obeyed before it was killed, and that its journal could not take.
 
     They hold from the next row on: what came between is delivered again, and is not traded as if nobody had spoken.
 
+    Returns:
+        What the journal lacks.
+
     Raises:
-        GrandModelError: If they cannot be read, or the journal cannot be written.
+        DataError: If they cannot be read.
     """
+    owed: list[Entry] = []
     for order in reserve.lacking(journal.last_operation):
         name = order.kind.name.lower()
         try:
@@ -168,11 +212,11 @@ def obey_late(journal: Journal, reserve: Reserve, driver: Driver) -> None:
             logger("journal").warning("a command that waited for the disk is void", command=name, why=error.what)
             continue
         seq = driver.next_seq
-        journal.commit(Entry(seq=seq, operation=Ordered(seq, driver.last_ns, order.kind, order.by)))
+        owed.append(Entry(seq=seq, operation=Ordered(seq, driver.last_ns, order.kind, order.by)))
         logger("journal").warning(
             "a command that waited for the disk holds from here", command=name, by=order.by, row=seq
         )
-    reserve.clear()
+    return owed
 
 
 def _recent(reader: JournalReader, end: int) -> list[BarBlock]:
@@ -258,8 +302,9 @@ def _new(
         driver.operate(Operation.PAUSE)
         standby = Ordered(0, 0, Operation.PAUSE, "standby")
     meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, driver))}
-    journal.commit(Entry(meta=meta, activations=activations, operation=standby))
     reserve.take_room()
+    journal.commit(Entry(meta=meta, activations=activations, operation=standby))
+    reserve.begin()
     driver = with_weights(driver, config, folder)
     return Opened(folder, journal, reserve, setup, driver, {}, {}, {}, [], resumed=False)
 

@@ -119,8 +119,12 @@ def trade(
         if opened.resumed:
             log.info("recovered", rows=opened.driver.next_seq, seconds=round(recovery, 3))
         session = Session(config, opened, intake, source)
-        with unhurried(tell_dropped):
-            asyncio.run(_run(session, screens))
+        try:
+            with unhurried(tell_dropped):
+                asyncio.run(_run(session, screens))
+        finally:
+            if not session.owes:
+                opened.reserve.end()
         session.ended.refused = session.ended.refused or mostly_refused(source, session.counters.get("bars", 0))
     return opened, PaperRun(folder, session.ended, None, session.counters, opened.resumed, recovery)
 
@@ -147,6 +151,8 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         begun = "resumes" if session.opened.resumed else "starts"
         text = f"the session {begun} at row {session.driver.next_seq}, feed {session.source.status}"
         session.notice("info", "session_started", text)
+        if session.opened.halted_because is not None:
+            session.notice("critical", "halted", f"the session begins halted: {session.opened.halted_because}")
         alerting.report_stand_ins()  # what a restart has not mended is critical again
         try:
             await session.run([screen(session) for screen in screens])

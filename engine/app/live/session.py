@@ -74,7 +74,7 @@ class Session:
         self.driver, self._journal = opened.driver, opened.journal
         self.config = config
         self._observers, self._clock = list(observers), clock
-        self._owed: deque[Entry] = deque()
+        self._owed: deque[Entry] = deque(opened.owed)
         self._reader = DeliveryReader(config, intake, source, opened.counters.get("bars", 0), self.notice, clock)
         self._unsaved = asyncio.Event()
         self._unsaved_entries = self._unsaved_rows = 0
@@ -85,6 +85,11 @@ class Session:
         self.trouble: str | None = None
         self.last_step: StepBlock | None = None
         self.ended = Ended()
+
+    @property
+    def owes(self) -> bool:
+        """Whether the journal lacks what holds already."""
+        return bool(self._owed)
 
     def observe(self, observer: Observer) -> None:
         """Let another observer watch."""
@@ -125,7 +130,8 @@ class Session:
         if self.opened.reserve.keep(self._journal.last_operation, owed):
             return Obeyed(f"{done}; kept beside the journal until that can be written ({error.what})", kept=True)
         return Obeyed(
-            f"{done}, but not kept: a session that is killed now starts without it ({error.what})", kept=False
+            f"{done}, but not kept: if the session is killed now, the next start begins halted ({error.what})",
+            kept=False,
         )
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
@@ -165,17 +171,11 @@ class Session:
 
     async def _trade(self, arrivals: Subscription[Arrival], bus: Bus) -> None:
         """One transaction after the other."""
+        await self._write_all()
         async for arrival in arrivals:
             steps = self._process(arrival.block)
             self._owed.append(self._entry(arrival, steps))
-            while self._owed:
-                try:
-                    self._write()
-                except JournalError as error:
-                    await self._wait_for_disk(error)
-            if self.trouble is not None:
-                self.trouble = None
-                self.notice("info", "journal_back", "the journal can be written again")
+            await self._write_all()
             if arrival.delivery is not None:
                 await self.source.settle(arrival.delivery)
             self._tell(arrival, steps)
@@ -244,6 +244,17 @@ class Session:
             self._retention.after(self.driver.next_seq, int(steps[-1].bars.ts_event[-1]))
         except JournalError as error:  # nothing is lost; it is tried again later
             self.notice("warning", "retention", f"old rows stay in the journal: {error.what}")
+
+    async def _write_all(self) -> None:
+        """Commit what is owed, however long the disk takes no more."""
+        while self._owed:
+            try:
+                self._write()
+            except JournalError as error:
+                await self._wait_for_disk(error)
+        if self.trouble is not None:
+            self.trouble = None
+            self.notice("info", "journal_back", "the journal can be written again")
 
     def _write(self) -> None:
         """Commit what is owed to the journal, in order."""

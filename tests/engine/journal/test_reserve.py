@@ -35,6 +35,21 @@ def test_what_does_not_fit_or_has_no_place_is_not_kept(tmp_path: Path) -> None:
     assert reserve.lacking(0) == []
 
 
+def test_a_place_that_could_not_take_the_last_command_is_given_up(tmp_path: Path) -> None:
+    """In place of telling the next start of the command before it."""
+    reserve = Reserve(tmp_path)
+    assert reserve.take_room() and not reserve.unended
+    assert reserve.begin() and reserve.unended
+    assert reserve.keep(0, [RESET])
+    assert not reserve.keep(0, [HALT] * 200)
+    left = Reserve(tmp_path)
+    assert left.unended and not left.is_there and left.lacking(0) == []
+    reserve.clear()  # the journal has them
+    assert reserve.is_there
+    reserve.end()
+    assert not reserve.unended
+
+
 def test_a_reserve_that_is_damaged_is_an_error(tmp_path: Path) -> None:
     reserve = Reserve(tmp_path)
     reserve.keep(0, [HALT])

@@ -126,3 +126,80 @@ def test_a_halt_that_finds_no_place_is_not_confirmed(disk: Path) -> None:
         until(lambda: status_of(folder)["state"] == "halted")
     with JournalReader(folder) as reader:
         assert [order.kind for order in reader.operations()] == [Operation.HALT]
+
+
+def unkept(folder: Path, disk: Path) -> list[Path]:
+    """A session with a position, halted where nothing could be kept, and killed; returns what fills the disk."""
+    with Piped(folder) as session:
+        fillers = [stuck(session, disk)]
+        (folder / RESERVE).unlink()
+        fillers.append(filled(disk, "more"))
+        code, _, complained = called("ctl", str(folder), "halt")
+        assert code == 1 and "the next start begins halted" in complained
+        session.process.send_signal(signal.SIGKILL)
+        session.process.wait(LIMIT_S)
+    return [*fillers, filled(disk, "last")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [False, True])
+def test_a_start_after_a_halt_that_was_not_kept_is_halted(disk: Path, room: bool) -> None:
+    folder = disk / "session"
+    fillers = unkept(folder, disk)
+    before = rows_of(folder)
+    if room:
+        for filler in fillers:
+            filler.unlink()
+    with Piped(folder) as session:
+        if not room:
+            until(lambda: status_of(folder)["state"] == "stuck")
+            assert status_of(folder)["halted"] == "by_operator"
+            session.process.send_signal(signal.SIGKILL)  # nothing of it is on the disk
+            session.process.wait(LIMIT_S)
+            for filler in fillers:
+                filler.unlink()
+    with Piped(folder) as session:
+        until(lambda: status_of(folder)["state"] == "halted")
+        session.send(before, 60)
+        until(lambda: rows_of(folder) == 60)
+        session.process.terminate()
+        complained = session.process.communicate()[1].decode()
+    assert room or "begins halted: a command may be lost" in complained
+    with JournalReader(folder) as reader:
+        assert [(order.seq, order.kind, order.by) for order in reader.operations()] == [
+            (before, Operation.HALT, "start")
+        ]
+        positions = [float(x) for step in reader.steps() for x in step.positions[:, 0]]
+    assert positions[before - 1] == 1.0
+    assert positions[before:] == [0.0] * (60 - before)
+    assert called("reset-halt", str(folder))[0] == 0
+    assert replay_whole(folder)[0] == 60
+
+
+@pytest.mark.slow
+def test_a_halt_that_was_kept_holds_at_once_on_a_disk_that_is_still_full(disk: Path) -> None:
+    folder = disk / "session"
+    with Piped(folder) as session:
+        filler = stuck(session, disk)
+        assert called("ctl", str(folder), "halt")[0] == 0
+        session.process.send_signal(signal.SIGKILL)
+        session.process.wait(LIMIT_S)
+    more = filled(disk, "more")
+    with Piped(folder) as session:
+        until(lambda: status_of(folder)["state"] == "stuck")
+        assert status_of(folder)["halted"] == "by_operator"
+        filler.unlink()
+        more.unlink()
+        until(lambda: status_of(folder)["state"] == "halted")
+    with JournalReader(folder) as reader:
+        assert [(order.kind, order.by) for order in reader.operations()] == [(Operation.HALT, "ctl")]
+
+
+def test_a_session_that_ended_in_order_needs_no_place_to_go_on(tmp_path: Path) -> None:
+    SHORT.run(tmp_path, payloads=SHORT.payloads[:30])
+    (tmp_path / RESERVE).unlink()
+    run = SHORT.run(tmp_path)
+    with JournalReader(tmp_path) as reader:
+        assert reader.operations() == [] and reader.next_seq == 60
+    assert run.exported is not None and run.exported.manifest["ledger_sha256"] == SHORT.expected
+    assert (tmp_path / RESERVE).is_file()
