@@ -59,8 +59,11 @@ learning: $(VENV)/dev ## Train where it is known what there is to learn (an hour
 verify-learning: $(VENV)/dev ## See that training finds what is there to find, and leaves the rest alone (three minutes)
 	$(BIN)/grandmodel verify learning
 
-soak: $(VENV)/dev ## Trade live for twenty minutes while broker and session are killed again and again
+soak: $(VENV)/dev ## Trade live while broker and session are killed again and again: Kafka 20 minutes, MQTT 1
 	$(BIN)/python -m benchmarks.live.soak
+	@if PATH="$$PATH:/usr/sbin" command -v mosquitto > /dev/null; \
+	then $(BIN)/python -m benchmarks.live.mqtt_soak --minutes 0.9 --bars 450; \
+	else echo "MQTT is left out, because mosquitto is not installed: apt-get install mosquitto"; fi
 
 bench: $(VENV)/dev ## Measure speed, beside other systems (installs them)
 	$(PIP) -e '.[bench]'

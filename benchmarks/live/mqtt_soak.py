@@ -31,6 +31,7 @@ from feeds.live.address import parse_address
 from feeds.live.broker import HOST, free_port
 from feeds.live.messages import encode_bars
 from feeds.live.mqtt.outlet import MqttOutlet
+from feeds.memory import MemorySource
 from feeds.quarantine import Quarantine
 
 COMMAND: Final = Path(sys.executable).with_name("grandmodel")
@@ -53,8 +54,8 @@ class Attack:
         self._arguments, self._session = arguments, folder / "session"
         self._dice = random.Random(arguments.seed)  # noqa: S311 - it decides what breaks when
         config = BacktestConfig(data=(arguments.data,), instrument=arguments.instrument, agent=AGENT)
-        blocks = prepare(config, Quarantine()).source.blocks(4096)
-        self.messages = [one for block in blocks for one in encode_bars(block, format="json", per_message=1)]
+        self.bars = next(iter(prepare(config, Quarantine()).source.blocks(arguments.bars)))
+        self.messages = list(encode_bars(self.bars, format="json", per_message=1))
         port = free_port()
         self._feed = f"mqtt://{HOST}:{port}/bars"
         lines = [f"listener {port} {HOST}", "allow_anonymous true", "max_queued_messages 0"]
@@ -155,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--data", default="es-drift")
+    parser.add_argument("--bars", type=int, default=1_000_000, help="the first so many only")
     parser.add_argument("--instrument", default="ES")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--forgetful", action="store_true", help="a broker without persistence")
@@ -167,7 +169,7 @@ def main() -> None:
     attack = Attack(arguments, folder, mosquitto)
     result = asyncio.run(attack.run())
     lost = len(attack.messages) - result["bars"]
-    expected = backtest(arguments.data, instrument=arguments.instrument, agent=AGENT).ledger_sha256
+    expected = backtest(MemorySource(attack.bars), instrument=arguments.instrument, agent=AGENT).ledger_sha256
     right = lost == attack.missing and (lost > 0 or result["ledger_sha256"] == expected)
     print(
         f"{result['bars']:,} of {len(attack.messages):,} bars: broker killed {attack.broker_kills} times, session "
