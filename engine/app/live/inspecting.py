@@ -30,6 +30,7 @@ from feeds.live.options import SourceOptions
 from feeds.live.schemas.known import KnownSchemas, schema_number
 from feeds.live.schemas.registry import RegistryAway
 from feeds.live.source import Record
+from feeds.reading.times.last_instant import whole_close
 
 UNIT_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 MOST_SHOWN = 500
@@ -224,10 +225,14 @@ def _time(given: Any, time_ns: int, fields: FieldsConfig, feed: FeedConfig) -> t
     read = clock_text(time_ns)
     if fields.type == "bar":
         length = format_timeframe(feed.timeframe_ns)
-        closes = time_ns + feed.timeframe_ns * (feed.labels == "open")
+        closes = _close(time_ns, feed)
         read += f", so the {length} bar closes at {clock_text(closes)}"
         why += f"; times are of the {feed.labels}, as feed.labels says"
     return read, why
+
+
+def _close(time_ns: int, feed: FeedConfig) -> int:
+    return time_ns + feed.timeframe_ns if feed.labels == "open" else whole_close(time_ns, feed.timeframe_ns)
 
 
 def _concerns(element: Element, feed: FeedConfig, symbols: Sequence[str]) -> list[str]:
@@ -238,12 +243,11 @@ def _concerns(element: Element, feed: FeedConfig, symbols: Sequence[str]) -> lis
         found.append("the message has no symbol, and may be another session's (feed.other_symbols)")
     elif symbols and element.symbol is None and len(symbols) > 1:
         found.append("the message has no symbol, and the session has several")
-    if isinstance(element, BarMessage) and element.ts_event % feed.timeframe_ns:
+    if isinstance(element, BarMessage) and _close(element.ts_event, feed) % feed.timeframe_ns:
         length = format_timeframe(feed.timeframe_ns)
         found.append(
             f"{clock_text(element.ts_event)} is no multiple of {length}: give the length of the bars (feed.timeframe), "
-            "or read another field as the time (a bar that ends a millisecond before its close: the time of its open, "
-            "with feed.labels: open)"
+            "or read another field as the time"
         )
     ahead, now = feed.ahead_ns, time.time_ns()
     if ahead is not None and element.ts_event > now + ahead + feed.timeframe_ns:

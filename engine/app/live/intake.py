@@ -211,7 +211,7 @@ class Intake:
                 continue
             count += len(elements)
             if self._begin != NEVER:
-                elements = [element for element in elements if element.ts_event >= self._begin]
+                elements = [element for element in elements if self._merger.label(element) >= self._begin]
             late = self._merger.offer(record, elements)
             # as nearly always: nothing is refused
             if refused or late:

@@ -25,6 +25,7 @@ from feeds.live.merging.state import Carried, carried_of, check_alike, snapshot_
 from feeds.live.merging.watermark import FAR_BARS, NEVER, Watermark
 from feeds.live.messages import BarMessage, Element, encode_element
 from feeds.live.source import Record
+from feeds.reading.times.last_instant import whole_close
 
 AHEAD_NS: Final = 300 * 1_000_000_000
 # clocks of a feed and of this machine differ by so much at most where both are right
@@ -139,7 +140,7 @@ class RowMerger:
             other = self._leave_out and element.symbol is not None and element.symbol not in self._columns
             self.left_out += other
             newest, is_new = lane.newest, False
-            time_ns = element.ts_event + self._shift if isinstance(element, BarMessage) else element.ts_event
+            time_ns = self._close(element.ts_event) if isinstance(element, BarMessage) else element.ts_event
             try:
                 column = self._column(element, time_ns)
                 usual = time_ns <= lane.reach or time_ns <= self._rows.edge
@@ -166,7 +167,7 @@ class RowMerger:
 
         What the long way does with the next bar of a partition that is alone, where nothing is open or held.
         """
-        time_ns = element.ts_event + self._shift
+        time_ns = self._close(element.ts_event)
         mark, rows = self._watermark, self._rows
         if (
             not lane.newest < time_ns <= lane.reach
@@ -183,6 +184,10 @@ class RowMerger:
         lane.advance(time_ns, self._rules, live=time_ns >= self._now_ns() - AHEAD_NS - self._timeframe)
         rows.pass_through(time_ns, element)
         return True
+
+    def label(self, element: Element) -> int:
+        """The time that labels an element, nanoseconds UTC; of a bar, the end that its last instant stands for."""
+        return self._close(element.ts_event) - self._shift if isinstance(element, BarMessage) else element.ts_event
 
     def take(self, most_rows: int) -> BarBlock | None:
         """Take closed rows out, in order of time, at most so many; None if there is none."""
@@ -260,6 +265,10 @@ class RowMerger:
         mark.times, mark.known, mark.quiet = carried.times, frozenset(carried.known), frozenset(carried.quiet)
         mark.alone, self._lanes, self._passing = carried.alone, carried.lanes, carried.passing
         mark.restart()
+
+    def _close(self, label_ns: int) -> int:
+        """When a bar closes, by the time that labels it."""
+        return label_ns + self._shift if self._shift else whole_close(label_ns, self._timeframe)
 
     def _column(self, element: Element, time_ns: int) -> int:
         """The column of an element that may count; OTHER where it is left out.

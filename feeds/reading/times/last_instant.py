@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 
@@ -29,12 +29,35 @@ def settle_instants(labels: Ints) -> LastInstant:
     return "second" if len(labels) > 1 and np.mean(_last(labels, "second")) >= _MOST else ""
 
 
-def to_whole(labels: Ints, found: LastInstant) -> Ints:
+@overload
+def to_whole(labels: int, found: LastInstant) -> int: ...
+@overload
+def to_whole(labels: Ints, found: LastInstant) -> Ints: ...
+def to_whole(labels: int | Ints, found: LastInstant) -> int | Ints:
     """Move last instants to the whole second or minute that they precede; other labels stay."""
     if not found:
         return labels
-    size, _ = _SIZES[found]
-    return np.where(_last(labels, found), labels - labels % size + size, labels)
+    size, reach = _SIZES[found]
+    ahead = -labels % size  # of the whole second or minute, 0 on it
+    return labels + ahead * (ahead <= reach)
+
+
+def whole_close(time_ns: int, timeframe_ns: int) -> int:
+    """The close of a bar whose time may name its last instant, for bars that come one by one.
+
+    No head of a file tells how it is meant, but the length of the bars does: only what is off their grid moves, and
+    only onto it.
+
+    Args:
+        time_ns: Its close time as given, nanoseconds UTC.
+        timeframe_ns: Length of the bars, nanoseconds.
+    """
+    if time_ns % timeframe_ns:
+        whole = to_whole(time_ns, "fraction")
+        if whole % timeframe_ns and not timeframe_ns % MINUTE_NS:
+            whole = to_whole(time_ns, "second")
+        return time_ns if whole % timeframe_ns else whole
+    return time_ns
 
 
 def _last(labels: Ints, kind: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

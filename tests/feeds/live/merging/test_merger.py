@@ -322,3 +322,30 @@ def test_a_snapshot_is_not_shared_with_what_goes_on() -> None:
     offer(first, TradeMessage("ES", at(0.6), 9.0, 1.0, None), bar(3))
     second.restore(decode_state(state))
     assert saved(second) == state
+
+
+@pytest.mark.parametrize("before", [1, 1_000, 1_000_000, MINUTE_NS // 60])
+@pytest.mark.parametrize("symbols", [["ES"], ["ES", "NQ"]])
+def test_a_close_that_names_the_last_instant_of_its_bar_is_the_end_of_it(symbols: list[str], before: int) -> None:
+    """As in files: 13:31:59.999 and 13:31:59 are 13:32, and the same bar again is a duplicate."""
+    merger = trusting(symbols, MINUTE_NS)
+    for minute in (0, 1):
+        ended = at(minute) - before
+        bars = [BarMessage(symbol, ended, 2.0, 3.0, 1.0, 2.0, 5.0) for symbol in symbols]
+        assert offer(merger, *bars) == []
+    assert times(merger.take(10)) == [0, 1]
+    assert offer(merger, bar(1), bars[0]) == ["duplicate", "duplicate"]
+    between = BarMessage("ES", at(2) - 2 * MINUTE_NS // 60, 2.0, 3.0, 1.0, 2.0, 5.0)
+    assert offer(merger, between) == ["off_grid"]
+    opened = trusting(["ES"], MINUTE_NS, labels="open")
+    assert offer(opened, BarMessage("ES", at(0) - 1_000_000, 2.0, 3.0, 1.0, 2.0, 5.0)) == ["off_grid"]
+
+
+def test_a_second_before_the_minute_is_no_last_instant_of_bars_of_seconds() -> None:
+    second = MINUTE_NS // 60
+    merger = trusting(["ES"], second)
+    times_ns = [at(0) - second, at(0) - 1_000_000, at(0) + second // 2]
+    bars = [BarMessage("ES", time_ns, 2.0, 3.0, 1.0, 2.0, 5.0) for time_ns in times_ns]
+    assert offer(merger, *bars) == ["off_grid"]
+    block = merger.take(10)
+    assert block is not None and block.ts_event.tolist() == [at(0) - second, at(0)]
