@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engine.base.state import State
 from training.learners.replay.buffer import ObservationStore
+from training.randomness import generator_state, load_generator
 
 
 class OutcomeBatch(NamedTuple):
@@ -25,45 +26,82 @@ class OutcomeBatch(NamedTuple):
 
 
 class Outcomes:
-    """Decisions since the last update.
+    """Decisions since the last update, and earlier ones to learn from again.
+
+    What an action was worth on the bars that followed does not depend on the policy that decided, but for the costs of
+    coming from and going to its neighbours. So decisions hardly age, and an update that sees many earlier ones beside
+    the fresh ones fits less noise.
 
     Args:
         observation: How observations are kept.
         actions: How many there are to choose from.
+        capacity: Earlier decisions that are kept; the oldest make way.
+        replayed: Earlier decisions that `take` adds for each fresh one.
+        seed: Of drawing them.
     """
 
-    def __init__(self, observation: ObservationStore, actions: int) -> None:
+    def __init__(
+        self, observation: ObservationStore, actions: int, *, capacity: int = 0, replayed: int = 0, seed: int = 0
+    ) -> None:
         self._store, self._actions = observation, actions
-        self._keys: list[NDArray[Any]] = []
-        self._values: list[NDArray[np.float64]] = []
+        self._capacity, self._replayed = capacity, replayed
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+        self._fresh: list[_Decisions] = []
+        self._earlier = self._none()
         self._count = 0
 
     def __len__(self) -> int:
+        """How many are fresh."""
         return self._count
 
     def add(self, keys: NDArray[Any], values: NDArray[np.float64]) -> None:
         """Take decisions: keys of their observations, shape (k, ...), and values, shape (k, actions)."""
-        self._keys.append(np.array(keys))
-        self._values.append(np.array(values))
+        self._fresh.append(_Decisions(np.array(keys), np.array(values)))
         self._count += len(keys)
 
     def take(self) -> OutcomeBatch:
-        """All of them, which are forgotten here."""
-        keys, values = self._joined()
-        observations = self._store.read(keys, np.arange(len(keys)))
-        self._keys, self._values, self._count = [], [], 0
-        return OutcomeBatch(observations, values.astype(np.float32))
+        """The fresh ones and, drawn without replacement, earlier ones; the fresh ones are earlier ones from here on."""
+        fresh, earlier = self._joined(), self._earlier
+        count = min(self._replayed * len(fresh.keys), len(earlier.keys))
+        rows = self._generator.choice(len(earlier.keys), count, replace=False) if count else np.zeros(0, np.int64)
+        keys = np.concatenate([fresh.keys, earlier.keys[rows]])
+        values = np.concatenate([fresh.values, earlier.values[rows]])
+        first = max(len(earlier.keys) + len(fresh.keys) - self._capacity, 0)
+        self._earlier = _Decisions(
+            np.concatenate([earlier.keys, fresh.keys])[first:], np.concatenate([earlier.values, fresh.values])[first:]
+        )
+        self._fresh, self._count = [], 0
+        return OutcomeBatch(self._store.read(keys, np.arange(len(keys))), values.astype(np.float32))
 
-    def _joined(self) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        empty = self._store.empty(0), np.zeros((0, self._actions))
-        return np.concatenate([empty[0], *self._keys]), np.concatenate([empty[1], *self._values])
+    def _none(self) -> _Decisions:
+        return _Decisions(self._store.empty(0), np.zeros((0, self._actions)))
+
+    def _joined(self) -> _Decisions:
+        parts = [self._none(), *self._fresh]
+        return _Decisions(
+            np.concatenate([part.keys for part in parts]), np.concatenate([part.values for part in parts])
+        )
 
     def snapshot(self) -> State:
         """What `restore` takes."""
-        keys, values = self._joined()
-        return {"keys": keys, "values": values}
+        return {
+            "fresh": self._joined()._asdict(),
+            "earlier": self._earlier._asdict(),
+            "generator": generator_state(self._generator),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a snapshot."""
-        self._keys, self._values = [np.array(state["keys"])], [np.array(state["values"], np.float64)]
-        self._count = len(self._keys[0])
+        fresh, self._earlier = (
+            _Decisions(np.array(state[part]["keys"]), np.array(state[part]["values"], np.float64))
+            for part in ("fresh", "earlier")
+        )
+        self._fresh, self._count = [fresh], len(fresh.keys)
+        load_generator(self._generator, state["generator"])
+
+
+class _Decisions(NamedTuple):
+    """Keys of observations, shape (n, ...), and the worth of every action, float64, shape (n, actions)."""
+
+    keys: NDArray[Any]
+    values: NDArray[np.float64]

@@ -7,7 +7,7 @@ without clipping, one gradient norm over everything, Adam with epsilon 1e-5.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,6 +84,7 @@ class PPO:
         device: Where updates are computed.
         compiled: Compile the update; takes some seconds at the first one.
         total_updates: Calls of `update` over the whole training, which an annealed learning rate needs to know.
+        first_probabilities: Of the actions before anything is learned, about; None is equal ones.
 
     Raises:
         UsageError: If the spaces are of other kinds, or the learning rate falls towards an unknown end.
@@ -100,6 +101,7 @@ class PPO:
         device: str | torch.device = "cpu",
         compiled: bool = False,
         total_updates: int | None = None,
+        first_probabilities: Sequence[float] | None = None,
     ) -> None:
         self.config = config
         self.device = torch.device(device)
@@ -113,12 +115,14 @@ class PPO:
         self._shuffling = torch.Generator().manual_seed(int(seeds[0]) >> 1)
         self._exploration = np.random.Generator(np.random.PCG64(int(seeds[1])))
         # nearly equal probabilities at first; values of the size of their targets
-        first = orthogonal(
+        weights = orthogonal(
             self._network.layout.shapes,
             {"policy.2": 0.01, "value.2": 1.0},
             torch.Generator().manual_seed(int(seeds[2]) >> 1),
         )
-        self._vector = self._network.layout.join(first).to(self.device)
+        if first_probabilities is not None:
+            weights["policy.2.bias"] = torch.tensor(first_probabilities, dtype=torch.float32).log()
+        self._vector = self._network.layout.join(weights).to(self.device)
         self._optimizer = Adam(self._vector, config.learning_rate, eps=EPSILON)
         loss, layout, most = _PolicyLoss(self._network, config), self._network.layout, config.gradient_norm
         self._step = Update(loss, layout, self._vector, self._optimizer, most=most, compiled=compiled)
@@ -353,9 +357,10 @@ class _OutcomeLoss(_PolicyLoss):
         log_probabilities = logits.log_softmax(1)
         log_ratio = log_probabilities - batch.before
         ratio, shares = log_ratio.exp(), batch.before.exp()
-        clipped = ratio.clamp(1.0 - self.clip, 1.0 + self.clip)
-        gains = torch.minimum(ratio * batch.advantages, clipped * batch.advantages)
-        policy_loss = -(shares * gains).sum(1).mean()
+        clipped = log_ratio.clamp(math.log1p(-self.clip), math.log1p(self.clip)).exp()
+        # the ratio of an action that was all but given up may be infinite; its probability now is not
+        gains = torch.minimum(log_probabilities.exp() * batch.advantages, shares * clipped * batch.advantages)
+        policy_loss = -gains.sum(1).mean()
         value_loss = nnf.mse_loss(values, batch.expected)
         entropy = -(log_probabilities.exp() * log_probabilities).sum(1).mean()
         loss = policy_loss + self.value_loss * value_loss - self.entropy * entropy

@@ -18,16 +18,17 @@ from training.trainer.memory import ReplayMemory
 from training.trainer.setup import TrainingSetup
 from training.trainer.trainings import RiskTraining, StrategicTraining, TacticalTraining, Trainings
 
-STRATEGIC, TACTICAL, RISK, REPLAYS, EPISODES, TRIALS = range(6)
+STRATEGIC, TACTICAL, RISK, REPLAYS, EPISODES, TRIALS, OUTCOMES = range(7)
 """What the seed of a training is spread over; a new one goes to the end, so that the seeds of the others stay."""
 
 
 def seeds(seed: int) -> list[int]:
-    """Independent seeds for the learners, their buffers, the order of episodes and the actions that are tried.
+    """Independent seeds for the learners, their buffers, the order of episodes, the actions that are tried and the
+    outcomes that are learned from again.
 
     One seed for all would let a learner explore by the very numbers that its batches are drawn by.
     """
-    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(6)]
+    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(7)]
 
 
 def build_trainings(setup: TrainingSetup, device: str, compiled: bool) -> Trainings:
@@ -48,11 +49,27 @@ def _strategic(setup: TrainingSetup, seeded: list[int], options: dict[str, Any])
         seed=seeded[STRATEGIC],
         statistics=setup.statistics["strategic"],
         total_updates=_rollouts(setup),
+        first_probabilities=_first_probabilities(setup),
         **options,
     )
     rollout = Rollout(envs, ReferenceStore(setup.market.strategic_windows))
-    outcomes = Outcomes(ReferenceStore(setup.market.strategic_windows), len(STRATEGIC_AGENT.choices))
+    outcomes = Outcomes(
+        ReferenceStore(setup.market.strategic_windows),
+        len(STRATEGIC_AGENT.choices),
+        capacity=setup.config.experience_replay.buffer_size,
+        replayed=config.outcome_replay,
+        seed=seeded[OUTCOMES],
+    )
     return StrategicTraining(learner, rollout, outcomes, config.rollout_steps)
+
+
+def _first_probabilities(setup: TrainingSetup) -> list[float] | None:
+    """Of the strategic agent's actions; equal ones where it is charged for what it explores."""
+    if setup.config.training_params.credit != "exact":
+        return None
+    neutral, choices = setup.config.agents.strategic_agent.initial_neutral, STRATEGIC_AGENT.choices
+    at = int(STRATEGIC_AGENT.stand_in[0])
+    return [neutral if action == at else (1.0 - neutral) / (len(choices) - 1) for action in range(len(choices))]
 
 
 def _rollouts(setup: TrainingSetup) -> int:
