@@ -179,8 +179,8 @@ class PPOConfig(Config):
         kl_stop: An update ends before its last epoch once the policy has moved so far from where it began (mean
             Kullback-Leibler divergence); null never does. Of exact credit only.
         anneal: Whether the learning rate falls linearly to 0 over the training.
-        outcome_replay: Earlier decisions that an update learns from again, for each fresh one. Of exact credit only: what
-            an action was worth on the same bars does not age.
+        outcome_replay: Earlier decisions that an update learns from again, for each fresh one. Of exact credit only:
+            what an action was worth on the same bars does not age.
         initial_neutral: Probability of the neutral action at first. Where neutral is likely, every entry is charged for
             both ways, though a position that is kept is not: who begins so learns to stay out. Of exact credit only.
     """

@@ -78,9 +78,8 @@ class Outcomes:
 
     def _joined(self) -> _Decisions:
         parts = [self._none(), *self._fresh]
-        return _Decisions(
-            np.concatenate([part.keys for part in parts]), np.concatenate([part.values for part in parts])
-        )
+        keys, values = zip(*parts, strict=True)
+        return _Decisions(np.concatenate(keys), np.concatenate(values))
 
     def snapshot(self) -> State:
         """What `restore` takes."""

@@ -23,8 +23,7 @@ STRATEGIC, TACTICAL, RISK, REPLAYS, EPISODES, TRIALS, OUTCOMES = range(7)
 
 
 def seeds(seed: int) -> list[int]:
-    """Independent seeds for the learners, their buffers, the order of episodes, the actions that are tried and the
-    outcomes that are learned from again.
+    """Independent seeds: of learners, buffers, the order of episodes, actions tried, and outcomes learned from again.
 
     One seed for all would let a learner explore by the very numbers that its batches are drawn by.
     """

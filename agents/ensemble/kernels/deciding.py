@@ -37,8 +37,18 @@ def take_level(i: int, signal: Record, account: Record, params: Params, memory: 
 
 
 @inlined
-def take_decisions(signal: Record, symbol: Record) -> bool:
-    """Put fresh decisions of the strategic and tactical agents in force; returns whether there were any."""
+def take_decisions(signal: Record, symbol: Record, level: int, flat: bool) -> bool:
+    """Put fresh decisions of all three in force, by the rule of which is read when.
+
+    Args:
+        signal: SIGNAL.
+        symbol: SYMBOL_STATE, changed.
+        level: The risk agent's latest.
+        flat: Whether the symbol has no position.
+
+    Returns:
+        Whether the strategic or the tactical agent has decided.
+    """
     if signal.strategic_fresh:
         symbol.has_strategic = 1
         symbol.side = signal.side
@@ -47,8 +57,15 @@ def take_decisions(signal: Record, symbol: Record) -> bool:
         symbol.has_tactical = 1
         symbol.timing = signal.timing
         symbol.stop_distance = signal.stop_distance
-        symbol.scale = signal.scale
+        symbol.latest_scale = signal.scale
         symbol.atr = signal.atr
+    # a position is resized when the strategic agent decides: every change in between would be traded for
+    if flat or signal.strategic_fresh:
+        symbol.scale = symbol.latest_scale
+    # risk is cut at once, and restored with the strategic agent's next decision
+    if level >= 0 and (signal.strategic_fresh or not symbol.has_risk or level < symbol.level):
+        symbol.has_risk = 1
+        symbol.level = level
     return signal.strategic_fresh or signal.tactical_fresh
 
 
@@ -83,19 +100,19 @@ def decide(
     asked = signals.risk[i].due != 0
     if asked:
         take_level(i, signals.risk[i], account[0], params, memory)
-    n, ts = 0, bars.ts_event[i]
+    n, ts, level = 0, bars.ts_event[i], memory.level[0]
     for s in range(positions.shape[0]):
         symbol, position = memory.symbols[s], positions[s]
         if not bars.present[i, s]:
             # nothing can be ordered without a price: what was decided waits for the symbol's next bar
-            if take_decisions(signals.symbols[i, s], symbol) or asked:
+            if take_decisions(signals.symbols[i, s], symbol, level, position.quantity == 0.0) or asked:
                 symbol.pending = 1
             continue
         # what happened within the row comes before what is decided at its close
         entry = entry_state(orders, s, ts)
         cancel = watch_orders(symbol, position, entry, bars.low[i, s], bars.high[i, s], ts)
         cancel = trading_resumed(symbol, position) or cancel
-        fresh = take_decisions(signals.symbols[i, s], symbol) or asked
+        fresh = take_decisions(signals.symbols[i, s], symbol, level, position.quantity == 0.0) or asked
         n = order_symbol(
             commands, n, s, bars, i, position, orders, params, memory, fresh, entry, cancel, account[0].paused
         )

@@ -52,10 +52,13 @@ SETTINGS = _dtype(("tactical_ns", np.int64), ("rebalance", np.float64))
 SYMBOL_STATE = _dtype(
     ("has_strategic", np.int64),
     ("has_tactical", np.int64),
+    ("has_risk", np.int64),
     ("side", np.int64),
     ("timing", np.float64),
     ("stop_distance", np.float64),
+    ("latest_scale", np.float64),
     ("scale", np.float64),
+    ("level", np.int64),
     ("atr", np.float64),
     ("wanted", np.float64),
     ("held", np.float64),
@@ -68,11 +71,12 @@ SYMBOL_STATE = _dtype(
     ("nearest_stop", np.float64),
     ("realized", np.float64),
 )
-"""What is carried of a symbol. Whether each agent has decided, and the decisions in force; the position wanted, in
-units, and the one held in the last row, in contracts; whether a stop-out bars entries, and whether decisions wait for
-the symbol's next bar; the units that the position stands for while its growth is under way; when a patient entry
-expires (0: there is none) and whether one lapsed unfilled; what the last order closes, and the protective stop nearest
-to the price when it was given; the profit realized so far."""
+"""What is carried of a symbol. Whether each agent has decided, and the decisions in force, with the tactical agent's
+latest scale, which may not be in force yet; the position wanted, in units, and the one held in the last row, in
+contracts; whether a stop-out bars entries, and whether decisions wait for the symbol's next bar; the units that the
+position stands for while its growth is under way; when a patient entry expires (0: there is none) and whether one
+lapsed unfilled; what the last order closes, and the protective stop nearest to the price when it was given; the profit
+realized so far."""
 
 
 class Signals(NamedTuple):

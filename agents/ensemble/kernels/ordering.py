@@ -17,17 +17,17 @@ MARKET_NOW = 1.0 - 1e-9
 
 
 @inlined
-def all_decided(symbol: Record, level: int) -> bool:
+def all_decided(symbol: Record) -> bool:
     """Whether each of the three has decided once (rule 1)."""
-    return symbol.has_strategic != 0 and symbol.has_tactical != 0 and level >= 0
+    return symbol.has_strategic != 0 and symbol.has_tactical != 0 and symbol.has_risk != 0
 
 
 @inlined
-def desired_position(symbol: Record, level: int) -> float:
+def desired_position(symbol: Record) -> float:
     """Side, scale and level as one position, in units (rule 2); nothing after a stop-out (rule 6)."""
     if symbol.stopped:
         return 0.0
-    return symbol.side * symbol.scale * (level / (LEVELS - 1))
+    return symbol.side * symbol.scale * (symbol.level / (LEVELS - 1))
 
 
 @inlined
@@ -56,20 +56,17 @@ def gives_up_stops(held: float, units: float, paused: int) -> bool:
 
 
 @inlined
-def wanted_position(
-    symbol: Record, level: int, position: float, entry: int, rebalance: float, cancel: bool
-) -> tuple[float, bool]:
+def wanted_position(symbol: Record, position: float, entry: int, rebalance: float, cancel: bool) -> tuple[float, bool]:
     """The position to go to now, in units, and whether it is to be ordered (rules 2 and 4).
 
     Args:
         symbol: SYMBOL_STATE, changed.
-        level: In force.
         position: Held, in contracts.
         entry: State of the symbol's entry orders.
         rebalance: Relative change that is worth a trade.
         cancel: Whether a resting entry is to be cancelled.
     """
-    desired = desired_position(symbol, level)
+    desired = desired_position(symbol)
     # what expired or was refused is ordered again, however small the change
     unfilled = symbol.lapsed or (symbol.wanted != 0.0 and position == 0.0 and entry != WORKS)
     if not worth_trading(desired, symbol.wanted, rebalance) and not unfilled and not cancel:
@@ -178,13 +175,13 @@ def order_symbol(
     Returns:
         The number of commands so far.
     """
-    symbol, level = memory.symbols[s], memory.level[0]
-    if not all_decided(symbol, level):
+    symbol = memory.symbols[s]
+    if not all_decided(symbol):
         return n
     if not fresh and not symbol.pending and not cancel:
         return n
     symbol.pending = 0
-    units, ordered = wanted_position(symbol, level, position.quantity, entry, params.settings[0].rebalance, cancel)
+    units, ordered = wanted_position(symbol, position.quantity, entry, params.settings[0].rebalance, cancel)
     if not ordered:
         return n
     left = memory.symbols.shape[0] - s  # a command each is always left for this symbol and those after it

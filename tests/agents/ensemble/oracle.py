@@ -36,6 +36,8 @@ class Desk:
 
     direction: float | None = None
     tactics: tuple[float, float, float] | None = None
+    scale: float = 0.0
+    level: float | None = None
     atr: float = 0.0
     wanted: float = 0.0
     reached: float = 0.0
@@ -102,6 +104,7 @@ class Oracle:
             calls_off = False
             if block.present[0, s]:
                 calls_off = self.happened(desk, s, simulator, fills, orders, alive)
+            desk.position = float(simulator.positions[s]["quantity"])
             fresh = self.listen(desk, s, said, row) or asked
             if not block.present[0, s]:
                 desk.due |= fresh
@@ -128,28 +131,35 @@ class Oracle:
 
     def listen(self, desk: Desk, s: int, said: list[Any], row: int) -> bool:
         """Take over what strategic and tactical agents said of the symbol."""
-        fresh = False
+        fresh = strategic = False
         for record in said:
             if record["symbol"] != s:
                 continue
             fresh = True
+            strategic |= record["seat"] == SeatName.STRATEGIC
             if record["seat"] == SeatName.STRATEGIC:
                 desk.direction, desk.stopped = float(record["action_0"]), False
             else:
                 desk.tactics = tuple(float(record[f"action_{k}"]) for k in range(3))  # type: ignore[assignment] # three
                 desk.atr = self.ranges[row, s]
+        if desk.tactics is not None and (strategic or desk.position == 0):
+            desk.scale = desk.tactics[2]
+        if self.level is not None and (strategic or desk.level is None):
+            desk.level = self.level
+        elif self.level is not None and desk.level is not None:
+            desk.level = min(desk.level, self.level)
         return fresh
 
     def act(self, desk: Desk, s: int, ts: int, close: float, alive: bool, calls_off: bool, due: bool) -> Iterable[Any]:
         """The commands that a decision leads to."""
-        if desk.direction is None or desk.tactics is None or self.level is None:
+        if desk.direction is None or desk.tactics is None or desk.level is None:
             desk.due = False
             return
         if not (due or calls_off):
             return
         desk.due = False
-        timing, stop, scale = desk.tactics
-        units = 0.0 if desk.stopped else desk.direction * scale * self.level
+        timing, stop, _ = desk.tactics
+        units = 0.0 if desk.stopped else desk.direction * desk.scale * desk.level
         again = desk.lapsed or (desk.wanted != 0 and desk.position == 0 and not alive)
         if not self.matters(units, desk.wanted) and not again and not calls_off:
             return

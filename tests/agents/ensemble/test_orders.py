@@ -94,7 +94,7 @@ def test_orders_follow_the_rules(
 def test_cases_are_worth_having(participation: float | None) -> None:
     """The examples above are no proof if stops, expiries, flips and reductions never happen in them."""
     seen: set[str] = set()
-    for seed in range(4):
+    for seed in range(12):
         bars = random_bars(400, seed, ("A", "B"), start=40_000, tick=TICK, absent=0.1)
         seats = {"strategic": seat("Direction", seed=seed), "tactical": seat("Tactics", seed=seed)}
         rules = {"execution": {"participation": participation}}
