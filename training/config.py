@@ -170,6 +170,25 @@ class Network(Config):
     dropout: Share = 0.0
 
 
+class SecondStart(Config):
+    """How the strategic agent begins anew in the middle of its turn; it ends the turn as the best that it was.
+
+    A policy that begins with equal probabilities learns to stay out of markets whose moves outlast a decision: among
+    neutral decisions every entry is charged for both ways, though a position that is kept is not. One that begins
+    without a liking for neutral finds them, but trades more of the noise elsewhere.
+
+    Attributes:
+        initial_neutral: Probability of the neutral action at first.
+        outcome_replay: Earlier decisions that an update learns from again, for each fresh one: what an action was worth
+            on the same bars does not age.
+        kl_stop: As of the agent; more, since replayed outcomes are fitted less closely than fresh ones alone.
+    """
+
+    initial_neutral: Annotated[float, Field(gt=0, lt=1)] = 0.06
+    outcome_replay: Annotated[int, Field(ge=0, le=64)] = 4
+    kl_stop: Positive | None = 0.1
+
+
 class PPOConfig(Config):
     """Proximal policy optimization (Schulman et al., 2017).
 
@@ -179,10 +198,8 @@ class PPOConfig(Config):
         kl_stop: An update ends before its last epoch once the policy has moved so far from where it began (mean
             Kullback-Leibler divergence); null never does. Of exact credit only.
         anneal: Whether the learning rate falls linearly to 0 over the training.
-        outcome_replay: Earlier decisions that an update learns from again, for each fresh one. Of exact credit only:
-            what an action was worth on the same bars does not age.
-        initial_neutral: Probability of the neutral action at first. Where neutral is likely, every entry is charged for
-            both ways, though a position that is kept is not: who begins so learns to stay out. Of exact credit only.
+        second_start: Of the second half of the agent's turn; null gives the whole turn to the first start. Of exact
+            credit only.
     """
 
     algorithm: Literal["PPO"] = "PPO"
@@ -199,8 +216,7 @@ class PPOConfig(Config):
     gradient_norm: Positive = 0.5
     kl_stop: Positive | None = 0.01
     anneal: bool = True
-    outcome_replay: Annotated[int, Field(ge=0, le=64)] = 4
-    initial_neutral: Annotated[float, Field(gt=0, lt=1)] = 0.06
+    second_start: SecondStart | None = SecondStart()
 
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:

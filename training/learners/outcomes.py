@@ -36,15 +36,11 @@ class Outcomes:
         observation: How observations are kept.
         actions: How many there are to choose from.
         capacity: Earlier decisions that are kept; the oldest make way.
-        replayed: Earlier decisions that `take` adds for each fresh one.
         seed: Of drawing them.
     """
 
-    def __init__(
-        self, observation: ObservationStore, actions: int, *, capacity: int = 0, replayed: int = 0, seed: int = 0
-    ) -> None:
-        self._store, self._actions = observation, actions
-        self._capacity, self._replayed = capacity, replayed
+    def __init__(self, observation: ObservationStore, actions: int, *, capacity: int, seed: int) -> None:
+        self._store, self._actions, self._capacity = observation, actions, capacity
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._fresh: list[_Decisions] = []
         self._earlier = self._none()
@@ -59,10 +55,18 @@ class Outcomes:
         self._fresh.append(_Decisions(np.array(keys), np.array(values)))
         self._count += len(keys)
 
-    def take(self) -> OutcomeBatch:
-        """The fresh ones and, drawn without replacement, earlier ones; the fresh ones are earlier ones from here on."""
+    def forget(self) -> None:
+        """Forget all of them."""
+        self._fresh, self._earlier, self._count = [], self._none(), 0
+
+    def take(self, replayed: int = 0) -> OutcomeBatch:
+        """The fresh ones, and earlier ones drawn without replacement; the fresh ones are earlier ones from here on.
+
+        Args:
+            replayed: Earlier ones for each fresh one, as far as there are so many.
+        """
         fresh, earlier = self._joined(), self._earlier
-        count = min(self._replayed * len(fresh.keys), len(earlier.keys))
+        count = min(replayed * len(fresh.keys), len(earlier.keys))
         rows = self._generator.choice(len(earlier.keys), count, replace=False) if count else np.zeros(0, np.int64)
         keys = np.concatenate([fresh.keys, earlier.keys[rows]])
         values = np.concatenate([fresh.values, earlier.values[rows]])

@@ -84,7 +84,6 @@ class PPO:
         device: Where updates are computed.
         compiled: Compile the update; takes some seconds at the first one.
         total_updates: Calls of `update` over the whole training, which an annealed learning rate needs to know.
-        first_probabilities: Of the actions before anything is learned, about; None is equal ones.
 
     Raises:
         UsageError: If the spaces are of other kinds, or the learning rate falls towards an unknown end.
@@ -101,7 +100,6 @@ class PPO:
         device: str | torch.device = "cpu",
         compiled: bool = False,
         total_updates: int | None = None,
-        first_probabilities: Sequence[float] | None = None,
     ) -> None:
         self.config = config
         self.device = torch.device(device)
@@ -120,8 +118,6 @@ class PPO:
             {"policy.2": 0.01, "value.2": 1.0},
             torch.Generator().manual_seed(int(seeds[2]) >> 1),
         )
-        if first_probabilities is not None:
-            weights["policy.2.bias"] = torch.tensor(first_probabilities, dtype=torch.float32).log()
         self._vector = self._network.layout.join(weights).to(self.device)
         self._optimizer = Adam(self._vector, config.learning_rate, eps=EPSILON)
         loss, layout, most = _PolicyLoss(self._network, config), self._network.layout, config.gradient_norm
@@ -162,6 +158,12 @@ class PPO:
             self._views = self._network.layout.arrays(self._vector)
         return self._network.rows(self._views, self._normalise.rows(observations))
 
+    def start_from(self, probabilities: Sequence[float]) -> None:
+        """Begin with about these probabilities of the actions; to be called before anything is learned."""
+        named = self._network.layout.arrays(self._vector)
+        named["policy.2.bias"][:] = np.log(np.asarray(probabilities, np.float32))
+        self.load_weights({name: values.copy() for name, values in named.items()})
+
     # Learning.
 
     def update(self, rollout: Rollout) -> dict[str, float]:
@@ -188,7 +190,9 @@ class PPO:
         explained = 1.0 - float(decisions.advantage.var()) / variance if variance > 0.0 else 0.0
         return figures | {"explained_variance": explained}
 
-    def update_outcomes(self, outcomes: OutcomeBatch) -> dict[str, float]:
+    def update_outcomes(
+        self, outcomes: OutcomeBatch, *, replayed: int = 0, kl_stop: float | None = None
+    ) -> dict[str, float]:
         """Learn from decisions whose every action's worth is known: no action is left to chance.
 
         The objective is the clipped one, expected over all actions of the policy before the update instead of
@@ -196,6 +200,9 @@ class PPO:
 
         Args:
             outcomes: At least one minibatch.
+            replayed: Earlier decisions among them for each fresh one; there are fewer epochs then, so that an update
+                costs no more.
+            kl_stop: Mean Kullback-Leibler divergence; None never stops.
 
         Returns:
             As `update`.
@@ -215,12 +222,12 @@ class PPO:
         expected = (shares * values).sum(1)
         advantages = values - expected.unsqueeze(1)
         found: list[Tensor] = []
-        for _ in range(self.config.epochs_per_update):
+        for _ in range(max(1, self.config.epochs_per_update // (1 + replayed))):
             for rows, masks in self._minibatches(len(values)):
                 batch = OutcomeMinibatch(flat[rows], before[rows], advantages[rows], expected[rows], masks)
                 found.append(self._step_known(batch))
             moved = (shares * (before - self._log_probabilities(flat))).sum(1).mean()
-            if self.config.kl_stop is not None and float(moved) > self.config.kl_stop:
+            if kl_stop is not None and float(moved) > kl_stop:
                 break
         return self._figures(found)
 

@@ -28,6 +28,19 @@ ANEW = 99
 """Marks the seeds of new beginnings."""
 
 
+def fresh_trainings(setup: TrainingSetup, number: int) -> Trainings:
+    """Networks of other first weights, and empty memories.
+
+    Args:
+        setup: Of the training.
+        number: Of the new beginning; 0 is the strategic agent's second start.
+    """
+    config = setup.config
+    seed = np.random.SeedSequence(config.seed, spawn_key=(ANEW, number)).generate_state(1)[0]
+    changed = replace(setup, config=config.model_copy(update={"seed": int(seed)}))
+    return build_trainings(changed, "cpu", compiled=False)
+
+
 class Answers:
     """Counts new beginnings, and knows how much penalties weigh by now.
 
@@ -60,14 +73,11 @@ class Answers:
             remaining: Episodes that it has left.
         """
         number = self.restarts[agent] = self.restarts.get(agent, 0) + 1
-        config = self._setup.config
-        seed = np.random.SeedSequence(config.seed, spawn_key=(ANEW, number)).generate_state(1)[0]
-        changed = replace(self._setup, config=config.model_copy(update={"seed": int(seed)}))
         said = f"it begins anew ({number} of at most {self._most})"
         if self._has_penalties:
             self._eased = (episode, max(1, round(EASED * remaining)))
             said += f", and penalties rise from 0 to their full weight until episode {episode + self._eased[1]:,}"
-        return build_trainings(changed, "cpu", compiled=False), said
+        return fresh_trainings(self._setup, number), said
 
     def given_up(self, sign: Sign) -> str:
         """What to say of an agent that has begun anew as often as it may."""

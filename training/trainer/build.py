@@ -48,7 +48,6 @@ def _strategic(setup: TrainingSetup, seeded: list[int], options: dict[str, Any])
         seed=seeded[STRATEGIC],
         statistics=setup.statistics["strategic"],
         total_updates=_rollouts(setup),
-        first_probabilities=_first_probabilities(setup),
         **options,
     )
     rollout = Rollout(envs, ReferenceStore(setup.market.strategic_windows))
@@ -56,19 +55,9 @@ def _strategic(setup: TrainingSetup, seeded: list[int], options: dict[str, Any])
         ReferenceStore(setup.market.strategic_windows),
         len(STRATEGIC_AGENT.choices),
         capacity=setup.config.experience_replay.buffer_size,
-        replayed=config.outcome_replay,
         seed=seeded[OUTCOMES],
     )
-    return StrategicTraining(learner, rollout, outcomes, config.rollout_steps)
-
-
-def _first_probabilities(setup: TrainingSetup) -> list[float] | None:
-    """Of the strategic agent's actions; equal ones where it is charged for what it explores."""
-    if setup.config.training_params.credit != "exact":
-        return None
-    neutral, choices = setup.config.agents.strategic_agent.initial_neutral, STRATEGIC_AGENT.choices
-    at = int(STRATEGIC_AGENT.stand_in[0])
-    return [neutral if action == at else (1.0 - neutral) / (len(choices) - 1) for action in range(len(choices))]
+    return StrategicTraining(learner, rollout, outcomes)
 
 
 def _rollouts(setup: TrainingSetup) -> int:

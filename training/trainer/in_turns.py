@@ -120,6 +120,19 @@ class InTurns:
             self._begin()
         return found
 
+    def starts_again(self, progress: float) -> bool:
+        """Whether the agent of the turn is to begin a second time; `progress` is the share of the turn, 0 to 1."""
+        return self.agent == STRATEGIC_AGENT.name and not self.over and self._trainings.strategic.starts_again(progress)
+
+    def start_again(self, fresh: Trainings) -> None:
+        """Let the strategic agent begin a second time.
+
+        Args:
+            fresh: Trainings that have not begun.
+        """
+        self._trainings.strategic.start_again(fresh.strategic)
+        self._branches = self._parting()
+
     def begin_anew(self, fresh: Trainings) -> None:
         """Let the agent of the turn begin anew.
 

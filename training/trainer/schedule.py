@@ -64,27 +64,29 @@ class Patience:
     def __init__(self, config: EarlyStopping | None) -> None:
         self._config = config
         self.best: float | None = None
-        self.best_episode = 0
+        self.best_episode = self._since = 0
 
     def see(self, episode: int, reward: float) -> bool:
         """Take an evaluated mean reward; returns whether it is the best so far."""
         least = self._config.min_improvement if self._config else 0.0
         if self.best is not None and reward < self.best + least:
             return False
-        self.best, self.best_episode = reward, episode
+        self.best, self.best_episode, self._since = reward, episode, episode
         return True
+
+    def wait_from(self, episode: int) -> None:
+        """Count from here on; what was best stays the best."""
+        self._since = episode
 
     def exhausted(self, episode: int) -> bool:
         """Whether it is time to stop."""
-        return (
-            self._config is not None and self.best is not None and episode - self.best_episode >= self._config.patience
-        )
+        return self._config is not None and self.best is not None and episode - self._since >= self._config.patience
 
     def snapshot(self) -> State:
         """What `restore` takes."""
-        return {"best": self.best, "best_episode": self.best_episode}
+        return {"best": self.best, "best_episode": self.best_episode, "since": self._since}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a snapshot."""
         self.best = None if state["best"] is None else float(state["best"])
-        self.best_episode = int(state["best_episode"])
+        self.best_episode, self._since = int(state["best_episode"]), int(state["since"])

@@ -22,6 +22,7 @@ from training.evaluation.policies import LearnedPolicy, Policy, without
 from training.evaluation.results import EpisodeResult, headline
 from training.evaluation.starts import evaluation_starts
 from training.learners.constant import constant_weights
+from training.trainer.answers import fresh_trainings
 from training.trainer.build import EPISODES, TRIALS, build_trainings, seeds
 from training.trainer.ending import TrainingOutcome, with_last_checkpoint
 from training.trainer.guard import Guard
@@ -227,6 +228,9 @@ class Trainer:
         if turns is None:
             return exhausted
         last = self.episodes >= self._params.total_episodes
+        if not last and turns.starts_again(1.0 if exhausted else self._progress_of_turn(turns)):
+            self._start_again(turns)
+            return False
         while not turns.over and (exhausted or last or self._progress_of_turn(turns) >= 1.0):
             # the agent ends its turn as the best that it was
             self._trainings.of(turns.agent).learner.load_weights(self._kept["weights"][turns.agent])
@@ -238,6 +242,13 @@ class Trainer:
             self._patience = Patience(self._params.early_stopping)
             self._evaluate()
         return turns.over
+
+    def _start_again(self, turns: InTurns) -> None:
+        turns.start_again(fresh_trainings(self.setup, 0))
+        self._guard.next_turn(self.episodes)
+        self._patience.wait_from(self.episodes)
+        text = "the strategic agent begins a second time, without a liking for neutral; its best networks are kept"
+        self._tell({"kind": "alert", "episode": self.episodes, "severity": "info", "text": text})
 
     def _after_episodes(self, before: int) -> bool:
         """What falls due every so many episodes; returns whether to stop early."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.spec import AGENT_NAMES, RISK_AGENT
+from agents.spec import AGENT_NAMES, RISK_AGENT, STRATEGIC_AGENT
 from engine.base.state import State
 from training.config import DQNConfig, SACConfig
 from training.environment.branches import Worths
@@ -35,9 +35,11 @@ class StrategicTraining:
 
     algorithm, on_policy = "ppo", True
 
-    def __init__(self, learner: PPO, rollout: Rollout, outcomes: Outcomes, steps: int) -> None:
-        self.learner, self._rollout, self._outcomes, self._steps = learner, rollout, outcomes, steps
+    def __init__(self, learner: PPO, rollout: Rollout, outcomes: Outcomes) -> None:
+        self.learner, self._rollout, self._outcomes = learner, rollout, outcomes
+        self._steps, self._second = learner.config.rollout_steps, learner.config.second_start
         self._scale = RewardScale()
+        self.starts = 1
         self.gamma = learner.config.gamma
 
     def answer(self, observations: Observations) -> Answer:
@@ -78,15 +80,31 @@ class StrategicTraining:
         """Update from them once they fill a rollout; `progress` is the share of the turn, 0 to 1."""
         if len(self._outcomes) < self._steps:
             return None
-        self.learner.progress = progress
-        return self.learner.update_outcomes(self._outcomes.take())
+        learner, second = self.learner, self._second
+        if second is None or self.starts == 1:
+            learner.progress = progress if second is None else min(2.0 * progress, 1.0)
+            return learner.update_outcomes(self._outcomes.take(), kl_stop=learner.config.kl_stop)
+        learner.progress = max(2.0 * progress - 1.0, 0.0)
+        replayed = second.outcome_replay
+        return learner.update_outcomes(self._outcomes.take(replayed), replayed=replayed, kl_stop=second.kl_stop)
+
+    def starts_again(self, progress: float) -> bool:
+        """Whether it is time for the second start; `progress` is the share of the turn, 0 to 1."""
+        return self._second is not None and self.starts == 1 and progress >= 0.5
+
+    def start_again(self, fresh: StrategicTraining) -> None:
+        """Begin a second time (see `training.config.SecondStart`), with the networks of another training."""
+        self.starts = 2
+        self.begin_anew(fresh)
 
     def begin_anew(self, fresh: StrategicTraining) -> None:
         """Take the networks of a training that has not begun, and forget what has been learned and seen."""
         self.learner.restore(fresh.learner.snapshot())
         self._rollout.forget()
-        self._outcomes.take()
+        self._outcomes.forget()
         self._scale.restore(fresh._scale.snapshot())
+        if self._second is not None and self.starts > 1:
+            self.learner.start_from(first_probabilities(self._second.initial_neutral))
 
     def snapshot(self) -> State:
         """What `restore` takes."""
@@ -94,6 +112,7 @@ class StrategicTraining:
             "rollout": self._rollout.snapshot(),
             "outcomes": self._outcomes.snapshot(),
             "scale": self._scale.snapshot(),
+            "starts": self.starts,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -101,6 +120,13 @@ class StrategicTraining:
         self._rollout.restore(state["rollout"])
         self._outcomes.restore(state["outcomes"])
         self._scale.restore(state["scale"])
+        self.starts = int(state["starts"])
+
+
+def first_probabilities(neutral: float) -> list[float]:
+    """Of the strategic agent's actions, those of the sides alike."""
+    count, at = len(STRATEGIC_AGENT.choices), int(STRATEGIC_AGENT.stand_in[0])
+    return [neutral if action == at else (1.0 - neutral) / (count - 1) for action in range(count)]
 
 
 class _OffPolicyTraining(ABC):
