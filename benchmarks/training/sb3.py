@@ -66,8 +66,9 @@ class Ours:
         self.learner = PPO(seen, acted, config, seed=seed, statistics=statistics, compiled=compiled)
         self.rollout = Rollout(ENVS, ReferenceStore(market.strategic_windows))
         self.env = environments(market, ENVS)
-        outcomes = Outcomes(ReferenceStore(market.strategic_windows), len(AGENTS["strategic"].choices))
-        self._training = StrategicTraining(self.learner, self.rollout, outcomes, DECISIONS)
+        store, choices = ReferenceStore(market.strategic_windows), AGENTS["strategic"].choices
+        outcomes = Outcomes(store, len(choices), capacity=0, seed=seed)
+        self._training = StrategicTraining(self.learner, self.rollout, outcomes)
         self._playing = Playing(self.env, EpisodeSampler(market.starts((0, len(market)), EPISODE), seed), EPISODE)
 
     def train(self, rollouts: int) -> None:

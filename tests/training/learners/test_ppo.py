@@ -17,6 +17,7 @@ from training.config import Network, PPOConfig
 from training.errors import ExplodingLoss
 from training.learners.actor_critic import ActorCritic
 from training.learners.networks import Statistics
+from training.learners.outcomes import OutcomeBatch
 from training.learners.ppo import FIGURES, PPO
 from training.learners.replay.buffer import ArrayStore
 from training.learners.rollout import Rollout
@@ -197,6 +198,67 @@ def test_each_layer_has_a_mask_of_its_own():
     logits, values = network({name: torch.from_numpy(array) for name, array in arrays.items()}, flat, masks)
     torch.testing.assert_close(logits, heads[0])
     torch.testing.assert_close(values, heads[1][:, 0])
+
+
+def test_it_begins_with_the_probabilities_that_are_asked_for():
+    ppo, observations = learner(seed=5), np.random.default_rng(0).standard_normal((4000, *WINDOW), dtype=np.float32)
+    ppo.start_from([0.47, 0.06, 0.47])
+    drawn = np.bincount(ppo.act(observations).actions, minlength=3) / len(observations)
+    np.testing.assert_allclose(drawn, [0.47, 0.06, 0.47], atol=0.03)
+
+
+def known(count: int = 400, seed: int = 0) -> OutcomeBatch:
+    """The first feature of the last bar tells what is worth most: the last action if it is positive, else the first."""
+    observations = np.random.default_rng(seed).standard_normal((count, *WINDOW), dtype=np.float32)
+    signal = observations[:, -1, 0]
+    return OutcomeBatch(observations, np.stack([-signal, np.zeros_like(signal), signal], 1))
+
+
+def test_known_outcomes_are_learned_from():
+    ppo = learner(seed=2)
+    for seed in range(12):
+        ppo.update_outcomes(known(seed=seed))
+    found = known(seed=99)
+    right = np.where(found.observation[:, -1, 0] > 0, 2, 0)
+    assert (ppo.act(found.observation, explore=False).actions == right).mean() > 0.85
+
+
+def test_a_first_step_from_known_outcomes_follows_the_expected_worth():
+    """Where the policy has not moved yet nothing is clipped: the gradient is that of what the policy expects."""
+    config = SMALL.model_copy(
+        update={"batch_size": 400, "epochs_per_update": 1, "entropy": 0.0, "value_loss": 0.0, "gradient_norm": 1e9}
+    )
+    ppo, found = learner(config), known()
+    before = {name: torch.tensor(values, requires_grad=True) for name, values in ppo.weights().items()}
+    worth = torch.tensor(found.values / ((found.values - found.values.mean(1, keepdims=True)).std(ddof=1) + 1e-8))
+    logits, _ = ActorCritic(24, config.network_architecture, 3)(before, normalised(found.observation).flatten(1))
+    (-(logits.softmax(1) * worth).sum(1).mean()).backward()
+    ppo.update_outcomes(found)
+    for name, values in ppo.weights().items():
+        if name.startswith("value"):
+            continue
+        gradient = before[name].grad.numpy()
+        # Adam's first step
+        step = -config.learning_rate * gradient / (np.abs(gradient) + 1e-5)
+        np.testing.assert_allclose(values - before[name].detach().numpy(), step, rtol=1e-3, atol=3e-5)
+
+
+def test_actions_that_were_given_up_leave_figures_finite():
+    ppo = learner(seed=3)
+    ppo.start_from([1.0, 1e-44, 1e-30])
+    for seed in range(3):
+        assert all(np.isfinite(value) for value in ppo.update_outcomes(known(seed=seed)).values())
+
+
+def test_an_update_of_known_outcomes_ends_once_the_policy_has_moved():
+    free, held = learner(seed=4), learner(seed=4)
+    free.update_outcomes(known())
+    held.update_outcomes(known(), kl_stop=1e-9)
+    start = learner(seed=4).weights()
+    far, near = (
+        sum(float(np.abs(values - start[name]).sum()) for name, values in ppo.weights().items()) for ppo in (free, held)
+    )
+    assert 0.0 < near < far
 
 
 def test_a_learner_goes_on_from_its_state_bit_for_bit():

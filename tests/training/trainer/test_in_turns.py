@@ -54,6 +54,26 @@ def test_the_whole_is_never_worse_than_before_an_agent_joined(whole: tuple[Train
         assert taken >= verdict["constant_reward"]
 
 
+def test_the_strategic_agent_begins_twice_and_ends_its_turn_as_its_best(
+    whole: tuple[Trainer, Heard, str, Path],
+) -> None:
+    starts = [alert["episode"] for alert in whole[1].of("alert") if "begins a second time" in alert["text"]]
+    first = whole[1].of("verdict")[0]
+    assert starts == [12] and first["episode"] == 24
+    own = [one for one in whole[1].of("evaluation") if one["episode"] <= first["episode"]]
+    best = max(own[:-1], key=lambda one: one["mean_reward"])  # the last one follows the verdict
+    assert best["mean_reward"] == pytest.approx(own[-1]["mean_reward"])
+
+
+def test_without_a_second_start_the_turn_belongs_to_the_first(tmp_path: Path) -> None:
+    config = exact(total_episodes=24)
+    agent = config.agents.strategic_agent.model_copy(update={"second_start": None})
+    agents = config.agents.model_copy(update={"strategic_agent": agent})
+    trainer, heard = small_trainer(tmp_path, config.model_copy(update={"agents": agents}))
+    trainer.run()
+    assert not [alert for alert in heard.of("alert") if "second time" in alert["text"]]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.45, 0.7, 0.95])
 def test_going_on_from_a_checkpoint_of_any_turn_ends_with_the_same_weights(
     whole: tuple[Trainer, Heard, str, Path], tmp_path: Path, share: float
