@@ -179,33 +179,47 @@ def test_patient_entry_lasts_one_tactical_bar_and_is_placed_again() -> None:
 def test_patient_growth_that_lapsed_is_placed_again() -> None:
     """A position of 1 shall become 2; the price never comes."""
     away = (1100.0, 1101.0, 1099.0, 1100.0)
-    found = scripted_run(steady([FLAT] * 4 + [away] * 20, before=30), "1", "/".join(["1;0.05;1"] * 6 + ["0;0.05;2"]))
-    assert at(found) == [(30, 1.0), (35, 2.0), (40, 2.0), (45, 2.0), (50, 2.0)]
+    found = scripted_run(steady([FLAT] * 4 + [away] * 50, before=30), "1", "/".join(["1;0.05;1"] * 11 + ["0;0.05;2"]))
+    assert at(found) == [(30, 1.0), (60, 2.0), (65, 2.0), (70, 2.0), (75, 2.0), (80, 2.0)]
     assert set(found.decisions["type"][1:].tolist()) == {OrderType.LIMIT}
 
 
 def test_growth_after_a_lapse_is_patient_still() -> None:
     """Less is wanted than before, but more than is held: the entry that lapsed never filled."""
     away = (1100.0, 1101.0, 1099.0, 1100.0)
-    plan = "/".join(["1;0.05;0.5"] * 6 + ["0;0.05;2", "0;0.05;1"])
-    found = scripted_run(steady([FLAT] * 5 + [away] * 15, before=30), "1", plan)
-    assert [(m, u) for m, u in at(found)][:3] == [(30, 0.5), (35, 2.0), (40, 1.0)]
-    assert found.decisions["type"].tolist()[:3] == [OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT]
+    plan = "/".join(["1;0.05;0.5"] * 11 + ["0;0.05;2"] * 6 + ["0;0.05;1"])
+    found = scripted_run(steady([FLAT] * 5 + [away] * 60, before=30), "1", plan)
+    assert [found for found in at(found) if not found[0] % 30] == [(30, 0.5), (60, 2.0), (90, 1.0)]
+    assert found.decisions["type"].tolist() == [OrderType.MARKET] + [OrderType.LIMIT] * (len(found.decisions) - 1)
 
 
 def test_reductions_and_exits_go_to_the_market_and_never_open() -> None:
-    plan = "/".join(["1;0.05;2"] * 6 + ["0;0.05;1", "0;0.05;1"])
-    found = scripted_run(steady([FLAT] * 40, before=30), "1/0", plan)
-    assert at(found) == [(30, 2.0), (35, 1.0), (60, 0.0)]
+    plan = "/".join(["1;0.05;2"] * 11 + ["0;0.05;1"])
+    found = scripted_run(steady([FLAT] * 65, before=30), "1/1/0", plan)
+    assert at(found) == [(30, 2.0), (60, 1.0), (90, 0.0)]
     assert set(found.decisions["type"].tolist()) == {OrderType.MARKET}
     assert found.decisions["reduce_only"].tolist() == [0, 1, 1]
-    assert found.positions[[30, 35, 60], 0].tolist() == [2, 1, 0]
+    assert found.positions[[30, 60, 90], 0].tolist() == [2, 1, 0]
 
 
 def test_changes_below_the_threshold_are_not_traded() -> None:
-    plan = "/".join(["1;0.05;1"] * 6 + ["1;0.05;1.1", "1;0.05;1.2", "1;0.05;1.07", "1;0.05;1"])
-    found = scripted_run(steady([FLAT] * 25, before=30), "1", plan, rebalance=0.1)
-    assert at(found) == [(30, 1.0), (40, 1.2), (45, 1.07)]
+    scales = ["1"] * 11 + ["1.1"] * 6 + ["1.2"] * 6 + ["1.07"] * 6 + ["1"]
+    plan = "/".join(f"1;0.05;{scale}" for scale in scales)
+    found = scripted_run(steady([FLAT] * 125, before=30), "1", plan, rebalance=0.1)
+    assert at(found) == [(30, 1.0), (90, 1.2), (120, 1.07)]
+
+
+def test_a_position_is_resized_only_when_the_strategic_agent_decides() -> None:
+    plan = "/".join(["1;0.05;1"] * 6 + ["1;0.05;2", "1;0.05;0.5"] * 2 + ["1;0.05;2", "1;0.05;1.5"])
+    found = scripted_run(steady([FLAT] * 70), "1", plan)
+    assert at(found) == [(30, 1.0), (60, 1.5)]
+
+
+def test_an_entry_that_has_not_filled_takes_the_latest_scale() -> None:
+    still = (1000.0, 1001.0, 999.0, 1000.0)
+    plan = "/".join(["0;0.05;1"] * 6 + ["0;0.05;2"])
+    found = scripted_run(steady([still] * 12, before=30), "1", plan)
+    assert at(found) == [(30, 1.0), (35, 2.0), (40, 2.0)]
 
 
 def test_flip_with_patience_closes_first_and_enters_when_flat() -> None:
@@ -262,26 +276,26 @@ def test_a_strategic_decision_at_the_close_of_the_bar_that_stopped_out_is_the_ne
 
 
 def test_a_stop_out_calls_off_a_patient_entry_that_still_works() -> None:
-    """At minute 35 a unit more rests at 996.5, below the stop of 999; minute 36 meets the stop, minute 38 the limit."""
+    """At minute 60 a unit more rests below the stop of 999; minute 61 meets the stop, minute 63 the limit."""
     calm = (1000.0, 1000.5, 999.5, 1000.0)
     rows = (
         [FLAT] * 30
-        + [calm] * 5
+        + [calm] * 30
         + [(1000.0, 1000.5, 998.5, 1000.0), calm, (1000.0, 1000.5, 990.0, 1000.0)]
         + [calm] * 15
     )
-    found = scripted_run(steady(rows), "1", "/".join(["1;0.001;1"] * 6 + ["0;0.001;2"]))
-    assert found.decisions["limit"][1] == 996.5
-    assert at(found) == [(30, 1.0), (35, 2.0), (36, 0.0)]
-    assert not found.positions[35:, 0].any()
+    found = scripted_run(steady(rows), "1", "/".join(["1;0.001;1"] * 11 + ["0;0.001;2"]))
+    assert 990.0 < found.decisions["limit"][1] < 999.0
+    assert at(found) == [(30, 1.0), (60, 2.0), (61, 0.0)]
+    assert not found.positions[60:, 0].any()
     assert (found.events["reason"] == Reason.REPLACED).sum() == 1
 
 
 def test_a_reduction_that_rounds_to_nothing_is_no_stop_out() -> None:
     """ES trades whole contracts: half a unit is none, and one and a half is one again."""
-    plan = "/".join(["1;0.05;1"] * 6 + ["1;0.05;0.5", "1;0.05;1.5"])
+    plan = "/".join(["1;0.05;1"] * 11 + ["1;0.05;0.5", "1;0.05;1.5"])
     seats = {"strategic": seat("Plan", plan="1"), "tactical": seat("TacticPlan", plan=plan), "risk": "level:4"}
-    bars = steady([FLAT] * 50)
+    bars = steady([FLAT] * 75)
     bars = BarBlock.from_columns(
         ("X",),
         bars.ts_event + 1_704_240_000_000_000_000 + 8 * 60 * MINUTE,  # a Wednesday morning
@@ -290,4 +304,4 @@ def test_a_reduction_that_rounds_to_nothing_is_no_stop_out() -> None:
     ensemble = Ensemble(None, EnsembleConfig.model_validate({"seats": seats}))
     ensemble.bind(("X",), [load_instrument("ES")])
     found = play(ensemble, make_simulator(bars, "ES"), [bars])
-    assert found.positions[[30, 35, 40], 0].tolist() == [1, 0, 1]
+    assert found.positions[[30, 60, 65], 0].tolist() == [1, 0, 1]

@@ -98,7 +98,7 @@ def test_the_same_networks_come_to_the_same_bits(
         before = wanted.outputs[wanted.outputs["seq"] < start + steps]
         for seat in (1, 2, 3):
             assert decided[e][seat - 1] == said(before, seat)
-    assert fills > 10
+    assert fills > 5
 
 
 def test_kill_switches_trip_somewhere() -> None:

@@ -184,7 +184,7 @@ def test_windows_are_those_of_the_keys_and_metrics_those_of_the_account() -> Non
             wanted = np.empty(10)
             risk_metrics(state[e], env.accounts[e], wanted)
             assert same_bytes(env.risk[e], wanted.astype(np.float32))
-        env.step(random_actions(generator, 3))
+        env.step(random_actions(generator, 3)._replace(risk=np.full(3, 4)))
     assert exposed
 
 
