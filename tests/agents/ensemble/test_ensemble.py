@@ -178,8 +178,12 @@ def test_risk_answers_are_those_of_the_network_alone(cadence: str) -> None:
 
 def test_hard_limits_dominate() -> None:
     bars = random_bars(1200, 4, ("A", "B"), start=40_000, tick=0.5, volatility=3e-3)
-    seats = {"strategic": seat("Direction", seed=4, neutral=0), "tactical": seat("Tactics", seed=4), "risk": "level:4"}
-    found = run(bars, None, settings={"sizing": {"value": 20}, "limits": {"max_drawdown": 0.01}}, seats=seats)
+    seats = {
+        "strategic": seat("Direction", seed=4, neutral=0),
+        "tactical": seat("Tactics", seed=4, stop=0.05),
+        "risk": "level:4",
+    }
+    found = run(bars, None, settings={"sizing": {"value": 20}, "limits": {"max_drawdown": 0.03}}, seats=seats)
     tripped = int(np.flatnonzero(found.events["role"] == Role.KILL_SWITCH)[0])
     ts = found.events["ts_event"][tripped]
     row = int(np.searchsorted(bars.ts_event, ts))
