@@ -28,7 +28,7 @@ from engine.base.files import flush, in_numeric_order, sha256_file
 from engine.base.nearest import did_you_mean
 
 SHIPPED = Path(__file__).resolve().parent / "bundled"
-BUNDLED_VERSION = "trained-1"
+BUNDLED_VERSION = "trained-2"
 """The version that is active until another one is."""
 
 BUNDLED = SHIPPED / BUNDLED_VERSION

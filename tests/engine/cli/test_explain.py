@@ -79,7 +79,7 @@ def test_json_holds_the_same(run: Path) -> None:
     assert found["fill"]["number"] == 1
     assert found["decision"]["order_id"] == found["order"]["id"]
     assert set(found["agents"]) == {"strategic", "tactical", "risk"}
-    assert found["models"]["version"] == "trained-1"
+    assert found["models"]["version"] == "trained-2"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def failure(*arguments: object) -> GrandModelError:
 def test_list_marks_the_active_version(root: Path) -> None:
     rows = json.loads(ok("list", "--json"))
     found = [(row["version"], row["active"]) for row in rows]
-    assert found == [("second", False), ("trained-1", True), ("untrained-1", False)]
+    assert found == [("second", False), ("trained-2", True), ("untrained-1", False)]
     ok("activate", "second", "--note", "try")
     rows = json.loads(ok("list", "--json"))
     assert [row["active"] for row in rows] == [True, False, False] and rows[0]["activated"].endswith("+00:00")
@@ -56,7 +56,7 @@ def test_list_marks_the_active_version(root: Path) -> None:
 
 def test_a_version_whose_evaluation_did_not_pay_is_activated_with_a_warning(root: Path, tmp_path: Path) -> None:
     assert "never learned anything" in run("activate", "second").output
-    assert "warning" not in run("activate", "trained-1").output
+    assert "warning" not in run("activate", "trained-2").output
     for version, metrics in (
         ("poor", {"mean_return": -0.012, "episodes": 60.0, "trades": 3.0}),
         ("idle", {"mean_return": 0.0, "trades": 0.0}),
@@ -72,7 +72,7 @@ def test_a_version_whose_evaluation_did_not_pay_is_activated_with_a_warning(root
     assert "no evaluation is recorded" in run("activate", "unseen").output
     assert "it never traded" in run("rollback").output
     rows = {row["version"]: row for row in json.loads(ok("list", "--json"))}
-    assert rows["trained-1"]["doubts"] is None and rows["poor"]["mean_return"] == -0.012
+    assert rows["trained-2"]["doubts"] is None and rows["poor"]["mean_return"] == -0.012
     assert "-1.20%" in ok("list") and "did not pay" in ok("show", "poor")
 
 
@@ -89,13 +89,13 @@ def test_show_tells_what_a_version_is(root: Path) -> None:
     assert Path(facts["folder"]) == root / "second"
     assert "untrained-1 (untrained" in ok("show", "untrained-1")
     text = ok("show")
-    assert "trained-1" in text and "(untrained" not in text and "strategic_model.onnx" in text
+    assert "trained-2" in text and "(untrained" not in text and "strategic_model.onnx" in text
 
 
 def test_verify_takes_the_active_version_a_name_or_a_folder(root: Path) -> None:
-    assert "trained-1: 11 files are whole" in ok("verify")
+    assert "trained-2: 11 files are whole" in ok("verify")
     assert "second: 8 files are whole" in ok("verify", "second")
-    assert "trained-1: 11 files are whole" in ok("verify", BUNDLED)
+    assert "trained-2: 11 files are whole" in ok("verify", BUNDLED)
 
 
 def test_verify_ends_with_1_for_a_changed_and_2_for_a_missing_file(root: Path) -> None:
@@ -110,7 +110,7 @@ def test_verify_ends_with_1_for_a_changed_and_2_for_a_missing_file(root: Path) -
 
 def test_activate_and_rollback(root: Path) -> None:
     assert ok("activate", "second").startswith("second is active since 20")
-    assert ok("rollback", "--note", "worse").startswith("trained-1 is active since 20")
+    assert ok("rollback", "--note", "worse").startswith("trained-2 is active since 20")
     assert [entry.note for entry in ModelStore(root).history()] == ["", "worse"]
     error = failure("rollback")
     assert isinstance(error, UsageError) and error.exit_code == 2 and "no activation" in str(error)
@@ -126,6 +126,6 @@ def test_add_takes_another_store(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     assert "`grandmodel models activate second`" in ok("add", root / "second", "--store", other)
     listed = json.loads(ok("list", "--store", other, "--json"))
-    assert [row["version"] for row in listed] == ["second", "trained-1", "untrained-1"]
+    assert [row["version"] for row in listed] == ["second", "trained-2", "untrained-1"]
     shutil.rmtree(root / "second")
     assert isinstance(failure("add", root / "second", "--store", other), DataError)
