@@ -24,8 +24,10 @@ $(VENV)/dev: $(VENV)/base
 	$(PIP) -e '.[train,live,dev]'
 	touch $@
 
-run: $(VENV)/base ## Backtest the bundled recording, print the result, write the report
+run: $(VENV)/base ## Backtest the bundled recording, write the report, compare with tuned rules
 	$(BIN)/grandmodel backtest --config configs/demo.yaml --out runs/demo --overwrite
+	$(BIN)/grandmodel compare --config configs/demo.yaml --agent ensemble --agent buy_and_hold \
+		--agent 'sma_cross:fast=15|30|60,slow=240|480' --split 2024-01-19 --top 8 --reports 0 --out runs/demo-compare
 
 # Clients of brokers, and a small broker to try them with.
 $(VENV)/live: $(VENV)/base
