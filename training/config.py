@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from agents.ensemble.config import EnsembleConfig
+from agents.serving.onnx_sizes import WIDEST
 from engine.base.config import Config
 from engine.types.instruments import IS_FRACTION, NonNegative, Positive
 from engine.types.timeframe import parse_timeframe
@@ -18,6 +19,7 @@ from portfolio.config import PortfolioConfig, SizingConfig
 MOST_TRANSITIONS = 50_000_000
 """Of a replay buffer: some ten gigabytes with both of them full."""
 Count = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=WIDEST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -165,7 +167,7 @@ class Network(Config):
         dropout: Share of hidden units that are left out in updates.
     """
 
-    hidden_layers: Annotated[tuple[Count, ...], Field(min_length=1, max_length=8)]
+    hidden_layers: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
     activation: Literal["relu", "tanh"]
     dropout: Share = 0.0
 

@@ -7,10 +7,12 @@ bytes no hash of the model covers. So its parts are listed here, by the numbers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from agents.serving.onnx_sizes import WIDEST, oversize
+from agents.serving.onnx_wire import Field, fields_of, text_of
 from engine.base.errors import DataError
 
 OPERATORS = (
@@ -32,9 +34,7 @@ OPERATORS = (
 MOST_NODES = 256
 HINT = "export the networks with `grandmodel export`, or restore the file from its version"
 _ORT_FORMAT = b"ORTM"  # at byte 4: another format, which the runtime would read in place of ONNX
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _OP_TYPE, _DOMAIN, _DATA_LOCATION, _EXTERNAL_DATA = 4, 7, 14, 13
-Field = tuple[int, int | memoryview]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def check_onnx(content: bytes, where: str) -> None:
         where: What to call it in messages.
 
     Raises:
-        DataError: If it is no ONNX model, keeps weights in other files, or has an operator or a part that is not known.
+        DataError: If it is no ONNX model, keeps weights in other files, has an operator or a part that is not
+            known, or could make values of any size.
     """
     if content[4:8] == _ORT_FORMAT:
         raise DataError("the model is in ONNX Runtime's own format", where=where, expected="an ONNX model", hint=HINT)
@@ -79,15 +80,20 @@ class _Check:
     def run(self, content: memoryview) -> None:
         try:
             self._message(content, "model")
+            found = oversize(content)
         except (ValueError, IndexError) as error:
             raise DataError(
                 f"the file is damaged or not an ONNX model: {error}", where=self._where, hint=HINT
             ) from error
+        if found is not None:
+            self._refuse(
+                found, "values larger than those of exported networks", f"at most {WIDEST:,} on each of two axes"
+            )
 
     def _message(self, content: memoryview, kind: str) -> None:
         """Every occurrence of every field: readers of the format may take the last of several, or all."""
         part, look = _PARTS[kind], self._of.get(kind)
-        for number, value in _fields(content):
+        for number, value in fields_of(content):
             if number not in part.fields:
                 self._refuse(f"field {number} of {part.name}", "a part that exported networks do not have")
             if number in part.inner:
@@ -102,9 +108,9 @@ class _Check:
 
     def _node(self, field: Field) -> None:
         number, value = field
-        if number == _OP_TYPE and (name := _text(value)) not in OPERATORS:
+        if number == _OP_TYPE and (name := text_of(value)) not in OPERATORS:
             self._refuse(f"operator {name}", "an operator that exported networks do not have", ", ".join(OPERATORS))
-        if number == _DOMAIN and (name := _text(value)):
+        if number == _DOMAIN and (name := text_of(value)):
             self._refuse(f"an operator of {name}", "an operator that exported networks do not have", "ONNX's own")
 
     def _tensor(self, field: Field) -> None:
@@ -114,40 +120,3 @@ class _Check:
 
     def _refuse(self, found: str, what: str, expected: str | None = None) -> NoReturn:
         raise DataError(f"the model has {what}", where=self._where, expected=expected, found=found, hint=HINT)
-
-
-def _text(value: int | memoryview) -> str:
-    return "a number" if isinstance(value, int) else bytes(value[:64]).decode("utf-8", "replace")
-
-
-def _fields(content: memoryview) -> Iterator[Field]:
-    """Number and value of each field of a message; fixed numbers as their bytes."""
-    at, end = 0, len(content)
-    while at < end:
-        key, at = _varint(content, at)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, at = _varint(content, at)
-            yield number, value
-            continue
-        if wire == _BYTES:
-            size, at = _varint(content, at)
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"a field has wire type {wire}")
-        if at + size > end:
-            raise ValueError("a field is cut off")
-        yield number, content[at : at + size]
-        at += size
-
-
-def _varint(content: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = content[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, at
-    raise ValueError("a number has no end")
