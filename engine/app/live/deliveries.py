@@ -157,7 +157,7 @@ class DeliveryReader:
         self._skipped: int | None = 0  # None once one was not, or the operator was told
 
     def stop(self, because: str) -> None:
-        """End after the current delivery; rows that wait for later bars wait for the next start."""
+        """End after the current transaction; rows that wait, for later bars or their turn, wait for the next start."""
         self.stopping = self.stopping or because
 
     async def run(self, positions: Mapping[str, str], bus: Bus) -> str:
@@ -186,15 +186,20 @@ class DeliveryReader:
                 break  # what was delivered comes again at the next start
             for arrival in self._intake.arrivals(delivery, now, self._room):
                 await self._publish(arrival, bus)
+                if self.stopping is not None:
+                    break  # the other rows of the delivery are in the journal, for the next start
             self._watch_rows(delivery, now)
             await asyncio.sleep(0)  # whatever arrives, orders and screens have their turn
             end = self._end(delivery, now - heard_at)
             if end is not None:
                 because, ended = end, delivery.ended
                 break
-        if self.stopping is None:
-            for arrival in self._intake.flush(self._clock(), self._room, ended=ended):
-                await self._publish(arrival, bus)
+        left = () if self.stopping is not None else self._intake.flush(self._clock(), self._room, ended=ended)
+        for arrival in left:
+            await self._publish(arrival, bus)
+            if self.stopping is not None:
+                because = self.stopping
+                break
         bus.close(Arrival)
         return because
 

@@ -111,6 +111,8 @@ class Intake:
     def arrivals(self, delivery: Delivery, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
         """What a delivery brings: one arrival for the messages, and further ones where they close many rows.
 
+        Whoever asks for no more after any of them, as for a stop, leaves the other rows to the next start.
+
         Args:
             most_rows: Asked before each block how many rows it may have; 0 ends.
 
@@ -139,7 +141,7 @@ class Intake:
             announced,
             self._take_skipped() + left_out,
         )
-        yield from self._rest(received_at, most_rows)
+        yield from self._rest(received_at, most_rows, kept=True)
 
     def flush(self, received_at: float, most_rows: Callable[[], int], *, ended: bool) -> Iterator[Arrival]:
         """What waits for later bars is closed.
@@ -158,12 +160,17 @@ class Intake:
             raise _strict(dead_letters[0])
         if dead_letters:
             yield Arrival(None, states=self.snapshot(), dead_letters=tuple(dead_letters), received_at=received_at)
-        yield from self._rest(received_at, most_rows)
+        yield from self._rest(received_at, most_rows, kept=False)
 
-    def _rest(self, received_at: float, most_rows: Callable[[], int]) -> Iterator[Arrival]:
+    def _rest(self, received_at: float, most_rows: Callable[[], int], *, kept: bool) -> Iterator[Arrival]:
+        """One arrival for each further block; `kept` says whether the journal has these rows, as waiting, by then."""
         while (most := most_rows()) and (block := self._take(most)) is not None:
             gaps = self._missing(block)
-            yield Arrival(block, states=self.snapshot(), gaps=gaps, received_at=received_at)
+            # written for every block, the merger's state, which has all rows that wait, would make a backlog cost the
+            # square of its length; the one that was kept still holds, less the rows taken since (`restore`)
+            states = {SEEN: self._seen.copy()} if kept and self._merger.closed else self.snapshot()
+            kept = True
+            yield Arrival(block, states=states, gaps=gaps, received_at=received_at)
 
     def snapshot(self) -> State:
         """State of the intake, by name."""
@@ -176,12 +183,17 @@ class Intake:
     def restore(self, state: Mapping[str, Any], next_seq: int) -> None:
         """Continue from a snapshot, or the parts of it that there are.
 
+        Args:
+            next_seq: Number of the row that the journal lacks next. A snapshot may be of an earlier row: those that the
+                journal has since were waiting in it, and are not taken again.
+
         Raises:
             DataError: If it is not one for these symbols and this timeframe.
         """
         self.next_seq = next_seq
         if MERGER in state:
             self._merger.restore(state[MERGER])
+        self._merger.skip_to(next_seq)
         if SCHEMAS in state and self.schemas is not None:
             self.schemas.restore(state[SCHEMAS])
         if SEEN in state:

@@ -101,6 +101,11 @@ class RowMerger:
         return len(self._rows.bars) + len(self._rows.closed)
 
     @property
+    def closed(self) -> int:
+        """Rows that are closed and were not taken yet."""
+        return len(self._rows.closed)
+
+    @property
     def waiting(self) -> int:
         """Elements held until later ones confirm their time."""
         return sum(len(lane.held) for lane in self._lanes.values())
@@ -200,6 +205,13 @@ class RowMerger:
         self.last_ts = int(block.ts_event[-1])
         self._rows.memory.keep(block)
         return block
+
+    def skip_to(self, next_seq: int) -> None:
+        """After `restore`: closed rows before this number were taken already; the next one taken has it."""
+        closed = self._rows.closed
+        for _ in range(min(next_seq - self.next_seq, len(closed))):
+            self.last_ts = closed.popleft()[0]
+        self.next_seq = next_seq
 
     def remember(self, blocks: Iterable[BarBlock]) -> None:
         """Take back the last rows that were taken, in order, after `restore`: a bar that comes again is compared."""
