@@ -89,6 +89,7 @@ class LossWatch:
         self._joined = not standing.known
         self._behind = False
         self._short = 0
+        self._taken_over = False
         self._counted_ns = 0
 
     @property
@@ -137,6 +138,7 @@ class LossWatch:
             f"the broker ends the connection as soon as it is made: another client uses the client id {self._client}, "
             "probably, and each takes the messages of the other"
         )
+        self._taken_over = True
         if self._short == FEW:
             self._lose(f"{text}; stop one of them, or give it another ?client_id=")
         return text
@@ -185,7 +187,8 @@ class LossWatch:
             self._lose(
                 f"{missing:,} message{'s' if missing > 1 else ''} of publisher {one.publisher} "
                 f"{'are' if missing > 1 else 'is'} missing: {known[0] + 1:,} to {one.number - 1:,}"
-                f"{_between(known[1], one.ts_event)}; the broker did not keep them (see its limits and persistence)"
+                f"{_between(known[1], one.ts_event)}; "
+                f"{self._reason('the broker did not keep them (see its limits and persistence)')}"
             )
         elif one.number <= known[0]:
             publishers[one.publisher] = known  # sent again
@@ -196,10 +199,21 @@ class LossWatch:
 
     def _late_to(self, one: Numbered) -> None:
         text = f"the first {one.number:,} messages of publisher {one.publisher}{_until(one.ts_event)} were not received"
-        if self._joined:
-            self._tell(f"{text}: they were sent before this session was connected")
+        if self._joined and not self._taken_over:
+            self._tell(
+                f"{text}: they were probably sent before this session was connected; or their publisher does not count "
+                "from 0, or another client with the same client id has taken them"
+            )
         else:
-            self._lose(f"{text}: the broker did not keep them, or they were sent before this session began")
+            self._lose(
+                f"{text}: {self._reason('the broker did not keep them, or they were sent before this session began')}"
+            )
+
+    def _reason(self, usual: str) -> str:
+        """Why messages are missing, as far as it can be known."""
+        if not self._taken_over:
+            return usual
+        return f"another client that uses the client id {self._client} has probably taken them"
 
     def _lose(self, text: str) -> None:
         self._tell(Loss(text))

@@ -13,7 +13,7 @@ from engine.base.errors import DataError
 from feeds.live.address import parse_address
 from feeds.live.client_ids import new_client_id
 from feeds.live.mqtt.inbox import PARTITION
-from feeds.live.mqtt.losses import FULL_WINDOW, LossWatch, Standing, read_standing
+from feeds.live.mqtt.losses import FEW, FULL_WINDOW, SHORT_S, LossWatch, Standing, read_standing
 from feeds.live.mqtt.numbering import numbered
 from feeds.live.mqtt.outlet import MqttOutlet
 from feeds.live.mqtt.source import MqttSource
@@ -153,6 +153,7 @@ async def test_a_publisher_that_began_before_the_session_is_no_loss(mqtt: str) -
     await asyncio.gather(first.take(3, told=1), publishing())
     assert not isinstance(first.notices[0], Loss)
     assert "the first 5 messages of publisher 7" in first.notices[0]
+    assert "probably sent before this session was connected; or" in first.notices[0]
     await publish(mqtt, topic, stamped(2, 3, publisher=9))
     again = Reader(mqtt, topic, client, first.positions[PARTITION])
     await again.take(1, told=1)
@@ -286,3 +287,19 @@ def test_a_standing_that_is_damaged_is_an_error() -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_standing('{"client": 3}', "gm")
     assert read_standing(None, "gm") == Standing("gm")
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_take_over_that_was_seen_is_named_as_the_cause_of_what_is_missing(known: bool) -> None:
+    told: list[str] = []
+    watch = LossWatch(Standing("gm", known=known, heard_ns=START), "gm", tell=told.append)
+    for _ in range(FEW):
+        watch.connected(present=True)
+        watch.lost(SHORT_S / 2)
+    watch.connected(present=True)
+    watch.took([*stamped(5, 6), *stamped(9, 10)], 2)
+    first, hole = told[-2:]
+    assert isinstance(first, Loss) and isinstance(hole, Loss)
+    assert "the first 5 messages of publisher 7" in first and "6 to 8" in hole
+    for text in (first, hole):
+        assert text.endswith("another client that uses the client id gm has probably taken them")
