@@ -295,7 +295,8 @@ def resolve_ensemble(spec: str | None, store: ModelStore | None = None) -> Path:
     if not spec:
         return store.active_path()
     folder = Path(spec)
-    if (folder / ENSEMBLE_FILE).is_file():
+    described = folder / ENSEMBLE_FILE
+    if described.exists() and not described.is_dir():  # what is no file is named where it is read
         return folder
     versions = store.versions()
     if spec in versions:

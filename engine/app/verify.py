@@ -57,7 +57,7 @@ def find_manifest(name: str) -> Path:
         UsageError: If there is none.
     """
     candidates = (Path(name), Path(name) / "manifest.json", shipped("replays") / name / "manifest.json")
-    found = next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if path.exists() and not path.is_dir()), None)
     if found is None:
         known = ", ".join(sorted(path.parent.name for path in shipped("replays").glob("*/manifest.json")))
         raise UsageError(
@@ -78,7 +78,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         tree = read_json(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the manifest: {error}", where=str(path)) from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise DataError(f"cannot read the manifest: {reason}", where=str(path)) from error
     wanted = {"config", "data", "ledger_sha256"}
     if not isinstance(tree, dict) or not wanted <= tree.keys():
         raise DataError("this is not the manifest of a run", where=str(path), expected=f"keys {sorted(wanted)}")

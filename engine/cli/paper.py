@@ -286,8 +286,8 @@ def _show(run: PaperRun, seconds: dict[str, float], report: bool, demo: bool, le
     fifty, most = ended.latencies.percentile(0.5), ended.latencies.percentile(0.99)
     if fifty is not None and most is not None:
         note(
-            f"{ended.bars:,} bars in {ended.seconds:.1f} s; from receipt to commit {1e3 * fifty:.2f} ms (99 %: "
-            f"{1e3 * most:.2f} ms); everything {seconds['total']:.1f} s"
+            f"{ended.bars:,} bars since this start, in {ended.seconds:.1f} s; from receipt to commit "
+            f"{1e3 * fifty:.2f} ms (99 %: {1e3 * most:.2f} ms); everything {seconds['total']:.1f} s"
         )
     note(f"ended  {ended.because}")
     note(f"ledger {exported.manifest['ledger_sha256']}")

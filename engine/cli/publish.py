@@ -60,6 +60,9 @@ class PublishOutcome:
         return self.published.bars == self.expected and not self.unconfirmed
 
 
+Start = Annotated[str | None, typer.Option("--start", help="First date or time (inclusive), of the open of a bar.")]
+
+
 def publish(
     feed: Feed,
     data: options.Files = None,
@@ -67,7 +70,7 @@ def publish(
     speed: options.Speed = None,
     format_: Format = "json",
     per_message: PerMessage = 1,
-    start: options.Start = None,
+    start: Start = None,
     end: options.End = None,
     labels: options.Labels = None,
     timezone: options.Timezone = None,

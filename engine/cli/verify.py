@@ -81,4 +81,4 @@ def _verify_run(run: str, *, trust_code: bool) -> None:
             found=result.found,
             hint=OTHER_HASH if result.other_hash else None,
         )
-    out().print(f"same ledger over {result.rows:,} rows: {result.found}", soft_wrap=True)
+    out().print(f"same ledger over {result.rows:,} bars: {result.found}", soft_wrap=True)

@@ -71,12 +71,13 @@ def refused_login(address: FeedAddress, error: BaseException) -> UsageError | No
 
 def unreachable(address: FeedAddress, seconds: float, found: str) -> UsageError:
     """The error when no broker answered in time."""
+    tls = "may not speak TLS (mqtt://)" if address.security.tls else "may want TLS (mqtts://), or speak no MQTT"
     return UsageError(
         "cannot connect to the MQTT broker",
         where=address.shown,
         expected=f"an answer within {seconds:g} seconds",
         found=found,
-        hint="see that the broker runs and can be reached from here",
+        hint=f"see that the broker runs and can be reached from here; one that ends the connection at once {tls}",
     )
 
 

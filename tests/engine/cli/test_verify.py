@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agents.models.metadata import read_ensemble
+from agents.models.store import resolve_ensemble
 from engine.app.backtest import run_backtest
 from engine.app.config import BacktestConfig
 from engine.app.manifest import HASH_FORM
+from engine.app.verify import find_manifest, read_manifest
+from engine.base.errors import DataError
 from engine.loop.ledger_hash import FORM
 from tests.engine.app.comparison.bars import write_bars
 from tests.engine.cli.children import called, printed, refused
@@ -101,3 +106,12 @@ def test_learning_fails_by_its_share_or_by_trading_where_nothing_pays(
     found, shown, _ = called("verify", "learning", "--json", "--workers", "1")
     tree = json.loads(shown.splitlines()[0])
     assert len(tree["rows"]) == 2 and len(tree["failures"]) == code
+
+
+def test_a_pipe_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    for name in ("manifest.json", "ensemble.json"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="a named pipe in place of a file"):
+        read_manifest(find_manifest(str(tmp_path)))
+    with pytest.raises(DataError, match="a named pipe in place of a file"):
+        read_ensemble(resolve_ensemble(str(tmp_path)))

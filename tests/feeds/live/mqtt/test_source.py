@@ -15,6 +15,7 @@ from engine.base.errors import UsageError
 from feeds.live.address import FeedAddress, parse_address
 from feeds.live.broker import free_port
 from feeds.live.client_ids import client_id_of
+from feeds.live.mqtt.connection import unreachable
 from feeds.live.mqtt.outlet import MqttOutlet
 from feeds.live.mqtt.source import MqttSource
 from feeds.live.options import SourceOptions
@@ -329,3 +330,9 @@ async def test_an_answer_that_grants_nothing_is_a_refusal(suback: bytes, found: 
                 async for _ in source_at(f"127.0.0.1:{port}", "bars").deliveries({}):
                     pass
     assert caught.value.found == found
+
+
+@pytest.mark.parametrize(("scheme", "said"), [("mqtt", "may want TLS (mqtts://)"), ("mqtts", "may not speak TLS")])
+def test_who_cannot_connect_learns_that_tls_may_be_why(scheme: str, said: str) -> None:
+    error = unreachable(parse_address(f"{scheme}://127.0.0.1:1/bars"), 1.0, "closed")
+    assert said in (error.hint or "")
