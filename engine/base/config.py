@@ -25,6 +25,7 @@ LARGEST_FILE = 1024 * 1024  # bytes
 MOST_PROBLEMS = 20  # of one file that are reported
 _LONGEST_INDEX = 10  # digits
 KEY_CUTOFF = 0.6  # keys are short, so that many are a little alike
+_UNREADABLE_NUMBER = ", unable to parse string as a number"
 _WORD = re.compile(r"[^\w.]")
 
 
@@ -209,14 +210,17 @@ def _explain(model: type[BaseModel], tree: Any, problem: Any, names: Mapping[str
     if problem["type"] != "extra_forbidden":
         found = problem.get("input")
         message = shortened(problem["msg"].removeprefix("Value error, "), 400)
-        message = message.replace("Input should be", "expected")
+        message = message.replace("Input should be", "expected").removesuffix(_UNREADABLE_NUMBER)
+        message = message.replace("expected a valid number", "expected a number")
         if problem["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
             keys = sorted(_fields_at(model, place))
             message = "expected keys with values" + (f": {', '.join(keys)}" if keys else "")
         if problem["type"] == "literal_error" and isinstance(found, str) and not hidden:
             like = nearest(found, re.findall("'([^']+)'", message))
             message += f"; did you mean {like!r}?" if like else ""
-        shown = "a value that is not shown" if hidden else f"found {quoted(found)}"
+        # a number with a point or a sign below 0, as a setting may have it, is no secret; whole ones may be, as ids are
+        bare = isinstance(found, float) or (isinstance(found, int) and found < 0)
+        shown = "a value that is not shown" if hidden and not bare else f"found {quoted(found)}"
         return f"{_as_given(written, names)}: {message}" + ("" if isinstance(found, dict) else f" ({shown})")
     known = sorted(_fields_at(model, place[:-1]))
     near = nearest(place[-1], known, KEY_CUTOFF)

@@ -134,3 +134,16 @@ def test_a_slip_never_shows_the_secret(slip: str, secret: str, tmp_path: Path) -
 def test_values_elsewhere_are_shown() -> None:
     with pytest.raises(ConfigError, match=r"limits\.max_leverage: .* \(found 'lots'\)"):
         load(PaperConfig, [], ["limits.max_leverage=lots"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("feed.lateness_s=-1", r"feed\.lateness_s: .* \(found -1\)"),
+        ("feed.quiet_after_s=.nan", r"feed\.quiet_after_s: .* \(found nan\)"),
+        ("limits.max_leverage=lots", r"max_leverage: expected a number \(found 'lots'\)"),
+    ],
+)
+def test_numbers_that_are_no_secret_are_shown_in_plain_english(setting: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load(PaperConfig, [], [setting])
