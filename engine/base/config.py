@@ -181,7 +181,16 @@ def load(model: type[M], files: Sequence[Path] = (), settings: Sequence[str] = (
     for path in files:
         tree = merge(tree, read_yaml(path))
     tree = override(tree, settings)
-    return parse(model, tree, where=", ".join(map(str, files)) or "command line")
+    return parse(model, tree, where=places(files, settings))
+
+
+def places(files: Sequence[Path], words: object) -> str:
+    """Where a merged configuration comes from, for messages.
+
+    Args:
+        words: What of it the command line gave; nothing if it is empty.
+    """
+    return ", ".join([*map(str, files), *(["command line"] if words or not files else [])])
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

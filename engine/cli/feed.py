@@ -58,7 +58,7 @@ def inspect(
     need_live()
     from engine.app.live.config import PaperConfig
     from engine.app.live.inspecting import inspect_feed
-    from engine.base.config import merge, override, parse, read_yaml
+    from engine.base.config import merge, override, parse, places, read_yaml
     from engine.base.errors import UsageError
     from engine.cli.flags import given, instruments, option_names
     from feeds.live.address import parse_address
@@ -73,7 +73,7 @@ def inspect(
     for file in config or []:
         tree = merge(tree, read_yaml(file))
     tree = override(merge(tree, given(flags)), set_ or [])
-    where = ", ".join(map(str, config or [])) or "command line"
+    where = places(config or [], set_ or given(flags))
     settings = parse(PaperConfig, tree, where=where, names=option_names(flags, set_ or [], {"feed.address": "URL"}))
     if not settings.feed.address:
         raise UsageError("no feed was given", expected="grandmodel feed inspect URL, or -c FILE with feed.address")

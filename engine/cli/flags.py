@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 def load_settings(files: list[Path], flags: dict[str, Any], settings: list[str]) -> BacktestConfig:
     """Defaults, then files, then options, then --set."""
     from engine.app.config import BacktestConfig
-    from engine.base.config import merge, override, parse, read_yaml
+    from engine.base.config import merge, override, parse, places, read_yaml
 
     tree: dict[str, Any] = {}
     for file in files:
         tree = merge(tree, read_yaml(file))
     tree = override(merge(tree, given(flags)), settings)
-    where = ", ".join(map(str, files)) or "command line"
+    where = places(files, settings or given(flags))
     return parse(BacktestConfig, tree, where=where, names=option_names(flags, settings))
 
 

@@ -188,7 +188,7 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
     """Defaults, then those of the folder's session, then files, then options, then --set."""
     from engine.app.live.config import PaperConfig
     from engine.app.live.open_or_resume import stored_config
-    from engine.base.config import merge, override, parse, read_yaml
+    from engine.base.config import merge, override, parse, places, read_yaml
     from engine.base.errors import UsageError
     from engine.journal.reading import has_begun
 
@@ -200,7 +200,7 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
     for file in files:
         tree = merge(tree, read_yaml(file))
     tree = override(merge(tree, given(flags)), settings)
-    where = ", ".join(map(str, files)) or "command line"
+    where = places(files, settings or given(flags))
     config = parse(PaperConfig, tree, where=where, names=option_names(flags, settings, RENAMED))
     if not config.feed.address:
         raise UsageError(

@@ -159,3 +159,13 @@ def test_dates_need_no_quotes() -> None:
     source = parse(TrainingConfig, tree, "test").data.sources[0]
     assert isinstance(source, HistoricalSource)
     assert source.start == "2024-01-31"
+
+
+def test_the_command_line_is_named_beside_the_file_where_it_adds_to_it(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("fee: 0.1\n")
+    for settings, where in ((["fees=1"], f"{file}, command line"), ([], str(file))):
+        file.write_text("fee: 0.1\n" if settings else "fees: 0.1\n")
+        with pytest.raises(ConfigError) as caught:
+            load(BacktestConfig, [file], settings)
+        assert caught.value.where == where
