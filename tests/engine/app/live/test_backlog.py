@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,20 @@ from engine.app.journal.recovering import MERGER
 from engine.app.live.session import Session
 from engine.app.live.watching import Committed
 from engine.journal.reading import JournalReader
+from engine.types.blocks import BarBlock
 from tests.engine.app.live.feeding import ListSource
-from tests.engine.app.live.sessions import case, live_bars
+from tests.engine.app.live.sessions import START, case, live_bars
 from tests.engine.app.live.test_trouble import Watching, _run
 
 ROWS = 120
-# what waits for later bars until the feed ends, too, and is closed by that
-LATE: dict[str, Any] = {"block": 1, "lateness_s": 3600.0}
+# every row waits for later bars until the feed ends, and is closed by that
+LATE: dict[str, Any] = {"block": 1, "lateness_s": 36000.0}
+
+
+def _bars() -> BarBlock:
+    """Every second minute only: a row that follows the last one at once would not wait."""
+    bars = live_bars(ROWS)
+    return replace(bars, ts_event=START + 2 * (bars.ts_event - START))
 
 
 class Stopping(ListSource):
@@ -42,7 +50,7 @@ class Counting(Watching):
 
 @pytest.mark.parametrize("feed", [{"block": 1}, LATE])
 def test_the_rows_that_wait_are_not_written_again_for_every_block(tmp_path: Path, feed: dict[str, Any]) -> None:
-    short = case(live_bars(ROWS), feed=feed)
+    short = case(_bars(), feed=feed)
     source = Stopping(short.payloads, (ROWS,))
     watching = Counting(source)
     ended, digest = _run(short, tmp_path, source, [watching])
@@ -55,7 +63,7 @@ def test_the_rows_that_wait_are_not_written_again_for_every_block(tmp_path: Path
 def test_a_stop_comes_between_two_blocks_and_the_next_start_goes_on(
     tmp_path: Path, feed: dict[str, Any], stop_at: int
 ) -> None:
-    short = case(live_bars(ROWS), feed=feed)
+    short = case(_bars(), feed=feed)
     source = Stopping(short.payloads, (ROWS,))
     ended, _ = _run(short, tmp_path, source, [Counting(source, stop_at)])
     assert ended.because == "stopped by SIGTERM"
@@ -66,7 +74,7 @@ def test_a_stop_comes_between_two_blocks_and_the_next_start_goes_on(
 
 @pytest.mark.parametrize("feed", [{"block": 1}, LATE])
 def test_killed_between_blocks_no_row_is_lost_or_doubled(tmp_path: Path, feed: dict[str, Any]) -> None:
-    short = case(live_bars(ROWS), feed=feed)
+    short = case(_bars(), feed=feed)
     assert short.traded(tmp_path / "whole", (ROWS,)) == short.expected  # what is compiled is so before the fork
     cut = 0
     for at in (60, 300, 600, 900):
