@@ -1,7 +1,7 @@
 """A live session under constant attack: `python -m benchmarks.live.soak [--minutes 20] [--broker COMMAND]`.
 
 The broker (Tansu, in memory) is killed again and again and comes back empty; its feeder writes the log again, in
-half of the cases from a later message on, so that offsets mean something else. A broker of one's own (`--broker
+half of the cases from a later message on, so that offsets mean something else. Your own broker (`--broker
 'kafka/start {folder} {port}'`) keeps its log; its topic is deleted and made again in a third of the cases, otherwise
 the feeder goes on a little before what was traded. The session is killed with SIGKILL too and started again. Among the
 messages are double, late and broken ones. At the end the ledger must be that of a backtest of the same bars, and the

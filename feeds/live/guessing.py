@@ -1,4 +1,4 @@
-"""Guessing where the fields of a message are, for a person to confirm: nothing is traded by a guess."""
+"""Guessing where the fields of a message are, for the operator to confirm: nothing is traded by a guess."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def test_holding_is_what_an_ensemble_that_never_sells_does(market: Market, start
 
 
 def test_a_hard_limit_ends_an_episode_and_the_baselines_too(market: Market, starts: Any) -> None:
-    strict = PORTFOLIO.model_copy(update={"limits": Limits(max_drawdown=0.0003)})
+    strict = PORTFOLIO.model_copy(update={"limits": Limits(max_drawdown=0.0001)})
     results = run_episodes(market, strict, Rewards(), ENSEMBLE, Reacting(), starts[:4], LENGTH)
     assert any(one.halted == "max_drawdown" and one.bars < LENGTH for one in results)
     held = run_baseline("buy_and_hold", market, strict, Rewards(), starts[:4], LENGTH)
@@ -200,7 +200,7 @@ def test_a_hard_limit_ends_an_episode_and_the_baselines_too(market: Market, star
     for one in halted:
         assert one.halted == "max_drawdown"
         assert one.bars < LENGTH
-        assert one.max_drawdown <= -0.0003
+        assert one.max_drawdown <= -0.0001
 
 
 def test_neutral_stand_ins(market: Market, starts: Any) -> None:

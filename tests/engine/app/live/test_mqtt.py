@@ -87,7 +87,7 @@ def test_a_broker_that_is_restarted_with_what_it_kept(broker: Mosquitto, tmp_pat
 
 @pytest.mark.slow
 def test_a_broker_that_forgot_the_session_is_told_and_stops_a_strict_one(tmp_path: Path) -> None:
-    """It keeps nothing over its own end, and the bars meanwhile are lost: a person must know which."""
+    """It keeps nothing over its own end, and the bars meanwhile are lost: the operator must know which."""
     need_mosquitto()
     short, folder = case(live_bars(200)), tmp_path / "session"
     files = csv_files(short.bars, tmp_path)
