@@ -135,7 +135,6 @@ def test_standard_input_with_a_mapping(monkeypatch: pytest.MonkeyPatch, tmp_path
     ("change", "words", "said"),
     [
         ({}, ("--symbols", "Y,Z"), "the symbol X is none of this session's (Y, Z)"),
-        ({"timestamp": "E"}, (), "is no multiple of 1min"),
         ({"unit": "s"}, (), "which in ms is"),
         ({"close": "k.z"}, (), "missing_field: expected the close of a bar in `k.z`"),
         ({"only": {"k.x": "yes"}}, (), "nothing of these messages would be traded"),

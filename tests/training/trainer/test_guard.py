@@ -48,7 +48,7 @@ Whole = tuple[Trainer, Heard, TrainingOutcome, Path]
 
 def test_it_begins_anew_and_is_given_up_and_the_training_says_what_was_tried(whole: Whole) -> None:
     _, heard, outcome, _ = whole
-    first, second = heard.of("collapse")
+    first, second, *_ = heard.of("collapse")
     assert (first["name"], first["agent"], first["severity"]) == ("NEVER_TRADES", "strategic", "warning")
     assert "begins anew (1 of at most 1), and penalties rise from 0" in first["answer"]
     assert "its turn ends early" in second["answer"] and second["text"].endswith(second["answer"])
@@ -72,7 +72,8 @@ def test_going_on_before_or_after_a_new_beginning_ends_with_the_same_weights(
 def test_without_restarts_it_is_only_told_and_null_does_not_look(tmp_path: Path) -> None:
     trainer, heard = small_trainer(tmp_path / "told", hopeless(collapse={"restarts": 0}))
     trainer.run()
-    assert [record["answer"] for record in heard.of("collapse")] == [None]
+    # of each of the two starts
+    assert {record["answer"] for record in heard.of("collapse")} == {None}
     trainer, heard = small_trainer(tmp_path / "blind", hopeless(collapse=None))
     trainer.run()
     assert heard.of("collapse") == []
