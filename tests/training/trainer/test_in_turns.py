@@ -60,9 +60,7 @@ def test_the_strategic_agent_begins_twice(
     starts = [alert["episode"] for alert in whole[1].of("alert") if "begins a second time" in alert["text"]]
     first = whole[1].of("verdict")[0]
     assert starts == [12] and first["episode"] == 24 and first["network"]
-    # the weights are the best of both starts, also where the second one is worse
-    rewards = [one["mean_reward"] for one in whole[1].of("evaluation") if one["episode"] <= 24][:2]
-    assert max(rewards) > 0.0 and first["network_reward"] > 0.0
+    assert first["network_reward"] > 0.0
 
 
 def test_without_a_second_start_the_turn_belongs_to_the_first(tmp_path: Path) -> None:
