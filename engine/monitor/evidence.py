@@ -1,0 +1,143 @@
+"""How strongly bounded observations speak against a mean: an e-process, valid at every moment at which it is read.
+
+A test with a fixed number of observations is wrong more often than it says when it is read after every one of them. An
+e-process may be read at any time: its value is the capital of one who bets against the hypothesis at fair or worse
+odds, beginning with 1. While the hypothesis holds, the chance that it ever reaches 1/alpha is at most alpha (Ville
+1939).
+
+The hypothesis is that, whatever came before, each observation has a mean of at least `threshold` (of at most, for the
+side "above"). A bet of size b multiplies its stake by 1 + b * (threshold - x). Stakes lie on several sizes at once, so
+that neither the variance nor the true mean need be known: Waudby-Smith and Ramdas 2024, "Estimating means of bounded
+random variables by betting", JRSS B 86(1); a mixture over fixed bets is their diversified Kelly betting.
+
+With `any_start` the stakes are also laid down over time: that of observation t is 2^-e / ((e + 1) * (e + 2)), where
+e = floor(log2 t), and all of them add up to 1. One who began to bet only when things went bad has lost nothing before,
+so that a change after a long good time is found; the chance of a false alarm stays at most alpha for all time
+(a mixture of e-processes is one; compare Shin, Ramdas and Rinaldo 2024, "E-detectors", NEJSDS 2(2)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.base.errors import DataError, UsageError
+from engine.base.restoring import arrays_of, snapshot_of
+from engine.base.state import State
+
+Side = Literal["below", "above"]
+FRACTIONS = np.geomspace(1 / 64, 0.95, 12)
+"""Sizes of the bets, as parts of the largest that can never lose more than its stake."""
+MOST_CAPITAL = 1e12
+"""What is won beyond this is given away, which keeps the guarantee and numbers finite."""
+
+
+class MeanEvidence:
+    """Evidence that the mean of bounded observations lies on one side of a threshold.
+
+    Args:
+        threshold: The mean in question, within the bounds.
+        low, high: Bounds of every observation.
+        side: Where the mean lies if the evidence grows: "below" the threshold or "above" it.
+        any_start: Also look for a change after any observation, rather than betting everything from the first on.
+
+    Attributes:
+        count: Observations so far.
+        largest: Largest e-value so far; what the guarantee is about.
+
+    Raises:
+        UsageError: If the threshold is not within the bounds.
+    """
+
+    def __init__(
+        self, threshold: float, *, low: float = 0.0, high: float = 1.0, side: Side = "below", any_start: bool = False
+    ) -> None:
+        if not low < threshold < high:
+            raise UsageError(
+                "the threshold of a mean must lie between the bounds",
+                expected=f"above {low:g} and below {high:g}",
+                found=f"{threshold:g}",
+            )
+        self.threshold, self.low, self.high = threshold, low, high
+        self.side: Side = side
+        self.any_start = any_start
+        room = high - threshold if side == "below" else threshold - low
+        self._bets = (FRACTIONS if side == "below" else -FRACTIONS) / room
+        self._capital = np.zeros(len(FRACTIONS))
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again, with an e-value of 1."""
+        self._capital[:] = 0.0
+        self.count = 0
+        self.largest = 1.0
+
+    def update(self, observations: Iterable[float]) -> None:
+        """Take further observations, in order; how they are cut into calls does not matter.
+
+        Raises:
+            DataError: If one lies beyond the bounds or is not a number; those before it have been taken.
+        """
+        for value in observations:
+            if not self.low <= value <= self.high:
+                raise DataError(
+                    "an observation lies beyond the bounds",
+                    where=f"observation {self.count + 1}",
+                    expected=f"{self.low:g} to {self.high:g}",
+                    found=f"{value:g}",
+                )
+            self.count += 1
+            self._capital += self._stake(self.count)
+            self._capital *= 1.0 + self._bets * (self.threshold - float(value))
+            np.minimum(self._capital, MOST_CAPITAL, out=self._capital)
+            self.largest = max(self.largest, self.value)
+
+    @property
+    def value(self) -> float:
+        """The e-value: capital, with what has not been staked yet."""
+        return float(self._capital.mean()) + self._unspent(self.count)
+
+    def proved(self, alpha: float) -> bool:
+        """Whether the e-value has ever reached 1/alpha: wrongly so with a chance of at most alpha."""
+        return self.largest >= 1.0 / alpha
+
+    def snapshot(self) -> State:
+        """The carried state."""
+        return snapshot_of(self._made(), self._carried())
+
+    def restore(self, state: State) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            DataError: If it is not one of evidence made alike.
+        """
+        found = arrays_of(state, self._made(), self._carried())
+        self._capital = found["capital"]
+        self.count, self.largest = int(found["count"][0]), float(found["largest"][0])
+
+    def _stake(self, number: int) -> float:
+        """What is laid on every bet before an observation, counted from 1."""
+        if not self.any_start:
+            return 1.0 if number == 1 else 0.0
+        octave = number.bit_length() - 1
+        share: float = 0.5**octave
+        return share / ((octave + 1) * (octave + 2))
+
+    def _unspent(self, count: int) -> float:
+        if not count:
+            return 1.0
+        if not self.any_start:
+            return 0.0
+        octave = count.bit_length() - 1
+        left: float = 1.0 - (count + 1 - 2**octave) * 0.5**octave
+        return 1.0 / (octave + 2) + left / ((octave + 1) * (octave + 2))
+
+    def _made(self) -> dict[str, Any]:
+        bounds = {"threshold": self.threshold, "low": self.low, "high": self.high}
+        return {"evidence": "mean", "side": self.side, "any_start": self.any_start, **bounds}
+
+    def _carried(self) -> dict[str, Any]:
+        count, largest = np.array([self.count]), np.array([self.largest])
+        return {"capital": self._capital, "count": count, "largest": largest}
