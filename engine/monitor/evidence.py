@@ -26,6 +26,7 @@ import numpy as np
 from engine.base.errors import DataError, UsageError
 from engine.base.restoring import arrays_of, snapshot_of
 from engine.base.state import State
+from engine.types.blocks import Floats
 
 Side = Literal["below", "above"]
 FRACTIONS = np.geomspace(1 / 64, 0.95, 12)
@@ -42,6 +43,7 @@ class MeanEvidence:
         low, high: Bounds of every observation.
         side: Where the mean lies if the evidence grows: "below" the threshold or "above" it.
         any_start: Also look for a change after any observation, rather than betting everything from the first on.
+        fractions: Sizes of the bets, as FRACTIONS; larger ones find a large difference sooner.
 
     Attributes:
         count: Observations so far.
@@ -52,7 +54,14 @@ class MeanEvidence:
     """
 
     def __init__(
-        self, threshold: float, *, low: float = 0.0, high: float = 1.0, side: Side = "below", any_start: bool = False
+        self,
+        threshold: float,
+        *,
+        low: float = 0.0,
+        high: float = 1.0,
+        side: Side = "below",
+        any_start: bool = False,
+        fractions: Floats = FRACTIONS,
     ) -> None:
         if not low < threshold < high:
             raise UsageError(
@@ -64,8 +73,8 @@ class MeanEvidence:
         self.side: Side = side
         self.any_start = any_start
         room = high - threshold if side == "below" else threshold - low
-        self._bets = (FRACTIONS if side == "below" else -FRACTIONS) / room
-        self._capital = np.zeros(len(FRACTIONS))
+        self._bets = (fractions if side == "below" else -fractions) / room
+        self._capital = np.zeros(len(fractions))
         self.reset()
 
     def reset(self) -> None:
@@ -136,7 +145,13 @@ class MeanEvidence:
 
     def _made(self) -> dict[str, Any]:
         bounds = {"threshold": self.threshold, "low": self.low, "high": self.high}
-        return {"evidence": "mean", "side": self.side, "any_start": self.any_start, **bounds}
+        return {
+            "evidence": "mean",
+            "side": self.side,
+            "any_start": self.any_start,
+            "bets": self._bets.tolist(),
+            **bounds,
+        }
 
     def _carried(self) -> dict[str, Any]:
         count, largest = np.array([self.count]), np.array([self.largest])
