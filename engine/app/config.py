@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from agents.ensemble.config import EnsembleConfig
 from engine.base.config import Config
 from engine.base.errors import UsageError
+from engine.monitor.performance.config import MonitorConfig
 from engine.types.instruments import IS_FRACTION, Instrument, find_instrument, load_instrument
 from feeds.pacing import parse_speed
 from feeds.replay import ReplayConfig
@@ -50,6 +51,7 @@ class RunConfig(PortfolioConfig):
         cuts: Where models and weights may change.
         ensemble: How three agents decide together, if the agent is an ensemble.
         statistics: How figures are scaled to a year.
+        monitor: What the performance monitor watches; it changes nothing that is traded.
     """
 
     instrument: str | dict[str, str] = AUTO
@@ -59,6 +61,7 @@ class RunConfig(PortfolioConfig):
     cuts: CutsConfig = CutsConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     statistics: StatisticsConfig = StatisticsConfig()
+    monitor: MonitorConfig = MonitorConfig()
 
     def instrument_for(self, symbol: str | None = None) -> Instrument:
         """The instrument of a symbol, with the configured fee, if there is one."""

@@ -18,8 +18,8 @@ from engine.types.instruments import Instrument
 
 PACKAGES = ("grandmodel", "numpy", "numba", "llvmlite", "onnxruntime", "polars", "pyarrow")
 HASH_FORM = "ledger_hash_form"
-# These change how a run is driven, never what comes out of it.
-NEUTRAL_KEYS = ("block", "speed")
+# These change how a run is driven and watched, never what comes out of it.
+NEUTRAL_KEYS = ("block", "speed", "monitor")
 
 
 def config_sha256(config: Config) -> str:

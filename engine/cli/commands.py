@@ -15,6 +15,7 @@ COMMANDS = {
     "feed": ("engine.cli.feed:app", "Show what a feed sends, and how it is understood."),
     "ctl": ("engine.cli.ctl:ctl", "Give an order to a running session: pause, halt, stop, ..."),
     "dashboard": ("engine.cli.dashboard:dashboard", "Watch a live session from another terminal."),
+    "monitor": ("engine.cli.monitor:monitor", "Show how a strategy does, and whether to train it again."),
     "health": ("engine.cli.health:health", "Check that a session lives and is ready, by its heartbeat file."),
     "reset-halt": ("engine.cli.ctl:reset_halt", "Let a halted session trade again, running or not."),
     "report": ("engine.cli.report:report", "Show the result of a run, and write its report.html again."),

@@ -28,9 +28,9 @@ from engine.types.step import StepBlock
 
 CHUNK_ROWS = 4096
 # states that older ones, or the bars, can make again
-REMAKEABLE = frozenset({"agent", "simulator", "hash", "seen"})
+REMAKEABLE = frozenset({"agent", "simulator", "hash", "seen", "monitor"})
 MEND = "restore the session folder from a copy, or see `grandmodel journal mend`"
-SUBJECTS = {"merger": "feed", "hash": "ledger's hash", "seen": "latest messages"}
+SUBJECTS = {"merger": "feed", "hash": "ledger's hash", "seen": "latest messages", "monitor": "performance monitor"}
 """What a saved state is of, where its name does not say it."""
 OTHER_RELEASE = "resume the session with the release that wrote it, or see `grandmodel journal mend`"
 # what damaged bytes result in: an error of SQLite, text that is not valid, a value of another kind

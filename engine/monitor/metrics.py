@@ -52,6 +52,16 @@ class SessionMetrics:
             buckets=COMMIT_BUCKETS,
             registry=own,
         )
+        self.figure = Gauge("grandmodel_monitor_value", "Figure of the performance monitor", ["figure"], registry=own)
+        self.e_value = Gauge(
+            "grandmodel_monitor_e_value",
+            "Evidence that a figure is below a threshold",
+            ["figure", "threshold"],
+            registry=own,
+        )
+        self.alert = Gauge(
+            "grandmodel_monitor_alert", "1 while a figure is below, or proved below", ["code", "level"], registry=own
+        )
         self.journal = Gauge("grandmodel_journal_bytes", "Size of the journal", registry=own)
         self.last_row = Gauge("grandmodel_last_row_timestamp_seconds", "Close of the last row, UTC", registry=own)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.base.errors import UsageError
 from engine.base.restoring import MADE, array_of, check_made, describe, frozen, parts_of
-from engine.base.state import State, Stateful
+from engine.base.state import State
 from engine.record.buffer import RowBuffer
 from engine.record.plots import PlotTable
 from engine.record.records import CLOSED_ORDER, SESSION_END, TRADE
@@ -33,6 +33,7 @@ from engine.record.tables import (
 from engine.record.tallies import OrderFolder, RowTallies, Tallies
 from engine.types.blocks import Floats, Ints
 from engine.types.calendar import Sessions
+from engine.types.contracts import TradeFolder
 from engine.types.records import ACCOUNT, AGENT_OUTPUT, COMMAND, FILL, LEDGER_COLUMNS, POSITION, Records
 from engine.types.step import StepBlock
 
@@ -42,18 +43,6 @@ if TYPE_CHECKING:
 
 TABLES = ("ledger", "fills", "orders", "decisions", "agents", "trades", "sessions", "chart", "plots")
 WASTE = 4
-
-
-class TradeFolder(Stateful, Protocol):
-    """Folds fills into round trips; portfolio.trades.TradeBook is the one."""
-
-    def update(self, fills: Records) -> Records:
-        """TRADE records of the trades that ended with these fills."""
-        ...
-
-    def open_trades(self, positions: Records, ts_event: int, seq: int) -> Records:
-        """TRADE records of the trades that last, valued at the last close."""
-        ...
 
 
 class RunRecorder:

@@ -1,4 +1,4 @@
-"""The protocols between packages: sources of bars, the simulator, and agents.
+"""The protocols between packages: sources of bars, the simulator, agents, and what folds fills into trades.
 
 An agent steps the simulator through a block. Three kinds exist, and the loop cannot tell them apart: agents that
 depend only on the market map the block to wanted positions first (agents.base.MarketAgent); compiled strategies
@@ -129,6 +129,18 @@ class Agent(Stateful, Protocol):
         Raises:
             DataError: If the snapshot is not one of an agent made alike: class, parameters, symbols, models.
         """
+        ...
+
+
+class TradeFolder(Stateful, Protocol):
+    """Folds fills into round trips; portfolio.trades.TradeBook is the one."""
+
+    def update(self, fills: Records) -> Records:
+        """TRADE records of the trades that ended with these fills."""
+        ...
+
+    def open_trades(self, positions: Records, ts_event: int, seq: int) -> Records:
+        """TRADE records of the trades that last, valued at the last close."""
         ...
 
 

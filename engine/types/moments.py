@@ -10,3 +10,8 @@ import numpy as np
 def written(time_ns: int, unit: Literal["D", "m", "s"] = "m") -> str:
     """A time to the day, minute or second: 2024-01-31, 2024-01-31 09:30, 2024-01-31 09:30:00."""
     return str(np.datetime_as_string(np.datetime64(int(time_ns), "ns"), unit)).replace("T", " ")
+
+
+def iso(time_ns: int) -> str:
+    """A time to the second as JSON has it: 2024-01-31T09:30:00Z."""
+    return written(time_ns, "s").replace(" ", "T") + "Z"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from engine.app.journal.monitoring import MONITOR
 from engine.app.journal.recovering import MERGER, SEEN, merger_of, recover, seen_of
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import SessionLock
@@ -172,9 +173,9 @@ def _tables(reader: JournalReader, end: int, remade: Iterable[str], *, reread: b
     states = [
         (name, seq, encode(state))
         for name, (seq, state) in reader.states().items()
-        if (name.removeprefix(OLDER) in STATES and seq <= end)
+        if (name.removeprefix(OLDER) in {*STATES, MONITOR} and seq <= end)
         or (name in {MERGER, SEEN} and not cut and not reread)
-        or name not in {*STATES, *(OLDER + one for one in STATES), MERGER, SEEN}
+        or name.removeprefix(OLDER) not in {*STATES, MONITOR, MERGER, SEEN}
     ]
     counters = reader.whole("counters")
     if cut or counters is None:

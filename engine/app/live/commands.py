@@ -76,6 +76,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "last_bar": None if step is None else _iso(int(step.bars.ts_event[-1])),
         "milliseconds_50": _milliseconds(latencies.percentile(0.5)),
         "milliseconds_99": _milliseconds(latencies.percentile(0.99)),
+        "monitor": _performance(session),
         "log_lines_dropped": dropped_lines(),
         "journal_bytes": session.opened.journal.size(),
         "ledger_sha256": driver.ledger_sha256 if driver.begun else None,
@@ -87,6 +88,21 @@ def status_of(session: Session) -> dict[str, Any]:
         tree["positions"] = {symbol: quantity for symbol, quantity in held if quantity}
         tree["orders"] = int(account["orders"])
     return tree
+
+
+def _performance(session: Session) -> dict[str, Any] | None:
+    """What the performance monitor says; None where it is off."""
+    followed = None if session.monitor is None else session.monitor.followed
+    if followed is None:
+        return None
+    monitor = followed.monitor
+    values = {figure.name: figure.value for figure in monitor.figures}
+    return {
+        "advice": monitor.advice("proved"),
+        "alerts": monitor.alerts("proved"),
+        "alerts_by_value": monitor.alerts("below"),
+        "values": values,
+    }
 
 
 def state_word(session: Session) -> str:

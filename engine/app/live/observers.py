@@ -19,6 +19,8 @@ from engine.journal.entries import Gap
 from engine.monitor.alerts import Alert, Severity
 from engine.monitor.dispatch import AlertDispatcher
 from engine.monitor.metrics import SessionMetrics
+from engine.monitor.performance.figures import CODES
+from engine.monitor.performance.thresholds import LEVELS
 from engine.types.dead_letter import DeadLetter
 from engine.types.reasons import phrase
 from engine.types.records import OrderEventKind, Reason
@@ -220,6 +222,23 @@ class Measuring:
         metrics.given_up.inc(self._relay.given_up - self._given_up)
         self._given_up = self._relay.given_up
         metrics.connected.set(session.source.connected)
+        self._refresh_figures()
         if session.last_step is not None:
             metrics.lag.set(self._wall() - int(session.last_step.bars.ts_event[-1]) / 1e9)
         return metrics.exposition()
+
+    def _refresh_figures(self) -> None:
+        """What the performance monitor says; figures without a value are left out."""
+        session, metrics = self._session, self._metrics
+        followed = None if session.monitor is None else session.monitor.followed
+        if followed is None:
+            return
+        for figure in followed.monitor.figures:
+            if figure.value is not None:
+                metrics.figure.labels(figure.name).set(figure.value)
+            for one in figure.thresholds:
+                metrics.e_value.labels(figure.name, f"{one.threshold:g}").set(one.evidence.value)
+        for level in LEVELS:
+            standing = followed.monitor.alerts(level)
+            for code in CODES:
+                metrics.alert.labels(code, level).set(code in standing)

@@ -35,7 +35,9 @@ from engine.types.records import Operation
 from feeds.live.merging.rows import REMEMBERED
 
 # what a restart may change: how a session is driven, watched and ended, never what it does with a bar
-NEUTRAL_KEYS = frozenset({"feed", "journal", "end", "alerts", "metrics", "heartbeat_file", "standby", "instrument"})
+NEUTRAL_KEYS = frozenset(
+    {"feed", "journal", "end", "alerts", "metrics", "heartbeat_file", "standby", "instrument", "monitor"}
+)
 # of feeds, which a restart may change
 RETIRED_FEED_KEYS = frozenset({"max_jump_days"})
 SESSION_KEYS = frozenset({"config", "symbols", "instruments", "timeframe_ns", "models", "code", "versions"})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.journal.exporting import Exported, export_session
+from engine.app.journal.monitoring import recover_monitor
 from engine.app.live.client_id import keep_client_id
 from engine.app.live.commands import obey, state_word
 from engine.app.live.config import PaperConfig
@@ -23,6 +24,7 @@ from engine.app.live.deliveries import begin_of, dead_letter_sink, open_source, 
 from engine.app.live.feed_health import mostly_refused
 from engine.app.live.folder import SessionLock
 from engine.app.live.intake import Intake
+from engine.app.live.monitoring import LiveMonitor
 from engine.app.live.observers import Alerting, Measuring
 from engine.app.live.open_or_resume import Opened, check_session_folder, open_session
 from engine.app.live.session import Session
@@ -118,7 +120,7 @@ def trade(
         recovery = time.perf_counter() - before
         if opened.resumed:
             log.info("recovered", rows=opened.driver.next_seq, seconds=round(recovery, 3))
-        session = Session(config, opened, intake, source)
+        session = Session(config, opened, intake, source, monitor=_performance(config, opened))
         try:
             with unhurried(tell_dropped):
                 asyncio.run(_run(session, screens))
@@ -154,11 +156,28 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         if session.opened.halted_because is not None:
             session.notice("critical", "halted", f"the session begins halted: {session.opened.halted_because}")
         alerting.report_stand_ins()  # what a restart has not mended is critical again
+        for news in session.monitor.standing() if session.monitor is not None else ():
+            session.notice(*news)
         try:
             await session.run([screen(session) for screen in screens])
         finally:
             heartbeat.stopping()
         session.notice("info", "session_stopped", f"the session ended: {session.ended.because}")
+
+
+def _performance(config: PaperConfig, opened: Opened) -> LiveMonitor | None:
+    """The performance monitor, as it was when the last row was committed."""
+    if not config.monitor.enabled:
+        return None
+    followed = None
+    if opened.driver.next_seq:
+        try:
+            with JournalReader(opened.folder) as reader:
+                followed = recover_monitor(reader, opened.setup, config.monitor)
+        except Exception:
+            log.exception("the performance monitor cannot continue and is off, the session does")
+            return None
+    return LiveMonitor(opened.setup, config.monitor, followed)
 
 
 def _say_unasked(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -14,11 +14,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from engine.app.journal.monitoring import MONITOR
 from engine.app.journal.retention import Retention
 from engine.app.live.config import PaperConfig
 from engine.app.live.deliveries import DeliveryReader
 from engine.app.live.feed_health import Refusals, counted, shortage
 from engine.app.live.intake import Arrival, Intake
+from engine.app.live.monitoring import LiveMonitor
 from engine.app.live.open_or_resume import Opened
 from engine.app.live.watching import Committed, Ended, Observer, harmless
 from engine.app.wiring import warn_of_obstacles
@@ -58,6 +60,7 @@ class Session:
 
     Args:
         intake: Restored already.
+        monitor: Watches how the strategy does.
         clock: Seconds that never run backwards.
     """
 
@@ -68,12 +71,14 @@ class Session:
         intake: Intake,
         source: LiveSource,
         observers: Sequence[Observer] = (),
+        monitor: LiveMonitor | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.opened, self.intake, self.source = opened, intake, source
         self.driver, self._journal = opened.driver, opened.journal
         self.config = config
         self._observers, self._clock = list(observers), clock
+        self.monitor = monitor
         self._owed: deque[Entry] = deque(opened.owed)
         self._reader = DeliveryReader(config, intake, source, opened.counters.get("bars", 0), self.notice, clock)
         self._unsaved = asyncio.Event()
@@ -226,7 +231,9 @@ class Session:
         try:
             states = self.driver.snapshot()
             if states is not None:
-                self._journal.save(self.driver.next_seq, states)
+                watched = None if self.monitor is None else self.monitor.state(self.driver.next_seq)
+                more = {} if watched is None else {MONITOR: watched}
+                self._journal.save(self.driver.next_seq, {**states, **more})
         except JournalError as error:  # nothing is lost: the rows since are run over again
             logger("session").warning("the states were not saved", reason=error.what)
             return
@@ -312,6 +319,9 @@ class Session:
         committed = Committed(arrival, steps, seconds)
         for observer in self._observers:
             harmless(observer.committed, committed)
+        if steps and self.monitor is not None:
+            for news in self.monitor.follow(steps, self.driver.sessions):
+                self.notice(*news)
         refused = self._refusals.count(arrival.elements, arrival.dead_letters)
         if refused is not None:
             self.notice("critical", "mostly_refused", refused)

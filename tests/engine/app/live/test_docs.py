@@ -16,7 +16,7 @@ import pytest
 import typer
 import yaml
 
-from engine.app.live import paper, session
+from engine.app.live import monitoring, paper, session
 from engine.app.live.config import FeedConfig
 from engine.app.live.control import COMMANDS
 from engine.app.live.folder import OWN_FILES
@@ -143,6 +143,8 @@ def notices() -> Iterator[tuple[str, str]]:
             if node.func.attr in {"notice", "_notice"} and isinstance(kind, ast.Constant):
                 assert isinstance(severity, ast.Constant)
                 yield str(kind.value), str(severity.value)
+    for kind in monitoring.KINDS.values():
+        yield kind, "warning"
     for operation, word in session.DONE.items():
         yield word, "critical" if operation is Operation.HALT else "warning"
 

@@ -1,0 +1,143 @@
+"""What the performance monitor says of a session, running or ended, or of a finished run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.app.journal.monitoring import recover_monitor
+from engine.app.live.folder import is_running
+from engine.app.live.open_or_resume import stored_setup
+from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.nearest import nearest_folder
+from engine.journal.entries import letters_by_reason
+from engine.journal.files import FILE
+from engine.journal.reading import JournalReader
+from engine.monitor.performance.advice import ACCEPTABLE
+from engine.monitor.performance.monitor import PerformanceMonitor
+from engine.report.monitoring import monitor_run
+from engine.report.payload import read_json
+from engine.report.presentation import currency
+from engine.types.moments import iso
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """A monitor, and what it watched.
+
+    Attributes:
+        folder: Of the session or run.
+        kind: `session` or `run`.
+        running: Whether the session is at work.
+        rows: How many there were.
+        last_bar: Close of the last row, ISO 8601; None where the folder does not say.
+        currency: Of the account.
+        monitor: After the last row.
+        quality: Of the data: bars, gaps, messages or rows refused by reason.
+    """
+
+    folder: Path
+    kind: str
+    running: bool
+    rows: int
+    last_bar: str | None
+    currency: str
+    monitor: PerformanceMonitor
+    quality: dict[str, Any]
+
+    def tree(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "folder": str(self.folder),
+            "kind": self.kind,
+            "running": self.running,
+            "rows": self.rows,
+            "last_bar": self.last_bar,
+            "currency": self.currency,
+            **self.monitor.tree(),
+            "data": self.quality,
+        }
+
+    @property
+    def alerting(self) -> bool:
+        """Whether a figure is proved to be below its threshold."""
+        monitor = self.monitor
+        return bool(monitor.alerts("proved")) or monitor.advice("proved") not in {None, ACCEPTABLE}
+
+    def check(self) -> None:
+        """Pass where no figure is proved to be below its threshold.
+
+        Raises:
+            CheckFailed: Naming the alerts that stand.
+        """
+        if not self.alerting:
+            return
+        alerts = self.monitor.alerts("proved")
+        raise CheckFailed(
+            f"the monitor advises {self.monitor.advice('proved')}",
+            where=str(self.folder),
+            expected="no figure that is proved to be below its threshold",
+            found=", ".join(alerts) or "a win rate that is too low",
+            hint="train the ensemble again on newer bars (docs/monitoring.md)",
+        )
+
+
+def monitored(folder: Path) -> Monitored:
+    """Look at a session folder, or at the folder of a finished run.
+
+    Raises:
+        UsageError: If it is neither.
+        DataError: If what it holds is damaged, or the session has no bar yet.
+    """
+    if (folder / FILE).is_file():
+        return _session(folder)
+    if (folder / "manifest.json").is_file():
+        return _run(folder)
+    raise UsageError(
+        "this folder holds neither a session nor a run" if folder.is_dir() else "no such folder",
+        where=str(folder),
+        expected="a folder that `grandmodel paper` or `grandmodel backtest` wrote",
+        hint=nearest_folder(folder, FILE) or nearest_folder(folder, "manifest.json"),
+    )
+
+
+def _session(folder: Path) -> Monitored:
+    with JournalReader(folder) as reader:
+        setup = stored_setup(reader)
+        followed = recover_monitor(reader, setup)
+        counters = reader.counters()
+        if followed is None:
+            raise DataError("the session has no bar yet", where=str(folder))
+        return Monitored(
+            folder,
+            "session",
+            is_running(folder),
+            followed.next_seq,
+            iso(followed.last_ns),
+            setup.config.currency,
+            followed.monitor,
+            {
+                "bars": counters.get("bars", 0),
+                "gaps": counters.get("gaps", 0),
+                "missing_bars": counters.get("missing", 0),
+                "refused": letters_by_reason(counters),
+            },
+        )
+
+
+def _run(folder: Path) -> Monitored:
+    manifest, metrics = read_json(folder / "manifest.json"), read_json(folder / "metrics.json")
+    refused = manifest.get("quarantined")
+    quality = {"bars": manifest.get("rows"), "gaps": manifest.get("gaps"), "refused": refused or {}}
+    end, rows = metrics.get("end"), metrics.get("rows")
+    return Monitored(
+        folder,
+        "run",
+        running=False,
+        rows=int(rows or 0),
+        last_bar=str(end) if end else None,
+        currency=currency(manifest),
+        monitor=monitor_run(folder, manifest, metrics),
+        quality=quality,
+    )

@@ -1,0 +1,124 @@
+"""The performance monitor on the steps of a run, as they happen or as a journal has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from engine.base.errors import DataError
+from engine.base.restoring import array_of, parts_of
+from engine.base.state import State
+from engine.monitor.performance.monitor import PerformanceMonitor
+from engine.types.calendar import Sessions
+from engine.types.contracts import TradeFolder
+from engine.types.records import LEDGER_COLUMNS, Records
+from engine.types.step import StepBlock
+
+EQUITY = LEDGER_COLUMNS.index("equity")
+TRADE, DECISION, DAY = range(3)
+"""Order of the events of one row: trades close before anybody decides, and what is worth a day is known at its end."""
+Event = tuple[int, int, tuple[Any, ...]]
+
+
+def feed(monitor: PerformanceMonitor, events: list[Event]) -> None:
+    """Give a monitor events in order of time, those of one row in order of their kind.
+
+    Args:
+        events: Time (nanoseconds UTC), kind and values; those of one kind in order. They are sorted.
+    """
+    if len(events) > 1:
+        events.sort(key=itemgetter(0, 1))  # stable
+    for ts_event, kind, values in events:
+        if kind == TRADE:
+            monitor.trade(ts_event, *values)
+        elif kind == DECISION:
+            monitor.decision(ts_event, *values)
+        else:
+            monitor.day(ts_event, *values)
+
+
+class StepMonitor:
+    """Follows the steps of one run.
+
+    Args:
+        monitor: What is followed by it.
+        trades: Folds fills into round trips; a new one, used by nothing else.
+        sessions: Where trading days end.
+
+    Attributes:
+        monitor: As given.
+        next_seq: Number of the row that comes next.
+        last_ns: Close of the last row, nanoseconds UTC; 0 before the first.
+    """
+
+    def __init__(self, monitor: PerformanceMonitor, trades: TradeFolder, sessions: Sessions) -> None:
+        self.monitor = monitor
+        self.next_seq = 0
+        self.last_ns = 0
+        self._trades, self._sessions = trades, sessions
+        self._session, self._equity = -1, 0.0
+
+    def update(self, step: StepBlock) -> None:
+        """Follow the rows of a step; how rows are cut into steps does not show."""
+        feed(self.monitor, [*self._days(step), *_closed(self._trades.update(step.fills)), *_decided(step.outputs)])
+        self.next_seq = step.bars.seq + len(step)
+
+    def _days(self, step: StepBlock) -> Iterator[Event]:
+        """Trading days of which a later row shows that they have ended."""
+        times = step.bars.ts_event
+        numbers, equity = self._sessions.index(times), step.ledger[:, EQUITY]
+        if self._session >= 0 and numbers[0] != self._session:
+            yield self.last_ns, DAY, (self._equity,)
+        for last in np.flatnonzero(numbers[1:] != numbers[:-1]).tolist():
+            yield int(times[last]), DAY, (float(equity[last]),)
+        self._session, self._equity, self.last_ns = int(numbers[-1]), float(equity[-1]), int(times[-1])
+
+    def snapshot(self) -> State:
+        """The carried state."""
+        row = [self.next_seq, self.last_ns, self._session, self._session_close()]
+        return {
+            "monitor": self.monitor.snapshot(),
+            "trades": self._trades.snapshot(),
+            "row": np.array(row),
+            "equity": np.array([self._equity]),
+        }
+
+    def restore(self, state: Any) -> None:
+        """Continue from a snapshot. After an error it is of no use.
+
+        Raises:
+            DataError: If it is not one of a monitor made alike, with these instruments and sessions.
+        """
+        parts = parts_of(state, ("monitor", "trades", "row", "equity"))
+        row = array_of(parts["row"], np.zeros(4, np.int64), "row")
+        self.monitor.restore(parts["monitor"])
+        self._trades.restore(parts["trades"])
+        self.next_seq, self.last_ns, self._session, close = row.tolist()
+        self._equity = float(array_of(parts["equity"], np.zeros(1), "equity")[0])
+        if close != self._session_close():
+            raise DataError(
+                "the saved state of the monitor was made with other sessions",
+                expected=f"a session that ends at {self._session_close()}",
+                found=str(close),
+            )
+
+    def _session_close(self) -> int:
+        """End of the session of the last row; what numbers of sessions count from could change."""
+        known = 0 <= self._session < len(self._sessions.closes)
+        return int(self._sessions.closes[self._session]) if known else 0
+
+
+def _closed(trades: Records) -> Iterator[Event]:
+    if len(trades):
+        for ts_event, profit in zip(trades["exit_ts"].tolist(), trades["profit"].tolist(), strict=True):
+            yield ts_event, TRADE, (profit,)
+
+
+def _decided(outputs: Records) -> Iterator[Event]:
+    if len(outputs):
+        names = ("ts_event", "seat", "symbol", "action_0", "confidence")
+        for ts_event, *values in zip(*(outputs[name].tolist() for name in names), strict=True):
+            yield ts_event, DECISION, tuple(values)

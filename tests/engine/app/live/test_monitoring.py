@@ -1,0 +1,144 @@
+"""The performance monitor of a live session: it changes nothing, survives kills, and sends what is proved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.app.live.commands import status_of
+from engine.app.live.folder import SessionLock
+from engine.app.live.paper import trade
+from engine.app.live.session import Session
+from engine.app.monitoring import monitored
+from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.files import read_json
+from engine.base.state import encode
+from engine.journal.reading import JournalReader
+from engine.monitor.performance.following import StepMonitor
+from engine.report.monitoring import monitor_run
+from tests.engine.app.live.feeding import ListSource
+from tests.engine.app.live.sessions import Case, case, live_bars
+from tests.engine.cli.children import called
+
+ROWS = 700
+
+
+@pytest.fixture(scope="module")
+def losing() -> Case:
+    """Crossings of two short means of random prices: most trades lose their fees."""
+    return case(live_bars(ROWS))
+
+
+@pytest.fixture(scope="module")
+def whole(losing: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "session"
+    losing.run(folder, [50])
+    return folder
+
+
+def state(folder: Path) -> bytes:
+    return encode(monitored(folder).monitor.snapshot())
+
+
+def test_the_ledger_is_the_same_with_the_monitor_and_without(losing: Case, whole: Path, tmp_path: Path) -> None:
+    losing.run(tmp_path / "off", [50], monitor={"enabled": False})
+    with JournalReader(tmp_path / "off") as reader:
+        assert "monitor" not in reader.states()
+    ledgers = {read_json(folder / "manifest.json")["ledger_sha256"] for folder in (whole, tmp_path / "off")}
+    assert ledgers == {losing.expected}
+    # what the session did not watch, its journal still says
+    assert state(tmp_path / "off") == state(whole)
+
+
+def test_a_monitor_that_fails_is_off_and_the_session_goes_on(
+    losing: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(self: StepMonitor, step: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(StepMonitor, "update", failing)
+    losing.run(tmp_path / "s", [50])
+    monkeypatch.undo()
+    assert capsys.readouterr().err.count("the performance monitor failed and is off") == 1
+    assert read_json(tmp_path / "s" / "manifest.json")["ledger_sha256"] == losing.expected
+
+
+def test_kills_and_restarts_do_not_show(losing: Case, whole: Path, tmp_path: Path) -> None:
+    expected = state(whole)
+    for at in (41, 330, 777, 1500, 2100):
+        folder = tmp_path / f"killed-{at}"
+        assert losing.killed(folder, at, [3])
+        losing.traded(folder, [20])
+        assert state(folder) == expected
+    # nor does a restart with other settings, which has the rows since the first to go by
+    folder = tmp_path / "other"
+    assert losing.killed(folder, 1500, [3])
+    with SessionLock(folder):
+        trade(losing.config(monitor={"alpha": 0.2}), folder, (), ListSource(losing.payloads, [20]), None)
+    found = monitored(folder).monitor
+    assert found.config.alpha == 0.2 and found.raised >= monitored(whole).monitor.raised
+
+
+def test_session_journal_and_tables_agree(whole: Path) -> None:
+    found = monitored(whole)
+    assert found.kind == "session" and found.rows == ROWS and not found.running
+    tables = monitor_run(whole, read_json(whole / "manifest.json"), read_json(whole / "metrics.json"))
+    # the tables also know sessions that have no later row: none here
+    assert encode(tables.snapshot()) == encode(found.monitor.snapshot())
+
+
+def watched(losing: Case, folder: Path, upto: int | None, capsys: pytest.CaptureFixture[str]) -> tuple[Any, list[str]]:
+    """Run a session; its status at the end, and the lines of its alerts about low figures."""
+    sessions: list[Session] = []
+
+    def screen(session: Session) -> Any:
+        sessions.append(session)
+
+        async def look(_: object) -> None:
+            """Nothing."""
+
+        return look
+
+    capsys.readouterr()
+    with SessionLock(folder):
+        trade(losing.config(), folder, [screen], ListSource(losing.payloads[:upto], [10]), None)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "proved below" in line]
+    return status_of(sessions[0])["monitor"], lines
+
+
+def test_what_is_proved_is_sent_once_and_again_after_a_restart(
+    losing: Case, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, first = watched(losing, tmp_path / "s", 600, capsys)
+    assert status["alerts"] == ["LOW_WIN_RATE"] and status["advice"] == "RETRAINING_RECOMMENDED"
+    alerts = [line for line in first if "LOW_WIN_RATE: win rate" in line]
+    assert len(alerts) == 1 and "kind: low_win_rate" in alerts[0]
+    assert "proved below 0.45 (e-value" in alerts[0] and "false with a chance of at most 1 %" in alerts[0]
+    assert "closed trades made -" in alerts[0] and "advice: RETRAINING_RECOMMENDED" in alerts[0]
+    _, second = watched(losing, tmp_path / "s", None, capsys)
+    assert [line.partition("(kind")[0] for line in second] == [line.partition("(kind")[0] for line in first]
+    assert state(tmp_path / "s") == state(whole)
+
+
+def test_the_command(whole: Path, tmp_path: Path) -> None:
+    code, out, _ = called("monitor", str(whole), "--json")
+    tree = json.loads(out)
+    assert code == 1 and tree["proved"] == {"alerts": ["LOW_WIN_RATE"], "advice": "RETRAINING_RECOMMENDED"}
+    assert tree["kind"] == "session" and tree["data"]["bars"] == ROWS
+    [win_rate] = [one for one in tree["figures"] if one["name"] == "win_rate"]
+    assert win_rate["value"] < 0.45 and win_rate["thresholds"][0]["proved"]
+    with pytest.raises(CheckFailed, match="RETRAINING_RECOMMENDED"):
+        monitored(whole).check()
+    code, out, err = called("monitor", str(whole))
+    assert code == 1 and "proved below" in out and "proved    LOW_WIN_RATE; RETRAINING_RECOMMENDED" in out
+    assert "the monitor advises RETRAINING_RECOMMENDED" in err
+    with pytest.raises(UsageError, match="no such folder"):
+        monitored(tmp_path / "nothing")
+    with pytest.raises(UsageError, match="neither a session nor a run"):
+        monitored(tmp_path)
+    (tmp_path / "manifest.json").write_text("[]")
+    with pytest.raises(DataError, match="JSON object"):
+        monitored(tmp_path)
