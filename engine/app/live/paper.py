@@ -137,6 +137,8 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
     asyncio.get_running_loop().set_exception_handler(_say_unasked)
     heartbeat = Heartbeat(Path(config.heartbeat_file) if config.heartbeat_file else None)
     async with AsyncExitStack() as stack:
+        # first, so that whoever sees the control socket can rely on them, and the last to go
+        stack.enter_context(_signals(session))
         dispatcher = open_dispatcher(config.alerts)
         relay = Relay(session.opened.journal, _sink(config, folder), session.notice)
         stack.push_async_callback(relay.finish)
@@ -149,7 +151,6 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         await stack.enter_async_context(ControlServer(folder, partial(obey, session)))
         for task in (heartbeat.run(), relay.run(), alerting.run(), _say(session, heartbeat)):
             await stack.enter_async_context(in_background(task))
-        stack.enter_context(_signals(session))
         begun = "resumes" if session.opened.resumed else "starts"
         text = f"the session {begun} at row {session.driver.next_seq}, feed {session.source.status}"
         session.notice("info", "session_started", text)

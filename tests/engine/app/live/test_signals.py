@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.app.live.control import ask
+from engine.app.live.control import ControlServer, ask
 from tests.brokers import KafkaHelper, kafka, unique
 from tests.engine.app.live.sessions import case, live_bars
 from tests.engine.cli.children import QUICK, ROOT, RUN, Child, printed, refused, rows_of, status_of
@@ -66,6 +66,20 @@ def test_a_session_that_waits_for_its_broker_heeds_a_signal(tmp_path: Path) -> N
         result = child.result()
     assert (result["ended"], result["bars"], result["ledger_sha256"]) == ("stopped by SIGTERM", 0, None)
     assert "no bar" in refused("journal", "export", str(tmp_path), "--out", str(tmp_path / "out"))
+
+
+def test_whoever_sees_the_control_socket_can_send_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = []
+
+    async def enter(server: ControlServer) -> ControlServer:
+        handlers.extend(signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT))
+        return await entering(server)
+
+    entering = ControlServer.__aenter__
+    monkeypatch.setattr(ControlServer, "__aenter__", enter)
+    case(live_bars(5)).run(tmp_path / "run")
+    assert len(handlers) == 2
+    assert not {signal.SIG_DFL, signal.default_int_handler}.intersection(handlers)
 
 
 def test_a_session_whose_log_nobody_reads_obeys_and_ends(tmp_path: Path) -> None:
