@@ -17,6 +17,12 @@ from engine.types.timeframe import parse_timeframe
 
 Algorithm = Literal["PPO", "SAC", "DQN"]
 
+SQUASHED_EDGE = 0.9
+"""Size of a squashed action, in -1..1, at which the end of its range is reached; beyond, it stays there.
+
+A hyperbolic tangent never gives 1: without this no network could enter at once, or take the largest scale.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Component:

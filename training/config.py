@@ -237,6 +237,7 @@ class SACConfig(Config):
         target_update_frequency: Updates between soft updates of the target critics.
         alpha: Weight of the entropy; `auto` tunes it towards an entropy of minus the number of action components.
         gradient_steps: Updates for each step of the environments.
+        anneal: Whether the learning rate falls linearly to 0 over the agent's turn. Of exact credit only.
     """
 
     algorithm: Literal["SAC"] = "SAC"
@@ -249,6 +250,7 @@ class SACConfig(Config):
     alpha: Positive | Literal["auto"] = 0.2
     gradient_steps: Count = 1
     gamma: Probability = 0.99
+    anneal: bool = True
 
 
 class DQNConfig(Config):
@@ -260,6 +262,7 @@ class DQNConfig(Config):
         target_update_frequency: Updates between updates of the target network.
         tau: Share of the network that an update of the target takes over; 1 copies it.
         gradient_steps: Updates for each step of the environments.
+        anneal: Whether the learning rate falls linearly to 0 over the agent's turn. Of exact credit only.
     """
 
     algorithm: Literal["DQN"] = "DQN"
@@ -275,6 +278,7 @@ class DQNConfig(Config):
     gradient_steps: Count = 1
     gamma: Probability = 0.99
     gradient_norm: Positive = 10.0
+    anneal: bool = True
 
     @model_validator(mode="after")
     def _served_in_the_scan(self) -> Self:

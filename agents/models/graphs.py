@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from agents.serving.kernels import CLIP
 from agents.serving.outputs import outputs_of
-from agents.spec import AGENTS, TACTICAL_AGENT, AgentSpec
+from agents.spec import AGENTS, SQUASHED_EDGE, TACTICAL_AGENT, AgentSpec
 
 OPSET = 17
 IR_VERSION = 8
@@ -103,14 +103,13 @@ def strategic_graph(statistics: Normaliser, layers: Sequence[Dense]) -> bytes:
 
 
 def tactical_graph(statistics: Normaliser, layers: Sequence[Dense], mean: Dense, log_deviation: Dense) -> bytes:
-    """The tactical policy: squashed mean scaled to the box, and the deviation of the squashed policy."""
+    """The tactical policy: squashed mean scaled to the box and cut off there, and the squashed policy's deviation."""
     graph = _Graph(AGENTS["tactical"])
     hidden = graph.trunk(graph.normalised(statistics), layers)
     squashed = graph.node("Tanh", [graph.dense(hidden, "mean_head", mean)], "squashed")
     low, high = np.array(TACTICAL_AGENT.low), np.array(TACTICAL_AGENT.high)
-    half = graph.node("Mul", [squashed, graph.constant("half_range", (high - low) / 2)], "half")
+    half = graph.node("Mul", [squashed, graph.constant("half_range", (high - low) / (2 * SQUASHED_EDGE))], "half")
     free = graph.node("Add", [half, graph.constant("middle", (high + low) / 2)], "unbounded")
-    # rounding may leave the box by one unit in the last place
     raised = graph.node("Max", [free, graph.constant("box_low", low)], "raised")
     graph.node("Min", [raised, graph.constant("box_high", high)], "action")
     bounds = [graph.constant("log_low", LOG_DEVIATION[0]), graph.constant("log_high", LOG_DEVIATION[1])]

@@ -3,7 +3,7 @@
     models/store/index.json          history of activations; replaced whole, so a reader sees the old or the new one
     models/store/VERSION/            as `agents.models.metadata` describes
 
-Two versions ship and belong to every store: `trained-1`, which is active until another one is, and `untrained-1`.
+Two versions ship and belong to every store: `trained-2`, which is active until another one is, and `untrained-2`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BUNDLED_VERSION = "trained-2"
 """The version that is active until another one is."""
 
 BUNDLED = SHIPPED / BUNDLED_VERSION
-UNTRAINED = SHIPPED / "untrained-1"
+UNTRAINED = SHIPPED / "untrained-2"
 """Networks that have learned nothing: they trade a lot, which is good for trying things out."""
 
 SHIPPED_VERSIONS = (BUNDLED.name, UNTRAINED.name)

@@ -16,7 +16,7 @@ from benchmarks.live.recovery import restart_seconds
 from feeds.live.broker import EmbeddedBroker
 
 # the networks that ship untrained trade a lot more than the trained ones, and cost the same
-ENSEMBLE, CROSS = "ensemble:untrained-1", "sma_cross:fast=10,slow=30"
+ENSEMBLE, CROSS = "ensemble:untrained-2", "sma_cross:fast=10,slow=30"
 UNSAVED = f"{Path(__file__).with_name('strategy.py')}:Channel"
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - only where it exists
 MONTH_ROWS = 43_200

@@ -60,7 +60,7 @@ def list_(store: Store = None, as_json: options.Json = False) -> None:
     out().print(table)
 
 
-@app.command(epilog="Example: grandmodel models show untrained-1")
+@app.command(epilog="Example: grandmodel models show untrained-2")
 def show(version: Spec = None, store: Store = None, as_json: options.Json = False) -> None:
     """Show what one version is: who made it, from what, and its files."""
     from agents.models.metadata import doubts, read_ensemble

@@ -114,7 +114,7 @@ def by_torch(
             squashed = layers("mean", hidden, False).tanh()
             low, high = torch.tensor(TACTICAL_AGENT.low), torch.tensor(TACTICAL_AGENT.high)
             deviation = layers("log_deviation", hidden, False).clamp(-5, 2).exp() * (1 - squashed**2)
-            action = low + (squashed + 1) / 2 * (high - low)
+            action = low + ((squashed / 0.9).clamp(-1, 1) + 1) / 2 * (high - low)
             return {"action": action.numpy(), "deviation": deviation.numpy()}
         advantage = layers("advantage", hidden, False)
         values = layers("value", hidden, False) + advantage - advantage.mean(1, keepdim=True)

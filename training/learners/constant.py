@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.spec import AGENTS
+from agents.spec import AGENTS, SQUASHED_EDGE
 from engine.types.blocks import Floats
 
 SURE = 20.0
@@ -45,26 +45,20 @@ def constant_of(agent: str, weights: Mapping[str, NDArray[np.float32]]) -> Actio
     if spec.choices:
         return (float(bias.argmax()),)
     low, high = np.array(spec.low), np.array(spec.high)
-    return tuple(float(f"{part:.6g}") for part in low + (high - low) * (np.tanh(bias) + 1.0) / 2.0)
+    squashed = np.clip(np.tanh(bias) / SQUASHED_EDGE, -1.0, 1.0)
+    return tuple(float(f"{part:.6g}") for part in low + (high - low) * (squashed + 1.0) / 2.0)
 
 
 def _last_policy(weights: Mapping[str, NDArray[np.float32]]) -> str:
     return max((name for name in weights if name.startswith("policy.")), key=_number).rsplit(".", 1)[0]
 
 
-def free_action(agent: str, action: Action, most: float = 1.0) -> Floats:
-    """A continuous action before it is squashed and scaled to the box, shape (components,).
-
-    Args:
-        agent: Whose.
-        action: Within the box.
-        most: Largest size after squashing; 1 is the edge of the box, where a gradient is lost.
-    """
+def free_action(agent: str, action: Action) -> Floats:
+    """A continuous action before it is squashed and scaled to the box, shape (components,); `action` lies within it."""
     spec = AGENTS[agent]
     low, high = np.array(spec.low), np.array(spec.high)
-    squashed = np.clip(2.0 * (np.array(action) - low) / (high - low) - 1.0, -most, most)
-    with np.errstate(divide="ignore"):
-        free: Floats = np.clip(np.arctanh(squashed), -SURE, SURE)
+    share = np.clip(2.0 * (np.array(action) - low) / (high - low) - 1.0, -1.0, 1.0)
+    free: Floats = np.where(np.abs(share) < 1.0, np.arctanh(SQUASHED_EDGE * share), SURE * share)
     return free
 
 

@@ -157,6 +157,11 @@ class DQN:
 
     # Learning.
 
+    def set_progress(self, progress: float) -> None:
+        """Let the learning rate fall linearly, if `anneal`; `progress` is the share that is over, 0 to 1."""
+        if self.config.anneal:
+            self._optimizer.lr.fill_(self.config.learning_rate * max(1.0 - progress, 0.0))
+
     def update(self, batch: ReplayBatch) -> tuple[dict[str, float], NDArray[np.float64]]:
         """One step on the Huber loss of double targets, weighted by the batch's importance weights.
 

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.spec import SQUASHED_EDGE
 from engine.base.errors import UsageError
 from engine.base.state import State
 from training.config import SACConfig
@@ -29,6 +30,8 @@ from training.learners.update import Update
 from training.randomness import generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("critic_loss", "actor_loss", "alpha", "entropy")
+BEYOND_EDGE = 0.95
+"""Where a policy that is to act at an end of its box begins, squashed: small changes leave it there."""
 
 
 class SampledTransitions(NamedTuple):
@@ -67,9 +70,9 @@ class SAC:
 
     Acting is NumPy on the live weights, several times as fast as torch for a few observations; learning is torch.
 
-    Entropies and densities are those of actions in -1..1, before they are scaled to the box: `auto` tunes alpha towards
-    an entropy of -A there. Dropout holds where weights learn; targets, and the critics while they judge the actor, go
-    without.
+    Entropies and densities are those of squashed actions in -1..1, before they are scaled to the box and cut off at its
+    ends, which lie at `agents.spec.SQUASHED_EDGE`: `auto` tunes alpha towards an entropy of -A there. Dropout holds
+    where weights learn; targets, and the critics while they judge the actor, go without.
 
     Args:
         observation_space: A box; observations are flattened inside.
@@ -139,18 +142,13 @@ class SAC:
             free += np.exp(log_deviation) * noise
         return self._box.scaled(np.tanh(free))
 
-    def start_from(self, action: Sequence[float], share: float = 0.9) -> None:
-        """Let the policy begin at an action: its mean there for every observation, before it has learned anything.
-
-        Args:
-            action: Within the box.
-            share: How near to the edge of the box it may begin, where gradients vanish.
-        """
+    def start_from(self, action: Sequence[float]) -> None:
+        """Let the policy begin at an action, within the box: its mean there for every observation."""
         named = self.weights()
         middle, half = (self._box.high + self._box.low) / 2, (self._box.high - self._box.low) / 2
-        squashed = np.clip((np.asarray(action, np.float32) - middle) / half, -share, share)
+        share = np.clip((np.asarray(action, np.float32) - middle) / half, -1.0, 1.0)
         named["mean.0.weight"][:] *= 0.01
-        named["mean.0.bias"][:] = np.arctanh(squashed)
+        named["mean.0.bias"][:] = np.arctanh(np.where(np.abs(share) < 1.0, SQUASHED_EDGE, BEYOND_EDGE) * share)
         named["log_deviation.0.weight"][:] *= 0.01
         named["log_deviation.0.bias"][:] = -1.0
         self.load_weights(named)
@@ -161,6 +159,11 @@ class SAC:
         return math.exp(float(self._vector[0]))
 
     # Learning.
+
+    def set_progress(self, progress: float) -> None:
+        """Let the learning rate fall linearly, if `anneal`; `progress` is the share that is over, 0 to 1."""
+        if self.config.anneal:
+            self._optimizer.lr.fill_(self.config.learning_rate * max(1.0 - progress, 0.0))
 
     def update(self, batch: ReplayBatch) -> dict[str, float]:
         """One step of critics, actor and alpha, and perhaps one of the target critics.

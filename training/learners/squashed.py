@@ -13,6 +13,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.spec import SQUASHED_EDGE
 from training.config import Network
 from training.learners.networks import ACTIVATIONS, Array, dense, dense_numpy, dense_shapes, uniform
 from training.learners.parameters import Shape, Weights
@@ -27,7 +28,7 @@ HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 class ActionBox:
-    """The actions of an environment and the -1..1 in which the networks see them.
+    """The actions of an environment and the -1..1 in which the critics see them.
 
     Args:
         space: Finite bounds, one axis.
@@ -41,8 +42,8 @@ class ActionBox:
         self._tensors = [torch.from_numpy(array).to(device) for array in (self._middle, self._half)]
 
     def scaled(self, squashed: Array) -> NDArray[np.float32]:
-        """From -1..1 to the box; rounding may leave it by one unit in the last place, so it is clipped."""
-        return np.clip(self._middle + self._half * squashed, self.low, self.high)
+        """From the squashed actions of a policy to the box, whose ends they reach at `SQUASHED_EDGE`."""
+        return np.clip(self._middle + self._half / SQUASHED_EDGE * squashed, self.low, self.high)
 
     def squashed(self, actions: Tensor) -> Tensor:
         """From the box to -1..1."""
@@ -90,9 +91,9 @@ class SquashedGaussian:
     def __call__(
         self, weights: Mapping[str, Tensor], flat: Tensor, noise: Tensor, masks: Sequence[Tensor] = ()
     ) -> tuple[Tensor, Tensor]:
-        """Actions in -1..1, shape (B, A), and the logarithm of their density there, shape (B,).
+        """Actions as the critics see them, in -1..1, shape (B, A), and the logarithm of their density, shape (B,).
 
-        The density is that of the squashed action before it is scaled to the box.
+        The density is that of the squashed action, before it is scaled and cut off at the ends of the box.
 
         Args:
             weights: By the names of `shapes`.
@@ -103,7 +104,7 @@ class SquashedGaussian:
         heads = dense(weights, "heads", dense(weights, "trunk", flat, self.activation, masks), None)
         mean, log_deviation = heads[:, : self.actions], heads[:, self.actions :].clamp(*LOG_DEVIATION)
         free = mean + log_deviation.exp() * noise
-        return torch.tanh(free), log_density(free, log_deviation, noise)
+        return (torch.tanh(free) / SQUASHED_EDGE).clamp(-1.0, 1.0), log_density(free, log_deviation, noise)
 
     def rows(self, weights: Mapping[str, Array], flat: Array) -> tuple[Array, Array]:
         """Means before squashing and log deviations, each of shape (N, A), in NumPy and without dropout.

@@ -133,6 +133,7 @@ class _OffPolicyTraining(ABC):
     """Transitions go into a replay buffer; every step of the environments is followed by updates."""
 
     on_policy = False
+    learner: SAC | DQN
 
     def __init__(self, memory: ReplayMemory, config: SACConfig | DQNConfig) -> None:
         self.memory, self._batch_size, self._gradient_steps = memory, config.batch_size, config.gradient_steps
@@ -170,6 +171,7 @@ class _OffPolicyTraining(ABC):
         if not self.memory.enough:
             return None
         losses: Losses | None = None
+        self.learner.set_progress(progress)
         while self._owed >= self._batch_size:
             self._owed -= self._batch_size
             for _ in range(self._gradient_steps):

@@ -37,7 +37,7 @@ FILES = sorted(path.name for path in UNTRAINED.iterdir())
 
 def test_the_version_that_ships_is_whole() -> None:
     loaded = load_ensemble(UNTRAINED, check_batches=True)
-    assert (loaded.version, loaded.metadata.untrained) == ("untrained-1", True)
+    assert (loaded.version, loaded.metadata.untrained) == ("untrained-2", True)
     assert isinstance(loaded.strategic, OnnxModel) and loaded.strategic.tile is None
     assert isinstance(loaded.tactical, OnnxModel) and isinstance(loaded.risk, RiskNetwork)
     assert loaded.sha256 == read_ensemble(UNTRAINED)[1]
@@ -81,7 +81,7 @@ def test_a_file_that_nobody_named_is_refused(version: Path, name: str) -> None:
 
 def test_hidden_files_of_the_system_do_no_harm(version: Path) -> None:
     (version / ".DS_Store").write_bytes(b"?")
-    assert load_ensemble(version).version == "untrained-1"
+    assert load_ensemble(version).version == "untrained-2"
 
 
 def test_a_seat_may_be_empty(version: Path) -> None:
@@ -201,7 +201,7 @@ def _rewrite(folder: Path, edit: Any) -> None:
 
 def test_sealing_again_changes_the_whole(version: Path) -> None:
     before = load_ensemble(version).sha256
-    seal(version, "untrained-1", created_by="another", untrained=True)
+    seal(version, "untrained-2", created_by="another", untrained=True)
     assert load_ensemble(version).sha256 != before
 
 

@@ -19,7 +19,7 @@ NOON = "2026-01-31T12:00:00+00:00"
 
 
 def test_a_new_store_serves_the_version_that_ships(store: ModelStore) -> None:
-    assert (store.versions(), store.active(), store.history()) == (["trained-2", "untrained-1"], "trained-2", ())
+    assert (store.versions(), store.active(), store.history()) == (["trained-2", "untrained-2"], "trained-2", ())
     assert store.active_path() == BUNDLED == resolve_ensemble(None, store) == resolve_ensemble("", store)
     assert not store.root.exists(), "reading writes nothing"
 
@@ -27,7 +27,7 @@ def test_a_new_store_serves_the_version_that_ships(store: ModelStore) -> None:
 def test_versions_are_in_numeric_order(store: ModelStore, make_version: MakeVersion) -> None:
     for name in ("run-10", "run-9", "run-1.2", "alpha"):
         assert store.add(make_version(name)) == name
-    assert store.versions() == ["alpha", "run-1.2", "run-9", "run-10", "trained-2", "untrained-1"]
+    assert store.versions() == ["alpha", "run-1.2", "run-9", "run-10", "trained-2", "untrained-2"]
     assert store.active() == "trained-2", "what is added is not active yet"
 
 
@@ -46,8 +46,8 @@ def test_a_version_never_changes(store: ModelStore, make_version: MakeVersion, v
     reseal(version, "a")
     with pytest.raises(UsageError, match="another version called a"):
         store.add(version)
-    reseal(version, "untrained-1")
-    with pytest.raises(UsageError, match="another version called untrained-1"):
+    reseal(version, "untrained-2")
+    with pytest.raises(UsageError, match="another version called untrained-2"):
         store.add(version)
 
 
@@ -56,7 +56,7 @@ def test_a_spoiled_folder_is_not_added(store: ModelStore, version: Path) -> None
     (version / "risk_model.onnx").write_bytes(b"x")
     with pytest.raises(CheckFailed, match=r"risk_model\.onnx"):
         store.add(version)
-    assert store.versions() == ["trained-2", "untrained-1"]
+    assert store.versions() == ["trained-2", "untrained-2"]
 
 
 def test_what_a_killed_process_left_is_cleared(store: ModelStore, make_version: MakeVersion) -> None:
@@ -64,7 +64,7 @@ def test_what_a_killed_process_left_is_cleared(store: ModelStore, make_version: 
     left.mkdir(parents=True)
     (left / "garbage").write_bytes(b"x")
     (left / ENSEMBLE_FILE).write_bytes(b"{}")
-    assert store.versions() == ["trained-2", "untrained-1"]
+    assert store.versions() == ["trained-2", "untrained-2"]
     store.add(make_version("a"))
     assert not left.exists() and not (store.path("a") / "garbage").exists()
 
@@ -122,7 +122,7 @@ def test_what_stands_is_what_a_stack_holds(steps: list[str | None]) -> None:
 
 def test_an_unknown_version_is_refused_and_the_nearest_named(store: ModelStore) -> None:
     for call in (lambda: store.activate("untraind-1", NOON), lambda: resolve_ensemble("untraind-1", store)):
-        with pytest.raises(UsageError, match="did you mean untrained-1"):
+        with pytest.raises(UsageError, match="did you mean untrained-2"):
             call()
     assert store.history() == ()
 
@@ -137,7 +137,7 @@ def test_a_spoiled_version_is_not_activated(store: ModelStore, make_version: Mak
 
 @pytest.mark.parametrize("at", ["noon", "2026-01-31T12:00:00", ""])
 def test_a_time_needs_a_zone(store: ModelStore, at: str) -> None:
-    for call in (lambda: store.activate("untrained-1", at), lambda: store.rollback(at)):
+    for call in (lambda: store.activate("untrained-2", at), lambda: store.rollback(at)):
         with pytest.raises(UsageError, match="ISO 8601"):
             call()
 
@@ -165,7 +165,7 @@ ORPHAN = json.dumps({"history": [{"version": "a", "sha256": "", "activated": NOO
 def test_a_damaged_index_is_named(store: ModelStore, content: str) -> None:
     store.root.mkdir()
     (store.root / "index.json").write_text(content)
-    for call in (store.active, store.active_path, store.history, lambda: store.activate("untrained-1", NOON)):
+    for call in (store.active, store.active_path, store.history, lambda: store.activate("untrained-2", NOON)):
         with pytest.raises(DataError, match=r"index\.json"):
             call()
 

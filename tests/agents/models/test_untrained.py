@@ -40,7 +40,7 @@ def test_what_ships_is_what_seed_0_gives(tmp_path: Path) -> None:
     assert sorted(made) == sorted(kept)
     for name, content in made.items():
         assert content == kept[name], (
-            f"{name} differs: `python -m agents.models.untrained --seed 0 --out agents/models/bundled/untrained-1`"
+            f"{name} differs: `python -m agents.models.untrained --seed 0 --out agents/models/bundled/untrained-2`"
         )
     assert sum(map(len, kept.values())) < LIMIT_BYTES
 

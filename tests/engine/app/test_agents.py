@@ -278,7 +278,7 @@ def test_models_that_are_not_what_they_were_are_refused(
 @pytest.mark.parametrize(
     ("agent", "said"),
     [
-        ("ensemble:untraind-1", "did you mean untrained-1"),
+        ("ensemble:untraind-1", "did you mean untrained-2"),
         ("ensemble:nowhere.yaml", "nowhere.yaml"),
         ("ensemble:configs", "no ensemble"),
         ("ensembel", "no agent is called"),

@@ -45,7 +45,7 @@ def failure(*arguments: object) -> GrandModelError:
 def test_list_marks_the_active_version(root: Path) -> None:
     rows = json.loads(ok("list", "--json"))
     found = [(row["version"], row["active"]) for row in rows]
-    assert found == [("second", False), ("trained-2", True), ("untrained-1", False)]
+    assert found == [("second", False), ("trained-2", True), ("untrained-2", False)]
     ok("activate", "second", "--note", "try")
     rows = json.loads(ok("list", "--json"))
     assert [row["active"] for row in rows] == [True, False, False] and rows[0]["activated"].endswith("+00:00")
@@ -87,7 +87,7 @@ def test_show_tells_what_a_version_is(root: Path) -> None:
     facts = json.loads(ok("show", "second", "--json"))
     assert (facts["version"], facts["seed"], facts["untrained"]) == ("second", 1, True)
     assert Path(facts["folder"]) == root / "second"
-    assert "untrained-1 (untrained" in ok("show", "untrained-1")
+    assert "untrained-2 (untrained" in ok("show", "untrained-2")
     text = ok("show")
     assert "trained-2" in text and "(untrained" not in text and "strategic_model.onnx" in text
 
@@ -126,6 +126,6 @@ def test_add_takes_another_store(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     assert "`grandmodel models activate second`" in ok("add", root / "second", "--store", other)
     listed = json.loads(ok("list", "--store", other, "--json"))
-    assert [row["version"] for row in listed] == ["second", "trained-2", "untrained-1"]
+    assert [row["version"] for row in listed] == ["second", "trained-2", "untrained-2"]
     shutil.rmtree(root / "second")
     assert isinstance(failure("add", root / "second", "--store", other), DataError)
