@@ -18,9 +18,15 @@ for _threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS"):
 
 # how long the examples take to make is no fault of theirs
 _unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("fixed", _unhurried, derandomize=True)
+# fewer of them every time: `make fuzz` looks for what they miss
+settings.register_profile("fixed", _unhurried, derandomize=True, max_examples=50)
 settings.register_profile("random", _unhurried, derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three processes for two cores: tests wait nearly half of their time, for brokers and for programs that end."""
+    return max(2, 3 * (os.cpu_count() or 1) // 2)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -30,6 +30,7 @@ from training.trainer.trainer import Trainer
 
 CONFIG = "training/recommended.yaml"
 EPISODES = 80
+SCENARIOS = 300
 FEE = 1e-4
 PENALTIES = ("risk_penalty", "sharpe_bonus", "max_drawdown_penalty")
 QUICK = ("regime_drift", "random_walk")
@@ -49,6 +50,7 @@ class Trial(NamedTuple):
         settings: Overrides of the recommended configuration, as `--set` takes them.
         penalties: Whether rewards have their default terms of risk, Sharpe ratio and drawdown.
         rules: Whether rules are tuned beside it, which takes some 15 seconds.
+        scenarios: Of the training markets together, from which validation and test are taken too.
     """
 
     family: str
@@ -56,6 +58,7 @@ class Trial(NamedTuple):
     settings: tuple[str, ...] = ()
     penalties: bool = False
     rules: bool = True
+    scenarios: int = SCENARIOS
 
 
 class _Verdicts:
@@ -78,7 +81,8 @@ def config_of(trial: Trial) -> TrainingConfig:
         GrandModelError: If there is no such family, or the settings do not fit.
     """
     tree = read_yaml(shipped("configs") / CONFIG)
-    sources = [source.model_dump(mode="json") for source in training_sources(trial.family, trial.seed)]
+    markets = training_sources(trial.family, trial.seed, scenarios=trial.scenarios)
+    sources = [source.model_dump(mode="json") for source in markets]
     shaping = {"transaction_cost": FEE} | ({} if trial.penalties else dict.fromkeys(PENALTIES, 0.0))
     changes = {"seed": trial.seed, "reward_shaping": shaping, "data": {"sources": sources}}
     return load(TrainingConfig, settings=trial.settings, base=merge(tree, changes))
