@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from training.learners.sac import SAC
 from training.trainer.memory import ReplayMemory, RewardScale
 
 Losses = dict[str, float]
+Learner = TypeVar("Learner", SAC, DQN)
 
 
 class StrategicTraining:
@@ -129,11 +130,11 @@ def first_probabilities(neutral: float) -> list[float]:
     return [neutral if action == at else (1.0 - neutral) / (count - 1) for action in range(count)]
 
 
-class _OffPolicyTraining(ABC):
+class _OffPolicyTraining(ABC, Generic[Learner]):
     """Transitions go into a replay buffer; every step of the environments is followed by updates."""
 
     on_policy = False
-    learner: SAC | DQN
+    learner: Learner
 
     def __init__(self, memory: ReplayMemory, config: SACConfig | DQNConfig) -> None:
         self.memory, self._batch_size, self._gradient_steps = memory, config.batch_size, config.gradient_steps
@@ -192,7 +193,7 @@ class _OffPolicyTraining(ABC):
         self._owed = int(state["owed"])
 
 
-class TacticalTraining(_OffPolicyTraining):
+class TacticalTraining(_OffPolicyTraining[SAC]):
     """SAC."""
 
     algorithm = "sac"
@@ -218,7 +219,7 @@ class TacticalTraining(_OffPolicyTraining):
         return self.learner.update(self.memory.sample(self._batch_size, 1.0))
 
 
-class RiskTraining(_OffPolicyTraining):
+class RiskTraining(_OffPolicyTraining[DQN]):
     """DQN: random actions become rarer from episode to episode, and transitions have priorities."""
 
     algorithm = "dqn"
