@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.base.errors import GrandModelError
 from engine.base.replacing import write_text
+from engine.report.monitor_panel import monitor_panel
 from engine.report.payload import MOST_TRADES, Contents, contents, read_json
 from engine.report.presentation import assumptions, currency, span, title, warnings
 from engine.report.sections import breakdown_panel, cards, drawdown_panel, metric_tables
@@ -43,7 +44,8 @@ def write_report(run_folder: Path) -> Path:
         GrandModelError: If the disk refuses.
     """
     manifest, metrics = read_json(run_folder / "manifest.json"), read_json(run_folder / "metrics.json")
-    text = page(manifest, metrics, contents(run_folder, manifest, metrics))
+    watched = monitor_panel(run_folder, manifest, metrics)
+    text = page(manifest, metrics, contents(run_folder, manifest, metrics), watched)
     path = run_folder / "report.html"
     try:
         write_text(path, text)
@@ -52,8 +54,12 @@ def write_report(run_folder: Path) -> Path:
     return path
 
 
-def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Contents) -> str:
-    """The page as text; everything that comes from the run is escaped."""
+def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Contents, watched: str = "") -> str:
+    """The page as text; everything that comes from the run is escaped.
+
+    Args:
+        watched: What `engine.report.monitor_panel` gave.
+    """
     judged = verdict(metrics)
     head = Head(title(manifest), span(manifest, metrics), [judged] if judged else (), warnings(manifest, metrics))
     facts = assumptions(manifest, metrics)
@@ -62,6 +68,7 @@ def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Content
         "metrics": metric_tables(manifest, metrics),
         "drawdowns": drawdown_panel(found.drawdowns),
         "breakdowns": breakdown_panel(found.breakdowns, currency(manifest)),
+        "monitor": watched,
         "assumptions": escape("; ".join(f"{name}: {value}" for name, value in facts)),
         "trades_note": escape(_trades_note(metrics)),
         "manifest": escape(json.dumps(manifest, indent=2, ensure_ascii=False, default=str)),

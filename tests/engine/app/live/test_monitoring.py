@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine.app.journal.mending import mend
 from engine.app.live.commands import status_of
 from engine.app.live.folder import SessionLock
 from engine.app.live.paper import trade
@@ -19,8 +20,9 @@ from engine.base.state import encode
 from engine.journal.reading import JournalReader
 from engine.monitor.performance.following import StepMonitor
 from engine.report.monitoring import monitor_run
+from tests.bars import MINUTE
 from tests.engine.app.live.feeding import ListSource
-from tests.engine.app.live.sessions import Case, case, live_bars
+from tests.engine.app.live.sessions import START, Case, case, live_bars
 from tests.engine.cli.children import called
 
 ROWS = 700
@@ -80,6 +82,13 @@ def test_kills_and_restarts_do_not_show(losing: Case, whole: Path, tmp_path: Pat
         trade(losing.config(monitor={"alpha": 0.2}), folder, (), ListSource(losing.payloads, [20]), None)
     found = monitored(folder).monitor
     assert found.config.alpha == 0.2 and found.raised >= monitored(whole).monitor.raised
+
+
+def test_rows_that_are_taken_back_are_taken_back_here_too(losing: Case, tmp_path: Path) -> None:
+    losing.run(tmp_path / "s", [50])
+    mend(tmp_path / "s", START + 500 * MINUTE)
+    losing.run(tmp_path / "short", [50], payloads=losing.payloads[:500])
+    assert state(tmp_path / "s") == state(tmp_path / "short")
 
 
 def test_session_journal_and_tables_agree(whole: Path) -> None:
