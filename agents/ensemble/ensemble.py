@@ -185,6 +185,11 @@ class Ensemble:
         return "" if self._models is None else self._models.version
 
     @property
+    def models(self) -> Models | None:
+        """The networks that decide now; None if every seat is taken by a rule agent."""
+        return self._models
+
+    @property
     def stood_in(self) -> dict[str, StoodIn]:
         """By seat, since when its stand-in decides in place of its network, and why."""
         seats = ((name, getattr(seat, "stood_in", None)) for name, seat in self._seats.items())

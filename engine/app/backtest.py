@@ -14,6 +14,7 @@ from typing import Any
 
 from agents.strategy import Strategy
 from engine.app.benchmark import BenchmarkPrices
+from engine.app.challengers import challengers_entries
 from engine.app.code import code_entries
 from engine.app.config import BacktestConfig
 from engine.app.manifest import build_manifest, data_entries, write_json
@@ -226,6 +227,7 @@ def _finish(
 ) -> BacktestRun:
     """Metrics and manifest of a loop that has ended."""
     quarantine = prepared.quarantine
+    taps.driver.follow()
     log.info("end", bars=timings.bars, blocks=timings.blocks, quarantined=quarantine.total, gaps=quarantine.gaps)
     if taps.driver.agent.unready_because:
         raise DataError(
@@ -269,6 +271,7 @@ def _finish(
         decisions=taps.decisions,
         activations=[one._asdict() for one in taps.driver.activations],
         ledger_sha256=taps.driver.ledger_sha256,
+        **challengers_entries(taps.driver),
     )
     if folder is not None:
         write_json(folder / "metrics.json", metrics)

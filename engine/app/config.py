@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from agents.ensemble.config import EnsembleConfig
 from engine.base.config import Config
 from engine.base.errors import UsageError
+from engine.challengers.config import ChallengersConfig
 from engine.monitor.performance.config import MonitorConfig
 from engine.types.instruments import IS_FRACTION, Instrument, find_instrument, load_instrument
 from feeds.pacing import parse_speed
@@ -50,6 +51,7 @@ class RunConfig(PortfolioConfig):
         seed: For agents that draw random numbers and have no seed parameter set.
         cuts: Where models and weights may change.
         ensemble: How three agents decide together, if the agent is an ensemble.
+        challengers: Who trades the same bars in a book of its own, and may take the agent's place.
         statistics: How figures are scaled to a year.
         monitor: What the performance monitor watches; it changes nothing that is traded.
     """
@@ -60,8 +62,20 @@ class RunConfig(PortfolioConfig):
     seed: Annotated[int, Field(ge=0)] = 42
     cuts: CutsConfig = CutsConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
+    challengers: ChallengersConfig = ChallengersConfig()
     statistics: StatisticsConfig = StatisticsConfig()
     monitor: MonitorConfig = MonitorConfig()
+
+    @model_validator(mode="after")
+    def _promotions_need_cuts(self) -> Self:
+        cuts, challengers = self.cuts, self.challengers
+        if challengers.promote and cuts.every_bars is None and not cuts.session_rolls:
+            raise ValueError("challengers.promote needs cuts.every_bars or session_rolls: roles change only at cuts")
+        if challengers.promote and cuts.follow_store:
+            raise ValueError("challengers.promote and cuts.follow_store would both decide what is in production")
+        if self.agent in challengers.agents:
+            raise ValueError(f"challengers.agents names the champion itself, {self.agent}")
+        return self
 
     def instrument_for(self, symbol: str | None = None) -> Instrument:
         """The instrument of a symbol, with the configured fee, if there is one."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from agents.strategy import Strategy
 from engine.app.agents import as_ensemble, build_agent
+from engine.app.challengers import NO_CHALLENGERS, ChallengersKnown, Stage, make_arena
 from engine.app.config import RunConfig
 from engine.base.log import logger
 from engine.loop.cuts import Cuts
 from engine.loop.driver import Account, Driver
 from engine.types.blocks import BarBlock
-from engine.types.calendar import bars_per_year, sessions_for
+from engine.types.calendar import Sessions, bars_per_year, sessions_for
 from engine.types.contracts import Agent
 from engine.types.instruments import Instrument
 from portfolio.simulator import Simulator
@@ -32,6 +34,8 @@ class Setup:
         instruments: By symbol, in the order of the blocks.
         timeframe_ns: Length of the bars, nanoseconds.
         models: Folder of the ensemble's version at the beginning; None for an agent without one, or the named one.
+        began_with: Folder of the version at the very beginning, where another one has taken over since.
+        challengers: What is known of the challengers besides their configuration.
         stands_in: Whether, as live, the stand-in of a seat takes over from a network whose answers cannot be used;
             otherwise the run ends there.
     """
@@ -41,6 +45,8 @@ class Setup:
     timeframe_ns: int
     models: Path | None = None
     stands_in: bool = False
+    began_with: Path | None = None
+    challengers: ChallengersKnown = NO_CHALLENGERS
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -60,14 +66,23 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
     if ensemble is not None:
         ensemble.stands_in = setup.stands_in
 
+    def make_account(sessions: Sessions) -> Simulator:
+        return Simulator(config, traded, sessions.closes, bars_per_year(sessions, setup.timeframe_ns))
+
+    stage = Stage(config, traded, setup.symbols, setup.timeframe_ns)
+    arena = None
+    if config.challengers.agents:
+        first = setup.began_with or setup.models
+        arena = make_arena(config, deciding, lambda: build_agent(config, first), stage, setup.challengers)
+
     def open_account(first_ns: int) -> Account:
         sessions = sessions_for(traded, first_ns)
         deciding.bind(setup.symbols, traded, setup.timeframe_ns)
-        year = bars_per_year(sessions, setup.timeframe_ns)
+        stage.make_account = partial(make_account, sessions)
         cuts = Cuts(config.cuts.every_bars, sessions.closes if config.cuts.session_rolls else None)
-        return Account(Simulator(config, traded, sessions.closes, year), sessions, cuts)
+        return Account(make_account(sessions), sessions, cuts)
 
-    return Driver(deciding, open_account)
+    return Driver(deciding, open_account, rivals=arena)
 
 
 def trade_book(instruments: Mapping[str, Instrument]) -> TradeBook:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from engine.app.config import BacktestConfig
 
 
+RENAMED = {"challengers.agents": "--challenger"}
+"""Options that are not called like the last part of the key that they set."""
+
+
 def load_settings(files: list[Path], flags: dict[str, Any], settings: list[str]) -> BacktestConfig:
     """Defaults, then files, then options, then --set."""
     from engine.app.config import BacktestConfig
@@ -21,7 +25,7 @@ def load_settings(files: list[Path], flags: dict[str, Any], settings: list[str])
         tree = merge(tree, read_yaml(file))
     tree = override(merge(tree, given(flags)), settings)
     where = places(files, settings or given(flags))
-    return parse(BacktestConfig, tree, where=where, names=option_names(flags, settings))
+    return parse(BacktestConfig, tree, where=where, names=option_names(flags, settings, RENAMED))
 
 
 def option_names(

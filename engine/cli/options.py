@@ -34,6 +34,15 @@ AgentSpec = Annotated[
         autocompletion=agents,
     ),
 ]
+Challengers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--challenger",
+        metavar="AGENT",
+        help="Agent that trades the same bars in a book of its own, such as ensemble:VERSION (repeatable).",
+        autocompletion=agents,
+    ),
+]
 ConfigFiles = Annotated[
     list[Path] | None, typer.Option("--config", "-c", help="YAML file; later ones override earlier ones.")
 ]

@@ -17,6 +17,7 @@ import typer
 from engine.cli import options
 from engine.cli.backtest import report_file
 from engine.cli.demo import demo_config, demo_feed
+from engine.cli.flags import RENAMED as RENAMED_EVERYWHERE
 from engine.cli.flags import default_folder, given, instruments, option_names, slug
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ Demo = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first message that cannot be used or was lost.")]
 
 
-RENAMED = {
+RENAMED = RENAMED_EVERYWHERE | {
     "feed.address": "--feed",
     "feed.lateness_s": "--lateness",
     "end.bars": "--max-bars",
@@ -74,6 +75,7 @@ def paper(
     feed: Feed = None,
     instrument: options.InstrumentName = None,
     agent: options.AgentSpec = None,
+    challenger: options.Challengers = None,
     out: Out = None,
     config: options.ConfigFiles = None,
     set_: options.Settings = None,
@@ -108,6 +110,7 @@ def paper(
     flags: dict[str, Any] = {
         "instrument": instruments(instrument),
         "agent": agent,
+        "challengers": {"agents": challenger or None},
         "initial_capital": initial_capital,
         "fee": fee,
         "seed": seed,

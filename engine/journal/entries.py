@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from engine.loop.rivals import RoleChange
 from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter
 from engine.types.records import Operation
 from engine.types.step import StepBlock
+
+ROLES = "role:"
+"""Begins the keys of facts about changes of roles; the row and a number follow."""
 
 LETTERS = "letters."
 """Begins the names of the running counts of dead letters; the reason follows."""
@@ -18,6 +23,16 @@ LETTERS = "letters."
 def letters_by_reason(counters: Mapping[str, int]) -> dict[str, int]:
     """The running counts of dead letters, by reason."""
     return {name.removeprefix(LETTERS): count for name, count in sorted(counters.items()) if name.startswith(LETTERS)}
+
+
+def role_facts(changes: Sequence[RoleChange]) -> dict[str, str]:
+    """Changes of roles as facts about the session, in order of their keys."""
+    return {f"{ROLES}{one.seq:012d}:{at:03d}:{one.name}": json.dumps(one._asdict()) for at, one in enumerate(changes)}
+
+
+def role_seq(key: str) -> int | None:
+    """The row of a change of roles by the key of its fact; None of another fact."""
+    return int(key[len(ROLES) : len(ROLES) + 12]) if key.startswith(ROLES) else None
 
 
 class Gap(NamedTuple):

@@ -17,10 +17,11 @@ from engine.base.state import OtherRelease
 from engine.base.state import decode as decode_state
 from engine.journal.blocks import StoredBlock, decode, joined
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
-from engine.journal.entries import Gap, Ordered
+from engine.journal.entries import ROLES, Gap, Ordered
 from engine.journal.files import ARCHIVE, FILE, check_version
 from engine.journal.journal import OLDER
 from engine.journal.schema import VERSION
+from engine.loop.rivals import RoleChange
 from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter
 from engine.types.records import Operation
@@ -28,7 +29,7 @@ from engine.types.step import StepBlock
 
 CHUNK_ROWS = 4096
 # states that older ones, or the bars, can make again
-REMAKEABLE = frozenset({"agent", "simulator", "hash", "seen", "monitor"})
+REMAKEABLE = frozenset({"agent", "simulator", "hash", "challengers", "seen", "monitor"})
 MEND = "restore the session folder from a copy, or see `grandmodel journal mend`"
 SUBJECTS = {"merger": "feed", "hash": "ledger's hash", "seen": "latest messages", "monitor": "performance monitor"}
 """What a saved state is of, where its name does not say it."""
@@ -172,6 +173,12 @@ class JournalReader:
     def activations(self) -> list[Activation]:
         """Which models decided from which row on."""
         return [Activation(*row) for row in self._rows("activations", "ORDER BY seq")]
+
+    def role_changes(self) -> list[RoleChange]:
+        """Which roles champion and challengers had from which row on, in order."""
+        rows = self._rows("meta", "WHERE key LIKE ? ORDER BY key", f"{ROLES}%")
+        with _readable(self.path):
+            return [RoleChange(**json.loads(value)) for _, value in rows]
 
     def counters(self) -> dict[str, int]:
         """The running counts."""

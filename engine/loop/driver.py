@@ -13,6 +13,7 @@ from engine.base.errors import DataError, UsageError
 from engine.base.state import State
 from engine.loop.cuts import Cuts
 from engine.loop.ledger_hash import LedgerHash
+from engine.loop.rivals import Rivals, RoleChange
 from engine.loop.weights import Activation, FixedWeights, Weights
 from engine.types.blocks import BarBlock
 from engine.types.calendar import Sessions
@@ -20,8 +21,11 @@ from engine.types.contracts import Agent, Simulator, restore_agent, snapshot_of_
 from engine.types.records import Operation
 from engine.types.step import StepBlock
 
-AGENT, SIMULATOR, HASH = "agent", "simulator", "hash"
+AGENT, SIMULATOR, HASH, RIVALS = "agent", "simulator", "hash", "challengers"
 STATES = (AGENT, SIMULATOR, HASH)
+ALL_STATES = (*STATES, RIVALS)
+"""With the state of those who trade beside the agent, where there are any."""
+FOR_RIVALS = frozenset({Operation.PROMOTE, Operation.ROLLBACK})
 
 
 class Account(NamedTuple):
@@ -43,9 +47,11 @@ class Driver:
         agent: What decides; bound by `open_account`.
         open_account: Makes the account when the first bar is known: sessions are computed from there on.
         weights: Which models take over at a cut.
+        rivals: Who trades the same bars beside the agent.
 
     Attributes:
-        weights: As given; may be replaced between two blocks.
+        agent: The one that decides now; a rival may have taken over.
+        weights, rivals: As given; weights may be replaced between two blocks.
         next_seq: Number of the row that comes next.
         activations: Models that took over since they were last taken out of this list.
     """
@@ -55,8 +61,11 @@ class Driver:
         agent: Agent,
         open_account: OpenAccount,
         weights: Weights | None = None,
+        rivals: Rivals | None = None,
     ) -> None:
         self.agent = agent
+        self.rivals = rivals
+        self._unfollowed: list[StepBlock] = []
         self.weights: Weights = weights or FixedWeights()
         self.next_seq = 0
         self.activations: list[Activation] = []
@@ -74,8 +83,10 @@ class Driver:
         """
         self._account = self._open_account(first_ns)
         self.next_seq = first_seq
+        if self.rivals is not None:
+            self.rivals.open()
         for operation in self._early:
-            self._account.simulator.operate(operation, 0)
+            self._operate(operation)
         self._early.clear()
 
     def process(self, block: BarBlock) -> Iterator[StepBlock]:
@@ -90,17 +101,45 @@ class Driver:
             return
         if self._account is None:
             self.begin(int(block.ts_event[0]), block.seq)
+        self.follow()
         simulator, _, declared = self._opened
         cuts = declared.offsets(block, self.last_ns if block.seq else None)
         for part in block.split(cuts) if cuts else (block,):
             if part.seq - block.seq in cuts:
-                activation = self.weights.at_cut(part.seq)
-                if activation is not None:
-                    self.activations.append(activation)
+                self._cut(part.seq)
             step = self.agent.step(simulator, part)
             self._hash.update(step)
             self.next_seq = part.seq + len(part)
+            if self.rivals is not None:
+                self._unfollowed.append(step)
             yield step
+
+    def follow(self) -> None:
+        """Let the rivals catch up with the last row.
+
+        They do so by themselves before the next block, a cut, a command or a snapshot; whoever calls it earlier uses
+        time in which nothing waits.
+        """
+        if self.rivals is not None:
+            steps, self._unfollowed = self._unfollowed, []
+            for step in steps:
+                self.rivals.follow(step)
+
+    def take_role_changes(self) -> list[RoleChange]:
+        """Changes of roles among the rivals since the last call, in order."""
+        return [] if self.rivals is None else self.rivals.take_changes()
+
+    def _cut(self, seq: int) -> None:
+        """Let other models, or a rival, take over before a row."""
+        activation = self.weights.at_cut(seq)
+        if self.rivals is not None:
+            self.follow()
+            if activation is not None:
+                self.rivals.replaced(activation)
+            elif (found := self.rivals.at_cut(seq, self.agent, self.simulator)) is not None:
+                self.agent, activation = found
+        if activation is not None:
+            self.activations.append(activation)
 
     def operate(self, operation: Operation) -> None:
         """Carry out a command of the operator, between the last row and the next.
@@ -108,12 +147,25 @@ class Driver:
         Raises:
             UsageError: If it cannot be obeyed now.
         """
+        if operation in FOR_RIVALS and (self.rivals is None or self._account is None):
+            raise UsageError(
+                f"there is nobody to {operation.name.lower()}",
+                expected="a session with challengers (--challenger) that has seen a bar",
+            )
         if self._account is None:
             if operation is Operation.RESET_HALT and Operation.HALT not in self._early:
                 raise UsageError("the session is not halted")
             self._early.append(operation)
             return
-        self.simulator.operate(operation, self.last_ns)
+        self._operate(operation)
+
+    def _operate(self, operation: Operation) -> None:
+        """In the agent's account first: where that refuses, nothing happens to the others."""
+        self.follow()
+        if operation not in FOR_RIVALS:
+            self.simulator.operate(operation, self.last_ns)
+        if self.rivals is not None:
+            self.rivals.operate(operation, self.last_ns)
 
     @property
     def begun(self) -> bool:
@@ -158,7 +210,7 @@ class Driver:
         return self._hash.hexdigest()
 
     def snapshot(self) -> State | None:
-        """The carried state of every part by name (STATES); None if the agent's cannot be saved.
+        """The carried state of every part by name (STATES, or ALL_STATES); None if an agent's cannot be saved.
 
         Raises:
             UsageError: Before the first bar.
@@ -166,7 +218,15 @@ class Driver:
         agent = snapshot_of_agent(self.agent)
         if agent is None:
             return None
-        return {AGENT: agent, SIMULATOR: self.simulator.snapshot(), HASH: self._hash.snapshot()}
+        if self.rivals is not None:
+            self.follow()
+            rivals = self.rivals.snapshot()
+            if rivals is None:
+                return None
+            beside = {RIVALS: rivals}
+        else:
+            beside = {}
+        return {AGENT: agent, SIMULATOR: self.simulator.snapshot(), HASH: self._hash.snapshot(), **beside}
 
     def restore(self, state: Mapping[str, Any], first_ns: int, next_seq: int) -> None:
         """Continue from a snapshot, before any other bar.
@@ -180,6 +240,8 @@ class Driver:
             DataError: If it is not one of a driver made alike.
         """
         self.begin(first_ns, next_seq)
+        if self.rivals is not None:
+            self.agent = self.rivals.restore(state[RIVALS], self.agent)
         restore_agent(self.agent, state[AGENT])
         self.simulator.restore(state[SIMULATOR])
         self._hash.restore(state[HASH])

@@ -36,6 +36,9 @@ class Operation(IntEnum):
     FLATTEN = 3  # PAUSE, and the book is closed
     HALT = 4  # trips the kill switch
     RESET_HALT = 5  # resumes trading after a halt
+    PROMOTE = 6  # the challenger with the most evidence becomes the champion at the next cut
+    ROLLBACK = 7  # the champion before becomes it again at the next cut
+    HAND_OVER = 8  # no command: another agent decides from here on, and the orders of the one before are cancelled
 
 
 class OrderType(IntEnum):

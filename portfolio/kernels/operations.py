@@ -14,8 +14,10 @@ RESUME = int(Operation.RESUME)
 FLATTEN = int(Operation.FLATTEN)
 HALT = int(Operation.HALT)
 RESET_HALT = int(Operation.RESET_HALT)
+HAND_OVER = int(Operation.HAND_OVER)
 PAUSED = int(Reason.PAUSED)
 BY_OPERATOR = int(Reason.BY_OPERATOR)
+REPLACED = int(Reason.REPLACED)
 CLOSING = int(Role.FLATTEN)
 
 
@@ -54,6 +56,15 @@ def reset_halt(book: Book) -> None:
 
 
 @kernel
+def hand_over(book: Book, ts: int) -> None:
+    """Cancel an agent's working orders, and have the wanted positions of the next one commanded whatever they are."""
+    for k in range(book.account[0].orders):
+        if book.orders[k].state != DONE and book.orders[k].role == ENTRY:
+            finish(book, ts, k, CANCELLED, REPLACED)
+    forget_targets(book)
+
+
+@kernel
 def apply_operation(book: Book, kind: int, ts: int) -> None:
     """Apply an operator's command after the last advanced row, which closed at `ts`; RESET_HALT must be allowed."""
     account = book.account[0]
@@ -71,4 +82,6 @@ def apply_operation(book: Book, kind: int, ts: int) -> None:
             halt(book, ts, BY_OPERATOR)
     elif kind == RESET_HALT:
         reset_halt(book)
+    elif kind == HAND_OVER:
+        hand_over(book, ts)
     compact(book)

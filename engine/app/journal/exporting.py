@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.agents import stood_in
+from engine.app.challengers import challengers_entries
 from engine.app.config import RunConfig
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.provenance import synthetic_names
@@ -122,6 +123,7 @@ def _manifest(reader: JournalReader, setup: Setup, driver: Driver, out: Path) ->
         operations=[{**one._asdict(), "kind": one.kind.name.lower()} for one in reader.operations()],
         first_row=reader.first_seq,
         ledger_sha256=driver.ledger_sha256,
+        **challengers_entries(driver, reader.role_changes()),
     )
     # what a backtest's configuration shares with a session's
     shared = {key: value for key, value in manifest["config"].items() if key in RunConfig.model_fields}

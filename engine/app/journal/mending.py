@@ -20,11 +20,11 @@ from engine.app.live.open_or_resume import runnable_setup
 from engine.app.wiring import Setup
 from engine.base.errors import DataError
 from engine.base.state import encode
-from engine.journal.entries import LETTERS, Entry, Ordered
+from engine.journal.entries import LETTERS, Entry, Ordered, role_facts, role_seq
 from engine.journal.files import FILE, remove
 from engine.journal.journal import OLDER, Journal
 from engine.journal.reading import JournalReader
-from engine.loop.driver import STATES
+from engine.loop.driver import ALL_STATES
 from engine.types.blocks import BarBlock
 from engine.types.step import StepBlock
 
@@ -158,6 +158,7 @@ def _mend(folder: Path, setup: Setup, cut: _Cut | None, remade: Iterable[str], *
         steps = list(driver.process(cut.part)) if cut and cut.part is not None else []
         activations = tuple(driver.activations)
         meta = {"first_ns": str(int(steps[0].bars.ts_event[0]))} if steps and not end else {}
+        meta |= role_facts(driver.take_role_changes())
         journal.commit(Entry(steps, driver.next_seq, counts=_counts(steps), activations=activations, meta=meta))
         for order in later:
             journal.commit(Entry(operation=Ordered(driver.next_seq, order.ts_event, order.kind, order.by)))
@@ -173,14 +174,15 @@ def _tables(reader: JournalReader, end: int, remade: Iterable[str], *, reread: b
     states = [
         (name, seq, encode(state))
         for name, (seq, state) in reader.states().items()
-        if (name.removeprefix(OLDER) in {*STATES, MONITOR} and seq <= end)
+        if (name.removeprefix(OLDER) in {*ALL_STATES, MONITOR} and seq <= end)
         or (name in {MERGER, SEEN} and not cut and not reread)
-        or name.removeprefix(OLDER) not in {*STATES, MONITOR, MERGER, SEEN}
+        or name.removeprefix(OLDER) not in {*ALL_STATES, MONITOR, MERGER, SEEN}
     ]
     counters = reader.whole("counters")
     if cut or counters is None:
         counters = _counted(reader, end, dict(counters or ()))
     meta = [row for row in reader.whole("meta") or () if row[0] != "first_ns" or end]
+    meta = [row for row in meta if (seq := role_seq(row[0])) is None or seq < end]
     operations = [row for row in reader.whole("operations") or () if row[1] <= end]
     activations = [row for row in reader.whole("activations") or () if row[0] < end or row[0] == 0]
     positions = [] if reread else reader.whole("positions") or []

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Final
 
 import numpy as np
 
+from engine.app.challengers import ChallengersKnown
 from engine.app.models import KeptModels, recorded_weights
 from engine.app.wiring import Setup, make_driver
 from engine.base.errors import CheckFailed, DataError
@@ -21,8 +23,9 @@ from engine.journal.comparing import first_difference
 from engine.journal.entries import Ordered
 from engine.journal.journal import OLDER
 from engine.journal.reading import JournalReader
-from engine.loop.driver import HASH, STATES, Driver
+from engine.loop.driver import HASH, RIVALS, STATES, Driver
 from engine.loop.ledger_hash import LedgerHash, of_other_form
+from engine.loop.rivals import FAILURE
 from engine.loop.weights import Activation
 from engine.types.blocks import Ints
 from engine.types.step import StepBlock
@@ -51,7 +54,7 @@ def recover(reader: JournalReader, setup: Setup) -> Driver:
         DataError: If the journal does not hold what is needed.
     """
     first_ns = reader.meta("first_ns")
-    saved = None if first_ns is None else _saved(reader)
+    saved = None if first_ns is None else _saved(reader, (*STATES, RIVALS) if _challenged(setup) else STATES)
     if saved is None:
         # no bar was seen (but the operator may have given commands), or no undamaged state was saved
         if reader.first_seq > 0:
@@ -73,14 +76,18 @@ def recover(reader: JournalReader, setup: Setup) -> Driver:
     return driver
 
 
-def _saved(reader: JournalReader) -> tuple[int, State] | None:
+def _challenged(setup: Setup) -> bool:
+    return bool(setup.config.challengers.agents)
+
+
+def _saved(reader: JournalReader, names: tuple[str, ...]) -> tuple[int, State] | None:
     """The latest states of a driver that are whole and belong together, and the row behind them."""
-    states = reader.states(*STATES, *(OLDER + name for name in STATES))
+    states = reader.states(*names, *(OLDER + name for name in names))
     for prefix in ("", OLDER):
-        found = [states.get(prefix + name) for name in STATES]
+        found = [states.get(prefix + name) for name in names]
         rows = {one[0] for one in found if one is not None}
         if None not in found and len(rows) == 1 and min(rows) >= reader.first_seq:
-            return min(rows), {name: states[prefix + name][1] for name in STATES}
+            return min(rows), {name: states[prefix + name][1] for name in names}
     return None
 
 
@@ -128,10 +135,35 @@ def replay(reader: JournalReader, driver: Driver, since: int = 0, rows: int = 40
                 hint="the code, models or strategy file differ from those of the session, or its journal was modified",
             )
         count += len(expected)
+    driver.follow()
+    _compare_roles(reader, driver, since)
     driver.activations.clear()
     for ordered in operations:  # what was ordered after the last row
         driver.operate(ordered.kind)
     return count
+
+
+def _compare_roles(reader: JournalReader, driver: Driver, since: int) -> None:
+    """See that the same ones were promoted, taken back and retired.
+
+    Raises:
+        CheckFailed: At the first difference.
+    """
+    recorded = [one for one in reader.role_changes() if one.seq >= since]
+    found = [one for one in driver.take_role_changes() if one.seq >= since]
+    for before, now in zip_longest(recorded, found):
+        if before == now:
+            continue
+        if before is None and now is not None and now.by == FAILURE:
+            continue  # it failed after the last commit
+        told, shown = (None if one is None else f"{one.name} is {one.role}: {one.because}" for one in (before, now))
+        raise CheckFailed(
+            "the journal and its replay differ in the roles of champion and challengers",
+            where=f"row {(before or now or recorded[0]).seq} ({reader.path})",
+            expected=told or "no change",
+            found=shown or "no change",
+            hint="the code, models or strategy file differ from those of the session, or its journal was modified",
+        )
 
 
 def _driven(driver: Driver, expected: StepBlock, operations: list[Ordered]) -> list[StepBlock]:
@@ -150,11 +182,27 @@ def _driven(driver: Driver, expected: StepBlock, operations: list[Ordered]) -> l
 def _driver(reader: JournalReader, setup: Setup, before: Sequence[Activation]) -> Driver:
     kept, activations = KeptModels(reader.folder), reader.activations()
     if before:
-        setup = replace(setup, models=kept.find(before[-1].sha256))
+        setup = replace(setup, models=kept.find(before[-1].sha256), began_with=kept.find(activations[0].sha256))
+    if _challenged(setup):
+        setup = replace(setup, challengers=known_challengers(reader, kept))
     driver = make_driver(setup)
+    if _challenged(setup) and not setup.config.cuts.follow_store:
+        return driver  # whose models take over by the rules, as they did
     by_row = {one.seq: one.sha256 for one in activations if one.seq > 0}
     driver.weights = recorded_weights(driver.agent, by_row, kept.find)
     return driver
+
+
+def known_challengers(reader: JournalReader, kept: KeptModels) -> ChallengersKnown:
+    """What a session recorded of its challengers.
+
+    Raises:
+        DataError: If the models of one are gone.
+    """
+    recorded = reader.session.get("challengers", {})
+    models = {spec: kept.find(sha256) for spec, sha256 in recorded.get("models", {}).items()}
+    failed = {one.name: one for one in reader.role_changes() if one.by == FAILURE}
+    return ChallengersKnown(models, int(recorded.get("started", 0)), failed)
 
 
 def seen_of(reader: JournalReader) -> Ints:

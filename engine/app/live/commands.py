@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.app.agents import stood_in
+from engine.app.challengers import standings_of
 from engine.app.journal.recovering import recover
 from engine.app.live.feed_health import SKIPPED
 from engine.app.live.folder import SessionLock
@@ -28,6 +29,8 @@ OPERATIONS = {
     "flatten": Operation.FLATTEN,
     "halt": Operation.HALT,
     "reset-halt": Operation.RESET_HALT,
+    "promote": Operation.PROMOTE,
+    "rollback": Operation.ROLLBACK,
 }
 
 
@@ -81,6 +84,8 @@ def status_of(session: Session) -> dict[str, Any]:
         "journal_bytes": session.opened.journal.size(),
         "ledger_sha256": driver.ledger_sha256 if driver.begun else None,
     }
+    if standings := standings_of(driver):
+        tree["challengers"] = [one.tree() for one in standings]
     if driver.begun:
         account, positions = driver.simulator.account[0], driver.simulator.positions
         tree |= {name: float(account[name]) for name in ("equity", "cash", "realized", "unrealized", "fees")}

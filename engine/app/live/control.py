@@ -24,7 +24,7 @@ MOST_LINE = 4096
 ANSWER_S = 10.0
 IDLE_S = 30.0
 TRIES, TRY_S = 100, 0.02
-COMMANDS = ("status", "start", "pause", "resume", "flatten", "halt", "reset-halt", "stop")
+COMMANDS = ("status", "start", "pause", "resume", "flatten", "halt", "reset-halt", "promote", "rollback", "stop")
 
 
 class ControlServer:

@@ -11,6 +11,7 @@ from typing import Any
 
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
+from engine.app.challengers import ChallengersKnown
 from engine.app.code import allow_code, changed_code, code_entries, recorded_code
 from engine.app.journal.recovering import MERGER, SCHEMAS, SEEN, recover, seen_of
 from engine.app.live.config import PaperConfig
@@ -297,18 +298,33 @@ def _new(
         metadata, digest = read_ensemble(kept)
         setup = replace(setup, models=kept)
         activations = (Activation(0, metadata.version, digest),)
+    models = _kept_challengers(folder, config)
+    setup = replace(setup, challengers=ChallengersKnown({spec: kept for spec, (kept, _) in models.items()}))
     driver = make_driver(setup)
     journal = Journal(folder, config.journal.durability, trace)
     standby = None
     if config.standby:
         driver.operate(Operation.PAUSE)
         standby = Ordered(0, 0, Operation.PAUSE, "standby")
-    meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, driver))}
+    told = {"challengers": {"models": {spec: sha256 for spec, (_, sha256) in models.items()}}} if models else {}
+    meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, driver) | told)}
     reserve.take_room()
     journal.commit(Entry(meta=meta, activations=activations, operation=standby))
     reserve.begin()
     driver = with_weights(driver, config, folder)
     return Opened(folder, journal, reserve, setup, driver, {}, {}, {}, [], resumed=False)
+
+
+def _kept_challengers(folder: Path, config: PaperConfig) -> dict[str, tuple[Path, str]]:
+    """Versions of the challengers that are ensembles, copied to the session: folders and hashes by specification."""
+    found: dict[str, tuple[Path, str]] = {}
+    for spec in config.challengers.agents:
+        version = models_folder(config.model_copy(update={"agent": spec}))
+        if version is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            kept = KeptModels(folder).keep(version)
+            found[spec] = kept, read_ensemble(kept)[1]
+    return found
 
 
 def _session(

@@ -22,12 +22,13 @@ from engine.app.live.feed_health import Refusals, counted, shortage
 from engine.app.live.intake import Arrival, Intake
 from engine.app.live.monitoring import LiveMonitor
 from engine.app.live.open_or_resume import Opened
-from engine.app.live.watching import Committed, Ended, Observer, harmless
+from engine.app.live.watching import Committed, Ended, Observer, harmless, role_alert
 from engine.app.wiring import warn_of_obstacles
 from engine.base.log import logger
-from engine.journal.entries import LETTERS, Entry, Ordered
+from engine.journal.entries import LETTERS, Entry, Ordered, role_facts
 from engine.journal.files import JournalError
 from engine.loop.bus import Bus, Subscription
+from engine.loop.rivals import RoleChange
 from engine.loop.runner import Screen, run_together
 from engine.monitor.alerts import Severity
 from engine.types.blocks import BarBlock
@@ -45,6 +46,8 @@ DONE = {
     Operation.FLATTEN: "flattened",
     Operation.HALT: "halted",
     Operation.RESET_HALT: "reset",
+    Operation.PROMOTE: "ordered a promotion at the next cut",
+    Operation.ROLLBACK: "ordered a rollback at the next cut",
 }
 
 
@@ -89,6 +92,7 @@ class Session:
         self.counters = dict(opened.counters)
         self.trouble: str | None = None
         self.last_step: StepBlock | None = None
+        self._changes: list[RoleChange] = []
         self.ended = Ended()
 
     @property
@@ -186,10 +190,26 @@ class Session:
             self._tell(arrival, steps)
             for step in steps:
                 await bus.publish(step)
+            await self._follow()
             self._owe_states(steps)
             self._retire(steps)
         self._save()
         bus.close(StepBlock)
+
+    async def _follow(self) -> None:
+        """Let the challengers trade the rows that are committed: the champion's orders have not waited for them."""
+        if self.driver.rivals is None:
+            return
+        self.driver.follow()
+        if changes := self.driver.take_role_changes():
+            self._owed.append(Entry(seq=self.driver.next_seq, meta=role_facts(changes)))
+            await self._write_all()
+            self._tell_roles(changes)
+
+    def _tell_roles(self, changes: Sequence[RoleChange]) -> None:
+        for change in changes:
+            severity, kind, text = role_alert(change)
+            self.notice(severity, kind, text)
 
     def _process(self, block: BarBlock | None) -> list[StepBlock]:
         """What the driver makes of the rows of an arrival, if it has any."""
@@ -295,6 +315,8 @@ class Session:
         counts |= counted(self.counters, arrival)
         activations = tuple(self.driver.activations)
         self.driver.activations.clear()
+        self._changes = self.driver.take_role_changes()
+        meta |= role_facts(self._changes)
         for name, count in counts.items():
             self.counters[name] = self.counters.get(name, 0) + count
         return Entry(
@@ -316,6 +338,7 @@ class Session:
             self.ended.rows += sum(len(step) for step in steps)
             self.ended.bars += sum(int(step.bars.present.sum()) for step in steps)
             self.ended.latencies.add(seconds)
+        self._tell_roles(self._changes)
         committed = Committed(arrival, steps, seconds)
         for observer in self._observers:
             harmless(observer.committed, committed)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from engine.app.live.intake import Arrival
 from engine.base.log import logger
+from engine.loop.rivals import FAILURE, PROMOTIONS, RoleChange
 from engine.monitor.alerts import Severity
 from engine.monitor.latency import Latencies
 from engine.types.step import StepBlock
@@ -55,6 +56,20 @@ class Ended:
     bars: int = 0
     seconds: float = 0.0
     latencies: Latencies = field(default_factory=Latencies)
+
+
+def role_alert(change: RoleChange) -> tuple[Severity, str, str]:
+    """Severity, kind and text of the alert about a change of roles."""
+    evidence = f" (E {change.e_value:,.3g} of {change.threshold:,.3g} in {change.blocks:,} blocks)"
+    if change.role == "champion":
+        back = change.because not in PROMOTIONS
+        kind, what = ("rolled_back", "is the champion again") if back else ("promoted", "is the champion now")
+        return "critical", kind, f"{change.name} {what} from row {change.seq} on: {change.because}{evidence}"
+    if change.role == "shadow":
+        return "info", "shadow", f"{change.name} trades on beside the champion: {change.because}"
+    severity: Severity = "warning" if change.by in {FAILURE, "rule"} else "info"
+    told = f"{change.name} is retired from row {change.seq} on: {change.because}"
+    return severity, "challenger_retired", told
 
 
 def harmless(call: Callable[..., object], *values: object) -> None:

@@ -1,0 +1,198 @@
+"""Challengers of a run: built from their specifications, and how one of them takes the champion's place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.base import MarketAgent
+from engine.app.agents import as_ensemble, build_agent
+from engine.app.config import RunConfig
+from engine.base.errors import GrandModelError, UsageError, recast
+from engine.challengers.arena import Arena
+from engine.challengers.books import Contender
+from engine.challengers.standing import Standing
+from engine.loop.driver import Driver
+from engine.loop.rivals import RoleChange
+from engine.types.contracts import Agent, Simulator, restore_agent, snapshot_of_agent
+from engine.types.instruments import Instrument
+from engine.types.records import Operation
+
+
+@dataclass(frozen=True)
+class ChallengersKnown:
+    """What a run that goes on, or is repeated, knows of its challengers.
+
+    Attributes:
+        models: Folders of the versions of those that are ensembles, by specification; else they are looked up.
+        started: Challengers that were ever started before the run.
+        failed: By name, the change that retired a challenger because it failed.
+    """
+
+    models: Mapping[str, Path] = field(default_factory=dict)
+    started: int = 0
+    failed: Mapping[str, RoleChange] = field(default_factory=dict)
+
+
+NO_CHALLENGERS = ChallengersKnown()
+
+
+class Stage:
+    """Accounts and agents for an arena (`engine.challengers.arena.Stage`).
+
+    Attributes:
+        make_account: Makes an account; known from the first bar on.
+    """
+
+    def __init__(
+        self, config: RunConfig, instruments: Sequence[Instrument], symbols: Sequence[str], timeframe_ns: int
+    ) -> None:
+        self._config, self._instruments = config, list(instruments)
+        self._symbols, self._timeframe_ns = tuple(symbols), timeframe_ns
+        self.make_account: Callable[[], Simulator] | None = None
+
+    def account(self) -> Simulator:
+        """A new account."""
+        if self.make_account is None:
+            raise AssertionError("accounts are opened with the first bar")
+        return self.make_account()
+
+    def bind(self, agent: Agent) -> None:
+        """Let an agent learn what is traded."""
+        agent.bind(self._symbols, self._instruments, self._timeframe_ns)
+
+    def stand_by(self, agent: Agent) -> Agent:
+        """The agent itself; of an ensemble, whose networks are about to be replaced, a copy with its own.
+
+        Raises:
+            UsageError: If it cannot be copied.
+        """
+        ensemble = as_ensemble(agent)
+        if ensemble is None:
+            return agent
+        state = snapshot_of_agent(ensemble)
+        if state is None:
+            raise UsageError("the state of an agent in one of the champion's seats cannot be copied")
+        copy = type(ensemble)(ensemble.models, ensemble.config)
+        self.bind(copy)
+        restore_agent(copy, state)
+        return copy
+
+    def take_over(self, champion: Agent, newcomer: Agent, simulator: Simulator) -> Agent:
+        """Let a newcomer decide in the champion's account.
+
+        Of an ensemble only the networks take over, as an activated version does: stops and targets of the account's
+        positions stay known. An agent that depends on the market alone takes over as it is, and the account moves to
+        what it wants with its next decision, at its cost.
+        """
+        ours, theirs = as_ensemble(champion), as_ensemble(newcomer)
+        if ours is not None and theirs is not None and theirs.models is not None:
+            ours.swap(theirs.models)
+            ours.on_cut()
+            return champion
+        simulator.operate(Operation.HAND_OVER, int(simulator.account["ts_event"][0]))
+        return newcomer
+
+
+def make_arena(
+    config: RunConfig, agent: Agent, rebuild: Callable[[], Agent], stage: Stage, known: ChallengersKnown
+) -> Arena:
+    """Champion and challengers of a run.
+
+    Args:
+        agent: The champion.
+        rebuild: Makes it as it was at the beginning.
+
+    Raises:
+        GrandModelError: If a challenger cannot be built, or cannot trade these symbols; it is named.
+    """
+    challengers = []
+    for spec in config.challengers.agents:
+        own = config.model_copy(update={"agent": spec})
+        folder = known.models.get(spec)
+        build = _Build(own, folder)
+        try:
+            made = build()
+            stage.bind(made)
+        except GrandModelError as error:
+            raise _named(error, spec) from error
+        challengers.append((_contender(spec, made, build, _only_watched(config, agent, made)), made))
+    limits = config.limits
+    bound = config.challengers.bound_for(limits.max_daily_loss, limits.max_drawdown)
+    champion = _contender(config.agent, agent, rebuild, None)
+    return Arena(config.challengers, bound, champion, challengers, stage, started=known.started, failed=known.failed)
+
+
+@dataclass(frozen=True)
+class _Build:
+    config: RunConfig
+    models: Path | None
+
+    def __call__(self) -> Agent:
+        return build_agent(self.config, self.models)
+
+
+def _contender(spec: str, agent: Agent, build: Callable[[], Agent], only_watched: str | None) -> Contender:
+    made_of = agent.model_provenance
+    version, sha256 = str(made_of.get("version", "")), made_of.get("sha256")
+    return Contender(spec, build, version, None if sha256 is None else str(sha256), only_watched)
+
+
+def _only_watched(config: RunConfig, champion: Agent, newcomer: Agent) -> str | None:
+    """Why a challenger cannot take the champion's place; None if it can."""
+    if config.cuts.follow_store:
+        return "the run follows the model store, which says what is in production"
+    if config.cuts.every_bars is None and not config.cuts.session_rolls:
+        return "the run has no cuts, and roles change only there"
+    ours, theirs = as_ensemble(champion), as_ensemble(newcomer)
+    if ours is not None and theirs is not None:
+        return None if ours.learned_seats else "the champion has no networks that could be replaced"
+    if isinstance(champion, MarketAgent) and isinstance(newcomer, MarketAgent):
+        return None
+    return f"{_kind(newcomer)} cannot take over the account of {_kind(champion)}"
+
+
+def _kind(agent: Agent) -> str:
+    if as_ensemble(agent) is not None:
+        return "an ensemble"
+    return "an agent of the market alone" if isinstance(agent, MarketAgent) else "a strategy with orders of its own"
+
+
+def _named(error: GrandModelError, spec: str) -> GrandModelError:
+    """The same error, which says that it is about a challenger."""
+    found = recast(error, type(error))
+    where = f"challenger {spec}"
+    found.where = where if error.where is None else f"{where}: {error.where}"
+    return found
+
+
+def arena_of(driver: Driver) -> Arena | None:
+    """The arena of a driver; None where nobody trades beside its agent."""
+    return driver.rivals if isinstance(driver.rivals, Arena) else None
+
+
+def standings_of(driver: Driver) -> list[Standing]:
+    """Champion and challengers as they stand; empty where nobody trades beside the agent, or before the first bar."""
+    arena = arena_of(driver)
+    if arena is None or not driver.begun:
+        return []
+    driver.follow()
+    return arena.standings(float(driver.simulator.account["equity"][0]), driver.ledger_sha256)
+
+
+def challengers_entries(driver: Driver, changes: Sequence[RoleChange] | None = None) -> dict[str, Any]:
+    """What a manifest holds of challengers: how they stand, and every change of roles; nothing without them.
+
+    Args:
+        changes: Those recorded; by default those that the driver has not given to anybody yet.
+    """
+    arena = arena_of(driver)
+    if arena is None:
+        return {}
+    found = arena.take_changes() if changes is None else changes
+    return {
+        "challengers": [one.tree() for one in standings_of(driver)],
+        "roles": [one._asdict() for one in found],
+    }
