@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from agents.base import MarketAgent
+from agents.models.metadata import read_ensemble
 from engine.app.agents import as_ensemble, build_agent
 from engine.app.config import RunConfig
 from engine.base.errors import GrandModelError, UsageError, recast
@@ -97,13 +98,13 @@ class Stage:
 
 
 def make_arena(
-    config: RunConfig, agent: Agent, rebuild: Callable[[], Agent], stage: Stage, known: ChallengersKnown
+    config: RunConfig, agent: Agent, began_with: Path | None, stage: Stage, known: ChallengersKnown
 ) -> Arena:
     """Champion and challengers of a run.
 
     Args:
-        agent: The champion.
-        rebuild: Makes it as it was at the beginning.
+        agent: Who decides now.
+        began_with: Folder of the version with which the run began; None for an agent without one, or as it is named.
 
     Raises:
         GrandModelError: If a challenger cannot be built, or cannot trade these symbols; it is named.
@@ -121,7 +122,10 @@ def make_arena(
         challengers.append((_contender(spec, made, build, _only_watched(config, agent, made)), made))
     limits = config.limits
     bound = config.challengers.bound_for(limits.max_daily_loss, limits.max_drawdown)
-    champion = _contender(config.agent, agent, rebuild, None)
+    champion = _contender(config.agent, agent, _Build(config, began_with), None)
+    if began_with is not None and champion.sha256 is not None:
+        metadata, digest = read_ensemble(began_with)  # another one may have taken over since
+        champion = replace(champion, version=metadata.version, sha256=digest)
     return Arena(config.challengers, bound, champion, challengers, stage, started=known.started, failed=known.failed)
 
 

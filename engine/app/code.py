@@ -49,7 +49,9 @@ def named_files(config: Any) -> list[Path]:
         config: A RunConfig.
     """
     found = []
-    for spec in [config.agent.removeprefix("ensemble:"), *filter(None, config.ensemble.seats.model_dump().values())]:
+    agents = (config.agent, *config.challengers.agents)
+    seats = filter(None, config.ensemble.seats.model_dump().values())
+    for spec in [*(one.removeprefix("ensemble:") for one in agents), *seats]:
         path = Path(spec if spec.endswith(_PRODUCTION) else spec.partition(":")[0])
         if path.suffix in _PRODUCTION and path.is_file():
             found += [path, *_of_production(path)]

@@ -73,7 +73,7 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
     arena = None
     if config.challengers.agents:
         first = setup.began_with or setup.models
-        arena = make_arena(config, deciding, lambda: build_agent(config, first), stage, setup.challengers)
+        arena = make_arena(config, deciding, first, stage, setup.challengers)
 
     def open_account(first_ns: int) -> Account:
         sessions = sessions_for(traded, first_ns)

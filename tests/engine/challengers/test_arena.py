@@ -138,8 +138,10 @@ def test_one_that_fails_is_retired_and_the_rest_trades_on(tmp_path: Path) -> Non
     file.write_text(
         "from agents.strategy import Strategy\n"
         "class Broken(Strategy):\n"
-        "    def on_bar(self, bar):\n"
-        "        if bar.index == 300:\n"
+        "    seen = 0\n"
+        "    def on_bar(self, context):\n"
+        "        self.seen += 1\n"
+        "        if self.seen == 300:\n"
         "            raise RuntimeError('out of luck')\n"
     )
     champion = backtest(MemorySource(BARS), **TRADING)
@@ -147,6 +149,7 @@ def test_one_that_fails_is_retired_and_the_rest_trades_on(tmp_path: Path) -> Non
     assert run.ledger_sha256 == champion.ledger_sha256
     (change,) = run.manifest["roles"]
     assert (change["role"], change["by"]) == ("retired", "failure")
+    assert "out of luck" in change["because"]
     assert [one["role"] for one in run.manifest["challengers"]] == ["champion", "challenger", "retired"]
 
 

@@ -1,0 +1,160 @@
+"""Champion and challengers of a live session: killed, repeated and told what to do, they stand as in the backtest."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.models.untrained import write_untrained
+from engine.api.calls import backtest
+from engine.app.challengers import standings_of
+from engine.app.journal.exporting import export_session
+from engine.app.journal.recovering import recover
+from engine.app.journal.verifying import replay_whole
+from engine.app.live.commands import operate_stopped
+from engine.app.live.open_or_resume import runnable_setup
+from engine.base.errors import CheckFailed, GrandModelError, UsageError
+from engine.journal.digests import digest_of
+from engine.journal.reading import JournalReader
+from engine.types.records import Operation
+from feeds.memory import MemorySource
+from tests.engine.app.live.sessions import Case, case, live_bars
+
+RULES: dict[str, Any] = {
+    "agents": ("flat", "sma_cross:fast=3,slow=9"),
+    "promote": True,
+    "block_bars": 5,
+    "min_blocks": 10,
+    "bound": 0.01,
+}
+PROMOTING: dict[str, Any] = {
+    "fee": 0.002,
+    "sizing": {"value": 100.0},
+    "cuts": {"every_bars": 50},
+    "challengers": RULES,
+}
+
+
+def standings(folder: Path) -> list[dict[str, Any]]:
+    with JournalReader(folder) as reader:
+        driver = recover(reader, runnable_setup(reader))
+        return [one.tree() for one in standings_of(driver)]
+
+
+def manifest_of(case: Case) -> dict[str, Any]:
+    settings = {key: value for key, value in case.settings.items() if key != "journal"}
+    return backtest(MemorySource(case.bars), **settings).manifest
+
+
+def roles(folder: Path) -> list[dict[str, Any]]:
+    with JournalReader(folder) as reader:
+        return [one._asdict() for one in reader.role_changes()]
+
+
+def test_killed_again_and_again_it_promotes_as_the_backtest_does(tmp_path: Path) -> None:
+    long = case(live_bars(700), **PROMOTING)
+    told = manifest_of(long)
+    assert [one["role"] for one in told["roles"]] == ["champion", "shadow"]
+    cut = told["roles"][0]["seq"]
+    # up to shortly before the cut at once; then row by row, killed before every few statements of the journal
+    folder = tmp_path / "run"
+    Case(long.bars, long.settings, long.payloads[: cut - 3]).traded(folder, (97,))
+    short = Case(long.bars, long.settings, long.payloads[: cut + 12])
+    kills = [short.killed(folder, 3 + 2 * turn) for turn in range(12)]
+    assert sum(kills) >= 8
+    assert long.traded(folder, (40,)) == told["ledger_sha256"]
+    assert standings(folder) == told["challengers"]
+    assert roles(folder) == told["roles"]
+    assert replay_whole(folder) == (700, told["ledger_sha256"])
+    with JournalReader(folder) as reader:
+        setup = runnable_setup(reader)
+        exported = export_session(reader, setup, recover(reader, setup), tmp_path / "out").manifest
+    assert {name: exported[name] for name in ("challengers", "roles")} == {
+        name: told[name] for name in ("challengers", "roles")
+    }
+
+
+def test_a_changed_role_is_noticed(tmp_path: Path) -> None:
+    long = case(live_bars(700), **PROMOTING)
+    long.traded(tmp_path, (100,))
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:
+        key, value = db.execute("SELECT key, value FROM meta WHERE key LIKE 'role:%'").fetchone()
+        other = value.replace('"flat"', '"sma_cross:fast=3,slow=9"')
+        db.execute("UPDATE meta SET value = ?, digest = ? WHERE key = ?", (other, digest_of("meta", (key, other)), key))
+        db.commit()
+    with pytest.raises(CheckFailed, match="roles of champion and challengers"):
+        replay_whole(tmp_path)
+
+
+def test_versions_are_kept_and_orders_are_repeated(tmp_path: Path) -> None:
+    for number, name in enumerate(("first", "second")):
+        write_untrained(tmp_path / name, seed=40 + number, version=name)
+    settings = {
+        "agent": f"ensemble:{tmp_path / 'first'}",
+        "ensemble": {"seats": {"strategic": "sma_cross:fast=2,slow=4"}},
+        "sizing": {"value": 100.0},
+        "cuts": {"every_bars": 50},
+        "challengers": {"agents": (f"ensemble:{tmp_path / 'second'}",), "block_bars": 5},
+    }
+    long = case(live_bars(600), **settings)
+    folder = tmp_path / "run"
+
+    def until(row: int) -> str:
+        return Case(long.bars, long.settings, long.payloads[:row]).traded(folder, (100,))
+
+    until(420)
+    (tmp_path / "second").rename(tmp_path / "gone")  # the session has copies
+    operate_stopped(folder, Operation.PROMOTE, "test")
+    until(500)
+    operate_stopped(folder, Operation.ROLLBACK, "test")
+    ledger = until(600)
+    first, second = long.settings["agent"], long.settings["challengers"]["agents"][0]
+    changes = [(one["seq"], one["name"], one["role"]) for one in roles(folder)]
+    assert changes == [
+        (450, second, "champion"),
+        (450, first, "shadow"),
+        (500, first, "champion"),
+        (500, second, "retired"),
+    ]
+    with JournalReader(folder) as reader:
+        assert [(one.seq, one.version) for one in reader.activations()] == [
+            (0, "first"),
+            (450, "second"),
+            (500, "first"),
+        ]
+    assert replay_whole(folder) == (600, ledger)
+    assert [one["role"] for one in standings(folder)] == ["champion", "retired"]
+    with pytest.raises(UsageError, match="no challenger that could be promoted"):
+        operate_stopped(folder, Operation.PROMOTE, "test")
+
+
+def test_a_challenger_that_fails_leaves_the_session_trading(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text(
+        "from agents.strategy import Strategy\n"
+        "class Broken(Strategy):\n"
+        "    seen = 0\n"
+        "    def on_bar(self, context):\n"
+        "        self.seen += 1\n"
+        "        if self.seen == 30:\n"
+        "            raise RuntimeError('out of luck')\n"
+    )
+    broken = case(live_bars(60), challengers={"agents": (f"{file}:Broken",)})
+    expected = case(live_bars(60)).expected
+    folder = tmp_path / "run"
+    Case(broken.bars, broken.settings, broken.payloads[:50]).traded(folder, (7,))
+    assert broken.traded(folder, (7,)) == expected
+    (change,) = roles(folder)
+    assert (change["role"], change["by"], change["seq"]) == ("retired", "failure", 28)
+    assert "out of luck" in change["because"]
+    assert replay_whole(folder) == (60, expected)
+
+
+def test_a_bad_challenger_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(GrandModelError) as error:
+        case(live_bars(5), challengers={"agents": ("ensemble:nobody",)}).traded(tmp_path / "run")
+    assert "nobody" in str(error.value)
