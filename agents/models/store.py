@@ -1,6 +1,7 @@
-"""A store of model versions: a folder for each, and an index that says which one is active and which ones were.
+"""A store of model versions: a folder for each, and an index that says which roles they have and had.
 
-    models/store/index.json          history of activations; replaced whole, so a reader sees the old or the new one
+    models/store/index.json          the history (`agents.models.history`); replaced whole, so that a reader, or a
+                                     start after a kill, sees the old or the new one
     models/store/VERSION/            as `agents.models.metadata` describes
 
 Two versions ship and belong to every store: `trained-2`, which is active until another one is, and `untrained-2`.
@@ -12,17 +13,18 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from agents.models.history import OPERATOR, Event, HistoryEntry, Index, StoreRole
 from agents.models.loading import load_ensemble
 from agents.models.metadata import ENSEMBLE_FILE, is_version_name, read_ensemble, render
 from agents.serving.limits import read_model_file
-from engine.base.config import Config
 from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.base.files import flush, in_numeric_order, sha256_file
 from engine.base.nearest import did_you_mean
@@ -39,40 +41,6 @@ SHIPPED_VERSIONS = (BUNDLED.name, UNTRAINED.name)
 INDEX_FILE = "index.json"
 LOCK_FILE = ".lock"
 ROOT_VARIABLE = "GRANDMODEL_MODELS"
-
-
-class HistoryEntry(Config):
-    """One entry of the history.
-
-    Attributes:
-        version: What became active.
-        sha256: Of its `ensemble.json`, so that another version under the same name is noticed.
-        activated: When, ISO 8601 in UTC.
-        note: Why, in the words of who did it.
-        rollback: Whether it undid the activation before it.
-    """
-
-    version: str
-    sha256: str
-    activated: str
-    note: str = ""
-    rollback: bool = False
-
-
-class Index(Config):
-    """`index.json`."""
-
-    history: tuple[HistoryEntry, ...] = ()
-
-    def standing(self) -> list[HistoryEntry]:
-        """Activations that no rollback has undone, oldest first; the last one is in force."""
-        stack: list[HistoryEntry] = []
-        for entry in self.history:
-            if entry.rollback:
-                stack.pop()
-            else:
-                stack.append(entry)
-        return stack
 
 
 def default_root() -> Path:
@@ -147,7 +115,7 @@ class ModelStore:
         return loaded.version
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        """All activations, oldest first.
+        """All that happened, oldest first; entries are only ever added.
 
         Raises:
             DataError: If the index is damaged.
@@ -191,8 +159,24 @@ class ModelStore:
             )
         return path
 
+    def roles(self) -> dict[str, StoreRole]:
+        """The role of every version that ever had one; the champion is the active one.
+
+        Raises:
+            DataError: If the index is damaged.
+        """
+        return self._index().roles(self.active())
+
+    def started(self) -> int:
+        """Challengers ever started.
+
+        Raises:
+            DataError: If the index is damaged.
+        """
+        return self._index().started
+
     def activate(self, version: str, at: str, note: str = "") -> HistoryEntry:
-        """Verify a version and make it the active one.
+        """Verify a version and make it the active one, whatever its role.
 
         Args:
             at: The time, ISO 8601 with a zone.
@@ -204,8 +188,89 @@ class ModelStore:
             UsageError: If there is no such version, or the time cannot be read.
             GrandModelError: As `load_ensemble`.
         """
+        return self._lead("activate", version, at, note)
+
+    def challenge(self, version: str, at: str, note: str = "", by: str = OPERATOR) -> HistoryEntry:
+        """Verify a version and make it a challenger.
+
+        Returns:
+            The new entry, whose number counts all challengers ever started; or the one in force.
+
+        Raises:
+            UsageError: If there is no such version, or it is the champion.
+            GrandModelError: As `load_ensemble`.
+        """
         loaded = load_ensemble(self.path(version))
-        entry = HistoryEntry(version=version, sha256=loaded.sha256, activated=_moment(at), note=note)
+        with self._writing() as history:
+            index = Index(history=tuple(history))
+            standing = index.standing()
+            champion = standing[-1].version if standing else BUNDLED_VERSION
+            if version == champion:
+                raise UsageError(f"{version} is the champion", expected="another version")
+            entry = _entry("challenge", version, loaded.sha256, _moment(at), note, by, number=index.started + 1)
+            if index.roles(champion).get(version) == "challenger":
+                started = [one for one in history if one.event == "challenge" and one.version == version]
+                if started[-1].sha256 == loaded.sha256:
+                    return started[-1]
+            history.append(entry)
+        return entry
+
+    def retire(
+        self, version: str, at: str, note: str = "", by: str = OPERATOR, evidence: Mapping[str, Any] | None = None
+    ) -> HistoryEntry:
+        """End the challenge of a version.
+
+        Raises:
+            UsageError: If it is no challenger.
+        """
+        self._must_challenge(version)
+        digest = sha256_file(self.path(version) / ENSEMBLE_FILE)
+        entry = _entry("retire", version, digest, _moment(at), note, by, evidence)
+        with self._writing() as history:
+            history.append(entry)
+        return entry
+
+    def promote(
+        self, version: str, at: str, note: str = "", by: str = OPERATOR, evidence: Mapping[str, Any] | None = None
+    ) -> HistoryEntry:
+        """Verify a challenger and make it the champion, which is the active version.
+
+        Args:
+            at: The time, ISO 8601 with a zone.
+            by: Who or what decided.
+            evidence: What the decision rests on.
+
+        Raises:
+            UsageError: If there is no such version, or it is no challenger.
+            GrandModelError: As `load_ensemble`.
+        """
+        self._must_challenge(version)
+        return self._lead("promote", version, at, note, by, evidence)
+
+    def _must_challenge(self, version: str) -> None:
+        self.path(version)  # names the nearest, where there is no such version
+        role = self.roles().get(version)
+        if role != "challenger":
+            raise UsageError(
+                f"{version} is no challenger",
+                where=str(self.root),
+                expected=", ".join(name for name, one in self.roles().items() if one == "challenger") or "a challenger",
+                found=role or "a version without a role",
+                hint=f"`grandmodel models challenge {version}` makes it one; `grandmodel models activate {version}` "
+                "lets it lead without a challenge",
+            )
+
+    def _lead(
+        self,
+        event: Event,
+        version: str,
+        at: str,
+        note: str,
+        by: str = OPERATOR,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> HistoryEntry:
+        loaded = load_ensemble(self.path(version))
+        entry = _entry(event, version, loaded.sha256, _moment(at), note, by, evidence)
         with self._writing() as history:
             standing = Index(history=tuple(history)).standing()
             if standing and (standing[-1].version, standing[-1].sha256) == (version, loaded.sha256):
@@ -213,11 +278,15 @@ class ModelStore:
             history.append(entry)
         return entry
 
-    def rollback(self, at: str, note: str = "") -> HistoryEntry:
-        """Make the version active that was so before the last activation; again, the one before that.
+    def rollback(
+        self, at: str, note: str = "", by: str = OPERATOR, evidence: Mapping[str, Any] | None = None
+    ) -> HistoryEntry:
+        """Make the version active that was so before the last promotion or activation; again, the one before that.
 
         Args:
             at: The time, ISO 8601 with a zone.
+            by: Who or what decided.
+            evidence: What the decision rests on.
 
         Raises:
             UsageError: If nothing was activated that could be undone.
@@ -234,7 +303,7 @@ class ModelStore:
                 )
             version = standing[-2].version if len(standing) > 1 else BUNDLED_VERSION
             loaded = load_ensemble(self.path(version))
-            entry = HistoryEntry(version=version, sha256=loaded.sha256, activated=moment, note=note, rollback=True)
+            entry = _entry("rollback", version, loaded.sha256, moment, note, by, evidence)
             history.append(entry)
         return entry
 
@@ -318,6 +387,28 @@ def _unknown(version: str, versions: Sequence[str], root: Path) -> UsageError:
         where=str(root),
         expected=", ".join(versions),
         hint=did_you_mean(version, versions, cutoff=0.4) or "`grandmodel models add FOLDER` puts one into the store",
+    )
+
+
+def _entry(
+    event: Event,
+    version: str,
+    sha256: str,
+    moment: str,
+    note: str,
+    by: str,
+    evidence: Mapping[str, Any] | None = None,
+    number: int | None = None,
+) -> HistoryEntry:
+    return HistoryEntry(
+        version=version,
+        sha256=sha256,
+        activated=moment,
+        note=note,
+        event=event,
+        by=by,
+        evidence=dict(evidence or {}),
+        number=number,
     )
 
 

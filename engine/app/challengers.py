@@ -177,6 +177,12 @@ def arena_of(driver: Driver) -> Arena | None:
     return driver.rivals if isinstance(driver.rivals, Arena) else None
 
 
+def models_of(driver: Driver) -> dict[str, str]:
+    """Hashes of the models of champion and challengers, by name; without those that have none."""
+    arena = arena_of(driver)
+    return {} if arena is None else arena.models
+
+
 def standings_of(driver: Driver) -> list[Standing]:
     """Champion and challengers as they stand; empty where nobody trades beside the agent, or before the first bar."""
     arena = arena_of(driver)

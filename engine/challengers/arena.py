@@ -104,6 +104,11 @@ class Arena:
         """Name of the one that decides now."""
         return self._champion.name
 
+    @property
+    def models(self) -> dict[str, str]:
+        """Hashes of the models of all contenders, by name; without those that have none."""
+        return {name: one.sha256 for name, one in self._contenders.items() if one.sha256 is not None}
+
     def open(self) -> None:
         """Open an account for every challenger."""
         if self._account is not None:
@@ -182,7 +187,10 @@ class Arena:
             equity: Of the champion.
             ledger_sha256: Of the run.
         """
-        first = Standing(self.champion, "champion", equity, ledger_sha256=ledger_sha256)
+        leads = self._champion
+        first = Standing(
+            leads.name, "champion", equity, ledger_sha256=ledger_sha256, version=leads.version, sha256=leads.sha256
+        )
         return [first, *map(self._standing, self._books), *(one.standing for one in self._retired)]
 
     def leading(self) -> Standing | None:
@@ -350,6 +358,8 @@ class Arena:
             test.correlation,
             book.because,
             book.ledger_sha256,
+            book.contender.version,
+            book.contender.sha256,
         )
 
     def snapshot(self) -> State | None:

@@ -27,6 +27,8 @@ class Standing:
         correlation: Of one difference with the next one.
         because: Why it is retired or only watched; empty otherwise.
         ledger_sha256: Of its own book; of the champion, that of the run.
+        version: Name of its models; empty for an agent without any.
+        sha256: Of its models; None for an agent without any.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Standing:
     correlation: float = 0.0
     because: str = ""
     ledger_sha256: str = ""
+    version: str = ""
+    sha256: str | None = None
 
     def tree(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -107,12 +107,15 @@ def report_file(folder: Path, wanted: bool) -> float:
 def _run(config: BacktestConfig, folder: Path, dashboard: bool, quiet: bool) -> BacktestRun:
     from engine.app.backtest import run_backtest
     from engine.app.preparing import prepare
+    from engine.cli.challengers import tell_wait
     from engine.cli.progress import compiled, progress
     from feeds.quarantine import Quarantine
 
     quarantine = Quarantine(folder / "quarantine.jsonl", config.replay.strict)
     prepared = prepare(config, quarantine)
     compiled(config.agent)
+    if not quiet:
+        tell_wait(config)
     if dashboard and not quiet:
         return run_backtest(config, folder, prepared=prepared, screens=[_dashboard_screen])
     with progress(prepared, quiet) as watch:

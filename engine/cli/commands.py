@@ -28,7 +28,7 @@ COMMANDS = {
     "completion": ("engine.cli.completing:completion", "Print the completion script of a shell."),
     "journal": ("engine.cli.journal:app", "Verify, export, replay, mend and add up live journals."),
     "data": ("engine.cli.data:app", "Inspect, validate, convert and synthesize market data."),
-    "models": ("engine.cli.models:app", "List, verify, add and activate versions of the models."),
+    "models": ("engine.cli.models:app", "List, verify, challenge and promote versions of the models."),
     "config": ("engine.cli.config:app", "Show the configuration and its schema."),
 }
 OPTIONS = {"--version": "Print the version.", "-h, --help": "Show this message and exit."}

@@ -1,4 +1,4 @@
-"""`grandmodel models`: versions of the ensemble, which one is active, and whether their files are whole."""
+"""`grandmodel models`: versions of the ensemble, their roles, and whether their files are whole."""
 
 from __future__ import annotations
 
@@ -8,38 +8,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli import options
+from engine.cli import model_roles, options
+from engine.cli.model_roles import Note, Store, Version, store_at, warn_of_doubts
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from agents.models.store import ModelStore
 
-app = typer.Typer(help="List, verify, add and activate versions of the models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, verify and add versions of the models; challenge, promote and roll back.", no_args_is_help=True
+)
 
-Store = Annotated[
-    Path | None,
-    typer.Option(
-        "--store",
-        metavar="DIR",
-        help="Folder of the store; else what GRANDMODEL_MODELS names, else models/store.",
-        show_default=False,
-    ),
-]
-Version = Annotated[str, typer.Argument(metavar="VERSION", help="Name of a version.", show_default=False)]
+LED = frozenset({"activate", "promote", "rollback"})
+"""Events after which a version leads."""
 Spec = Annotated[
     str | None,
     typer.Argument(metavar="[VERSION|FOLDER]", help="Name of a version, or a folder; else the active one."),
 ]
-Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; kept in the history.")]
 
 
 @app.command("list", epilog="Example: grandmodel models list")
 def list_(store: Store = None, as_json: options.Json = False) -> None:
-    """List all versions; the active one is marked."""
-    models = _store(store)
-    active = models.active()
-    rows = [_row(models, version, active) for version in models.versions()]
+    """List all versions and their roles; the champion, which is the active one, is marked."""
+    models = store_at(store)
+    active, roles = models.active(), models.roles()
+    rows = [_row(models, version, active, roles.get(version, "")) for version in models.versions()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -49,14 +43,14 @@ def list_(store: Store = None, as_json: options.Json = False) -> None:
     from engine.cli.console import out
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("", "version", "seats", "trained", "evaluation", "activated", "sha256"):
-        table.add_column(title)
+    for title in ("role", "version", "seats", "trained", "evaluation", "activated", "sha256"):
+        table.add_column(title, no_wrap=title in {"role", "version"})
     for row in rows:
         seats = Text(f"damaged: {row['error']}", style="red") if row["error"] else Text(", ".join(row["seats"]))
         trained = "" if row["error"] else "no" if row["untrained"] else "yes"
-        mark = Text("*" if row["active"] else "", style="bold green")
+        role = Text(row["role"], style="bold green" if row["active"] else "")
         digest = (row["sha256"] or "")[:12]
-        table.add_row(mark, Text(row["version"]), seats, trained, _evaluated(row), row["activated"] or "", digest)
+        table.add_row(role, Text(row["version"]), seats, trained, _evaluated(row), row["activated"] or "", digest)
     out().print(table)
 
 
@@ -66,7 +60,7 @@ def show(version: Spec = None, store: Store = None, as_json: options.Json = Fals
     from agents.models.metadata import doubts, read_ensemble
     from agents.models.store import resolve_ensemble
 
-    folder = resolve_ensemble(version, _store(store))
+    folder = resolve_ensemble(version, store_at(store))
     metadata, digest = read_ensemble(folder)
     if as_json:
         facts = {"folder": str(folder), "sha256": digest, **metadata.model_dump(mode="json")}
@@ -109,7 +103,7 @@ def verify(version: Spec = None, store: Store = None) -> None:
     from agents.models.store import resolve_ensemble
     from engine.cli.console import note, out
 
-    loaded = load_ensemble(resolve_ensemble(version, _store(store)), check_batches=True)
+    loaded = load_ensemble(resolve_ensemble(version, store_at(store)), check_batches=True)
     for model in (loaded.strategic, loaded.tactical):
         if model is not None and model.tile is not None:
             note(f"answers of the {model.name} network depend on the batch here: it is served in tiles of {model.tile}")
@@ -120,59 +114,41 @@ def verify(version: Spec = None, store: Store = None) -> None:
 @app.command(epilog="Example: grandmodel models activate 2026-05-nightly --note 'better on May'")
 def activate(version: Version, note: Note = "", store: Store = None) -> None:
     """Make a version the active one, after verifying it; warns if its recorded evaluation did not pay."""
-    models = _store(store)
-    entry = models.activate(version, _now(), note)
-    _warn(models, entry.version)
-    typer.echo(f"{entry.version} is active since {entry.activated}")
+    models = store_at(store)
+    from engine.app.roles import now
 
-
-@app.command(epilog="Example: grandmodel models rollback --note 'too many trades'")
-def rollback(note: Note = "", store: Store = None) -> None:
-    """Make the version active again that was so before the last activation."""
-    models = _store(store)
-    entry = models.rollback(_now(), note)
-    _warn(models, entry.version)
+    entry = models.activate(version, now(), note)
+    warn_of_doubts(models, entry.version)
     typer.echo(f"{entry.version} is active since {entry.activated}")
 
 
 @app.command(epilog="Example: grandmodel models add models/production")
 def add(folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False)], store: Store = None) -> None:
     """Verify a version and copy it into the store; it is not active before it is activated."""
-    models = _store(store)
+    models = store_at(store)
     version = models.add(folder)
     typer.echo(f"{version} is in {models.root}; `grandmodel models activate {version}` makes it the active one")
 
 
-def _warn(models: ModelStore, version: str) -> None:
-    """Say why a version should not trade, if its own evaluation tells."""
-    from agents.models.metadata import doubts, read_ensemble
-    from engine.cli.console import note
-
-    found = doubts(read_ensemble(models.path(version))[0])
-    if found:
-        note(f"warning: {version}: {found}; evaluate it before it trades (grandmodel evaluate --model {version})")
-
-
-def _store(root: Path | None) -> ModelStore:
-    from agents.models.store import ModelStore
-
-    return ModelStore(root)
+for _name, _command, _example in (
+    ("challenge", model_roles.challenge, "grandmodel models challenge 2026-05-nightly --note 'trained on May'"),
+    ("promote", model_roles.promote, "grandmodel models promote 2026-05-nightly --run runs/live"),
+    ("retire", model_roles.retire, "grandmodel models retire 2026-05-nightly"),
+    ("rollback", model_roles.rollback, "grandmodel models rollback --note 'too many trades'"),
+    ("history", model_roles.history, "grandmodel models history"),
+):
+    app.command(_name, epilog=f"Example: {_example}")(_command)
 
 
-def _now() -> str:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _row(models: ModelStore, version: str, active: str) -> dict[str, Any]:
+def _row(models: ModelStore, version: str, active: str, role: str) -> dict[str, Any]:
     from agents.models.metadata import doubts, read_ensemble
     from engine.base.errors import GrandModelError
 
-    times = [entry.activated for entry in models.history() if entry.version == version]
+    times = [entry.activated for entry in models.history() if entry.version == version and entry.event in LED]
     row: dict[str, Any] = {
         "version": version,
         "active": version == active,
+        "role": role,
         "activated": times[-1] if times else None,
         "seats": [],
         "untrained": None,

@@ -125,7 +125,10 @@ def paper(
         "standby": standby or None,
     }
     from engine.app.extras import need_live
+    from engine.app.roles import started_before
+    from engine.cli.challengers import tell_wait
     from engine.cli.progress import compiled
+    from engine.journal.reading import has_begun
 
     need_live()
     with _feed(demo, feed) as address:
@@ -134,6 +137,8 @@ def paper(
         name = "demo" if demo else slug(settings.agent)
         folder = out or default_folder(name)
         compiled(settings.agent, live=True)
+        if not as_json and not has_begun(folder):
+            tell_wait(settings, started_before(settings))
         if dashboard and not as_json:
             _log_to_file(folder, verbose)
         from engine.app.live.paper import run_paper

@@ -11,13 +11,14 @@ from typing import Any
 
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
-from engine.app.challengers import ChallengersKnown
+from engine.app.challengers import ChallengersKnown, models_of
 from engine.app.code import allow_code, changed_code, code_entries, recorded_code
 from engine.app.journal.recovering import MERGER, SCHEMAS, SEEN, recover, seen_of
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import OWN_FILES
 from engine.app.manifest import versions
 from engine.app.models import KeptModels, follow_store
+from engine.app.roles import begin_challenges, started_before, tell_store
 from engine.app.wiring import Setup, make_driver
 from engine.base.config import parse
 from engine.base.errors import DataError, UsageError
@@ -147,6 +148,7 @@ def open_session(
         if SEEN in wrong:
             states[SEEN] = seen_of(reader)
         recent = _recent(reader, driver.next_seq)
+        decided = reader.role_changes()
     journal = Journal(folder, config.journal.durability, trace)
     if wrong:
         reasons = "; ".join(wrong[name].what for name in sorted(wrong))
@@ -165,6 +167,7 @@ def open_session(
             hint="free some space on the disk, then start again",
         )
     commit_owed(journal, reserve, owed)
+    tell_store(decided, models_of(driver), setup.config, folder)  # what a kill may have kept from it
     driver = with_weights(driver, config, folder)
     opened = Opened(folder, journal, reserve, setup, driver, positions, states, counters, recent, resumed)
     opened.owed, opened.halted_because = owed, because
@@ -299,18 +302,21 @@ def _new(
         setup = replace(setup, models=kept)
         activations = (Activation(0, metadata.version, digest),)
     models = _kept_challengers(folder, config)
-    setup = replace(setup, challengers=ChallengersKnown({spec: kept for spec, (kept, _) in models.items()}))
+    started = started_before(config)
+    setup = replace(setup, challengers=ChallengersKnown({spec: kept for spec, (kept, _) in models.items()}, started))
     driver = make_driver(setup)
     journal = Journal(folder, config.journal.durability, trace)
     standby = None
     if config.standby:
         driver.operate(Operation.PAUSE)
         standby = Ordered(0, 0, Operation.PAUSE, "standby")
-    told = {"challengers": {"models": {spec: sha256 for spec, (_, sha256) in models.items()}}} if models else {}
+    shas = {spec: sha256 for spec, (_, sha256) in models.items()}
+    told = {"challengers": {"models": shas, "started": started}} if config.challengers.agents else {}
     meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, driver) | told)}
     reserve.take_room()
     journal.commit(Entry(meta=meta, activations=activations, operation=standby))
     reserve.begin()
+    begin_challenges(config, folder)
     driver = with_weights(driver, config, folder)
     return Opened(folder, journal, reserve, setup, driver, {}, {}, {}, [], resumed=False)
 

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from engine.app.challengers import models_of
 from engine.app.journal.monitoring import MONITOR
 from engine.app.journal.retention import Retention
 from engine.app.live.config import PaperConfig
@@ -23,6 +24,7 @@ from engine.app.live.intake import Arrival, Intake
 from engine.app.live.monitoring import LiveMonitor
 from engine.app.live.open_or_resume import Opened
 from engine.app.live.watching import Committed, Ended, Observer, harmless, role_alert
+from engine.app.roles import tell_store
 from engine.app.wiring import warn_of_obstacles
 from engine.base.log import logger
 from engine.journal.entries import LETTERS, Entry, Ordered, role_facts
@@ -210,6 +212,9 @@ class Session:
         for change in changes:
             severity, kind, text = role_alert(change)
             self.notice(severity, kind, text)
+        if changes:  # in a thread: nothing waits for the store
+            arguments = changes, models_of(self.driver), self.config, self.opened.folder
+            asyncio.get_running_loop().run_in_executor(None, tell_store, *arguments)
 
     def _process(self, block: BarBlock | None) -> list[StepBlock]:
         """What the driver makes of the rows of an arrival, if it has any."""

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.models.history import HistoryEntry, Index
 from agents.models.metadata import ENSEMBLE_FILE
-from agents.models.store import BUNDLED, HistoryEntry, Index, ModelStore, default_root, resolve_ensemble
+from agents.models.store import BUNDLED, ModelStore, default_root, resolve_ensemble
 from engine.base.errors import CheckFailed, DataError, UsageError
 from tests.agents.models.conftest import MakeVersion, reseal
 

@@ -10,8 +10,11 @@ from typer.testing import CliRunner, Result
 from agents.models.metadata import seal
 from agents.models.store import BUNDLED, ModelStore
 from agents.models.untrained import write_untrained
+from engine.api.calls import backtest
 from engine.base.errors import CheckFailed, DataError, GrandModelError, UsageError
 from engine.cli.models import app
+from feeds.memory import MemorySource
+from tests.bars import random_bars
 
 WIDE = {"COLUMNS": "160"}
 
@@ -49,7 +52,7 @@ def test_list_marks_the_active_version(root: Path) -> None:
     ok("activate", "second", "--note", "try")
     rows = json.loads(ok("list", "--json"))
     assert [row["active"] for row in rows] == [True, False, False] and rows[0]["activated"].endswith("+00:00")
-    marked = [line for line in ok("list").splitlines() if line.startswith("*")]
+    marked = [line for line in ok("list").splitlines() if line.startswith("champion")]
     assert len(marked) == 1 and "second" in marked[0]
     assert ModelStore(root).history()[0].note == "try"
 
@@ -129,3 +132,40 @@ def test_add_takes_another_store(root: Path, tmp_path: Path) -> None:
     assert [row["version"] for row in listed] == ["second", "trained-2", "untrained-2"]
     shutil.rmtree(root / "second")
     assert isinstance(failure("add", root / "second", "--store", other), DataError)
+
+
+def test_a_challenge_its_evidence_and_its_end_are_kept(root: Path, tmp_path: Path) -> None:
+    assert "no challenger" in failure("promote", "second").what
+    begun = run("challenge", "second", "--note", "trained on May").output
+    assert "number 1 of all ever started" in begun
+    assert "has to reach E 32.9: about 932, 341, 209 blocks" in begun
+    ok("challenge", "second")  # again, nothing happens
+    store = ModelStore(root)
+    assert store.started() == 1 and store.roles() == {"second": "challenger", "trained-2": "champion"}
+    bars = random_bars(300, first_ns=1_704_067_260_000_000_000)
+    backtest(
+        MemorySource(bars),
+        agent="flat",
+        challengers={"agents": (f"ensemble:{store.path('second')}",), "block_bars": 10},
+        out=tmp_path / "run",
+    )
+    assert "no challenger in this run" in failure("promote", "second", "--run", str(backtest_of_others(tmp_path))).what
+    assert "it may be no better" in run("promote", "second", "--run", str(tmp_path / "run")).output
+    assert store.roles() == {"second": "champion"} and store.active() == "second"
+    ok("rollback", "--note", "worse")
+    assert store.roles() == {"second": "retired", "trained-2": "champion"}
+    ok("challenge", "untrained-2")
+    ok("retire", "untrained-2")
+    entries = store.history()
+    assert [one.event for one in entries] == ["challenge", "promote", "rollback", "challenge", "retire"]
+    assert entries[1].evidence["threshold"] == pytest.approx(32.8987, rel=1e-4)
+    assert [one.number for one in entries] == [1, None, None, 2, None]
+    shown = ok("history")
+    assert "trained on May" in shown and "number 2" in shown
+    assert [one["by"] for one in json.loads(ok("history", "--json"))] == ["operator"] * 5
+
+
+def backtest_of_others(tmp_path: Path) -> Path:
+    bars = random_bars(60, first_ns=1_704_067_260_000_000_000)
+    backtest(MemorySource(bars), agent="flat", challengers={"agents": ("buy_and_hold",)}, out=tmp_path / "other")
+    return tmp_path / "other"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agents.models.store import ModelStore
 from agents.models.untrained import write_untrained
 from engine.api.calls import backtest
 from engine.app.challengers import standings_of
@@ -130,6 +131,38 @@ def test_versions_are_kept_and_orders_are_repeated(tmp_path: Path) -> None:
     assert [one["role"] for one in standings(folder)] == ["champion", "retired"]
     with pytest.raises(UsageError, match="no challenger that could be promoted"):
         operate_stopped(folder, Operation.PROMOTE, "test")
+
+
+def test_the_store_hears_from_a_session_of_its_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRANDMODEL_MODELS", str(tmp_path / "store"))
+    store = ModelStore()
+    for number, name in enumerate(("first", "second")):
+        write_untrained(tmp_path / name, seed=40 + number, version=name)
+        store.add(tmp_path / name)
+    store.activate("first", "2026-01-01T00:00:00Z")
+    settings = {
+        "agent": "ensemble",
+        "ensemble": {"seats": {"strategic": "sma_cross:fast=2,slow=4"}},
+        "cuts": {"every_bars": 50},
+        "challengers": {"agents": ("ensemble:second",)},
+    }
+    long = case(live_bars(120), **settings)
+    folder = tmp_path / "run"
+    Case(long.bars, long.settings, long.payloads[:20]).traded(folder, (20,))
+    assert store.roles() == {"first": "champion", "second": "challenger"}
+    operate_stopped(folder, Operation.PROMOTE, "test")
+    Case(long.bars, long.settings, long.payloads[:70]).traded(folder, (20,))
+    assert store.active() == "second"
+    operate_stopped(folder, Operation.ROLLBACK, "test")
+    long.traded(folder, (20,))
+    long.traded(folder, (20,))  # told again, nothing happens
+    assert [(one.event, one.version, one.by) for one in store.history()] == [
+        ("activate", "first", "operator"),
+        ("challenge", "second", "session run"),
+        ("promote", "second", "operator in run"),
+        ("rollback", "first", "operator in run"),
+    ]
+    assert store.roles() == {"first": "champion", "second": "retired"}
 
 
 def test_a_challenger_that_fails_leaves_the_session_trading(tmp_path: Path) -> None:
