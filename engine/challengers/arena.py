@@ -234,11 +234,11 @@ class Arena:
         if not self.config.promote:
             return None
         if int(champion.account["halted"][0]) in HARD_LIMITS:
-            return "the champion met a hard limit", "rule"
-        if self._high[1] > self.config.rollback_drawdown:
-            return f"the champion fell by {self._high[1]:.1%} since it was promoted", "rule"
+            return "the promoted one met a hard limit", "rule"
+        if self._high[1] > self.config.rollback_drawdown and self._equity < shadow.equity:
+            return f"the promoted one fell by {self._high[1]:.1%} and earned less than its predecessor", "rule"
         if shadow.test.e_value >= self._wanted(shadow):
-            return "the champion before it is better", "test"
+            return "its predecessor is better", "test"
         return None
 
     def _spent(self, book: Book) -> str | None:

@@ -30,7 +30,7 @@ class ChallengersConfig(Config):
         max_blocks: Blocks after which a challenger that was not promoted is retired.
         max_drawdown: Fall from its highest equity after which a challenger is retired, as a fraction.
         rollback_drawdown: Fall of the champion's equity from its highest since it was promoted that takes the promotion
-            back, as a fraction.
+            back, as a fraction, where its predecessor has earned more since then.
         cooldown_blocks: Blocks after a promotion or a rollback in which nobody is promoted.
     """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from engine.challengers.paired import PairedTest
@@ -50,6 +51,12 @@ class Standing:
     def tree(self) -> dict[str, Any]:
         """As JSON holds it."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any]) -> Standing:
+        """From what `tree` gave, of any release: what is not known here is left out."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{"role": "challenger", "equity": 0.0, **{key: tree[key] for key in tree.keys() & known}})
 
 
 def wait_from(test: PairedTest, wanted: float, bound: float, gain_cap: float, margin: float) -> int | None:

@@ -14,7 +14,8 @@ Command = Annotated[
     str,
     typer.Argument(
         metavar="COMMAND",
-        help="status, start, pause, resume, flatten (close all and pause), halt (kill switch), reset-halt or stop.",
+        help="status, start, pause, resume, flatten (close all and pause), halt (kill switch), reset-halt, promote "
+        "(the challenger with the most evidence), rollback (the last promotion) or stop.",
         show_default=False,
     ),
 ]
@@ -91,6 +92,7 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         return
     from engine.cli.console import out
 
+    standings = answer.pop("challengers", None)
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in answer}
     width = max(map(len, labels.values()))
     # a process id gets copied too
@@ -98,6 +100,10 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
     lines = [f"{labels[name]:<{width}}  {phrases[name]}" for name in answer]
     # never folded, so that the hash can be copied
     out().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+    if standings:
+        from engine.report.challengers_panel import challengers_table, rows_of
+
+        out().print(challengers_table(rows_of({"challengers": standings})))
 
 
 def _phrase(value: Any) -> str:

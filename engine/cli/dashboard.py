@@ -55,7 +55,8 @@ def _print(attached: Attached, folder: Path, console: Console) -> None:
 
     state = DashboardState(_info(attached))
     _recall(attached, state)
-    Following(state).look(*standing_of(folder), attached.counters())
+    word, feed, challengers = standing_of(folder)
+    Following(state).look(word, feed, attached.counters(), challengers)
     # the prompt that follows takes a line
     height = max(2, console.height - 1)
     console.print(DashboardView(state, time.time(), foot=[]), height=height)
@@ -85,8 +86,8 @@ async def _follow(attached: Attached, folder: Path, screen: Dashboard, following
     from engine.app.live.attaching import standing_of
 
     while True:
-        standing = await asyncio.to_thread(standing_of, folder)
-        following.look(*standing, attached.counters())
+        word, feed, challengers = await asyncio.to_thread(standing_of, folder)
+        following.look(word, feed, attached.counters(), challengers)
         _tell_orders(attached, screen.state)
         await asyncio.sleep(STANDING_S)
 

@@ -38,6 +38,11 @@ KEYS = {
     "x": ("reset-halt", "resume trading after the halt?"),
     "s": ("stop", "end the session?"),
 }
+ROLE_KEYS = {
+    "c": ("promote", "make the challenger with the most evidence the champion at the next cut?"),
+    "b": ("rollback", "make the champion before the champion again at the next cut?"),
+}
+"""Keys of a session with challengers."""
 
 
 def run_info(config: RunConfig, instruments: Mapping[str, Instrument], feed: str) -> RunInfo:
@@ -63,6 +68,7 @@ def run_info(config: RunConfig, instruments: Mapping[str, Instrument], feed: str
         live=None,
         multipliers=tuple(item.multiplier * item.fx_rate for item in instruments.values()),
         tick_sizes=tuple(item.tick_size for item in instruments.values()),
+        challengers=len(config.challengers.agents),
     )
 
 
@@ -135,7 +141,8 @@ class _SessionScreen:
     def _actions(self) -> dict[str, KeyAction]:
         from engine.dashboard.keys import KeyAction
 
-        return {key: KeyAction(command, self._order, question) for key, (command, question) in KEYS.items()}
+        keys = KEYS | (ROLE_KEYS if self._session.config.challengers.agents else {})
+        return {key: KeyAction(command, self._order, question) for key, (command, question) in keys.items()}
 
     def _order(self, command: str) -> str:
         from engine.app.live.commands import obey
@@ -147,10 +154,11 @@ class _SessionScreen:
 
 def look(following: Following, session: Session) -> None:
     """Show the session as it is now."""
+    from engine.app.challengers import standings_of
     from engine.app.live.commands import state_word
 
     feed = "" if session.source.connected else session.source.status
-    following.look(state_word(session), feed, session.counters)
+    following.look(state_word(session), feed, session.counters, standings_of(session.driver))
 
 
 class _Notices:

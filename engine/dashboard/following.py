@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from engine.challengers.standing import Standing
 from engine.dashboard.alerts import AlertLevel
 from engine.dashboard.state import DashboardState
 
@@ -17,13 +18,17 @@ class Following:
         self._state = state
         self._counters: dict[str, int] = {}
 
-    def look(self, standing: str, feed: str, counters: Mapping[str, int]) -> None:
+    def look(self, standing: str, feed: str, counters: Mapping[str, int], challengers: Sequence[Standing] = ()) -> None:
         """Show the session as it is now; what its counters count since the last look becomes an alert.
 
         Args:
             standing: As `DashboardState.standing`.
             feed: What the feed says of itself; empty while bars can come in.
+            counters: The session's running counts.
+            challengers: How champion and challengers stand; the last ones stay where nothing tells.
         """
+        if challengers:
+            self._state.set_challengers(challengers)
         self._state.set_standing(standing)
         self._state.set_feed(feed)
         for name, count in counters.items():

@@ -9,6 +9,7 @@ import numpy as np
 from rich.segment import Segment
 from rich.style import Style
 
+from engine.challengers.words import TITLES, standing_rows
 from engine.dashboard import text
 from engine.dashboard.alerts import AlertLevel, AlertLine
 from engine.dashboard.cells import ALARM, BAD, BOLD, DIM, GOOD, PLAIN, WARN, Line, TableColumn, fill_up, rule, table
@@ -16,6 +17,7 @@ from engine.dashboard.chart import equity_chart
 from engine.dashboard.state import DashboardState
 from engine.types.records import OrderType, Role
 
+ROLE_STYLES = {"champion": GOOD, "retired": DIM, "shadow": WARN}
 SEVERITY_STYLES = {AlertLevel.INFO: PLAIN, AlertLevel.WARNING: WARN, AlertLevel.CRITICAL: ALARM}
 SEVERITY_MARKS = {AlertLevel.INFO: "·", AlertLevel.WARNING: "!", AlertLevel.CRITICAL: "✖"}
 
@@ -50,6 +52,12 @@ FILL_COLUMNS = (
     TableColumn("fee", right=True, rank=7),
     TableColumn("position", right=True, rank=6),
     TableColumn("for", rank=8),
+)
+CHALLENGER_COLUMNS = (
+    TableColumn(TITLES[0], least=12),
+    TableColumn(TITLES[1], rank=3, least=10),
+    *(TableColumn(title, right=True, rank=rank) for title, rank in zip(TITLES[2:], (1, 0, 2, 5, 4, 6), strict=True)),
+    TableColumn("", rank=7),
 )
 
 
@@ -148,6 +156,18 @@ def fills_panel(state: DashboardState, width: int, height: int) -> list[Line]:
         )
     note = f"{text.count(state.fills_seen)} seen"
     return _panel("Fills", note, len(rows), FILL_COLUMNS, rows, "none yet", width, height)
+
+
+def challengers_panel(state: DashboardState, width: int, height: int) -> list[Line]:
+    """Champion and challengers, the champion first."""
+    rows = []
+    for row in standing_rows(state.challengers)[: max(0, height - 2)]:
+        style = ROLE_STYLES.get(row.role, PLAIN)
+        cells = [Segment(text.clean(cell), style) for cell in row.cells]
+        rows.append([*cells, Segment(text.clean(row.because), DIM)])
+    total = len(state.challengers)
+    note = f"{text.count(state.info.challengers)} beside the champion"
+    return _panel("Challengers", note, total, CHALLENGER_COLUMNS, rows, "no bars yet", width, height)
 
 
 def alerts_panel(state: DashboardState, width: int, height: int) -> list[Line]:

@@ -8,11 +8,13 @@ whatever is counted from rows covers the rows that were seen, and `rows_missed` 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.base.errors import UsageError
+from engine.challengers.standing import Standing
 from engine.dashboard.alerts import AlertLevel, AlertLine, Alerts, alerts_of
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.market import MarketRows
@@ -41,6 +43,7 @@ class RunInfo:
         live: Whether bars arrive as they close, so that lag is wall time minus close time; None if the bars tell.
         multipliers: Account value of one contract per unit of price, S values; empty means 1.
         tick_sizes: Price steps, S values; empty or 0 leaves the decimals to the price.
+        challengers: How many trade beside the agent.
     """
 
     mode: str
@@ -54,6 +57,7 @@ class RunInfo:
     live: bool | None = False
     multipliers: tuple[float, ...] = ()
     tick_sizes: tuple[float, ...] = ()
+    challengers: int = 0
 
     def __post_init__(self) -> None:
         for field, values in (("multipliers", self.multipliers), ("tick_sizes", self.tick_sizes)):
@@ -103,6 +107,7 @@ class DashboardState:
         pace: How fast rows come, and whether they come late.
         standing: How a live session stands, in its own word: trading, waiting, paused, halted, stuck (its journal
             cannot be written) or stopped; empty where the account tells all there is.
+        challengers: How champion and challengers stand; empty where nobody trades beside the agent.
         first_ts, last_ts: Close times of the first and last row seen, nanoseconds UTC; 0 before the first.
         version: Rises whenever anything changes.
     """
@@ -125,6 +130,7 @@ class DashboardState:
         self.last_ts = 0
         self.feed = ""
         self.standing = ""
+        self.challengers: list[Standing] = []
         self.quarantined = 0
         self.ended = False
         self.version = 0
@@ -227,6 +233,11 @@ class DashboardState:
         """Show how a live session says that it stands."""
         self.version += word != self.standing
         self.standing = word
+
+    def set_challengers(self, standings: Sequence[Standing]) -> None:
+        """Show how champion and challengers stand."""
+        self.version += list(standings) != self.challengers
+        self.challengers = list(standings)
 
     def end(self) -> None:
         """The stream has ended: nothing will follow."""

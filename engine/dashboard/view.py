@@ -16,11 +16,19 @@ from engine.dashboard.cells import GAP, Line, fill_up, two_columns
 from engine.dashboard.head import card_lines, header, progress_line
 from engine.dashboard.keys import key_help
 from engine.dashboard.market_panel import market_panel
-from engine.dashboard.panels import alerts_panel, equity_panel, fills_panel, orders_panel, positions_panel
+from engine.dashboard.panels import (
+    alerts_panel,
+    challengers_panel,
+    equity_panel,
+    fills_panel,
+    orders_panel,
+    positions_panel,
+)
 from engine.dashboard.state import DashboardState
 
 WIDE = 120
 WIDE_ROOM = 16
+LEAST_CHALLENGERS = 4
 MIN_ROWS = {"positions": 3, "chart": 4, "market": 3, "alerts": 2, "fills": 3, "orders": 3}
 """Lines that each panel needs at least, the most important first."""
 
@@ -68,7 +76,10 @@ def frame(
     head = [header(state, width), progress_line(state, width, now), *card_lines(state, width)]
     below = [last] if last and height > len(head) + 1 else []
     room = max(0, height - len(head) - len(below))
+    beside = _challengers(state, width, room)
+    room -= len(beside)
     body = _wide(state, width, room) if width >= WIDE and room >= WIDE_ROOM else _narrow(state, width, room)
+    body += beside
     return fill_up([*fill_up([*head, *body], width, height - len(below)), *below], width, height)
 
 
@@ -101,6 +112,12 @@ def status_line(state: DashboardState, width: int | None = None) -> str:
     while width is not None and len(facts) > 2 and len("  ".join(facts)) > width:
         facts.pop()
     return "  ".join(facts)
+
+
+def _challengers(state: DashboardState, width: int, room: int) -> list[Line]:
+    """Champion and challengers below all else, where there is room for one of them at least."""
+    wanted = min(3 + state.info.challengers, room // 4)
+    return challengers_panel(state, width, wanted) if state.info.challengers and wanted >= LEAST_CHALLENGERS else []
 
 
 def _narrow(state: DashboardState, width: int, room: int) -> list[Line]:

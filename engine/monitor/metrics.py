@@ -62,6 +62,14 @@ class SessionMetrics:
         self.alert = Gauge(
             "grandmodel_monitor_alert", "1 while a figure is below, or proved below", ["code", "level"], registry=own
         )
+        names = ["agent", "role"]
+        self.rival_equity = Gauge("grandmodel_challenger_equity", "Equity of a challenger's book", names, registry=own)
+        self.rival_e_value = Gauge(
+            "grandmodel_challenger_e_value", "Evidence that it is better than the champion", names, registry=own
+        )
+        self.rival_threshold = Gauge("grandmodel_challenger_threshold", "Evidence that promotes", names, registry=own)
+        self.rival_blocks = Gauge("grandmodel_challenger_blocks", "Blocks of its test", names, registry=own)
+        self.role_changes = Counter("grandmodel_role_changes", "Changes of roles", ["kind"], registry=own)
         self.journal = Gauge("grandmodel_journal_bytes", "Size of the journal", registry=own)
         self.last_row = Gauge("grandmodel_last_row_timestamp_seconds", "Close of the last row, UTC", registry=own)
 

@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from engine.report.challengers_panel import challengers_table, changes_of, rows_of
 from engine.report.presentation import GROUPS, Row, ShownMetric, assumptions, figures, span, title, warnings
 from engine.report.verdict import verdict
 
@@ -22,6 +23,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 60
 WIDE = 120
 FRAME = 6
+MOST_CHANGES = 6
 
 
 def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
@@ -80,6 +82,10 @@ class RunSummary:
         if not wide:
             for _, rows in GROUPS[3:]:
                 yield _inline(self._figures(rows))
+        if beside := rows_of(self.manifest):
+            yield Padding(challengers_table(beside), (1, 0, 1, 0))
+            for change in changes_of(self.manifest)[-MOST_CHANGES:]:
+                yield Text(change, style="dim")
         for sentence in warnings(self.manifest, self.metrics):
             yield Text.assemble(("! ", "bold yellow"), (sentence, "yellow"))
         facts = assumptions(self.manifest, self.metrics)

@@ -18,6 +18,7 @@ from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, is_running
 from engine.base.errors import DataError, UsageError
 from engine.base.restoring import arrays_of
+from engine.challengers.standing import Standing
 from engine.journal.blocks import joined
 from engine.journal.entries import Ordered
 from engine.journal.reading import JournalReader
@@ -40,11 +41,12 @@ class AccountState(NamedTuple):
     orders: Records
 
 
-class Standing(NamedTuple):
-    """How a session stands, in its own word or `stopped`, and its feed; empty while bars can come in."""
+class SessionStanding(NamedTuple):
+    """How a session stands, in its own word or `stopped`; its feed, empty while bars can come in; its challengers."""
 
     word: str
     feed: str
+    challengers: tuple[Standing, ...] = ()
 
 
 def read_book(state: Any, symbols: int) -> AccountState:
@@ -175,16 +177,17 @@ def last_steps(folder: Path, history: int = HISTORY_ROWS) -> list[StepBlock]:
         return attached.look()
 
 
-def standing_of(folder: Path) -> Standing:
+def standing_of(folder: Path) -> SessionStanding:
     """Ask a session how it stands; takes as long as it takes to answer."""
     # without a socket nothing can be asked, and the lock, which a session may be about to take, is not touched
     if not (folder / SOCKET).exists() or not is_running(folder):
-        return Standing("stopped", "not running")
+        return SessionStanding("stopped", "not running")
     try:
         status = ask(folder, "status", by="dashboard")
     except UsageError as error:
-        return Standing("", error.what)
-    return Standing(str(status["state"]), "" if status["connected"] else str(status["feed"]))
+        return SessionStanding("", error.what)
+    beside = tuple(map(Standing.of, status.get("challengers", ())))
+    return SessionStanding(str(status["state"]), "" if status["connected"] else str(status["feed"]), beside)
 
 
 async def appears(

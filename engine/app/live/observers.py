@@ -12,6 +12,7 @@ import numpy as np
 
 from agents.ensemble.seats import StoodIn
 from engine.app.agents import stood_in
+from engine.app.challengers import standings_of
 from engine.app.live.dead_letters import Relay
 from engine.app.live.session import Session
 from engine.app.live.watching import Committed
@@ -27,6 +28,7 @@ from engine.types.records import OrderEventKind, Reason
 
 LOOK_S = 1.0
 REMEDY = "A version that is activated takes over at the next cut where cuts.follow_store is on"
+ROLE_KINDS = frozenset({"promoted", "rolled_back", "challenger_retired"})
 CAUSES = {Reason.MAX_DAILY_LOSS, Reason.MAX_DRAWDOWN, Reason.BANKRUPT, Reason.MARGIN_CALL}
 
 
@@ -189,7 +191,9 @@ class Measuring:
         self._given_up = 0
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
-        """Notices are not counted."""
+        """Of notices, changes of roles are counted."""
+        if kind in ROLE_KINDS:
+            self._metrics.role_changes.labels(kind).inc()
 
     def committed(self, committed: Committed) -> None:
         """Count what happened."""
@@ -223,9 +227,21 @@ class Measuring:
         self._given_up = self._relay.given_up
         metrics.connected.set(session.source.connected)
         self._refresh_figures()
+        self._refresh_challengers()
         if session.last_step is not None:
             metrics.lag.set(self._wall() - int(session.last_step.bars.ts_event[-1]) / 1e9)
         return metrics.exposition()
+
+    def _refresh_challengers(self) -> None:
+        """How champion and challengers stand; those of a role that is over are left out."""
+        metrics = self._metrics
+        gauges = (metrics.rival_equity, metrics.rival_e_value, metrics.rival_threshold, metrics.rival_blocks)
+        for gauge in gauges:
+            gauge.clear()
+        for one in standings_of(self._session.driver):
+            if one.role != "retired" and one.e_value is not None:
+                for gauge, value in zip(gauges, (one.equity, one.e_value, one.threshold, one.blocks), strict=True):
+                    gauge.labels(one.name, one.role).set(value or 0.0)
 
     def _refresh_figures(self) -> None:
         """What the performance monitor says; figures without a value are left out."""

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from engine.app.challengers import models_of
+from engine.app.challengers import arena_of, models_of
 from engine.app.journal.monitoring import MONITOR
 from engine.app.journal.retention import Retention
 from engine.app.live.config import PaperConfig
@@ -48,9 +48,11 @@ DONE = {
     Operation.FLATTEN: "flattened",
     Operation.HALT: "halted",
     Operation.RESET_HALT: "reset",
-    Operation.PROMOTE: "ordered a promotion at the next cut",
-    Operation.ROLLBACK: "ordered a rollback at the next cut",
+    Operation.PROMOTE: "promotes at the next cut",
+    Operation.ROLLBACK: "rolls back at the next cut",
 }
+KINDS = {Operation.PROMOTE: "promotion_ordered", Operation.ROLLBACK: "rollback_ordered"}
+"""Kinds of the alerts about commands, where they are not the word of DONE."""
 
 
 class Obeyed(NamedTuple):
@@ -123,17 +125,26 @@ class Session:
             UsageError: If it cannot be obeyed now.
         """
         self.driver.operate(operation)
+        done = DONE[operation] + self._whom(operation)
         step = self.last_step
         ts_event = int(step.bars.ts_event[-1]) if step is not None else 0
         seq = self._ordered_seq = self.driver.next_seq
         self._owed.append(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
         severity: Severity = "critical" if operation is Operation.HALT else "warning"
-        self.notice(severity, DONE[operation], f"{DONE[operation]} by {by} before row {seq}")
+        self.notice(severity, KINDS.get(operation, DONE[operation]), f"{done} by {by} before row {seq}")
         try:
             self._write()
         except JournalError as error:
-            return self._reserved(DONE[operation], error)
-        return Obeyed(DONE[operation], kept=True)
+            return self._reserved(done, error)
+        return Obeyed(done, kept=True)
+
+    def _whom(self, operation: Operation) -> str:
+        """Whom a promotion that was ordered is about, as things stand."""
+        arena = arena_of(self.driver)
+        leading = arena.leading() if arena is not None and operation is Operation.PROMOTE else None
+        if leading is None:
+            return ""
+        return f": as it stands {leading.name}, E {leading.e_value:,.3g} of {leading.threshold:,.4g}"
 
     def _reserved(self, done: str, error: JournalError) -> Obeyed:
         """Keep the commands that the journal does not take in the place that is reserved for them."""
