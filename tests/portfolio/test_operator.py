@@ -43,7 +43,7 @@ from tests.portfolio.test_rules_by_hand import (
 )
 from tests.trees import saved
 
-PAUSE, RESUME, FLATTEN, HALT, RESET_HALT = Operation
+PAUSE, RESUME, FLATTEN, HALT, RESET_HALT, *_ = Operation
 ENDS = np.arange(1, 30, dtype=np.int64) * DAY_NS
 WIDE = (100.0, 120.0, 80.0, 100.0, 1000.0)
 X = Instrument(name="X", tick_size=0.01, size_step=0.1)
@@ -344,3 +344,20 @@ def test_a_snapshot_and_the_same_order_give_the_same_state(rng: Random, operatio
         whole.advance(more, row)
         again.advance(more, row)
         assert saved(whole) == saved(again)
+
+
+def test_handing_over_cancels_what_an_agent_ordered_and_forgets_what_it_wanted() -> None:
+    drawn = scenario([FLAT] * 4, {}, {})
+    simulator, block = kernel_of(drawn), block_of(drawn)
+    simulator.advance(block, 0)
+    simulator.submit(commands_of([market(2, stop_loss=50.0)]))
+    simulator.advance(block, 1)
+    simulator.submit(commands_of([limit(1, 60.0)]))
+    simulator.take()
+    assert len(simulator.orders) == 2
+    simulator.operate(Operation.HAND_OVER, drawn.ts[1])
+    simulator.advance(block.slice(2, 4), 0)
+    events = simulator.take().events
+    assert events["kind"].tolist() == [CANCELLED] and events["reason"].tolist() == [Reason.REPLACED]
+    assert simulator.orders["role"].tolist() == [Role.STOP_LOSS]
+    assert simulator.positions["quantity"][0] == 2.0 and np.isnan(simulator.positions["target"][0])

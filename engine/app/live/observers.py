@@ -15,7 +15,7 @@ from engine.app.agents import stood_in
 from engine.app.challengers import standings_of
 from engine.app.live.dead_letters import Relay
 from engine.app.live.session import Session
-from engine.app.live.watching import Committed
+from engine.app.live.watching import ROLE_ALERTS, Committed
 from engine.journal.entries import Gap
 from engine.monitor.alerts import Alert, Severity
 from engine.monitor.dispatch import AlertDispatcher
@@ -28,7 +28,6 @@ from engine.types.records import OrderEventKind, Reason
 
 LOOK_S = 1.0
 REMEDY = "A version that is activated takes over at the next cut where cuts.follow_store is on"
-ROLE_KINDS = frozenset({"promoted", "rolled_back", "challenger_retired"})
 CAUSES = {Reason.MAX_DAILY_LOSS, Reason.MAX_DRAWDOWN, Reason.BANKRUPT, Reason.MARGIN_CALL}
 
 
@@ -192,7 +191,7 @@ class Measuring:
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
         """Of notices, changes of roles are counted."""
-        if kind in ROLE_KINDS:
+        if kind in ROLE_ALERTS:
             self._metrics.role_changes.labels(kind).inc()
 
     def committed(self, committed: Committed) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.app.live.intake import Arrival
 from engine.base.log import logger
-from engine.loop.rivals import FAILURE, PROMOTIONS, RoleChange
+from engine.loop.rivals import PROMOTIONS, RoleChange
 from engine.monitor.alerts import Severity
 from engine.monitor.latency import Latencies
 from engine.types.step import StepBlock
@@ -58,18 +58,27 @@ class Ended:
     latencies: Latencies = field(default_factory=Latencies)
 
 
+ROLE_ALERTS: Mapping[str, Severity] = {
+    "promoted": "critical",
+    "rolled_back": "critical",
+    "shadow": "info",
+    "challenger_retired": "warning",
+}
+"""Kinds of the alerts about changes of roles, and how much they matter."""
+
+
 def role_alert(change: RoleChange) -> tuple[Severity, str, str]:
     """Severity, kind and text of the alert about a change of roles."""
     evidence = f" (E {change.e_value:,.3g} of {change.threshold:,.3g} in {change.blocks:,} blocks)"
     if change.role == "champion":
         back = change.because not in PROMOTIONS
         kind, what = ("rolled_back", "is the champion again") if back else ("promoted", "is the champion now")
-        return "critical", kind, f"{change.name} {what} from row {change.seq} on: {change.because}{evidence}"
-    if change.role == "shadow":
-        return "info", "shadow", f"{change.name} trades on beside the champion: {change.because}"
-    severity: Severity = "warning" if change.by in {FAILURE, "rule"} else "info"
-    told = f"{change.name} is retired from row {change.seq} on: {change.because}"
-    return severity, "challenger_retired", told
+        text = f"{change.name} {what} from row {change.seq} on: {change.because}{evidence}"
+    elif change.role == "shadow":
+        kind, text = "shadow", f"{change.name} trades on beside the champion: {change.because}"
+    else:
+        kind, text = "challenger_retired", f"{change.name} is retired from row {change.seq} on: {change.because}"
+    return ROLE_ALERTS[kind], kind, text
 
 
 def harmless(call: Callable[..., object], *values: object) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,23 @@ from engine.app.challengers import standings_of
 from engine.app.journal.exporting import export_session
 from engine.app.journal.recovering import recover
 from engine.app.journal.verifying import replay_whole
-from engine.app.live.commands import operate_stopped
+from engine.app.live.commands import obey, operate_stopped
+from engine.app.live.observers import Measuring
 from engine.app.live.open_or_resume import runnable_setup
+from engine.app.live.paper import run_paper
+from engine.app.live.session import Session
+from engine.app.live.watching import Committed
+from engine.app.verify import verify
 from engine.base.errors import CheckFailed, GrandModelError, UsageError
 from engine.journal.digests import digest_of
 from engine.journal.reading import JournalReader
+from engine.loop.runner import Screen
+from engine.monitor.metrics import SessionMetrics
 from engine.types.records import Operation
+from engine.types.step import StepBlock
+from feeds.live.source import Delivery
 from feeds.memory import MemorySource
+from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import Case, case, live_bars
 
 RULES: dict[str, Any] = {
@@ -191,3 +203,62 @@ def test_a_bad_challenger_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(GrandModelError) as error:
         case(live_bars(5), challengers={"agents": ("ensemble:nobody",)}).traded(tmp_path / "run")
     assert "nobody" in str(error.value)
+
+
+def test_orders_status_alerts_and_figures_of_a_running_session(tmp_path: Path) -> None:
+    settings = {"cuts": {"every_bars": 20}, "challengers": {"agents": ("flat",), "block_bars": 5}}
+    short = case(live_bars(100), **settings)
+    told: list[tuple[str, str]] = []
+    answers: dict[int, dict[str, Any]] = {}
+    figures: list[str] = []
+
+    class Ordering(ListSource):
+        session: Session
+
+        async def deliveries(self, positions: Any) -> AsyncIterator[Delivery]:
+            async for delivery in super().deliveries(positions):
+                at = delivery.records[0].offset if delivery.records else -1
+                command = {30: "promote", 50: "status", 70: "rollback"}.get(at)
+                while command is not None and self.session.driver.next_seq < at:
+                    await asyncio.sleep(0)
+                if command is not None:
+                    answers[at] = obey(self.session, command, "test")
+                if at == 50:
+                    figures.append(Measuring(SessionMetrics(), self.session, Nobody()).refresh().decode())  # type: ignore[arg-type]
+                yield delivery
+
+    class Nobody:
+        given_up = 0
+
+    class Notices:
+        def committed(self, _: Committed) -> None: ...
+
+        def notice(self, severity: str, kind: str, text: str) -> None:
+            told.append((kind, text))
+
+    source = Ordering(short.payloads)
+
+    def screen(session: Session) -> Screen:
+        source.session = session
+        session.observe(Notices())
+
+        async def show(steps: AsyncIterator[StepBlock]) -> None:
+            async for _ in steps:
+                pass
+
+        return show
+
+    run_paper(short.config(), tmp_path / "run", [screen], source=source)
+    assert answers[30]["done"].startswith("promotes at the next cut: as it stands flat, E ")
+    assert [one["role"] for one in answers[50]["challengers"]] == ["champion", "shadow"]
+    assert 'grandmodel_challenger_blocks{agent="sma_cross:fast=2,slow=5",role="shadow"} 2.0' in figures[0]
+    kinds = [kind for kind, _ in told if kind != "fill"]
+    assert [kind for kind in kinds if kind in {"promoted", "rolled_back", "shadow", "challenger_retired"}] == [
+        "promoted",
+        "shadow",
+        "rolled_back",
+        "challenger_retired",
+    ]
+    with pytest.raises(UsageError, match="cannot know"):
+        verify(str(tmp_path / "run"))
+    assert replay_whole(tmp_path / "run")[0] == 100

@@ -16,14 +16,14 @@ import pytest
 import typer
 import yaml
 
-from engine.app.live import monitoring, paper, session
+from engine.app.live import monitoring, paper, session, watching
 from engine.app.live.config import FeedConfig
 from engine.app.live.control import COMMANDS
 from engine.app.live.folder import OWN_FILES
 from engine.app.live.intake import Intake
 from engine.base.errors import UsageError
 from engine.cli.app import app
-from engine.cli.live_screens import KEYS
+from engine.cli.live_screens import KEYS, ROLE_KEYS
 from engine.journal.schema import TABLES
 from engine.monitor.metrics import SessionMetrics
 from engine.types.blocks import BarBlock
@@ -130,7 +130,7 @@ def test_orders_and_keys_are_those_of_the_code() -> None:
     written = {named(command)[0]: (named(key), "asks" in key) for command, key, _ in rows("command")}
     assert written.keys() == set(COMMANDS)
     by_key = {keys[0]: (command, asks) for command, (keys, asks) in written.items() if keys}
-    assert by_key == {key: (command, bool(question)) for key, (command, question) in KEYS.items()}
+    assert by_key == {key: (command, bool(question)) for key, (command, question) in {**KEYS, **ROLE_KEYS}.items()}
 
 
 def notices() -> Iterator[tuple[str, str]]:
@@ -146,7 +146,8 @@ def notices() -> Iterator[tuple[str, str]]:
     for kind in monitoring.KINDS.values():
         yield kind, "warning"
     for operation, word in session.DONE.items():
-        yield word, "critical" if operation is Operation.HALT else "warning"
+        yield session.KINDS.get(operation, word), "critical" if operation is Operation.HALT else "warning"
+    yield from watching.ROLE_ALERTS.items()
 
 
 def test_kinds_of_alerts_are_those_of_the_code() -> None:
