@@ -7,6 +7,7 @@ except that a challenger that fails is retired where it fails.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -153,6 +154,7 @@ class Arena:
 
     def replaced(self, activation: Activation) -> None:
         """Other models took over in the champion: what was measured against the one before says nothing of it."""
+        self._champion = replace(self._champion, version=activation.version, sha256=activation.sha256)
         for book in self._books:
             book.compare_from(self._test(), self._next_number(), activation.seq, self._equity)
 
@@ -370,7 +372,8 @@ class Arena:
         owners = [{"name": book.contender.name, "role": book.role} for book in self._books]
         retired = [one.standing.tree() for one in self._retired]
         numbers = snapshot_of({}, self._carried())
-        return {"champion": self.champion, "owners": owners, "books": books, "retired": retired, "numbers": numbers}
+        leads = {"name": self.champion, "version": self._champion.version, "sha256": self._champion.sha256}
+        return {"champion": leads, "owners": owners, "books": books, "retired": retired, "numbers": numbers}
 
     def restore(self, state: Any, agent: Agent) -> Agent:
         """Continue from a snapshot.
@@ -384,10 +387,12 @@ class Arena:
         fresh = {contender.name: made for contender, made in self._first}
         self._books = [self._restored(owner, book, fresh) for owner, book in self._pairs(parts)]
         self._retired = [_Retired(Standing(**tree), self._known(str(tree["name"]))) for tree in parts["retired"]]
-        before, self._champion = self._champion, self._known(str(parts["champion"]))
-        if self._champion is before or self._champion.sha256 is not None:
+        leads = parts_of(parts["champion"], ("name", "version", "sha256"))
+        before, known = self._champion, self._known(str(leads["name"]))
+        self._champion = replace(known, version=leads["version"], sha256=leads["sha256"])
+        if known is before or known.sha256 is not None:
             return agent  # models took over within it
-        decides = self._champion.build()
+        decides = known.build()
         self._stage.bind(decides)
         return decides
 

@@ -75,7 +75,7 @@ def backtest(
     from engine.app.warmup import kind_of
     from engine.types.arrow import leave_out_pandas
 
-    if kind_of(settings.agent) == "rules":
+    if {kind_of(agent) for agent in (settings.agent, *settings.challengers.agents)} == {"rules"}:
         leave_out_pandas()
     from engine.app.backtest import RUN
     from engine.base.replacing import new_folder, replaced_folder
@@ -113,7 +113,7 @@ def _run(config: BacktestConfig, folder: Path, dashboard: bool, quiet: bool) -> 
 
     quarantine = Quarantine(folder / "quarantine.jsonl", config.replay.strict)
     prepared = prepare(config, quarantine)
-    compiled(config.agent)
+    compiled(config.agent, *config.challengers.agents)
     if not quiet:
         tell_wait(config)
     if dashboard and not quiet:
@@ -167,6 +167,7 @@ def result_object(run: BacktestRun, seconds: dict[str, float]) -> dict[str, Any]
         "ledger_sha256": run.manifest["ledger_sha256"],
         "config_sha256": run.manifest["config_sha256"],
         "warnings": warnings(run.manifest, metrics),
+        **{name: run.manifest[name] for name in ("challengers", "roles") if name in run.manifest},
         "reading_seconds": round(timings.reading, 6),
         "recording_seconds": round(timings.recording, 6),
         "report_seconds": round(seconds["report"], 6),

@@ -136,7 +136,7 @@ def paper(
         settings = _load(out, [*([demo_config()] if demo else []), *(config or [])], flags, set_ or [])
         name = "demo" if demo else slug(settings.agent)
         folder = out or default_folder(name)
-        compiled(settings.agent, live=True)
+        compiled(settings.agent, *settings.challengers.agents, live=True)
         if not as_json and not has_begun(folder):
             tell_wait(settings, started_before(settings))
         if dashboard and not as_json:
@@ -263,6 +263,7 @@ def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
         "report_seconds": round(seconds["report"], 6),
         "total_seconds": round(seconds["total"], 6),
         "rows": manifest.get("rows", 0),
+        **{name: manifest[name] for name in ("challengers", "roles") if name in manifest},
         "ended": ended.because,
         "mostly_refused": ended.refused,
         "fewer_than_expected": ended.short,

@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from engine.types.step import StepBlock
 
 
-def compiled(agent: str = "flat", *, live: bool = False) -> None:
+def compiled(agent: str = "flat", *others: str, live: bool = False) -> None:
     """Load the compiled kernels before the loop is timed; compile them, announced, the first time.
 
     Args:
         agent: Its specification.
+        others: Those of agents that trade beside it.
         live: Whether a live session will run.
     """
     from agents.registry import check_exists
     from engine.app.warmup import Kind, is_warm, kind_of, warm_up
 
-    check_exists(agent)
-    kinds: list[Kind] = [kind_of(agent)]
+    for one in (agent, *others):
+        check_exists(one)
+    kinds: list[Kind] = list(dict.fromkeys(kind_of(one) for one in (agent, *others)))
     if live:
         kinds.append("live")
     cold = not all(is_warm(kind) for kind in kinds)

@@ -66,6 +66,7 @@ class Driver:
         self.agent = agent
         self.rivals = rivals
         self._unfollowed: list[StepBlock] = []
+        self._kept_changes: list[RoleChange] = []
         self.weights: Weights = weights or FixedWeights()
         self.next_seq = 0
         self.activations: list[Activation] = []
@@ -127,7 +128,12 @@ class Driver:
 
     def take_role_changes(self) -> list[RoleChange]:
         """Changes of roles among the rivals since the last call, in order."""
-        return [] if self.rivals is None else self.rivals.take_changes()
+        kept, self._kept_changes = self._kept_changes, []
+        return kept if self.rivals is None else kept + self.rivals.take_changes()
+
+    def keep_role_changes(self, changes: list[RoleChange]) -> None:
+        """Give changes of roles to the next one who takes them: they were not recorded yet."""
+        self._kept_changes = changes
 
     def _cut(self, seq: int) -> None:
         """Let other models, or a rival, take over before a row."""

@@ -25,7 +25,7 @@ from engine.journal.journal import OLDER
 from engine.journal.reading import JournalReader
 from engine.loop.driver import HASH, RIVALS, STATES, Driver
 from engine.loop.ledger_hash import LedgerHash, of_other_form
-from engine.loop.rivals import FAILURE
+from engine.loop.rivals import FAILURE, RoleChange
 from engine.loop.weights import Activation
 from engine.types.blocks import Ints
 from engine.types.step import StepBlock
@@ -151,11 +151,13 @@ def _compare_roles(reader: JournalReader, driver: Driver, since: int) -> None:
     """
     recorded = [one for one in reader.role_changes() if one.seq >= since]
     found = [one for one in driver.take_role_changes() if one.seq >= since]
+    unrecorded: list[RoleChange] = []
     for before, now in zip_longest(recorded, found):
         if before == now:
             continue
         if before is None and now is not None and now.by == FAILURE:
-            continue  # it failed after the last commit
+            unrecorded.append(now)  # it failed after the last commit
+            continue
         told, shown = (None if one is None else f"{one.name} is {one.role}: {one.because}" for one in (before, now))
         raise CheckFailed(
             "the journal and its replay differ in the roles of champion and challengers",
@@ -164,6 +166,7 @@ def _compare_roles(reader: JournalReader, driver: Driver, since: int) -> None:
             found=shown or "no change",
             hint="the code, models or strategy file differ from those of the session, or its journal was modified",
         )
+    driver.keep_role_changes(unrecorded)
 
 
 def _driven(driver: Driver, expected: StepBlock, operations: list[Ordered]) -> list[StepBlock]:

@@ -17,6 +17,7 @@ import numpy as np
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, is_running
 from engine.base.errors import DataError, UsageError
+from engine.base.files import read_json
 from engine.base.restoring import arrays_of
 from engine.challengers.standing import Standing
 from engine.journal.blocks import joined
@@ -177,11 +178,19 @@ def last_steps(folder: Path, history: int = HISTORY_ROWS) -> list[StepBlock]:
         return attached.look()
 
 
+def _written(folder: Path) -> tuple[Standing, ...]:
+    """How champion and challengers stood when the session wrote its run folder last; empty where nothing tells."""
+    try:
+        return tuple(map(Standing.of, read_json(folder / "manifest.json").get("challengers", ())))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return ()
+
+
 def standing_of(folder: Path) -> SessionStanding:
     """Ask a session how it stands; takes as long as it takes to answer."""
     # without a socket nothing can be asked, and the lock, which a session may be about to take, is not touched
     if not (folder / SOCKET).exists() or not is_running(folder):
-        return SessionStanding("stopped", "not running")
+        return SessionStanding("stopped", "not running", _written(folder))
     try:
         status = ask(folder, "status", by="dashboard")
     except UsageError as error:

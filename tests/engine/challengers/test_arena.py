@@ -109,12 +109,15 @@ def test_blocks_and_restarts_mean_nothing(sizes: list[int], stop: int) -> None:
     assert restored.ledger_sha256 == whole.ledger_sha256
 
 
-@pytest.mark.parametrize("by", ["test", "operator", "rule"])
+@pytest.mark.parametrize("by", ["test", "operator", "rule", "limit"])
 def test_a_promotion_is_taken_back(by: str) -> None:
     rules = {**RULES, "agents": ("sma_cross:fast=2,slow=3",), "max_drawdown": 1.0}
+    more: dict[str, Any] = {}
     if by == "rule":
         rules["rollback_drawdown"] = 0.001
-    driver = driver_of(config(agent="flat", challengers=rules))
+    if by == "limit":
+        rules["alpha"], more["limits"] = 1e-9, {"max_drawdown": 0.03}
+    driver = driver_of(config(agent="flat", challengers=rules, **more))
     driven(driver, (50,), 0, 120)
     driver.operate(Operation.PROMOTE)
     driven(driver, (50,), 120, 200)
@@ -123,9 +126,11 @@ def test_a_promotion_is_taken_back(by: str) -> None:
         driver.operate(Operation.ROLLBACK)
     driven(driver, (50,), 200)
     changes = [(one.name, one.role, one.by) for one in driver.take_role_changes()]
+    who = "rule" if by == "limit" else by
+    assert bool(driver.flags[1]) == (by == "limit")  # which an operator resets
     worse, shadow = "sma_cross:fast=2,slow=3", ("flat", "shadow", "operator")
     assert changes == [
-        (worse, "champion", "operator"), shadow, ("flat", "champion", by), (worse, "retired", by)
+        (worse, "champion", "operator"), shadow, ("flat", "champion", who), (worse, "retired", who)
     ]  # fmt: skip
     assert [one.role for one in standings_of(driver)] == ["champion", "retired"]
     assert not driver.simulator.positions["quantity"].any()
@@ -209,3 +214,15 @@ def test_bad_challengers_are_named_at_the_start(tmp_path: Path) -> None:
         backtest(MemorySource(BARS), challengers={"promote": True, "agents": ("flat",)})
     with pytest.raises(UsageError, match="nobody to promote"):
         driver_of(config()).operate(Operation.PROMOTE)
+
+
+def test_nobody_is_promoted_while_it_cools_down() -> None:
+    def promoted(cooldown: int) -> list[int]:
+        rules = {**RULES, "agents": (TRADING["agent"], "flat"), "alpha": 0.99, "bound": 0.005}
+        rules["cooldown_blocks"] = cooldown
+        run = backtest(MemorySource(BARS), **{**TRADING, "agent": "sma_cross:fast=1,slow=2"}, challengers=rules)
+        return [one["seq"] for one in run.manifest["roles"] if one["role"] == "champion"]
+
+    first, second = promoted(10)
+    assert promoted(70) == [first, first + 350] != [first, second]  # 70 blocks of 5 rows
+    assert promoted(1_000) == [first]

@@ -16,6 +16,7 @@ from agents.models.untrained import write_untrained
 from engine.api.calls import backtest
 from engine.app.challengers import standings_of
 from engine.app.journal.exporting import export_session
+from engine.app.journal.mending import mend
 from engine.app.journal.recovering import recover
 from engine.app.journal.verifying import replay_whole
 from engine.app.live.commands import obey, operate_stopped
@@ -262,3 +263,46 @@ def test_orders_status_alerts_and_figures_of_a_running_session(tmp_path: Path) -
     with pytest.raises(UsageError, match="cannot know"):
         verify(str(tmp_path / "run"))
     assert replay_whole(tmp_path / "run")[0] == 100
+
+
+def test_tests_start_again_where_the_champion_follows_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRANDMODEL_MODELS", str(tmp_path / "store"))
+    store = ModelStore()
+    for number, name in enumerate(("first", "second")):
+        write_untrained(tmp_path / name, seed=40 + number, version=name)
+        store.add(tmp_path / name)
+    store.activate("first", "2026-01-01T00:00:00Z")
+    settings = {
+        "agent": "ensemble",
+        "ensemble": {"seats": {"strategic": "sma_cross:fast=2,slow=4"}},
+        "sizing": {"value": 100.0},
+        "cuts": {"every_bars": 50, "follow_store": True},
+        "challengers": {"agents": ("ensemble:second", "sma_cross:fast=3,slow=9"), "block_bars": 5},
+    }
+    long = case(live_bars(200), **settings)
+    folder = tmp_path / "run"
+    Case(long.bars, long.settings, long.payloads[:120]).traded(folder, (20,))
+    assert "follows the model store" in standings(folder)[1]["because"]
+    store.promote("second", "2026-01-02T00:00:00Z")
+    ledger = long.traded(folder, (20,))
+    found = standings(folder)
+    assert [one["version"] for one in found] == ["second", "second", ""]
+    assert found[2]["blocks"] == 10  # since row 150
+    assert found[2]["threshold"] > 400  # the fourth that was ever started
+    assert replay_whole(folder) == (200, ledger)
+    assert [(one.seq, one.version) for one in JournalReader(folder).activations()] == [(0, "first"), (150, "second")]
+
+
+def test_a_journal_is_mended_with_its_roles(tmp_path: Path) -> None:
+    long = case(live_bars(700), **PROMOTING)
+    told = manifest_of(long)
+    cut = told["roles"][0]["seq"]
+    long.traded(tmp_path, (100,))
+    mended = mend(tmp_path, before_ns=int(long.bars.ts_event[cut - 20]), reread=True)
+    assert mended.next_row == cut - 20
+    assert roles(tmp_path) == []
+    assert long.traded(tmp_path, (100,)) == told["ledger_sha256"]
+    assert roles(tmp_path) == told["roles"]
+    assert standings(tmp_path) == told["challengers"]
