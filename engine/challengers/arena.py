@@ -6,7 +6,7 @@ except that a challenger that fails is retired where it fails.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -94,8 +94,9 @@ class Arena:
         self._retired: list[_Retired] = []
         self._failed = dict(failed or {})
         self._changes: list[RoleChange] = []
-        # challengers ever started, row until which nobody is promoted, row of the last promotion or -1, an order
-        self._counts = np.array([started, 0, -1, NO_ORDER], np.int64)
+        # challengers ever started, row until which nobody is promoted, row of the last promotion or -1, an order, and
+        # the halt that a promoted one found
+        self._counts = np.array([started, 0, -1, NO_ORDER, 0], np.int64)
         self._high = np.zeros(2)  # of the champion since it was promoted: highest equity, largest fall
         self._equity = 0.0
         self._account: Simulator | None = None
@@ -140,6 +141,8 @@ class Arena:
         """Retire, roll back or promote before the row `seq`, by the rules or by the operator's order."""
         self._equity = float(simulator.account["equity"][0])
         ordered, self._counts[3] = int(self._counts[3]), NO_ORDER
+        halted = int(simulator.account["halted"][0])
+        self._counts[4] = self._counts[4] if halted else 0
         shadow = self._shadow
         if shadow is not None and (why := self._taken_back(shadow, simulator, ordered)) is not None:
             return self._take_over(shadow, seq, agent, simulator, *why)
@@ -235,7 +238,7 @@ class Arena:
             return "the operator rolled the promotion back", "operator"
         if not self.config.promote:
             return None
-        if int(champion.account["halted"][0]) in HARD_LIMITS:
+        if int(champion.account["halted"][0]) in HARD_LIMITS and not self._counts[4]:
             return "the promoted one met a hard limit", "rule"
         if self._high[1] > self.config.rollback_drawdown and self._equity < shadow.equity:
             return f"the promoted one fell by {self._high[1]:.1%} and earned less than its predecessor", "rule"
@@ -309,6 +312,7 @@ class Arena:
             self._books.insert(0, left)
             self._note(seq, left, "shadow", f"{book.contender.name} took its place", by)
         self._counts[2] = -1 if back else seq
+        self._counts[4] = int(simulator.account["halted"][0])
         self._high[:] = self._equity, 0.0
         self._counts[1] = seq + self.config.cooldown_blocks * self.config.block_bars
         sha256 = book.contender.sha256
@@ -414,6 +418,13 @@ class Arena:
 
     def _carried(self) -> dict[str, Any]:
         return {"counts": self._counts, "high": self._high, "equity": np.array([self._equity])}
+
+
+def evidence_in(state: State) -> Iterator[tuple[str, State]]:
+    """What decides about roles in a snapshot of an arena, by name: the counts, then every book's ledger and test."""
+    yield "all of them", {name: state[name] for name in ("champion", "owners", "numbers")}
+    for owner, book in zip(state["owners"], state["books"], strict=True):
+        yield str(owner["name"]), {name: book[name] for name in ("simulator", "hash", "test", "numbers")}
 
 
 def _can_reset(simulator: Simulator) -> bool:

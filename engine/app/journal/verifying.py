@@ -9,10 +9,11 @@ from engine.app.journal.exporting import Exported, export_session
 from engine.app.journal.recovering import fresh_driver, recover, replay
 from engine.app.live.open_or_resume import runnable_setup, stored_setup
 from engine.base.errors import CheckFailed, DataError, UsageError, recast
-from engine.base.state import State
+from engine.base.state import State, encode
+from engine.challengers.arena import evidence_in
 from engine.journal.entries import letters_by_reason
 from engine.journal.reading import JournalReader, has_begun
-from engine.loop.driver import HASH
+from engine.loop.driver import HASH, RIVALS, Driver
 from engine.loop.ledger_hash import LedgerHash, of_other_form
 
 OTHER_ROWS = 509
@@ -94,7 +95,7 @@ def replay_whole(folder: Path, *, trust_code: bool = False) -> tuple[int, str]:
         The number of rows, and the hash of the ledger.
 
     Raises:
-        CheckFailed: At the first difference, with its row and field.
+        CheckFailed: At the first difference, with its row and field; also of challengers' ledgers and evidence.
         UsageError: If the first rows are gone.
     """
     with JournalReader(folder) as reader:
@@ -108,7 +109,28 @@ def replay_whole(folder: Path, *, trust_code: bool = False) -> tuple[int, str]:
             )
         driver = fresh_driver(reader, runnable_setup(reader, trust_code=trust_code))
         rows = replay(reader, driver, rows=OTHER_ROWS)
+        _compare_books(reader, driver)
         return rows, driver.ledger_sha256
+
+
+def _compare_books(reader: JournalReader, driver: Driver) -> None:
+    """Hold books and evidence of challengers against those that the session saved behind its last row, if it did.
+
+    Raises:
+        CheckFailed: At the first difference.
+    """
+    saved = reader.states(RIVALS).get(RIVALS)
+    found = None if driver.rivals is None or saved is None else driver.rivals.snapshot()
+    if saved is None or found is None or saved[0] != driver.next_seq:
+        return
+    for (name, then), (_, now) in zip(evidence_in(saved[1]), evidence_in(found), strict=False):
+        if encode(then) != encode(now):
+            raise CheckFailed(
+                "the journal and its replay differ in the book or the evidence of a challenger",
+                where=f"{name}, after row {driver.next_seq - 1} ({reader.path})",
+                expected="the ledger and the evidence that the session had",
+                hint="the code, models or strategy file differ from those of the session, or its journal was modified",
+            )
 
 
 def export_whole(folder: Path, out: Path, *, trust_code: bool = False) -> Exported:

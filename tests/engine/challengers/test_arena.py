@@ -226,3 +226,17 @@ def test_nobody_is_promoted_while_it_cools_down() -> None:
     first, second = promoted(10)
     assert promoted(70) == [first, first + 350] != [first, second]  # 70 blocks of 5 rows
     assert promoted(1_000) == [first]
+
+
+def test_a_halt_that_a_promoted_one_found_is_not_its_fault() -> None:
+    chosen = config(limits={"max_drawdown": 0.02}, challengers={**RULES, "agents": ("flat",), "alpha": 1e-9})
+    driver = driver_of(chosen)
+    driven(driver, (50,), 0, 600)
+    assert driver.flags[1]
+    driver.operate(Operation.PROMOTE)
+    driven(driver, (50,), 600)
+    assert [(one.name, one.role) for one in driver.take_role_changes()][-2:] == [
+        ("flat", "champion"),
+        (TRADING["agent"], "shadow"),
+    ]
+    assert standings_of(driver)[0].name == "flat"

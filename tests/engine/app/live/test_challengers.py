@@ -28,7 +28,9 @@ from engine.app.live.watching import Committed
 from engine.app.verify import verify
 from engine.base.errors import CheckFailed, GrandModelError, UsageError
 from engine.journal.digests import digest_of
+from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
+from engine.loop.driver import RIVALS
 from engine.loop.runner import Screen
 from engine.monitor.metrics import SessionMetrics
 from engine.types.records import Operation
@@ -306,3 +308,18 @@ def test_a_journal_is_mended_with_its_roles(tmp_path: Path) -> None:
     assert long.traded(tmp_path, (100,)) == told["ledger_sha256"]
     assert roles(tmp_path) == told["roles"]
     assert standings(tmp_path) == told["challengers"]
+
+
+def test_evidence_that_a_replay_does_not_come_to_is_noticed(tmp_path: Path) -> None:
+    short = case(live_bars(60), challengers={"agents": ("flat",), "block_bars": 5})
+    short.traded(tmp_path, (20,))
+    replay_whole(tmp_path)
+    with JournalReader(tmp_path) as reader:
+        seq, state = reader.states(RIVALS)[RIVALS]
+    bets = state["books"][0]["test"]["evidence"]["capital"]
+    state["books"][0]["test"]["evidence"]["capital"] = bets * 2.0
+    with Journal(tmp_path) as journal:
+        journal.save(seq, {RIVALS: state})
+    with pytest.raises(CheckFailed, match="the evidence of a challenger") as error:
+        replay_whole(tmp_path)
+    assert str(error.value.where).startswith("flat, after row 59")
