@@ -1,10 +1,12 @@
 """The paired test: its numbers by hand, its promises by simulation, and its state."""
 
+import argparse
 import math
 
 import numpy as np
 import pytest
 
+from benchmarks.challengers.__main__ import OURS, run
 from benchmarks.challengers.draws import DRAWS, selling_tails
 from benchmarks.challengers.rules import clipped, paired_test
 from engine.base.state import decode, encode
@@ -102,3 +104,13 @@ def test_wait_is_what_the_test_takes():
         took = paired_test(np.random.default_rng(3).standard_normal((20, 1_500)) + effect, 1 / threshold(0.05, 1))
         assert wait_before(threshold(0.05, 1), effect) == pytest.approx(np.median(took), rel=0.35)
     assert blocks_until(growth(-0.1, 1.0, 10.0, 5.0), 30.0) is None
+
+
+def test_the_benchmark_prints_both_tables_and_judges_the_first() -> None:
+    options = argparse.Namespace(sessions=20, blocks=60, power_sessions=4, longest=400, seed=1)
+    results = run(options)
+    false, power = results.sheets()
+    assert false.rows[0][0] == OURS and len(false.rows) == 4
+    assert [row[0] for row in power.rows] == ["0.1", "0.2", "0.3"] and power.rows[2][3] == "209"
+    results.false[OURS] = {"normal": 0.04, "t, 3 degrees": 0.06}
+    assert results.missed() == ["t, 3 degrees: 6.0 % promoted, aim at most 5%"]
