@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.app.drift import drift_of_run
 from engine.app.journal.monitoring import recover_monitor
 from engine.app.live.folder import is_running
 from engine.app.live.open_or_resume import stored_setup
@@ -14,6 +15,8 @@ from engine.base.nearest import nearest_folder
 from engine.journal.entries import letters_by_reason
 from engine.journal.files import FILE
 from engine.journal.reading import JournalReader
+from engine.monitor.drift.detector import DriftDetector
+from engine.monitor.drift.reference import read_reference
 from engine.monitor.performance.advice import ACCEPTABLE
 from engine.monitor.performance.monitor import PerformanceMonitor
 from engine.report.monitoring import monitor_run
@@ -34,6 +37,8 @@ class Monitored:
         last_bar: Close of the last row, ISO 8601; None where the folder does not say.
         currency: Of the account.
         monitor: After the last row.
+        drift: Likewise; None where there is no reference.
+        calibration: Of the strategic network's confidence; empty for a run, whose tables have no prices.
         quality: Of the data: bars, gaps, messages or rows refused by reason.
     """
 
@@ -44,6 +49,8 @@ class Monitored:
     last_bar: str | None
     currency: str
     monitor: PerformanceMonitor
+    drift: DriftDetector | None
+    calibration: list[dict[str, Any]]
     quality: dict[str, Any]
 
     def tree(self) -> dict[str, Any]:
@@ -56,6 +63,8 @@ class Monitored:
             "last_bar": self.last_bar,
             "currency": self.currency,
             **self.monitor.tree(),
+            "drift": None if self.drift is None else self.drift.tree(),
+            "calibration": self.calibration,
             "data": self.quality,
         }
 
@@ -83,17 +92,20 @@ class Monitored:
         )
 
 
-def monitored(folder: Path) -> Monitored:
+def monitored(folder: Path, reference: Path | None = None) -> Monitored:
     """Look at a session folder, or at the folder of a finished run.
+
+    Args:
+        reference: What to compare with, in place of `monitor.drift.reference` of the session or run.
 
     Raises:
         UsageError: If it is neither.
         DataError: If what it holds is damaged, or the session has no bar yet.
     """
     if (folder / FILE).is_file():
-        return _session(folder)
+        return _session(folder, reference)
     if (folder / "manifest.json").is_file():
-        return _run(folder)
+        return _run(folder, reference)
     raise UsageError(
         "this folder holds neither a session nor a run" if folder.is_dir() else "no such folder",
         where=str(folder),
@@ -102,10 +114,10 @@ def monitored(folder: Path) -> Monitored:
     )
 
 
-def _session(folder: Path) -> Monitored:
+def _session(folder: Path, reference: Path | None) -> Monitored:
     with JournalReader(folder) as reader:
         setup = stored_setup(reader)
-        followed = recover_monitor(reader, setup)
+        followed = recover_monitor(reader, setup, reference=reference)
         counters = reader.counters()
         if followed is None:
             raise DataError("the session has no bar yet", where=str(folder))
@@ -117,6 +129,8 @@ def _session(folder: Path) -> Monitored:
             iso(followed.last_ns),
             setup.config.currency,
             followed.monitor,
+            followed.drift,
+            followed.calibration.rows(),
             {
                 "bars": counters.get("bars", 0),
                 "gaps": counters.get("gaps", 0),
@@ -126,10 +140,12 @@ def _session(folder: Path) -> Monitored:
         )
 
 
-def _run(folder: Path) -> Monitored:
+def _run(folder: Path, reference: Path | None) -> Monitored:
     manifest, metrics = read_json(folder / "manifest.json"), read_json(folder / "metrics.json")
     refused = manifest.get("quarantined")
     quality = {"bars": manifest.get("rows"), "gaps": manifest.get("gaps"), "refused": refused or {}}
+    monitor = monitor_run(folder, manifest, metrics)
+    chosen = reference or monitor.config.drift.reference
     end, rows = metrics.get("end"), metrics.get("rows")
     return Monitored(
         folder,
@@ -138,6 +154,8 @@ def _run(folder: Path) -> Monitored:
         rows=int(rows or 0),
         last_bar=str(end) if end else None,
         currency=currency(manifest),
-        monitor=monitor_run(folder, manifest, metrics),
+        monitor=monitor,
+        drift=None if chosen is None else drift_of_run(folder, read_reference(Path(chosen))),
+        calibration=[],
         quality=quality,
     )

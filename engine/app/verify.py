@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from engine.app.backtest import run_backtest
 from engine.app.code import allow_code
 from engine.app.config import BacktestConfig
 from engine.app.manifest import HASH_FORM, versions
-from engine.app.preparing import prepare, resolve_data
+from engine.app.preparing import Prepared, prepare, resolve_data
 from engine.base.config import parse
 from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.base.files import read_json, sha256_file
@@ -111,6 +112,41 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
             where=str(path),
             hint="`grandmodel journal replay DIR` runs the session again, orders and models included",
         )
+    config, known = recorded_config(path, manifest)
+    allow_code(config, manifest.get("code"), str(path), trust=trust_code)
+    prepared = prepare(config, Quarantine(None, config.replay.strict), known)
+    run = run_backtest(config, prepared=prepared, stands_in=manifest.get("kind") == "paper")
+    then, now = manifest.get("versions", {}), versions()
+    changed = {key: (then[key], now[key]) for key in then.keys() & now.keys() if then[key] != now[key]}
+    return Verification(
+        path,
+        manifest["ledger_sha256"],
+        run.manifest["ledger_sha256"],
+        run.timings.bars,
+        changed,
+        manifest.get(HASH_FORM) != FORM,
+    )
+
+
+def recorded_bars(folder: Path) -> Prepared:
+    """The bars of a finished run, in blocks as they were read then.
+
+    Raises:
+        CheckFailed: If the data are not those that the manifest names.
+        GrandModelError: If they cannot be read.
+    """
+    path = folder / "manifest.json"
+    config, known = recorded_config(path, read_manifest(path))
+    return prepare(config, Quarantine(None, config.replay.strict), known)
+
+
+def recorded_config(path: Path, manifest: Mapping[str, Any]) -> tuple[BacktestConfig, dict[str, Instrument]]:
+    """The configuration of a manifest with the files where they are now, and its instruments by symbol.
+
+    Raises:
+        CheckFailed: If the data are not those that the manifest names.
+        GrandModelError: If they are gone, or the manifest does not hold what it should.
+    """
     if not manifest["data"]:
         raise UsageError("this run had its bars in memory: nothing on the disk to run again", where=str(path))
     files = [_data_file(path, entry) for entry in manifest["data"]]
@@ -126,23 +162,11 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
     # fills depend on the order of symbols where money or limits are short
     tree["replay"] = {**manifest["config"].get("replay", {}), "symbols": manifest.get("symbols", [])}
     config = parse(BacktestConfig, tree, where=f"{path}, config")
-    allow_code(config, manifest.get("code"), str(path), trust=trust_code)
     known = {
         symbol: parse(Instrument, item, where=f"{path}, instruments.{symbol}")
         for symbol, item in manifest.get("instruments", {}).items()
     }
-    prepared = prepare(config, Quarantine(None, config.replay.strict), known)
-    run = run_backtest(config, prepared=prepared, stands_in=manifest.get("kind") == "paper")
-    then, now = manifest.get("versions", {}), versions()
-    changed = {key: (then[key], now[key]) for key in then.keys() & now.keys() if then[key] != now[key]}
-    return Verification(
-        path,
-        manifest["ledger_sha256"],
-        run.manifest["ledger_sha256"],
-        run.timings.bars,
-        changed,
-        manifest.get(HASH_FORM) != FORM,
-    )
+    return config, known
 
 
 def _data_file(manifest: Path, entry: dict[str, Any]) -> Path:

@@ -49,6 +49,7 @@ def dashboard(folder: options.SessionFolder, once: Once = False, wait: Wait = Fa
 def _print(attached: Attached, folder: Path, console: Console) -> None:
     """The screen in text, as high as the terminal."""
     from engine.app.live.attaching import standing_of
+    from engine.cli.live_screens import monitor_summary
     from engine.dashboard.following import Following
     from engine.dashboard.state import DashboardState
     from engine.dashboard.view import DashboardView
@@ -56,7 +57,7 @@ def _print(attached: Attached, folder: Path, console: Console) -> None:
     state = DashboardState(_info(attached))
     _recall(attached, state)
     word, feed, challengers = standing_of(folder)
-    Following(state).look(word, feed, attached.counters(), challengers)
+    Following(state).look(word, feed, attached.counters(), challengers, monitor_summary(attached.performance()))
     # the prompt that follows takes a line
     height = max(2, console.height - 1)
     console.print(DashboardView(state, time.time(), foot=[]), height=height)
@@ -84,10 +85,11 @@ async def _watch(attached: Attached, folder: Path, console: Console) -> None:
 async def _follow(attached: Attached, folder: Path, screen: Dashboard, following: Following) -> None:
     """Read what is not in the rows: the session's state, the operator's commands, refused messages."""
     from engine.app.live.attaching import standing_of
+    from engine.cli.live_screens import monitor_summary
 
     while True:
         word, feed, challengers = await asyncio.to_thread(standing_of, folder)
-        following.look(word, feed, attached.counters(), challengers)
+        following.look(word, feed, attached.counters(), challengers, monitor_summary(attached.performance()))
         _tell_orders(attached, screen.state)
         await asyncio.sleep(STANDING_S)
 

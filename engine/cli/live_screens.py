@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.app.live.watching import Committed
     from engine.dashboard.following import Following
     from engine.dashboard.keys import KeyAction
+    from engine.dashboard.monitor_line import MonitorSummary
     from engine.dashboard.state import DashboardState, RunInfo
     from engine.monitor.alerts import Severity
     from engine.types.instruments import Instrument
@@ -155,10 +156,20 @@ class _SessionScreen:
 def look(following: Following, session: Session) -> None:
     """Show the session as it is now."""
     from engine.app.challengers import standings_of
-    from engine.app.live.commands import state_word
+    from engine.app.live.commands import performance, state_word
 
     feed = "" if session.source.connected else session.source.status
-    following.look(state_word(session), feed, session.counters, standings_of(session.driver))
+    standings, summary = standings_of(session.driver), monitor_summary(performance(session))
+    following.look(state_word(session), feed, session.counters, standings, summary)
+
+
+def monitor_summary(found: Mapping[str, Any] | None) -> MonitorSummary | None:
+    """What a screen shows of a session's performance monitor."""
+    from engine.dashboard.monitor_line import MonitorSummary
+
+    if found is None:
+        return None
+    return MonitorSummary(found["values"], found["alerts_by_value"], found["alerts"], found["advice"], found["drifted"])
 
 
 class _Notices:

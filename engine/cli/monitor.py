@@ -11,6 +11,7 @@ from engine.cli import options
 
 if TYPE_CHECKING:
     from engine.app.monitoring import Monitored
+    from engine.monitor.drift.detector import DriftDetector
     from engine.monitor.performance.thresholds import Level
 
 Folder = Annotated[
@@ -24,7 +25,30 @@ Folder = Annotated[
 Most = Annotated[int, typer.Option("--alarms", min=0, help="Changes to list, the latest ones.")]
 
 
-def monitor(folder: Folder, most: Most = 10, as_json: options.Json = False) -> None:
+Reference = Annotated[
+    Path | None,
+    typer.Option("--reference", help="Compare with what this file has, and show drift.", dir_okay=False),
+]
+Write = Annotated[
+    Path | None,
+    typer.Option("--write-reference", help="Write what others are compared with, and do no more.", dir_okay=False),
+]
+RunLength = Annotated[
+    float,
+    typer.Option("--run-length", min=100, max=1e9, help="Of --write-reference: observations between false alarms."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file of --write-reference.")]
+
+
+def monitor(
+    folder: Folder,
+    most: Most = 10,
+    reference: Reference = None,
+    write: Write = None,
+    run_length: RunLength = 1_000_000,
+    overwrite: Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
     """Show win rate, Sharpe ratio, decision consistency and confidence, what is too low, and what to do.
 
     A value below its threshold is shown. Only what is proved to be below is an alert; exit code 1 if there is one.
@@ -36,7 +60,11 @@ def monitor(folder: Folder, most: Most = 10, as_json: options.Json = False) -> N
     from engine.app.monitoring import monitored
     from engine.app.runs import resolved
 
-    found = monitored(resolved(folder))
+    folder = resolved(folder)
+    if write is not None:
+        _write(folder, write, run_length, overwrite=overwrite, as_json=as_json)
+        return
+    found = monitored(folder, reference)
     if as_json:
         typer.echo(json.dumps(found.tree(), allow_nan=False))
         if found.alerting:
@@ -44,6 +72,31 @@ def monitor(folder: Folder, most: Most = 10, as_json: options.Json = False) -> N
         return
     _show(found, most)
     found.check()
+
+
+def _write(folder: Path, path: Path, run_length: float, *, overwrite: bool, as_json: bool) -> None:
+    import json
+    import math
+
+    from engine.app.drift import reference_of
+    from engine.base.replacing import refuse_existing
+    from engine.cli.console import note
+
+    refuse_existing(path, overwrite=overwrite)
+    reference = reference_of(folder, run_length)
+    reference.write(path)
+    watched = {
+        name: {"observations": int(count), "limit": math.log(limit)}
+        for name, count, limit in zip(reference.names, reference.counts, reference.limits, strict=True)
+        if math.isfinite(limit)
+    }
+    if as_json:
+        typer.echo(json.dumps({"file": str(path), "run_length": run_length, "streams": watched}))
+        return
+    left_out = [name for name in reference.names if name not in watched]
+    note(f"reference {path}: {', '.join(watched)}")
+    if left_out:
+        note(f"too few observations to be watched: {', '.join(left_out)}")
 
 
 def _show(found: Monitored, most: int) -> None:
@@ -67,13 +120,44 @@ def _show(found: Monitored, most: int) -> None:
     for level, words in levels:
         alerts = ", ".join(monitor.alerts(level)) or "no alerts"
         out().print(f"{words:<9} {alerts}; {monitor.advice(level) or 'too little data for advice'}", highlight=False)
+    if found.drift is not None:
+        _show_drift(found.drift, most)
     if most and monitor.alarms:
         note(f"the latest of {monitor.raised:,} changes:")
         for alarm in list(monitor.alarms)[-most:]:
             note(f"{written(alarm.change.ts_event)}  {alarm_text(alarm, found.currency)}")
+    for part in found.calibration:
+        note(
+            f"strategic decisions with a confidence of {part['from']:g} to {part['to']:g}, {part['confidence']:.2f} on "
+            f"average: {part['decisions']:,}, and the price went their way after {part['right']:.0%} of them"
+        )
     data = found.quality
     refused = sum(data["refused"].values()) if isinstance(data["refused"], dict) else data["refused"]
     note(f"data: {data['bars'] or 0:,} bars, {data['gaps'] or 0:,} gaps, {refused:,} refused")
+
+
+def _show_drift(drift: DriftDetector, most: int) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from engine.cli.console import note, out
+    from engine.monitor.drift.detector import alarm_text
+    from engine.types.moments import written
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    table.add_column("drift of", no_wrap=True)
+    for head in ("level", "observations", "evidence", "alarms"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("")
+    for row in drift.rows():
+        cells = (f"{row['level']:+.2f}", f"{row['observations']:,}", f"{row['evidence']:.1f} of {row['limit']:.1f}")
+        status = Text("drifted" if row["drifted"] else "", style=STYLES["below"])
+        table.add_row(Text(row["stream"]), *cells, f"{row['alarms']:,}", status)
+    out().print(table)
+    if most and drift.alarms:
+        note(f"the latest of {drift.raised:,} alarms of drift:")
+        for alarm in list(drift.alarms)[-most:]:
+            note(f"{written(alarm.ts_event)}  {alarm_text(alarm)}")
 
 
 STYLES = {"": "default", "below": "yellow", "proved": "bold red", "unknown": "dim"}

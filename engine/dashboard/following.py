@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.challengers.standing import Standing
 from engine.dashboard.alerts import AlertLevel
+from engine.dashboard.monitor_line import MonitorSummary
 from engine.dashboard.state import DashboardState
 
 LETTERS, MISSING = "letters.", "missing"
@@ -18,7 +19,14 @@ class Following:
         self._state = state
         self._counters: dict[str, int] = {}
 
-    def look(self, standing: str, feed: str, counters: Mapping[str, int], challengers: Sequence[Standing] = ()) -> None:
+    def look(
+        self,
+        standing: str,
+        feed: str,
+        counters: Mapping[str, int],
+        challengers: Sequence[Standing] = (),
+        monitor: MonitorSummary | None = None,
+    ) -> None:
         """Show the session as it is now; what its counters count since the last look becomes an alert.
 
         Args:
@@ -26,11 +34,13 @@ class Following:
             feed: What the feed says of itself; empty while bars can come in.
             counters: The session's running counts.
             challengers: How champion and challengers stand; the last ones stay where nothing tells.
+            monitor: What its performance monitor says.
         """
         if challengers:
             self._state.set_challengers(challengers)
         self._state.set_standing(standing)
         self._state.set_feed(feed)
+        self._state.set_monitor(monitor)
         for name, count in counters.items():
             more = count - self._counters.get(name, 0)
             if more > 0 and name.startswith(LETTERS):

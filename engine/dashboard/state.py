@@ -18,6 +18,7 @@ from engine.challengers.standing import Standing
 from engine.dashboard.alerts import AlertLevel, AlertLine, Alerts, alerts_of
 from engine.dashboard.history import EquityHistory
 from engine.dashboard.market import MarketRows
+from engine.dashboard.monitor_line import MonitorSummary
 from engine.dashboard.pace import Pace
 from engine.types.blocks import Floats
 from engine.types.records import ACCOUNT, ORDER, POSITION, Records
@@ -108,6 +109,7 @@ class DashboardState:
         standing: How a live session stands, in its own word: trading, waiting, paused, halted, stuck (its journal
             cannot be written) or stopped; empty where the account tells all there is.
         challengers: How champion and challengers stand; empty where nobody trades beside the agent.
+        monitor: What the performance monitor of a live session says; None where there is none.
         first_ts, last_ts: Close times of the first and last row seen, nanoseconds UTC; 0 before the first.
         version: Rises whenever anything changes.
     """
@@ -131,6 +133,7 @@ class DashboardState:
         self.feed = ""
         self.standing = ""
         self.challengers: list[Standing] = []
+        self.monitor: MonitorSummary | None = None
         self.quarantined = 0
         self.ended = False
         self.version = 0
@@ -238,6 +241,11 @@ class DashboardState:
         """Show how champion and challengers stand."""
         self.version += list(standings) != self.challengers
         self.challengers = list(standings)
+
+    def set_monitor(self, summary: MonitorSummary | None) -> None:
+        """Show what the performance monitor of a live session says."""
+        self.version += summary != self.monitor
+        self.monitor = summary
 
     def end(self) -> None:
         """The stream has ended: nothing will follow."""

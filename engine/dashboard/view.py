@@ -16,6 +16,7 @@ from engine.dashboard.cells import GAP, Line, fill_up, two_columns
 from engine.dashboard.head import card_lines, header, progress_line
 from engine.dashboard.keys import key_help
 from engine.dashboard.market_panel import market_panel
+from engine.dashboard.monitor_line import monitor_line
 from engine.dashboard.panels import (
     alerts_panel,
     challengers_panel,
@@ -29,6 +30,8 @@ from engine.dashboard.state import DashboardState
 WIDE = 120
 WIDE_ROOM = 16
 LEAST_CHALLENGERS = 4
+MONITOR_FROM = 20
+"""Lines from which on the monitor has one."""
 MIN_ROWS = {"positions": 3, "chart": 4, "market": 3, "alerts": 2, "fills": 3, "orders": 3}
 """Lines that each panel needs at least, the most important first."""
 
@@ -74,6 +77,8 @@ def frame(
     """
     last = key_help(width, note, keys=keys) if foot is None else foot
     head = [header(state, width), progress_line(state, width, now), *card_lines(state, width)]
+    if state.monitor is not None and height >= MONITOR_FROM:
+        head.append(monitor_line(state.monitor, width))
     below = [last] if last and height > len(head) + 1 else []
     room = max(0, height - len(head) - len(below))
     beside = _challengers(state, width, room)

@@ -18,7 +18,7 @@ so that a change after a long good time is found; the chance of a false alarm st
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ import numpy as np
 from engine.base.errors import DataError, UsageError
 from engine.base.restoring import arrays_of, snapshot_of
 from engine.base.state import State
+from engine.monitor.kernels import bet
 from engine.types.blocks import Floats
 
 Side = Literal["below", "above"]
@@ -47,7 +48,6 @@ class MeanEvidence:
 
     Attributes:
         count: Observations so far.
-        largest: Largest e-value so far; what the guarantee is about.
 
     Raises:
         UsageError: If the threshold is not within the bounds.
@@ -74,39 +74,41 @@ class MeanEvidence:
         self.any_start = any_start
         room = high - threshold if side == "below" else threshold - low
         self._bets = (fractions if side == "below" else -fractions) / room
-        self._capital = np.zeros(len(fractions))
-        self.reset()
+        self._capital, self._read = np.zeros(len(fractions)), np.ones(2)
+        self.count = 0
 
     def reset(self) -> None:
         """Begin again, with an e-value of 1."""
-        self._capital[:] = 0.0
+        self._capital[:], self._read[:] = 0.0, 1.0
         self.count = 0
-        self.largest = 1.0
 
-    def update(self, observations: Iterable[float]) -> None:
+    def update(self, observations: Sequence[float] | Floats) -> None:
         """Take further observations, in order; how they are cut into calls does not matter.
 
         Raises:
-            DataError: If one lies beyond the bounds or is not a number; those before it have been taken.
+            DataError: If one lies beyond the bounds or is not a number; then none of them is taken.
         """
-        for value in observations:
+        for place, value in enumerate(observations):
             if not self.low <= value <= self.high:
                 raise DataError(
                     "an observation lies beyond the bounds",
-                    where=f"observation {self.count + 1}",
+                    where=f"observation {self.count + place + 1}",
                     expected=f"{self.low:g} to {self.high:g}",
                     found=f"{value:g}",
                 )
-            self.count += 1
-            self._capital += self._stake(self.count)
-            self._capital *= 1.0 + self._bets * (self.threshold - float(value))
-            np.minimum(self._capital, MOST_CAPITAL, out=self._capital)
-            self.largest = max(self.largest, self.value)
+        values = np.array(observations, np.float64)
+        bet(values, self.threshold, self._bets, MOST_CAPITAL, self.any_start, self.count, self._capital, self._read)
+        self.count += len(values)
 
     @property
     def value(self) -> float:
         """The e-value: capital, with what has not been staked yet."""
-        return float(self._capital.mean()) + self._unspent(self.count)
+        return float(self._read[0])
+
+    @property
+    def largest(self) -> float:
+        """Largest e-value so far; what the guarantee is about."""
+        return float(self._read[1])
 
     def proved(self, alpha: float) -> bool:
         """Whether the e-value has ever reached 1/alpha: wrongly so with a chance of at most alpha."""
@@ -123,25 +125,7 @@ class MeanEvidence:
             DataError: If it is not one of evidence made alike.
         """
         found = arrays_of(state, self._made(), self._carried())
-        self._capital = found["capital"]
-        self.count, self.largest = int(found["count"][0]), float(found["largest"][0])
-
-    def _stake(self, number: int) -> float:
-        """What is laid on every bet before an observation, counted from 1."""
-        if not self.any_start:
-            return 1.0 if number == 1 else 0.0
-        octave = number.bit_length() - 1
-        share: float = 0.5**octave
-        return share / ((octave + 1) * (octave + 2))
-
-    def _unspent(self, count: int) -> float:
-        if not count:
-            return 1.0
-        if not self.any_start:
-            return 0.0
-        octave = count.bit_length() - 1
-        left: float = 1.0 - (count + 1 - 2**octave) * 0.5**octave
-        return 1.0 / (octave + 2) + left / ((octave + 1) * (octave + 2))
+        self._capital, self._read, self.count = found["capital"], found["read"], int(found["count"][0])
 
     def _made(self) -> dict[str, Any]:
         bounds = {"threshold": self.threshold, "low": self.low, "high": self.high}
@@ -154,5 +138,4 @@ class MeanEvidence:
         }
 
     def _carried(self) -> dict[str, Any]:
-        count, largest = np.array([self.count]), np.array([self.largest])
-        return {"capital": self._capital, "count": count, "largest": largest}
+        return {"capital": self._capital, "read": self._read, "count": np.array([self.count])}

@@ -10,14 +10,15 @@ import numpy as np
 
 from engine.base.config import parse
 from engine.base.errors import DataError
+from engine.monitor.drift.streams import Observations, Streams
 from engine.monitor.performance.config import MonitorConfig
-from engine.monitor.performance.following import DAY, DECISION, TRADE, Event, feed
+from engine.monitor.performance.following import DAY, TRADE, Event, decided, feed
 from engine.monitor.performance.monitor import PerformanceMonitor
 from engine.monitor.performance.year import trading_days
 from engine.record.reading import read_table
-from engine.report.tables import coded, column
+from engine.report.tables import coded, column, text_column
 from engine.types.instruments import Instrument
-from engine.types.records import SeatName
+from engine.types.records import AGENT_OUTPUT, ORDER_EVENT, OrderEventKind, OrderType, Records, Role, SeatName
 
 
 def monitor_run(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> PerformanceMonitor:
@@ -55,6 +56,47 @@ def monitor_of(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, 
     )
 
 
+def table_observations(folder: Path, streams: Streams) -> list[Observations]:
+    """What the tables of a run say for the drift detector: its decisions, and how its limit orders ended.
+
+    Raises:
+        UsageError: If a table is missing.
+        DataError: If a table does not hold what it should.
+    """
+    found = []
+    if (folder / "agents.parquet").exists():
+        outputs = _outputs(folder)
+        if len(outputs):
+            found.append(streams.decisions(outputs))
+    orders = read_table(folder / "orders.parquet")
+    if orders.num_rows:
+        words = {name: text_column(orders, name, "orders") for name in ("type", "role", "status")}
+        events = np.zeros(orders.num_rows, ORDER_EVENT)
+        events["ts_event"] = np.nan_to_num(column(orders, "closed", "orders")).astype(np.int64)
+        for name, kinds in (("type", OrderType), ("role", Role), ("kind", OrderEventKind)):
+            numbers = {kind.name.lower(): int(kind) for kind in kinds}
+            events[name] = [numbers.get(word, -1) for word in words["status" if name == "kind" else name].tolist()]
+        found.append(streams.order_ends(events))
+    return found
+
+
+def _outputs(folder: Path) -> Records:
+    """AGENT_OUTPUT records of a run, without the times of the bars observed."""
+    path = folder / "agents.parquet"
+    table = read_table(path)
+    numbers, names = coded(table, "seat", "agents")
+    known = {seat.name.lower(): int(seat) for seat in SeatName}
+    if len(numbers) and (min(numbers) < 0 or not known.keys() >= {names[number] for number in set(numbers.tolist())}):
+        raise DataError("the run has decisions of an unknown seat", where=str(path), expected=", ".join(known))
+    outputs = np.zeros(len(numbers), AGENT_OUTPUT)
+    if len(numbers):
+        outputs["seat"] = np.array([known.get(name, 0) for name in names], np.int64)[numbers]
+    outputs["symbol"], _ = coded(table, "symbol", "agents")
+    for name in ("ts_event", "action_0", "confidence"):
+        outputs[name] = column(table, name, "agents")
+    return outputs
+
+
 def _days(folder: Path) -> Iterator[Event]:
     sessions = read_table(folder / "sessions.parquet")
     times, equity = (column(sessions, name, "sessions").tolist() for name in ("ts_event", "equity"))
@@ -71,17 +113,5 @@ def _trades(folder: Path) -> Iterator[Event]:
 
 
 def _decisions(folder: Path) -> Iterator[Event]:
-    path = folder / "agents.parquet"
-    if not path.exists():  # runs of earlier releases
-        return
-    table = read_table(path)
-    numbers, names = coded(table, "seat", "agents")
-    known = {seat.name.lower(): int(seat) for seat in SeatName}
-    if len(numbers) and (min(numbers) < 0 or not known.keys() >= {names[number] for number in set(numbers.tolist())}):
-        raise DataError("the run has decisions of an unknown seat", where=str(path), expected=", ".join(known))
-    seats = np.array([known.get(name, 0) for name in names], np.int64)[numbers] if len(numbers) else numbers
-    symbols, _ = coded(table, "symbol", "agents")
-    others = (column(table, name, "agents") for name in ("action_0", "confidence"))
-    columns = (column(table, "ts_event", "agents"), seats, symbols, *others)
-    for ts_event, *values in zip(*(one.tolist() for one in columns), strict=True):
-        yield ts_event, DECISION, tuple(values)
+    if (folder / "agents.parquet").exists():  # runs of earlier releases have none
+        yield from decided(_outputs(folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from engine.app.wiring import Setup, trade_book
@@ -12,7 +13,9 @@ from engine.base.errors import GrandModelError
 from engine.base.restoring import MADE
 from engine.journal.journal import OLDER
 from engine.journal.reading import JournalReader
-from engine.monitor.performance.config import MonitorConfig
+from engine.monitor.drift.detector import DriftDetector
+from engine.monitor.drift.reference import read_reference
+from engine.monitor.performance.config import DriftConfig, MonitorConfig
 from engine.monitor.performance.following import StepMonitor
 from engine.monitor.performance.monitor import PerformanceMonitor
 from engine.monitor.performance.year import trading_days
@@ -28,14 +31,32 @@ def new_monitor(setup: Setup, settings: MonitorConfig, sessions: Sessions) -> St
     Args:
         settings: Of the monitor, which a restart may change.
         sessions: Where trading days end.
+
+    Raises:
+        GrandModelError: As `drift_detector`.
     """
     config, instruments = setup.config, setup.instruments
     days = trading_days(instruments.values(), config.statistics.periods_per_year)
     monitor = PerformanceMonitor(settings, days, config.initial_capital)
-    return StepMonitor(monitor, trade_book(instruments), sessions)
+    return StepMonitor(monitor, trade_book(instruments), sessions, len(instruments), drift_detector(setup, settings))
 
 
-def recover_monitor(reader: JournalReader, setup: Setup, settings: MonitorConfig | None = None) -> StepMonitor | None:
+def drift_detector(setup: Setup, settings: MonitorConfig) -> DriftDetector | None:
+    """What watches for drift; None where the settings name no reference.
+
+    Raises:
+        UsageError: If there is no such file, or it is of another market.
+        DataError: If it holds something else.
+    """
+    if settings.drift.reference is None:
+        return None
+    reference = read_reference(Path(settings.drift.reference))
+    return DriftDetector(reference, setup.symbols, setup.timeframe_ns)
+
+
+def recover_monitor(
+    reader: JournalReader, setup: Setup, settings: MonitorConfig | None = None, reference: Path | None = None
+) -> StepMonitor | None:
     """The monitor as it is after the last row of a journal; None before the first.
 
     A saved state that cannot be used, or was made with other settings, is passed over: the rows say the same. Where the
@@ -43,9 +64,11 @@ def recover_monitor(reader: JournalReader, setup: Setup, settings: MonitorConfig
 
     Args:
         settings: Of the monitor; None for those with which the session saved it last, else those it began with.
+        reference: What drift is measured from, in place of that of the settings.
 
     Raises:
         DataError: If a row is damaged.
+        GrandModelError: As `drift_detector`.
     """
     first_ns = reader.meta("first_ns")
     if first_ns is None:
@@ -54,6 +77,8 @@ def recover_monitor(reader: JournalReader, setup: Setup, settings: MonitorConfig
     states = reader.states(MONITOR, OLDER + MONITOR)
     saved = [states[name][1] for name in (MONITOR, OLDER + MONITOR) if name in states]
     chosen = settings or _settings(saved) or setup.config.monitor
+    if reference is not None:
+        chosen = chosen.model_copy(update={"drift": DriftConfig(reference=str(reference))})
     for state in saved:
         followed = new_monitor(setup, chosen, sessions)
         try:
@@ -63,6 +88,18 @@ def recover_monitor(reader: JournalReader, setup: Setup, settings: MonitorConfig
         if reader.first_seq <= followed.next_seq <= reader.next_seq:
             return _caught_up(followed, reader, followed.next_seq)
     return _caught_up(new_monitor(setup, chosen, sessions), reader, reader.first_seq)
+
+
+def summary_of(followed: StepMonitor) -> dict[str, Any]:
+    """The most important of what a monitor says, JSON-able."""
+    monitor, drift = followed.monitor, followed.drift
+    return {
+        "advice": monitor.advice("proved"),
+        "alerts": monitor.alerts("proved"),
+        "alerts_by_value": monitor.alerts("below"),
+        "values": {figure.name: figure.value for figure in monitor.figures},
+        "drifted": [] if drift is None else list(drift.drifted),
+    }
 
 
 def _caught_up(followed: StepMonitor, reader: JournalReader, since: int) -> StepMonitor:

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.app.journal.monitoring import MONITOR, recover_monitor, summary_of
 from engine.app.live.control import ask
 from engine.app.live.folder import SOCKET, is_running
-from engine.base.errors import DataError, UsageError
+from engine.app.live.open_or_resume import stored_setup
+from engine.base.errors import DataError, GrandModelError, UsageError
 from engine.base.files import read_json
 from engine.base.restoring import arrays_of
 from engine.challengers.standing import Standing
@@ -119,6 +121,17 @@ class Attached:
         """The session's running counts."""
         with self.reading() as reader:
             return reader.counters()
+
+    def performance(self) -> dict[str, Any] | None:
+        """What the performance monitor says; None where the session has none, or cannot be told from its journal."""
+        with self.reading() as reader:
+            if not reader.states(MONITOR):
+                return None
+            try:
+                followed = recover_monitor(reader, stored_setup(reader))
+            except GrandModelError:  # such as a reference that is gone
+                return None
+            return None if followed is None else summary_of(followed)
 
     async def steps(
         self, pause_s: float = LOOK_S, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.app.agents import stood_in
 from engine.app.challengers import standings_of
+from engine.app.journal.monitoring import summary_of
 from engine.app.journal.recovering import recover
 from engine.app.live.feed_health import SKIPPED
 from engine.app.live.folder import SessionLock
@@ -79,7 +80,7 @@ def status_of(session: Session) -> dict[str, Any]:
         "last_bar": None if step is None else _iso(int(step.bars.ts_event[-1])),
         "milliseconds_50": _milliseconds(latencies.percentile(0.5)),
         "milliseconds_99": _milliseconds(latencies.percentile(0.99)),
-        "monitor": _performance(session),
+        "monitor": performance(session),
         "log_lines_dropped": dropped_lines(),
         "journal_bytes": session.opened.journal.size(),
         "ledger_sha256": driver.ledger_sha256 if driver.begun else None,
@@ -95,19 +96,10 @@ def status_of(session: Session) -> dict[str, Any]:
     return tree
 
 
-def _performance(session: Session) -> dict[str, Any] | None:
-    """What the performance monitor says; None where it is off."""
+def performance(session: Session) -> dict[str, Any] | None:
+    """What the performance monitor says; None where it is off, or there is no bar yet."""
     followed = None if session.monitor is None else session.monitor.followed
-    if followed is None:
-        return None
-    monitor = followed.monitor
-    values = {figure.name: figure.value for figure in monitor.figures}
-    return {
-        "advice": monitor.advice("proved"),
-        "alerts": monitor.alerts("proved"),
-        "alerts_by_value": monitor.alerts("below"),
-        "values": values,
-    }
+    return None if followed is None else summary_of(followed)
 
 
 def state_word(session: Session) -> str:

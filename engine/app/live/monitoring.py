@@ -10,6 +10,7 @@ from engine.app.wiring import Setup
 from engine.base.log import logger
 from engine.base.state import State
 from engine.monitor.alerts import Severity
+from engine.monitor.drift.detector import alarm_text as drift_text
 from engine.monitor.performance.advice import RETRAIN, RETRAIN_NOW
 from engine.monitor.performance.config import MonitorConfig
 from engine.monitor.performance.figures import CODES
@@ -19,6 +20,7 @@ from engine.monitor.performance.words import alarm_text
 from engine.types.calendar import Sessions
 from engine.types.step import StepBlock
 
+DRIFT = "drift"
 KINDS = {code: code.lower() for code in (*CODES, RETRAIN)}
 """Kinds of the alerts, by code."""
 
@@ -44,6 +46,7 @@ class LiveMonitor:
         self._setup, self._settings = setup, settings
         self._followed = followed
         self._told = followed.monitor.raised if followed is not None else 0
+        self._drifts = followed.drift.raised if followed is not None and followed.drift is not None else 0
         self._failed = False
 
     @property
@@ -60,7 +63,7 @@ class LiveMonitor:
                 self._followed = new_monitor(self._setup, self._settings, sessions)
             for step in steps:
                 self._followed.update(step)
-            return list(self._news(self._followed))
+            return [*self._news(self._followed), *self._drift_news(self._followed)]
         except Exception:
             self._fail()
             return []
@@ -72,6 +75,15 @@ class LiveMonitor:
         for alarm in new:
             if alarm.change.level == "proved":
                 yield self._one(followed, alarm)
+
+    def _drift_news(self, followed: StepMonitor) -> Iterator[News]:
+        drift = followed.drift
+        if drift is None:
+            return
+        new = [alarm for alarm in drift.alarms if alarm.number > self._drifts]
+        self._drifts = drift.raised
+        for alarm in new:
+            yield News("warning", DRIFT, drift_text(alarm))
 
     def standing(self) -> list[News]:
         """What is proved already and not over: it is told again at every start."""

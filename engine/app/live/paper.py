@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.journal.exporting import Exported, export_session
-from engine.app.journal.monitoring import recover_monitor
+from engine.app.journal.monitoring import drift_detector, recover_monitor
 from engine.app.live.client_id import keep_client_id
 from engine.app.live.commands import obey, state_word
 from engine.app.live.config import PaperConfig
@@ -171,6 +171,8 @@ def _performance(config: PaperConfig, opened: Opened) -> LiveMonitor | None:
     if not config.monitor.enabled:
         return None
     followed = None
+    if not opened.resumed:
+        drift_detector(opened.setup, config.monitor)  # a wrong reference is named before anything is traded
     if opened.driver.next_seq:
         try:
             with JournalReader(opened.folder) as reader:

@@ -96,6 +96,16 @@ class ConfidenceConfig(FigureConfig):
     batch: Annotated[int, Field(ge=1, le=10_000)] = 12
 
 
+class DriftConfig(Config):
+    """Whether what is seen and done still looks like a reference.
+
+    Attributes:
+        reference: File that `grandmodel monitor RUN --write-reference FILE` wrote; null watches no drift.
+    """
+
+    reference: str | None = None
+
+
 class MonitorConfig(Config):
     """What the performance monitor watches. It changes nothing that is traded.
 
@@ -106,6 +116,7 @@ class MonitorConfig(Config):
         sharpe: Of trading days.
         consistency: Of strategic decisions.
         confidence: Of every seat's network.
+        drift: Of bars, decisions and fills, against a reference.
     """
 
     enabled: bool = True
@@ -114,3 +125,4 @@ class MonitorConfig(Config):
     sharpe: SharpeConfig = SharpeConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     confidence: ConfidenceConfig = ConfidenceConfig()
+    drift: DriftConfig = DriftConfig()

@@ -69,6 +69,11 @@ class Figure:
         return len(self._window)
 
     @property
+    def last(self) -> int:
+        """Observations that the value is of once there are so many."""
+        return self._config.last
+
+    @property
     def least(self) -> int:
         """Observations before there is a value."""
         return self._config.least

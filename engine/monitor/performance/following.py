@@ -11,6 +11,8 @@ import numpy as np
 from engine.base.errors import DataError
 from engine.base.restoring import array_of, parts_of
 from engine.base.state import State
+from engine.monitor.drift.detector import DriftDetector
+from engine.monitor.performance.calibration import Calibration
 from engine.monitor.performance.monitor import PerformanceMonitor
 from engine.types.calendar import Sessions
 from engine.types.contracts import TradeFolder
@@ -47,15 +49,25 @@ class StepMonitor:
         monitor: What is followed by it.
         trades: Folds fills into round trips; a new one, used by nothing else.
         sessions: Where trading days end.
+        symbols: Number of symbols.
+        drift: Watches for drift; None for no such watch.
 
     Attributes:
-        monitor: As given.
+        monitor, drift: As given.
+        calibration: Of the strategic network.
         next_seq: Number of the row that comes next.
         last_ns: Close of the last row, nanoseconds UTC; 0 before the first.
     """
 
-    def __init__(self, monitor: PerformanceMonitor, trades: TradeFolder, sessions: Sessions) -> None:
-        self.monitor = monitor
+    def __init__(
+        self,
+        monitor: PerformanceMonitor,
+        trades: TradeFolder,
+        sessions: Sessions,
+        symbols: int,
+        drift: DriftDetector | None = None,
+    ) -> None:
+        self.monitor, self.drift, self.calibration = monitor, drift, Calibration(symbols)
         self.next_seq = 0
         self.last_ns = 0
         self._trades, self._sessions = trades, sessions
@@ -63,7 +75,10 @@ class StepMonitor:
 
     def update(self, step: StepBlock) -> None:
         """Follow the rows of a step; how rows are cut into steps does not show."""
-        feed(self.monitor, [*self._days(step), *_closed(self._trades.update(step.fills)), *_decided(step.outputs)])
+        feed(self.monitor, [*self._days(step), *_closed(self._trades.update(step.fills)), *decided(step.outputs)])
+        self.calibration.update(step)
+        if self.drift is not None:
+            self.drift.update(step)
         self.next_seq = step.bars.seq + len(step)
 
     def _days(self, step: StepBlock) -> Iterator[Event]:
@@ -82,6 +97,8 @@ class StepMonitor:
         return {
             "monitor": self.monitor.snapshot(),
             "trades": self._trades.snapshot(),
+            "calibration": self.calibration.snapshot(),
+            "drift": None if self.drift is None else self.drift.snapshot(),
             "row": np.array(row),
             "equity": np.array([self._equity]),
         }
@@ -92,10 +109,15 @@ class StepMonitor:
         Raises:
             DataError: If it is not one of a monitor made alike, with these instruments and sessions.
         """
-        parts = parts_of(state, ("monitor", "trades", "row", "equity"))
+        parts = parts_of(state, ("monitor", "trades", "calibration", "drift", "row", "equity"))
         row = array_of(parts["row"], np.zeros(4, np.int64), "row")
         self.monitor.restore(parts["monitor"])
         self._trades.restore(parts["trades"])
+        self.calibration.restore(parts["calibration"])
+        if (self.drift is None) != (parts["drift"] is None):
+            raise DataError("the saved state of the monitor has another watch for drift")
+        if self.drift is not None:
+            self.drift.restore(parts["drift"])
         self.next_seq, self.last_ns, self._session, close = row.tolist()
         self._equity = float(array_of(parts["equity"], np.zeros(1), "equity")[0])
         if close != self._session_close():
@@ -117,7 +139,8 @@ def _closed(trades: Records) -> Iterator[Event]:
             yield ts_event, TRADE, (profit,)
 
 
-def _decided(outputs: Records) -> Iterator[Event]:
+def decided(outputs: Records) -> Iterator[Event]:
+    """AGENT_OUTPUT records as events."""
     if len(outputs):
         names = ("ts_event", "seat", "symbol", "action_0", "confidence")
         for ts_event, *values in zip(*(outputs[name].tolist() for name in names), strict=True):

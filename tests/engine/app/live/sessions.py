@@ -34,7 +34,9 @@ class Case:
     @property
     def expected(self) -> str:
         shared = {
-            key: value for key, value in self.settings.items() if key not in {"feed", "journal", "end", "standby"}
+            key: value
+            for key, value in self.settings.items()
+            if key not in {"feed", "journal", "end", "standby", "monitor"}
         }
         return backtest(MemorySource(self.bars), **shared).ledger_sha256
 

@@ -143,7 +143,7 @@ def notices() -> Iterator[tuple[str, str]]:
             if node.func.attr in {"notice", "_notice"} and isinstance(kind, ast.Constant):
                 assert isinstance(severity, ast.Constant)
                 yield str(kind.value), str(severity.value)
-    for kind in monitoring.KINDS.values():
+    for kind in (*monitoring.KINDS.values(), monitoring.DRIFT):
         yield kind, "warning"
     for operation, word in session.DONE.items():
         yield session.KINDS.get(operation, word), "critical" if operation is Operation.HALT else "warning"

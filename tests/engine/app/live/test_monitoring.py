@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,57 @@ def test_the_command(whole: Path, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[]")
     with pytest.raises(DataError, match="JSON object"):
         monitored(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def reference(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a session of 1,500 quiet bars."""
+    folder = tmp_path_factory.mktemp("reference")
+    case(live_bars(1500)).run(folder / "quiet", [200])
+    code, out, err = called(
+        "monitor", str(folder / "quiet"), "--write-reference", str(folder / "ref"), "--run-length", "20000", "--json"
+    )
+    tree = json.loads(out)
+    assert code == 0 and set(tree["streams"]) >= {"X.return", "X.range", "X.volume"}, err
+    code, _, err = called("monitor", str(folder / "quiet"), "--write-reference", str(folder / "ref"))
+    assert code == 2 and "exists already" in err
+    code, _, err = called("monitor", str(whole), "--write-reference", str(folder / "other"))
+    assert code == 2 and "too little to compare with" in err
+    return folder / "ref"
+
+
+def test_drift_of_a_session_is_sent_and_kills_do_not_show(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = live_bars(600, seed=9)
+    busy = case(replace(bars, volume=bars.volume * 4.0), monitor={"drift": {"reference": str(reference)}})
+    busy.run(tmp_path / "whole", [50])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "DRIFT: X.volume is" in line]
+    assert lines and "kind: drift" in lines[0] and "above its reference" in lines[0]
+    found = monitored(tmp_path / "whole")
+    assert found.drift is not None and "X.volume" in found.drift.drifted
+    assert read_json(tmp_path / "whole" / "manifest.json")["ledger_sha256"] == busy.expected
+    for at in (500, 1300):
+        folder = tmp_path / f"killed-{at}"
+        assert busy.killed(folder, at, [3])
+        busy.traded(folder, [20])
+        again = monitored(folder)
+        assert again.drift is not None and again.drift.tree() == found.drift.tree()
+    # the journal, the tables and the bars of the run say the same
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    for path in (tmp_path / "whole").glob("*.[jp]*"):
+        if path.suffix in {".json", ".parquet"}:
+            (tables / path.name).write_bytes(path.read_bytes())
+    of_run = monitored(tables, reference)
+    assert of_run.kind == "run" and of_run.drift is not None and of_run.drift.tree() == found.drift.tree()
+    code, out, err = called("monitor", str(tables), "--reference", str(reference))
+    assert code in {0, 1} and "X.volume" in out and "drifted" in out and "alarms of drift" in err
+
+
+def test_a_wrong_reference_is_named_before_anything_is_traded(tmp_path: Path, losing: Case, reference: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read the reference"):
+        losing.run(tmp_path / "s", [50], monitor={"drift": {"reference": str(tmp_path / "none")}})
+    other = case(live_bars(50, ("Y",)))
+    with pytest.raises(UsageError, match="of another market"):
+        other.run(tmp_path / "t", [50], monitor={"drift": {"reference": str(reference)}})

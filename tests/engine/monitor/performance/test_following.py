@@ -55,7 +55,7 @@ def cut(sizes: list[int]) -> list[StepBlock]:
 
 def follower(**more: object) -> StepMonitor:
     monitor = PerformanceMonitor(MonitorConfig.model_validate(more), 365.0, CONFIG.initial_capital)
-    return StepMonitor(monitor, book(SYMBOLS), SESSIONS)
+    return StepMonitor(monitor, book(SYMBOLS), SESSIONS, SYMBOLS)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,24 @@ def test_one_row_at_a_time_is_the_same(whole: StepMonitor) -> None:
     assert encode(found.snapshot()) == encode(whole.snapshot())
 
 
+def test_confidence_is_held_against_what_the_price_did(whole: StepMonitor) -> None:
+    found: dict[int, list[tuple[float, bool]]] = {}
+    strategic = OUTPUTS[OUTPUTS["seat"] == SeatName.STRATEGIC]
+    for symbol in range(SYMBOLS):
+        own = strategic[strategic["symbol"] == symbol]
+        closes = BARS.close[own["seq"], symbol]
+        for decision, before, after in zip(own[:-1], closes[:-1], closes[1:], strict=True):
+            if side := float(decision["action_0"]):
+                sure = float(decision["confidence"])
+                found.setdefault(int(sure * 5), []).append((sure, (after - before) * side > 0))
+    rows = whole.calibration.rows()
+    assert [round(row["from"] * 5) for row in rows] == sorted(found)
+    for row, part in zip(rows, sorted(found), strict=True):
+        confidences, right = zip(*found[part], strict=True)
+        assert row["decisions"] == len(right) and row["right"] == pytest.approx(np.mean(right))
+        assert row["confidence"] == pytest.approx(np.mean(confidences))
+
+
 def test_the_tables_of_the_run_say_the_same(whole: StepMonitor, tmp_path: Path) -> None:
     _, metrics = record(cut([1000]), BARS.symbols, tmp_path)
     manifest = {
@@ -106,6 +124,8 @@ def test_the_state_of_another_monitor_is_refused(whole: StepMonitor) -> None:
     state = whole.snapshot()
     with pytest.raises(DataError):
         follower().restore({**state, "equity": np.zeros(2)})
-    elsewhere = StepMonitor(follower().monitor, book(SYMBOLS), sessions_for(INSTRUMENTS, int(BARS.ts_event[-1])))
+    elsewhere = StepMonitor(
+        follower().monitor, book(SYMBOLS), sessions_for(INSTRUMENTS, int(BARS.ts_event[-1])), SYMBOLS
+    )
     with pytest.raises(DataError, match="other sessions"):
         elsewhere.restore(state)

@@ -1,0 +1,293 @@
+"""How often the monitor is wrong, and how soon it is right: `python -m benchmarks.monitor`.
+
+Strategies and streams are made whose truth is known.
+
+    figures     the guide's rule on the latest value beside the proof: how often each is wrong, and how soon right
+    drift       run lengths and delays of the drift detector, and of limits that assume independent normal numbers
+    cost        microseconds a row of one symbol
+
+A detector that fires on every row and one that never fires stand beside it. The command fails where an aim is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.command_line import guarded
+from engine.monitor.drift.detector import DriftDetector
+from engine.monitor.drift.kernels import SUMS, watch_values
+from engine.monitor.drift.reference import Reference, build_reference, limit_for
+from engine.monitor.drift.streams import Observations, Streams, joined, stream_names
+from engine.monitor.performance.config import MonitorConfig
+from engine.monitor.performance.figures import LOW_SHARPE_RATIO, LOW_WIN_RATE, WIN_RATE
+from engine.monitor.performance.monitor import PerformanceMonitor
+from engine.types.blocks import Floats
+from engine.types.timeframe import MINUTE_NS
+
+Draw = Callable[[np.random.Generator, int], Floats]
+TRADES, YEAR = 450, 252
+RUN_LENGTH, SHIFTS = 10_000.0, (0.25, 0.5, 1.0)
+BEST_DELAYS = {0.25: 153.0, 0.5: 49.0, 1.0: 15.0}
+"""Mean delays of the CUSUM that is best for each shift, at this run length."""
+RUN_LENGTH_AIM, DELAY_AIM, COST_AIM = 0.2, 1.5, 20.0
+REFERENCE_ROWS, QUIET_ROWS = 50_000, 500
+
+
+def win_rates(rng: np.random.Generator, rate: float, count: int, trades: int) -> dict[str, float]:
+    """Strategies that win with a chance of `rate`: what the monitor says of them, trade by trade.
+
+    Returns:
+        Share of looks with a value below 0.45, share of strategies that were ever below, share ever proved, and median
+        number of trades to the proof.
+    """
+    looks = below = ever = proved = 0
+    proofs = []
+    for _ in range(count):
+        monitor = PerformanceMonitor(MonitorConfig(), YEAR, 100_000.0)
+        figure = next(one for one in monitor.figures if one.name == WIN_RATE)
+        first = 0
+        for at, won in enumerate((rng.random(trades) < rate).tolist()):
+            monitor.trade(at, 1.0 if won else -1.0)
+            if figure.held == figure.last:
+                looks += 1
+                below += figure.value is not None and figure.value < 0.45
+            if not first and LOW_WIN_RATE in monitor.alerts("proved"):
+                first = at + 1
+        ever += any(one.change.code == LOW_WIN_RATE and one.change.level == "below" for one in monitor.alarms)
+        proved += bool(first)
+        proofs.append(first or math.inf)
+    return {
+        "looks_below": below / looks,
+        "ever_below": ever / count,
+        "ever_proved": proved / count,
+        "median_trades_to_proof": float(np.median(proofs)),
+    }
+
+
+def sharpe_ratios(rng: np.random.Generator, sharpe: float, count: int, days: int) -> dict[str, float]:
+    """Strategies with daily returns of this Sharpe ratio, whose volatility comes in clusters: likewise."""
+    looks = below = ever = proved = 0
+    proofs = []
+    for _ in range(count):
+        monitor = PerformanceMonitor(MonitorConfig(), YEAR, 100_000.0)
+        figure = next(one for one in monitor.figures if one.name == "sharpe_ratio")
+        equity, first = 100_000.0, 0
+        volatility = np.exp(autoregressive(rng, days, 0.95) * 0.1) * 0.01
+        for at, change in enumerate((volatility * (rng.normal(size=days) + sharpe / math.sqrt(YEAR))).tolist()):
+            equity *= 1.0 + change
+            monitor.day(at, equity)
+            if figure.held == figure.last:
+                looks += 1
+                below += figure.value is not None and figure.value < 0.5
+            if not first and LOW_SHARPE_RATIO in monitor.alerts("proved"):
+                first = at + 1
+        ever += any(one.change.level == "below" for one in monitor.alarms)
+        proved += bool(first)
+        proofs.append(first or math.inf)
+    return {
+        "looks_below": below / looks,
+        "ever_below": ever / count,
+        "ever_proved": proved / count,
+        "median_days_to_proof": float(np.median(proofs)),
+    }
+
+
+def autoregressive(rng: np.random.Generator, count: int, tied: float) -> Floats:
+    """Each number is `tied` times the one before, and something new that is normal."""
+    terms = max(1, math.ceil(math.log(1e-9) / math.log(tied)))  # what is older has no weight that counts
+    found: Floats = np.convolve(rng.normal(size=count + terms - 1), tied ** np.arange(terms), mode="valid")
+    return found
+
+
+def streams() -> dict[str, tuple[Draw, float]]:
+    """Kinds of numbers, with their deviation."""
+    found: dict[str, tuple[Draw, float]] = {
+        "normal": (lambda rng, n: rng.normal(size=n), 1.0),
+        "t, 3 degrees": (lambda rng, n: rng.standard_t(3, n), math.sqrt(3.0)),
+    }
+    for tied in (0.1, 0.2, 0.3):
+        deviation = 1.0 / math.sqrt(1.0 - tied * tied)
+        found[f"AR({tied:g})"] = (partial(autoregressive, tied=tied), deviation)
+    shape = np.cos(np.arange(24 * 60) / (24 * 60) * 2.0 * math.pi)
+
+    def daily(rng: np.random.Generator, n: int) -> Floats:
+        day = np.resize(shape, n)
+        return day + (1.0 + 0.5 * day) * autoregressive(rng, n, 0.2)
+
+    return {**found, "AR(0.2) with a shape of the day": (daily, 1.0 / math.sqrt(0.96))}
+
+
+def observed(values: Floats) -> Observations:
+    """A number a minute, all of one stream."""
+    count = len(values)
+    return Observations(np.zeros(count, np.int64), np.arange(count, dtype=np.int64) * MINUTE_NS, values)
+
+
+def alarms_in(reference: Reference, values: Floats) -> list[int]:
+    """Numbers of the observations, from 1 on, at which the first stream has an alarm."""
+    count, k = len(values), len(reference.names)
+    found, room = np.empty((count, 3), np.int64), np.empty((count, 2))
+    state = np.ones((k, SUMS)), np.zeros((k, 2)), np.zeros(k, np.int64)
+    number = watch_values(
+        *observed(values), count, reference.quantiles, reference.moments, reference.limits, *state, found, room
+    )
+    rows: list[int] = found[:number, 2].tolist()
+    return rows
+
+
+def judged(
+    references: Iterable[Reference], draw: Draw, deviation: float, rng: np.random.Generator, rows: int, paths: int
+) -> dict[str, Any]:
+    """Mean rows between false alarms, and mean delay of each shift, which comes after 500 rows without one."""
+    quiet = alarms = 0
+    delays: dict[float, list[int]] = {shift: [] for shift in SHIFTS}
+    for reference in references:
+        alarms += len(alarms_in(reference, draw(rng, rows)))
+        quiet += rows
+        for shift in SHIFTS:
+            for _ in range(paths):
+                values = draw(rng, QUIET_ROWS + 6000)
+                values[QUIET_ROWS:] += shift * deviation
+                first = next((one for one in alarms_in(reference, values) if one > QUIET_ROWS), len(values))
+                delays[shift].append(first - QUIET_ROWS)
+    never = alarms == 0
+    return {
+        "run_length": math.inf if never else quiet / alarms,
+        "delays": {f"{shift:g}": math.inf if never else float(np.mean(found)) for shift, found in delays.items()},
+    }
+
+
+def drift(rng: np.random.Generator, repeats: int, rows: int, paths: int) -> dict[str, dict[str, Any]]:
+    """Run lengths and delays by kind of numbers and detector."""
+    independent = limit_for(rng.normal(size=200_000), 1, RUN_LENGTH, rng)
+    found: dict[str, dict[str, Any]] = {}
+    for name, (draw, deviation) in streams().items():
+        references = [
+            build_reference(
+                stream_names(("X",)), MINUTE_NS, observed(draw(rng, REFERENCE_ROWS)), RUN_LENGTH, seed=number
+            )
+            for number in range(repeats)
+        ]
+        found[name] = judged(references, draw, deviation, rng, rows, paths)
+        if name.startswith("AR"):
+            plain = [with_limit(one, independent, tied=False) for one in references]
+            found[f"{name}, normal limits"] = judged(plain, draw, deviation, rng, rows, 1)
+        if name == "normal":
+            always, never = with_limit(references[0], 0.0), with_limit(references[0], math.inf)
+            found["always fires"] = judged([always], draw, deviation, rng, 1000, 1)
+            found["never fires"] = judged([never], draw, deviation, rng, 1000, 1)
+    return found
+
+
+def with_limit(reference: Reference, limit: float, *, tied: bool = True) -> Reference:
+    """A reference with another limit, and if wanted without regard to the score before."""
+    moments = reference.moments.copy()
+    if not tied:
+        moments[:, 2] = 0.0
+    return replace(reference, limits=np.full(len(reference.names), limit), moments=moments)
+
+
+def cost(rows: int) -> dict[str, float]:
+    """Microseconds a row of one symbol, four streams, in blocks of one row and of 4,096."""
+    from benchmarks.replay.bars import benchmark_bars
+    from engine.types.blocks import BarBlock
+
+    bars = benchmark_bars(rows)
+    block = BarBlock.from_columns(["X"], bars.ts_event, dict(bars.columns))
+    found = {}
+    whole = Streams(["X"], MINUTE_NS)
+    reference = build_reference(whole.names, MINUTE_NS, joined([whole.bars(block)]), 1e6)
+    for size in (1, 4096):
+        detector, parts = DriftDetector(reference, ["X"], MINUTE_NS), list(block.split(range(size, rows, size)))
+        observer = Streams(["X"], MINUTE_NS)
+        before = time.perf_counter()
+        for part in parts:
+            detector.watch([observer.bars(part)])
+        found[str(size)] = (time.perf_counter() - before) / rows * 1e6
+    return found
+
+
+def show(name: str, text: str, met: bool | None = None) -> bool:
+    """Print a line, with whether its aim is met."""
+    print(f"{name:<46} {text}{'' if met is None else ', aim met' if met else ', AIM MISSED'}")
+    return met is not False
+
+
+def median_text(count: float, unit: str) -> str:
+    """After how many half of the strategies were proved to be too low."""
+    return "" if math.isinf(count) else f", half of them after {count:.0f} {unit}"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run it; returns 1 where an aim is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.monitor", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--strategies", type=int, default=1000, help="of each kind")
+    parser.add_argument("--references", type=int, default=40, help="of each kind of numbers")
+    parser.add_argument("--rows", type=int, default=400_000, help="watched by each reference")
+    parser.add_argument("--json", type=Path, help="also write what was found to this file")
+    options = parser.parse_args(words)
+    rng = np.random.default_rng(options.seed)
+    found: dict[str, Any] = {}
+    met = []
+    print(f"win rates, {options.strategies} strategies each, {TRADES} trades, a look after every trade")
+    for rate in (0.5, 0.45, 0.35, 0.25):
+        one = found[f"win rate {rate}"] = win_rates(rng, rate, options.strategies, TRADES)
+        good = rate >= 0.45
+        fine = one["ever_proved"] <= 0.01 + 3.0 * math.sqrt(0.01 / options.strategies) if good else None
+        met.append(
+            show(
+                f"  true win rate {rate:g}",
+                f"below in {one['looks_below']:.1%} of looks, ever in {one['ever_below']:.1%}; proved in "
+                f"{one['ever_proved']:.1%}" + ("" if good else median_text(one["median_trades_to_proof"], "trades")),
+                fine,
+            )
+        )
+    days = 2 * YEAR
+    print(f"Sharpe ratios, {options.strategies} strategies each, {days} days, a look after every day")
+    for sharpe in (1.5, 0.5, -2.0, -4.0):
+        one = found[f"sharpe {sharpe}"] = sharpe_ratios(rng, sharpe, options.strategies, days)
+        good = sharpe >= 0.5
+        fine = one["ever_proved"] <= 0.01 + 3.0 * math.sqrt(0.01 / options.strategies) if good else None
+        met.append(
+            show(
+                f"  true Sharpe ratio {sharpe:g}",
+                f"below in {one['looks_below']:.1%} of looks, ever in {one['ever_below']:.1%}; proved in "
+                f"{one['ever_proved']:.1%}" + ("" if good else median_text(one["median_days_to_proof"], "days")),
+                fine,
+            )
+        )
+    print(f"drift, run length {RUN_LENGTH:,.0f}, {options.references} references of {REFERENCE_ROWS:,} rows each")
+    found["drift"] = drift(rng, options.references, options.rows, 10)
+    for name, one in found["drift"].items():
+        delays = one["delays"]
+        text = f"run length {one['run_length']:,.0f}; delays " + ", ".join(
+            f"{delays[f'{shift:g}']:,.1f} ({shift:g})" for shift in SHIFTS
+        )
+        fine = None
+        if "fires" not in name and "limits" not in name:
+            fine = abs(one["run_length"] / RUN_LENGTH - 1.0) <= RUN_LENGTH_AIM
+        if name == "normal":
+            fine = fine and all(delays[f"{shift:g}"] <= DELAY_AIM * best for shift, best in BEST_DELAYS.items())
+        met.append(show(f"  {name}", text, fine))
+    found["microseconds a row"] = cost(50_000)
+    for size, spent in found["microseconds a row"].items():
+        met.append(show(f"drift, blocks of {int(size):,}", f"{spent:.2f} microseconds a row", spent <= COST_AIM))
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=2))
+    return int(not all(met))
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
