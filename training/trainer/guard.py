@@ -111,7 +111,7 @@ class Guard:
         if not self._answers.left(sign.agent):
             self.given_up = self._answers.given_up(sign)
             self.tried.append(self.given_up)
-            return f"{self.given_up}; {'its turn' if self._turns is not None else 'the training'} ends early"
+            return f"{self.given_up}; {self._what_ends()} ends early"
         fresh, said = self._answers.begin_anew(sign.agent, episode, remaining)
         self._watch.forget(sign.agent)
         if self._turns is None:
@@ -122,6 +122,11 @@ class Guard:
         self._weights = self._full  # new branches have the full weights
         self.weigh(episode)
         return said
+
+    def _what_ends(self) -> str:
+        if self._turns is None:
+            return "the training"
+        return "its first start" if self._turns.starts_again(1.0) else "its turn"
 
     def snapshot(self) -> State:
         """What `restore` takes."""

@@ -10,7 +10,9 @@ from engine.base.errors import ConfigError
 from tests.training.trainer.small import Heard, small_config, small_trainer
 from training.checkpoint import load
 from training.config import TrainingConfig
+from training.learners.constant import constant_weights
 from training.trainer.trainer import Trainer
+from training.trainer.trainings import StrategicTraining
 
 
 def exact(**changes: Any) -> TrainingConfig:
@@ -61,6 +63,26 @@ def test_the_strategic_agent_begins_twice(
     first = whole[1].of("verdict")[0]
     assert starts == [12] and first["episode"] == 24 and first["network"]
     assert first["network_reward"] > 0.0
+
+
+@pytest.mark.parametrize("spoilt", [1, 2])
+def test_the_better_start_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: int) -> None:
+    learning = StrategicTraining.learn_worths
+
+    def learn(training: StrategicTraining, progress: float) -> Any:
+        learner = training.learner
+        if training.starts == spoilt:
+            learner.load_weights(constant_weights("strategic", learner.weights(), (1.0,)))
+            return None
+        return learning(training, progress)
+
+    monkeypatch.setattr(StrategicTraining, "learn_worths", learn)
+    trainer, heard = small_trainer(tmp_path, exact(collapse=None))
+    trainer.run()
+    first = heard.of("verdict")[0]
+    assert first["network"] and first["network_reward"] > 0.0
+    within = [found for found in heard.of("evaluation") if found["episode"] <= first["episode"]]
+    assert min(found["mean_reward"] for found in within) == 0.0 < max(found["mean_reward"] for found in within)
 
 
 def test_without_a_second_start_the_turn_belongs_to_the_first(tmp_path: Path) -> None:
