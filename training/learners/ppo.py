@@ -61,12 +61,13 @@ class Minibatch(NamedTuple):
 
 
 class OutcomeMinibatch(NamedTuple):
-    """The same where every action's worth is known: (B, inputs), (B, actions) twice, (B,)."""
+    """The same where every action's worth is known: (B, inputs), (B, actions) twice, (B,), and the entropy's weight."""
 
     flat: Tensor
     before: Tensor
     advantages: Tensor
     expected: Tensor
+    entropy: Tensor
     masks: list[Tensor]
 
 
@@ -191,7 +192,12 @@ class PPO:
         return figures | {"explained_variance": explained}
 
     def update_outcomes(
-        self, outcomes: OutcomeBatch, *, replayed: int = 0, kl_stop: float | None = None
+        self,
+        outcomes: OutcomeBatch,
+        *,
+        replayed: int = 0,
+        kl_stop: float | None = None,
+        entropy: float | None = None,
     ) -> dict[str, float]:
         """Learn from decisions whose every action's worth is known: no action is left to chance.
 
@@ -203,6 +209,7 @@ class PPO:
             replayed: Earlier decisions among them for each fresh one; there are fewer epochs then, so that an update
                 costs no more.
             kl_stop: Mean Kullback-Leibler divergence; None never stops.
+            entropy: Weight of the entropy; None takes that of the configuration.
 
         Returns:
             As `update`.
@@ -221,10 +228,11 @@ class PPO:
         values = values / ((values - values.mean(1, keepdim=True)).std() + 1e-8)
         expected = (shares * values).sum(1)
         advantages = values - expected.unsqueeze(1)
+        weight = torch.tensor(self.config.entropy if entropy is None else entropy, device=self.device)
         found: list[Tensor] = []
         for _ in range(max(1, self.config.epochs_per_update // (1 + replayed))):
             for rows, masks in self._minibatches(len(values)):
-                batch = OutcomeMinibatch(flat[rows], before[rows], advantages[rows], expected[rows], masks)
+                batch = OutcomeMinibatch(flat[rows], before[rows], advantages[rows], expected[rows], weight, masks)
                 found.append(self._step_known(batch))
             moved = (shares * (before - self._log_probabilities(flat))).sum(1).mean()
             if kl_stop is not None and float(moved) > kl_stop:
@@ -370,7 +378,7 @@ class _OutcomeLoss(_PolicyLoss):
         policy_loss = -gains.sum(1).mean()
         value_loss = nnf.mse_loss(values, batch.expected)
         entropy = -(log_probabilities.exp() * log_probabilities).sum(1).mean()
-        loss = policy_loss + self.value_loss * value_loss - self.entropy * entropy
+        loss = policy_loss + self.value_loss * value_loss - batch.entropy * entropy
         with torch.no_grad():
             kl = -(shares * log_ratio).sum(1).mean()
             outside = (shares * ((ratio - 1.0).abs() > self.clip)).sum(1).mean()

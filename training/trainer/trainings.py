@@ -87,7 +87,9 @@ class StrategicTraining:
             return learner.update_outcomes(self._outcomes.take(), kl_stop=learner.config.kl_stop)
         learner.progress = max(2.0 * progress - 1.0, 0.0)
         replayed = second.outcome_replay
-        return learner.update_outcomes(self._outcomes.take(replayed), replayed=replayed, kl_stop=second.kl_stop)
+        return learner.update_outcomes(
+            self._outcomes.take(replayed), replayed=replayed, kl_stop=second.kl_stop, entropy=second.entropy
+        )
 
     def starts_again(self, progress: float) -> bool:
         """Whether it is time for the second start; `progress` is the share of the turn, 0 to 1."""
