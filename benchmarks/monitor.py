@@ -25,21 +25,29 @@ from typing import Any
 import numpy as np
 
 from benchmarks.command_line import guarded
+from benchmarks.peers.serve import Bars
 from engine.monitor.drift.detector import DriftDetector
 from engine.monitor.drift.kernels import SUMS, watch_values
 from engine.monitor.drift.reference import Reference, build_reference, limit_for
 from engine.monitor.drift.streams import Observations, Streams, joined, stream_names
 from engine.monitor.performance.config import MonitorConfig
 from engine.monitor.performance.figures import LOW_SHARPE_RATIO, LOW_WIN_RATE, WIN_RATE
+from engine.monitor.performance.following import StepMonitor
 from engine.monitor.performance.monitor import PerformanceMonitor
-from engine.types.blocks import Floats
+from engine.types.blocks import BarBlock, Floats
+from engine.types.calendar import sessions_for
+from engine.types.instruments import load_instrument
+from engine.types.records import ACCOUNT, COMMAND, FILL, ORDER, ORDER_EVENT, POSITION
+from engine.types.step import StepBlock
 from engine.types.timeframe import MINUTE_NS
+from portfolio.trades import TradeBook
 
 Draw = Callable[[np.random.Generator, int], Floats]
 TRADES, YEAR = 450, 252
 RUN_LENGTH, SHIFTS = 10_000.0, (0.25, 0.5, 1.0)
 BEST_DELAYS = {0.25: 153.0, 0.5: 49.0, 1.0: 15.0}
 """Mean delays of the CUSUM that is best for each shift, at this run length."""
+PARTS = ("figures", "drift", "cost")
 RUN_LENGTH_AIM, DELAY_AIM, COST_AIM = 0.2, 1.5, 20.0
 REFERENCE_ROWS, QUIET_ROWS = 50_000, 500
 
@@ -198,23 +206,47 @@ def with_limit(reference: Reference, limit: float, *, tied: bool = True) -> Refe
     return replace(reference, limits=np.full(len(reference.names), limit), moments=moments)
 
 
-def cost(rows: int) -> dict[str, float]:
-    """Microseconds a row of one symbol, four streams, in blocks of one row and of 4,096."""
-    from benchmarks.replay.bars import benchmark_bars
-    from engine.types.blocks import BarBlock
-
-    bars = benchmark_bars(rows)
+def steps_of(bars: Bars, sizes: Sequence[int]) -> dict[int, list[StepBlock]]:
+    """Steps without trades over bars of one symbol, by the rows of a block."""
     block = BarBlock.from_columns(["X"], bars.ts_event, dict(bars.columns))
+    fills, events, decisions, orders = (np.empty(0, kind) for kind in (FILL, ORDER_EVENT, COMMAND, ORDER))
+    account, position = np.zeros(1, ACCOUNT), np.zeros(1, POSITION)
+
+    def step(part: BarBlock) -> StepBlock:
+        ledger, held = np.ones((len(part), 8)), np.zeros((len(part), 1))
+        return StepBlock(part, ledger, held, fills, events, decisions, account, position, orders)
+
+    return {size: [step(part) for part in block.split(list(range(size, len(bars), size)))] for size in sizes}
+
+
+def cost(rows: int, rounds: int = 3) -> dict[str, float]:
+    """CPU microseconds a row of one symbol with four streams, the best of some rounds: the detector, and everything."""
+    from benchmarks.replay.bars import benchmark_bars
+
+    steps = steps_of(benchmark_bars(rows), (1, 4096))
+    streams = Streams(["X"], MINUTE_NS)
+    reference = build_reference(streams.names, MINUTE_NS, joined([streams.bars(one.bars) for one in steps[4096]]), 1e6)
+    sessions = sessions_for([load_instrument("BTC-PERP")], int(steps[1][0].bars.ts_event[0]))
+
+    def monitor() -> StepMonitor:
+        watched = PerformanceMonitor(MonitorConfig(), YEAR, 100_000.0)
+        return StepMonitor(watched, TradeBook([1.0]), sessions, 1, DriftDetector(reference, ["X"], MINUTE_NS))
+
     found = {}
-    whole = Streams(["X"], MINUTE_NS)
-    reference = build_reference(whole.names, MINUTE_NS, joined([whole.bars(block)]), 1e6)
-    for size in (1, 4096):
-        detector, parts = DriftDetector(reference, ["X"], MINUTE_NS), list(block.split(range(size, rows, size)))
-        observer = Streams(["X"], MINUTE_NS)
-        before = time.perf_counter()
-        for part in parts:
-            detector.watch([observer.bars(part)])
-        found[str(size)] = (time.perf_counter() - before) / rows * 1e6
+    for size, every in steps.items():
+        made: dict[str, Callable[[], StepMonitor | DriftDetector]] = {
+            "drift": lambda: DriftDetector(reference, ["X"], MINUTE_NS),
+            "all of the monitor": monitor,
+        }
+        for name, make in made.items():
+            spent = []
+            for _ in range(rounds):
+                follower = make()
+                before = time.thread_time()
+                for one in every:
+                    follower.update(one)
+                spent.append((time.thread_time() - before) / rows * 1e6)
+            found[f"{name}, blocks of {size:,}"] = min(spent)
     return found
 
 
@@ -224,69 +256,73 @@ def show(name: str, text: str, met: bool | None = None) -> bool:
     return met is not False
 
 
-def median_text(count: float, unit: str) -> str:
-    """After how many half of the strategies were proved to be too low."""
-    return "" if math.isinf(count) else f", half of them after {count:.0f} {unit}"
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Run it; returns 1 where an aim is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monitor", description=__doc__)
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this part (repeatable)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--strategies", type=int, default=1000, help="of each kind")
     parser.add_argument("--references", type=int, default=40, help="of each kind of numbers")
     parser.add_argument("--rows", type=int, default=400_000, help="watched by each reference")
     parser.add_argument("--json", type=Path, help="also write what was found to this file")
     options = parser.parse_args(words)
-    rng = np.random.default_rng(options.seed)
     found: dict[str, Any] = {}
+    met: list[bool] = []
+    for part in options.part or PARTS:
+        rng = np.random.default_rng([options.seed, PARTS.index(part)])
+        if part == "figures":
+            met += show_figures(found, rng, options.strategies)
+        elif part == "drift":
+            met += show_drift(found, rng, options.references, options.rows)
+        else:
+            found["microseconds a row"] = cost(50_000)
+            for name, spent in found["microseconds a row"].items():
+                met.append(show(name, f"{spent:.2f} CPU microseconds a row", spent <= COST_AIM))
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=2))
+    return int(not all(met))
+
+
+def show_figures(found: dict[str, Any], rng: np.random.Generator, count: int) -> list[bool]:
+    """Judge both levels of two figures; returns whether each aim is met."""
     met = []
-    print(f"win rates, {options.strategies} strategies each, {TRADES} trades, a look after every trade")
-    for rate in (0.5, 0.45, 0.35, 0.25):
-        one = found[f"win rate {rate}"] = win_rates(rng, rate, options.strategies, TRADES)
-        good = rate >= 0.45
-        fine = one["ever_proved"] <= 0.01 + 3.0 * math.sqrt(0.01 / options.strategies) if good else None
-        met.append(
-            show(
-                f"  true win rate {rate:g}",
-                f"below in {one['looks_below']:.1%} of looks, ever in {one['ever_below']:.1%}; proved in "
-                f"{one['ever_proved']:.1%}" + ("" if good else median_text(one["median_trades_to_proof"], "trades")),
-                fine,
-            )
-        )
+    most = 0.01 + 3.0 * math.sqrt(0.01 / count)
     days = 2 * YEAR
-    print(f"Sharpe ratios, {options.strategies} strategies each, {days} days, a look after every day")
+    print(f"win rates, {count} strategies each, {TRADES} trades, a look after every trade")
+    for rate in (0.5, 0.45, 0.35, 0.25):
+        one = found[f"win rate {rate}"] = win_rates(rng, rate, count, TRADES)
+        met.append(show_figure(f"  true win rate {rate:g}", one, "trades", most if rate >= 0.45 else None))
+    print(f"Sharpe ratios, {count} strategies each, {days} days, a look after every day")
     for sharpe in (1.5, 0.5, -2.0, -4.0):
-        one = found[f"sharpe {sharpe}"] = sharpe_ratios(rng, sharpe, options.strategies, days)
-        good = sharpe >= 0.5
-        fine = one["ever_proved"] <= 0.01 + 3.0 * math.sqrt(0.01 / options.strategies) if good else None
-        met.append(
-            show(
-                f"  true Sharpe ratio {sharpe:g}",
-                f"below in {one['looks_below']:.1%} of looks, ever in {one['ever_below']:.1%}; proved in "
-                f"{one['ever_proved']:.1%}" + ("" if good else median_text(one["median_days_to_proof"], "days")),
-                fine,
-            )
-        )
-    print(f"drift, run length {RUN_LENGTH:,.0f}, {options.references} references of {REFERENCE_ROWS:,} rows each")
-    found["drift"] = drift(rng, options.references, options.rows, 10)
+        one = found[f"sharpe {sharpe}"] = sharpe_ratios(rng, sharpe, count, days)
+        met.append(show_figure(f"  true Sharpe ratio {sharpe:g}", one, "days", most if sharpe >= 0.5 else None))
+    return met
+
+
+def show_figure(name: str, one: dict[str, float], unit: str, most: float | None) -> bool:
+    """Print what became of strategies; `most` is the largest share of them that may be called bad, if they are good."""
+    half = one[f"median_{unit}_to_proof"]
+    after = "" if math.isinf(half) else f", half of them after {half:.0f} {unit}"
+    looks = f"below in {one['looks_below']:.1%} of looks, ever in {one['ever_below']:.1%}"
+    text = f"{looks}; proved in {one['ever_proved']:.1%}{after}"
+    return show(name, text, None if most is None else one["ever_proved"] <= most)
+
+
+def show_drift(found: dict[str, Any], rng: np.random.Generator, references: int, rows: int) -> list[bool]:
+    """Judge the drift detector; returns whether each aim is met."""
+    print(f"drift, run length {RUN_LENGTH:,.0f}, {references} references of {REFERENCE_ROWS:,} rows each")
+    found["drift"] = drift(rng, references, rows, 10)
+    met = []
     for name, one in found["drift"].items():
-        delays = one["delays"]
-        text = f"run length {one['run_length']:,.0f}; delays " + ", ".join(
-            f"{delays[f'{shift:g}']:,.1f} ({shift:g})" for shift in SHIFTS
-        )
+        delays = {shift: one["delays"][f"{shift:g}"] for shift in SHIFTS}
+        text = ", ".join(f"{delay:,.1f} ({shift:g})" for shift, delay in delays.items())
         fine = None
         if "fires" not in name and "limits" not in name:
             fine = abs(one["run_length"] / RUN_LENGTH - 1.0) <= RUN_LENGTH_AIM
         if name == "normal":
-            fine = fine and all(delays[f"{shift:g}"] <= DELAY_AIM * best for shift, best in BEST_DELAYS.items())
-        met.append(show(f"  {name}", text, fine))
-    found["microseconds a row"] = cost(50_000)
-    for size, spent in found["microseconds a row"].items():
-        met.append(show(f"drift, blocks of {int(size):,}", f"{spent:.2f} microseconds a row", spent <= COST_AIM))
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2))
-    return int(not all(met))
+            fine = fine and all(delays[shift] <= DELAY_AIM * best for shift, best in BEST_DELAYS.items())
+        met.append(show(f"  {name}", f"run length {one['run_length']:,.0f}; delays {text}", fine))
+    return met
 
 
 if __name__ == "__main__":

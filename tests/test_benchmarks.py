@@ -1,6 +1,7 @@
 """The replay benchmark: systems agree, and a system that does not is caught."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -16,10 +17,14 @@ from benchmarks.live.child import Found, Work
 from benchmarks.live.child import run as run_session
 from benchmarks.live.feeding import live_bars
 from benchmarks.live.results import LiveResults
+from benchmarks.monitor import judged, observed, streams, win_rates, with_limit
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars
 from benchmarks.replay.bars import benchmark_bars, decidable, opening_at_last_close
 from benchmarks.replay.results import Measured, Results, disagreement
 from engine.base.errors import CheckFailed
+from engine.monitor.drift.reference import build_reference
+from engine.monitor.drift.streams import stream_names
+from engine.types.timeframe import MINUTE_NS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -251,3 +256,17 @@ def test_trainings_of_the_benchmark_can_be_found_by_a_new_process() -> None:
     from benchmarks.learning.__main__ import run
 
     assert run.__module__ == "benchmarks.learning.jobs"
+
+
+def test_the_monitor_is_judged_by_strategies_and_streams_whose_truth_is_known() -> None:
+    rng = np.random.default_rng(1)
+    good, bad = (win_rates(rng, rate, 20, 200) for rate in (0.5, 0.15))
+    assert good["ever_below"] > 0.8 and good["ever_proved"] == 0.0
+    assert bad["ever_proved"] == 1.0 and bad["median_trades_to_proof"] < 100
+    draw, deviation = streams()["AR(0.2)"]
+    reference = build_reference(stream_names(("X",)), MINUTE_NS, observed(draw(rng, 20_000)), 10_000.0)
+    found = {limit: judged([with_limit(reference, limit)], draw, deviation, rng, 2000, 1) for limit in (0.0, math.inf)}
+    assert found[0.0] == {"run_length": 1.0, "delays": {"0.25": 1.0, "0.5": 1.0, "1": 1.0}}
+    assert found[math.inf]["run_length"] == math.inf
+    own = judged([reference], draw, deviation, rng, 100_000, 5)
+    assert own["run_length"] > 2000 and own["delays"]["1"] < 60 < own["delays"]["0.25"]

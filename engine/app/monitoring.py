@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.app.drift import drift_of_run
 from engine.app.journal.monitoring import recover_monitor
+from engine.app.live.control import ask
 from engine.app.live.folder import is_running
 from engine.app.live.open_or_resume import stored_setup
 from engine.base.errors import CheckFailed, DataError, UsageError
@@ -39,6 +40,8 @@ class Monitored:
         monitor: After the last row.
         drift: Likewise; None where there is no reference.
         calibration: Of the strategic network's confidence; empty for a run, whose tables have no prices.
+        latency: Milliseconds from receipt to commit, median and 99th percentile (p50, p99), since a running session
+            started; None for others, which keep none.
         quality: Of the data: bars, gaps, messages or rows refused by reason.
     """
 
@@ -51,6 +54,7 @@ class Monitored:
     monitor: PerformanceMonitor
     drift: DriftDetector | None
     calibration: list[dict[str, Any]]
+    latency: dict[str, float | None] | None
     quality: dict[str, Any]
 
     def tree(self) -> dict[str, Any]:
@@ -65,6 +69,7 @@ class Monitored:
             **self.monitor.tree(),
             "drift": None if self.drift is None else self.drift.tree(),
             "calibration": self.calibration,
+            "latency_ms": self.latency,
             "data": self.quality,
         }
 
@@ -131,6 +136,7 @@ def _session(folder: Path, reference: Path | None) -> Monitored:
             followed.monitor,
             followed.drift,
             followed.calibration.rows(),
+            _latency(folder),
             {
                 "bars": counters.get("bars", 0),
                 "gaps": counters.get("gaps", 0),
@@ -138,6 +144,17 @@ def _session(folder: Path, reference: Path | None) -> Monitored:
                 "refused": letters_by_reason(counters),
             },
         )
+
+
+def _latency(folder: Path) -> dict[str, float | None] | None:
+    """Ask a running session how long its decisions take."""
+    if not is_running(folder):
+        return None
+    try:
+        status = ask(folder, "status", by="monitor")
+    except UsageError:  # it has just ended, or is busy
+        return None
+    return {"p50": status["milliseconds_50"], "p99": status["milliseconds_99"]}
 
 
 def _run(folder: Path, reference: Path | None) -> Monitored:
@@ -157,5 +174,6 @@ def _run(folder: Path, reference: Path | None) -> Monitored:
         monitor=monitor,
         drift=None if chosen is None else drift_of_run(folder, read_reference(Path(chosen))),
         calibration=[],
+        latency=None,
         quality=quality,
     )

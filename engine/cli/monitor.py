@@ -131,6 +131,8 @@ def _show(found: Monitored, most: int) -> None:
             f"strategic decisions with a confidence of {part['from']:g} to {part['to']:g}, {part['confidence']:.2f} on "
             f"average: {part['decisions']:,}, and the price went their way after {part['right']:.0%} of them"
         )
+    if found.latency is not None and found.latency["p50"] is not None:
+        note(f"from receipt to commit: {found.latency['p50']:g} ms, 99 %: {found.latency['p99']:g} ms")
     data = found.quality
     refused = sum(data["refused"].values()) if isinstance(data["refused"], dict) else data["refused"]
     note(f"data: {data['bars'] or 0:,} bars, {data['gaps'] or 0:,} gaps, {refused:,} refused")
@@ -146,7 +148,7 @@ def _show_drift(drift: DriftDetector, most: int) -> None:
 
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     table.add_column("drift of", no_wrap=True)
-    for head in ("level", "observations", "evidence", "alarms"):
+    for head in ("level", "seen", "evidence", "alarms"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("")
     for row in drift.rows():

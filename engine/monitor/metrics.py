@@ -59,6 +59,13 @@ class SessionMetrics:
             ["figure", "threshold"],
             registry=own,
         )
+        self.drift = Gauge(
+            "grandmodel_monitor_drift_deviations",
+            "Mean score of a stream against its reference",
+            ["stream"],
+            registry=own,
+        )
+        self.drifted = Gauge("grandmodel_monitor_drifted", "1 while a stream has drifted", ["stream"], registry=own)
         self.alert = Gauge(
             "grandmodel_monitor_alert", "1 while a figure is below, or proved below", ["code", "level"], registry=own
         )

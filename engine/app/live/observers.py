@@ -253,6 +253,9 @@ class Measuring:
                 metrics.figure.labels(figure.name).set(figure.value)
             for one in figure.thresholds:
                 metrics.e_value.labels(figure.name, f"{one.threshold:g}").set(one.evidence.value)
+        for row in followed.drift.rows() if followed.drift is not None else ():
+            metrics.drift.labels(row["stream"]).set(row["level"])
+            metrics.drifted.labels(row["stream"]).set(row["drifted"])
         for level in LEVELS:
             standing = followed.monitor.alerts(level)
             for code in CODES:

@@ -67,8 +67,8 @@ class Session:
 
     Args:
         intake: Restored already.
-        monitor: Watches how the strategy does.
         clock: Seconds that never run backwards.
+        monitor: Watches how the strategy does.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Session:
         intake: Intake,
         source: LiveSource,
         observers: Sequence[Observer] = (),
-        monitor: LiveMonitor | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        monitor: LiveMonitor | None = None,
     ) -> None:
         self.opened, self.intake, self.source = opened, intake, source
         self.driver, self._journal = opened.driver, opened.journal

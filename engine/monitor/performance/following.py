@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.base.errors import DataError
 from engine.base.restoring import array_of, parts_of
 from engine.base.state import State
-from engine.monitor.drift.detector import DriftDetector
 from engine.monitor.performance.calibration import Calibration
 from engine.monitor.performance.monitor import PerformanceMonitor
 from engine.types.calendar import Sessions
 from engine.types.contracts import TradeFolder
 from engine.types.records import LEDGER_COLUMNS, Records
 from engine.types.step import StepBlock
+
+if TYPE_CHECKING:
+    from engine.monitor.drift.detector import DriftDetector  # which most runs have no use for
 
 EQUITY = LEDGER_COLUMNS.index("equity")
 TRADE, DECISION, DAY = range(3)
@@ -71,7 +73,7 @@ class StepMonitor:
         self.next_seq = 0
         self.last_ns = 0
         self._trades, self._sessions = trades, sessions
-        self._session, self._equity = -1, 0.0
+        self._session, self._close, self._equity = -1, 0, 0.0
 
     def update(self, step: StepBlock) -> None:
         """Follow the rows of a step; how rows are cut into steps does not show."""
@@ -83,17 +85,21 @@ class StepMonitor:
 
     def _days(self, step: StepBlock) -> Iterator[Event]:
         """Trading days of which a later row shows that they have ended."""
-        times = step.bars.ts_event
-        numbers, equity = self._sessions.index(times), step.ledger[:, EQUITY]
-        if self._session >= 0 and numbers[0] != self._session:
-            yield self.last_ns, DAY, (self._equity,)
-        for last in np.flatnonzero(numbers[1:] != numbers[:-1]).tolist():
-            yield int(times[last]), DAY, (float(equity[last]),)
-        self._session, self._equity, self.last_ns = int(numbers[-1]), float(equity[-1]), int(times[-1])
+        times, equity = step.bars.ts_event, step.ledger[:, EQUITY]
+        last = int(times[-1])
+        if self._session < 0 or last > self._close:  # else the session goes on, as nearly always
+            numbers = self._sessions.index(times)
+            if self._session >= 0 and numbers[0] != self._session:
+                yield self.last_ns, DAY, (self._equity,)
+            for row in np.flatnonzero(numbers[1:] != numbers[:-1]).tolist():
+                yield int(times[row]), DAY, (float(equity[row]),)
+            self._session = int(numbers[-1])
+            self._close = self._session_close()
+        self._equity, self.last_ns = float(equity[-1]), last
 
     def snapshot(self) -> State:
         """The carried state."""
-        row = [self.next_seq, self.last_ns, self._session, self._session_close()]
+        row = [self.next_seq, self.last_ns, self._session, self._close]
         return {
             "monitor": self.monitor.snapshot(),
             "trades": self._trades.snapshot(),
@@ -118,13 +124,13 @@ class StepMonitor:
             raise DataError("the saved state of the monitor has another watch for drift")
         if self.drift is not None:
             self.drift.restore(parts["drift"])
-        self.next_seq, self.last_ns, self._session, close = row.tolist()
+        self.next_seq, self.last_ns, self._session, self._close = row.tolist()
         self._equity = float(array_of(parts["equity"], np.zeros(1), "equity")[0])
-        if close != self._session_close():
+        if self._close != self._session_close():
             raise DataError(
                 "the saved state of the monitor was made with other sessions",
                 expected=f"a session that ends at {self._session_close()}",
-                found=str(close),
+                found=str(self._close),
             )
 
     def _session_close(self) -> int:

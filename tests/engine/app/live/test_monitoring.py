@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from engine.app.journal.mending import mend
 from engine.app.live.commands import status_of
+from engine.app.live.control import ControlServer
+from engine.app.live.dead_letters import Relay
 from engine.app.live.folder import SessionLock
+from engine.app.live.observers import Measuring
 from engine.app.live.paper import trade
 from engine.app.live.session import Session
 from engine.app.monitoring import monitored
@@ -19,6 +26,7 @@ from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.base.files import read_json
 from engine.base.state import encode
 from engine.journal.reading import JournalReader
+from engine.monitor.metrics import SessionMetrics
 from engine.monitor.performance.following import StepMonitor
 from engine.report.monitoring import monitor_run
 from tests.bars import MINUTE
@@ -100,8 +108,14 @@ def test_session_journal_and_tables_agree(whole: Path) -> None:
     assert encode(tables.snapshot()) == encode(found.monitor.snapshot())
 
 
-def watched(losing: Case, folder: Path, upto: int | None, capsys: pytest.CaptureFixture[str]) -> tuple[Any, list[str]]:
-    """Run a session; its status at the end, and the lines of its alerts about low figures."""
+def exposed(session: Session) -> str:
+    """What Prometheus would read of a session."""
+    relay = cast(Relay, SimpleNamespace(given_up=0))
+    return Measuring(SessionMetrics(), session, relay).refresh().decode()
+
+
+def run_to(watched: Case, folder: Path, upto: int | None = None) -> Session:
+    """Run a session over its first messages; how it was at the end."""
     sessions: list[Session] = []
 
     def screen(session: Session) -> Any:
@@ -112,23 +126,33 @@ def watched(losing: Case, folder: Path, upto: int | None, capsys: pytest.Capture
 
         return look
 
-    capsys.readouterr()
     with SessionLock(folder):
-        trade(losing.config(), folder, [screen], ListSource(losing.payloads[:upto], [10]), None)
-    lines = [line for line in capsys.readouterr().err.splitlines() if "proved below" in line]
-    return status_of(sessions[0])["monitor"], lines
+        trade(watched.config(), folder, [screen], ListSource(watched.payloads[:upto], [10]), None)
+    return sessions[0]
+
+
+def proofs(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Lines of the alerts about figures that are proved to be low."""
+    return [line for line in capsys.readouterr().err.splitlines() if "proved below" in line]
 
 
 def test_what_is_proved_is_sent_once_and_again_after_a_restart(
     losing: Case, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, first = watched(losing, tmp_path / "s", 600, capsys)
+    capsys.readouterr()
+    session = run_to(losing, tmp_path / "s", 600)
+    status, first = status_of(session)["monitor"], proofs(capsys)
     assert status["alerts"] == ["LOW_WIN_RATE"] and status["advice"] == "RETRAINING_RECOMMENDED"
+    figures = exposed(session)
+    assert 'grandmodel_monitor_alert{code="LOW_WIN_RATE",level="proved"} 1.0' in figures
+    assert re.search(r'grandmodel_monitor_value\{figure="win_rate"\} 0\.[0-4]', figures)
+    assert 'grandmodel_monitor_e_value{figure="win_rate",threshold="0.45"}' in figures
     alerts = [line for line in first if "LOW_WIN_RATE: win rate" in line]
     assert len(alerts) == 1 and "kind: low_win_rate" in alerts[0]
     assert "proved below 0.45 (e-value" in alerts[0] and "false with a chance of at most 1 %" in alerts[0]
     assert "closed trades made -" in alerts[0] and "advice: RETRAINING_RECOMMENDED" in alerts[0]
-    _, second = watched(losing, tmp_path / "s", None, capsys)
+    run_to(losing, tmp_path / "s")
+    second = proofs(capsys)
     assert [line.partition("(kind")[0] for line in second] == [line.partition("(kind")[0] for line in first]
     assert state(tmp_path / "s") == state(whole)
 
@@ -185,7 +209,9 @@ def test_drift_of_a_session_is_sent_and_kills_do_not_show(
     for at in (500, 1300):
         folder = tmp_path / f"killed-{at}"
         assert busy.killed(folder, at, [3])
-        busy.traded(folder, [20])
+        figures = exposed(run_to(busy, folder))
+        assert 'grandmodel_monitor_drifted{stream="X.volume"} 1.0' in figures
+        assert re.search(r'grandmodel_monitor_drift_deviations\{stream="X.volume"\} [1-9]', figures)
         again = monitored(folder)
         assert again.drift is not None and again.drift.tree() == found.drift.tree()
     # the journal, the tables and the bars of the run say the same
@@ -206,3 +232,15 @@ def test_a_wrong_reference_is_named_before_anything_is_traded(tmp_path: Path, lo
     other = case(live_bars(50, ("Y",)))
     with pytest.raises(UsageError, match="of another market"):
         other.run(tmp_path / "t", [50], monitor={"drift": {"reference": str(reference)}})
+
+
+async def test_a_session_that_runs_says_how_long_its_rows_take(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(whole, folder)
+    answers = [{"milliseconds_50": 0.5, "milliseconds_99": 2.0}]
+    with SessionLock(folder):
+        async with ControlServer(folder, lambda command, by: answers.pop(0)):
+            found = await asyncio.to_thread(monitored, folder)
+            assert found.running and found.latency == {"p50": 0.5, "p99": 2.0}
+            assert (await asyncio.to_thread(monitored, folder)).latency is None  # one that is busy
+    assert monitored(folder).latency is None and not monitored(folder).running
