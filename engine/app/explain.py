@@ -13,6 +13,9 @@ from engine.base.files import read_json
 from engine.base.nearest import nearest_folder
 from engine.record.reading import read_table
 
+DECIDES = {"tactical": "action_2", "risk": "action_0"}
+"""Columns of the decisions that are not always traded at once: position scale and risk level."""
+
 
 def explain(run: Path, number: int) -> dict[str, Any]:
     """Explain a fill.
@@ -22,7 +25,8 @@ def explain(run: Path, number: int) -> dict[str, Any]:
 
     Returns:
         `fill`, `order`, `entry` (the order that a bracket leg protects), `decision` (None where no agent asked for
-        the order), `agents` (by seat, the last decision of each at that moment) and `models`, those active then.
+        the order), `agents` (by seat, the last decision of each at that moment; `in_force`, where it differs, is the
+        position scale or the risk level that was traded by then) and `models`, those active then.
 
     Raises:
         UsageError: If the run or the fill does not exist.
@@ -58,7 +62,7 @@ def _explain(run: Path, number: int) -> dict[str, Any]:
         "order": order,
         "entry": entry,
         "decision": decision,
-        "agents": _agents(_table(run, "agents"), fill["symbol"], moment),
+        "agents": _agents(_table(run, "agents"), fills, fill["symbol"], moment),
         "models": _models(run, moment),
     }
 
@@ -86,17 +90,54 @@ def _by_id(orders: pl.DataFrame, order_id: int) -> dict[str, Any] | None:
     return _first(orders.filter(pl.col("id") == order_id))
 
 
-def _agents(agents: pl.DataFrame, symbol: str, moment: Any) -> dict[str, dict[str, Any]]:
+def _agents(agents: pl.DataFrame, fills: pl.DataFrame, symbol: str, moment: Any) -> dict[str, dict[str, Any]]:
     """The last decision of each seat when the command was given; the risk agent's holds for the whole book."""
     known = agents.filter(pl.col("ts_event") <= moment)
-    found = {}
-    for seat in AGENT_NAMES:
-        own = known.filter(pl.col("seat").cast(pl.String) == seat)
-        if seat != "risk":
-            own = own.filter(pl.col("symbol").cast(pl.String) == symbol)
-        if len(own):
-            found[seat] = own.row(-1, named=True)
+    own = {
+        seat: known.filter(
+            (pl.col("seat").cast(pl.String) == seat)
+            & ((pl.col("symbol").cast(pl.String) == symbol) if seat != "risk" else pl.lit(value=True))
+        )
+        for seat in AGENT_NAMES
+    }
+    found = {seat: decisions.row(-1, named=True) for seat, decisions in own.items() if len(decisions)}
+    if len(found) == len(AGENT_NAMES):
+        opened = _opened(fills.filter((pl.col("symbol").cast(pl.String) == symbol) & (pl.col("ts_event") <= moment)))
+        in_force = {"tactical": _scale(own, opened), "risk": _level(own)}
+        for seat, value in in_force.items():
+            if value != found[seat][DECIDES[seat]]:
+                found[seat]["in_force"] = value
     return found
+
+
+def _opened(fills: pl.DataFrame) -> Any:
+    """When the position was opened that is held after the last of one symbol's fills; None where nothing is held."""
+    held = fills["position"].to_list()
+    opened = None
+    for at, position in enumerate(held):
+        if position == 0.0:
+            opened = None
+        elif opened is None:
+            opened = fills["ts_event"][at]
+    return opened
+
+
+def _scale(own: dict[str, pl.DataFrame], opened: Any) -> float:
+    """The position scale that counts: the latest while flat, later that of the strategic agent's last decision."""
+    tactical = own["tactical"]
+    if opened is not None:
+        decided = own["strategic"]["ts_event"][-1]
+        read = tactical.filter((pl.col("ts_event") <= decided) | (pl.col("ts_event") < opened))
+        tactical = read if len(read) else tactical
+    return float(tactical[DECIDES["tactical"]][-1])
+
+
+def _level(own: dict[str, pl.DataFrame]) -> float:
+    """The risk level that counts: lower ones at once, higher ones with the strategic agent's next decision."""
+    risk, decided = own["risk"], own["strategic"]["ts_event"][-1]
+    since = risk.filter(pl.col("ts_event") > decided)["action_0"].to_list()
+    before = risk.filter(pl.col("ts_event") <= decided)["action_0"].to_list()[-1:]
+    return float(min(before + since))
 
 
 def _models(run: Path, moment: Any) -> dict[str, Any]:

@@ -108,6 +108,8 @@ def _said(seat: str, said: dict[str, Any]) -> str:
         answer = f"timing {said['action_0']:.2f}, stop {said['action_1']:.4f}, scale {said['action_2']:.2f}"
     else:
         answer = f"level {said['action_0']:g} of 4 (exposure x {said['action_0'] / 4:g})"
+    if "in_force" in said:
+        answer += f" (in force: {said['in_force']:g})"
     span = f"saw {_time(said['first_bar'])} to {_time(said['last_bar'])}"
     if seat == "risk":
         span = f"saw the account at {_time(said['last_bar'])}"
