@@ -18,21 +18,25 @@ from engine.app.live.commands import status_of
 from engine.app.live.control import ControlServer
 from engine.app.live.dead_letters import Relay
 from engine.app.live.folder import SessionLock
+from engine.app.live.monitoring import LiveMonitor
 from engine.app.live.observers import Measuring
 from engine.app.live.paper import trade
 from engine.app.live.session import Session
 from engine.app.monitoring import monitored
+from engine.app.wiring import Setup
 from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.base.files import read_json
 from engine.base.state import encode
 from engine.journal.reading import JournalReader
 from engine.monitor.metrics import SessionMetrics
+from engine.monitor.performance.config import MonitorConfig
 from engine.monitor.performance.following import StepMonitor
 from engine.report.monitoring import monitor_run
 from tests.bars import MINUTE
 from tests.engine.app.live.feeding import ListSource
 from tests.engine.app.live.sessions import START, Case, case, live_bars
 from tests.engine.cli.children import called
+from tests.engine.monitor.performance.test_following import SESSIONS, cut, follower
 
 ROWS = 700
 
@@ -244,3 +248,24 @@ async def test_a_session_that_runs_says_how_long_its_rows_take(whole: Path, tmp_
             assert found.running and found.latency == {"p50": 0.5, "p99": 2.0}
             assert (await asyncio.to_thread(monitored, folder)).latency is None  # one that is busy
     assert monitored(folder).latency is None and not monitored(folder).running
+
+
+def test_two_proofs_are_critical_and_what_stands_is_told_again() -> None:
+    settings = MonitorConfig(alpha=0.2)
+    setup = cast(Setup, SimpleNamespace(config=SimpleNamespace(currency="USD")))
+    live = LiveMonitor(setup, settings, follower(alpha=0.2))
+    standing: set[str] = set()
+    severities = set()
+    for step in cut([50]):
+        for news in live.follow([step], SESSIONS):
+            assert live.followed is not None
+            alerts = live.followed.monitor.alerts("proved")
+            if news.severity == "info":
+                standing.discard(news.text.partition(" is over")[0])
+            else:
+                assert news.severity == ("critical" if len(alerts) > 1 else "warning")
+                standing.add(news.text.partition(":")[0])
+            severities.add(news.severity)
+    assert {"critical", "warning"} <= severities
+    assert {news.text.partition(":")[0] for news in live.standing()} == standing
+    assert live.state(1) is None and live.followed is not None and live.state(live.followed.next_seq) is not None

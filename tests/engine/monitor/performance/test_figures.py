@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from engine.base.config import parse
 from engine.base.errors import ConfigError
@@ -125,6 +127,12 @@ def test_the_guides_thresholds_are_the_defaults() -> None:
     tree = monitor().tree()
     below = {one["code"]: one["threshold"] for figure in tree["figures"] for one in figure["thresholds"] if one["code"]}
     assert below == dict(zip(CODES, (0.45, 0.5, 0.7, 0.6), strict=True))
+
+
+def test_the_settings_of_the_page_are_the_defaults() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    tree = yaml.safe_load(page.split("```yaml\n", 1)[1].split("```", 1)[0])
+    assert tree["monitor"] == MonitorConfig().model_dump(mode="json")
 
 
 def test_a_wrong_configuration_is_named() -> None:
