@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.strategy import Strategy
 from engine.app.benchmark import BenchmarkPrices
@@ -19,7 +19,7 @@ from engine.app.code import code_entries
 from engine.app.config import BacktestConfig
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.preparing import Prepared, prepare
-from engine.app.wiring import Setup, make_driver, trade_book, warn_of_obstacles
+from engine.app.wiring import Setup, drift_detector, make_driver, trade_book, warn_of_obstacles
 from engine.base.errors import DataError
 from engine.base.log import logger
 from engine.base.replacing import OutputKind
@@ -36,15 +36,20 @@ from portfolio.metrics import compute_metrics
 from portfolio.ratios import Metrics
 from portfolio.trades import TradeBook
 
+if TYPE_CHECKING:
+    from engine.monitor.drift.detector import DriftDetector
+
 log = logger("backtest")
 LOOK_S = 0.1
 """Seconds that a block takes while a plain Python strategy is watched: screens and Ctrl-C wait for its end."""
 FEWEST_ROWS = 16
+DRIFT = "drift.json"
 RUN = OutputKind(
     "a run",
     frozenset(
         {
             *(f"{name}.parquet" for name in (*TABLES, "bars")),
+            DRIFT,
             "manifest.json",
             "metrics.json",
             "report.html",
@@ -122,6 +127,7 @@ class _Taps:
     trades: TradeBook
     recorder: RunRecorder
     models_at_start: dict[str, Any]
+    drift: DriftDetector | None = None
     decisions: int = 0
 
     def record(self, step: StepBlock) -> None:
@@ -129,6 +135,8 @@ class _Taps:
         log.debug("step", seq=step.bars.seq, rows=len(step), fills=len(step.fills), events=len(step.events))
         self.recorder.write(step)
         self.decisions += len(step.decisions)
+        if self.drift is not None:
+            self.drift.update(step)
 
 
 def _wire(
@@ -152,7 +160,8 @@ def _wire(
         because=prepared.labels_reason,
     )
     recorder = RunRecorder(folder, symbols, config.initial_capital, trades, driver.sessions)
-    return _Taps(driver, trades, recorder, dict(driver.agent.model_provenance))
+    drift = None if folder is None else drift_detector(setup, config.monitor)
+    return _Taps(driver, trades, recorder, dict(driver.agent.model_provenance), drift)
 
 
 def run_backtest(
@@ -275,6 +284,8 @@ def _finish(
     )
     if folder is not None:
         write_json(folder / "metrics.json", metrics)
+        if taps.drift is not None:
+            write_json(folder / DRIFT, taps.drift.tree())
         write_json(folder / "manifest.json", manifest)
     return BacktestRun(folder, manifest, metrics, taps.recorder, timings, quarantine.total, dict(quarantine.counts))
 

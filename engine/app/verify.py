@@ -159,6 +159,7 @@ def recorded_config(path: Path, manifest: Mapping[str, Any]) -> tuple[BacktestCo
         "speed": "max",
         "benchmark": None,
     }
+    tree.pop("monitor", None)  # which only watches
     # fills depend on the order of symbols where money or limits are short
     tree["replay"] = {**manifest["config"].get("replay", {}), "symbols": manifest.get("symbols", [])}
     config = parse(BacktestConfig, tree, where=f"{path}, config")

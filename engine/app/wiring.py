@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.strategy import Strategy
 from engine.app.agents import as_ensemble, build_agent
@@ -14,6 +15,7 @@ from engine.app.config import RunConfig
 from engine.base.log import logger
 from engine.loop.cuts import Cuts
 from engine.loop.driver import Account, Driver
+from engine.monitor.performance.config import MonitorConfig
 from engine.types.blocks import BarBlock
 from engine.types.calendar import Sessions, bars_per_year, sessions_for
 from engine.types.contracts import Agent
@@ -21,6 +23,9 @@ from engine.types.instruments import Instrument
 from portfolio.simulator import Simulator
 from portfolio.tradable import obstacle
 from portfolio.trades import TradeBook
+
+if TYPE_CHECKING:
+    from engine.monitor.drift.detector import DriftDetector
 
 log = logger("run")
 
@@ -88,6 +93,22 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
 def trade_book(instruments: Mapping[str, Instrument]) -> TradeBook:
     """What folds fills into round trips, for these instruments."""
     return TradeBook([item.multiplier * item.fx_rate for item in instruments.values()])
+
+
+def drift_detector(setup: Setup, settings: MonitorConfig) -> DriftDetector | None:
+    """What watches a run for drift; None where the settings name no reference.
+
+    Raises:
+        UsageError: If there is no such file, or it is of another market.
+        DataError: If it holds something else.
+    """
+    if settings.drift.reference is None:
+        return None
+    from engine.monitor.drift.detector import DriftDetector  # noqa: PLC0415 - most runs have no use for it
+    from engine.monitor.drift.reference import read_reference  # noqa: PLC0415 - likewise
+
+    reference = read_reference(Path(settings.drift.reference))
+    return DriftDetector(reference, setup.symbols, setup.timeframe_ns)
 
 
 def warn_of_obstacles(config: RunConfig, instruments: Mapping[str, Instrument], block: BarBlock, agent: Agent) -> None:

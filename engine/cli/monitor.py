@@ -148,13 +148,13 @@ def _show_drift(drift: DriftDetector, most: int) -> None:
 
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     table.add_column("drift of", no_wrap=True)
-    for head in ("level", "seen", "evidence", "alarms"):
+    for head in ("level", "seen", "evidence", "reached"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("")
     for row in drift.rows():
         cells = (f"{row['level']:+.2f}", f"{row['observations']:,}", f"{row['evidence']:.1f} of {row['limit']:.1f}")
         status = Text("drifted" if row["drifted"] else "", style=STYLES["below"])
-        table.add_row(Text(row["stream"]), *cells, f"{row['alarms']:,}", status)
+        table.add_row(Text(row["stream"]), *cells, f"{row['reached']:,}", status)
     out().print(table)
     if most and drift.alarms:
         note(f"the latest of {drift.raised:,} alarms of drift:")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.base.errors import GrandModelError
+from engine.base.errors import DataError, GrandModelError
 from engine.monitor.performance.advice import ACCEPTABLE
 from engine.monitor.performance.monitor import Alarm, PerformanceMonitor
 from engine.monitor.performance.words import figure_rows, shown
 from engine.report.monitoring import monitor_run
+from engine.report.payload import read_json
 from engine.report.presentation import currency, money
 from engine.types.moments import written
 
@@ -22,6 +24,12 @@ HINT = (
     "A value below its threshold is shown, and often there by chance. Only what an e-process proves to be below is an "
     "alert: false with a chance of at most {alpha:g} % for each figure, however often one looks. Click a row below to "
     "see it on the charts. Times in UTC."
+)
+
+
+DRIFT_HINT = (
+    "How far the mean of about the last hundred observations of each stream is from its reference, in deviations; "
+    "evidence and limit are logarithms. By chance a stream has an alarm once in {run_length:,.0f} observations."
 )
 
 
@@ -75,6 +83,7 @@ def monitor_panel(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[st
         f'<p class="verdict {_tone(monitor)}">{escape(_verdict(monitor))}</p><p class="hint">{escape(hint)}</p>',
         _figures(monitor),
         _episodes(episodes(monitor), currency(manifest), end),
+        _drift(folder / "drift.json"),
         "</section>",
     )
     return "".join(parts)
@@ -122,6 +131,51 @@ def _episodes(found: list[Episode], unit: str, end_ns: int) -> str:
     return f'{note}<div class="scroll">{table}</div>'
 
 
+def _drift(path: Path) -> str:
+    """What the run says of drift; empty where it watched none."""
+    if not path.exists():
+        return ""
+    found = read_json(path)
+    try:
+        rows = "".join(_stream(row) for row in found["streams"])
+        alarms = "".join(_alarm(alarm) for alarm in found["alarms"][-MOST:])
+        note = DRIFT_HINT.format(run_length=float(found["run_length"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"this is not what a run says of drift: {error!r}", where=str(path)) from error
+    names = "".join(
+        f"<th>{name}</th>" for name in ("Deviations", "Observations", "Evidence", "Limit", "Times reached", "")
+    )
+    table = _table(f'<th class="word">Drift of</th>{names}', rows)
+    if not alarms:
+        return f'<p class="hint">{escape(note)}</p>{table}'
+    heads = "".join(f"<th>{name}</th>" for name in ("Time", "Deviations", "Evidence", "Limit"))
+    return f'<p class="hint">{escape(note)}</p>{table}' + _table(f'<th class="word">Alarm</th>{heads}', alarms)
+
+
+def _stream(row: Mapping[str, Any]) -> str:
+    cells = (
+        f"{row['level']:+.2f}",
+        f"{row['observations']:,}",
+        f"{row['evidence']:.1f}",
+        f"{row['limit']:.1f}",
+        f"{row['reached']:,}",
+    )
+    status = '<td class="word plain">drifted</td>' if row["drifted"] else "<td></td>"
+    return f'<tr><th class="word">{escape(str(row["stream"]))}</th>{_cells(cells)}{status}</tr>'
+
+
+def _alarm(alarm: Mapping[str, Any]) -> str:
+    time = str(alarm["time"]).replace("T", " ").removesuffix("Z")
+    at = int(datetime.fromisoformat(str(alarm["time"])).timestamp() * 1000)
+    cells = (time[:16], f"{alarm['level']:+.2f}", f"{alarm['evidence']:.1f}", f"{alarm['limit']:.1f}")
+    head = f'<th class="word">{escape(str(alarm["stream"]))}</th>'
+    return f'<tr data-from="{at}" data-to="{at}">{head}{_cells(cells)}</tr>'
+
+
+def _cells(texts: Iterable[str]) -> str:
+    return "".join(f"<td>{escape(text)}</td>" for text in texts)
+
+
 def _episode(one: Episode, unit: str, end_ns: int) -> str:
     change = one.begin.change
     until = one.end_ns or max(end_ns, change.ts_event)
@@ -139,5 +193,5 @@ def _episode(one: Episode, unit: str, end_ns: int) -> str:
     tone = "bad" if proved else ""
     return (
         f'<tr data-from="{change.ts_event // MILLION}" data-to="{until // MILLION}"><th class="word {tone}">'
-        f"{escape(name)}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+        f"{escape(name)}</th>{_cells(cells)}</tr>"
     )

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.agents import stood_in
+from engine.app.backtest import DRIFT
 from engine.app.challengers import challengers_entries
 from engine.app.config import RunConfig
+from engine.app.journal.monitoring import MONITOR, recover_monitor
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.provenance import synthetic_names
 from engine.app.wiring import Setup, trade_book
-from engine.base.errors import DataError
+from engine.base.errors import DataError, GrandModelError
+from engine.base.log import logger
 from engine.journal.entries import letters_by_reason
 from engine.journal.reading import JournalReader
 from engine.loop.driver import Driver
@@ -87,8 +90,22 @@ def export_session(reader: JournalReader, setup: Setup, driver: Driver, out: Pat
     write_bars(out / BARS, _bars(reader))
     manifest = _manifest(reader, setup, driver, out)
     write_json(out / "metrics.json", metrics)
+    _write_drift(reader, setup, out)
     write_json(out / "manifest.json", manifest)
     return Exported(out, manifest, metrics, recorder.tallies.sessions["equity"].tolist())
+
+
+def _write_drift(reader: JournalReader, setup: Setup, out: Path) -> None:
+    """Write what the session's monitor says of drift, if it watches that."""
+    if not reader.states(MONITOR):
+        return
+    try:
+        followed = recover_monitor(reader, setup)
+    except GrandModelError as error:  # such as a reference that is gone: the run has all else
+        logger("monitor").warning("drift is left out of the run", reason=error.what)
+        return
+    if followed is not None and followed.drift is not None:
+        write_json(out / DRIFT, followed.drift.tree())
 
 
 def _bars(reader: JournalReader) -> Iterator[BarBlock]:

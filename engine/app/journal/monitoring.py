@@ -7,14 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from engine.app.wiring import Setup, trade_book
+from engine.app.wiring import Setup, drift_detector, trade_book
 from engine.base.config import parse
 from engine.base.errors import GrandModelError
 from engine.base.restoring import MADE
 from engine.journal.journal import OLDER
 from engine.journal.reading import JournalReader
-from engine.monitor.drift.detector import DriftDetector
-from engine.monitor.drift.reference import read_reference
 from engine.monitor.performance.config import DriftConfig, MonitorConfig
 from engine.monitor.performance.following import StepMonitor
 from engine.monitor.performance.monitor import PerformanceMonitor
@@ -39,19 +37,6 @@ def new_monitor(setup: Setup, settings: MonitorConfig, sessions: Sessions) -> St
     days = trading_days(instruments.values(), config.statistics.periods_per_year)
     monitor = PerformanceMonitor(settings, days, config.initial_capital)
     return StepMonitor(monitor, trade_book(instruments), sessions, len(instruments), drift_detector(setup, settings))
-
-
-def drift_detector(setup: Setup, settings: MonitorConfig) -> DriftDetector | None:
-    """What watches for drift; None where the settings name no reference.
-
-    Raises:
-        UsageError: If there is no such file, or it is of another market.
-        DataError: If it holds something else.
-    """
-    if settings.drift.reference is None:
-        return None
-    reference = read_reference(Path(settings.drift.reference))
-    return DriftDetector(reference, setup.symbols, setup.timeframe_ns)
 
 
 def recover_monitor(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.journal.exporting import Exported, export_session
-from engine.app.journal.monitoring import drift_detector, recover_monitor
+from engine.app.journal.monitoring import recover_monitor
 from engine.app.live.client_id import keep_client_id
 from engine.app.live.commands import obey, state_word
 from engine.app.live.config import PaperConfig
@@ -29,6 +29,7 @@ from engine.app.live.observers import Alerting, Measuring
 from engine.app.live.open_or_resume import Opened, check_session_folder, open_session
 from engine.app.live.session import Session
 from engine.app.live.watching import Ended
+from engine.app.wiring import drift_detector
 from engine.base.background import in_background
 from engine.base.log import logger, tell_dropped
 from engine.base.outbox import unhurried

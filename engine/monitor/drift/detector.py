@@ -21,12 +21,12 @@ from engine.types.step import StepBlock
 MOST_ALARMS = 200
 """Alarms that are remembered."""
 QUIET = 20.0
-"""A stream has drifted until so many times the mean delay for its smallest shift have passed without an alarm."""
+"""A stream has drifted until so many times the delay of its smallest shift have passed without its limit reached."""
 SMALLEST_SHIFT = 0.25
 
 
 class DriftAlarm(NamedTuple):
-    """That a stream does not look like its reference any more.
+    """That a stream has begun not to look like its reference; while that lasts there is no other.
 
     Attributes:
         number: Counted from 1.
@@ -89,6 +89,7 @@ class DriftDetector:
         self.raised = 0
         self._sums, self._levels = np.ones((k, SUMS)), np.zeros((k, 2))
         self._counts, self._last = np.zeros(k, np.int64), np.zeros((k, 2), np.int64)
+        self._quiet = QUIET * 2.0 * math.log(max(reference.run_length, 2.0)) / SMALLEST_SHIFT**2
         self._new: list[tuple[int, int, int, float, float]] = []
         self._room(64)
 
@@ -125,9 +126,12 @@ class DriftDetector:
         )
         for alarm in range(alarms):
             stream, ts_event, observation = self._alarm_room[alarm].tolist()
+            before, number = self._last[stream].tolist()
+            self._last[stream] = observation, number + 1
+            if number and observation - before < self._quiet:
+                continue  # it has drifted already
             evidence, level = self._found_room[alarm].tolist()
             self._new.append((ts_event, stream, observation, math.log(evidence), level))
-            self._last[stream] = observation, self._last[stream, 1] + 1
 
     def _report(self) -> None:
         if not self._new:
@@ -142,9 +146,8 @@ class DriftDetector:
 
     @property
     def drifted(self) -> tuple[str, ...]:
-        """Streams whose last alarm is not long ago."""
-        quiet = QUIET * 2.0 * math.log(max(self.reference.run_length, 2.0)) / SMALLEST_SHIFT**2
-        recent = (self._last[:, 1] > 0) & (self._counts - self._last[:, 0] < quiet)
+        """Streams that reached their limit not long ago."""
+        recent = (self._last[:, 1] > 0) & (self._counts - self._last[:, 0] < self._quiet)
         return tuple(self.reference.names[stream] for stream in np.flatnonzero(recent))
 
     def rows(self) -> list[dict[str, Any]]:
@@ -157,7 +160,7 @@ class DriftDetector:
                 "level": float(self._levels[k, 1]),
                 "evidence": math.log(self._sums[k].mean()),
                 "limit": math.log(reference.limits[k]),
-                "alarms": int(self._last[k, 1]),
+                "reached": int(self._last[k, 1]),
                 "drifted": name in drifted,
             }
             for k, name in enumerate(reference.names)

@@ -206,7 +206,7 @@ def test_drift_of_a_session_is_sent_and_kills_do_not_show(
     busy = case(replace(bars, volume=bars.volume * 4.0), monitor={"drift": {"reference": str(reference)}})
     busy.run(tmp_path / "whole", [50])
     lines = [line for line in capsys.readouterr().err.splitlines() if "DRIFT: X.volume is" in line]
-    assert lines and "kind: drift" in lines[0] and "above its reference" in lines[0]
+    assert len(lines) == 1 and "kind: drift" in lines[0] and "above its reference" in lines[0]
     found = monitored(tmp_path / "whole")
     assert found.drift is not None and "X.volume" in found.drift.drifted
     assert read_json(tmp_path / "whole" / "manifest.json")["ledger_sha256"] == busy.expected
@@ -226,6 +226,21 @@ def test_drift_of_a_session_is_sent_and_kills_do_not_show(
             (tables / path.name).write_bytes(path.read_bytes())
     of_run = monitored(tables, reference)
     assert of_run.kind == "run" and of_run.drift is not None and of_run.drift.tree() == found.drift.tree()
+    assert read_json(tmp_path / "whole" / "drift.json") == found.drift.tree()
+    bars_file, run = tmp_path / "X.parquet", tmp_path / "run"
+    bars_file.write_bytes((tmp_path / "whole" / "bars.parquet").read_bytes())
+    code, _, err = called(
+        *("backtest", "--data", str(bars_file), "--agent", "sma_cross:fast=2,slow=5", "--fee", "0.0002"),
+        *("--labels", "close", "--out", str(run), "--set", f"monitor.drift.reference={reference}", "--json"),
+    )
+    assert code == 0, err
+    assert read_json(run / "drift.json") == {**found.drift.tree(), "streams": of_run.drift.rows()}
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "X.volume" in page and "drifted" in page and page.count("data-from=") >= found.drift.raised
+    reference_gone = reference.rename(reference.with_name("moved"))
+    code, out, err = called("verify", str(run))
+    reference_gone.rename(reference)
+    assert code == 0 and "same ledger" in out, err
     code, out, err = called("monitor", str(tables), "--reference", str(reference))
     assert code in {0, 1} and "X.volume" in out and "drifted" in out and "alarms of drift" in err
 

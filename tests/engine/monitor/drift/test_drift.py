@@ -116,7 +116,7 @@ def test_false_alarms_are_a_run_length_apart(tied: float, kind: str) -> None:
     for _ in range(8):
         found = detector(reference_of(drawn(20_000)))
         found.watch([observations(drawn(40_000))])
-        alarms, rows = alarms + found.raised, rows + 40_000
+        alarms, rows = alarms + found.rows()[0]["reached"], rows + 40_000
     assert rows / alarms == pytest.approx(RUN_LENGTH, rel=0.2)
 
 
@@ -132,7 +132,7 @@ def test_a_shift_is_found_soon_where_the_shape_of_the_day_is_not_one() -> None:
     assert 2000 < first.observation < 2060 and first.level > 0 and first.evidence >= first.limit
     assert found.drifted == (reference.names[0],)
     [row] = found.rows()
-    assert row["alarms"] == found.raised and row["level"] == pytest.approx(1.0, abs=0.3)
+    assert row["reached"] > found.raised == 1 and row["level"] == pytest.approx(1.0, abs=0.3)
 
 
 def test_limits_rise_with_the_run_length_and_with_dependence_that_lasts() -> None:
@@ -181,7 +181,7 @@ def whole(market: Reference) -> DriftDetector:
     found = DriftDetector(market, SYMBOLS, STEP)
     for step in cut([1]):
         found.update(step)
-    assert found.raised > 20
+    assert found.raised > 5
     return found
 
 
