@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
-
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from engine.challengers.standing import Standing
 from engine.challengers.words import TITLES, StandingRow, standing_rows
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 TONES = {"champion": "good", "retired": "", "challenger": "", "shadow": ""}
 STYLES = {"champion": "bold green", "retired": "dim", "challenger": "default", "shadow": "cyan"}
@@ -44,6 +44,9 @@ def changes_of(manifest: Mapping[str, Any]) -> list[str]:
 
 def challengers_table(rows: list[StandingRow]) -> Table:
     """For the terminal."""
+    from rich.table import Table  # noqa: PLC0415 - a page does without the terminal's tables
+    from rich.text import Text  # noqa: PLC0415 - likewise
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, title in enumerate(TITLES[:IN_TERMINAL]):
         table.add_column(title, justify="left" if number < 2 else "right", overflow="fold", no_wrap=number > 0)
