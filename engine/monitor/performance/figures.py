@@ -85,11 +85,16 @@ class Figure:
     def _take(self, ts_event: int, observation: float, evident: tuple[float, ...]) -> None:
         """Add an observation to the window, and what it says to the evidence."""
         self.count += 1
+        self._add(observation)
+        if self.thresholds:
+            value = self.value
+            for threshold in self.thresholds:
+                for one in evident:
+                    threshold.evidence.add(one)
+                threshold.judge(ts_event, value, self.count)
+
+    def _add(self, observation: float) -> None:
         self._window.append(observation)
-        value = self.value if self.thresholds else None
-        for threshold in self.thresholds:
-            threshold.evidence.update(evident)
-            threshold.judge(ts_event, value, self.count)
 
     def tree(self) -> dict[str, Any]:
         """As it stands, JSON-able."""
@@ -110,10 +115,13 @@ class Figure:
         parts = parts_of(state, ("count", "window", "thresholds", "own"))
         self.count = int(parts["count"])
         self._window.clear()
-        self._window.extend(parts["window"])
+        self._fill(parts["window"])
         for one, saved in zip(self.thresholds, parts["thresholds"], strict=True):
             one.restore(saved)
         self._restore_own(parts["own"])
+
+    def _fill(self, window: list[float]) -> None:
+        self._window.extend(window)
 
     def _own(self) -> list[Any]:
         return []
@@ -122,7 +130,29 @@ class Figure:
         pass
 
 
-class WinRate(Figure):
+class Share(Figure):
+    """A figure whose observations are 0 or 1, so that their sum can be carried."""
+
+    def __init__(self, name: str, config: FigureConfig) -> None:
+        super().__init__(name, config)
+        self._ones = 0.0
+
+    def _add(self, observation: float) -> None:
+        window = self._window
+        if len(window) == window.maxlen:
+            self._ones -= window[0]
+        window.append(observation)
+        self._ones += observation
+
+    def _fill(self, window: list[float]) -> None:
+        self._window.extend(window)
+        self._ones = sum(window)
+
+    def _of_window(self) -> float:
+        return self._ones / len(self._window)
+
+
+class WinRate(Share):
     """Share of the last closed trades whose profit, net of fees, is above 0."""
 
     def __init__(self, config: WinRateConfig, alpha: float, report: Report) -> None:
@@ -185,7 +215,7 @@ class Sharpe(Figure):
         self._equity, self._variance, self._returns = own
 
 
-class Consistency(Figure):
+class Consistency(Share):
     """Share of the last strategic decisions for a side that none of the next `bars` of the symbol was against.
 
     A decision is due at every strategic bar. One for neutral is no observation: it neither holds nor reverses.

@@ -76,13 +76,16 @@ def test_a_change_after_a_long_good_time_is_found_sooner_with_any_start() -> Non
 @given(st.lists(st.floats(-4, 4), max_size=40), st.integers(0, 40), st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_neither_blocks_nor_a_restart_in_between_show(values: list[float], at: int, any_start: bool) -> None:
-    whole, first, second = (MeanEvidence(0.03, low=-4, high=4, any_start=any_start) for _ in range(3))
+    whole, first, second, single = (MeanEvidence(0.03, low=-4, high=4, any_start=any_start) for _ in range(4))
     whole.update(values)
     first.update(values[:at])
     second.restore(first.snapshot())
     second.update(values[at:])
-    assert second.snapshot()["capital"].tobytes() == whole.snapshot()["capital"].tobytes()
-    assert (second.value, second.largest, second.count) == (whole.value, whole.largest, whole.count)
+    for value in values:
+        single.add(value)
+    for other in (second, single):
+        assert other.snapshot()["capital"].tobytes() == whole.snapshot()["capital"].tobytes()
+        assert (other.value, other.largest, other.count) == (whole.value, whole.largest, whole.count)
 
 
 def test_numbers_stay_finite_and_wrong_ones_are_named() -> None:
@@ -94,7 +97,10 @@ def test_numbers_stay_finite_and_wrong_ones_are_named() -> None:
     with pytest.raises(DataError, match="observation 1"):
         evidence.update([float("nan")])
     with pytest.raises(DataError, match="beyond the bounds"):
-        evidence.update([1.5])
+        evidence.update([0.5, 1.5])
+    with pytest.raises(DataError, match="beyond the bounds"):
+        evidence.add(-0.1)
+    assert evidence.count == 0
     with pytest.raises(UsageError, match="between the bounds"):
         MeanEvidence(1.0)
     with pytest.raises(DataError):
