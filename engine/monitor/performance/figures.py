@@ -186,6 +186,10 @@ class Sharpe(Figure):
         evidence = MeanEvidence(config.below / self._root, low=-LARGEST_SCORE, high=LARGEST_SCORE, any_start=True)
         self.watch(LOW_SHARPE_RATIO, config.below, evidence, alpha, report)
 
+    def begin(self, equity: float) -> None:
+        """Take this as the equity before the first day."""
+        self._equity = equity
+
     def push(self, ts_event: int, equity: float) -> None:
         """A trading day has ended with this equity."""
         change = equity / self._equity - 1.0 if self._equity > 0.0 else 0.0

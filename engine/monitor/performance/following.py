@@ -13,6 +13,7 @@ from engine.base.restoring import array_of, parts_of
 from engine.base.state import State
 from engine.monitor.performance.calibration import Calibration
 from engine.monitor.performance.monitor import PerformanceMonitor
+from engine.monitor.performance.whole_trades import WholeTrades
 from engine.types.calendar import Sessions
 from engine.types.contracts import TradeFolder
 from engine.types.records import LEDGER_COLUMNS, Records
@@ -72,11 +73,14 @@ class StepMonitor:
         self.monitor, self.drift, self.calibration = monitor, drift, Calibration(symbols)
         self.next_seq = 0
         self.last_ns = 0
-        self._trades, self._sessions = trades, sessions
+        self._trades, self._sessions = WholeTrades(trades, symbols), sessions
         self._session, self._close, self._equity = -1, 0, 0.0
 
     def update(self, step: StepBlock) -> None:
         """Follow the rows of a step; how rows are cut into steps does not show."""
+        if self._session < 0 and step.bars.seq > 0:  # the first rows are gone
+            self._trades.begin_late()
+            self.monitor.begin_late(float(step.ledger[0, EQUITY]))
         feed(self.monitor, [*self._days(step), *_closed(self._trades.update(step.fills)), *decided(step.outputs)])
         self.calibration.update(step)
         if self.drift is not None:

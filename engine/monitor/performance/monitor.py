@@ -83,6 +83,10 @@ class PerformanceMonitor:
         """All of them, in the order in which they are shown."""
         return (self._win_rate, self._sharpe, self._consistency, *self._confidence.values())
 
+    def begin_late(self, equity: float) -> None:
+        """The first rows are missing: the first day that is seen begins with this equity, account currency."""
+        self._sharpe.begin(equity)
+
     def trade(self, ts_event: int, profit: float) -> None:
         """A trade has closed.
 

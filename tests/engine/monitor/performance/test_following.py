@@ -87,6 +87,25 @@ def test_one_row_at_a_time_is_the_same(whole: StepMonitor) -> None:
     assert encode(found.snapshot()) == encode(whole.snapshot())
 
 
+def test_a_monitor_that_begins_late_takes_no_trade_for_another() -> None:
+    whole, late = follower(), follower()
+    seen: dict[int, list[tuple[int, float]]] = {}
+    for number, found in enumerate((whole, late)):
+        pushed = seen.setdefault(number, [])
+        found.monitor.trade = lambda ts, profit, pushed=pushed: pushed.append((ts, profit))  # type: ignore[method-assign,misc]
+    for step in cut([1000]):
+        whole.update(step)
+        if step.bars.seq:
+            late.update(step)
+    # of every symbol the trade that was open is left out, and all later ones are the same
+    begun = [(ts, profit) for ts, profit in seen[0] if ts > BARS.ts_event[999]]
+    missing = [one for one in begun if one not in seen[1]]
+    assert seen[1] == [one for one in begun if one not in missing] and 0 < len(missing) <= SYMBOLS < len(seen[1])
+    # the first day seen begins with the equity of the first row seen, not with the initial capital
+    returns = next(figure for figure in late.monitor.figures if figure.name == "sharpe_ratio").snapshot()["window"]
+    assert abs(returns[0]) < 0.05
+
+
 def test_confidence_is_held_against_what_the_price_did(whole: StepMonitor) -> None:
     found: dict[int, list[tuple[float, bool]]] = {}
     strategic = OUTPUTS[OUTPUTS["seat"] == SeatName.STRATEGIC]
