@@ -20,6 +20,7 @@ COMMANDS = {
     "reset-halt": ("engine.cli.ctl:reset_halt", "Let a halted session trade again, running or not."),
     "report": ("engine.cli.report:report", "Show the result of a run, and write its report.html again."),
     "explain": ("engine.cli.explain:explain", "Show why a fill happened: order, decision, observations."),
+    "diverge": ("engine.cli.diverge:diverge", "Show why a session and its backtest differ, cause by cause."),
     "evaluate": ("engine.cli.evaluate:evaluate", "Evaluate an ensemble on episodes without exploration."),
     "verify": ("engine.cli.verify:verify", "Run a manifest again and compare the ledger bit for bit."),
     "train": ("engine.cli.train:train", "Train the ensemble on your own bars and on synthetic ones."),

@@ -1,0 +1,177 @@
+"""Which parts of two runs differ, and how, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from engine.app.comparison.differences import flat
+from engine.app.divergence.composing import Period, changed_rows, shared_rows, taken_rows
+from engine.app.divergence.parts import START, Command, Factor, Recorded, models_of, settings_of
+from engine.types.blocks import Ints
+from engine.types.moments import written
+
+SIDES: Final = ("RUN", "OTHER")
+"""What the two are called, as on the command line."""
+T = TypeVar("T")
+MOST_SHOWN: Final = 3
+ABSENT: Final = "nothing"
+AGENTS: Final = frozenset({"first", "challengers.agents"})
+
+
+@dataclass(frozen=True, slots=True)
+class PartDifference:
+    """A part that differs.
+
+    Attributes:
+        factor: Which.
+        what: How it differs, in words.
+        first_ns: Where it begins to, a close, nanoseconds UTC; None where it holds for the whole run.
+    """
+
+    factor: Factor
+    what: str
+    first_ns: int | None = None
+
+
+def differing_parts(run: Recorded, other: Recorded, period: Period) -> list[PartDifference]:
+    """All parts of two runs that differ in a period; the results of the two are the same if none does."""
+    found = (
+        _bars(run, other, period),
+        _rows(run, other, period),
+        _commands(run, other, period),
+        _models(run, other, period),
+        _settings(run, other),
+        _history(run, other, period),
+    )
+    return [one for one in found if one is not None]
+
+
+def _bars(run: Recorded, other: Recorded, period: Period) -> PartDifference | None:
+    one, two = (taken_rows(each.bars, period.of(each.bars.ts_event)) for each in (run, other))
+    here, there = shared_rows(one.ts_event, two.ts_event)
+    one, two = taken_rows(one, here), taken_rows(two, there)
+    changed = changed_rows(one, two)
+    if not changed.any():
+        return None
+    absent = [int((a.present < b.present).any(axis=1).sum()) for a, b in ((one, two), (two, one))]
+    parts = [f"{_rows_of(int(changed.sum()))} with other values"]
+    parts += [
+        f"a symbol absent in {_rows_of(count)} of {side}" for count, side in zip(absent, SIDES, strict=True) if count
+    ]
+    first = int(one.ts_event[np.argmax(changed)])
+    return PartDifference("bars", f"{', '.join(parts)}; first {_at(first)}", first)
+
+
+def _rows(run: Recorded, other: Recorded, period: Period) -> PartDifference | None:
+    one, two = (each.bars.ts_event[period.of(each.bars.ts_event)] for each in (run, other))
+    only = [np.setdiff1d(a, b, assume_unique=True) for a, b in ((one, two), (two, one))]
+    if not len(only[0]) + len(only[1]):
+        return None
+    parts = [f"{_rows_of(len(times))} only in {side}" for times, side in zip(only, SIDES, strict=True) if len(times)]
+    late = [
+        f"{each.name} refused {each.refused['late']:,} as late" for each in (run, other) if each.refused.get("late")
+    ]
+    first = int(min(times[0] for times in only if len(times)))
+    return PartDifference(
+        "rows", f"{', '.join(parts)}; first {_at(first)}" + "".join(f"; {one}" for one in late), first
+    )
+
+
+def _commands(run: Recorded, other: Recorded, period: Period) -> PartDifference | None:
+    shared = np.intersect1d(run.bars.ts_event, other.bars.ts_event, assume_unique=True)
+    lists = [_obeyed(each.trading_orders, period) for each in (run, other)]
+    first = _first_other(lists, shared)
+    if first is None:
+        return None
+    return PartDifference("commands", _told(lists, _command), first)
+
+
+def _models(run: Recorded, other: Recorded, period: Period) -> PartDifference | None:
+    trees = [flat(models_of(each)) for each in (run, other)]
+    if None in {run.models.sha256, other.models.sha256}:  # the agent of one has no models: that is a setting
+        trees = [{key: value for key, value in tree.items() if key != "first"} for tree in trees]
+    shared = np.intersect1d(run.bars.ts_event, other.bars.ts_event, assume_unique=True)
+    orders = [_obeyed(each.role_orders, period) for each in (run, other)]
+    replaced = [[one for one in each.models.replaced if one.from_ns <= period.last_ns] for each in (run, other)]
+    given = _first_other(orders, shared)
+    took_over = [[(one.sha256, one.from_ns) for one in each] for each in replaced]
+    times = [] if given is None else [given]
+    parts = [] if given is None else [_told(orders, _command)]
+    if took_over[0] != took_over[1]:
+        parts.append(_told(replaced, lambda one: f"{one.version} from {written(one.from_ns)}"))
+        times += [one.from_ns for each in replaced for one in each]
+    if trees[0] != trees[1]:
+        if len({"challengers.agents" in tree for tree in trees}) > 1:  # the rest follows
+            trees = [{key: value for key, value in tree.items() if key in AGENTS} for tree in trees]
+        parts.append(_settings_told(trees))
+    return PartDifference("models", "; ".join(parts), min(times, default=None)) if parts else None
+
+
+def _settings(run: Recorded, other: Recorded) -> PartDifference | None:
+    trees = [flat(settings_of(each)) for each in (run, other)]
+    return None if trees[0] == trees[1] else PartDifference("configuration", _settings_told(trees))
+
+
+def _history(run: Recorded, other: Recorded, period: Period) -> PartDifference | None:
+    for each, (side, short) in ((run, SIDES), (other, SIDES[::-1])):
+        rows = period.of(each.bars.ts_event).start
+        if rows:
+            first = int(each.bars.ts_event[0])
+            return PartDifference("history", f"{side} begins {_rows_of(rows)} before {short}, {_at(first)}", first)
+    return None
+
+
+def _obeyed(commands: Sequence[Command], period: Period) -> list[Command]:
+    """Those that a row of the period or one before it follows."""
+    return [one for one in commands if one.after_ns < period.last_ns]
+
+
+def _first_other(lists: Sequence[Sequence[Command]], shared: Ints) -> int | None:
+    """When the first command was given that only one of two has; two are the same between the same shared rows."""
+    for one, two in zip_longest(*lists):
+        if one is None or two is None or _place(one, shared) != _place(two, shared):
+            return int(min(each.after_ns for each in (one, two) if each is not None))
+    return None
+
+
+def _place(command: Command, shared: Ints) -> tuple[int, int]:
+    return int(np.searchsorted(shared, command.after_ns, side="right")), int(command.kind)
+
+
+def _command(one: Command) -> str:
+    when = "before the first row" if one.after_ns == START else f"after {written(one.after_ns)}"
+    return f"{one.kind.name.lower().replace('_', '-')} {when}"
+
+
+def _told(lists: Sequence[Sequence[T]], shown: Callable[[T], str]) -> str:
+    return "; ".join(
+        f"{side}: {_some([shown(one) for one in each]) or ABSENT}" for side, each in zip(SIDES, lists, strict=True)
+    )
+
+
+def _settings_told(trees: Sequence[Mapping[str, Any]]) -> str:
+    keys = sorted(key for key in {**trees[0], **trees[1]} if trees[0].get(key) != trees[1].get(key))
+    return _some([f"{key}: {_value(trees[0].get(key))} and {_value(trees[1].get(key))}" for key in keys])
+
+
+def _value(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 40 else text[:16] + "..."
+
+
+def _some(parts: Sequence[str]) -> str:
+    more = f", and {len(parts) - MOST_SHOWN} more" if len(parts) > MOST_SHOWN else ""
+    return ", ".join(parts[:MOST_SHOWN]) + more
+
+
+def _rows_of(count: int) -> str:
+    return f"{count:,} row" + ("" if count == 1 else "s")
+
+
+def _at(time_ns: int) -> str:
+    return written(time_ns)

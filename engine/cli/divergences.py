@@ -1,0 +1,116 @@
+"""What `grandmodel diverge` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from engine.app.divergence.comparing import Parting
+from engine.app.divergence.divergence import Divergence
+from engine.app.divergence.shapley import rounded
+from engine.cli.console import err, out
+from engine.report.presentation import money
+from engine.types.moments import iso, written
+
+NAMES: Final = {
+    "bars": "bars",
+    "rows": "missing and late rows",
+    "commands": "operator's commands",
+    "models": "models and promotions",
+    "configuration": "configuration and costs",
+    "history": "history at the start",
+}
+
+
+@contextmanager
+def replay_progress() -> Iterator[Callable[[int, int], object] | None]:
+    """Says on a terminal which replay runs; nothing elsewhere."""
+    if not err().is_terminal:
+        yield None
+        return
+    with err().status("replaying") as status:
+        yield lambda done, total: status.update(f"replay {done + 1} of {total}")
+
+
+def divergence_object(found: Divergence) -> dict[str, Any]:
+    """What `--json` prints; money in the currency of the run's account, times in UTC."""
+    return {
+        "run": found.run.name,
+        "other": found.other.name,
+        "same": found.same,
+        "symbols": list(found.run.symbols),
+        "first": iso(found.period.first_ns),
+        "last": iso(found.period.last_ns),
+        "currency": found.run.config.currency,
+        "profit": found.profit,
+        "other_profit": found.other_profit,
+        "difference": found.profit - found.other_profit,
+        "causes": [
+            {
+                "cause": cause.part.factor,
+                "effect": float(cause.effect),
+                "alone": cause.alone,
+                "what": cause.part.what,
+                "first": None if cause.part.first_ns is None else iso(cause.part.first_ns),
+            }
+            for cause in found.causes
+        ],
+        "first_differences": [
+            {
+                "table": one.table,
+                "time": iso(one.ts_event),
+                "row": one.row,
+                "other_row": one.other_row,
+                "field": one.field,
+                "value": one.value,
+                "other_value": one.other_value,
+            }
+            for one in found.partings
+        ],
+        "replays": found.replays,
+    }
+
+
+def show_divergence(found: Divergence) -> None:
+    """Print causes and first differences."""
+    currency, symbols = found.run.config.currency, ", ".join(found.run.symbols)
+    _line(f"RUN    {found.run.name}: {money(found.profit, currency)}")
+    _line(f"OTHER  {found.other.name}: {money(found.other_profit, currency)}")
+    _line(f"{symbols}, {written(found.period.first_ns)} to {written(found.period.last_ns)} UTC")
+    if found.same:
+        _line("\nnothing differs")
+        return
+    _line(f"\nRUN earned {money(found.profit - found.other_profit, currency)} more, because of:\n")
+    out().print(_causes(found))
+    head = "first differences, RUN and OTHER:" if found.partings else "the two traded the same, bit for bit"
+    _line("\n".join(["", head, *(f"  {_parting(one)}" for one in found.partings)]))
+
+
+def _causes(found: Divergence) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("cause", no_wrap=True)
+    table.add_column("effect", justify="right", no_wrap=True)
+    table.add_column("alone", justify="right", no_wrap=True)
+    table.add_column("what differs", overflow="fold")
+    effects = rounded({cause.part.factor: cause.effect for cause in found.causes})
+    for cause in found.causes:
+        amounts = f"{effects[cause.part.factor]:,.2f}", f"{cause.alone:,.2f}"
+        table.add_row(NAMES[cause.part.factor], *amounts, Text(cause.part.what))
+    if len(found.causes) > 1:
+        table.add_section()
+        table.add_row("together", f"{sum(effects.values()):,.2f}", style="bold")
+    return table
+
+
+def _parting(one: Parting) -> str:
+    rows = [f"{row:,}" if row is not None else "none" for row in (one.row, one.other_row)]
+    row = f"row {rows[0]}" if rows[0] == rows[1] else f"rows {rows[0]} and {rows[1]}"
+    return f"{one.table:<9} {written(one.ts_event)}, {row}, {one.field}: {one.value} and {one.other_value}"
+
+
+def _line(text: str) -> None:
+    out().print(Text(text), soft_wrap=True)
