@@ -14,7 +14,7 @@ Other = Annotated[
     Path | None,
     typer.Argument(
         metavar="[OTHER]",
-        help="Folder of a backtest or of another session.  [default: the backtest of the session's own bars]",
+        help="Folder of a backtest or of another session; by default, the backtest of the session's own bars.",
         show_default=False,
     ),
 ]
@@ -33,11 +33,12 @@ def diverge(
     trust_code: options.TrustCode = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show why a session and a backtest of its period earned different profits, cause by cause; they add up exactly.
+    """Show why a session and a backtest of its period earned different profits.
 
-    Causes: changed bars, missing and late rows, the operator's commands, models and promotions, configuration and
-    costs, history at the start. Each part that differs is taken from one run or the other, all combinations are
-    replayed, and every cause gets its Shapley value. Exit code 1 if anything differs.
+    Causes are changed bars, missing and late rows, the operator's commands,
+    models and promotions, configuration and costs, history at the start. All
+    combinations of those that differ are replayed, and every cause gets its
+    share (Shapley value); the shares add up. Exit code 1 if anything differs.
 
     Example: grandmodel diverge runs/live --data bars.parquet
     """

@@ -84,7 +84,8 @@ def show_divergence(found: Divergence) -> None:
     if found.same:
         _line("\nnothing differs")
         return
-    _line(f"\nRUN earned {money(found.profit - found.other_profit, currency)} more, because of:\n")
+    difference = found.profit - found.other_profit
+    _line(f"\nRUN earned {money(abs(difference), currency)} {'less' if difference < 0.0 else 'more'}, because of:\n")
     out().print(_causes(found))
     head = "first differences, RUN and OTHER:" if found.partings else "the two traded the same, bit for bit"
     _line("\n".join(["", head, *(f"  {_parting(one)}" for one in found.partings)]))

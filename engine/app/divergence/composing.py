@@ -76,11 +76,10 @@ def changed_rows(bars: BarBlock, others: BarBlock) -> Bools:
 
 
 def taken_rows(block: BarBlock, rows: Ints | slice) -> BarBlock:
-    """Some rows of a block, as one that begins a stream."""
-    columns: dict[str, Any] = {
-        name: np.ascontiguousarray(getattr(block, name)[rows]) for name in (*BAR_COLUMNS, "present")
-    }
-    return replace(block, seq=0, ts_event=np.ascontiguousarray(block.ts_event[rows]), **columns)
+    """Some rows of a block, copied, as one that begins a stream."""
+    names = ("ts_event", *BAR_COLUMNS, "present")
+    columns: dict[str, Any] = {name: np.array(getattr(block, name)[rows], order="C") for name in names}
+    return replace(block, seq=0, **columns)
 
 
 def composed_bars(history: BarBlock, rows: BarBlock, values: BarBlock, period: Period) -> BarBlock:

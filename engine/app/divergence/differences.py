@@ -74,7 +74,9 @@ def _rows(run: Recorded, other: Recorded, period: Period) -> PartDifference | No
         return None
     parts = [f"{_rows_of(len(times))} only in {side}" for times, side in zip(only, SIDES, strict=True) if len(times)]
     late = [
-        f"{each.name} refused {each.refused['late']:,} as late" for each in (run, other) if each.refused.get("late")
+        f"{side} refused {each.refused['late']:,} as late"
+        for side, each in zip(SIDES, (run, other), strict=True)
+        if each.refused.get("late")
     ]
     first = int(min(times[0] for times in only if len(times)))
     return PartDifference(

@@ -88,6 +88,8 @@ def diverge(run: Recorded, other: Recorded, watch: Callable[[int, int], object] 
     step = checked(run)
     earned = profit(step, period, run.config.initial_capital)
     if not parts:
+        if other.ledger_sha256 != run.ledger_sha256:
+            checked(other)
         return Divergence(run, other, period, earned, earned, (), (), done)
     told()
     other_step = checked(other)

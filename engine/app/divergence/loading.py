@@ -16,6 +16,7 @@ from engine.app.divergence.parts import START, Command, Models, Recorded, Replac
 from engine.app.journal.recovering import known_challengers
 from engine.app.live.folder import is_running
 from engine.app.live.open_or_resume import runnable_setup
+from engine.app.manifest import HASH_FORM
 from engine.app.models import KeptModels
 from engine.app.preparing import Prepared, prepare
 from engine.app.verify import read_manifest, recorded_config
@@ -25,7 +26,7 @@ from engine.base.nearest import nearest_folder
 from engine.journal.entries import letters_by_reason
 from engine.journal.files import FILE
 from engine.journal.reading import JournalReader
-from engine.loop.ledger_hash import LedgerHash
+from engine.loop.ledger_hash import FORM, LedgerHash
 from engine.types.blocks import BarBlock, concat
 from engine.types.records import Operation
 from engine.types.timeframe import format_timeframe
@@ -195,7 +196,8 @@ def _backtest(folder: Path, *, trust_code: bool) -> Recorded:
         config,
         prepared.instruments,
         prepared.timeframe_ns,
-        str(manifest["ledger_sha256"]),
+        # a hash of another form says nothing of this one
+        str(manifest["ledger_sha256"]) if manifest.get(HASH_FORM) == FORM else None,
     )
 
 

@@ -120,13 +120,11 @@ def settings_of(run: Recorded) -> dict[str, Any]:
 
 
 def models_of(run: Recorded) -> dict[str, Any]:
-    """Everything about models that decides, as a tree."""
+    """Everything about models that decides, but what happened to them in the course of the run, as a tree."""
     tree: dict[str, Any] = {"first": run.models.sha256}
-    acts = run.follows_challengers
-    if acts:
+    if run.follows_challengers:
         tree["challengers"] = run.models.challengers.model_dump(mode="json")
         tree["failed"] = sorted(run.models.known.failed)
         tree["started"] = run.models.known.started
-    if acts or run.models.replaced:
         tree["cuts"] = run.models.cuts.model_dump(mode="json", exclude={"follow_store"})
     return tree
