@@ -84,7 +84,7 @@ class ConfidenceConfig(FigureConfig):
 
     Attributes:
         strategic, tactical, risk: LOW_MODEL_CONFIDENCE below this.
-        batch: Decisions, one after the other and so alike, that are one observation for the evidence.
+        batch: Decisions in a row that are one observation for the evidence.
     """
 
     last: Count = 100
@@ -93,7 +93,7 @@ class ConfidenceConfig(FigureConfig):
     strategic: Share | None = 0.6
     tactical: Share | None = None
     risk: Share | None = None
-    batch: Annotated[int, Field(ge=1, le=10_000)] = 12
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 48
 
 
 class DriftConfig(Config):

@@ -261,7 +261,11 @@ class Consistency(Share):
 
 
 class Confidence(Figure):
-    """Mean confidence of a seat's last decisions; `agents.serving.outputs.confidence` defines it for each network."""
+    """Mean confidence of a seat's last decisions; `agents.serving.outputs.confidence` defines it for each network.
+
+    As evidence, the mean of `batch` decisions in a row is one observation: what a network looks at overlaps from
+    decision to decision, and so they are alike for about as long as it looks back.
+    """
 
     def __init__(self, seat: str, config: ConfidenceConfig, alpha: float, report: Report) -> None:
         super().__init__(f"{CONFIDENCE}.{seat}", config)
