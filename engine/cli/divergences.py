@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.app.divergence.comparing import Parting
+from engine.app.divergence.differences import SIDES
 from engine.app.divergence.divergence import Divergence
 from engine.app.divergence.shapley import rounded
 from engine.cli.console import err, out
 from engine.report.presentation import money
-from engine.types.moments import iso, written
+from engine.types.moments import briefly, iso
 
 NAMES: Final = {
     "bars": "bars",
@@ -45,6 +46,8 @@ def divergence_object(found: Divergence) -> dict[str, Any]:
         "symbols": list(found.run.symbols),
         "first": iso(found.period.first_ns),
         "last": iso(found.period.last_ns),
+        "rows_after": found.rows_after[0],
+        "other_rows_after": found.rows_after[1],
         "currency": found.run.config.currency,
         "profit": found.profit,
         "other_profit": found.other_profit,
@@ -80,7 +83,7 @@ def show_divergence(found: Divergence) -> None:
     currency, symbols = found.run.config.currency, ", ".join(found.run.symbols)
     _line(f"RUN    {found.run.name}: {money(found.profit, currency)}")
     _line(f"OTHER  {found.other.name}: {money(found.other_profit, currency)}")
-    _line(f"{symbols}, {written(found.period.first_ns)} to {written(found.period.last_ns)} UTC")
+    _line(f"{symbols}, {briefly(found.period.first_ns)} to {briefly(found.period.last_ns)} UTC{_beyond(found)}")
     if found.same:
         _line("\nnothing differs")
         return
@@ -89,6 +92,11 @@ def show_divergence(found: Divergence) -> None:
     out().print(_causes(found))
     head = "first differences, RUN and OTHER:" if found.partings else "the two traded the same, bit for bit"
     _line("\n".join(["", head, *(f"  {_parting(one)}" for one in found.partings)]))
+
+
+def _beyond(found: Divergence) -> str:
+    parts = [f"{rows:,} of {side}" for side, rows in zip(SIDES, found.rows_after, strict=True) if rows]
+    return f"; later rows are not compared: {', '.join(parts)}" if parts else ""
 
 
 def _causes(found: Divergence) -> Table:
@@ -110,7 +118,7 @@ def _causes(found: Divergence) -> Table:
 def _parting(one: Parting) -> str:
     rows = [f"{row:,}" if row is not None else "none" for row in (one.row, one.other_row)]
     row = f"row {rows[0]}" if rows[0] == rows[1] else f"rows {rows[0]} and {rows[1]}"
-    return f"{one.table:<9} {written(one.ts_event)}, {row}, {one.field}: {one.value} and {one.other_value}"
+    return f"{one.table:<9} {briefly(one.ts_event)}, {row}, {one.field}: {one.value} and {one.other_value}"
 
 
 def _line(text: str) -> None:

@@ -30,7 +30,8 @@ def common_period(run: Recorded, other: Recorded) -> Period:
     """From the later beginning to the earlier end.
 
     Raises:
-        UsageError: If the two cannot be compared: other symbols, another length of bars, no time in common.
+        UsageError: If the two cannot be compared: other symbols, another length of bars or currency, no time in
+            common.
     """
     if run.symbols != other.symbols:
         raise UsageError(
@@ -46,6 +47,13 @@ def common_period(run: Recorded, other: Recorded) -> Period:
             where=other.name,
             expected=format_timeframe(run.timeframe_ns),
             found=format_timeframe(other.timeframe_ns),
+        )
+    if run.config.currency != other.config.currency:
+        raise UsageError(
+            "profits in different currencies cannot be compared",
+            where=other.name,
+            expected=run.config.currency,
+            found=other.config.currency,
         )
     times, others = run.bars.ts_event, other.bars.ts_event
     period = Period(int(max(times[0], others[0])), int(min(times[-1], others[-1])))

@@ -13,7 +13,7 @@ from engine.app.comparison.differences import flat
 from engine.app.divergence.composing import Period, changed_rows, shared_rows, taken_rows
 from engine.app.divergence.parts import START, Command, Factor, Recorded, models_of, settings_of
 from engine.types.blocks import Ints
-from engine.types.moments import written
+from engine.types.moments import briefly
 
 SIDES: Final = ("RUN", "OTHER")
 """What the two are called, as on the command line."""
@@ -64,7 +64,7 @@ def _bars(run: Recorded, other: Recorded, period: Period) -> PartDifference | No
         f"a symbol absent in {_rows_of(count)} of {side}" for count, side in zip(absent, SIDES, strict=True) if count
     ]
     first = int(one.ts_event[np.argmax(changed)])
-    return PartDifference("bars", f"{', '.join(parts)}; first {_at(first)}", first)
+    return PartDifference("bars", f"{', '.join(parts)}; first {briefly(first)}", first)
 
 
 def _rows(run: Recorded, other: Recorded, period: Period) -> PartDifference | None:
@@ -80,7 +80,7 @@ def _rows(run: Recorded, other: Recorded, period: Period) -> PartDifference | No
     ]
     first = int(min(times[0] for times in only if len(times)))
     return PartDifference(
-        "rows", f"{', '.join(parts)}; first {_at(first)}" + "".join(f"; {one}" for one in late), first
+        "rows", f"{', '.join(parts)}; first {briefly(first)}" + "".join(f"; {one}" for one in late), first
     )
 
 
@@ -105,7 +105,7 @@ def _models(run: Recorded, other: Recorded, period: Period) -> PartDifference | 
     times = [] if given is None else [given]
     parts = [] if given is None else [_told(orders, _command)]
     if took_over[0] != took_over[1]:
-        parts.append(_told(replaced, lambda one: f"{one.version} from {written(one.from_ns)}"))
+        parts.append(_told(replaced, lambda one: f"{one.version} from {briefly(one.from_ns)}"))
         times += [one.from_ns for each in replaced for one in each]
     if trees[0] != trees[1]:
         if len({"challengers.agents" in tree for tree in trees}) > 1:  # the rest follows
@@ -124,7 +124,7 @@ def _history(run: Recorded, other: Recorded, period: Period) -> PartDifference |
         rows = period.of(each.bars.ts_event).start
         if rows:
             first = int(each.bars.ts_event[0])
-            return PartDifference("history", f"{side} begins {_rows_of(rows)} before {short}, {_at(first)}", first)
+            return PartDifference("history", f"{side} begins {_rows_of(rows)} before {short}, {briefly(first)}", first)
     return None
 
 
@@ -146,7 +146,7 @@ def _place(command: Command, shared: Ints) -> tuple[int, int]:
 
 
 def _command(one: Command) -> str:
-    when = "before the first row" if one.after_ns == START else f"after {written(one.after_ns)}"
+    when = "before the first row" if one.after_ns == START else f"after {briefly(one.after_ns)}"
     return f"{one.kind.name.lower().replace('_', '-')} {when}"
 
 
@@ -173,7 +173,3 @@ def _some(parts: Sequence[str]) -> str:
 
 def _rows_of(count: int) -> str:
     return f"{count:,} row" + ("" if count == 1 else "s")
-
-
-def _at(time_ns: int) -> str:
-    return written(time_ns)

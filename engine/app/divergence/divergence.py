@@ -57,6 +57,12 @@ class Divergence:
         """Whether nothing differs."""
         return not self.causes
 
+    @property
+    def rows_after(self) -> tuple[int, int]:
+        """Rows of the two after the period; one of the numbers is 0."""
+        times = self.run.bars.ts_event, self.other.bars.ts_event
+        return len(times[0]) - self.period.of(times[0]).stop, len(times[1]) - self.period.of(times[1]).stop
+
 
 def diverge(run: Recorded, other: Recorded, watch: Callable[[int, int], object] | None = None) -> Divergence:
     """Compare two runs, and divide the difference in profit among its causes.

@@ -113,8 +113,11 @@ APART: Final = frozenset({"instrument", "fee", "statistics", "monitor", "cuts", 
 def settings_of(run: Recorded) -> dict[str, Any]:
     """Everything in a configuration that decides, as a tree."""
     tree = run.config.model_dump(mode="json", include=set(RunConfig.model_fields) - APART)
+    head, colon, tail = run.config.agent.partition(":")
     if run.models.folder is not None:
-        tree["agent"] = run.config.agent.partition(":")[0]  # the version is seen among the models
+        tree["agent"] = head  # the version is seen among the models
+    elif head.endswith(".py"):
+        tree["agent"] = f"{Path(head).resolve()}{colon}{tail}"
     tree["instruments"] = {symbol: item.model_dump(mode="json") for symbol, item in run.instruments.items()}
     return tree
 
