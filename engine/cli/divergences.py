@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import floor, log10
 from typing import Any, Final
 
 from rich.table import Table
@@ -105,14 +106,22 @@ def _causes(found: Divergence) -> Table:
     table.add_column("effect", justify="right", no_wrap=True)
     table.add_column("alone", justify="right", no_wrap=True)
     table.add_column("what differs", overflow="fold")
-    effects = rounded({cause.part.factor: cause.effect for cause in found.causes})
+    digits = _digits(found)
+    effects = rounded({cause.part.factor: cause.effect for cause in found.causes}, digits)
     for cause in found.causes:
-        amounts = f"{effects[cause.part.factor]:,.2f}", f"{cause.alone:,.2f}"
+        alone = round(cause.alone, digits) + 0.0  # no sign for what is rounded to 0
+        amounts = f"{effects[cause.part.factor]:,.{digits}f}", f"{alone:,.{digits}f}"
         table.add_row(NAMES[cause.part.factor], *amounts, Text(cause.part.what))
     if len(found.causes) > 1:
         table.add_section()
-        table.add_row("together", f"{sum(effects.values()):,.2f}", style="bold")
+        table.add_row("together", f"{sum(effects.values()):,.{digits}f}", style="bold")
     return table
+
+
+def _digits(found: Divergence) -> int:
+    """Decimals of amounts: two, and more where the largest effect is below 1."""
+    largest = max(abs(float(cause.effect)) for cause in found.causes)
+    return 2 if largest == 0.0 or largest >= 1.0 else min(8, 1 - floor(log10(largest)))
 
 
 def _parting(one: Parting) -> str:

@@ -64,7 +64,11 @@ def read_run(folder: Path, *, trust_code: bool = False) -> Recorded:
             or nearest_folder(folder, MANIFEST)
             or "`grandmodel runs` lists the runs that there are",
         )
-    return _backtest(folder, trust_code=trust_code)
+    try:
+        return _backtest(folder, trust_code=trust_code)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # of a manifest that was modified
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"cannot read the manifest: {reason}", where=str(folder / MANIFEST)) from error
 
 
 def own_backtest(run: Recorded) -> Recorded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,30 @@ def test_what_cannot_be_compared_is_a_message(folders: Path, tmp_path: Path) -> 
     empty.mkdir()
     (empty / FILE).write_bytes(b"")
     assert "never started" in refused("diverge", str(empty))
+
+
+def test_any_damage_is_a_message_or_has_not_mattered(folders: Path, tmp_path: Path) -> None:
+    dice = random.Random(7)
+    whole = (folders / "clean" / FILE).read_bytes()
+    told = [at for at, byte in enumerate(whole) if byte]
+    noticed = 0
+    for _ in range(24):
+        damaged = bytearray(whole)
+        damaged[dice.choice(told)] ^= 1 << dice.randrange(8)
+        (tmp_path / FILE).write_bytes(damaged)
+        code, said, complained = called("diverge", str(tmp_path), "--json")
+        noticed += code != 0
+        assert code in {0, 2}, complained
+        assert json.loads(said)["same"] if code == 0 else complained.startswith("error: ")
+    assert noticed > 10
+    shutil.copytree(folders / "backtest", tmp_path / "backtest")
+    tree = json.loads((tmp_path / "backtest" / "manifest.json").read_text())
+    for key in tree:
+        for value in (None, 7, "x", ["x"], {"x": 1}):
+            (tmp_path / "backtest" / "manifest.json").write_text(json.dumps({**tree, key: value}))
+            code, said, complained = called("diverge", str(folders / "clean"), str(tmp_path / "backtest"))
+            assert code in {0, 1, 2} and "Traceback" not in complained, (key, value)
+            assert code == 0 or said or complained.startswith("error: ")
 
 
 def test_damage_is_a_message(folders: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
@@ -114,7 +113,7 @@ def _fields(run: Recorded) -> dict[str, Any]:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelStore]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
     monkeypatch.setenv("GRANDMODEL_MODELS", str(tmp_path / "store"))
     store = ModelStore()
     for number, name in enumerate(("first", "second")):
@@ -144,6 +143,30 @@ def test_models_that_take_over_are_a_cause(tmp_path: Path, store: ModelStore) ->
     assert cause.part.factor == "models" and cause.alone != 0.0
     assert cause.part.what == "RUN: second from 2024-01-01 01:41; OTHER: nothing"
     assert found.partings[0].row is not None and found.partings[0].row >= 100
+
+
+def test_a_backtest_that_followed_the_store_keeps_its_models(tmp_path: Path, store: ModelStore) -> None:
+    seats = {"strategic": seat("Direction", seed=3), "tactical": seat("Tactics", seed=3)}
+    settings = {
+        "agent": "ensemble",
+        "initial_capital": 1_000_000,
+        "ensemble": {"seats": seats, "risk_cadence": "bar", "rebalance": 0.0},
+    }
+    still = case(live_bars(ROWS), **settings, monitor={"enabled": False})
+    still.traded(tmp_path / "run", (100,))
+    store.activate("second", "2026-01-02T00:00:00Z")
+    named = {"agent": f"ensemble:{store.path('first')}", "cuts": {"every_bars": 50, "follow_store": True}}
+    followed = backtest_folder(tmp_path / "followed", still.bars, **{**settings, **named})
+    store.activate("first", "2026-01-03T00:00:00Z")  # which is where the other one is looked for
+    found = diverge(read_run(tmp_path / "run"), read_run(followed))
+    assert [cause.part.what for cause in found.causes] == ["RUN: nothing; OTHER: second from 2024-01-01 00:51"]
+    assert found.causes[0].effect != 0
+    other = backtest_folder(tmp_path / "other", still.bars, **{**settings, "agent": "ensemble:second"})
+    found = diverge(read_run(tmp_path / "run"), read_run(other))
+    (cause,) = found.causes
+    assert cause.part.factor == "models" and cause.part.what.startswith("first: ")
+    rule = diverge(read_run(tmp_path / "run"), read_run(backtest_folder(tmp_path / "rule", still.bars)))
+    assert [cause.part.factor for cause in rule.causes] == ["configuration"]
 
 
 def test_the_same_commands_between_other_rows_are_no_difference(tmp_path: Path) -> None:
