@@ -16,7 +16,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,19 +31,30 @@ from engine.monitor.drift.kernels import SUMS, watch_values
 from engine.monitor.drift.reference import Reference, build_reference, limit_for
 from engine.monitor.drift.streams import Observations, Streams, joined, stream_names
 from engine.monitor.performance.config import MonitorConfig
-from engine.monitor.performance.figures import LOW_SHARPE_RATIO, LOW_WIN_RATE, WIN_RATE
+from engine.monitor.performance.figures import (
+    CONFIDENCE,
+    CONSISTENCY,
+    INCONSISTENT_DECISIONS,
+    LOW_MODEL_CONFIDENCE,
+    LOW_SHARPE_RATIO,
+    LOW_WIN_RATE,
+    SHARPE,
+    WIN_RATE,
+)
 from engine.monitor.performance.following import StepMonitor
 from engine.monitor.performance.monitor import PerformanceMonitor
 from engine.types.blocks import BarBlock, Floats
 from engine.types.calendar import sessions_for
 from engine.types.instruments import load_instrument
-from engine.types.records import ACCOUNT, COMMAND, FILL, ORDER, ORDER_EVENT, POSITION
+from engine.types.records import ACCOUNT, COMMAND, FILL, ORDER, ORDER_EVENT, POSITION, SeatName
 from engine.types.step import StepBlock
 from engine.types.timeframe import MINUTE_NS
 from portfolio.trades import TradeBook
 
 Draw = Callable[[np.random.Generator, int], Floats]
-TRADES, YEAR = 450, 252
+Play = Callable[[PerformanceMonitor], Iterator[None]]
+TRADES, DAYS, DECISIONS = 450, 504, 5000
+YEAR, CAPITAL, ALPHA = 252, 100_000.0, 0.01
 RUN_LENGTH, SHIFTS = 10_000.0, (0.25, 0.5, 1.0)
 BEST_DELAYS = {0.25: 153.0, 0.5: 49.0, 1.0: 15.0}
 """Mean delays of the CUSUM that is best for each shift, at this run length."""
@@ -52,63 +63,64 @@ RUN_LENGTH_AIM, DELAY_AIM, COST_AIM = 0.2, 1.5, 20.0
 REFERENCE_ROWS, QUIET_ROWS = 50_000, 500
 
 
-def win_rates(rng: np.random.Generator, rate: float, count: int, trades: int) -> dict[str, float]:
-    """Strategies that win with a chance of `rate`: what the monitor says of them, trade by trade.
+def judged_figure(name: str, code: str, below: float, play: Play, count: int) -> dict[str, float]:
+    """Play strategies of which everything is known; what the monitor says of one figure, after every observation.
+
+    Args:
+        name: Of the figure.
+        code: Of its alert.
+        below: Its threshold.
+        play: One strategy, a step for each observation.
+        count: Strategies.
 
     Returns:
-        Share of looks with a value below 0.45, share of strategies that were ever below, share ever proved, and median
-        number of trades to the proof.
+        Share of looks at a full window with a value below the threshold, share of strategies that were ever below,
+        share ever proved, and the median number of observations to the proof.
     """
-    looks = below = ever = proved = 0
+    looks = low = ever = proved = 0
     proofs = []
     for _ in range(count):
-        monitor = PerformanceMonitor(MonitorConfig(), YEAR, 100_000.0)
-        figure = next(one for one in monitor.figures if one.name == WIN_RATE)
+        monitor = PerformanceMonitor(MonitorConfig(), YEAR, CAPITAL)
+        figure = next(one for one in monitor.figures if one.name == name)
         first = 0
-        for at, won in enumerate((rng.random(trades) < rate).tolist()):
-            monitor.trade(at, 1.0 if won else -1.0)
+        for at, _ in enumerate(play(monitor), 1):
             if figure.held == figure.last:
                 looks += 1
-                below += figure.value is not None and figure.value < 0.45
-            if not first and LOW_WIN_RATE in monitor.alerts("proved"):
-                first = at + 1
-        ever += any(one.change.code == LOW_WIN_RATE and one.change.level == "below" for one in monitor.alarms)
+                low += figure.value is not None and figure.value < below
+            if not first and code in monitor.alerts("proved"):
+                first = at
+        ever += any(one.change.code == code and one.change.level == "below" for one in monitor.alarms)
         proved += bool(first)
         proofs.append(first or math.inf)
-    return {
-        "looks_below": below / looks,
-        "ever_below": ever / count,
-        "ever_proved": proved / count,
-        "median_trades_to_proof": float(np.median(proofs)),
-    }
+    median = float(np.median(proofs))
+    return {"looks_below": low / looks, "ever_below": ever / count, "ever_proved": proved / count, "median": median}
 
 
-def sharpe_ratios(rng: np.random.Generator, sharpe: float, count: int, days: int) -> dict[str, float]:
-    """Strategies with daily returns of this Sharpe ratio, whose volatility comes in clusters: likewise."""
-    looks = below = ever = proved = 0
-    proofs = []
-    for _ in range(count):
-        monitor = PerformanceMonitor(MonitorConfig(), YEAR, 100_000.0)
-        figure = next(one for one in monitor.figures if one.name == "sharpe_ratio")
-        equity, first = 100_000.0, 0
-        volatility = np.exp(autoregressive(rng, days, 0.95) * 0.1) * 0.01
-        for at, change in enumerate((volatility * (rng.normal(size=days) + sharpe / math.sqrt(YEAR))).tolist()):
-            equity *= 1.0 + change
-            monitor.day(at, equity)
-            if figure.held == figure.last:
-                looks += 1
-                below += figure.value is not None and figure.value < 0.5
-            if not first and LOW_SHARPE_RATIO in monitor.alerts("proved"):
-                first = at + 1
-        ever += any(one.change.level == "below" for one in monitor.alarms)
-        proved += bool(first)
-        proofs.append(first or math.inf)
-    return {
-        "looks_below": below / looks,
-        "ever_below": ever / count,
-        "ever_proved": proved / count,
-        "median_days_to_proof": float(np.median(proofs)),
-    }
+def trading(monitor: PerformanceMonitor, rng: np.random.Generator, rate: float, count: int = TRADES) -> Iterator[None]:
+    """Trades that win with a chance of `rate`."""
+    for at, won in enumerate((rng.random(count) < rate).tolist()):
+        monitor.trade(at, 1.0 if won else -1.0)
+        yield
+
+
+def passing_days(monitor: PerformanceMonitor, rng: np.random.Generator, sharpe: float) -> Iterator[None]:
+    """Days whose returns have this Sharpe ratio, and a volatility that comes in clusters."""
+    equity = CAPITAL
+    volatility = np.exp(autoregressive(rng, DAYS, 0.95) * 0.1) * 0.01
+    for at, change in enumerate((volatility * (rng.normal(size=DAYS) + sharpe / math.sqrt(YEAR))).tolist()):
+        equity *= 1.0 + change
+        monitor.day(at, equity)
+        yield
+
+
+def deciding(monitor: PerformanceMonitor, rng: np.random.Generator, kept: float, confidence: float) -> Iterator[None]:
+    """Decisions that change sides by chance, a share `kept` of which holds; confidence wanders around its mean."""
+    changes = rng.random(DECISIONS) > kept ** (1.0 / MonitorConfig().consistency.bars)
+    sides = np.cumprod(np.where(changes, -1.0, 1.0)).tolist()
+    sure = np.clip(confidence + 0.12 * math.sqrt(1.0 - 0.97**2) * autoregressive(rng, DECISIONS, 0.97), 0.0, 1.0)
+    for at, (side, one) in enumerate(zip(sides, sure.tolist(), strict=True)):
+        monitor.decision(at, int(SeatName.STRATEGIC), 0, side, one)
+        yield
 
 
 def autoregressive(rng: np.random.Generator, count: int, tied: float) -> Floats:
@@ -229,7 +241,7 @@ def cost(rows: int, rounds: int = 3) -> dict[str, float]:
     sessions = sessions_for([load_instrument("BTC-PERP")], int(steps[1][0].bars.ts_event[0]))
 
     def monitor() -> StepMonitor:
-        watched = PerformanceMonitor(MonitorConfig(), YEAR, 100_000.0)
+        watched = PerformanceMonitor(MonitorConfig(), YEAR, CAPITAL)
         return StepMonitor(watched, TradeBook([1.0]), sessions, 1, DriftDetector(reference, ["X"], MINUTE_NS))
 
     found = {}
@@ -284,25 +296,63 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def show_figures(found: dict[str, Any], rng: np.random.Generator, count: int) -> list[bool]:
-    """Judge both levels of two figures; returns whether each aim is met."""
+    """Judge both levels of every figure; returns whether each aim is met."""
+    few = max(1, count // 5)
+    kinds: tuple[tuple[str, str, str, float, int, str, Callable[[float], Play], tuple[float, ...]], ...] = (
+        (
+            f"win rates, {count} strategies each, {TRADES} trades",
+            WIN_RATE,
+            LOW_WIN_RATE,
+            0.45,
+            count,
+            "trades",
+            lambda truth: lambda monitor: trading(monitor, rng, truth),
+            (0.5, 0.45, 0.35, 0.25),
+        ),
+        (
+            f"Sharpe ratios, {count} strategies each, {DAYS} days",
+            SHARPE,
+            LOW_SHARPE_RATIO,
+            0.5,
+            count,
+            "days",
+            lambda truth: lambda monitor: passing_days(monitor, rng, truth),
+            (1.5, 0.5, -2.0, -4.0),
+        ),
+        (
+            f"decision consistency, {few} strategies each, {DECISIONS} decisions",
+            CONSISTENCY,
+            INCONSISTENT_DECISIONS,
+            0.7,
+            few,
+            "decisions",
+            lambda truth: lambda monitor: deciding(monitor, rng, truth, 0.9),
+            (0.75, 0.7, 0.5),
+        ),
+        (
+            f"confidence that wanders, {few} strategies each, {DECISIONS} decisions",
+            f"{CONFIDENCE}.strategic",
+            LOW_MODEL_CONFIDENCE,
+            0.6,
+            few,
+            "decisions",
+            lambda truth: lambda monitor: deciding(monitor, rng, 0.9, truth),
+            (0.65, 0.6, 0.5),
+        ),
+    )
     met = []
-    most = 0.01 + 3.0 * math.sqrt(0.01 / count)
-    days = 2 * YEAR
-    print(f"win rates, {count} strategies each, {TRADES} trades, a look after every trade")
-    for rate in (0.5, 0.45, 0.35, 0.25):
-        one = found[f"win rate {rate}"] = win_rates(rng, rate, count, TRADES)
-        met.append(show_figure(f"  true win rate {rate:g}", one, "trades", most if rate >= 0.45 else None))
-    print(f"Sharpe ratios, {count} strategies each, {days} days, a look after every day")
-    for sharpe in (1.5, 0.5, -2.0, -4.0):
-        one = found[f"sharpe {sharpe}"] = sharpe_ratios(rng, sharpe, count, days)
-        met.append(show_figure(f"  true Sharpe ratio {sharpe:g}", one, "days", most if sharpe >= 0.5 else None))
+    for title, name, code, below, strategies, unit, play, truths in kinds:
+        print(f"{title}, a look after each")
+        for truth in truths:
+            one = found[f"{name} {truth:g}"] = judged_figure(name, code, below, play(truth), strategies)
+            most = None if truth < below else ALPHA + 3.0 * math.sqrt(ALPHA / strategies)
+            met.append(show_figure(f"  true value {truth:g}", one, unit, most))
     return met
 
 
 def show_figure(name: str, one: dict[str, float], unit: str, most: float | None) -> bool:
     """Print what became of strategies; `most` is the largest share of them that may be called bad, if they are good."""
-    half = one[f"median_{unit}_to_proof"]
-    after = "" if math.isinf(half) else f", half of them after {half:.0f} {unit}"
+    after = "" if math.isinf(one["median"]) else f", half of them after {one['median']:.0f} {unit}"
     looks = f"below in {one['looks_below']:.1%} of looks, ever in {one['ever_below']:.1%}"
     text = f"{looks}; proved in {one['ever_proved']:.1%}{after}"
     return show(name, text, None if most is None else one["ever_proved"] <= most)

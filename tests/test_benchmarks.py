@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,14 @@ from benchmarks.live.child import Found, Work
 from benchmarks.live.child import run as run_session
 from benchmarks.live.feeding import live_bars
 from benchmarks.live.results import LiveResults
-from benchmarks.monitor import judged, observed, streams, win_rates, with_limit
+from benchmarks.monitor import judged, judged_figure, observed, streams, trading, with_limit
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars
 from benchmarks.replay.bars import benchmark_bars, decidable, opening_at_last_close
 from benchmarks.replay.results import Measured, Results, disagreement
 from engine.base.errors import CheckFailed
 from engine.monitor.drift.reference import build_reference
 from engine.monitor.drift.streams import stream_names
+from engine.monitor.performance.figures import LOW_WIN_RATE, WIN_RATE
 from engine.types.timeframe import MINUTE_NS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -260,9 +262,12 @@ def test_trainings_of_the_benchmark_can_be_found_by_a_new_process() -> None:
 
 def test_the_monitor_is_judged_by_strategies_and_streams_whose_truth_is_known() -> None:
     rng = np.random.default_rng(1)
-    good, bad = (win_rates(rng, rate, 20, 200) for rate in (0.5, 0.15))
+    good, bad = (
+        judged_figure(WIN_RATE, LOW_WIN_RATE, 0.45, partial(trading, rng=rng, rate=rate, count=200), 20)
+        for rate in (0.5, 0.15)
+    )
     assert good["ever_below"] > 0.8 and good["ever_proved"] == 0.0
-    assert bad["ever_proved"] == 1.0 and bad["median_trades_to_proof"] < 100
+    assert bad["ever_proved"] == 1.0 and bad["median"] < 100
     draw, deviation = streams()["AR(0.2)"]
     reference = build_reference(stream_names(("X",)), MINUTE_NS, observed(draw(rng, 20_000)), 10_000.0)
     found = {limit: judged([with_limit(reference, limit)], draw, deviation, rng, 2000, 1) for limit in (0.0, math.inf)}
