@@ -18,7 +18,7 @@ from training.evaluation.diagnosis import diagnose
 from training.trainer.setup import TrainingSetup
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "configs" / "training" / "marl_training.yaml"
+CONFIG = ROOT / "configs" / "training" / "recommended.yaml"
 DATA = ROOT.parent / "shared" / "data"
 EPISODE = 1000
 EMBARGO = 1440
@@ -51,17 +51,16 @@ def months() -> tuple[Month, ...]:
 
 
 def config_of(month: Month, cost: str, seed: int, settings: Sequence[str] = ()) -> TrainingConfig:
-    """The default training on one file, fees and slippage as wanted."""
+    """The recommended training on one file, fees and slippage as wanted."""
     changes: dict[str, Any] = {
         "data": {"sources": [{"type": "historical", "path": str(month.path)}]},
-        "training": {"parallel_envs": 8},
+        "training": {"parallel_envs": 32},
         "training_params": {
-            "total_episodes": 240,
+            "total_episodes": 600,
             "episode_length": EPISODE,
-            "evaluation_frequency": 40,
+            "evaluation_frequency": 60,
             "checkpoint_frequency": 1000,
         },
-        "agents": {"risk_agent": {"epsilon_decay": 0.985}},
         "reward_shaping": {"transaction_cost": None},
         "instrument": month.instrument,
         "portfolio": {
