@@ -74,7 +74,7 @@ def by_hand(seat: str, rows: Array) -> dict[str, NDArray[np.float64]]:
         hidden = _forward(_normal(rows, statistics(7, 2)), TACTICAL_LAYERS)
         mean, log = (_forward(hidden, [head]) for head in TACTICAL_HEADS)
         low, high = np.array([0, 0.001, 0.1]), np.array([1, 0.05, 2.0])
-        action = low + (np.tanh(mean) + 1) / 2 * (high - low)
+        action = low + (np.clip(np.tanh(mean) / 0.9, -1, 1) + 1) / 2 * (high - low)
         return {"action": action, "deviation": np.exp(np.clip(log, -5, 2)) * (1 - np.tanh(mean) ** 2)}
     normaliser, layers, value, advantage = risk_parts()
     hidden = _forward(_normal(rows, normaliser), layers)
