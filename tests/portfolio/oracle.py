@@ -285,6 +285,11 @@ class OracleSimulator(OracleMarket):
                     self._halt(Reason.BY_OPERATOR)
             case Operation.RESET_HALT:
                 return self._reset_halt()
+            case Operation.HAND_OVER:
+                # what protects a position stays, whoever decides
+                self._end_orders(lambda order: order.role == Role.ENTRY, OrderEventKind.CANCELLED, Reason.REPLACED)
+            case Operation.PROMOTE | Operation.ROLLBACK:
+                pass  # of who decides, not of the account
         return True
 
     def _refused_by_pause(self, command: Command, side: int, size: Decimal) -> bool:
