@@ -5,12 +5,15 @@ import math
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.divergence.__main__ import run as explain_faults
+from benchmarks.divergence.faults import backtest_folder, market
 from benchmarks.ensemble.results import EnsembleResults, Replays, percentiles
 from benchmarks.ensemble.runs import Live, Whole
 from benchmarks.live.cases import TINY, Recovery
@@ -22,6 +25,8 @@ from benchmarks.monitor import judged, judged_figure, observed, streams, trading
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars
 from benchmarks.replay.bars import benchmark_bars, decidable, opening_at_last_close
 from benchmarks.replay.results import Measured, Results, disagreement
+from engine.app.divergence.divergence import diverge
+from engine.app.divergence.loading import read_run
 from engine.base.errors import CheckFailed
 from engine.monitor.drift.reference import build_reference
 from engine.monitor.drift.streams import stream_names
@@ -275,3 +280,13 @@ def test_the_monitor_is_judged_by_strategies_and_streams_whose_truth_is_known() 
     assert found[math.inf]["run_length"] == math.inf
     own = judged([reference], draw, deviation, rng, 100_000, 5)
     assert own["run_length"] > 2000 and own["delays"]["1"] < 60 < own["delays"]["0.25"]
+
+
+def test_faults_are_explained_and_one_that_is_not_found_is_told(tmp_path: Path) -> None:
+    results = explain_faults(Namespace(seeds=1))
+    assert dict(results.sessions) == {0: 1, 1: 6, 2: 15}
+    assert results.missed() == [] and not results.missed_ones
+    run = read_run(backtest_folder(tmp_path / "run", market()))
+    results.add(frozenset({"bars"}), diverge(run, run))
+    assert results.missed() == ["one fault: found in 85.7 %, aim at least 100%"]
+    assert results.remarks()[1:] == ["bars: found nothing"]

@@ -110,7 +110,8 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
         raise UsageError(
             "an operator gave commands to this session, or its models changed, which a backtest cannot know",
             where=str(path),
-            hint="`grandmodel journal replay DIR` runs the session again, orders and models included",
+            hint="`grandmodel journal replay DIR` runs the session again, orders and models included; "
+            "`grandmodel diverge DIR` says what they changed",
         )
     config, known = recorded_config(path, manifest)
     allow_code(config, manifest.get("code"), str(path), trust=trust_code)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.divergence.faults import backtest_folder, market, session_with
 from engine.app.live.folder import SessionLock
 from engine.journal.files import FILE
-from tests.engine.app.divergence.faults import backtest_folder, market, session_with
 from tests.engine.cli.children import called, printed, refused
 
 
@@ -27,7 +27,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_session_and_its_backtest(folders: Path) -> None:
     clean = str(folders / "clean")
-    for words in ([clean], [clean, str(folders / "backtest")], [clean, "--data", str(folders / "backtest/X.parquet")]):
+    backtest = folders / "backtest"
+    for words in ([clean], [clean, str(backtest)], [clean, "--data", str(backtest / "S000.parquet")]):
         found = printed("diverge", *words)
         assert found["same"] and not found["causes"] and not found["first_differences"]
         assert found["profit"] == found["other_profit"] and found["difference"] == 0.0
@@ -52,7 +53,7 @@ def test_faults_in_a_table_and_as_json(folders: Path) -> None:
     for one in found["causes"]:
         assert f"{one['alone']:,.2f}" in said
     assert any(line.startswith("operator's commands") for line in lines)
-    assert "fills     2024-01-01 00:06, row 5, fee: 0.08" in said
+    assert f"fills     2020-01-01 00:06, row 5, fee: {first['value']} and {first['other_value']}" in said
 
 
 def test_a_command_alone_differs_from_the_backtest_of_the_same_bars(folders: Path) -> None:
@@ -117,7 +118,7 @@ def test_damage_is_a_message(folders: Path, tmp_path: Path) -> None:
     assert "does not come out again" in refused("diverge", clean, backtest, code=1)
     manifest.write_text("{")
     assert "cannot read the manifest" in refused("diverge", clean, backtest)
-    (tmp_path / "backtest" / "X.parquet").unlink()
+    (tmp_path / "backtest" / "S000.parquet").unlink()
     manifest.write_text(json.dumps(tree))
     called_code, _, complained = called("diverge", clean, backtest)
     assert called_code in {0, 2}, complained  # the file is found where it was made, or it is gone
