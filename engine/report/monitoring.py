@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from engine.base.config import parse
 from engine.base.errors import DataError
@@ -17,6 +18,7 @@ from engine.monitor.performance.monitor import PerformanceMonitor
 from engine.monitor.performance.year import trading_days
 from engine.record.reading import read_table
 from engine.report.tables import coded, column, text_column
+from engine.types.blocks import Floats
 from engine.types.instruments import Instrument
 from engine.types.records import AGENT_OUTPUT, ORDER_EVENT, OrderEventKind, OrderType, Records, Role, SeatName
 
@@ -86,29 +88,48 @@ def _outputs(folder: Path) -> Records:
     table = read_table(path)
     numbers, names = coded(table, "seat", "agents")
     known = {seat.name.lower(): int(seat) for seat in SeatName}
-    if len(numbers) and (min(numbers) < 0 or not known.keys() >= {names[number] for number in set(numbers.tolist())}):
+    if len(numbers) and (numbers.min() < 0 or not known.keys() >= {names[number] for number in set(numbers.tolist())}):
         raise DataError("the run has decisions of an unknown seat", where=str(path), expected=", ".join(known))
     outputs = np.zeros(len(numbers), AGENT_OUTPUT)
     if len(numbers):
         outputs["seat"] = np.array([known.get(name, 0) for name in names], np.int64)[numbers]
     outputs["symbol"], _ = coded(table, "symbol", "agents")
-    for name in ("ts_event", "action_0", "confidence"):
-        outputs[name] = column(table, name, "agents")
+    outputs["ts_event"] = column(table, "ts_event", "agents")
+    for name in ("action_0", "confidence"):
+        outputs[name] = _numbers(table, name, path)
     return outputs
 
 
+def _numbers(table: pa.Table, name: str, path: Path) -> Floats:
+    """A column of finite numbers.
+
+    Raises:
+        DataError: If it is something else.
+    """
+    values = column(table, name, path.stem)
+    try:
+        found = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the column {name} holds no numbers", where=str(path), found=str(error)) from error
+    if not np.isfinite(found).all():
+        raise DataError(f"the column {name} holds NaN or infinity", where=str(path), expected="finite numbers")
+    return found
+
+
 def _days(folder: Path) -> Iterator[Event]:
-    sessions = read_table(folder / "sessions.parquet")
-    times, equity = (column(sessions, name, "sessions").tolist() for name in ("ts_event", "equity"))
+    path = folder / "sessions.parquet"
+    sessions = read_table(path)
+    times, equity = column(sessions, "ts_event", "sessions").tolist(), _numbers(sessions, "equity", path).tolist()
     # the last one had not ended
     yield from ((ts_event, DAY, (value,)) for ts_event, value in zip(times[:-1], equity[:-1], strict=True))
 
 
 def _trades(folder: Path) -> Iterator[Event]:
-    trades = read_table(folder / "trades.parquet")
-    open_, times, profits = (column(trades, name, "trades") for name in ("open", "exit_time", "profit"))
-    for lasting, ts_event, profit in zip(open_, times.tolist(), profits.tolist(), strict=True):
-        if not lasting:
+    path = folder / "trades.parquet"
+    trades = read_table(path)
+    lasting, times = (column(trades, name, "trades") for name in ("open", "exit_time"))
+    for open_, ts_event, profit in zip(lasting, times.tolist(), _numbers(trades, "profit", path).tolist(), strict=True):
+        if not open_:
             yield ts_event, TRADE, (profit,)
 
 

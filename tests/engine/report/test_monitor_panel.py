@@ -6,12 +6,16 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from engine.base.errors import DataError
 from engine.base.files import read_json
 from engine.report.html import write_report
 from engine.report.monitor_panel import episodes, monitor_panel
 from engine.report.monitoring import monitor_run
+from tests.engine.cli.children import called
 from tests.engine.runs import MINUTE, run_folder
 
 
@@ -45,3 +49,32 @@ def test_a_run_that_does_not_say_what_it_traded_has_no_such_part(folder: Path) -
     unit = json.loads(json.dumps(manifest))
     unit["config"]["currency"] = "<b>"
     assert "<b>" not in monitor_panel(folder, unit, metrics)
+
+
+@pytest.mark.parametrize(
+    ("values", "what"), [([float("nan")], "NaN or infinity"), (["much"], "no numbers"), (None, "no column 'profit'")]
+)
+def test_a_table_that_holds_something_else_is_named(
+    folder: Path, tmp_path: Path, values: list[object] | None, what: str
+) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    table = pq.read_table(tmp_path / "trades.parquet")
+    other = table.drop_columns("profit")
+    if values is not None:
+        other = other.append_column("profit", pa.array(values * table.num_rows))
+    pq.write_table(other, tmp_path / "trades.parquet")
+    manifest, metrics = read_json(folder / "manifest.json"), read_json(folder / "metrics.json")
+    with pytest.raises(DataError, match=what):
+        monitor_run(tmp_path, manifest, metrics)
+    assert monitor_panel(tmp_path, manifest, metrics) == ""
+    code, _, err = called("monitor", str(tmp_path))
+    assert code == 2 and what in err
+
+
+def test_drift_that_is_not_what_a_run_wrote_is_named(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "drift.json").write_text('{"streams": [{"level": "high"}]}')
+    with pytest.raises(DataError, match="not what a run says of drift"):
+        write_report(tmp_path)
