@@ -89,7 +89,8 @@ def show_divergence(found: Divergence) -> None:
         _line("\nnothing differs")
         return
     difference = found.profit - found.other_profit
-    _line(f"\nRUN earned {money(abs(difference), currency)} {'less' if difference < 0.0 else 'more'}, because of:\n")
+    more = f"{money(abs(difference), currency)} {'less' if difference < 0.0 else 'more'}, because of:"
+    _line(f"\nRUN earned {more if difference else 'as much as OTHER, but they differ:'}\n")
     out().print(_causes(found))
     head = "first differences, RUN and OTHER:" if found.partings else "the two traded the same, bit for bit"
     _line("\n".join(["", head, *(f"  {_parting(one)}" for one in found.partings)]))

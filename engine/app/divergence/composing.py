@@ -73,14 +73,17 @@ def shared_rows(times: Ints, others: Ints) -> tuple[Ints, Ints]:
     return here.astype(np.int64), there.astype(np.int64)
 
 
-def changed_rows(bars: BarBlock, others: BarBlock) -> Bools:
-    """Which rows differ between blocks of the same times, shape (rows,)."""
-    differs = (bars.present != others.present).any(axis=1)
+def changed_rows(bars: BarBlock, others: BarBlock) -> dict[str, Bools]:
+    """By column, which rows differ between blocks of the same times, each of shape (rows,); no column that does not.
+
+    A value counts where both have the bar, and `present` where one of them lacks it.
+    """
     both = bars.present & others.present
+    found = {"present": (bars.present != others.present).any(axis=1)}
     for name in BAR_COLUMNS:
         one, two = getattr(bars, name), getattr(others, name)
-        differs |= (both & (one != two) & ~(np.isnan(one) & np.isnan(two))).any(axis=1)
-    return np.asarray(differs, np.bool_)
+        found[name] = (both & (one != two) & ~(np.isnan(one) & np.isnan(two))).any(axis=1)
+    return {name: rows for name, rows in found.items() if rows.any()}
 
 
 def taken_rows(block: BarBlock, rows: Ints | slice) -> BarBlock:

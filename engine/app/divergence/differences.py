@@ -20,7 +20,8 @@ SIDES: Final = ("RUN", "OTHER")
 T = TypeVar("T")
 MOST_SHOWN: Final = 3
 ABSENT: Final = "nothing"
-AGENTS: Final = frozenset({"first", "challengers.agents"})
+CHALLENGERS: Final = "challengers.agents"
+AGENTS: Final = frozenset({"first", CHALLENGERS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,17 @@ def _bars(run: Recorded, other: Recorded, period: Period) -> PartDifference | No
     here, there = shared_rows(one.ts_event, two.ts_event)
     one, two = taken_rows(one, here), taken_rows(two, there)
     changed = changed_rows(one, two)
-    if not changed.any():
+    if not changed:
         return None
-    absent = [int((a.present < b.present).any(axis=1).sum()) for a, b in ((one, two), (two, one))]
-    parts = [f"{_rows_of(int(changed.sum()))} with other values"]
-    parts += [
-        f"a symbol absent in {_rows_of(count)} of {side}" for count, side in zip(absent, SIDES, strict=True) if count
-    ]
-    first = int(one.ts_event[np.argmax(changed)])
+    values = [name for name in changed if name != "present"]
+    parts = []
+    if values:
+        count = int(np.any([changed[name] for name in values], axis=0).sum())
+        parts.append(f"{_rows_of(count)} with another {', '.join(values)}")
+    for side, (a, b) in zip(SIDES, ((one, two), (two, one)), strict=True):
+        if lacking := int((b.present & ~a.present).any(axis=1).sum()):
+            parts.append(f"{_rows_of(lacking)} of {side} without a symbol that the other has there")
+    first = int(one.ts_event[np.argmax(np.any([*changed.values()], axis=0))])
     return PartDifference("bars", f"{', '.join(parts)}; first {briefly(first)}", first)
 
 
@@ -94,7 +98,8 @@ def _commands(run: Recorded, other: Recorded, period: Period) -> PartDifference 
 
 
 def _models(run: Recorded, other: Recorded, period: Period) -> PartDifference | None:
-    trees = [flat(models_of(each)) for each in (run, other)]
+    challenged = run.follows_challengers or other.follows_challengers
+    trees = [flat(models_of(each, challenged=challenged)) for each in (run, other)]
     if None in {run.models.sha256, other.models.sha256}:  # the agent of one has no models: that is a setting
         trees = [{key: value for key, value in tree.items() if key != "first"} for tree in trees]
     shared = np.intersect1d(run.bars.ts_event, other.bars.ts_event, assume_unique=True)
@@ -108,7 +113,7 @@ def _models(run: Recorded, other: Recorded, period: Period) -> PartDifference | 
         parts.append(_told(replaced, lambda one: f"{one.version} from {briefly(one.from_ns)}"))
         times += [one.from_ns for each in replaced for one in each]
     if trees[0] != trees[1]:
-        if len({"challengers.agents" in tree for tree in trees}) > 1:  # the rest follows
+        if trees[0].get(CHALLENGERS) != trees[1].get(CHALLENGERS):  # which says enough
             trees = [{key: value for key, value in tree.items() if key in AGENTS} for tree in trees]
         parts.append(_settings_told(trees))
     return PartDifference("models", "; ".join(parts), min(times, default=None)) if parts else None
@@ -162,6 +167,8 @@ def _settings_told(trees: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = ", ".join(map(str, value)) or None
     text = "none" if value is None else str(value)
     return text if len(text) <= 40 else text[:16] + "..."
 

@@ -122,10 +122,14 @@ def settings_of(run: Recorded) -> dict[str, Any]:
     return tree
 
 
-def models_of(run: Recorded) -> dict[str, Any]:
-    """Everything about models that decides, but what happened to them in the course of the run, as a tree."""
+def models_of(run: Recorded, *, challenged: bool) -> dict[str, Any]:
+    """Everything about models that decides, but what happened to them in the course of the run, as a tree.
+
+    Args:
+        challenged: Whether challengers matter.
+    """
     tree: dict[str, Any] = {"first": run.models.sha256}
-    if run.follows_challengers:
+    if challenged:
         tree["challengers"] = run.models.challengers.model_dump(mode="json")
         tree["failed"] = sorted(run.models.known.failed)
         tree["started"] = run.models.known.started

@@ -89,9 +89,10 @@ def test_all_faults_at_once(tmp_path: Path, backtests: dict[int, Recorded]) -> N
     words = {cause.part.factor: cause.part.what for cause in found.causes}
     assert words["history"].startswith("OTHER begins 40 rows before RUN")
     assert words["rows"].startswith("9 rows only in OTHER") and words["rows"].endswith("RUN refused 1 as late")
-    assert words["bars"].startswith("3 rows with other values")
+    assert words["bars"].startswith("3 rows with another open, high, low, close; first ")
     assert words["commands"].startswith("RUN: halt after 2020-01-01 ") and words["commands"].endswith("OTHER: nothing")
     assert words["models"].startswith("RUN: promote after 2020-01-01 ")
+    assert words["models"].endswith("; OTHER: nothing; challengers.agents: sma_cross:fast=3,slow=9 and none")
     assert words["configuration"] == "instruments.S000.fees.rate: 0.0008 and 0.0002"
 
 
@@ -233,7 +234,7 @@ def test_a_late_bar_of_one_symbol_is_absent_in_its_row(tmp_path: Path) -> None:
     found = diverge(run, read_run(tmp_path / "whole"))
     (cause,) = found.causes
     assert cause.part.factor == "bars"
-    assert cause.part.what == "1 row with other values, a symbol absent in 1 row of RUN; first 2024-01-01 00:31"
+    assert cause.part.what == "1 row of RUN without a symbol that the other has there; first 2024-01-01 00:31"
     assert (found.partings[0].table, found.partings[0].field) == ("bars", "B.present")
 
 
