@@ -31,7 +31,7 @@ class PartDifference:
     Attributes:
         factor: Which.
         what: How it differs, in words.
-        first_ns: Where it begins to, a close, nanoseconds UTC; None where it holds for the whole run.
+        first_ns: Where it begins to, a close, nanoseconds UTC; None where it holds from the beginning on.
     """
 
     factor: Factor
@@ -94,7 +94,7 @@ def _commands(run: Recorded, other: Recorded, period: Period) -> PartDifference 
     first = _first_other(lists, shared)
     if first is None:
         return None
-    return PartDifference("commands", _told(lists, _command), first)
+    return PartDifference("commands", _told(lists, _command), None if first == START else first)
 
 
 def _models(run: Recorded, other: Recorded, period: Period) -> PartDifference | None:
@@ -107,7 +107,7 @@ def _models(run: Recorded, other: Recorded, period: Period) -> PartDifference | 
     replaced = [[one for one in each.models.replaced if one.from_ns <= period.last_ns] for each in (run, other)]
     given = _first_other(orders, shared)
     took_over = [[(one.sha256, one.from_ns) for one in each] for each in replaced]
-    times = [] if given is None else [given]
+    times = [] if given is None or given == START else [given]
     parts = [] if given is None else [_told(orders, _command)]
     if took_over[0] != took_over[1]:
         parts.append(_told(replaced, lambda one: f"{one.version} from {briefly(one.from_ns)}"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from agents.models.store import ModelStore
@@ -16,7 +16,7 @@ from benchmarks.divergence.faults import FAULTS, ROWS, backtest_folder, market, 
 from engine.app.divergence.composing import composed
 from engine.app.divergence.divergence import Divergence, diverge
 from engine.app.divergence.loading import backtest_of_files, own_backtest, read_run
-from engine.app.divergence.parts import FACTORS, Factor, Recorded
+from engine.app.divergence.parts import FACTORS, Factor, Models, Recorded
 from engine.app.divergence.replaying import profit, replayed
 from engine.app.journal.exporting import BARS
 from engine.app.journal.verifying import export_whole
@@ -104,13 +104,8 @@ def test_absent_symbols_and_promotions_by_the_rules_are_no_difference(tmp_path: 
     run = read_run(tmp_path)
     assert run.follows_challengers
     assert diverge(run, own_backtest(run)).same
-    watched = Recorded(**{**_fields(run), "models": own_backtest(run).models.__class__(), "name": "without"})
-    found = diverge(run, Recorded(**{**_fields(watched), "ledger_sha256": None}))
+    found = diverge(run, replace(run, models=Models(), ledger_sha256=None))
     assert [cause.part.factor for cause in found.causes] == ["models"] and found.causes[0].effect > 0
-
-
-def _fields(run: Recorded) -> dict[str, Any]:
-    return {name: getattr(run, name) for name in run.__dataclass_fields__}
 
 
 @pytest.fixture
@@ -204,21 +199,15 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     other = read_run(backtest_folder(tmp_path / "two", live_bars(50, ("Y",))))
     with pytest.raises(UsageError, match="different symbols"):
         diverge(run, other)
-    later = Recorded(**{**_fields(run), "bars": market().slice(0, 5)})
-    moved = np.array(later.bars.ts_event) - 10**15
-    later = Recorded(**{**_fields(later), "bars": later.bars.__class__(**{**_block(later), "ts_event": moved})})
+    later = replace(run, bars=replace(run.bars, ts_event=run.bars.ts_event - 10**15))
     with pytest.raises(UsageError, match="no time in common"):
         diverge(run, later)
     with pytest.raises(UsageError, match="bars of different lengths"):
-        diverge(run, Recorded(**{**_fields(run), "timeframe_ns": 120_000_000_000}))
+        diverge(run, replace(run, timeframe_ns=120_000_000_000))
     (tmp_path / "one" / "manifest.json").rename(tmp_path / "one" / "aside.json")
     with pytest.raises(UsageError, match="neither a session nor a finished run"):
         read_run(tmp_path / "one")
     assert not (tmp_path / "one" / BARS).exists()
-
-
-def _block(run: Recorded) -> dict[str, Any]:
-    return {name: getattr(run.bars, name) for name in run.bars.__dataclass_fields__}
 
 
 def test_a_late_bar_of_one_symbol_is_absent_in_its_row(tmp_path: Path) -> None:
@@ -248,6 +237,7 @@ def test_a_session_that_waited_and_the_folder_that_was_exported_of_it(tmp_path: 
     found = diverge(run, own_backtest(run))
     assert [cause.part.factor for cause in found.causes] == ["commands"]
     assert found.causes[0].part.what == "RUN: pause before the first row, resume after 2020-01-01 00:40; OTHER: nothing"
+    assert found.causes[0].part.first_ns is None
     export_whole(tmp_path / "run", tmp_path / "exported")
     exported = read_run(tmp_path / "exported")
     assert exported.commands == run.commands
@@ -262,7 +252,7 @@ def test_later_rows_are_not_compared(tmp_path: Path, backtests: dict[int, Record
     found = diverge(read_run(tmp_path), backtests[1])
     assert found.same and found.rows_after == (0, 100)
     assert diverge(backtests[1], read_run(tmp_path)).rows_after == (100, 0)
-    other = Recorded(**{**_fields(backtests[1]), "config": case(market(), currency="EUR").config()})
+    other = replace(backtests[1], config=case(market(), currency="EUR").config())
     with pytest.raises(UsageError, match="different currencies"):
         diverge(read_run(tmp_path), other)
 
