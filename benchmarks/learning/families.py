@@ -1,6 +1,6 @@
 """The suite: markets whose best result is computed.
 
-For every family and seed the recommended training runs on the family's training markets, and the ensemble trades
+For every family and seed the recommended training, or that of `--config`, runs on the family's training markets, and the ensemble trades
 held-out parameters that it has not met. Beside it stand acting at random, buy-and-hold, the best constant, a linear
 regression with a no-trade band, the best rule of the training part and the optimum. All figures are percent of the
 capital in an episode of 2,000 bars, at a fee of 1 bp. `grandmodel verify learning` judges the same trainings.
@@ -36,7 +36,7 @@ def main() -> int:
     """Run what is asked for."""
     from training.suite.families import FAMILIES
     from training.suite.scores import cells
-    from training.suite.trials import Trial, run_trials
+    from training.suite.trials import CONFIG, Trial, run_trials
 
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.learning.families", description=(__doc__ or "").split("\n", 1)[0]
@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument("--families", default=",".join(FAMILIES), help="With commas.")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--penalties", action="store_true", help="With the default risk, Sharpe and drawdown terms.")
+    parser.add_argument("--config", default=CONFIG, help="A file of configs/.")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument(
@@ -53,7 +54,7 @@ def main() -> int:
     rows: list[dict[str, Any]] = json.loads(given.json.read_text()) if given.json and given.json.exists() else []
     done = {(row["family"], row["seed"]) for row in rows}
     jobs = [(name, seed) for seed in range(1, given.seeds + 1) for name in given.families.split(",")]
-    trials = [Trial(*job, tuple(given.set), given.penalties) for job in jobs if job not in done]
+    trials = [Trial(*job, tuple(given.set), given.penalties, config=given.config) for job in jobs if job not in done]
     for row in run_trials(trials, given.workers):
         rows.append(row)
         print(" | ".join(cells(row)), file=sys.stderr, flush=True)

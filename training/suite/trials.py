@@ -47,10 +47,11 @@ class Trial(NamedTuple):
     Attributes:
         family: Of `training.suite.families`.
         seed: Of parameters, paths and training.
-        settings: Overrides of the recommended configuration, as `--set` takes them.
+        settings: Overrides of the configuration, as `--set` takes them.
         penalties: Whether rewards have their default terms of risk, Sharpe ratio and drawdown.
         rules: Whether rules are tuned beside it, which takes some 15 seconds.
         scenarios: Of the training markets together, from which validation and test are taken too.
+        config: The configuration, a file of `configs/`.
     """
 
     family: str
@@ -59,6 +60,7 @@ class Trial(NamedTuple):
     penalties: bool = False
     rules: bool = True
     scenarios: int = SCENARIOS
+    config: str = CONFIG
 
 
 class _Verdicts:
@@ -75,12 +77,12 @@ class _Verdicts:
 
 
 def config_of(trial: Trial) -> TrainingConfig:
-    """The recommended configuration on the training markets of a family.
+    """The configuration of a trial on the training markets of its family.
 
     Raises:
         GrandModelError: If there is no such family, or the settings do not fit.
     """
-    tree = read_yaml(shipped("configs") / CONFIG)
+    tree = read_yaml(shipped("configs") / trial.config)
     markets = training_sources(trial.family, trial.seed, scenarios=trial.scenarios)
     sources = [source.model_dump(mode="json") for source in markets]
     shaping = {"transaction_cost": FEE} | ({} if trial.penalties else dict.fromkeys(PENALTIES, 0.0))
