@@ -1,9 +1,10 @@
 """The suite: markets whose best result is computed.
 
-For every family and seed the recommended training, or that of `--config`, runs on the family's training markets, and the ensemble trades
-held-out parameters that it has not met. Beside it stand acting at random, buy-and-hold, the best constant, a linear
-regression with a no-trade band, the best rule of the training part and the optimum. All figures are percent of the
-capital in an episode of 2,000 bars, at a fee of 1 bp. `grandmodel verify learning` judges the same trainings.
+For every family and seed the recommended training, or that of `--config`, runs on the family's training markets, and
+the ensemble trades held-out parameters that it has not met. Beside it stand acting at random, buy-and-hold, the best
+constant, a linear regression with a no-trade band, the best rule of the training part and the optimum. All figures
+are percent of the capital in an episode of 2,000 bars, at a fee of 1 bp. `grandmodel verify learning` judges the same
+trainings.
 """
 
 from __future__ import annotations
