@@ -183,14 +183,14 @@ class SecondStart(Config):
         initial_neutral: Probability of the neutral action at first.
         outcome_replay: Earlier decisions that an update learns from again, for each fresh one: what an action was worth
             on the same bars does not age.
-        kl_stop: As of the agent; more, since replayed outcomes are fitted less closely than fresh ones alone.
+        kl_stop: As of the agent; replayed outcomes want more (0.1), since they are fitted less closely than fresh ones.
         entropy: As of the agent, in units of the worths' deviation. Where every action's worth is known it does not
             change which action is best, and keeps the policy from being sure before it knows.
     """
 
     initial_neutral: Annotated[float, Field(gt=0, lt=1)] = 0.06
-    outcome_replay: Annotated[int, Field(ge=0, le=64)] = 4
-    kl_stop: Positive | None = 0.1
+    outcome_replay: Annotated[int, Field(ge=0, le=64)] = 0
+    kl_stop: Positive | None = 0.01
     entropy: NonNegative = 0.3
 
 
