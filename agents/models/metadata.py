@@ -137,7 +137,8 @@ def doubts(metadata: EnsembleMetadata) -> str | None:
         return "no evaluation is recorded with it"
     count, trades = metadata.metrics.get("episodes"), metadata.metrics.get("trades")
     over = "" if count is None else f" over {count:,.0f} validation episodes"
-    if trades == 0:
+    # a position that is held throughout is no closed trade; versions of before say nothing of exposure
+    if trades == 0 and not metadata.metrics.get("exposure", found):
         return f"it never traded{over}"
     return None if found > 0 else f"it did not pay: a mean return of {found:.2%} an episode{over}"
 

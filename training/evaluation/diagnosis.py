@@ -56,8 +56,10 @@ def diagnose(
     use, seats = pooled_actions(results), constants or {}
     found = [*_trading(results, seats)]
     if use is not None:
+        untried = seats.get(STRATEGIC_AGENT.name) == STRATEGIC_AGENT.stand_in
         for agent, look in {"strategic": _strategic, "tactical": _tactical, "risk": _risk}.items():
-            found += look(use, agent in seats)
+            if not (untried and agent in seats and agent != STRATEGIC_AGENT.name):  # those had no turn
+                found += look(use, agent in seats)
     return [*found, *_account(results)]
 
 

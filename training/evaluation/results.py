@@ -108,4 +108,5 @@ def headline(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         "sharpe": float(np.mean(sharpes)) if sharpes else None,
         "max_drawdown": float(np.mean([result.max_drawdown for result in results])),
         "trades": float(np.mean([result.trades for result in results])),
+        "exposure": float(np.mean([result.exposure for result in results])),
     }

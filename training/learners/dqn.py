@@ -36,6 +36,8 @@ from training.learners.update import Loss, Update
 from training.randomness import generator_state, load_generator, load_torch_generator, torch_generator_state
 
 FIGURES = ("loss", "q_value", "gradient_norm")
+FIRST_WEIGHTS, FIRST_ADVANTAGE = 0.01, 0.05
+"""Share of the first weights, and advantage in deviations of the reward, of a network that begins at one action."""
 
 
 class Dueling:
@@ -154,6 +156,14 @@ class DQN:
         if self._views is None:
             self._views = self._named(self._vector)
         return self._views
+
+    def start_from(self, action: int) -> None:
+        """Let an action be the best of every observation, until others have shown to be better."""
+        named = self.weights()
+        named["advantage.0.weight"][:] *= FIRST_WEIGHTS
+        named["advantage.0.bias"][:] = 0.0
+        named["advantage.0.bias"][action] = FIRST_ADVANTAGE
+        self.load_weights(named)
 
     # Learning.
 

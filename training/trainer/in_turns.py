@@ -141,8 +141,7 @@ class InTurns:
         """
         own: Any = self._trainings.of(self.agent)
         own.begin_anew(fresh.of(self.agent))
-        if self.agent == TACTICAL_AGENT.name:
-            self._trainings.tactical.learner.start_from(self.constants[self.agent])
+        self._start_from_constant()
         self._branches = self._parting()
 
     def weigh(self, rewards: Rewards) -> None:
@@ -160,11 +159,16 @@ class InTurns:
     def _begin(self) -> None:
         """An agent begins at its best constant action, and is measured by it."""
         self.constants[self.agent] = self._best_constant()
-        if self.agent == TACTICAL_AGENT.name:
-            self._trainings.tactical.learner.start_from(self.constants[self.agent])
-        elif self.agent == RISK_AGENT.name:
-            self._trainings.risk.constant = int(self.constants[self.agent][0])
+        self._start_from_constant()
         self._branches = self._parting()
+
+    def _start_from_constant(self) -> None:
+        constant = self.constants[self.agent]
+        if self.agent == TACTICAL_AGENT.name:
+            self._trainings.tactical.learner.start_from(constant)
+        elif self.agent == RISK_AGENT.name:
+            self._trainings.risk.constant = int(constant[0])
+            self._trainings.risk.learner.start_from(int(constant[0]))
 
     def _best_constant(self) -> Action:
         starts = judging_starts(self._setup, self._setup.parts.training, SEARCHED)

@@ -204,8 +204,8 @@ class TrainingState:
         self.evaluations.appendleft(record)
         if record.get("best") or self.best is None:
             self.best = record
-        if record.get("trades") == 0:
-            self._warn("an evaluation ended without a single trade")
+        if record.get("trades") == 0 and not record.get("exposure", record.get("mean_return")):
+            self._warn("an evaluation ended without a single position")
         since = int(self.best.get("episode", 0))
         patience = self.info.patience
         if patience is not None and self.episode - since >= patience / 2:

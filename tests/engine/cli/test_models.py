@@ -63,6 +63,7 @@ def test_a_version_whose_evaluation_did_not_pay_is_activated_with_a_warning(root
     for version, metrics in (
         ("poor", {"mean_return": -0.012, "episodes": 60.0, "trades": 3.0}),
         ("idle", {"mean_return": 0.0, "trades": 0.0}),
+        ("holding", {"mean_return": 0.16, "trades": 0.0, "exposure": 0.98}),
         ("unseen", {}),
     ):
         write_untrained(tmp_path / version, seed=1, version=version)
@@ -74,6 +75,7 @@ def test_a_version_whose_evaluation_did_not_pay_is_activated_with_a_warning(root
     assert "it never traded" in run("activate", "idle").output
     assert "no evaluation is recorded" in run("activate", "unseen").output
     assert "it never traded" in run("rollback").output
+    assert "warning" not in run("activate", "holding").output  # a position that is never closed is no closed trade
     rows = {row["version"]: row for row in json.loads(ok("list", "--json"))}
     assert rows["trained-2"]["doubts"] is None and rows["poor"]["mean_return"] == -0.012
     assert "-1.20%" in ok("list") and "did not pay" in ok("show", "poor")

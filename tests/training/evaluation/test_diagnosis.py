@@ -69,6 +69,15 @@ def test_staying_out_that_was_decided_is_said_to_be() -> None:
     assert "no direction was worth its cost" in diagnose(idle, {"strategic": (1.0,)})[0].message
 
 
+def test_agents_that_had_no_turn_are_not_told_of_one() -> None:
+    seats = {"strategic": (1.0,), "tactical": (1.0, 0.05, 1.0), "risk": (4.0,)}
+    alike = use(strategic=(0, 40, 0), tactical_deviation=(0.0, 0.0, 0.0), risk=(0, 0, 0, 0, 50))
+    found = named(episodes(trades=0, exposure=0.0, actions=alike))
+    assert {"CONSTANT_TACTICAL", "CONSTANT_RISK"} <= set(found)
+    decided = [one.name for one in diagnose(episodes(trades=0, exposure=0.0, actions=alike), seats)]
+    assert set(decided) == {"NEVER_TRADES", "CONSTANT_STRATEGIC"}
+
+
 def test_losing_beyond_chance() -> None:
     sure = [result(start=1000 * k, total_return=-0.01 - 0.001 * k, fees=0.0) for k in range(8)]
     unsure = [result(start=1000 * k, total_return=0.01 * (-1) ** k - 0.001, fees=0.0) for k in range(8)]

@@ -170,6 +170,16 @@ def test_acting_sees_every_update_and_flattens() -> None:
     assert not np.array_equal(before, flat.q_values(values))
 
 
+@pytest.mark.parametrize("action", range(5))
+def test_it_can_begin_at_any_action(action: int) -> None:
+    dqn = learner(seed=action + 1)
+    dqn.start_from(action)
+    assert set(dqn.greedy(observations(300)).tolist()) == {action}
+    before = dqn.weights()
+    dqn.update(batches(1)[0])
+    assert any((values != before[name]).any() for name, values in dqn.weights().items())
+
+
 def test_epsilon_is_the_share_of_random_actions() -> None:
     dqn, values = learner(), observations(20_000)
     best = dqn.greedy(values)

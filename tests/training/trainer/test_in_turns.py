@@ -65,6 +65,15 @@ def test_the_strategic_agent_begins_twice(
     assert first["network_reward"] > 0.0
 
 
+def test_every_turn_begins_with_what_earns_already(whole: tuple[Trainer, Heard, str, Path]) -> None:
+    """The risk agent's first network chooses any level, perhaps 0, and would be kept if nothing better came."""
+    seats = [verdict["episode"] for verdict in whole[1].of("verdict")]
+    later = [found for found in whole[1].of("evaluation") if found["episode"] >= seats[0]]
+    for episode in seats[:-1]:
+        first = [found["mean_reward"] for found in later if found["episode"] == episode][-1]
+        assert first > 0.9 * max(found["mean_reward"] for found in later if found["episode"] <= episode) > 0.0
+
+
 @pytest.mark.parametrize("spoilt", [1, 2])
 def test_the_better_start_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: int) -> None:
     learning = StrategicTraining.learn_worths

@@ -135,8 +135,11 @@ def test_alerts() -> None:
     assert "hardly explores" in texts(state) and "changes the policy too much" in texts(state)
     state.update({"kind": "losses", "episode": 12, "dqn": {"loss": math.inf}}, 1.0)
     assert texts(state, AlertLevel.CRITICAL) == "risk: loss is not a finite number"
-    state.update({"kind": "evaluation", "episode": 61, "mean_reward": 0.5, "trades": 0}, 1.0)
-    assert "without a single trade" in texts(state) and "since episode 10; stops early at 110" in texts(state)
+    held = {"kind": "evaluation", "episode": 60, "mean_reward": 0.5, "trades": 0, "exposure": 0.9}
+    state.update(held, 1.0)
+    assert "without a single position" not in texts(state)
+    state.update(held | {"episode": 61, "exposure": 0.0}, 1.0)
+    assert "without a single position" in texts(state) and "since episode 10; stops early at 110" in texts(state)
     state.update({"kind": "episode", "episode": 62, "terms": {"profit": math.nan}}, 1.0)
     assert "the reward of an episode is not a finite number" in texts(state, AlertLevel.CRITICAL)
     state.update({"kind": "alert", "episode": 63, "severity": "critical", "text": "disk is full"}, 1.0)
