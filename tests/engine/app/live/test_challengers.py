@@ -323,3 +323,15 @@ def test_evidence_that_a_replay_does_not_come_to_is_noticed(tmp_path: Path) -> N
     with pytest.raises(CheckFailed, match="the evidence of a challenger") as error:
         replay_whole(tmp_path)
     assert str(error.value.where).startswith("flat, after row 59")
+
+
+@pytest.mark.parametrize("command", [Operation.PAUSE, Operation.FLATTEN, Operation.PROMOTE])
+def test_a_command_after_the_last_row_is_no_difference(command: Operation, tmp_path: Path) -> None:
+    short = case(live_bars(60), challengers={"agents": ("sma_cross:fast=3,slow=9",)}, cuts={"every_bars": 20})
+    ledger = short.traded(tmp_path, (20,))
+    operate_stopped(tmp_path, command, "test")
+    assert replay_whole(tmp_path) == (60, ledger)
+    with JournalReader(tmp_path) as reader:
+        assert reader.states(RIVALS)[RIVALS][0] == 60  # there is something to compare with
+        driver = recover(reader, runnable_setup(reader))
+    assert driver.flags[0] == (command is not Operation.PROMOTE)  # a start still knows of the command
