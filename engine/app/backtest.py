@@ -19,7 +19,15 @@ from engine.app.code import code_entries
 from engine.app.config import BacktestConfig
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.preparing import Prepared, prepare
-from engine.app.wiring import Setup, drift_detector, make_driver, trade_book, warn_of_obstacles
+from engine.app.wiring import (
+    Setup,
+    drift_detector,
+    limits_entry,
+    limits_in_the_way,
+    make_driver,
+    trade_book,
+    warn_of_obstacles,
+)
 from engine.base.errors import DataError
 from engine.base.log import logger
 from engine.base.replacing import OutputKind
@@ -129,6 +137,7 @@ class _Taps:
     models_at_start: dict[str, Any]
     drift: DriftDetector | None = None
     decisions: int = 0
+    in_the_way: list[str] = field(default_factory=list)
 
     def record(self, step: StepBlock) -> None:
         """Take one step into the recording."""
@@ -199,6 +208,7 @@ def run_backtest(
         raise _no_bars(prepared)
     taps = _wire(prepared, folder, int(first.ts_event[0]), agent, stands_in=stands_in)
     warn_of_obstacles(config, prepared.instruments, first, taps.driver.agent)
+    taps.in_the_way = limits_in_the_way(config, prepared.instruments, first)
     blocks: Iterator[BarBlock] = itertools.chain([first], stream)
     if (screens or watch is not None) and isinstance(taps.driver.agent, Strategy):
         blocks = _cut(blocks, clock)
@@ -280,6 +290,7 @@ def _finish(
         decisions=taps.decisions,
         activations=[one._asdict() for one in taps.driver.activations],
         ledger_sha256=taps.driver.ledger_sha256,
+        **limits_entry(taps.in_the_way),
         **challengers_entries(taps.driver),
     )
     if folder is not None:

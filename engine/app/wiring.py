@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from engine.types.calendar import Sessions, bars_per_year, sessions_for
 from engine.types.contracts import Agent
 from engine.types.instruments import Instrument
 from portfolio.simulator import Simulator
-from portfolio.tradable import obstacle
+from portfolio.tradable import Obstacle, obstacle
 from portfolio.trades import TradeBook
 
 if TYPE_CHECKING:
@@ -116,11 +116,28 @@ def warn_of_obstacles(config: RunConfig, instruments: Mapping[str, Instrument], 
 
     Prices may change that, and a strategy may ask for several units, so it is no error.
     """
-    units = not isinstance(agent, Strategy)
+    for symbol, found in _obstacles(config, instruments, block, units=not isinstance(agent, Strategy)):
+        log.warning("nothing can be traded", symbol=symbol, because=found.what, to_do=found.hint)
+
+
+def limits_in_the_way(config: RunConfig, instruments: Mapping[str, Instrument], block: BarBlock) -> list[str]:
+    """The hard limits that cut every order of a symbol to nothing at its first close, each with what would help."""
+    found = _obstacles(config, instruments, block, units=False)
+    return [f"{one.what} ({one.hint})" for _, one in found if one.key.startswith("limits.")]
+
+
+def limits_entry(in_the_way: list[str]) -> dict[str, list[str]]:
+    """What the manifest says of limits in the way; nothing where there are none."""
+    return {"limits_in_the_way": in_the_way} if in_the_way else {}
+
+
+def _obstacles(
+    config: RunConfig, instruments: Mapping[str, Instrument], block: BarBlock, *, units: bool
+) -> Iterator[tuple[str, Obstacle]]:
     for s, (symbol, instrument) in enumerate(instruments.items()):
         closes = block.close[block.present[:, s], s]
         if not len(closes) or not closes[0] > 0.0:
             continue
         found = obstacle(config, instrument, float(closes[0]), units=units)
         if found is not None:
-            log.warning("nothing can be traded", symbol=symbol, because=found.what, to_do=found.hint)
+            yield symbol, found

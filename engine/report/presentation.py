@@ -218,11 +218,13 @@ def warnings(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[st
     if metrics.get("fills") == 0 and manifest.get("decisions") and not by_reason(metrics, "rejected."):
         many = "The only decision" if manifest["decisions"] == 1 else f"{manifest['decisions']:,} decisions"
         ordered = metrics.get("orders_submitted")
-        why = (
-            ("its order" if manifest["decisions"] == 1 else "their orders") + " never met a price"
-            if ordered
-            else "the wanted positions are below the smallest size (raise sizing.value)"
-        )
+        limits = manifest.get("limits_in_the_way")
+        if ordered:
+            why = ("its order" if manifest["decisions"] == 1 else "their orders") + " never met a price"
+        elif isinstance(limits, list) and limits:
+            why = "; ".join(map(str, limits[:3])) + (f"; and {len(limits) - 3} more" if len(limits) > 3 else "")
+        else:
+            why = "the wanted positions are below the smallest size (raise sizing.value)"
         lines.append(f"{many} led to no fill: {why}")
     if metrics.get("halted"):
         ordered = metrics["halted"] == "by_operator"

@@ -14,7 +14,7 @@ from engine.app.config import RunConfig
 from engine.app.journal.monitoring import MONITOR, recover_monitor
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.provenance import synthetic_names
-from engine.app.wiring import Setup, trade_book
+from engine.app.wiring import Setup, limits_entry, limits_in_the_way, trade_book
 from engine.base.errors import DataError, GrandModelError
 from engine.base.log import logger
 from engine.journal.entries import letters_by_reason
@@ -70,9 +70,11 @@ def export_session(reader: JournalReader, setup: Setup, driver: Driver, out: Pat
         raise DataError("the figures of the rows removed from the journal are lost", where=str(reader.path))
     if base is not None and base[0] == reader.first_seq:
         recorder.restore(base[1])
-    last = None
+    last, in_the_way = None, list[str]()
     for step in reader.steps(reader.first_seq, CHUNK_ROWS):
-        if last is not None:
+        if last is None:
+            in_the_way = limits_in_the_way(setup.config, setup.instruments, step.bars)
+        else:
             recorder.write(last)
         last = step
     if last is None:
@@ -88,7 +90,7 @@ def export_session(reader: JournalReader, setup: Setup, driver: Driver, out: Pat
         always_open=never_closes(setup.instruments.values()),
     )
     write_bars(out / BARS, _bars(reader))
-    manifest = _manifest(reader, setup, driver, out)
+    manifest = _manifest(reader, setup, driver, out) | limits_entry(in_the_way)
     write_json(out / "metrics.json", metrics)
     _write_drift(reader, setup, out)
     write_json(out / "manifest.json", manifest)

@@ -28,7 +28,8 @@ class FeedConfig(Config):
     Attributes:
         address: kafka://HOST:PORT/TOPIC, mqtt://HOST:PORT/TOPIC, replay:FILE or stdin.
         security: User, password and certificates; secrets by reference only.
-        symbols: Names of the symbols, in the order of the columns; by default those of `instrument`.
+        symbols: Names of the symbols, in the order of the columns; by default those of `instrument`. A file is replayed
+            with all of its symbols, and these must be the same.
         other_symbols: What becomes of messages of other symbols: refused as a mistake, or left out as those of another
             session that reads the same topic.
         timeframe: Length of the bars, such as 1min; trades and quotes are folded to it.
@@ -78,7 +79,7 @@ class FeedConfig(Config):
         if (mapping is not None or self.schemas is not None) and self.address.startswith("replay:"):
             raise ValueError("fields and schemas are for messages, and a file's columns are found by name")
         if self.other_symbols == "leave_out" and self.address.startswith("replay:"):
-            raise ValueError("other_symbols is for messages; of a file, `symbols` are read")
+            raise ValueError("other_symbols is for messages; of a file, all symbols are read")
         return self
 
     @property

@@ -105,6 +105,11 @@ def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSo
     backtest = BacktestConfig(data=(address.topic,), replay=config.feed.replay, **shared)
     quarantine = Quarantine(folder / QUARANTINE, config.feed.strict)
     prepared = prepare(backtest, quarantine)
+    asked = config.feed.symbols
+    _check_symbols(asked, prepared.source.symbols, address)
+    if asked and asked != prepared.source.symbols and not config.feed.replay.symbols:
+        replay = config.feed.replay.model_copy(update={"symbols": asked})
+        prepared = prepare(backtest.model_copy(update={"replay": replay}), quarantine)
     # said as loudly as a backtest says it
     assumed = (f"labels {prepared.labels}: {prepared.labels_reason}",) * ("assumed" in prepared.labels_reason)
     for line in (*prepared.warnings, *assumed, *prepared.assumptions):
@@ -118,6 +123,22 @@ def _recorded(config: PaperConfig, address: FeedAddress, folder: Path) -> LiveSo
         quarantine=quarantine,
         synthetic=prepared.synthetic,
     )
+
+
+def _check_symbols(asked: tuple[str, ...], held: tuple[str, ...], address: FeedAddress) -> None:
+    """See that a file holds the symbols that were asked for: it is replayed whole.
+
+    Raises:
+        UsageError: If it holds others, or lacks one.
+    """
+    if asked and set(asked) != set(held):
+        raise UsageError(
+            "the file holds other symbols than those asked for",
+            where=address.shown,
+            expected=f"--symbols {','.join(held)}, the symbols of the file",
+            found=f"--symbols {','.join(asked)}",
+            hint="leave out --symbols; a file without a column of symbols holds one, called like the file",
+        )
 
 
 class Notice(Protocol):

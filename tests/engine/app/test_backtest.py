@@ -22,6 +22,7 @@ from engine.base.config import parse
 from engine.base.errors import CheckFailed, DataError, UsageError
 from engine.base.log import configure_logging
 from engine.base.paths import shipped
+from engine.report.presentation import warnings
 from engine.types.blocks import BarBlock
 from engine.types.calendar import bars_per_year, sessions_for
 from engine.types.instruments import load_instrument
@@ -266,6 +267,23 @@ def test_an_account_that_cannot_trade_is_warned_about(capsys: pytest.CaptureFixt
     assert said["to_do"] == "set sizing.value to 1.4 or more, or initial_capital to 140000"
     assert len(backtest(MemorySource(block), "6E", "buy_and_hold").polars("fills")) == 1
     assert "nothing can be traded" not in capsys.readouterr().err
+
+
+def test_a_limit_that_cuts_every_position_to_nothing_is_named() -> None:
+    bars = random_bars(60, seed=3, start=5_000, tick=0.25)
+    cases: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
+        ({"max_leverage": 2}, ("limits.max_leverage", "set limits.max_leverage to 2.")),
+        ({"max_position": 0.5}, ("limits.max_position", "set limits.max_position to 1 or more")),
+    )
+    for limits, named in cases:
+        run = backtest(MemorySource(bars), "ES", "buy_and_hold", limits=limits, sizing={"value": 3})
+        said = next(line for line in warnings(run.manifest, run.metrics) if "led to no fill" in line)
+        assert all(one in said for one in named), said
+        assert "sizing.value" not in said
+    small = backtest(MemorySource(bars), "ES", "buy_and_hold", sizing={"value": 0.5})
+    assert any("raise sizing.value" in line for line in warnings(small.manifest, small.metrics))
+    cured = backtest(MemorySource(bars), "ES", "buy_and_hold", limits={"max_leverage": 4}, sizing={"value": 3})
+    assert cured.metrics["fills"]
 
 
 def test_a_plain_strategy_that_is_watched_shows_its_progress_and_gives_the_same_ledger(tmp_path: Path) -> None:

@@ -180,6 +180,14 @@ def test_a_replayed_file_says_what_was_assumed_of_it(tmp_path: Path) -> None:
     assert "GENERIC" in done.stderr
 
 
+def test_symbols_that_a_file_does_not_hold_are_refused(tmp_path: Path) -> None:
+    words = ("paper", "--feed", "replay:es-synthetic", "--instrument", "ES", "--agent", "flat", "--no-report")
+    end = ("--max-bars", "5", "--out", str(tmp_path / "live"))
+    complained = refused(*words, *end, "--symbols", "A,B")
+    assert "expected: --symbols ES" in complained and "found: --symbols A,B" in complained
+    assert called(*words, *end, "--symbols", "ES")[0] == 0
+
+
 def test_an_account_that_can_trade_nothing_is_warned_of(tmp_path: Path) -> None:
     words = ("--feed", "replay:es-synthetic", "--instrument", "ES", "--agent", "buy_and_hold", "--max-bars", "20")
     for capital, warned in (("100", True), ("100000", False)):
