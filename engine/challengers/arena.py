@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from engine.base.errors import DataError, GrandModelError, UsageError
-from engine.base.log import logger
+from engine.base.errors import DataError, UsageError
 from engine.base.restoring import arrays_of, parts_of, snapshot_of
 from engine.base.state import State
-from engine.challengers.books import Book, Contender
+from engine.challengers.books import Book, Contender, Failed
 from engine.challengers.config import ChallengersConfig
+from engine.challengers.failures import in_words, warn_of_failure
 from engine.challengers.paired import PairedTest, threshold
 from engine.challengers.standing import Standing, wait_from
 from engine.loop.rivals import BY_EVIDENCE, BY_ORDER, FAILURE, Role, RoleChange, TakeOver
@@ -125,17 +125,27 @@ class Arena:
     def follow(self, step: StepBlock) -> None:
         """Trade the bars of a step of the champion's; one who fails is retired."""
         self._watch_champion(step)
-        for book in list(self._books):
+        retired: list[tuple[int, Book, Failed | None]] = []
+        for book in self._books:
             recorded = self._failed.get(book.contender.name)
-            if recorded is not None and step.bars.seq <= recorded.seq < step.bars.seq + len(step):
-                self._retire(book, recorded.seq, recorded.because, recorded.by, recorded)
-                continue
-            try:
-                book.follow(step, self.config.block_bars)
-            except Exception as error:  # an agent may raise anything, and the champion trades on
-                logger("challengers").exception("a challenger failed", challenger=book.contender.name)
-                what = error.what if isinstance(error, GrandModelError) else f"{type(error).__name__}: {error}"
-                self._retire(book, step.bars.seq, f"it failed: {what}", FAILURE)
+            bars, equity = step.bars, step.column("equity")
+            if recorded is not None and bars.seq <= recorded.seq < bars.seq + len(step):
+                rows = recorded.seq - bars.seq
+                bars, equity = bars.slice(0, rows), equity[:rows]
+            else:
+                recorded = None
+            failed = book.follow(bars, equity, self.config.block_bars, self._stage.account)
+            if failed is not None:
+                retired.append((failed.seq, book, failed))
+            elif recorded is not None:
+                retired.append((recorded.seq, book, None))
+        for seq, book, failed in sorted(retired, key=lambda one: one[0]):  # in the order of rows, as live
+            if failed is None:
+                recorded = self._failed[book.contender.name]
+                self._retire(book, seq, recorded.because, recorded.by, recorded)
+            else:
+                warn_of_failure(book.contender.name, failed)
+                self._retire(book, seq, f"it failed: {in_words(failed.error)}", FAILURE)
 
     def at_cut(self, seq: int, agent: Agent, simulator: Simulator) -> TakeOver | None:
         """Retire, roll back or promote before the row `seq`, by the rules or by the operator's order."""

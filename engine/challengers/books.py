@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from engine.base.restoring import arrays_of, parts_of, snapshot_of
-from engine.base.state import State
+from engine.base.state import State, decode, encode
 from engine.challengers.paired import PairedTest
 from engine.loop.ledger_hash import LedgerHash
 from engine.loop.rivals import Role
-from engine.types.blocks import Floats
+from engine.types.blocks import BarBlock, Floats
 from engine.types.contracts import Agent, Simulator, restore_agent, snapshot_of_agent
 from engine.types.step import StepBlock
 
@@ -35,6 +35,13 @@ class Contender:
     version: str = ""
     sha256: str | None = None
     only_watched: str | None = None
+
+
+class Failed(NamedTuple):
+    """The row at which an agent failed, and what it raised."""
+
+    seq: int
+    error: Exception
 
 
 class Book:
@@ -94,19 +101,62 @@ class Book:
         """Hash of its rows so far."""
         return self._hash.hexdigest()
 
-    def follow(self, champion: StepBlock, block_bars: int) -> None:
+    def follow(
+        self, bars: BarBlock, champion_equity: Floats, block_bars: int, account: Callable[[], Simulator]
+    ) -> Failed | None:
         """Trade the champion's bars, and add the blocks that they complete to the test.
 
-        Raises:
-            Exception: Whatever the agent raises.
+        Where the agent fails, the book ends with the row before, however rows came in blocks: it goes back to before
+        the block and trades it row by row. An agent whose state cannot be saved always trades row by row.
+
+        Args:
+            bars: The bars.
+            champion_equity: Of the champion after each of them, shape (rows,).
+            block_bars: Rows of a block of the test.
+            account: Makes an account as it is at the beginning.
+
+        Returns:
+            Where and why the agent failed, if it did.
         """
-        own = self.agent.step(self.simulator, champion.bars)
+        agent = self._agent_state() if len(bars) > 1 else None
+        if len(bars) == 1 or agent is not None:
+            before = self.simulator.snapshot()
+            try:
+                own = self.agent.step(self.simulator, bars)
+                self._add(own, champion_equity, block_bars)
+                return None
+            except Exception as error:  # an agent may raise anything, and the champion trades on
+                self.simulator = account()  # what the failed step has done is left behind in the other one
+                self.simulator.restore(before)
+                if agent is None:
+                    return Failed(bars.seq, error)
+                try:
+                    restore_agent(self.agent, decode(agent))
+                except Exception:
+                    return Failed(bars.seq, error)
+        for row in range(len(bars)):
+            part = slice(row, row + 1)
+            failed = self.follow(bars.slice(row, row + 1), champion_equity[part], block_bars, account)
+            if failed is not None:
+                return failed
+        return None
+
+    def _agent_state(self) -> bytes | None:
+        """What the agent carries, as it is now; None if that cannot be saved."""
+        try:
+            state = snapshot_of_agent(self.agent)
+            return None if state is None else encode(state)
+        except Exception:  # of a strategy file
+            return None
+
+    def _add(self, own: StepBlock, champion_equity: Floats, block_bars: int) -> None:
+        """Add rows to the book, and the blocks that they complete to the test."""
         self._hash.update(own)
-        equity = own.column("equity")
+        equity, seq = own.column("equity"), own.bars.seq
         self._follow_drawdown(equity)
-        at = np.arange((self.since - 1 - champion.bars.seq) % block_bars, len(champion), block_bars)
-        at = at[champion.bars.seq + at >= self.since]
-        for mine, theirs in zip(equity[at].tolist(), champion.column("equity")[at].tolist(), strict=True):
+        at = np.arange((self.since - 1 - seq) % block_bars, len(own), block_bars)
+        at = at[seq + at >= self.since]
+        for mine, theirs in zip(equity[at].tolist(), champion_equity[at].tolist(), strict=True):
             before, theirs_before = self._before.tolist()
             if before > 0.0 and theirs_before > 0.0:
                 self.test.add(mine / before - 1.0, theirs / theirs_before - 1.0)

@@ -138,24 +138,61 @@ def test_a_promotion_is_taken_back(by: str) -> None:
         driver.operate(Operation.ROLLBACK)
 
 
-def test_one_that_fails_is_retired_and_the_rest_trades_on(tmp_path: Path) -> None:
-    file = tmp_path / "broken.py"
-    file.write_text(
-        "from agents.strategy import Strategy\n"
-        "class Broken(Strategy):\n"
-        "    seen = 0\n"
-        "    def on_bar(self, context):\n"
-        "        self.seen += 1\n"
-        "        if self.seen == 300:\n"
-        "            raise RuntimeError('out of luck')\n"
-    )
+FAILING = """
+from agents.strategy import Strategy
+class Failing(Strategy):
+    at = 401
+    seen = 0
+    def on_bar(self, context):
+        self.seen += 1
+        context.history("close", 3)
+        if self.seen % 7 == 0:
+            context.target(self.seen % 3 - 1)
+        if self.seen == self.at:
+            context.target(5)
+            context.position()
+            raise RuntimeError("out of luck")
+class Saved(Failing):
+    at = 300
+    def snapshot(self):
+        return {"seen": self.seen}
+    def restore(self, state):
+        self.seen = state["seen"]
+"""
+
+
+def test_one_that_fails_ends_with_the_row_before_however_rows_are_blocked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "failing.py").write_text(FAILING)
+    failing, saved = f"{file}:Failing", f"{file}:Saved"
+    rules = {"agents": (failing, saved, "flat"), "block_bars": 5}
     champion = backtest(MemorySource(BARS), **TRADING)
-    run = backtest(MemorySource(BARS), **TRADING, challengers={"agents": (f"{file}:Broken", "flat")})
-    assert run.ledger_sha256 == champion.ledger_sha256
-    (change,) = run.manifest["roles"]
-    assert (change["role"], change["by"]) == ("retired", "failure")
-    assert "out of luck" in change["because"]
-    assert [one["role"] for one in run.manifest["challengers"]] == ["champion", "challenger", "retired"]
+    without = {**TRADING, "cuts": {}}
+    found = []
+    for more in (without, TRADING, {**without, "block": 37}):
+        run = backtest(MemorySource(BARS), **more, challengers=rules)
+        assert run.ledger_sha256 == champion.ledger_sha256
+        found.append([
+            run.manifest["roles"],
+            [{**one, "because": ""} for one in run.manifest["challengers"]],
+        ])  # fmt: skip
+    driver = driver_of(config(challengers=rules))
+    driven(driver, (1, 3))
+    live = [one._asdict() for one in driver.take_role_changes()], [one.tree() for one in standings_of(driver)]
+    found.append([live[0], [{**one, "because": ""} for one in live[1]]])
+    for one in found[1:]:
+        assert one == found[0]
+    assert [(one["name"], one["seq"], one["blocks"]) for one in found[0][0]] == [(saved, 299, 58), (failing, 400, 79)]
+    assert "out of luck" in found[0][0][0]["because"]
+    books = {one["name"]: one for one in found[0][1]}
+    assert [one["role"] for one in found[0][1]] == ["champion", "challenger", "retired", "retired"]
+    short = backtest(MemorySource(BARS.slice(0, 299)), **{**TRADING, "agent": saved})
+    assert books[saved]["ledger_sha256"] == short.ledger_sha256  # as that of a run that ends before the failure
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert f"challenger {saved} failed at row 299 and is retired: " in said
+    assert f"{file}, line 14, at row 299" in said
 
 
 def test_spent_challengers_are_retired() -> None:

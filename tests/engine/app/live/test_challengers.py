@@ -197,7 +197,7 @@ def test_a_challenger_that_fails_leaves_the_session_trading(tmp_path: Path) -> N
     Case(broken.bars, broken.settings, broken.payloads[:50]).traded(folder, (7,))
     assert broken.traded(folder, (7,)) == expected
     (change,) = roles(folder)
-    assert (change["role"], change["by"], change["seq"]) == ("retired", "failure", 28)
+    assert (change["role"], change["by"], change["seq"]) == ("retired", "failure", 29)
     assert "out of luck" in change["because"]
     assert replay_whole(folder) == (60, expected)
 
