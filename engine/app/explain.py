@@ -8,11 +8,13 @@ from typing import Any
 import polars as pl
 
 from agents.spec import AGENT_NAMES
+from engine.app.cutting import cut_by
 from engine.base.errors import DataError, UsageError
 from engine.base.files import read_json
 from engine.base.nearest import nearest_folder
 from engine.record.reading import read_table
 
+MANIFEST = "manifest.json"
 DECIDES = {"tactical": "action_2", "risk": "action_0"}
 """Columns of the decisions that are not always traded at once: position scale and risk level."""
 
@@ -25,8 +27,9 @@ def explain(run: Path, number: int) -> dict[str, Any]:
 
     Returns:
         `fill`, `order`, `entry` (the order that a bracket leg protects), `decision` (None where no agent asked for
-        the order), `agents` (by seat, the last decision of each at that moment; `in_force`, where it differs, is the
-        position scale or the risk level that was traded by then) and `models`, those active then.
+        the order), `cut` (the hard limit that cut the order when it was given, as `engine.app.cutting.cut_by` has it;
+        None where none did), `agents` (by seat, the last decision of each at that moment; `in_force`, where it
+        differs, is the position scale or the risk level that was traded by then) and `models`, those active then.
 
     Raises:
         UsageError: If the run or the fill does not exist.
@@ -62,9 +65,33 @@ def _explain(run: Path, number: int) -> dict[str, Any]:
         "order": order,
         "entry": entry,
         "decision": decision,
+        "cut": _cut(run, fills, decision, asked) if decision and asked else None,
         "agents": _agents(_table(run, "agents"), fills, fill["symbol"], moment),
         "models": _models(run, moment),
     }
+
+
+def _cut(run: Path, fills: pl.DataFrame, decision: dict[str, Any], order: dict[str, Any]) -> dict[str, Any] | None:
+    symbol, moment = order["symbol"], decision["ts_event"]
+    try:
+        manifest = read_json(run / MANIFEST)
+        config, instruments = dict(manifest.get("config") or {}), dict(manifest.get("instruments") or {})
+        if symbol not in instruments:
+            return None
+        step = float(instruments[symbol]["size_step"])
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise DataError(f"cannot read the manifest: {error}", where=str(run / MANIFEST)) from error
+    before = fills.filter((pl.col("symbol").cast(pl.String) == symbol) & (pl.col("ts_event") <= moment))
+    held = float(before["position"][-1]) if len(before) else 0.0
+    others = None
+    if not held:  # all exposure is that of the others
+        row = _first(
+            _table(run, "ledger", ["ts_event", "gross_exposure", "equity"]).filter(pl.col("ts_event") == moment)
+        )
+        others = row["gross_exposure"] / row["equity"] if row and row["equity"] > 0.0 else None
+    elif len(instruments) == 1:
+        others = 0.0
+    return cut_by(config, step, decision, order, held, others)
 
 
 def _table(run: Path, name: str, columns: list[str] | None = None) -> pl.DataFrame:
@@ -145,7 +172,7 @@ def _models(run: Path, moment: Any) -> dict[str, Any]:
 
     A fill follows its decision by a row or more, and a take-over may lie between them.
     """
-    path = run / "manifest.json"
+    path = run / MANIFEST
     try:
         manifest = read_json(path)
         active, activations = dict(manifest.get("models") or {}), list(manifest.get("activations") or [])

@@ -58,6 +58,8 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if entry:
         lines.append((f"Protects {entry['id']}", _order(entry)))
     lines.append(("Asked for", _decision(decision, order)))
+    if found["cut"]:
+        lines.append(("Cut by", _cut(found["cut"])))
     for seat, said in found["agents"].items():
         lines.append((seat.capitalize(), _said(seat, said)))
     if not found["agents"]:
@@ -99,6 +101,12 @@ def _decision(decision: dict[str, Any] | None, order: dict[str, Any] | None) -> 
     what = "a position of {} units" if decision["kind"] == "target" else "an order of {} contracts"
     asked = what.format(_number(decision["quantity"]))
     return f"{asked} at {_time(decision['ts_event'])}, {_spaced(decision['type'])}{until}{stop}"
+
+
+def _cut(cut: dict[str, Any]) -> str:
+    wanted = f", of {_number(cut['wanted'])} wanted" if cut["wanted"] is not None else ""
+    contracts = "contract" if cut["allowed"] == 1.0 else "contracts"
+    return f"{cut['limit']} {_number(cut['value'])}: a position of {_number(cut['allowed'])} {contracts}{wanted}"
 
 
 def _said(seat: str, said: dict[str, Any]) -> str:

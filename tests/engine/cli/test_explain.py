@@ -75,7 +75,7 @@ def test_json_holds_the_same(run: Path) -> None:
     done = grandmodel("explain", str(run), "1", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert list(found) == ["fill", "order", "entry", "decision", "agents", "models"]
+    assert list(found) == ["fill", "order", "entry", "decision", "cut", "agents", "models"]
     assert found["fill"]["number"] == 1
     assert found["decision"]["order_id"] == found["order"]["id"]
     assert set(found["agents"]) == {"strategic", "tactical", "risk"}
@@ -152,3 +152,23 @@ def test_too_short_a_history_says_what_it_needs(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "strategic agent needs 96 bars of 30 minutes" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_limit_that_cut_an_order_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = random_bars(60, 3, start=5_000, tick=0.25)
+    cases: list[tuple[str, dict[str, object], str]] = [
+        ("position", {"sizing": {"value": 2}, "limits": {"max_position": 1}}, "limits.max_position 1: a position"),
+        ("leverage", {"sizing": {"value": 9}, "limits": {"max_leverage": 3}}, "limits.max_leverage 3: a position"),
+        ("both", {"sizing": {"value": 9}, "limits": {"max_leverage": 3, "max_position": 5}}, "limits.max_leverage 3"),
+        (
+            "fraction",
+            {"sizing": {"mode": "equity_fraction", "value": 6}, "limits": {"max_leverage": 3}},
+            "limits.max_leverage 3",
+        ),
+        ("enough", {"sizing": {"value": 1}, "limits": {"max_leverage": 3, "max_position": 1}}, ""),
+    ]
+    for name, options, said in cases:
+        backtest(MemorySource(bars), "ES", "buy_and_hold", out=tmp_path / name, initial_capital=200_000, **options)
+        text = " ".join(shown(tmp_path / name, 1, monkeypatch).split())
+        assert (f"Cut by {said}" in text) if said else ("Cut by" not in text), (name, text)
+    assert "a position of 1 contract, of 2 wanted" in " ".join(shown(tmp_path / "position", 1, monkeypatch).split())
