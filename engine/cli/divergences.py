@@ -27,6 +27,9 @@ NAMES: Final = {
     "history": "history at the start",
 }
 
+NOTHING: Final = 5e-9
+"""Amounts below this are rounding errors, which the eight decimals of small amounts do not show."""
+
 
 @contextmanager
 def replay_progress() -> Iterator[Callable[[int, int], object] | None]:
@@ -43,6 +46,7 @@ def divergence_object(found: Divergence) -> dict[str, Any]:
     return {
         "run": found.run.name,
         "other": found.other.name,
+        "unended": [found.run.unended, found.other.unended],
         "same": found.same,
         "symbols": list(found.run.symbols),
         "first": iso(found.period.first_ns),
@@ -85,15 +89,22 @@ def show_divergence(found: Divergence) -> None:
     _line(f"RUN    {found.run.name}: {money(found.profit, currency)}")
     _line(f"OTHER  {found.other.name}: {money(found.other_profit, currency)}")
     _line(f"{symbols}, {briefly(found.period.first_ns)} to {briefly(found.period.last_ns)} UTC{_beyond(found)}")
+    for side, each in zip(SIDES, (found.run, found.other), strict=True):
+        if each.unended:
+            _line(f"{side} was killed and has not been started again: compared are the rows that it had committed")
     if found.same:
         _line("\nnothing differs")
         return
-    difference = found.profit - found.other_profit
-    more = f"{money(abs(difference), currency)} {'less' if difference < 0.0 else 'more'}, because of:"
-    _line(f"\nRUN earned {more if difference else 'as much as OTHER, but they differ:'}\n")
+    _line(f"\n{_earned(found.profit - found.other_profit, currency)}\n")
     out().print(_causes(found))
     head = "first differences, RUN and OTHER:" if found.partings else "the two traded the same, bit for bit"
     _line("\n".join(["", head, *(f"  {_parting(one)}" for one in found.partings)]))
+
+
+def _earned(difference: float, currency: str) -> str:
+    if abs(difference) < NOTHING:
+        return "RUN earned as much as OTHER, but they differ:"
+    return f"RUN earned {money(abs(difference), currency)} {'less' if difference < 0.0 else 'more'}, because of:"
 
 
 def _beyond(found: Divergence) -> str:

@@ -12,13 +12,17 @@ import numpy as np
 from engine.app.comparison.differences import flat
 from engine.app.divergence.composing import Period, changed_rows, shared_rows, taken_rows
 from engine.app.divergence.parts import START, Command, Factor, Recorded, models_of, settings_of
-from engine.types.blocks import Ints
+from engine.types.blocks import BarBlock, Ints
 from engine.types.moments import briefly
 
 SIDES: Final = ("RUN", "OTHER")
 """What the two are called, as on the command line."""
 T = TypeVar("T")
 MOST_SHOWN: Final = 3
+FACTOR: Final = 2.0
+"""Prices that are so many times those of the other run are remarked on."""
+LONGEST: Final = 60
+"""Characters of a value that are shown."""
 ABSENT: Final = "nothing"
 CHALLENGERS: Final = "challengers.agents"
 AGENTS: Final = frozenset({"first", CHALLENGERS})
@@ -68,7 +72,24 @@ def _bars(run: Recorded, other: Recorded, period: Period) -> PartDifference | No
         if lacking := int((b.present & ~a.present).any(axis=1).sum()):
             parts.append(f"{_rows_of(lacking)} of {side} without a symbol that the other has there")
     first = int(one.ts_event[np.argmax(np.any([*changed.values()], axis=0))])
-    return PartDifference("bars", f"{', '.join(parts)}; first {briefly(first)}", first)
+    return PartDifference("bars", f"{', '.join(parts)}; first {briefly(first)}{_scales(one, two)}", first)
+
+
+def _scales(one: BarBlock, two: BarBlock) -> str:
+    """A remark on the symbols whose prices are of another size altogether, as those of another instrument are."""
+    remarks = []
+    for s, symbol in enumerate(one.symbols):
+        both = one.present[:, s] & two.present[:, s] & (one.close[:, s] > 0.0) & (two.close[:, s] > 0.0)
+        if not both.any():
+            continue
+        ratio = float(np.median(one.close[both, s] / two.close[both, s]))
+        if not 1.0 / FACTOR <= ratio <= FACTOR:
+            high, low = SIDES if ratio > 1.0 else SIDES[::-1]
+            remarks.append(
+                f"; {symbol}: the prices of {high} are {max(ratio, 1.0 / ratio):,.4g} times those of {low}, "
+                "is it the same instrument?"
+            )
+    return "".join(remarks)
 
 
 def _rows(run: Recorded, other: Recorded, period: Period) -> PartDifference | None:
@@ -170,7 +191,7 @@ def _value(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = ", ".join(map(str, value)) or None
     text = "none" if value is None else str(value)
-    return text if len(text) <= 40 else text[:16] + "..."
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _some(parts: Sequence[str]) -> str:

@@ -26,8 +26,10 @@ from engine.base.nearest import nearest_folder
 from engine.journal.entries import letters_by_reason
 from engine.journal.files import FILE
 from engine.journal.reading import JournalReader
+from engine.journal.reserve import Reserve
 from engine.loop.ledger_hash import FORM, LedgerHash
 from engine.types.blocks import BarBlock, concat
+from engine.types.instruments import find_instrument
 from engine.types.records import Operation
 from engine.types.timeframe import format_timeframe
 from feeds.quarantine import Quarantine
@@ -74,7 +76,7 @@ def read_run(folder: Path, *, trust_code: bool = False) -> Recorded:
 def own_backtest(run: Recorded) -> Recorded:
     """The backtest of the bars of a session: nobody gives commands, and the models are those of the beginning."""
     models = replace(run.models, replaced=())
-    return replace(run, name="its backtest", commands=(), models=models, ledger_sha256=None, refused={})
+    return replace(run, name="its backtest", commands=(), models=models, ledger_sha256=None, refused={}, unended=False)
 
 
 def backtest_of_files(run: Recorded, files: Sequence[str], history: int, **replay: Any) -> Recorded:
@@ -85,8 +87,11 @@ def backtest_of_files(run: Recorded, files: Sequence[str], history: int, **repla
         replay: Further keys of `feeds.replay.ReplayConfig`, such as `labels`.
 
     Raises:
+        UsageError: If a file is called like an instrument that the session does not trade.
         GrandModelError: If the files cannot be read, or hold no bar of the period.
     """
+    for file in files:
+        _check_instrument(Path(file), run)
     read = {"symbols": run.symbols, "timeframe": format_timeframe(run.timeframe_ns), **replay}
     config = parse(BacktestConfig, {"data": tuple(files), "replay": read}, where="--data")
     prepared = prepare(config, Quarantine(None), dict(run.instruments))
@@ -95,6 +100,22 @@ def backtest_of_files(run: Recorded, files: Sequence[str], history: int, **repla
         raise DataError("the files hold no bar of the session's period", where=", ".join(files))
     found = replace(own_backtest(run), bars=bars, timeframe_ns=prepared.timeframe_ns)
     return replace(found, name="the backtest of the files")
+
+
+def _check_instrument(file: Path, run: Recorded) -> None:
+    """A file without a column of symbols is read as the session's one symbol, so its name must not speak against it."""
+    name = file.name.partition(".")[0]
+    instrument = find_instrument(name)
+    traded = {each.name for each in run.instruments.values()}
+    if instrument is None or instrument.name in traded or name.upper() in {symbol.upper() for symbol in run.symbols}:
+        return
+    raise UsageError(
+        "the file is called like an instrument that the session does not trade",
+        where=str(file),
+        expected=f"bars of {', '.join(run.symbols)}",
+        found=f"by its name, bars of {instrument.name}",
+        hint="give the bars of the same instrument; if these are, rename the file",
+    )
 
 
 def _within(prepared: Prepared, first_ns: int, last_ns: int, history: int) -> BarBlock | None:
@@ -120,7 +141,7 @@ def _session(folder: Path, *, trust_code: bool) -> Recorded:
         raise UsageError(
             "a session is running in this folder",
             where=str(folder),
-            expected="a session that has ended",
+            expected="a session that no process is running",
             hint=f"stop it first: `grandmodel ctl {folder} stop`",
         )
     with JournalReader(folder) as reader:
@@ -152,6 +173,7 @@ def _session(folder: Path, *, trust_code: bool) -> Recorded:
             setup.timeframe_ns,
             digest.hexdigest(),
             letters_by_reason(reader.counters()),
+            Reserve(folder).unended,
         )
 
 

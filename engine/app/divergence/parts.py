@@ -72,6 +72,7 @@ class Recorded:
         timeframe_ns: Length of the bars, nanoseconds.
         ledger_sha256: Hash of the ledger; None for a run that is only computed.
         refused: Messages that could not be used, by reason.
+        unended: Whether it is a session that was killed and not started again: it holds what it had committed.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Recorded:
     timeframe_ns: int
     ledger_sha256: str | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
+    unended: bool = False
 
     @property
     def symbols(self) -> tuple[str, ...]:

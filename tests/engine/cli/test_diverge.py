@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.divergence.faults import backtest_folder, market, session_with
+from engine.app.divergence.differences import _settings_told
 from engine.app.live.folder import SessionLock
+from engine.cli.divergences import _earned
 from engine.journal.files import FILE
+from engine.journal.reserve import RUNNING
+from feeds.export import write_bars
 from tests.engine.cli.children import called, printed, refused
 
 
@@ -60,6 +65,37 @@ def test_a_command_alone_differs_from_the_backtest_of_the_same_bars(folders: Pat
     code, said, _ = called("diverge", str(folders / "faulty"), "--json")
     assert code == 1
     assert [one["cause"] for one in json.loads(said)["causes"]] == ["commands"]
+
+
+def test_a_killed_session_is_compared_and_called_that(folders: Path, tmp_path: Path) -> None:
+    shutil.copytree(folders / "clean", tmp_path / "killed")
+    (tmp_path / "killed" / RUNNING).touch()
+    killed, clean = str(tmp_path / "killed"), str(folders / "clean")
+    code, said, _ = called("diverge", killed)
+    assert code == 0 and "RUN was killed and has not been started again" in said and "OTHER was" not in said
+    assert "OTHER was killed" in called("diverge", clean, killed)[1]
+    assert "was killed" not in called("diverge", clean)[1]
+    assert printed("diverge", killed)["unended"] == [True, False]
+
+
+def test_prices_and_files_of_another_instrument_are_noticed(folders: Path, tmp_path: Path) -> None:
+    bars = market()
+    scaled = replace(bars, **{name: getattr(bars, name) / 5_000.0 for name in ("open", "high", "low", "close")})
+    write_bars(tmp_path / "S000.parquet", [scaled])
+    code, said, complained = called("diverge", str(folders / "clean"), "--data", str(tmp_path / "S000.parquet"))
+    assert code == 1, complained
+    assert "RUN are 5,000 times those of OTHER" in " ".join(said.split())
+    (tmp_path / "S000.parquet").rename(tmp_path / "6e.parquet")
+    complained = refused("diverge", str(folders / "clean"), "--data", str(tmp_path / "6e.parquet"))
+    assert "expected: bars of S000" in complained and "bars of 6E" in complained
+
+
+def test_words_for_equal_profits_and_lists() -> None:
+    told = _settings_told([{"challengers.agents": ("sma_cross:fast=5,slow=20", "flat")}, {}])
+    assert told == "challengers.agents: sma_cross:fast=5,slow=20, flat and none"
+    amount = 1e-11
+    assert _earned(amount, "USD") == "RUN earned as much as OTHER, but they differ:" == _earned(0.0, "USD")
+    assert _earned(-2.0, "USD") == "RUN earned $2.00 less, because of:"
 
 
 def test_what_cannot_be_compared_is_a_message(folders: Path, tmp_path: Path) -> None:
