@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from agents.models.metadata import read_ensemble
 from engine.app.agents import as_ensemble, build_agent
 from engine.app.config import RunConfig
 from engine.base.errors import GrandModelError, UsageError, recast
+from engine.base.quoting import quoted
 from engine.challengers.arena import Arena
 from engine.challengers.books import Contender
 from engine.challengers.standing import Standing
@@ -114,11 +116,9 @@ def make_arena(
         own = config.model_copy(update={"agent": spec})
         folder = known.models.get(spec)
         build = _Build(own, folder)
-        try:
+        with about_challenger(spec):
             made = build()
             stage.bind(made)
-        except GrandModelError as error:
-            raise _named(error, spec) from error
         challengers.append((_contender(spec, made, build, _only_watched(config, agent, made)), made))
     limits = config.limits
     bound = config.challengers.bound_for(limits.max_daily_loss, limits.max_drawdown)
@@ -164,12 +164,16 @@ def _kind(agent: Agent) -> str:
     return "an agent of the market alone" if isinstance(agent, MarketAgent) else "a strategy with orders of its own"
 
 
-def _named(error: GrandModelError, spec: str) -> GrandModelError:
-    """The same error, which says that it is about a challenger."""
-    found = recast(error, type(error))
-    where = f"challenger {spec}"
-    found.where = where if error.where is None else f"{where}: {error.where}"
-    return found
+@contextmanager
+def about_challenger(spec: str) -> Iterator[None]:
+    """Let errors that arise within say that they are about a challenger."""
+    try:
+        yield
+    except GrandModelError as error:
+        found = recast(error, type(error))
+        where = f"challenger {quoted(spec) if not spec.strip() else spec}"
+        found.where = where if error.where is None else f"{where}: {error.where}"
+        raise found from error
 
 
 def arena_of(driver: Driver) -> Arena | None:

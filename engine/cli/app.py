@@ -11,6 +11,9 @@ from typer.main import get_command, get_group
 
 from engine.cli.commands import ABOUT, COMMANDS, overview
 
+REFUSE_MORE = frozenset({"ctl"})
+"""Commands that refuse further arguments themselves, and say why."""
+
 
 def _command(name: str) -> Any:
     """A function, or a group of several, as a command."""
@@ -20,7 +23,7 @@ def _command(name: str) -> Any:
         command: Any = get_group(found)
     else:
         alone = typer.Typer(add_completion=False)
-        alone.command(name)(found)
+        alone.command(name, context_settings={"allow_extra_args": name in REFUSE_MORE})(found)
         command = get_command(alone)
     command.name = name
     return command

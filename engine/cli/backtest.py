@@ -113,7 +113,7 @@ def _run(config: BacktestConfig, folder: Path, dashboard: bool, quiet: bool) -> 
 
     quarantine = Quarantine(folder / "quarantine.jsonl", config.replay.strict)
     prepared = prepare(config, quarantine)
-    compiled(config.agent, *config.challengers.agents)
+    compiled(config.agent, challengers=config.challengers.agents)
     if not quiet:
         tell_wait(config)
     if dashboard and not quiet:

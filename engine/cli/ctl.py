@@ -27,7 +27,7 @@ LABELS = {
 }
 
 
-def ctl(folder: options.SessionFolder, command: Command, as_json: options.Json = False) -> None:
+def ctl(context: typer.Context, folder: options.SessionFolder, command: Command, as_json: options.Json = False) -> None:
     """Send a command to the session that runs in a folder.
 
     Example: grandmodel ctl runs/live pause
@@ -42,6 +42,14 @@ def ctl(folder: options.SessionFolder, command: Command, as_json: options.Json =
             f"no command {command!r}",
             expected=", ".join(COMMANDS),
             hint=did_you_mean(command, COMMANDS),
+        )
+    if context.args:
+        raise UsageError(
+            f"{command} takes no name or other argument",
+            found=" ".join(context.args),
+            hint="it promotes the challenger with the most evidence, which `grandmodel ctl DIR status` shows"
+            if command == "promote"
+            else None,
         )
     _print(_kept(folder, ask(folder, command)), as_json)
 

@@ -136,7 +136,7 @@ def paper(
         settings = _load(out, [*([demo_config()] if demo else []), *(config or [])], flags, set_ or [])
         name = "demo" if demo else slug(settings.agent)
         folder = out or default_folder(name)
-        compiled(settings.agent, *settings.challengers.agents, live=True)
+        compiled(settings.agent, challengers=settings.challengers.agents, live=True)
         if not as_json and not has_begun(folder):
             tell_wait(settings, started_before(settings))
         if dashboard and not as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from engine.types.step import StepBlock
 
 
-def compiled(agent: str = "flat", *others: str, live: bool = False) -> None:
+def compiled(agent: str = "flat", *others: str, challengers: Sequence[str] = (), live: bool = False) -> None:
     """Load the compiled kernels before the loop is timed; compile them, announced, the first time.
 
     Args:
         agent: Its specification.
-        others: Those of agents that trade beside it.
+        others: Those of agents that run as well.
+        challengers: Those of challengers; errors say so.
         live: Whether a live session will run.
     """
     from agents.registry import check_exists
@@ -27,7 +28,12 @@ def compiled(agent: str = "flat", *others: str, live: bool = False) -> None:
 
     for one in (agent, *others):
         check_exists(one)
-    kinds: list[Kind] = list(dict.fromkeys(kind_of(one) for one in (agent, *others)))
+    for one in challengers:
+        from engine.app.challengers import about_challenger
+
+        with about_challenger(one):
+            check_exists(one)
+    kinds: list[Kind] = list(dict.fromkeys(kind_of(one) for one in (agent, *others, *challengers)))
     if live:
         kinds.append("live")
     cold = not all(is_warm(kind) for kind in kinds)

@@ -11,7 +11,7 @@ from typing import Any
 
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
-from engine.app.challengers import ChallengersKnown, models_of
+from engine.app.challengers import ChallengersKnown, about_challenger, models_of
 from engine.app.code import allow_code, changed_code, code_entries, recorded_code
 from engine.app.journal.recovering import MERGER, SCHEMAS, SEEN, recover, seen_of
 from engine.app.live.config import PaperConfig
@@ -325,11 +325,12 @@ def _kept_challengers(folder: Path, config: PaperConfig) -> dict[str, tuple[Path
     """Versions of the challengers that are ensembles, copied to the session: folders and hashes by specification."""
     found: dict[str, tuple[Path, str]] = {}
     for spec in config.challengers.agents:
-        version = models_folder(config.model_copy(update={"agent": spec}))
-        if version is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            kept = KeptModels(folder).keep(version)
-            found[spec] = kept, read_ensemble(kept)[1]
+        with about_challenger(spec):
+            version = models_folder(config.model_copy(update={"agent": spec}))
+            if version is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                kept = KeptModels(folder).keep(version)
+                found[spec] = kept, read_ensemble(kept)[1]
     return found
 
 

@@ -53,6 +53,11 @@ DONE = {
 }
 KINDS = {Operation.PROMOTE: "promotion_ordered", Operation.ROLLBACK: "rollback_ordered"}
 """Kinds of the alerts about commands, where they are not the word of DONE."""
+ORDERED = {
+    Operation.PROMOTE: "promotion at the next cut ordered",
+    Operation.ROLLBACK: "rollback at the next cut ordered",
+}
+"""What these alerts say in its place."""
 
 
 class Obeyed(NamedTuple):
@@ -125,13 +130,15 @@ class Session:
             UsageError: If it cannot be obeyed now.
         """
         self.driver.operate(operation)
-        done = DONE[operation] + self._whom(operation)
+        whom = self._whom(operation)
+        done = DONE[operation] + whom
         step = self.last_step
         ts_event = int(step.bars.ts_event[-1]) if step is not None else 0
         seq = self._ordered_seq = self.driver.next_seq
         self._owed.append(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
         severity: Severity = "critical" if operation is Operation.HALT else "warning"
-        self.notice(severity, KINDS.get(operation, DONE[operation]), f"{done} by {by} before row {seq}")
+        text = f"{ORDERED.get(operation, DONE[operation])} by {by} before row {seq}{whom}"
+        self.notice(severity, KINDS.get(operation, DONE[operation]), text)
         try:
             self._write()
         except JournalError as error:
@@ -144,7 +151,8 @@ class Session:
         leading = arena.leading() if arena is not None and operation is Operation.PROMOTE else None
         if leading is None:
             return ""
-        return f": as it stands {leading.name}, E {leading.e_value:,.3g} of {leading.threshold:,.4g}"
+        evidence = f"E {leading.e_value:,.3g}, {leading.threshold:,.4g} needed without an order"
+        return f"; {leading.name} has the most evidence now ({evidence})"
 
     def _reserved(self, done: str, error: JournalError) -> Obeyed:
         """Keep the commands that the journal does not take in the place that is reserved for them."""

@@ -126,3 +126,9 @@ def test_mistakes_end_in_a_message(tmp_path: Path) -> None:
     assert "did you mean pause?" in refused("ctl", ended, "pauze")
     assert "holds no live session" in refused("reset-halt", str(tmp_path / "none"))
     assert "there is no halt to reset" in refused("reset-halt", ended)
+
+
+def test_it_is_not_named_whom_to_promote(tmp_path: Path) -> None:
+    complained = refused("ctl", str(tmp_path), "promote", "flat")
+    assert complained.startswith("error: promote takes no name or other argument\n")
+    assert "the challenger with the most evidence" in complained

@@ -27,6 +27,7 @@ from engine.app.live.session import Session
 from engine.app.live.watching import Committed
 from engine.app.verify import verify
 from engine.base.errors import CheckFailed, GrandModelError, UsageError
+from engine.cli.progress import compiled
 from engine.journal.digests import digest_of
 from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
@@ -203,9 +204,13 @@ def test_a_challenger_that_fails_leaves_the_session_trading(tmp_path: Path) -> N
 
 
 def test_a_bad_challenger_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(GrandModelError) as error:
+    with pytest.raises(GrandModelError, match="no version of the models") as error:
         case(live_bars(5), challengers={"agents": ("ensemble:nobody",)}).traded(tmp_path / "run")
-    assert "nobody" in str(error.value)
+    assert str(error.value.where).startswith("challenger ensemble:nobody: ")
+    for spec, where in (("foo", "challenger foo"), ("", "challenger ''"), ("no.py:X", "challenger no.py:X: no.py")):
+        with pytest.raises(UsageError) as refused:
+            compiled("flat", challengers=(spec,))
+        assert refused.value.where == where
 
 
 def test_orders_status_alerts_and_figures_of_a_running_session(tmp_path: Path) -> None:
@@ -252,7 +257,13 @@ def test_orders_status_alerts_and_figures_of_a_running_session(tmp_path: Path) -
         return show
 
     run_paper(short.config(), tmp_path / "run", [screen], source=source)
-    assert answers[30]["done"].startswith("promotes at the next cut: as it stands flat, E ")
+    assert answers[30]["done"].startswith("promotes at the next cut; flat has the most evidence now (E ")
+    texts = [text for kind, text in told if kind.endswith("_ordered")]
+    whom = answers[30]["done"].removeprefix("promotes at the next cut")
+    assert texts == [
+        f"promotion at the next cut ordered by test before row 30{whom}",
+        "rollback at the next cut ordered by test before row 70",
+    ]
     assert [one["role"] for one in answers[50]["challengers"]] == ["champion", "shadow"]
     assert 'grandmodel_challenger_blocks{agent="sma_cross:fast=2,slow=5",role="shadow"} 2.0' in figures[0]
     kinds = [kind for kind, _ in told if kind != "fill"]
