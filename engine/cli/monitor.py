@@ -90,13 +90,14 @@ def _write(folder: Path, path: Path, run_length: float, *, overwrite: bool, as_j
         for name, count, limit in zip(reference.names, reference.counts, reference.limits, strict=True)
         if math.isfinite(limit)
     }
+    left_out = reference.unwatched
     if as_json:
-        typer.echo(json.dumps({"file": str(path), "run_length": run_length, "streams": watched}))
+        tree = {"file": str(path), "run_length": run_length, "streams": watched, "not_watched": left_out}
+        typer.echo(json.dumps(tree))
         return
-    left_out = [name for name in reference.names if name not in watched]
-    note(f"reference {path}: {', '.join(watched)}")
-    if left_out:
-        note(f"too few observations to be watched: {', '.join(left_out)}")
+    note(f"reference {path}: {', '.join(watched) or 'no stream is watched'}")
+    for why in dict.fromkeys(left_out.values()):
+        note(f"not watched: {', '.join(name for name in left_out if left_out[name] == why)}: {why}")
 
 
 def _show(found: Monitored, most: int) -> None:

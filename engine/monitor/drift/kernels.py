@@ -13,7 +13,8 @@ RETURN, RANGE, VOLUME, GAP, FEATURES = 0, 1, 2, 3, 4
 """Observations of every bar of a symbol, and their number."""
 HOUR_NS, HOURS = 3_600_000_000_000, 24
 SUMS = 6
-MOST_EVIDENCE = 1e30
+MOST_EVIDENCE = 1e300
+"""Of a cumulative sum; six of them still add up to a number."""
 MOST_DEVIATIONS = 5.0
 """A score counts for no more, such as that of a gap where gaps are rare."""
 FADING = 0.01

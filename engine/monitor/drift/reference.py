@@ -45,7 +45,12 @@ PATHS, LONGEST_PATH = 200, 4
 """Paths that are played, and their length in run lengths."""
 FEWEST_HITS = 20
 SCALES, FEWEST_MEANS = (10, 30, 100, 300, 1000, 3000), 30
-LEVELS = np.exp(np.linspace(0.5, 40.0, 400))
+LEVELS = np.exp(np.concatenate([np.linspace(0.5, 40.0, 400), np.arange(41.0, 681.0)]))
+"""Limits that are tried. Scores that stay high for hundreds in a row, as those of range and volume do, need one of 100
+or more as a logarithm; the highest is nearly what the sums can hold (MOST_EVIDENCE)."""
+FLATTEST = 0.01
+"""Slope of the logarithm of the run length along that of the limit: 1 for independent normal numbers, less the longer
+dependence lasts."""
 MOST_BYTES = 256 * 1024 * 1024
 
 
@@ -72,6 +77,18 @@ class Reference:
     moments: Floats
     blocks: Ints
     limits: Floats
+
+    @property
+    def unwatched(self) -> dict[str, str]:
+        """Why a stream is not watched, for each one that is not."""
+        return {
+            name: f"{count:,} observations, and {FEWEST:,} are needed"
+            if count < FEWEST
+            else f"stays high or low for too long in the reference itself: no limit keeps false alarms "
+            f"{self.run_length:,.0f} observations apart"
+            for name, count, limit in zip(self.names, self.counts.tolist(), self.limits.tolist(), strict=True)
+            if not math.isfinite(limit)
+        }
 
     @cached_property
     def content(self) -> bytes:
@@ -334,11 +351,12 @@ def limit_for(scores: Floats, block: int, run_length: float, rng: np.random.Gene
     lengths, levels = np.log(times[reached] / hits[reached]), np.log(LEVELS[reached])
     if not len(lengths):  # a number that is always the same
         return run_length
-    if lengths[-1] < math.log(played):  # the evidence grows by itself, however high the limit
+    if lengths[-1] < math.log(played):  # scores stay high or low for so long that the sums reach whatever they can hold
         return math.inf
     if run_length <= played:
         return math.exp(float(np.interp(math.log(run_length), lengths, levels)))
     late = lengths > math.log(played) - 2.5
-    slope = max(0.5, float(np.polyfit(levels[late], lengths[late], 1)[0]))
+    slope = max(FLATTEST, float(np.polyfit(levels[late], lengths[late], 1)[0]))
     at = float(np.interp(math.log(played), lengths, levels))
-    return math.exp(at + (math.log(run_length) - math.log(played)) / slope)
+    limit = at + (math.log(run_length) - math.log(played)) / slope
+    return math.exp(limit) if limit <= math.log(LEVELS[-1]) else math.inf

@@ -147,6 +147,39 @@ def test_limits_rise_with_the_run_length_and_with_dependence_that_lasts() -> Non
     assert limit_for(np.zeros(5000), 1, 1000.0, rng) == 1000.0
 
 
+def regimes(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Ranges of bars whose volatility changes about every 100 bars."""
+    regime = np.cumsum(rng.random(count) < 0.01)
+    volatility: np.ndarray = np.exp(0.5 * rng.normal(size=regime[-1] + 1))[regime]
+    return volatility * rng.gamma(4.0, 0.25, count)
+
+
+def test_values_that_stay_high_for_long_are_watched_too() -> None:
+    alarms = rows = 0
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        reference = reference_of(regimes(rng, 50_000), 10_000.0)
+        assert 40.0 < math.log(reference.limits[0]) < 400.0
+        found = detector(reference)
+        found.watch([observations(regimes(rng, 200_000))])
+        alarms, rows = alarms + found.rows()[0]["reached"], rows + 200_000
+        busy = detector(reference)
+        busy.watch([observations(4.0 * regimes(rng, 2000))])
+        assert busy.alarms[0].observation < 500 and busy.alarms[0].level > 0.5
+    assert rows / alarms == pytest.approx(10_000.0, rel=0.5)
+
+
+def test_why_a_stream_is_not_watched_is_said() -> None:
+    rng = np.random.default_rng(8)
+    high = np.repeat([0.0, 5.0, 0.0, 5.0], 15_000)
+    few = Observations(np.ones(999, np.int64), np.arange(999, dtype=np.int64) * MINUTE, rng.normal(size=999))
+    found = joined([observations(high + rng.normal(size=60_000)), few])
+    why = build_reference(stream_names(("X",)), MINUTE, found, 1_000_000.0).unwatched
+    assert why["X.return"].startswith("stays high or low for too long in the reference")
+    assert why["X.return"].endswith("1,000,000 observations apart")
+    assert why["X.range"] == "999 observations, and 1,000 are needed" and why["X.gap"].startswith("0 observations")
+
+
 def test_a_file_brings_the_reference_back_and_others_are_refused(tmp_path: Path) -> None:
     reference = reference_of(np.random.default_rng(6).normal(size=3000))
     reference.write(tmp_path / "ref")
