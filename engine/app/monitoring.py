@@ -20,7 +20,8 @@ from engine.monitor.drift.detector import DriftDetector
 from engine.monitor.drift.reference import read_reference
 from engine.monitor.performance.advice import ACCEPTABLE
 from engine.monitor.performance.monitor import PerformanceMonitor
-from engine.report.monitoring import monitor_run
+from engine.monitor.performance.words import advice_text
+from engine.report.monitoring import monitor_run, of_ensemble
 from engine.report.payload import read_json
 from engine.report.presentation import currency
 from engine.types.moments import iso
@@ -37,6 +38,7 @@ class Monitored:
         rows: How many there were.
         last_bar: Close of the last row, ISO 8601; None where the folder does not say.
         currency: Of the account.
+        agent: What decides.
         monitor: After the last row.
         drift: Likewise; None where there is no reference.
         calibration: Of the strategic network's confidence; empty for a run, whose tables have no prices.
@@ -51,6 +53,7 @@ class Monitored:
     rows: int
     last_bar: str | None
     currency: str
+    agent: str
     monitor: PerformanceMonitor
     drift: DriftDetector | None
     calibration: list[dict[str, Any]]
@@ -66,12 +69,18 @@ class Monitored:
             "rows": self.rows,
             "last_bar": self.last_bar,
             "currency": self.currency,
+            "agent": self.agent,
             **self.monitor.tree(),
             "drift": None if self.drift is None else self.drift.tree(),
             "calibration": self.calibration,
             "latency_ms": self.latency,
             "data": self.quality,
         }
+
+    @property
+    def trained(self) -> bool:
+        """Whether the agent is an ensemble of networks."""
+        return of_ensemble(self.agent)
 
     @property
     def alerting(self) -> bool:
@@ -87,14 +96,23 @@ class Monitored:
         """
         if not self.alerting:
             return
-        alerts = self.monitor.alerts("proved")
+        alerts, below = self.monitor.alerts("proved"), self.monitor.config.win_rate.retrain_below
         raise CheckFailed(
-            f"the monitor advises {self.monitor.advice('proved')}",
+            f"proved: {', '.join(alerts)}" if alerts else f"the win rate is proved to be below {below:g}",
             where=str(self.folder),
             expected="no figure that is proved to be below its threshold",
-            found=", ".join(alerts) or "a win rate that is too low",
-            hint="train the ensemble again on newer bars (docs/monitoring.md)",
+            found=advice_text(self.monitor, "proved"),
+            hint=self._hint,
         )
+
+    @property
+    def _hint(self) -> str:
+        """What to do about a proof."""
+        if self.monitor.advice("proved") == ACCEPTABLE:
+            return "look at the figure; whether to act is for you to decide (docs/monitoring.md)"
+        if self.trained:
+            return "train the ensemble again on newer bars (docs/monitoring.md)"
+        return f"{self.agent} has nothing to train: change its parameters, or stop trading it (docs/monitoring.md)"
 
 
 def monitored(folder: Path, reference: Path | None = None) -> Monitored:
@@ -133,6 +151,7 @@ def _session(folder: Path, reference: Path | None) -> Monitored:
             followed.next_seq,
             iso(followed.last_ns),
             setup.config.currency,
+            str(setup.config.agent),
             followed.monitor,
             followed.drift,
             followed.calibration.rows(),
@@ -171,6 +190,7 @@ def _run(folder: Path, reference: Path | None) -> Monitored:
         rows=int(rows or 0),
         last_bar=str(end) if end else None,
         currency=currency(manifest),
+        agent=str(manifest.get("agent") or "the agent"),
         monitor=monitor,
         drift=None if chosen is None else drift_of_run(folder, read_reference(Path(chosen))),
         calibration=[],

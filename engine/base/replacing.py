@@ -159,8 +159,13 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
+def refuse_existing(path: Path, *, overwrite: bool, hint: str = HINT) -> None:
     """Refuse to write over a file unless that is wanted, and over anything that is no file at all.
+
+    Args:
+        path: Where the file is wanted.
+        overwrite: Whether one that lies there is replaced.
+        hint: What to do, where the option that names the file is not `--out`.
 
     Raises:
         UsageError: If so.
@@ -168,7 +173,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not path.is_file():
         raise UsageError("the output is a file, and something else lies there", where=str(path))
     if path.exists() and not overwrite:
-        raise UsageError("the file exists already", where=str(path), hint=HINT)
+        raise UsageError("the file exists already", where=str(path), hint=hint)
 
 
 def _already(folder: Path, kind: OutputKind) -> UsageError:

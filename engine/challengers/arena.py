@@ -22,6 +22,7 @@ from engine.challengers.paired import PairedTest, threshold
 from engine.challengers.standing import Standing, wait_from
 from engine.loop.rivals import BY_EVIDENCE, BY_ORDER, FAILURE, Role, RoleChange, TakeOver
 from engine.loop.weights import Activation
+from engine.monitor.numbers import percent
 from engine.types.contracts import Agent, Simulator
 from engine.types.records import Operation, Reason
 from engine.types.step import StepBlock
@@ -251,7 +252,7 @@ class Arena:
         if int(champion.account["halted"][0]) in HARD_LIMITS and not self._counts[4]:
             return "the promoted one met a hard limit", "rule"
         if self._high[1] > self.config.rollback_drawdown and self._equity < shadow.equity:
-            return f"the promoted one fell by {self._high[1]:.1%} and earned less than its predecessor", "rule"
+            return f"the promoted one fell by {percent(self._high[1], 1)} and earned less than its predecessor", "rule"
         if shadow.test.e_value >= self._wanted(shadow):
             return "its predecessor is better", "test"
         return None
@@ -264,9 +265,9 @@ class Arena:
         if book.role == "shadow":
             return None
         if book.test.beyond:
-            return f"it lost more than {self.bound:.1%} against the champion in one block"
+            return f"it lost more than {percent(self.bound, 1)} against the champion in one block"
         if book.drawdown > config.max_drawdown:
-            return f"it fell by {book.drawdown:.1%} from its highest equity"
+            return f"it fell by {percent(book.drawdown, 1)} from its highest equity"
         if int(book.simulator.account["halted"][0]) in HARD_LIMITS:
             return "it met a hard limit"
         return None

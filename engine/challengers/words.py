@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.challengers.standing import Standing
+from engine.monitor.numbers import e_value_text
 
 TITLES = ("agent", "role", "equity", "E", "needed", "blocks", "wait", "drawdown")
 """Of the columns; the wait is in blocks, as it would be if all went on as so far."""
@@ -35,8 +36,8 @@ def _cells(one: Standing) -> tuple[str, ...]:
     money = f"{one.equity:,.2f}"
     if one.e_value is None or one.threshold is None:
         return (one.name, one.role, money, "", "", "", "", fallen)
-    evidence = f"{one.e_value:,.3g}"
-    return (one.name, one.role, money, evidence, f"{one.threshold:,.4g}", f"{one.blocks:,}", _wait(one), fallen)
+    evidence = e_value_text(one.e_value)
+    return (one.name, one.role, money, evidence, e_value_text(one.threshold), f"{one.blocks:,}", _wait(one), fallen)
 
 
 def _wait(one: Standing) -> str:

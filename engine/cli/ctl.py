@@ -104,7 +104,7 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in answer}
     width = max(map(len, labels.values()))
     # a process id gets copied too
-    phrases = {name: str(value) if name == "pid" else _phrase(value) for name, value in answer.items()}
+    phrases = {name: str(value) if name == "pid" else phrase(value) for name, value in answer.items()}
     lines = [f"{labels[name]:<{width}}  {phrases[name]}" for name in answer]
     # never folded, so that the hash can be copied
     out().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
@@ -114,11 +114,24 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         out().print(challengers_table(rows_of({"challengers": standings})))
 
 
-def _phrase(value: Any) -> str:
+def phrase(value: Any) -> str:
+    """A value of an answer in words."""
     if value is None or value == {}:
         return "-"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_phrase(item)}" for name, item in value.items())
+        return ", ".join(f"{_name(name, item)} {_inner(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return " and ".join(map(_inner, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}" if isinstance(value, float) else str(value)
+
+
+def _name(name: str, item: Any) -> str:
+    """Words for a key; that of a single number may be a symbol of the market, and stays."""
+    return name.replace("_", " ") if isinstance(item, dict | list | tuple) else name
+
+
+def _inner(value: Any) -> str:
+    """A part of a phrase: brackets say where a part that has parts ends."""
+    return f"({phrase(value)})" if isinstance(value, dict) and value else phrase(value)

@@ -82,7 +82,8 @@ def _write(folder: Path, path: Path, run_length: float, *, overwrite: bool, as_j
     from engine.base.replacing import refuse_existing
     from engine.cli.console import note
 
-    refuse_existing(path, overwrite=overwrite)
+    hint = "--overwrite replaces it; or choose another file (--write-reference)"
+    refuse_existing(path, overwrite=overwrite, hint=hint)
     reference = reference_of(folder, run_length)
     reference.write(path)
     watched = {
@@ -105,7 +106,8 @@ def _show(found: Monitored, most: int) -> None:
     from rich.text import Text
 
     from engine.cli.console import note, out
-    from engine.monitor.performance.words import alarm_text, figure_rows
+    from engine.monitor.numbers import percent
+    from engine.monitor.performance.words import advice_text, alarm_text, figure_rows
     from engine.types.moments import written
 
     monitor = found.monitor
@@ -120,17 +122,17 @@ def _show(found: Monitored, most: int) -> None:
     levels: tuple[tuple[Level, str], ...] = (("below", "by value"), ("proved", "proved"))
     for level, words in levels:
         alerts = ", ".join(monitor.alerts(level)) or "no alerts"
-        out().print(f"{words:<9} {alerts}; {monitor.advice(level) or 'too little data for advice'}", highlight=False)
+        out().print(f"{words:<9} {alerts}; {advice_text(monitor, level)}", highlight=False)
     if found.drift is not None:
         _show_drift(found.drift, most)
     if most and monitor.alarms:
-        note(f"the latest of {monitor.raised:,} changes:")
+        note(latest(most, monitor.raised, "change", "changes"))
         for alarm in list(monitor.alarms)[-most:]:
             note(f"{written(alarm.change.ts_event)}  {alarm_text(alarm, found.currency)}")
     for part in found.calibration:
         note(
             f"strategic decisions with a confidence of {part['from']:g} to {part['to']:g}, {part['confidence']:.2f} on "
-            f"average: {part['decisions']:,}, and the price went their way after {part['right']:.0%} of them"
+            f"average: {part['decisions']:,}, and the price went their way after {percent(part['right'])} of them"
         )
     if found.latency is not None and found.latency["p50"] is not None:
         note(f"from receipt to commit: {found.latency['p50']:g} ms, 99 %: {found.latency['p99']:g} ms")
@@ -158,9 +160,16 @@ def _show_drift(drift: DriftDetector, most: int) -> None:
         table.add_row(Text(row["stream"]), *cells, f"{row['reached']:,}", status)
     out().print(table)
     if most and drift.alarms:
-        note(f"the latest of {drift.raised:,} alarms of drift:")
+        note(latest(most, drift.raised, "alarm of drift", "alarms of drift"))
         for alarm in list(drift.alarms)[-most:]:
             note(f"{written(alarm.ts_event)}  {alarm_text(alarm)}")
+
+
+def latest(most: int, count: int, one: str, several: str) -> str:
+    """The heading of a list of the latest."""
+    if count == 1:
+        return f"1 {one}:"
+    return f"{count:,} {several}:" if count <= most else f"the latest {most:,} of {count:,} {several}:"
 
 
 STYLES = {"": "default", "below": "yellow", "proved": "bold red", "unknown": "dim"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.base.errors import DataError, GrandModelError
+from engine.monitor.numbers import e_value_text
 from engine.monitor.performance.advice import ACCEPTABLE
 from engine.monitor.performance.monitor import Alarm, PerformanceMonitor
 from engine.monitor.performance.words import figure_rows, shown
@@ -187,7 +188,7 @@ def _episode(one: Episode, unit: str, end_ns: int) -> str:
         "lasts" if one.end_ns is None else written(one.end_ns),
         shown(change.value),
         f"{change.threshold:g}",
-        f"{change.e_value:.3g}",
+        e_value_text(change.e_value),
         f"{money(one.begin.result, unit)} in {one.begin.trades}",
     )
     tone = "bad" if proved else ""

@@ -35,8 +35,26 @@ def monitor_run(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str,
         DataError: If a table or the manifest does not hold what it should.
     """
     monitor = monitor_of(folder, manifest, metrics)
+    check_tables(folder, manifest)
     feed(monitor, [*_days(folder), *_trades(folder), *_decisions(folder)])
     return monitor
+
+
+def of_ensemble(agent: object) -> bool:
+    """Whether the specification of an agent is one of the ensemble: `ensemble`, or `ensemble:` and a version."""
+    return str(agent).partition(":")[0] == "ensemble"
+
+
+def check_tables(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a run that has lost its ledger, or the table of what its ensemble decided.
+
+    Raises:
+        UsageError: If one is missing.
+        DataError: If one is damaged.
+    """
+    read_table(folder / "ledger.parquet", ["ts_event"])
+    if of_ensemble(manifest.get("agent")):
+        read_table(folder / "agents.parquet", ["ts_event"])
 
 
 def monitor_of(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> PerformanceMonitor:

@@ -33,6 +33,7 @@ from engine.loop.bus import Bus, Subscription
 from engine.loop.rivals import RoleChange
 from engine.loop.runner import Screen, run_together
 from engine.monitor.alerts import Severity
+from engine.monitor.numbers import e_value_text
 from engine.types.blocks import BarBlock
 from engine.types.records import Operation
 from engine.types.step import StepBlock
@@ -149,10 +150,10 @@ class Session:
         """Whom a promotion that was ordered is about, as things stand."""
         arena = arena_of(self.driver)
         leading = arena.leading() if arena is not None and operation is Operation.PROMOTE else None
-        if leading is None:
+        if leading is None or leading.threshold is None or leading.e_value is None:
             return ""
-        evidence = f"E {leading.e_value:,.3g}, {leading.threshold:,.4g} needed without an order"
-        return f"; {leading.name} has the most evidence now ({evidence})"
+        found, needed = e_value_text(leading.e_value), e_value_text(leading.threshold)
+        return f"; {leading.name} has the most evidence now (E {found}, {needed} needed without an order)"
 
     def _reserved(self, done: str, error: JournalError) -> Obeyed:
         """Keep the commands that the journal does not take in the place that is reserved for them."""

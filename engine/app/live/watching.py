@@ -11,6 +11,7 @@ from engine.base.log import logger
 from engine.loop.rivals import PROMOTIONS, RoleChange
 from engine.monitor.alerts import Severity
 from engine.monitor.latency import Latencies
+from engine.monitor.numbers import e_value_text
 from engine.types.step import StepBlock
 
 
@@ -69,7 +70,7 @@ ROLE_ALERTS: Mapping[str, Severity] = {
 
 def role_alert(change: RoleChange) -> tuple[Severity, str, str]:
     """Severity, kind and text of the alert about a change of roles."""
-    evidence = f" (E {change.e_value:,.3g} of {change.threshold:,.3g} in {change.blocks:,} blocks)"
+    evidence = f" (E {e_value_text(change.e_value)} of {e_value_text(change.threshold)} in {change.blocks:,} blocks)"
     if change.role == "champion":
         back = change.because not in PROMOTIONS
         kind, what = ("rolled_back", "is the champion again") if back else ("promoted", "is the champion now")

@@ -72,6 +72,22 @@ def test_a_table_that_holds_something_else_is_named(
     assert code == 2 and what in err
 
 
+def test_a_table_that_is_gone_is_named(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    manifest = read_json(folder / "manifest.json")
+    (tmp_path / "agents.parquet").unlink(missing_ok=True)  # of a rule: nothing is missed
+    assert called("monitor", str(tmp_path))[0] in {0, 1}
+    for agent in ("ensemble", "ensemble:v1"):
+        (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "agent": agent}))
+        code, out, err = called("monitor", str(tmp_path))
+        assert (code, out) == (2, "") and "cannot read agents.parquet" in err
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "ledger.parquet").unlink()
+    code, out, _ = called("monitor", str(tmp_path), "--json")
+    assert code == 2 and "cannot read ledger.parquet" in json.loads(out)["error"]["what"]
+
+
 def test_drift_that_is_not_what_a_run_wrote_is_named(folder: Path, tmp_path: Path) -> None:
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
