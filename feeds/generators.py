@@ -132,7 +132,16 @@ def find_generator(
             expected=f"one of {', '.join(GENERATORS)}",
             hint=did_you_mean(name, GENERATORS),
         )
-    return parse(GENERATORS[name], parameters or {}, where=f"{where}, parameters of the generator {name}")
+    model = GENERATORS[name]
+    try:
+        return parse(model, parameters or {}, where=f"{where}, parameters of the generator {name}")
+    except ConfigError as error:
+        # a schema of a training's configuration does not list them: each generator has its own
+        known = ", ".join(
+            f"{key} {'null' if one.default is None else one.default}" for key, one in model.model_fields.items()
+        )
+        hint = f"the parameters of {name} and their defaults: {known}"
+        raise ConfigError(error.what, where=error.where, hint=hint) from None
 
 
 def generate(

@@ -333,8 +333,12 @@ class Turns(Config):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if abs(self.strategic + self.tactical + self.risk - 1.0) > 1e-9:
-            raise ValueError("strategic, tactical and risk must add up to 1")
+        total = self.strategic + self.tactical + self.risk
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(
+                f"strategic, tactical and risk must add up to 1: {self.strategic:g}, {self.tactical:g} and "
+                f"{self.risk:g} add up to {total:.12g}"
+            )
         if not self.strategic:
             raise ValueError("strategic must be above 0: without directions the others have nothing to learn")
         return self

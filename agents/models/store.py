@@ -206,7 +206,12 @@ class ModelStore:
             standing = index.standing()
             champion = standing[-1].version if standing else BUNDLED_VERSION
             if version == champion:
-                raise UsageError(f"{version} is the champion", expected="another version")
+                raise UsageError(
+                    f"{version} is the champion",
+                    where=str(self.root),
+                    expected="another version, to be compared with the champion",
+                    hint="`grandmodel models list` lists the versions",
+                )
             entry = _entry("challenge", version, loaded.sha256, _moment(at), note, by, number=index.started + 1)
             if index.roles(champion).get(version) == "challenger":
                 started = [one for one in history if one.event == "challenge" and one.version == version]
@@ -300,6 +305,7 @@ class ModelStore:
                     "there is no activation to roll back",
                     where=str(self.root / INDEX_FILE),
                     found=f"{BUNDLED_VERSION} is active, as it is in a new store",
+                    hint="`grandmodel models activate VERSION` makes another version active",
                 )
             version = standing[-2].version if len(standing) > 1 else BUNDLED_VERSION
             loaded = load_ensemble(self.path(version))

@@ -11,6 +11,8 @@ from engine.base.errors import CheckFailed, DataError, UsageError, recast
 from training.checkpoint import SUFFIX, Checkpoint, checkpoints, load, newest_good
 
 CHECKPOINT_FOLDERS = (".", "checkpoints")
+MOST_SEEDS = 4
+"""Folders of seeds that a message names."""
 NOTE: dict[str, Any] = {"config": dict, "episode": int, "training_data": list}
 """What a note must hold, of which type."""
 
@@ -74,7 +76,7 @@ def _found(source: Path, warn: Callable[[str], None]) -> Checkpoint:
             "the folder holds no checkpoint",
             where=str(source),
             expected=f"files that end in {SUFFIX}, there or in its folder checkpoints",
-            hint="`grandmodel train` writes them",
+            hint=_seeds_hint(source) or "`grandmodel train` writes them",
         )
     newest = checkpoints(folders[0])[-1]
     found = newest_good(folders[0])
@@ -83,6 +85,18 @@ def _found(source: Path, warn: Callable[[str], None]) -> Checkpoint:
     if found.path != newest:
         warn(f"{newest.name} is damaged; {found.path.name} is the newest that is whole")
     return found
+
+
+def _seeds_hint(source: Path) -> str | None:
+    """What to do with the folder of a training of several seeds, whose checkpoints are in a folder for each."""
+    seeds = [
+        path for path in sorted(source.glob("seed-*")) if any(checkpoints(path / name) for name in CHECKPOINT_FOLDERS)
+    ]
+    if not seeds:
+        return None
+    more = f" and {len(seeds) - MOST_SEEDS} more" if len(seeds) > MOST_SEEDS else ""
+    named = ", ".join(map(str, seeds[:MOST_SEEDS]))
+    return f"this is a training of several seeds, each with a folder of its own: {named}{more}"
 
 
 def _loaded(path: Path) -> Checkpoint:

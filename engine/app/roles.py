@@ -13,6 +13,7 @@ from engine.app.config import RunConfig
 from engine.base.errors import GrandModelError, UsageError
 from engine.base.files import read_json
 from engine.base.log import logger
+from engine.base.nearest import nearest_folder
 from engine.loop.rivals import PROMOTIONS, RoleChange
 
 STORE_AGENT = "ensemble"
@@ -42,7 +43,13 @@ def evidence_from(
     sha256 = read_ensemble(store.path(version))[1]
     path = run / MANIFEST
     if status is None and not path.is_file():
-        raise UsageError("no run to take evidence from", where=str(run), expected="a folder of a run, or of a session")
+        raise UsageError(
+            "no run to take evidence from",
+            where=str(run),
+            expected=f"a folder of a run, with its {MANIFEST}, or of a session that runs",
+            hint=nearest_folder(run, MANIFEST)
+            or "`grandmodel runs` lists the runs that there are; without --run, a version is promoted without evidence",
+        )
     tree = read_json(path) if status is None else status
     rows = [row for row in tree.get("challengers", []) if row.get("e_value") is not None]
     found = next((row for row in rows if row.get("sha256") == sha256), None)
@@ -52,6 +59,7 @@ def evidence_from(
             where=str(run),
             expected=f"models with sha256 {sha256}",
             found=", ".join(str(row["name"]) for row in rows) or "no challengers",
+            hint=f"`--challenger ensemble:{version}` makes it one of a backtest or a session",
         )
     return {"run": str(run), **{name: found[name] for name in FIGURES}}
 

@@ -221,6 +221,10 @@ def _explain(model: type[BaseModel], tree: Any, problem: Any, names: Mapping[str
         message = shortened(problem["msg"].removeprefix("Value error, "), 400)
         message = message.replace("Input should be", "expected").removesuffix(_UNREADABLE_NUMBER)
         message = message.replace("expected a valid number", "expected a number")
+        if problem["type"] in ("too_short", "too_long"):
+            least = problem["type"] == "too_short"
+            bound = problem["ctx"]["min_length" if least else "max_length"]
+            message = f"expected at {'least' if least else 'most'} {bound} element{'' if bound == 1 else 's'}"
         if problem["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
             keys = sorted(_fields_at(model, place))
             message = "expected keys with values" + (f": {', '.join(keys)}" if keys else "")

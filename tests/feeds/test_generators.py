@@ -216,3 +216,10 @@ def test_any_seed_and_length_gives_so_many_bars(seed: int, name: str, bars: int)
     assert isinstance(generator, Generator)
     block, hidden = generate_with_truth(generator, GENERIC, bars, seed)
     assert len(block) == len(hidden) == bars
+
+
+def test_a_wrong_parameter_points_at_those_that_there_are() -> None:
+    with pytest.raises(ConfigError) as error:
+        find_generator("monte_carlo", {"volatilty": 1.0})
+    hint = error.value.hint or ""
+    assert "volatility_max 0.6" in hint and "price null" in hint and "config schema" not in hint

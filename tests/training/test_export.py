@@ -18,6 +18,7 @@ from agents.models.metadata import ENSEMBLE_FILE, read_ensemble
 from agents.models.production import load_production, load_seat
 from agents.serving.onnx_model import OnnxModel
 from agents.spec import AGENTS
+from engine.app.checkpoints import find
 from engine.base.errors import DataError, GrandModelError, UsageError
 from engine.cli.app import app
 from engine.types.blocks import concat
@@ -308,6 +309,14 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_production(Path("marl.yaml"))["risk"].onnx_path == Path("models/production/risk_model.onnx")
     code, text, _ = run(facts["checkpoint"], "--out", "elsewhere", "--version", "nightly")
     assert code == 0 and text.startswith("nightly: 11 files in elsewhere")
+
+
+def test_a_folder_of_seeds_points_at_its_trainings(tmp_path: Path) -> None:
+    for seed in (5, 6):
+        save(tmp_path / "seeds" / f"seed-{seed}" / "checkpoints" / "checkpoint-1.ckpt", {}, {})
+    with pytest.raises(UsageError, match="holds no checkpoint") as error:
+        find(tmp_path / "seeds", print)
+    assert str(tmp_path / "seeds" / "seed-5") in (error.value.hint or "")
 
 
 @pytest.mark.parametrize(

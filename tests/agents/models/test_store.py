@@ -101,7 +101,7 @@ def test_rollbacks_go_back_step_by_step(store: ModelStore, make_version: MakeVer
 
 
 def test_rollback_without_history_is_refused(store: ModelStore) -> None:
-    with pytest.raises(UsageError, match="no activation to roll back"):
+    with pytest.raises(UsageError, match="grandmodel models activate"):
         store.rollback(NOON)
 
 

@@ -148,8 +148,14 @@ def test_keys_inside_a_choice_are_named_as_they_are_written(source: dict[str, ob
 
 
 def test_a_list_that_is_too_short_by_itself_is_still_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data\.sources: Tuple should have at least 1 item"):
+    with pytest.raises(ConfigError, match=r"data\.sources: expected at least 1 element \(found \[\]\)"):
         parse(TrainingConfig, {"data": {"sources": []}}, "test")
+
+
+def test_shares_that_are_no_whole_say_their_sum() -> None:
+    tree = {"data": {"sources": [{"type": "synthetic"}]}, "training_params": {"turns": {"strategic": 0.4}}}
+    with pytest.raises(ConfigError, match=r"0\.4, 0\.3 and 0\.2 add up to 0\.9"):
+        parse(TrainingConfig, tree, "test")
 
 
 def test_dates_need_no_quotes() -> None:

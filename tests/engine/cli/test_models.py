@@ -151,6 +151,9 @@ def test_a_challenge_its_evidence_and_its_end_are_kept(root: Path, tmp_path: Pat
         challengers={"agents": (f"ensemble:{store.path('second')}",), "block_bars": 10},
         out=tmp_path / "run",
     )
+    leads = failure("challenge", "trained-2")
+    assert leads.what == "trained-2 is the champion" and "grandmodel models list" in (leads.hint or "")
+    assert "grandmodel runs" in (failure("promote", "second", "--run", str(tmp_path / "none" / "run")).hint or "")
     assert "no challenger in this run" in failure("promote", "second", "--run", str(backtest_of_others(tmp_path))).what
     assert "it may be no better" in run("promote", "second", "--run", str(tmp_path / "run")).output
     assert store.roles() == {"second": "champion"} and store.active() == "second"
