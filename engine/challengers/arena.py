@@ -184,7 +184,12 @@ class Arena:
             self._counts[3] = int(operation)
         elif operation is Operation.ROLLBACK:
             if self._shadow is None:
-                raise UsageError("there is no promotion that could be rolled back")
+                raise UsageError(
+                    "there is no promotion that could be rolled back",
+                    expected="a champion that was promoted, and has not been rolled back since",
+                    found="the champion with which the session began, or to which it has returned",
+                    hint="`grandmodel ctl DIR status` shows roles; `grandmodel ctl DIR promote` orders a promotion",
+                )
             self._counts[3] = int(operation)
         else:
             for book in self._books:
