@@ -36,9 +36,10 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
     Raises:
         DataError: If it is not.
     """
+    # first: a session that begins now makes its tables and its numbers in one transaction, perhaps between these lines
+    empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     application = db.execute("PRAGMA application_id").fetchone()[0]
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if (application != APPLICATION_ID or version not in {OLD_VERSION, VERSION}) and not empty:
         other = application == APPLICATION_ID
         raise DataError(

@@ -28,7 +28,7 @@ STANDINGS = [
 def test_rows_say_how_each_stands() -> None:
     cells = [row.cells for row in standing_rows(STANDINGS)]
     assert cells[0] == ("sma_cross", "champion", "101,234.50", "", "", "", "", "")
-    assert cells[1] == ("flat", "challenger", "100,000.00", "0.941", "32.9", "124", "-", "0.0 %")
+    assert cells[1] == ("flat", "challenger", "100,000.00", "0.94", "33", "124", "-", "0.0 %")
     assert [row[6] for row in cells] == ["", "-", "1,139", "enough", ""]
 
 
@@ -42,7 +42,7 @@ def test_the_screen_keeps_its_size(width: int, height: int) -> None:
     text = "\n".join("".join(part.text for part in line) for line in lines)
     assert ("Challengers" in text) == (height > 20)
     if height > 40:
-        assert "0.941" in text and "101,234.50" in text and "\x1b" not in text
+        assert "0.94" in text and "101,234.50" in text and "\x1b" not in text
     Following(state).look("stopped", "", {})  # what was known stays in sight
     assert state.challengers == STANDINGS
 

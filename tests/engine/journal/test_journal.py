@@ -5,13 +5,14 @@ import os
 import signal
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.base.errors import DataError, UsageError
 from engine.journal.blocks import encode
 from engine.journal.entries import Entry, Gap, Ordered
-from engine.journal.files import FILE, JournalError
+from engine.journal.files import FILE, JournalError, check_version
 from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
 from engine.loop.weights import Activation
@@ -153,6 +154,25 @@ def test_a_full_disk_is_named_and_passes(tmp_path: Path) -> None:
         journal.commit(Entry(states={"agent": b"1" * 100_000}, seq=1))
         with JournalReader(tmp_path) as reader:
             assert len(reader.states()["agent"][1]) == 100_000
+
+
+def test_a_journal_that_begins_while_its_version_is_read_is_one(tmp_path: Path) -> None:
+    class Slow(sqlite3.Connection):
+        begun = False
+
+        def execute(self, *words: Any) -> sqlite3.Cursor:
+            found = super().execute(*words)
+            if not self.begun:
+                self.begun = True
+                row = found.fetchone()
+                Journal(tmp_path).close()  # between the first question and the second
+                found = super().execute("SELECT ?", row)
+            return found
+
+    db = sqlite3.connect(tmp_path / FILE, isolation_level=None, factory=Slow)
+    check_version(db, tmp_path / FILE)
+    check_version(db, tmp_path / FILE)
+    db.close()
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
