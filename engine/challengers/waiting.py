@@ -10,7 +10,7 @@ from engine.challengers.paired import FRACTIONS
 from engine.types.blocks import Floats
 
 EFFECTS = (0.1, 0.2, 0.3)
-"""Mean differences for which the wait is told before a challenge starts, in standard deviations of a block's."""
+"""Mean differences for which the wait is printed before a challenge starts, in standard deviations of a block's."""
 USUAL_BOUND = 10.0
 """Bound in standard deviations, where nothing is known yet."""
 LONGEST = 10_000_000

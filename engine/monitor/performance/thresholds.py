@@ -55,7 +55,7 @@ class Threshold:
 
     Below: the value is under the threshold; it no longer is once it has risen above threshold + margin. Proved: the
     e-value reached 1/alpha; it is over once a full `least` of new observations have come and the value has recovered
-    by the margin, and then the evidence starts anew.
+    by the margin, and then the evidence starts from 1 again.
 
     Attributes:
         figure: Name of the figure.
@@ -65,7 +65,7 @@ class Threshold:
         margin: As in FigureConfig.
         least: As in FigureConfig.
         alpha: Largest chance of a wrong proof, between two restarts of the evidence.
-        report: Is told every change.
+        report: Called with every change.
         below, proved: How it stands.
     """
 
