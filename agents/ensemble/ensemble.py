@@ -223,6 +223,24 @@ class Ensemble:
             seat.restore(states[name])
         self._memory, self._first_ns, self._seats = memory, first, seats
 
+    def acquaint(self, other: Ensemble) -> None:
+        """Know the market as another ensemble does, with the same seats and bound alike: what its seats have seen.
+
+        What depends on its account, and that networks of its could not be used, stays behind. Where an agent in one of
+        its seats gives no state, the seats begin with the next bar.
+
+        Raises:
+            DataError: If the seats are others.
+        """
+        states = {name: seat.snapshot() for name, seat in other._seats.items()}
+        if not states or None in states.values():
+            return
+        self._first_ns = other._first_ns.copy()
+        self._seats = self._make_seats(int(self._first_ns[0]))
+        for name, seat in self._seats.items():
+            known = parts_of(states, tuple(self._seats))[name]
+            seat.restore({part: value for part, value in known.items() if part != "stood_in"})
+
     def _made(self) -> dict[str, Any]:
         markets = [item.model_dump(mode="json", include=MARKET_FIELDS) for item in self._instruments]
         models = None if self._models is None else self._models.sha256

@@ -14,10 +14,12 @@ from engine.app.agents import as_ensemble, build_agent
 from engine.app.config import RunConfig
 from engine.base.errors import GrandModelError, UsageError, recast
 from engine.base.quoting import quoted
-from engine.challengers.arena import Arena
+from engine.challengers.arena import Arena, Candidates
 from engine.challengers.books import Contender
 from engine.challengers.standing import Standing
+from engine.learning.learner import JobLearner
 from engine.loop.driver import Driver
+from engine.loop.learner import Entrant
 from engine.loop.rivals import RoleChange
 from engine.types.contracts import Agent, Simulator, restore_agent, snapshot_of_agent
 from engine.types.instruments import Instrument
@@ -45,16 +47,46 @@ NO_CHALLENGERS = ChallengersKnown()
 class Stage:
     """Accounts and agents for an arena (`engine.challengers.arena.Stage`).
 
+    Args:
+        find_models: Folder of the models with a hash, for versions that enter in the middle of the run; None where none
+            can.
+
     Attributes:
         make_account: Makes an account; known from the first bar on.
     """
 
     def __init__(
-        self, config: RunConfig, instruments: Sequence[Instrument], symbols: Sequence[str], timeframe_ns: int
+        self,
+        config: RunConfig,
+        instruments: Sequence[Instrument],
+        symbols: Sequence[str],
+        timeframe_ns: int,
+        find_models: Callable[[str], Path] | None = None,
     ) -> None:
         self._config, self._instruments = config, list(instruments)
         self._symbols, self._timeframe_ns = tuple(symbols), timeframe_ns
+        self._find_models = find_models
         self.make_account: Callable[[], Simulator] | None = None
+
+    def contender(self, entrant: Entrant) -> Contender:
+        """A version that enters in the middle of the run.
+
+        Raises:
+            GrandModelError: If its models are gone.
+        """
+        if self._find_models is None:
+            raise UsageError("no version can enter this run", found=entrant.name)
+        own = self._config.model_copy(update={"agent": "ensemble"})
+        build = _Build(own, self._find_models(entrant.sha256))
+        head = self._config.agent.partition(":")[0]
+        why = _no_cuts(self._config) or (None if head == "ensemble" else "the champion has no networks")
+        return Contender(entrant.name, build, entrant.version, entrant.sha256, why, entrant.candidate)
+
+    def acquaint(self, agent: Agent, champion: Agent) -> None:
+        """Let an ensemble that enters know the market as the champion's does, if that is one with the same seats."""
+        ours, theirs = as_ensemble(agent), as_ensemble(champion)
+        if ours is not None and theirs is not None and ours.config.seats == theirs.config.seats:
+            ours.acquaint(theirs)
 
     def account(self) -> Simulator:
         """A new account."""
@@ -126,7 +158,18 @@ def make_arena(
     if began_with is not None and champion.sha256 is not None:
         metadata, digest = read_ensemble(began_with)  # another one may have taken over since
         champion = replace(champion, version=metadata.version, sha256=digest)
-    return Arena(config.challengers, bound, champion, challengers, stage, started=known.started, failed=known.failed)
+    learning = config.learning
+    candidates = None if learning is None else Candidates(learning.max_candidates, learning.takes_over == "gate")
+    return Arena(
+        config.challengers,
+        bound,
+        champion,
+        challengers,
+        stage,
+        started=known.started,
+        failed=known.failed,
+        candidates=candidates,
+    )
 
 
 @dataclass(frozen=True)
@@ -146,16 +189,23 @@ def _contender(spec: str, agent: Agent, build: Callable[[], Agent], only_watched
 
 def _only_watched(config: RunConfig, champion: Agent, newcomer: Agent) -> str | None:
     """Why a challenger cannot take the champion's place; None if it can."""
-    if config.cuts.follow_store:
-        return "the run follows the model store, which says what is in production"
-    if config.cuts.every_bars is None and not config.cuts.session_rolls:
-        return "the run has no cuts, and roles change only there"
+    if (why := _no_cuts(config)) is not None:
+        return why
     ours, theirs = as_ensemble(champion), as_ensemble(newcomer)
     if ours is not None and theirs is not None:
         return None if ours.learned_seats else "the champion has no networks that could be replaced"
     if isinstance(champion, MarketAgent) and isinstance(newcomer, MarketAgent):
         return None
     return f"{_kind(newcomer)} cannot take over the account of {_kind(champion)}"
+
+
+def _no_cuts(config: RunConfig) -> str | None:
+    """Why nobody can take the champion's place in a run, whoever it is; None if somebody can."""
+    if config.cuts.follow_store:
+        return "the run follows the model store, which says what is in production"
+    if config.cuts.every_bars is None and not config.cuts.session_rolls:
+        return "the run has no cuts, and roles change only there"
+    return None
 
 
 def _kind(agent: Agent) -> str:
@@ -179,6 +229,11 @@ def about_challenger(spec: str) -> Iterator[None]:
 def arena_of(driver: Driver) -> Arena | None:
     """The arena of a driver; None where nobody trades beside its agent."""
     return driver.rivals if isinstance(driver.rivals, Arena) else None
+
+
+def learner_of(driver: Driver) -> JobLearner | None:
+    """Who learns in a run, or lets versions in that an operator names; None where nobody may enter."""
+    return driver.learner if isinstance(driver.learner, JobLearner) else None
 
 
 def models_of(driver: Driver) -> dict[str, str]:

@@ -10,6 +10,7 @@ from agents.ensemble.config import EnsembleConfig
 from engine.base.config import Config
 from engine.base.errors import UsageError
 from engine.challengers.config import ChallengersConfig
+from engine.learning.config import LearningConfig
 from engine.monitor.performance.config import MonitorConfig
 from engine.types.instruments import IS_FRACTION, Instrument, find_instrument, load_instrument
 from feeds.pacing import parse_speed
@@ -52,6 +53,7 @@ class RunConfig(PortfolioConfig):
         cuts: Where models and weights may change.
         ensemble: How three agents decide together, if the agent is an ensemble.
         challengers: Who trades the same bars in a book of its own, and may take the agent's place.
+        learning: How the loop learns from its bars; null is not at all.
         statistics: How figures are scaled to a year.
         monitor: What the performance monitor watches; it changes nothing that is traded.
     """
@@ -63,6 +65,7 @@ class RunConfig(PortfolioConfig):
     cuts: CutsConfig = CutsConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     challengers: ChallengersConfig = ChallengersConfig()
+    learning: LearningConfig | None = None
     statistics: StatisticsConfig = StatisticsConfig()
     monitor: MonitorConfig = MonitorConfig()
 
@@ -76,6 +79,23 @@ class RunConfig(PortfolioConfig):
         if self.agent in challengers.agents:
             raise ValueError(f"challengers.agents names the champion itself, {self.agent}")
         return self
+
+    @model_validator(mode="after")
+    def _learning_fits(self) -> Self:
+        if self.learning is None:
+            return self
+        if (misfit := self.learning.misfit(self.cuts.every_bars)) is not None:
+            raise ValueError(misfit)
+        if self.cuts.follow_store:
+            raise ValueError("learning and cuts.follow_store would both decide what is in production")
+        if self.agent.partition(":")[0] != "ensemble" or self.agent.endswith((".yaml", ".yml")):
+            raise ValueError(f"learning needs an ensemble of networks as the agent, such as ensemble, not {self.agent}")
+        return self
+
+    @property
+    def has_arena(self) -> bool:
+        """Whether others may trade beside the agent: from the beginning, or later."""
+        return bool(self.challengers.agents) or self.challengers.promote or self.learning is not None
 
     def instrument_for(self, symbol: str | None = None) -> Instrument:
         """The instrument of a symbol, with the configured fee, if there is one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from engine.app.agents import as_ensemble, build_agent
 from engine.app.challengers import NO_CHALLENGERS, ChallengersKnown, Stage, make_arena
 from engine.app.config import RunConfig
 from engine.base.log import logger
+from engine.learning.learner import JobLearner
 from engine.loop.cuts import Cuts
 from engine.loop.driver import Account, Driver
 from engine.monitor.performance.config import MonitorConfig
@@ -41,6 +42,7 @@ class Setup:
         models: Folder of the ensemble's version at the beginning; None for an agent without one, or the named one.
         began_with: Folder of the version at the very beginning, where another one has taken over since.
         challengers: What is known of the challengers besides their configuration.
+        find_models: Folder of the models with a hash, for versions that enter in the middle of the run.
         stands_in: Whether, as live, the stand-in of a seat takes over from a network whose answers cannot be used;
             otherwise the run ends there.
     """
@@ -52,6 +54,7 @@ class Setup:
     stands_in: bool = False
     began_with: Path | None = None
     challengers: ChallengersKnown = NO_CHALLENGERS
+    find_models: Callable[[str], Path] | None = None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -74,11 +77,12 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
     def make_account(sessions: Sessions) -> Simulator:
         return Simulator(config, traded, sessions.closes, bars_per_year(sessions, setup.timeframe_ns))
 
-    stage = Stage(config, traded, setup.symbols, setup.timeframe_ns)
-    arena = None
-    if config.challengers.agents:
+    stage = Stage(config, traded, setup.symbols, setup.timeframe_ns, setup.find_models)
+    arena = learner = None
+    if config.has_arena:
         first = setup.began_with or setup.models
         arena = make_arena(config, deciding, first, stage, setup.challengers)
+        learner = JobLearner(config.learning, config.seed)
 
     def open_account(first_ns: int) -> Account:
         sessions = sessions_for(traded, first_ns)
@@ -87,7 +91,7 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
         cuts = Cuts(config.cuts.every_bars, sessions.closes if config.cuts.session_rolls else None)
         return Account(make_account(sessions), sessions, cuts)
 
-    return Driver(deciding, open_account, rivals=arena)
+    return Driver(deciding, open_account, rivals=arena, learner=learner)
 
 
 def trade_book(instruments: Mapping[str, Instrument]) -> TradeBook:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from engine.base.errors import DataError, UsageError
+from engine.base.errors import DataError, GrandModelError, UsageError, recast
 from engine.base.restoring import arrays_of, parts_of, snapshot_of
 from engine.base.state import State
 from engine.challengers.books import Book, Contender, Failed
@@ -20,7 +20,8 @@ from engine.challengers.config import ChallengersConfig
 from engine.challengers.failures import in_words, warn_of_failure
 from engine.challengers.paired import PairedTest, threshold
 from engine.challengers.standing import Standing, wait_from
-from engine.loop.rivals import BY_EVIDENCE, BY_ORDER, FAILURE, Role, RoleChange, TakeOver
+from engine.loop.learner import Entrant
+from engine.loop.rivals import BY_EVIDENCE, BY_GATE, BY_ORDER, FAILURE, Role, RoleChange, TakeOver
 from engine.loop.weights import Activation
 from engine.monitor.numbers import percent
 from engine.types.contracts import Agent, Simulator
@@ -42,6 +43,18 @@ class Stage(Protocol):
         """Let an agent learn what is traded."""
         ...
 
+    def contender(self, entrant: Entrant) -> Contender:
+        """Somebody who enters in the middle of a run.
+
+        Raises:
+            GrandModelError: If its models are not there.
+        """
+        ...
+
+    def acquaint(self, agent: Agent, champion: Agent) -> None:
+        """Let an agent that enters know the market as the champion does: its windows need not fill first."""
+        ...
+
     def stand_by(self, agent: Agent) -> Agent:
         """One that goes on as the champion would have, once it is replaced: itself, or a copy of it.
 
@@ -53,6 +66,18 @@ class Stage(Protocol):
     def take_over(self, champion: Agent, newcomer: Agent, simulator: Simulator) -> Agent:
         """Let a newcomer decide in the champion's account; gives the agent that decides from here on."""
         ...
+
+
+class Candidates(NamedTuple):
+    """What becomes of the candidates of training jobs.
+
+    Attributes:
+        most: How many trade at once.
+        at_once: Whether they take over where they enter, rather than by their evidence.
+    """
+
+    most: int
+    at_once: bool
 
 
 class _Retired(NamedTuple):
@@ -73,6 +98,7 @@ class Arena:
         stage: As above.
         started: Challengers that were ever started before.
         failed: Of a run that is repeated: by the name of a challenger, the change that retired it because it failed.
+        candidates: What becomes of the candidates of training jobs; None for a run without jobs.
     """
 
     def __init__(
@@ -85,9 +111,11 @@ class Arena:
         *,
         started: int = 0,
         failed: Mapping[str, RoleChange] | None = None,
+        candidates: Candidates | None = None,
     ) -> None:
-        self.config, self.bound = config, bound
+        self.config, self.bound, self._candidates = config, bound, candidates
         self._stage = stage
+        self._entered: dict[str, Entrant] = {}
         self._contenders = {one.name: one for one in (champion, *(contender for contender, _ in challengers))}
         self._first = list(challengers)
         self._champion = champion
@@ -106,6 +134,11 @@ class Arena:
     def champion(self) -> str:
         """Name of the one that decides now."""
         return self._champion.name
+
+    @property
+    def trading(self) -> frozenset[str]:
+        """Names of the champion and of those who trade beside it."""
+        return frozenset({self.champion, *(book.contender.name for book in self._books)})
 
     @property
     def models(self) -> dict[str, str]:
@@ -148,6 +181,36 @@ class Arena:
                 warn_of_failure(book.contender.name, failed)
                 self._retire(book, seq, f"it failed: {in_words(failed.error)}", FAILURE)
 
+    def admit(self, seq: int, entrant: Entrant, agent: Agent) -> None:
+        """Let a version trade from the row `seq` on, with what the champion knows of the market and a new account.
+
+        Raises:
+            UsageError: If one of that name trades already, or its models cannot be used.
+        """
+        if entrant.name in self.trading:
+            raise UsageError(f"{entrant.name} trades already", found=", ".join(sorted(self.trading)))
+        try:
+            contender = self._stage.contender(entrant)
+            newcomer = contender.build()
+            self._stage.bind(newcomer)
+            self._stage.acquaint(newcomer, agent)
+        except GrandModelError as error:
+            raise recast(error, UsageError) from error
+        if entrant.candidate:
+            self._make_way(seq, entrant)
+        self._entered[entrant.name], self._contenders[entrant.name] = entrant, contender
+        account = self._stage.account()
+        self._books.append(Book(contender, newcomer, account, self._test(), self._next_number(), seq, self._equity))
+
+    def _make_way(self, seq: int, entrant: Entrant) -> None:
+        """Retire one candidate where as many trade as may: the oldest without evidence, else the one with the least."""
+        trading = [book for book in self._books if book.contender.candidate and book.role == "challenger"]
+        if self._candidates is None or len(trading) < self._candidates.most:
+            return
+        without = (book for book in trading if book.test.e_value <= 1.0)
+        leaves = next(without, None) or min(trading, key=lambda book: book.test.e_value)
+        self._retire(leaves, seq, f"it makes way for {entrant.name}", "rule")
+
     def at_cut(self, seq: int, agent: Agent, simulator: Simulator) -> TakeOver | None:
         """Retire, roll back or promote before the row `seq`, by the rules or by the operator's order."""
         self._equity = float(simulator.account["equity"][0])
@@ -162,6 +225,8 @@ class Arena:
                 self._retire(book, seq, because, "rule")
         if ordered == Operation.PROMOTE:
             best, why = self._leading(self._eligible), (BY_ORDER, "operator")
+        elif (accepted := self._accepted(seq, simulator)) is not None:
+            best, why = accepted, (BY_GATE, "job")
         else:
             best, why = self._leading(self._convincing(seq, simulator)), (BY_EVIDENCE, "test")
         return None if best is None else self._take_over(best, seq, agent, simulator, *why)
@@ -252,7 +317,7 @@ class Arena:
         """Why the promotion is taken back now, and by whom; None if it stays."""
         if ordered == Operation.ROLLBACK:
             return "the operator rolled the promotion back", "operator"
-        if not self.config.promote:
+        if not self.config.promote and self._candidates is None:
             return None
         if int(champion.account["halted"][0]) in HARD_LIMITS and not self._counts[4]:
             return "the promoted one met a hard limit", "rule"
@@ -282,14 +347,21 @@ class Arena:
         """Challengers that can take the champion's place, whatever their evidence."""
         return [book for book in self._books if book.role == "challenger" and book.contender.only_watched is None]
 
+    def _accepted(self, seq: int, champion: Simulator) -> Book | None:
+        """The candidate that enters before the row `seq`, where it takes over at once."""
+        if self._candidates is None or not self._candidates.at_once or int(champion.account["halted"][0]):
+            return None
+        return next((book for book in self._eligible if book.contender.candidate and book.since == seq), None)
+
     def _convincing(self, seq: int, champion: Simulator) -> list[Book]:
         """Those whose evidence suffices, where the rules let anybody be promoted now."""
-        if not self.config.promote or seq < self._counts[1] or int(champion.account["halted"][0]):
+        if seq < self._counts[1] or int(champion.account["halted"][0]):
             return []
         return [
             book
             for book in self._eligible
-            if book.test.blocks >= self.config.min_blocks
+            if (self.config.promote or book.contender.candidate)
+            and book.test.blocks >= self.config.min_blocks
             and not book.test.correlated
             and book.test.e_value >= self._wanted(book)
         ]
@@ -393,7 +465,9 @@ class Arena:
         retired = [one.standing.tree() for one in self._retired]
         numbers = snapshot_of({}, self._carried())
         leads = {"name": self.champion, "version": self._champion.version, "sha256": self._champion.sha256}
-        return {"champion": leads, "owners": owners, "books": books, "retired": retired, "numbers": numbers}
+        state: State = {"champion": leads, "owners": owners, "books": books, "retired": retired, "numbers": numbers}
+        # nothing is written where nobody has entered, as versions wrote it in which nobody could
+        return state | ({"entered": [one._asdict() for one in self._entered.values()]} if self._entered else {})
 
     def restore(self, state: Any, agent: Agent) -> Agent:
         """Continue from a snapshot.
@@ -401,7 +475,11 @@ class Arena:
         Raises:
             DataError: If it is not one of an arena made alike.
         """
-        parts = parts_of(state, ("champion", "owners", "books", "retired", "numbers"))
+        entered = ("entered",) if isinstance(state, dict) and "entered" in state else ()
+        parts = parts_of(state, ("champion", "owners", "books", "retired", "numbers", *entered))
+        for tree in parts.get("entered", ()):
+            self._entered[tree["name"]] = Entrant(**tree)
+            self._contenders[tree["name"]] = self._stage.contender(self._entered[tree["name"]])
         found = arrays_of(parts["numbers"], {}, self._carried())
         self._counts, self._high, self._equity = found["counts"], found["high"], float(found["equity"][0])
         fresh = {contender.name: made for contender, made in self._first}

@@ -28,6 +28,7 @@ class Contender:
         version: Name of its models; empty for an agent without any.
         sha256: Of its models; None for an agent without any.
         only_watched: Why it cannot take the champion's place; None if it can.
+        candidate: Whether a training job of the run has made it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Contender:
     version: str = ""
     sha256: str | None = None
     only_watched: str | None = None
+    candidate: bool = False
 
 
 class Failed(NamedTuple):

@@ -15,7 +15,9 @@ Command = Annotated[
     typer.Argument(
         metavar="COMMAND",
         help="status, start, pause, resume, flatten (close all and pause), halt (kill switch), reset-halt, promote "
-        "(the challenger with the most evidence), rollback (the last promotion) or stop.",
+        "(the challenger with the most evidence), rollback (the last promotion), challenge VERSION (let a version "
+        "trade beside the champion from the next cut on), pause-learning, resume-learning, learn (begin a training job "
+        "at the next cut) or stop.",
         show_default=False,
     ),
 ]
@@ -32,7 +34,7 @@ def ctl(context: typer.Context, folder: options.SessionFolder, command: Command,
 
     Example: grandmodel ctl runs/live pause
     """
-    from engine.app.live.control import COMMANDS, ask
+    from engine.app.live.control import COMMANDS, NAMING, ask
     from engine.base.errors import UsageError
 
     if command not in COMMANDS:
@@ -43,6 +45,16 @@ def ctl(context: typer.Context, folder: options.SessionFolder, command: Command,
             expected=", ".join(COMMANDS),
             hint=did_you_mean(command, COMMANDS),
         )
+    if command in NAMING:
+        if len(context.args) != 1:
+            raise UsageError(
+                f"{command} takes the name of one version",
+                expected=f"grandmodel ctl {folder} {command} VERSION",
+                found=" ".join(context.args) or "no name",
+                hint="`grandmodel models list` shows the versions that there are",
+            )
+        _print(_kept(folder, ask(folder, command, name=context.args[0])), as_json)
+        return
     if context.args:
         raise UsageError(
             f"{command} takes no name or other argument",

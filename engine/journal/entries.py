@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from engine.loop.learner import LearningEvent
 from engine.loop.rivals import RoleChange
 from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter
@@ -15,6 +16,9 @@ from engine.types.step import StepBlock
 
 ROLES = "role:"
 """Begins the keys of facts about changes of roles; the row and a number follow."""
+
+LEARNING = "learning:"
+"""Begins the keys of facts about training jobs, and about versions that an operator names; the row follows."""
 
 LETTERS = "letters."
 """Begins the names of the running counts of dead letters; the reason follows."""
@@ -30,9 +34,20 @@ def role_facts(changes: Sequence[RoleChange]) -> dict[str, str]:
     return {f"{ROLES}{one.seq:012d}:{at:03d}:{one.name}": json.dumps(one._asdict()) for at, one in enumerate(changes)}
 
 
-def role_seq(key: str) -> int | None:
-    """The row of a change of roles by the key of its fact; None of another fact."""
-    return int(key[len(ROLES) : len(ROLES) + 12]) if key.startswith(ROLES) else None
+def learning_facts(events: Sequence[LearningEvent]) -> dict[str, str]:
+    """What has become of training jobs and of versions that were named, as facts about the session."""
+    return {
+        f"{LEARNING}{one.seq:012d}:{one.status != 'ordered':d}:{at:03d}:{one.status}:{one.name}": json.dumps(
+            one._asdict()
+        )
+        for at, one in enumerate(events)
+    }
+
+
+def fact_seq(key: str) -> int | None:
+    """The row of a change of roles, or of what became of a job, by the key of its fact; None of another fact."""
+    prefix = next((one for one in (ROLES, LEARNING) if key.startswith(one)), None)
+    return None if prefix is None else int(key[len(prefix) : len(prefix) + 12])
 
 
 class Gap(NamedTuple):

@@ -17,10 +17,11 @@ from engine.base.state import OtherRelease
 from engine.base.state import decode as decode_state
 from engine.journal.blocks import StoredBlock, decode, joined
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
-from engine.journal.entries import ROLES, Gap, Ordered
+from engine.journal.entries import LEARNING, ROLES, Gap, Ordered
 from engine.journal.files import ARCHIVE, FILE, check_version
 from engine.journal.journal import OLDER
 from engine.journal.schema import VERSION
+from engine.loop.learner import LearningEvent
 from engine.loop.rivals import RoleChange
 from engine.loop.weights import Activation
 from engine.types.dead_letter import DeadLetter
@@ -179,6 +180,12 @@ class JournalReader:
         rows = self._rows("meta", "WHERE key LIKE ? ORDER BY key", f"{ROLES}%")
         with _readable(self.path):
             return [RoleChange(**json.loads(value)) for _, value in rows]
+
+    def learning_events(self) -> list[LearningEvent]:
+        """What has become of training jobs, and of versions that an operator named, in order."""
+        rows = self._rows("meta", "WHERE key LIKE ? ORDER BY key", f"{LEARNING}%")
+        with _readable(self.path):
+            return [LearningEvent(**json.loads(value)) for _, value in rows]
 
     def counters(self) -> dict[str, int]:
         """The running counts."""

@@ -44,8 +44,8 @@ class LearningConfig(Config):
     """
 
     every_bars: Rows = 1440
-    window_bars: Rows = 10_080
-    min_bars: Rows = 2880
+    window_bars: Rows = 20_160
+    min_bars: Rows = 10_080
     lag_bars: Rows = 60
     older: tuple[str | dict[str, Any], ...] = ()
     recent_share: Share = 0.5

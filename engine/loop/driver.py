@@ -7,11 +7,13 @@ A backtest drives it with the blocks of a replay, a live session with the rows t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from engine.base.errors import DataError, UsageError
 from engine.base.state import State
 from engine.loop.cuts import Cuts
+from engine.loop.learner import FOR_LEARNER, Entrant, Learner, LearningEvent
 from engine.loop.ledger_hash import LedgerHash
 from engine.loop.rivals import Rivals, RoleChange
 from engine.loop.weights import Activation, FixedWeights, Weights
@@ -48,10 +50,11 @@ class Driver:
         open_account: Makes the account when the first bar is known: sessions are computed from there on.
         weights: Which models take over at a cut.
         rivals: Who trades the same bars beside the agent.
+        learner: Who learns from the rows, and lets versions enter among the rivals.
 
     Attributes:
         agent: The one that decides now; a rival may have taken over.
-        weights, rivals: As given; weights may be replaced between two blocks.
+        weights, rivals, learner: As given; weights may be replaced between two blocks.
         next_seq: Number of the row that comes next.
         activations: Models that took over since they were last taken out of this list.
     """
@@ -62,9 +65,10 @@ class Driver:
         open_account: OpenAccount,
         weights: Weights | None = None,
         rivals: Rivals | None = None,
+        learner: Learner | None = None,
     ) -> None:
         self.agent = agent
-        self.rivals = rivals
+        self.rivals, self.learner = rivals, learner
         self._unfollowed: list[StepBlock] = []
         self._kept_changes: list[RoleChange] = []
         self.weights: Weights = weights or FixedWeights()
@@ -113,6 +117,8 @@ class Driver:
             self.next_seq = part.seq + len(part)
             if self.rivals is not None:
                 self._unfollowed.append(step)
+            if self.learner is not None:
+                self.learner.follow(step)
             yield step
 
     def follow(self) -> None:
@@ -135,17 +141,42 @@ class Driver:
         """Give changes of roles to the next one who takes them: they were not recorded yet."""
         self._kept_changes = changes
 
+    def take_learning_events(self) -> list[LearningEvent]:
+        """What has become of training jobs and of versions that were named since the last call, in order."""
+        return [] if self.learner is None else self.learner.take_events()
+
     def _cut(self, seq: int) -> None:
-        """Let other models, or a rival, take over before a row."""
+        """Let other models, or a rival, take over before a row; what was learned enters first."""
         activation = self.weights.at_cut(seq)
         if self.rivals is not None:
             self.follow()
+            if self.learner is not None:
+                self.learner.at_cut(seq, partial(self._admit, self.rivals, seq))
             if activation is not None:
                 self.rivals.replaced(activation)
             elif (found := self.rivals.at_cut(seq, self.agent, self.simulator)) is not None:
                 self.agent, activation = found
         if activation is not None:
             self.activations.append(activation)
+        if self.learner is not None:
+            sha256 = self.agent.model_provenance.get("sha256")
+            self.learner.begin(seq, None if sha256 is None else str(sha256))
+
+    def _admit(self, rivals: Rivals, seq: int, entrant: Entrant) -> None:
+        rivals.admit(seq, entrant, self.agent)
+
+    def order(self, event: LearningEvent) -> None:
+        """Let a version that the operator names enter at the next cut.
+
+        Raises:
+            UsageError: If nobody may enter this run.
+        """
+        if self.learner is None:
+            raise UsageError(
+                "no version can enter this session",
+                expected="a session that began with --challenger, --learn or challengers.promote=true",
+            )
+        self.learner.order(event)
 
     def operate(self, operation: Operation) -> None:
         """Carry out a command of the operator, between the last row and the next.
@@ -153,6 +184,11 @@ class Driver:
         Raises:
             UsageError: If it cannot be obeyed now.
         """
+        if operation in FOR_LEARNER:
+            if self.learner is None:
+                raise UsageError("this session does not learn", expected="a session that began with --learn FILE")
+            self.learner.operate(operation, self.next_seq)
+            return
         if operation in FOR_RIVALS and (self.rivals is None or self._account is None):
             raise UsageError(
                 f"there is nobody to {operation.name.lower()}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple, Protocol
 
 from engine.base.state import State
+from engine.loop.learner import Entrant
 from engine.loop.weights import Activation
 from engine.types.contracts import Agent, Simulator
 from engine.types.records import Operation
@@ -17,7 +18,8 @@ from engine.types.step import StepBlock
 FAILURE = "failure"
 """Who decided, where an agent that failed was retired."""
 BY_EVIDENCE, BY_ORDER = "its evidence suffices", "the operator promoted it"
-PROMOTIONS = frozenset({BY_EVIDENCE, BY_ORDER})
+BY_GATE = "its training job has found it better"
+PROMOTIONS = frozenset({BY_EVIDENCE, BY_ORDER, BY_GATE})
 """Why a challenger became the champion; other reasons took a promotion back."""
 Role = Literal["champion", "challenger", "shadow", "retired"]
 
@@ -30,7 +32,7 @@ class RoleChange(NamedTuple):
         name: Specification of the agent.
         role: Its role from there on.
         because: Why, in words.
-        by: Who or what decided: `test`, `rule`, `failure`, `operator` or `start`.
+        by: Who or what decided: `test`, `rule`, `failure`, `operator`, `job` or `start`.
         blocks: Blocks of the test behind it.
         e_value: Evidence at that moment.
         threshold: Evidence that was wanted.
@@ -62,6 +64,19 @@ class Rivals(Protocol):
 
     def follow(self, step: StepBlock) -> None:
         """Trade the bars of a step of the agent's, and compare."""
+        ...
+
+    def admit(self, seq: int, entrant: Entrant, agent: Agent) -> None:
+        """Let a version trade beside the agent, from the row `seq` on, before which there is a cut.
+
+        Args:
+            seq: The row.
+            entrant: The version.
+            agent: The present one, whose knowledge of the market it begins with.
+
+        Raises:
+            UsageError: If it cannot trade.
+        """
         ...
 
     def at_cut(self, seq: int, agent: Agent, simulator: Simulator) -> TakeOver | None:

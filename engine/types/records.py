@@ -39,6 +39,9 @@ class Operation(IntEnum):
     PROMOTE = 6  # the challenger with the most evidence becomes the champion at the next cut
     ROLLBACK = 7  # the champion before becomes it again at the next cut
     HAND_OVER = 8  # no command: another agent decides from here on, and the orders of the one before are cancelled
+    PAUSE_LEARNING = 9  # no training job begins by itself until RESUME_LEARNING
+    RESUME_LEARNING = 10
+    LEARN = 11  # a training job begins at the next cut
 
 
 class OrderType(IntEnum):

@@ -14,6 +14,7 @@ from engine.app.code import allow_code
 from engine.app.config import BacktestConfig, RunConfig
 from engine.app.divergence.parts import START, Command, Models, Recorded, Replacement
 from engine.app.journal.recovering import known_challengers
+from engine.app.learning.folder import CANDIDATE, LEARNING_FOLDER
 from engine.app.live.folder import is_running
 from engine.app.live.open_or_resume import runnable_setup
 from engine.app.manifest import HASH_FORM
@@ -23,10 +24,13 @@ from engine.app.verify import read_manifest, recorded_config
 from engine.base.config import parse
 from engine.base.errors import DataError, UsageError
 from engine.base.nearest import nearest_folder
+from engine.challengers.config import ChallengersConfig
 from engine.journal.entries import letters_by_reason
 from engine.journal.files import FILE
 from engine.journal.reading import JournalReader
 from engine.journal.reserve import Reserve
+from engine.loop.driver import FOR_RIVALS
+from engine.loop.learner import FOR_LEARNER
 from engine.loop.ledger_hash import FORM, LedgerHash
 from engine.types.blocks import BarBlock, concat
 from engine.types.instruments import find_instrument
@@ -35,6 +39,8 @@ from engine.types.timeframe import format_timeframe
 from feeds.quarantine import Quarantine
 
 CHUNK_ROWS = 16_384
+ABOUT_ROLES = FOR_RIVALS | FOR_LEARNER
+"""Commands that mean nothing where models are replaced at rows that are given."""
 MANIFEST = "manifest.json"
 
 
@@ -162,19 +168,30 @@ def _session(folder: Path, *, trust_code: bool) -> Recorded:
         if not blocks:
             raise DataError("the session has no bar yet", where=str(reader.path))
         bars = concat(blocks)
-        commands = tuple(_command(bars, one.seq, one.kind) for one in reader.operations())
+        learned = setup.config.learning is not None or bool(reader.learning_events())
+        config = _as_replaced(setup.config) if learned else setup.config
+        commands = tuple(
+            _command(bars, one.seq, one.kind)
+            for one in reader.operations()
+            if not learned or one.kind not in ABOUT_ROLES
+        )
         return Recorded(
             str(folder),
             bars,
             commands,
-            _models_of_session(reader, setup.config, bars),
-            setup.config,
+            _models_of_session(reader, config, bars),
+            config,
             setup.instruments,
             setup.timeframe_ns,
             digest.hexdigest(),
             letters_by_reason(reader.counters()),
             Reserve(folder).unended,
         )
+
+
+def _as_replaced(config: RunConfig) -> RunConfig:
+    """The configuration of a run in whose middle versions entered, of which only those count that took over."""
+    return config.model_copy(update={"learning": None, "challengers": ChallengersConfig()})
 
 
 def _command(bars: BarBlock, seq: int, kind: Operation) -> Command:
@@ -211,15 +228,16 @@ def _backtest(folder: Path, *, trust_code: bool) -> Recorded:
     if not blocks:
         raise DataError("this run has no bars", where=str(path))
     bars = concat(blocks)
-    commands = tuple(
-        _command(bars, int(one["seq"]), Operation[str(one["kind"]).upper()]) for one in manifest.get("operations") or ()
-    )
+    learned = bool(manifest.get("learning"))
+    kinds = [(int(one["seq"]), Operation[str(one["kind"]).upper()]) for one in manifest.get("operations") or ()]
+    commands = tuple(_command(bars, seq, kind) for seq, kind in kinds if not learned or kind not in ABOUT_ROLES)
+    chosen = _as_replaced(config) if learned else config
     return Recorded(
         str(folder),
         bars,
         commands,
-        _models_of_manifest(manifest, config, bars, str(path)),
-        config,
+        _models_of_manifest(manifest, chosen, bars, path),
+        chosen,
         prepared.instruments,
         prepared.timeframe_ns,
         # a hash of another form says nothing of this one
@@ -227,20 +245,20 @@ def _backtest(folder: Path, *, trust_code: bool) -> Recorded:
     )
 
 
-def _models_of_manifest(manifest: Mapping[str, Any], config: RunConfig, bars: BarBlock, where: str) -> Models:
+def _models_of_manifest(manifest: Mapping[str, Any], config: RunConfig, bars: BarBlock, path: Path) -> Models:
     first = (manifest.get("models") or {}).get("sha256")
     named = models_folder(config)
     by_order = config.cuts.follow_store or not config.challengers.agents
     later = [one for one in manifest.get("activations") or () if 0 < int(one["seq"]) < len(bars)] if by_order else []
     return Models(
-        None if named is None else _version(first, named, where),
+        None if named is None else _version(first, named, path),
         None if named is None else first,
         tuple(
             Replacement(
                 int(bars.ts_event[int(one["seq"])]),
                 str(one["version"]),
                 str(one["sha256"]),
-                _version(str(one["sha256"]), named, where),
+                _version(str(one["sha256"]), named, path),
             )
             for one in later
         ),
@@ -249,20 +267,21 @@ def _models_of_manifest(manifest: Mapping[str, Any], config: RunConfig, bars: Ba
     )
 
 
-def _version(sha256: str | None, named: Path | None, where: str) -> Path:
-    """The folder of a version by its hash: the one that the configuration names, or one of the model store.
+def _version(sha256: str | None, named: Path | None, manifest: Path) -> Path:
+    """The folder of a version by its hash: the configured one, one of the model store, or one that the run learned.
 
     Raises:
-        DataError: If it is in neither place.
+        DataError: If it is in none of these places.
     """
     store = ModelStore()
     places: list[Path] = [*([] if named is None else [named]), *map(store.path, store.versions())]
+    places += sorted((manifest.parent / LEARNING_FOLDER).glob(f"*/{CANDIDATE}"))
     for folder in places:
         if sha256 in {None, read_ensemble(folder)[1]}:
             return folder
     raise DataError(
         "the models of this run are gone",
-        where=where,
+        where=str(manifest),
         expected=f"a version with sha256 {sha256}",
         hint="add it to the model store again",
     )

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from engine.app.challengers import learner_of
 from engine.app.journal.monitoring import MONITOR
 from engine.app.journal.recovering import MERGER, SEEN, merger_of, recover, seen_of
 from engine.app.live.config import PaperConfig
@@ -20,10 +21,11 @@ from engine.app.live.open_or_resume import runnable_setup
 from engine.app.wiring import Setup
 from engine.base.errors import DataError
 from engine.base.state import encode
-from engine.journal.entries import LETTERS, Entry, Ordered, role_facts, role_seq
+from engine.journal.entries import LETTERS, Entry, Ordered, fact_seq, learning_facts, role_facts
 from engine.journal.files import FILE, remove
 from engine.journal.journal import OLDER, Journal
 from engine.journal.reading import JournalReader
+from engine.learning.recorded import RecordedJobs
 from engine.loop.driver import ALL_STATES
 from engine.types.blocks import BarBlock
 from engine.types.step import StepBlock
@@ -151,17 +153,25 @@ def _mend(folder: Path, setup: Setup, cut: _Cut | None, remade: Iterable[str], *
             )
         later = [order for order in reader.operations() if order.seq > end]
         tables = _tables(reader, end, remade, reread=reread)
+        events = [one for one in reader.learning_events() if cut is None or one.seq < cut.row]
     with Journal(folder) as journal:
         journal.rewrite(tables, end)
         with JournalReader(folder) as reader:
             driver = recover(reader, setup)
+        if (learner := learner_of(driver)) is not None:
+            learner.jobs = RecordedJobs(events)
+            for order in (one for one in events if one.status == "ordered" and one.seq >= end):
+                learner.order(order)
         steps = list(driver.process(cut.part)) if cut and cut.part is not None else []
         activations = tuple(driver.activations)
         meta = {"first_ns": str(int(steps[0].bars.ts_event[0]))} if steps and not end else {}
         meta |= role_facts(driver.take_role_changes())
+        # orders of the rows that are cut in two stay, too
+        meta |= learning_facts([one for one in events if one.status == "ordered" and one.seq >= end])
+        meta |= learning_facts(driver.take_learning_events())
         journal.commit(Entry(steps, driver.next_seq, counts=_counts(steps), activations=activations, meta=meta))
-        for order in later:
-            journal.commit(Entry(operation=Ordered(driver.next_seq, order.ts_event, order.kind, order.by)))
+        for command in later:
+            journal.commit(Entry(operation=Ordered(driver.next_seq, command.ts_event, command.kind, command.by)))
         with JournalReader(folder) as reader:
             if reader.next_seq and not reader.states(MERGER):
                 states = {MERGER: merger_of(reader, setup.timeframe_ns), SEEN: seen_of(reader)}
@@ -182,7 +192,7 @@ def _tables(reader: JournalReader, end: int, remade: Iterable[str], *, reread: b
     if cut or counters is None:
         counters = _counted(reader, end, dict(counters or ()))
     meta = [row for row in reader.whole("meta") or () if row[0] != "first_ns" or end]
-    meta = [row for row in meta if (seq := role_seq(row[0])) is None or seq < end]
+    meta = [row for row in meta if (seq := fact_seq(row[0])) is None or seq < end]
     operations = [row for row in reader.whole("operations") or () if row[1] <= end]
     activations = [row for row in reader.whole("activations") or () if row[0] < end or row[0] == 0]
     positions = [] if reread else reader.whole("positions") or []

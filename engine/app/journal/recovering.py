@@ -5,6 +5,7 @@ The state of the intake, too, can be made again from the bars that a journal hol
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.app.challengers import ChallengersKnown
+from engine.app.challengers import ChallengersKnown, learner_of
 from engine.app.models import KeptModels, recorded_weights
 from engine.app.wiring import Setup, make_driver
 from engine.base.errors import CheckFailed, DataError
@@ -23,6 +24,7 @@ from engine.journal.comparing import first_difference
 from engine.journal.entries import Ordered
 from engine.journal.journal import OLDER
 from engine.journal.reading import JournalReader
+from engine.learning.recorded import RecordedJobs
 from engine.loop.driver import HASH, RIVALS, STATES, Driver
 from engine.loop.ledger_hash import LedgerHash, of_other_form
 from engine.loop.rivals import FAILURE, RoleChange
@@ -40,7 +42,7 @@ _NO_NUMBERS: Final[Numbers] = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 def fresh_driver(reader: JournalReader, setup: Setup) -> Driver:
     """A driver as the session's was before its first bar."""
-    return _driver(reader, setup, reader.activations()[:1])
+    return _driver(reader, setup, reader.activations()[:1], 0)
 
 
 def recover(reader: JournalReader, setup: Setup) -> Driver:
@@ -69,7 +71,7 @@ def recover(reader: JournalReader, setup: Setup) -> Driver:
         _catch_up(reader, driver)
         return driver
     since, states = saved
-    driver = _driver(reader, setup, [one for one in reader.activations() if one.seq < since or one.seq == 0])
+    driver = _driver(reader, setup, [one for one in reader.activations() if one.seq < since or one.seq == 0], since)
     states[HASH] = _hash_state(reader, states[HASH], since)
     driver.restore(states, int(first_ns or 0), since)
     _catch_up(reader, driver, since)
@@ -84,7 +86,7 @@ def _catch_up(reader: JournalReader, driver: Driver, since: int = 0) -> None:
 
 
 def _challenged(setup: Setup) -> bool:
-    return bool(setup.config.challengers.agents)
+    return setup.config.has_arena
 
 
 def _saved(reader: JournalReader, names: tuple[str, ...]) -> tuple[int, State] | None:
@@ -145,6 +147,7 @@ def replay(reader: JournalReader, driver: Driver, since: int = 0, rows: int = 40
             )
         count += len(expected)
     driver.follow()
+    _compare_learning(reader, driver, since)
     _compare_roles(reader, driver, since)
     driver.activations.clear()
     return count
@@ -180,6 +183,26 @@ def _compare_roles(reader: JournalReader, driver: Driver, since: int) -> None:
     driver.keep_role_changes(unrecorded)
 
 
+def _compare_learning(reader: JournalReader, driver: Driver, since: int) -> None:
+    """See that the same jobs began, and that the same came of them.
+
+    Raises:
+        CheckFailed: At the first difference.
+    """
+    found = driver.take_learning_events()
+    recorded = [one for one in reader.learning_events() if one.status != "ordered" and one.seq >= since]
+    for before, now in zip_longest(recorded, found):
+        told, shown = (None if one is None else json.dumps(one._asdict(), sort_keys=True) for one in (before, now))
+        if told != shown:
+            raise CheckFailed(
+                "the journal and its replay differ in what became of training jobs",
+                where=f"row {(before or now or recorded[0]).seq} ({reader.path})",
+                expected=told or "nothing",
+                found=shown or "nothing",
+                hint="the code or models differ from those of the session, or its journal was modified",
+            )
+
+
 def _driven(driver: Driver, expected: StepBlock, operations: list[Ordered]) -> list[StepBlock]:
     """Steps over the same bars, with every command of the operator at its row; removes these from the list."""
     steps: list[StepBlock] = []
@@ -193,13 +216,17 @@ def _driven(driver: Driver, expected: StepBlock, operations: list[Ordered]) -> l
     return steps
 
 
-def _driver(reader: JournalReader, setup: Setup, before: Sequence[Activation]) -> Driver:
+def _driver(reader: JournalReader, setup: Setup, before: Sequence[Activation], since: int) -> Driver:
     kept, activations = KeptModels(reader.folder), reader.activations()
     if before:
         setup = replace(setup, models=kept.find(before[-1].sha256), began_with=kept.find(activations[0].sha256))
     if _challenged(setup):
-        setup = replace(setup, challengers=known_challengers(reader, kept))
+        setup = replace(setup, challengers=known_challengers(reader, kept), find_models=kept.find)
     driver = make_driver(setup)
+    if (learner := learner_of(driver)) is not None:
+        events = reader.learning_events()
+        learner.jobs = RecordedJobs(events)
+        learner.resume(events, [(one.seq, one.kind) for one in reader.operations()], since)
     if _challenged(setup) and not setup.config.cuts.follow_store:
         return driver  # whose models take over by the rules, as they did
     by_row = {one.seq: one.sha256 for one in activations if one.seq > 0}

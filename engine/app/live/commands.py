@@ -32,13 +32,22 @@ OPERATIONS = {
     "reset-halt": Operation.RESET_HALT,
     "promote": Operation.PROMOTE,
     "rollback": Operation.ROLLBACK,
+    "pause-learning": Operation.PAUSE_LEARNING,
+    "resume-learning": Operation.RESUME_LEARNING,
+    "learn": Operation.LEARN,
 }
 
 
-def obey(session: Session, command: str, by: str) -> dict[str, Any]:
+def obey(session: Session, command: str, by: str, name: str | None = None) -> dict[str, Any]:
     """Do what the control socket, or a key of the dashboard, orders, and answer.
 
     `kept` in the answer says whether a start after a crash will know of the command.
+
+    Args:
+        session: Running.
+        command: One of `engine.app.live.control.COMMANDS`.
+        by: Who orders it.
+        name: What the command is about, for one that is about a version.
 
     Raises:
         UsageError: If the command cannot be obeyed now.
@@ -46,6 +55,9 @@ def obey(session: Session, command: str, by: str) -> dict[str, Any]:
     if command == "stop":
         session.stop(f"stopped by {by}")
         return {"done": "stops after the current transaction"}
+    if command == "challenge":
+        done, kept = session.challenge(name or "", by)
+        return {"done": done, "row": session.driver.next_seq, "kept": kept}
     if command not in OPERATIONS:
         return status_of(session)
     done, kept = session.operate(OPERATIONS[command], by)

@@ -19,12 +19,29 @@ from engine.base.nearest import nearest_folder
 from engine.journal.files import FILE
 from engine.monitor.connections import Connections
 
-Handler = Callable[[str, str], dict[str, Any]]
+Handler = Callable[[str, str, str | None], dict[str, Any]]
 MOST_LINE = 4096
 ANSWER_S = 10.0
 IDLE_S = 30.0
 TRIES, TRY_S = 100, 0.02
-COMMANDS = ("status", "start", "pause", "resume", "flatten", "halt", "reset-halt", "promote", "rollback", "stop")
+COMMANDS = (
+    "status",
+    "start",
+    "pause",
+    "resume",
+    "flatten",
+    "halt",
+    "reset-halt",
+    "promote",
+    "rollback",
+    "challenge",
+    "pause-learning",
+    "resume-learning",
+    "learn",
+    "stop",
+)
+NAMING = frozenset({"challenge"})
+"""Commands that are about a version, whose name follows them."""
 
 
 class ControlServer:
@@ -32,7 +49,7 @@ class ControlServer:
 
     Args:
         folder: Of the session; the caller holds its lock.
-        handle: Given a command and who sent it, does it and returns the answer.
+        handle: Given a command, who sent it and what it is about, does it and returns the answer.
     """
 
     def __init__(self, folder: Path, handle: Handler) -> None:
@@ -84,12 +101,13 @@ class ControlServer:
         try:
             asked = json.loads(line)
             command, by = str(asked["command"]), str(asked.get("by", "ctl"))
+            name = None if asked.get("name") is None else str(asked["name"])
         except (ValueError, KeyError, TypeError, AttributeError):
             return {"ok": False, "error": "expected one JSON object per line, with a command"}
         if command not in COMMANDS:
             return {"ok": False, "error": f"no command {command!r}; expected {', '.join(COMMANDS)}"}
         try:
-            return {"ok": True, **self._handle(command, by)}
+            return {"ok": True, **self._handle(command, by, name)}
         except GrandModelError as error:
             parts = {"expected": error.expected, "found": error.found, "hint": error.hint}
             return {"ok": False, "error": error.what, **parts}
@@ -104,8 +122,14 @@ async def _next_line(reader: asyncio.StreamReader) -> bytes:
         return await reader.readline()
 
 
-def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
+def ask(folder: Path, command: str, by: str = "ctl", name: str | None = None) -> dict[str, Any]:
     """Send a command to the session that runs in a folder, and wait for its answer.
+
+    Args:
+        folder: Of the session.
+        command: One of COMMANDS.
+        by: Who sends it.
+        name: What it is about, for one of NAMING.
 
     Raises:
         UsageError: If no session runs there, it does not answer, or refuses.
@@ -122,7 +146,7 @@ def ask(folder: Path, command: str, by: str = "ctl") -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(folder) as path:
             connection.settimeout(ANSWER_S)
             _connect(connection, path)
-            connection.sendall(json.dumps({"command": command, "by": by}).encode() + b"\n")
+            connection.sendall(json.dumps({"command": command, "by": by, "name": name}).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 line = lines.readline()
         answer = json.loads(line)

@@ -311,7 +311,7 @@ def _new(
         driver.operate(Operation.PAUSE)
         standby = Ordered(0, 0, Operation.PAUSE, "standby")
     shas = {spec: sha256 for spec, (_, sha256) in models.items()}
-    told = {"challengers": {"models": shas, "started": started}} if config.challengers.agents else {}
+    told = {"challengers": {"models": shas, "started": started}} if config.has_arena else {}
     meta = {"session": json.dumps(_session(config, instruments, timeframe_ns, driver) | told)}
     reserve.take_room()
     journal.commit(Entry(meta=meta, activations=activations, operation=standby))

@@ -19,17 +19,19 @@ from engine.app.journal.monitoring import MONITOR
 from engine.app.journal.retention import Retention
 from engine.app.live.config import PaperConfig
 from engine.app.live.deliveries import DeliveryReader
+from engine.app.live.entering import ordered_entry
 from engine.app.live.feed_health import Refusals, counted, shortage
 from engine.app.live.intake import Arrival, Intake
 from engine.app.live.monitoring import LiveMonitor
 from engine.app.live.open_or_resume import Opened
-from engine.app.live.watching import Committed, Ended, Observer, harmless, role_alert
+from engine.app.live.watching import Committed, Ended, Observer, harmless, learning_alert, role_alert
 from engine.app.roles import tell_store
 from engine.app.wiring import warn_of_obstacles
 from engine.base.log import logger
-from engine.journal.entries import LETTERS, Entry, Ordered, role_facts
+from engine.journal.entries import LETTERS, Entry, Ordered, learning_facts, role_facts
 from engine.journal.files import JournalError
 from engine.loop.bus import Bus, Subscription
+from engine.loop.learner import LearningEvent
 from engine.loop.rivals import RoleChange
 from engine.loop.runner import Screen, run_together
 from engine.monitor.alerts import Severity
@@ -51,12 +53,22 @@ DONE = {
     Operation.RESET_HALT: "reset",
     Operation.PROMOTE: "promotes at the next cut",
     Operation.ROLLBACK: "rolls back at the next cut",
+    Operation.PAUSE_LEARNING: "learning paused",
+    Operation.RESUME_LEARNING: "learning resumed",
+    Operation.LEARN: "a training job begins at the next cut",
 }
-KINDS = {Operation.PROMOTE: "promotion_ordered", Operation.ROLLBACK: "rollback_ordered"}
+KINDS = {
+    Operation.PROMOTE: "promotion_ordered",
+    Operation.ROLLBACK: "rollback_ordered",
+    Operation.PAUSE_LEARNING: "learning_paused",
+    Operation.RESUME_LEARNING: "learning_resumed",
+    Operation.LEARN: "learning_ordered",
+}
 """Kinds of the alerts about commands, where they are not the word of DONE."""
 ORDERED = {
     Operation.PROMOTE: "promotion at the next cut ordered",
     Operation.ROLLBACK: "rollback at the next cut ordered",
+    Operation.LEARN: "training job at the next cut ordered",
 }
 """What these alerts say in its place."""
 
@@ -103,6 +115,7 @@ class Session:
         self.trouble: str | None = None
         self.last_step: StepBlock | None = None
         self._changes: list[RoleChange] = []
+        self._learning: list[LearningEvent] = []
         self.ended = Ended()
 
     @property
@@ -144,6 +157,23 @@ class Session:
             self._write()
         except JournalError as error:
             return self._reserved(done, error)
+        return Obeyed(done, kept=True)
+
+    def challenge(self, version: str, by: str) -> Obeyed:
+        """Let a version of the model store, or a folder of one, enter beside the champion at the next cut.
+
+        Raises:
+            GrandModelError: If there is no such version, it cannot be loaded, or nobody may enter.
+        """
+        event = ordered_entry(self.driver, self.opened.setup, self.opened.folder, version, by)
+        self.driver.order(event)
+        self._owed.append(Entry(seq=event.seq, meta=learning_facts([event])))
+        done = f"{event.name} ({event.version}) trades beside the champion from the next cut on"
+        self.notice("warning", "challenge_ordered", f"{done}, ordered by {by} before row {event.seq}")
+        try:
+            self._write()
+        except JournalError as error:
+            return Obeyed(f"{done}, but this is not kept: a start after a crash forgets it ({error.what})", kept=False)
         return Obeyed(done, kept=True)
 
     def _whom(self, operation: Operation) -> str:
@@ -341,7 +371,8 @@ class Session:
         activations = tuple(self.driver.activations)
         self.driver.activations.clear()
         self._changes = self.driver.take_role_changes()
-        meta |= role_facts(self._changes)
+        self._learning = self.driver.take_learning_events()
+        meta |= role_facts(self._changes) | learning_facts(self._learning)
         for name, count in counts.items():
             self.counters[name] = self.counters.get(name, 0) + count
         return Entry(
@@ -363,6 +394,8 @@ class Session:
             self.ended.rows += sum(len(step) for step in steps)
             self.ended.bars += sum(int(step.bars.present.sum()) for step in steps)
             self.ended.latencies.add(seconds)
+        for event in self._learning:
+            self.notice(*learning_alert(event))
         self._tell_roles(self._changes)
         committed = Committed(arrival, steps, seconds)
         for observer in self._observers:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from engine.app.live.intake import Arrival
 from engine.base.log import logger
+from engine.loop.learner import LearningEvent
 from engine.loop.rivals import PROMOTIONS, RoleChange
 from engine.monitor.alerts import Severity
 from engine.monitor.latency import Latencies
@@ -80,6 +81,42 @@ def role_alert(change: RoleChange) -> tuple[Severity, str, str]:
     else:
         kind, text = "challenger_retired", f"{change.name} is retired from row {change.seq} on: {change.because}"
     return ROLE_ALERTS[kind], kind, text
+
+
+LEARNING_ALERTS: Mapping[str, Severity] = {
+    "job_started": "info",
+    "job_skipped": "warning",
+    "job_late": "warning",
+    "candidate_admitted": "warning",
+    "candidate_refused": "info",
+    "job_failed": "critical",
+}
+"""Kinds of the alerts about training jobs and versions that enter, and how much they matter."""
+_KINDS = {
+    "queued": "job_started",
+    "skipped": "job_skipped",
+    "late": "job_late",
+    "admitted": "candidate_admitted",
+    "refused": "candidate_refused",
+    "failed": "job_failed",
+}
+
+
+def learning_alert(event: LearningEvent) -> tuple[Severity, str, str]:
+    """Severity, kind and text of the alert about what has become of a training job, or of a version that was named."""
+    kind = _KINDS[event.status]
+    who = event.name if event.job is None else f"training job {event.job}"
+    if event.status == "admitted" and event.job is not None:
+        who = f"{event.name}, the candidate of training job {event.job},"
+    verbs = {
+        "queued": f"begins before row {event.seq}",
+        "skipped": f"does not begin before row {event.seq}",
+        "late": f"is late at row {event.seq}",
+        "admitted": f"trades beside the champion from row {event.seq} on",
+        "refused": f"gave no challenger at row {event.seq}" if event.job is not None else "is refused",
+        "failed": f"has failed, as known at row {event.seq}",
+    }
+    return LEARNING_ALERTS[kind], kind, f"{who} {verbs[event.status]}: {event.because}"
 
 
 def harmless(call: Callable[..., object], *values: object) -> None:

@@ -170,7 +170,7 @@ async def test_a_session_says_how_it_stands(tmp_path: Path) -> None:
     ]
     assert standing_of(tmp_path) == ("stopped", "not running", ())
     with SessionLock(tmp_path):
-        async with ControlServer(tmp_path, lambda command, by: answers.pop(0) if command == "status" else {}):
+        async with ControlServer(tmp_path, lambda command, by, name: answers.pop(0) if command == "status" else {}):
             assert await asyncio.to_thread(standing_of, tmp_path) == ("trading", "", ())
             assert await asyncio.to_thread(standing_of, tmp_path) == ("waiting", "lost the connection", ())
             word, feed, _ = await asyncio.to_thread(standing_of, tmp_path)

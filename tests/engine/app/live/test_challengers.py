@@ -346,3 +346,63 @@ def test_a_command_after_the_last_row_is_no_difference(command: Operation, tmp_p
         assert reader.states(RIVALS)[RIVALS][0] == 60  # there is something to compare with
         driver = recover(reader, runnable_setup(reader))
     assert driver.flags[0] == (command is not Operation.PROMOTE)  # a start still knows of the command
+
+
+def test_a_version_that_is_named_enters_at_the_next_cut_and_is_kept(tmp_path: Path) -> None:
+    for number, name in enumerate(("first", "second")):
+        write_untrained(tmp_path / name, seed=40 + number, version=name)
+    settings = {
+        "agent": f"ensemble:{tmp_path / 'first'}",
+        "ensemble": {"seats": {"strategic": "sma_cross:fast=2,slow=4"}},
+        "sizing": {"value": 100.0},
+        "cuts": {"every_bars": 50},
+        "challengers": {"promote": True, "block_bars": 5, "min_blocks": 1000, "max_blocks": 1000},
+    }
+    long = case(live_bars(640), **settings)
+    expected = long.expected
+    answers: list[Any] = []
+
+    class Naming(ListSource):
+        session: Session
+
+        async def deliveries(self, positions: Any) -> AsyncIterator[Delivery]:
+            async for delivery in super().deliveries(positions):
+                if delivery.records and delivery.records[0].offset == 520:
+                    while self.session.driver.next_seq < 520:
+                        await asyncio.sleep(0)
+                    for name in ("nobody", "second", "second"):
+                        try:
+                            answers.append(obey(self.session, "challenge", "test", str(tmp_path / name)))
+                        except GrandModelError as error:
+                            answers.append(error)
+                yield delivery
+
+    folder = tmp_path / "run"
+    Case(long.bars, long.settings, long.payloads[:500]).traded(folder, (100,))
+    source = Naming(long.payloads[:540])
+
+    def screen(session: Session) -> Screen:
+        source.session = session
+
+        async def show(steps: AsyncIterator[StepBlock]) -> None:
+            async for _ in steps:
+                pass
+
+        return show
+
+    run_paper(long.config(), folder, [screen], source=source)
+    assert isinstance(answers[0], GrandModelError)
+    assert str(answers[0].where).startswith(f"challenger ensemble:{tmp_path / 'nobody'}")
+    assert answers[1]["kept"]
+    assert "from the next cut on" in answers[1]["done"]
+    (tmp_path / "second").rename(tmp_path / "gone")  # the session has a copy
+    short = Case(long.bars, long.settings, long.payloads[:570])
+    kills = [short.killed(folder, 3 + 2 * turn) for turn in range(10)]
+    assert sum(kills) >= 6
+    assert long.traded(folder, (30,)) == expected
+    with JournalReader(folder) as reader:
+        events = [(one.seq, one.status, one.name) for one in reader.learning_events()]
+    name = f"ensemble:{tmp_path / 'second'}"
+    assert events == [(520, "ordered", name), (550, "admitted", name)]
+    assert [(one["name"], one["role"]) for one in standings(folder)][1:] == [(name, "challenger")]
+    assert replay_whole(folder) == (640, expected)

@@ -188,7 +188,7 @@ from engine.app.live.control import ControlServer
 from engine.app.live.folder import SessionLock
 
 async def main(folder):
-    async with ControlServer(folder, lambda command, by: {"done": command}):
+    async with ControlServer(folder, lambda command, by, name: {"done": command}):
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         try:
             while True:

@@ -259,7 +259,7 @@ async def test_a_session_that_runs_says_how_long_its_rows_take(whole: Path, tmp_
     shutil.copytree(whole, folder)
     answers = [{"milliseconds_50": 0.5, "milliseconds_99": 2.0}]
     with SessionLock(folder):
-        async with ControlServer(folder, lambda command, by: answers.pop(0)):
+        async with ControlServer(folder, lambda command, by, name: answers.pop(0)):
             found = await asyncio.to_thread(monitored, folder)
             assert found.running and found.latency == {"p50": 0.5, "p99": 2.0}
             assert (await asyncio.to_thread(monitored, folder)).latency is None  # one that is busy
