@@ -25,6 +25,7 @@ from engine.app.warmup import kind_of, kind_of_object, warm_up_announced
 from engine.base.config import Config, merge, parse
 from engine.base.replacing import replaced_folder
 from engine.challengers.config import ChallengersConfig
+from engine.learning.config import LearningConfig
 from feeds.quarantine import Quarantine
 from feeds.replay import ReplayConfig
 from portfolio.config import Execution, Limits, SizingConfig, Slippage
@@ -66,6 +67,7 @@ def backtest(
     cuts: CutsConfig | Mapping[str, Any] | None = None,
     ensemble: EnsembleConfig | Mapping[str, Any] | None = None,
     challengers: ChallengersConfig | Mapping[str, Any] | None = None,
+    learning: LearningConfig | Mapping[str, Any] | None = None,
     block: int | None = None,
     speed: str | float | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -106,6 +108,7 @@ def backtest(
         cuts: Where models may change: `{"every_bars": 1000}`, `{"session_rolls": True}`.
         ensemble: How three agents decide together, if the agent is an ensemble.
         challengers: Who trades the same bars in a book of its own; `result.manifest["challengers"]` has how they stand.
+        learning: How the loop learns from its bars, `{}` for the usual way; `result.manifest["learning"]` has its jobs.
         block: Rows per block; any number gives the same result.
         speed: "max", "realtime" or a factor.
         settings: Values at dotted keys, as `--set` takes them: `{"execution.limit_fill": "through"}`.
@@ -122,7 +125,7 @@ def backtest(
         "currency": currency, "fee": fee, "slippage": slippage, "sizing": sizing, "limits": limits,
         "execution": execution, "start": start, "end": end, "timeframe": timeframe, "labels": labels,
         "timezone": timezone, "strict": strict, "replay": replay, "seed": seed, "cuts": cuts, "ensemble": ensemble,
-        "challengers": challengers,
+        "challengers": challengers, "learning": learning,
         "block": block, "speed": speed,
     }  # fmt: skip
     specification, build = agent_given(agent, params)

@@ -8,15 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.strategy import Strategy
 from engine.app.benchmark import BenchmarkPrices
-from engine.app.challengers import challengers_entries
+from engine.app.challengers import challengers_entries, learner_of, learning_entries
 from engine.app.code import code_entries
 from engine.app.config import BacktestConfig
+from engine.app.learning.folder import LEARNING_FOLDER
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.preparing import Prepared, prepare
 from engine.app.wiring import (
@@ -28,7 +30,7 @@ from engine.app.wiring import (
     trade_book,
     warn_of_obstacles,
 )
-from engine.base.errors import DataError
+from engine.base.errors import DataError, UsageError
 from engine.base.log import logger
 from engine.base.replacing import OutputKind
 from engine.loop.driver import Driver
@@ -60,6 +62,7 @@ RUN = OutputKind(
             DRIFT,
             "manifest.json",
             "metrics.json",
+            LEARNING_FOLDER,
             "report.html",
             "quarantine.jsonl",
         }
@@ -149,11 +152,17 @@ class _Taps:
 
 
 def _wire(
-    prepared: Prepared, folder: Path | None, first_ns: int, agent: Agent | None, *, stands_in: bool = False
+    prepared: Prepared,
+    folder: Path | None,
+    first_ns: int,
+    agent: Agent | None,
+    closing: ExitStack,
+    *,
+    stands_in: bool = False,
 ) -> _Taps:
     config, symbols = prepared.config, prepared.source.symbols
     setup = Setup(config, prepared.instruments, prepared.timeframe_ns, stands_in=stands_in)
-    driver = make_driver(setup, agent)
+    driver = _learning_driver(setup, folder, agent, closing) or make_driver(setup, agent)
     if config.cuts.follow_store:
         from engine.app.models import follow_store  # noqa: PLC0415 - only an ensemble has models
 
@@ -171,6 +180,24 @@ def _wire(
     recorder = RunRecorder(folder, symbols, config.initial_capital, trades, driver.sessions)
     drift = None if folder is None else drift_detector(setup, config.monitor)
     return _Taps(driver, trades, recorder, dict(driver.agent.model_provenance), drift)
+
+
+def _learning_driver(setup: Setup, folder: Path | None, agent: Agent | None, closing: ExitStack) -> Driver | None:
+    """A driver whose run learns; None where it does not."""
+    learning = setup.config.learning
+    if learning is None:
+        return None
+    if agent is not None:
+        raise UsageError("an agent object cannot learn", expected="an ensemble by its specification, such as ensemble")
+    from engine.app.learning.replayed import ReplayedJobs  # noqa: PLC0415 - few runs learn
+
+    jobs = ReplayedJobs(setup, learning, folder)
+    closing.callback(jobs.close)
+    driver = make_driver(replace(setup, find_models=jobs.find))
+    learner = learner_of(driver)
+    assert learner is not None  # noqa: S101 - the run learns
+    learner.jobs = jobs
+    return driver
 
 
 def run_backtest(
@@ -206,34 +233,35 @@ def run_backtest(
     first = next(stream, None)
     if first is None or not len(first):
         raise _no_bars(prepared)
-    taps = _wire(prepared, folder, int(first.ts_event[0]), agent, stands_in=stands_in)
-    warn_of_obstacles(config, prepared.instruments, first, taps.driver.agent)
-    taps.in_the_way = limits_in_the_way(config, prepared.instruments, first)
-    blocks: Iterator[BarBlock] = itertools.chain([first], stream)
-    if (screens or watch is not None) and isinstance(taps.driver.agent, Strategy):
-        blocks = _cut(blocks, clock)
+    with ExitStack() as closing:
+        taps = _wire(prepared, folder, int(first.ts_event[0]), agent, closing, stands_in=stands_in)
+        warn_of_obstacles(config, prepared.instruments, first, taps.driver.agent)
+        taps.in_the_way = limits_in_the_way(config, prepared.instruments, first)
+        blocks: Iterator[BarBlock] = itertools.chain([first], stream)
+        if (screens or watch is not None) and isinstance(taps.driver.agent, Strategy):
+            blocks = _cut(blocks, clock)
 
-    def record(step: StepBlock) -> None:
-        taps.record(step)
-        benchmark.watch(step.bars)
-        if watch is not None:
-            watch(step)
+        def record(step: StepBlock) -> None:
+            taps.record(step)
+            benchmark.watch(step.bars)
+            if watch is not None:
+                watch(step)
 
-    run_coroutine(
-        run_loop(
-            paced(blocks, parse_speed(config.speed)),
-            taps.driver,
-            record,
-            timings=timings,
-            screens=tuple(screen(prepared) for screen in screens),
-            clock=clock,
+        run_coroutine(
+            run_loop(
+                paced(blocks, parse_speed(config.speed)),
+                taps.driver,
+                record,
+                timings=timings,
+                screens=tuple(screen(prepared) for screen in screens),
+                clock=clock,
+            )
         )
-    )
-    before, series = clock(), benchmark.series()
-    capital, since = config.initial_capital, int(first.ts_event[0])
-    taps.recorder.close(None if series is None else lambda times: capital * series.growth(times, since))
-    timings.recording += clock() - before
-    return _finish(prepared, folder, taps, timings, hashing.result(), benchmark)
+        before, series = clock(), benchmark.series()
+        capital, since = config.initial_capital, int(first.ts_event[0])
+        taps.recorder.close(None if series is None else lambda times: capital * series.growth(times, since))
+        timings.recording += clock() - before
+        return _finish(prepared, folder, taps, timings, hashing.result(), benchmark)
 
 
 def _finish(
@@ -292,6 +320,7 @@ def _finish(
         ledger_sha256=taps.driver.ledger_sha256,
         **limits_entry(taps.in_the_way),
         **challengers_entries(taps.driver),
+        **learning_entries(taps.driver),
     )
     if folder is not None:
         write_json(folder / "metrics.json", metrics)

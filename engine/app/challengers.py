@@ -18,8 +18,9 @@ from engine.challengers.arena import Arena, Candidates
 from engine.challengers.books import Contender
 from engine.challengers.standing import Standing
 from engine.learning.learner import JobLearner
+from engine.learning.records import job_records
 from engine.loop.driver import Driver
-from engine.loop.learner import Entrant
+from engine.loop.learner import Entrant, LearningEvent
 from engine.loop.rivals import RoleChange
 from engine.types.contracts import Agent, Simulator, restore_agent, snapshot_of_agent
 from engine.types.instruments import Instrument
@@ -234,6 +235,17 @@ def arena_of(driver: Driver) -> Arena | None:
 def learner_of(driver: Driver) -> JobLearner | None:
     """Who learns in a run, or lets versions in that an operator names; None where nobody may enter."""
     return driver.learner if isinstance(driver.learner, JobLearner) else None
+
+
+def learning_entries(driver: Driver, events: Sequence[LearningEvent] | None = None) -> dict[str, Any]:
+    """What a manifest holds of training jobs and of versions that were named; nothing where there were none.
+
+    Args:
+        driver: Of the run.
+        events: Those recorded; by default those that the driver has not given to anybody yet.
+    """
+    records = job_records(driver.take_learning_events() if events is None else events)
+    return {"learning": records} if records else {}
 
 
 def models_of(driver: Driver) -> dict[str, str]:

@@ -106,9 +106,10 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
     """
     path = find_manifest(name)
     manifest = read_manifest(path)
-    if manifest.get("operations") or (manifest.get("activations") and manifest.get("kind") == "paper"):
+    live = manifest.get("kind") == "paper"
+    if manifest.get("operations") or (live and (manifest.get("activations") or manifest.get("learning"))):
         raise UsageError(
-            "an operator gave commands to this session, or its models changed, which a backtest cannot know",
+            "an operator gave commands to this session, or its models changed or learned, which a backtest cannot know",
             where=str(path),
             hint="`grandmodel journal replay DIR` runs the session again, orders and models included; "
             "`grandmodel diverge DIR` says what they changed",
@@ -116,7 +117,7 @@ def verify(name: str, *, trust_code: bool = False) -> Verification:
     config, known = recorded_config(path, manifest)
     allow_code(config, manifest.get("code"), str(path), trust=trust_code)
     prepared = prepare(config, Quarantine(None, config.replay.strict), known)
-    run = run_backtest(config, prepared=prepared, stands_in=manifest.get("kind") == "paper")
+    run = run_backtest(config, prepared=prepared, stands_in=live)
     then, now = manifest.get("versions", {}), versions()
     changed = {key: (then[key], now[key]) for key in then.keys() & now.keys() if then[key] != now[key]}
     return Verification(

@@ -28,6 +28,7 @@ def backtest(
     instrument: options.InstrumentName = None,
     agent: options.AgentSpec = None,
     challenger: options.Challengers = None,
+    learn: options.Learn = None,
     benchmark: options.Benchmark = None,
     config: options.ConfigFiles = None,
     set_: options.Settings = None,
@@ -71,7 +72,7 @@ def backtest(
         "speed": speed,
         "replay": {**reading, "strict": strict or None},
     }
-    settings = load_settings(config or [], flags, set_ or [])
+    settings = load_settings(config or [], flags, set_ or [], learn)
     from engine.app.warmup import kind_of
     from engine.types.arrow import leave_out_pandas
 
@@ -167,7 +168,7 @@ def result_object(run: BacktestRun, seconds: dict[str, float]) -> dict[str, Any]
         "ledger_sha256": run.manifest["ledger_sha256"],
         "config_sha256": run.manifest["config_sha256"],
         "warnings": warnings(run.manifest, metrics),
-        **{name: run.manifest[name] for name in ("challengers", "roles") if name in run.manifest},
+        **{name: run.manifest[name] for name in ("challengers", "roles", "learning") if name in run.manifest},
         "reading_seconds": round(timings.reading, 6),
         "recording_seconds": round(timings.recording, 6),
         "report_seconds": round(seconds["report"], 6),

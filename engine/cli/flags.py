@@ -15,17 +15,33 @@ RENAMED = {"challengers.agents": "--challenger"}
 """Options that are not called like the last part of the key that they set."""
 
 
-def load_settings(files: list[Path], flags: dict[str, Any], settings: list[str]) -> BacktestConfig:
-    """Defaults, then files, then options, then --set."""
+def load_settings(
+    files: list[Path], flags: dict[str, Any], settings: list[str], learn: Path | None = None
+) -> BacktestConfig:
+    """Defaults, then files, --learn, then options, then --set."""
     from engine.app.config import BacktestConfig
     from engine.base.config import merge, override, parse, places, read_yaml
 
     tree: dict[str, Any] = {}
     for file in files:
         tree = merge(tree, read_yaml(file))
+    if learn is not None:
+        tree, files = merge(tree, read_learning(learn)), [*files, learn]
     tree = override(merge(tree, given(flags)), settings)
     where = places(files, settings or given(flags))
     return parse(BacktestConfig, tree, where=where, names=option_names(flags, settings, RENAMED))
+
+
+def read_learning(file: Path) -> dict[str, Any]:
+    """What a file of --learn says, as a part of the configuration: the keys of `learning`, with or without that key.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    from engine.base.config import read_yaml
+
+    tree = read_yaml(file)
+    return {"learning": (tree["learning"] or {}) if tree.keys() == {"learning"} else tree}
 
 
 def option_names(

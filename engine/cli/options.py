@@ -43,6 +43,12 @@ Challengers = Annotated[
         autocompletion=agents,
     ),
 ]
+Learn = Annotated[
+    Path | None,
+    typer.Option(
+        "--learn", metavar="FILE", help="Learn while it runs: YAML file with the keys of `learning` (docs/online.md)."
+    ),
+]
 ConfigFiles = Annotated[
     list[Path] | None, typer.Option("--config", "-c", help="YAML file; later ones override earlier ones.")
 ]

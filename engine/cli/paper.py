@@ -18,7 +18,7 @@ from engine.cli import options
 from engine.cli.backtest import report_file
 from engine.cli.demo import demo_config, demo_feed
 from engine.cli.flags import RENAMED as RENAMED_EVERYWHERE
-from engine.cli.flags import default_folder, given, instruments, option_names, slug
+from engine.cli.flags import default_folder, given, instruments, option_names, read_learning, slug
 
 if TYPE_CHECKING:
     from engine.app.live.config import PaperConfig
@@ -76,6 +76,7 @@ def paper(
     instrument: options.InstrumentName = None,
     agent: options.AgentSpec = None,
     challenger: options.Challengers = None,
+    learn: options.Learn = None,
     out: Out = None,
     config: options.ConfigFiles = None,
     set_: options.Settings = None,
@@ -133,7 +134,7 @@ def paper(
     need_live()
     with _feed(demo, feed) as address:
         flags["feed"]["address"] = address
-        settings = _load(out, [*([demo_config()] if demo else []), *(config or [])], flags, set_ or [])
+        settings = _load(out, [*([demo_config()] if demo else []), *(config or [])], flags, set_ or [], learn)
         name = "demo" if demo else slug(settings.agent)
         folder = out or default_folder(name)
         compiled(settings.agent, challengers=settings.challengers.agents, live=True)
@@ -192,8 +193,10 @@ def _feed(demo: bool, feed: str | None) -> Iterator[str | None]:
         yield address
 
 
-def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: list[str]) -> PaperConfig:
-    """Defaults, then those of the folder's session, then files, then options, then --set."""
+def _load(
+    out: Path | None, files: list[Path], flags: dict[str, Any], settings: list[str], learn: Path | None = None
+) -> PaperConfig:
+    """Defaults, then those of the folder's session, then files, --learn, then options, then --set."""
     from engine.app.live.config import PaperConfig
     from engine.app.live.open_or_resume import stored_config
     from engine.base.config import merge, override, parse, places, read_yaml
@@ -207,6 +210,8 @@ def _load(out: Path | None, files: list[Path], flags: dict[str, Any], settings: 
         tree["feed"].pop("strict", None)
     for file in files:
         tree = merge(tree, read_yaml(file))
+    if learn is not None:
+        tree, files = merge(tree, read_learning(learn)), [*files, learn]
     tree = override(merge(tree, given(flags)), settings)
     where = places(files, settings or given(flags))
     config = parse(PaperConfig, tree, where=where, names=option_names(flags, settings, RENAMED))
@@ -263,7 +268,7 @@ def result_object(run: PaperRun, seconds: dict[str, float]) -> dict[str, Any]:
         "report_seconds": round(seconds["report"], 6),
         "total_seconds": round(seconds["total"], 6),
         "rows": manifest.get("rows", 0),
-        **{name: manifest[name] for name in ("challengers", "roles") if name in manifest},
+        **{name: manifest[name] for name in ("challengers", "roles", "learning") if name in manifest},
         "ended": ended.because,
         "mostly_refused": ended.refused,
         "fewer_than_expected": ended.short,

@@ -289,6 +289,15 @@ class JournalReader:
         if held:
             yield joined(held)
 
+    def block_with(self, row: int) -> int:
+        """Number of the first row of the block that holds a row, in the archive or here."""
+        at = 0
+        for db in filter(None, (self._archive, self._db)):
+            with _readable(self.path if db is self._db else self.path.with_name(ARCHIVE)):
+                found = db.execute("SELECT max(seq) FROM blocks WHERE seq <= ?", (row,)).fetchone()[0]
+            at = max(at, 0 if found is None else int(found))
+        return at
+
     def decoded(self, stored: StoredBlock) -> StepBlock:
         """The step of a block.
 

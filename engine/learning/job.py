@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Self
 
@@ -69,8 +70,9 @@ class Learned(NamedTuple):
     figures: Mapping[str, float] = {}
 
     def tree(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**self._asdict(), "figures": dict(self.figures)}
+        """Plain values, without figures that are no finite numbers."""
+        figures = {name: value for name, value in self.figures.items() if math.isfinite(value)}
+        return {**self._asdict(), "figures": figures}
 
     @classmethod
     def from_tree(cls, tree: Mapping[str, Any]) -> Self:

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.app.agents import stood_in
 from engine.app.backtest import DRIFT
-from engine.app.challengers import challengers_entries
+from engine.app.challengers import challengers_entries, learning_entries
 from engine.app.config import RunConfig
 from engine.app.journal.monitoring import MONITOR, recover_monitor
 from engine.app.manifest import build_manifest, data_entries, write_json
@@ -143,6 +143,7 @@ def _manifest(reader: JournalReader, setup: Setup, driver: Driver, out: Path) ->
         first_row=reader.first_seq,
         ledger_sha256=driver.ledger_sha256,
         **challengers_entries(driver, reader.role_changes()),
+        **learning_entries(driver, reader.learning_events()),
     )
     # what a backtest's configuration shares with a session's
     shared = {key: value for key, value in manifest["config"].items() if key in RunConfig.model_fields}
