@@ -10,7 +10,7 @@ import io
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata as packages
 from pathlib import Path
@@ -38,6 +38,7 @@ from agents.models.metadata import (
     SeatMetadata,
     metadata_file,
     model_file,
+    required_files,
     seal,
     write_seat,
 )
@@ -216,6 +217,52 @@ def export(
     return found
 
 
+def write_learned(
+    networks: Mapping[str, LearnedNetwork],
+    parent: Path,
+    folder: Path,
+    version: str,
+    *,
+    created_by: str,
+    seed: int,
+    training_data: Sequence[str],
+) -> EnsembleMetadata:
+    """Write a version in which some networks have learned on; the others are the parent's, byte for byte.
+
+    Args:
+        networks: By seat, those that have learned.
+        parent: Folder of the version that they come from.
+        folder: Made if need be.
+        version: What to call it.
+        created_by: Program that made the networks.
+        seed: Of their training.
+        training_data: sha256 of what they learned from.
+
+    Raises:
+        UsageError, DataError: As `export`.
+    """
+    with replaced_folder(folder, VERSION, overwrite=True) as part:
+        for seat in AGENTS:
+            if seat in networks:
+                _check(networks[seat], str(folder))
+                write_network(networks[seat], part)
+                continue
+            for name in (*required_files(seat), weights_file(seat)):
+                if (parent / name).is_file():
+                    (part / name).write_bytes((parent / name).read_bytes())
+        found = seal(
+            part,
+            version,
+            created_by=created_by,
+            untrained=False,
+            seed=seed,
+            training_data=training_data,
+            versions=_versions(),
+        )
+        load_ensemble(part)
+    return found
+
+
 def write_network(one: LearnedNetwork, folder: Path) -> None:
     """Write all files of one seat: .onnx, .pth and metadata, and for risk the arrays of compiled scans."""
     (folder / model_file(one.seat)).write_bytes(_graph(one))
@@ -336,7 +383,6 @@ def _sealed(checkpoint: Checkpoint, folder: Path, version: str, *, last: bool) -
         for name, value in evaluation_of(checkpoint, last=last).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    versions = {name: packages.version(name) for name in ("grandmodel", "torch", "onnx", "numpy")}
     return seal(
         folder,
         version,
@@ -345,5 +391,11 @@ def _sealed(checkpoint: Checkpoint, folder: Path, version: str, *, last: bool) -
         seed=checkpoint.note.get("seed"),
         training_data=tuple(checkpoint.note.get("training_data") or ()),
         metrics=numbers,
-        versions={**versions, "onnx_ir": str(IR_VERSION), "onnx_opset": str(OPSET)},
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    """Of what shapes the files."""
+    versions = {name: packages.version(name) for name in ("grandmodel", "torch", "onnx", "numpy")}
+    return {**versions, "onnx_ir": str(IR_VERSION), "onnx_opset": str(OPSET)}

@@ -33,11 +33,13 @@ class LearningConfig(Config):
         training: Keys of a training configuration, over those that a job takes by itself.
         agents: Which networks learn further; the others stay as they are.
         episodes: How many episodes a job learns from.
-        max_kl: Largest mean divergence of the candidate's decisions from its parent's on the window, in nats.
+        max_kl: Largest mean divergence of the candidate's decisions from its parent's on the window, in nats. Where
+            every decision of three is another one it is 0.8 to 2; a cap of 0.05 allows hardly any to change.
         shrink, perturb: Before a job learns, every weight is multiplied by the first and moves towards a fresh network
             by the second (Ash and Adams, 2020), so that a network that has learned for long still can; 1 and 0 leave
             weights as they are.
-        warmup_updates: Updates in which only critics learn, before policies do.
+        warmup_updates: Updates in which only critics learn, before policies do; of the tactical agent, which alone has
+            critics.
         max_candidates: How many candidates trade beside the champion at once; the oldest makes way for the next.
         keep: How many candidates that were never admitted are kept, the latest; those admitted are always kept.
         takes_over: By the evidence of the challengers' test, or at once where its job's own test accepts it.
@@ -52,10 +54,10 @@ class LearningConfig(Config):
     training: dict[str, Any] = Field(default_factory=dict)
     agents: Annotated[tuple[LearningAgent, ...], Field(min_length=1)] = ("strategic_agent",)
     episodes: Annotated[int, Field(ge=1)] = 300
-    max_kl: Positive = 0.05
+    max_kl: Positive = 1.0
     shrink: Annotated[float, Field(gt=0, le=1)] = 0.99
     perturb: Annotated[float, Field(ge=0, le=1)] = 0.01
-    warmup_updates: Annotated[int, Field(ge=0)] = 10
+    warmup_updates: Annotated[int, Field(ge=0)] = 200
     max_candidates: Annotated[int, Field(ge=1)] = 2
     keep: Annotated[int, Field(ge=0)] = 20
     takes_over: Literal["evidence", "gate"] = "evidence"

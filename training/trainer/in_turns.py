@@ -133,6 +133,18 @@ class InTurns:
         self._trainings.strategic.start_again(fresh.strategic)
         self._branches = self._parting()
 
+    def go_on(self, agent: str, measure: Action) -> None:
+        """Let an agent learn on beside the networks of all others, which decide without exploring.
+
+        Args:
+            agent: Whose network has learned before; its weights are loaded.
+            measure: The action that its alternatives are measured by, where their differences are learned.
+        """
+        self.agent, self.constants = agent, {agent: measure}
+        if agent == RISK_AGENT.name:
+            self._trainings.risk.constant = int(measure[0])
+        self._branches = self._parting()
+
     def begin_anew(self, fresh: Trainings) -> None:
         """Let the agent of the turn begin anew.
 

@@ -13,7 +13,7 @@ from engine.types.blocks import Ints
 from training.environment.rewards import TERMS
 from training.environment.vector import Actions, VectorEnv
 from training.experience import Collector, Decide, Decision, Transition, moment_of
-from training.trainer.schedule import EpisodeSampler
+from training.trainer.schedule import Sampler
 
 
 class Playing:
@@ -28,7 +28,7 @@ class Playing:
         env_steps: Bars taken so far by all environments together.
     """
 
-    def __init__(self, env: VectorEnv, sampler: EpisodeSampler, length: int) -> None:
+    def __init__(self, env: VectorEnv, sampler: Sampler, length: int) -> None:
         self.env, self._sampler, self._length = env, sampler, length
         self._collector = Collector(env.envs)
         self.env_steps = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,22 @@ from engine.base.state import State
 from engine.types.blocks import Ints
 from training.config import EarlyStopping
 from training.randomness import generator_state, load_generator
+
+
+class Sampler(Protocol):
+    """Deals the rows where episodes begin."""
+
+    def deal(self, count: int) -> Ints:
+        """The next starts, shape (count,)."""
+        ...
+
+    def snapshot(self) -> State:
+        """What `restore` takes."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot."""
+        ...
 
 
 class EpisodeSampler:
