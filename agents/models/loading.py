@@ -27,7 +27,7 @@ from agents.models.metadata import (
 from agents.serving.onnx_model import OnnxModel, batch_invariant
 from agents.serving.risk_network import RiskNetwork
 from agents.spec import AGENTS
-from engine.base.errors import CheckFailed, DataError
+from engine.base.errors import DataError
 from engine.base.files import check_regular, sha256_file
 
 FALLBACK_TILE = 32
@@ -62,7 +62,7 @@ def load_ensemble(folder: Path, *, tile: int | None = None, check_batches: bool 
 
     Raises:
         DataError: If a file is missing, damaged or not what its seat needs.
-        CheckFailed: If a file was changed or is not named in `ensemble.json`, the features differ from those that this
+        DataError: If a file was changed or is not named in `ensemble.json`, the features differ from those that this
             program computes, or the two files of the risk network disagree.
     """
     metadata, whole = read_ensemble(folder)
@@ -88,7 +88,7 @@ def verified_contents(folder: Path, metadata: EnsembleMetadata) -> dict[str, byt
 
     Raises:
         DataError: If a file is missing or a seat is not known.
-        CheckFailed: If a file was changed or is not named in `ensemble.json`.
+        DataError: If a file was changed or is not named in `ensemble.json`.
     """
     where = str(folder / ENSEMBLE_FILE)
     unknown = [seat for seat in metadata.schemas if seat not in AGENTS]
@@ -105,7 +105,7 @@ def verified_contents(folder: Path, metadata: EnsembleMetadata) -> dict[str, byt
         raise DataError(f"the ensemble does not name {unnamed[0]}", where=where, hint=RESTORE)
     extra = sorted(set(listing(folder)) - set(metadata.files) - {ENSEMBLE_FILE})
     if extra:
-        raise CheckFailed(
+        raise DataError(
             "the folder holds a file that its ensemble.json does not name",
             where=str(folder / extra[0]),
             expected=", ".join(sorted(metadata.files)),
@@ -128,7 +128,7 @@ def _verified(folder: Path, metadata: EnsembleMetadata, loaded: set[str]) -> lis
         content = read_bytes(path, RESTORE) if name in loaded else None
         actual = sha256_file(path) if content is None else sha256(content)
         if actual != expected:
-            raise CheckFailed(
+            raise DataError(
                 "a file of the ensemble was changed after it was written",
                 where=str(path),
                 expected=f"sha256 {expected}",
@@ -143,12 +143,12 @@ def check_schema(seat: str, found: FeatureSchema, path: Path) -> None:
     """Refuse a network that was made for other features than this program computes.
 
     Raises:
-        CheckFailed: Naming the first difference.
+        DataError: Naming the first difference.
     """
     current = FeatureSchema.current(seat)
     if found.sha256 == current.sha256:
         return
-    raise CheckFailed(
+    raise DataError(
         f"the {seat} network was made for other features: {difference(current.content, found.content)}",
         where=str(path),
         expected=f"schema {current.sha256}",
@@ -178,7 +178,7 @@ def load_risk(folder: Path, onnx: bytes, weights: bytes, onnx_name: str = model_
 
     Raises:
         DataError: If one of them is damaged or not what the seat needs.
-        CheckFailed: If they are not the same network.
+        DataError: If they are not the same network.
     """
     network = RiskNetwork.load(weights, where=str(folder / RISK_WEIGHTS))
     model = OnnxModel(onnx, "risk", where=str(folder / onnx_name))
@@ -189,7 +189,7 @@ def load_risk(folder: Path, onnx: bytes, weights: bytes, onnx_name: str = model_
     apart = float(np.abs(ours - theirs).max())
     allowed = RISK_TOLERANCE * max(1.0, float(np.abs(theirs).max()))
     if not apart <= allowed:
-        raise CheckFailed(
+        raise DataError(
             "the two files of the risk network hold different networks",
             where=f"{folder / RISK_WEIGHTS} and {onnx_name}",
             expected=f"action values within {allowed:.1e}",

@@ -23,7 +23,7 @@ from agents.features.schema import schema, schema_hash
 from agents.serving.limits import read_model_file
 from agents.spec import AGENTS, Algorithm, find_agent
 from engine.base.config import Config
-from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from engine.base.files import sha256_file
 
 ENSEMBLE_FILE = "ensemble.json"
@@ -216,14 +216,14 @@ def read_ensemble(folder: Path) -> tuple[EnsembleMetadata, str]:
 
     Raises:
         DataError: If it is missing, is not JSON or does not fit.
-        CheckFailed: If it was changed after it was written.
+        DataError: If it was changed after it was written.
     """
     path = folder / ENSEMBLE_FILE
     content = read_bytes(path, "every ensemble's folder has one")
     tree = _tree(content, path)
     metadata = _parsed(EnsembleMetadata, tree, path)
     if metadata.digest != _digest(tree) or content != render(tree).encode():
-        raise CheckFailed(
+        raise DataError(
             "the description of the ensemble was changed after it was written",
             where=str(path),
             expected=f"digest {_digest(tree)}",

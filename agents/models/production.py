@@ -96,7 +96,7 @@ def load_seat(
     Raises:
         UsageError: If the configuration names no network.
         DataError: If a file is missing, damaged or not what the seat needs.
-        CheckFailed: If a file was changed, or the network was made for other features.
+        DataError: If a file was changed, or the network was made for other features.
     """
     if config.onnx_path is None:
         raise UsageError(f"the {find_agent(seat).name} seat has no network", hint=EXPORT_HINT)

@@ -25,7 +25,7 @@ from agents.models.history import OPERATOR, Event, HistoryEntry, Index, StoreRol
 from agents.models.loading import load_ensemble
 from agents.models.metadata import ENSEMBLE_FILE, is_version_name, read_ensemble, render
 from agents.serving.limits import read_model_file
-from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from engine.base.files import flush, in_numeric_order, sha256_file
 from engine.base.nearest import did_you_mean
 
@@ -136,7 +136,7 @@ class ModelStore:
 
         Raises:
             DataError: If the index is damaged.
-            CheckFailed: If the version is gone, or another one lies under its name.
+            DataError: If the version is gone, or another one lies under its name.
         """
         standing = self._index().standing()
         if not standing:
@@ -144,13 +144,13 @@ class ModelStore:
         entry = standing[-1]
         hint = "`grandmodel models activate VERSION` or `grandmodel models rollback` chooses another one"
         if entry.version not in self.versions():
-            raise CheckFailed(
+            raise DataError(
                 f"the active version {entry.version} is gone", where=str(self.root / entry.version), hint=hint
             )
         path = self.path(entry.version)
         found = sha256_file(path / ENSEMBLE_FILE)
         if found != entry.sha256:
-            raise CheckFailed(
+            raise DataError(
                 f"version {entry.version} is not the one that was activated",
                 where=str(path / ENSEMBLE_FILE),
                 expected=f"sha256 {entry.sha256}",

@@ -40,18 +40,19 @@ def list_(store: Store = None, as_json: options.Json = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from engine.cli.console import out
+    from engine.cli.console import note, out
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("role", "version", "seats", "trained", "evaluation", "activated", "sha256"):
-        table.add_column(title, no_wrap=title in {"role", "version"})
+    for title in ("role", "version", "seats", "evaluation", "activated (UTC)", "sha256"):
+        table.add_column(title, no_wrap=title != "version", overflow="fold")
     for row in rows:
-        seats = Text(f"damaged: {row['error']}", style="red") if row["error"] else Text(", ".join(row["seats"]))
-        trained = "" if row["error"] else "no" if row["untrained"] else "yes"
         role = Text(row["role"], style="bold green" if row["active"] else "")
-        digest = (row["sha256"] or "")[:12]
-        table.add_row(role, Text(row["version"]), seats, trained, _evaluated(row), row["activated"] or "", digest)
+        since = (row["activated"] or "")[:16].replace("T", " ")
+        table.add_row(role, Text(row["version"]), _seats(row), _evaluated(row), since, (row["sha256"] or "")[:8])
     out().print(table)
+    for row in rows:
+        if row["error"]:
+            note(f"{row['version']} is damaged: {row['error']}; `grandmodel models verify {row['version']}` says where")
 
 
 @app.command(epilog="Example: grandmodel models show untrained-2")
@@ -97,13 +98,18 @@ def show(version: Spec = None, store: Store = None, as_json: options.Json = Fals
 def verify(version: Spec = None, store: Store = None) -> None:
     """Check every byte of a version, load its networks and try whether batches change their answers.
 
-    Exit code 0: whole. 1: something was changed or does not fit. 2: something is missing or cannot be read.
+    Exit code 0: whole. 1: something is missing, was changed or does not fit. 2: there is no such version.
     """
     from agents.models.loading import load_ensemble
     from agents.models.store import resolve_ensemble
+    from engine.base.errors import CheckFailed, DataError, recast
     from engine.cli.console import note, out
 
-    loaded = load_ensemble(resolve_ensemble(version, store_at(store)), check_batches=True)
+    folder = resolve_ensemble(version, store_at(store))
+    try:
+        loaded = load_ensemble(folder, check_batches=True)
+    except DataError as error:  # damage is what this looks for, so that finding it is its result
+        raise recast(error, CheckFailed) from error
     for model in (loaded.strategic, loaded.tactical):
         if model is not None and model.tile is not None:
             note(f"answers of the {model.name} network depend on the batch here: it is served in tiles of {model.tile}")
@@ -171,13 +177,22 @@ def _row(models: ModelStore, version: str, active: str, role: str) -> dict[str, 
     }
 
 
+def _seats(row: dict[str, Any]) -> str:
+    """The seats that have networks, in few characters."""
+    from agents.spec import AGENTS
+
+    return "all" if len(row["seats"]) == len(AGENTS) else ", ".join(row["seats"])
+
+
 def _evaluated(row: dict[str, Any]) -> Text:
     """The mean return of an episode of the recorded evaluation, or why there is none to count on."""
     from rich.text import Text
 
     earned = row["mean_return"]
-    if row["untrained"] or row["error"]:
-        return Text("")
+    if row["error"]:
+        return Text("damaged", style="red")
+    if row["untrained"]:
+        return Text("untrained", style="yellow")
     if earned is None:
         return Text("none", style="yellow")
     return Text(f"{earned:+.2%}", style="yellow" if row["doubts"] else "")

@@ -28,7 +28,7 @@ from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork, write_risk_weights
 from agents.spec import AGENTS
 from engine.app.models import KeptModels
-from engine.base.errors import CheckFailed, DataError
+from engine.base.errors import DataError
 from tests.agents.models.conftest import MakeVersion, reseal, seat_metadata
 from tests.agents.serving.networks import network, observations, risk_parts, risk_weights
 
@@ -52,7 +52,7 @@ def test_a_changed_byte_is_noticed_in_every_file(version: Path, name: str, place
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 1
     path.write_bytes(content)
-    with pytest.raises((CheckFailed, DataError)) as caught:
+    with pytest.raises(DataError) as caught:
         load_ensemble(version)
     assert str(path) in str(caught.value) and caught.value.hint
 
@@ -60,7 +60,7 @@ def test_a_changed_byte_is_noticed_in_every_file(version: Path, name: str, place
 @pytest.mark.parametrize("name", FILES)
 def test_a_truncated_file_is_noticed(version: Path, name: str) -> None:
     (version / name).write_bytes((version / name).read_bytes()[:-1])
-    with pytest.raises((CheckFailed, DataError), match=name):
+    with pytest.raises(DataError, match=name):
         load_ensemble(version)
 
 
@@ -75,7 +75,7 @@ def test_a_missing_file_is_named(version: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["macro_model.onnx", "risk_model.pth", "notes.txt"])
 def test_a_file_that_nobody_named_is_refused(version: Path, name: str) -> None:
     (version / name).write_bytes(b"?")
-    with pytest.raises(CheckFailed, match=name):
+    with pytest.raises(DataError, match=name):
         load_ensemble(version)
 
 
@@ -98,7 +98,7 @@ def test_weights_for_a_later_training_are_verified_too(version: Path) -> None:
     reseal(version)
     assert load_ensemble(version).version == "resealed"
     path.write_bytes(b"Weights")
-    with pytest.raises(CheckFailed, match=r"strategic_model\.pth"):
+    with pytest.raises(DataError, match=r"strategic_model\.pth"):
         load_ensemble(version)
 
 
@@ -108,7 +108,7 @@ def test_other_features_are_refused_and_the_difference_is_named(version: Path) -
     other = FeatureSchema(sha256="0" * 64, content=content)
     write_seat(version, metadata.model_copy(update={"features": other}))
     reseal(version)
-    with pytest.raises(CheckFailed, match="feature 1 is rsi_21 instead of rsi_14") as caught:
+    with pytest.raises(DataError, match="feature 1 is rsi_21 instead of rsi_14") as caught:
         load_ensemble(version)
     assert "strategic_metadata.json" in str(caught.value)
 
@@ -124,7 +124,7 @@ def test_an_ensemble_for_other_features_is_refused(version: Path, monkeypatch: p
     monkeypatch.setattr(FeatureSchema, "current", old)
     reseal(version)
     monkeypatch.undo()
-    with pytest.raises(CheckFailed, match="formulas_version is 0 instead of 1") as caught:
+    with pytest.raises(DataError, match="formulas_version is 0 instead of 1") as caught:
         load_ensemble(version)
     assert ENSEMBLE_FILE in str(caught.value) and "train it again" in str(caught.value)
 
@@ -148,14 +148,14 @@ def test_a_network_in_the_wrong_seat_is_refused(version: Path) -> None:
 def test_two_different_risk_networks_are_noticed(version: Path) -> None:
     (version / model_file("risk")).write_bytes(network("risk"))
     reseal(version)
-    with pytest.raises(CheckFailed, match="hold different networks"):
+    with pytest.raises(DataError, match="hold different networks"):
         load_ensemble(version)
     write_risk_weights(version / "risk_weights.npz", risk_weights())
     reseal(version)
     assert load_ensemble(version).risk is not None
     (version / model_file("risk")).write_bytes(risk_graph(*risk_parts(seed=1)))
     reseal(version)
-    with pytest.raises(CheckFailed, match="hold different networks"):
+    with pytest.raises(DataError, match="hold different networks"):
         load_ensemble(version)
 
 

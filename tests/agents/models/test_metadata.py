@@ -19,7 +19,7 @@ from agents.models.metadata import (
 )
 from agents.models.store import UNTRAINED
 from agents.spec import AGENTS
-from engine.base.errors import CheckFailed, DataError, GrandModelError, UsageError
+from engine.base.errors import DataError, GrandModelError, UsageError
 
 
 def test_the_description_names_every_file_and_the_features(version: Path) -> None:
@@ -73,7 +73,7 @@ def test_any_changed_byte_of_the_description_is_noticed(
     content[int(place * len(content))] ^= flip
     folder = tmp_path_factory.mktemp("spoiled")
     (folder / ENSEMBLE_FILE).write_bytes(content)
-    with pytest.raises((CheckFailed, DataError), match=r"ensemble\.json"):
+    with pytest.raises(DataError, match=r"ensemble\.json"):
         read_ensemble(folder)
 
 
@@ -84,7 +84,7 @@ def test_an_edited_description_is_refused(version: Path, edit: str) -> None:
     if edit == "value":
         tree["untrained"] = False
     path.write_text(json.dumps(tree) if edit == "layout" else render(tree))
-    with pytest.raises(CheckFailed, match="changed after it was written"):
+    with pytest.raises(DataError, match="changed after it was written"):
         read_ensemble(version)
 
 

@@ -11,7 +11,7 @@ from agents.models.store import UNTRAINED
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
 from agents.spec import AGENTS
-from engine.base.errors import CheckFailed, ConfigError, DataError, UsageError
+from engine.base.errors import ConfigError, DataError, UsageError
 from engine.base.paths import shipped
 from tests.agents.serving.networks import observations
 
@@ -97,7 +97,7 @@ def test_a_changed_network_is_not_served(work: Path) -> None:
     content = bytearray(path.read_bytes())
     content[5000] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CheckFailed, match=r"tactical_model\.onnx"):
+    with pytest.raises(DataError, match=r"tactical_model\.onnx"):
         load_seat("tactical", seats["tactical"])
 
 

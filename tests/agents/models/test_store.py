@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agents.models.history import HistoryEntry, Index
 from agents.models.metadata import ENSEMBLE_FILE
 from agents.models.store import BUNDLED, ModelStore, default_root, resolve_ensemble
-from engine.base.errors import CheckFailed, DataError, UsageError
+from engine.base.errors import DataError, UsageError
 from tests.agents.models.conftest import MakeVersion, reseal
 
 NOON = "2026-01-31T12:00:00+00:00"
@@ -55,7 +55,7 @@ def test_a_version_never_changes(store: ModelStore, make_version: MakeVersion, v
 def test_a_spoiled_folder_is_not_added(store: ModelStore, version: Path) -> None:
     reseal(version, "a")
     (version / "risk_model.onnx").write_bytes(b"x")
-    with pytest.raises(CheckFailed, match=r"risk_model\.onnx"):
+    with pytest.raises(DataError, match=r"risk_model\.onnx"):
         store.add(version)
     assert store.versions() == ["trained-2", "untrained-2"]
 
@@ -131,7 +131,7 @@ def test_an_unknown_version_is_refused_and_the_nearest_named(store: ModelStore) 
 def test_a_spoiled_version_is_not_activated(store: ModelStore, make_version: MakeVersion) -> None:
     store.add(make_version("a"))
     (store.path("a") / "tactical_model.onnx").write_bytes(b"x")
-    with pytest.raises(CheckFailed, match=r"tactical_model\.onnx"):
+    with pytest.raises(DataError, match=r"tactical_model\.onnx"):
         store.activate("a", NOON)
     assert store.active() == "trained-2"
 
@@ -150,10 +150,10 @@ def test_another_version_under_the_active_name_is_noticed(
     store.activate("a", NOON)
     reseal(version, "a")
     shutil.rmtree(store.root / "a")
-    with pytest.raises(CheckFailed, match="is gone"):
+    with pytest.raises(DataError, match="is gone"):
         resolve_ensemble(None, store)
     shutil.copytree(version, store.root / "a")
-    with pytest.raises(CheckFailed, match="not the one that was activated"):
+    with pytest.raises(DataError, match="not the one that was activated"):
         resolve_ensemble(None, store)
     store.activate("a", NOON, "on purpose")
     assert resolve_ensemble(None, store) == store.root / "a"

@@ -22,7 +22,7 @@ from engine.api.calls import backtest
 from engine.app.agents import build_agent
 from engine.app.config import BacktestConfig
 from engine.app.models import follow_store
-from engine.base.errors import CheckFailed, ConfigError, DataError, GrandModelError, UsageError
+from engine.base.errors import ConfigError, DataError, GrandModelError, UsageError
 from engine.loop.cuts import Cuts
 from engine.loop.driver import Account, Driver
 from engine.loop.weights import Activation
@@ -261,11 +261,11 @@ def other_schema(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "kind", "said"),
     [
-        ("tactical_model.onnx", flip_a_bit, CheckFailed, "changed after it was written"),
-        ("risk_weights.npz", flip_a_bit, CheckFailed, "changed after it was written"),
+        ("tactical_model.onnx", flip_a_bit, DataError, "changed after it was written"),
+        ("risk_weights.npz", flip_a_bit, DataError, "changed after it was written"),
         ("strategic_model.onnx", Path.unlink, DataError, "is missing"),
         ("ensemble.json", Path.unlink, UsageError, "no ensemble"),
-        ("tactical_metadata.json", other_schema, CheckFailed, "made for other features"),
+        ("tactical_metadata.json", other_schema, DataError, "made for other features"),
     ],
 )
 def test_models_that_are_not_what_they_were_are_refused(

@@ -16,7 +16,7 @@ from engine.api.calls import backtest
 from engine.app.challengers import standings_of
 from engine.app.config import BacktestConfig
 from engine.app.wiring import Setup, make_driver
-from engine.base.errors import CheckFailed, ConfigError, UsageError
+from engine.base.errors import ConfigError, DataError, UsageError
 from engine.base.state import decode, encode
 from engine.loop.driver import Driver
 from engine.types.blocks import reblock
@@ -235,7 +235,7 @@ def test_bad_challengers_are_named_at_the_start(tmp_path: Path) -> None:
     write_untrained(tmp_path / "damaged", seed=1, version="damaged")
     network = next((tmp_path / "damaged").glob("tactical*.onnx"))
     network.write_bytes(network.read_bytes()[:-1] + b"?")
-    with pytest.raises(CheckFailed, match="changed after it was written") as damaged:
+    with pytest.raises(DataError, match="changed after it was written") as damaged:
         driver_of(config(challengers={"agents": (f"ensemble:{tmp_path / 'damaged'}",)}))
     assert str(damaged.value.where).startswith(f"challenger ensemble:{tmp_path / 'damaged'}")
     with pytest.raises(UsageError, match="no version of the models") as unknown:

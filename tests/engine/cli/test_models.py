@@ -103,14 +103,32 @@ def test_verify_takes_the_active_version_a_name_or_a_folder(root: Path) -> None:
     assert "trained-2: 11 files are whole" in ok("verify", BUNDLED)
 
 
-def test_verify_ends_with_1_for_a_changed_and_2_for_a_missing_file(root: Path) -> None:
+def test_damage_is_the_result_of_verify_and_wrong_data_for_every_other_command(root: Path) -> None:
     path = root / "second" / "risk_weights.npz"
-    path.write_bytes(path.read_bytes() + b"x")
-    changed = failure("verify", "second")
-    assert isinstance(changed, CheckFailed) and changed.exit_code == 1 and str(path) in str(changed)
-    path.unlink()
-    missing = failure("verify", "second")
-    assert isinstance(missing, DataError) and missing.exit_code == 2 and str(path) in str(missing)
+    for damage in (lambda: path.write_bytes(path.read_bytes() + b"x"), path.unlink):
+        damage()
+        found = failure("verify", "second")
+        assert isinstance(found, CheckFailed) and found.exit_code == 1 and str(path) in str(found)
+        for command in ("activate", "challenge"):
+            refused = failure(command, "second")
+            assert isinstance(refused, DataError) and refused.exit_code == 2 and str(path) in str(refused)
+    assert failure("verify", "nobody").exit_code == 2
+
+
+def test_list_fits_a_terminal_of_80_columns(root: Path, tmp_path: Path) -> None:
+    write_untrained(tmp_path / "other", seed=1, version="other")
+    ModelStore(root).add(tmp_path / "other")
+    ok("activate", "second")
+    (root / "other" / "ensemble.json").write_text("{")
+    done = CliRunner().invoke(app, ["list"], env={"COLUMNS": "80"})
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5 and max(map(len, lines)) <= 80
+    rows = {row["version"]: row for row in json.loads(ok("list", "--json"))}
+    for line, version in zip(lines[1:], sorted(rows), strict=True):
+        row = rows[version]
+        assert row["role"] in line and (row["sha256"] or "")[:8] in line
+        assert (row["activated"] or "")[:16].replace("T", " ") in line
+    assert "other is damaged: not valid JSON" in done.stderr
 
 
 def test_activate_and_rollback(root: Path) -> None:
