@@ -16,7 +16,7 @@ from engine.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from engine.app.live.attaching import Attached
+    from engine.app.live.attaching import Attached, SessionStanding
     from engine.dashboard.following import Following
     from engine.dashboard.live import Dashboard
     from engine.dashboard.state import DashboardState, RunInfo
@@ -49,15 +49,13 @@ def dashboard(folder: options.SessionFolder, once: Once = False, wait: Wait = Fa
 def _print(attached: Attached, folder: Path, console: Console) -> None:
     """The screen in text, as high as the terminal."""
     from engine.app.live.attaching import standing_of
-    from engine.cli.live_screens import monitor_summary
     from engine.dashboard.following import Following
     from engine.dashboard.state import DashboardState
     from engine.dashboard.view import DashboardView
 
     state = DashboardState(_info(attached))
     _recall(attached, state)
-    word, feed, challengers = standing_of(folder)
-    Following(state).look(word, feed, attached.counters(), challengers, monitor_summary(attached.performance()))
+    _look(Following(state), attached, standing_of(folder))
     # the prompt that follows takes a line
     height = max(2, console.height - 1)
     console.print(DashboardView(state, time.time(), foot=[]), height=height)
@@ -85,13 +83,26 @@ async def _watch(attached: Attached, folder: Path, console: Console) -> None:
 async def _follow(attached: Attached, folder: Path, screen: Dashboard, following: Following) -> None:
     """Read what is not in the rows: the session's state, the operator's commands, refused messages."""
     from engine.app.live.attaching import standing_of
-    from engine.cli.live_screens import monitor_summary
 
     while True:
-        word, feed, challengers = await asyncio.to_thread(standing_of, folder)
-        following.look(word, feed, attached.counters(), challengers, monitor_summary(attached.performance()))
+        _look(following, attached, await asyncio.to_thread(standing_of, folder))
         _tell_orders(attached, screen.state)
         await asyncio.sleep(STANDING_S)
+
+
+def _look(following: Following, attached: Attached, standing: SessionStanding) -> None:
+    from engine.cli.live_screens import monitor_summary
+    from engine.dashboard.learner_panel import LearnerSummary
+
+    following.look(
+        standing.word,
+        standing.feed,
+        attached.counters(),
+        standing.challengers,
+        monitor_summary(attached.performance()),
+        LearnerSummary.of(standing.learning),
+        attached.takeovers(),
+    )
 
 
 def _recall(attached: Attached, state: DashboardState) -> None:

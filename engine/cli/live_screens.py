@@ -43,7 +43,9 @@ ROLE_KEYS = {
     "c": ("promote", "make the challenger with the most evidence the champion at the next cut?"),
     "b": ("rollback", "make the champion before the champion again at the next cut?"),
 }
-"""Keys of a session with challengers."""
+"""Keys of a session in which roles may change."""
+LEARN_KEY = "l"
+"""Key of a session that learns: it pauses learning, or resumes it."""
 
 
 def run_info(config: RunConfig, instruments: Mapping[str, Instrument], feed: str) -> RunInfo:
@@ -69,8 +71,14 @@ def run_info(config: RunConfig, instruments: Mapping[str, Instrument], feed: str
         live=None,
         multipliers=tuple(item.multiplier * item.fx_rate for item in instruments.values()),
         tick_sizes=tuple(item.tick_size for item in instruments.values()),
-        challengers=len(config.challengers.agents),
+        challengers=_most_beside(config),
     )
+
+
+def _most_beside(config: RunConfig) -> int:
+    """How many may trade beside the agent, as far as that is known at the start."""
+    learned = 0 if config.learning is None else config.learning.max_candidates
+    return len(config.challengers.agents) + learned or int(config.has_arena)
 
 
 def dashboard_screen(config: PaperConfig, console: Console | None = None) -> LiveScreen:
@@ -123,13 +131,15 @@ class _SessionScreen:
 
     async def _recall(self) -> None:
         """A resumed session shows the rows before this start."""
-        from engine.app.live.attaching import last_steps
+        from engine.app.live.attaching import last_steps, past_takeovers
         from engine.dashboard.alerts import AlertLevel
 
         state = self._dashboard.state
         try:
-            for step in await asyncio.to_thread(last_steps, self._session.opened.folder):
+            folder = self._session.opened.folder
+            for step in await asyncio.to_thread(last_steps, folder):
                 state.recall(step)
+            state.set_takeovers(await asyncio.to_thread(past_takeovers, folder))
         except Exception as error:
             # a screen may fail; the session that it shows may not fail with it
             state.tell(AlertLevel.WARNING, f"the rows before this start are not shown: {error}")
@@ -142,8 +152,27 @@ class _SessionScreen:
     def _actions(self) -> dict[str, KeyAction]:
         from engine.dashboard.keys import KeyAction
 
-        keys = KEYS | (ROLE_KEYS if self._session.config.challengers.agents else {})
-        return {key: KeyAction(command, self._order, question) for key, (command, question) in keys.items()}
+        keys = KEYS | (ROLE_KEYS if self._session.config.has_arena else {})
+        actions = {key: KeyAction(command, self._order, question) for key, (command, question) in keys.items()}
+        if self._session.config.learning is not None:
+            actions[LEARN_KEY] = KeyAction("learning", self._switch_learning, self._ask_about_learning)
+        return actions
+
+    @property
+    def _learning_paused(self) -> bool:
+        from engine.app.challengers import learner_of
+
+        learner = learner_of(self._session.driver)
+        return learner is not None and learner.paused
+
+    def _ask_about_learning(self) -> str:
+        if self._learning_paused:
+            return "let training jobs begin again?"
+        return "let no further training job begin?"
+
+    def _switch_learning(self, command: str) -> str:
+        """Pause or resume learning, whichever it is not."""
+        return self._order("resume-learning" if self._learning_paused else "pause-learning")
 
     def _order(self, command: str) -> str:
         from engine.app.live.commands import obey
@@ -160,7 +189,7 @@ def look(following: Following, session: Session) -> None:
 
     feed = "" if session.source.connected else session.source.status
     standings, summary = standings_of(session.driver), monitor_summary(performance(session))
-    following.look(state_word(session), feed, session.counters, standings, summary)
+    following.look(state_word(session), feed, session.counters, standings, summary, takeovers=session.takeovers)
 
 
 def monitor_summary(found: Mapping[str, Any] | None) -> MonitorSummary | None:

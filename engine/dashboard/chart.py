@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
 from rich.segment import Segment
 
-from engine.dashboard.cells import BAD, DIM, GOOD, Line, fit
+from engine.challengers.takeovers import Takeover
+from engine.dashboard.cells import BAD, DIM, GOOD, Line, crop, fit
 from engine.dashboard.history import EquityHistory
-from engine.dashboard.text import money_within
+from engine.dashboard.text import clean, money_within
 from engine.types.blocks import Bools, Floats, Ints
 
 BRAILLE = 0x2800
@@ -17,11 +19,13 @@ BRAILLE = 0x2800
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.int64)
 
 
-def equity_chart(history: EquityHistory, initial: float, width: int, height: int) -> list[Line]:
+def equity_chart(
+    history: EquityHistory, initial: float, width: int, height: int, takeovers: Sequence[Takeover] = ()
+) -> list[Line]:
     """The curve with its scale on the left, exactly `height` lines of `width` cells.
 
     Above the initial capital it is green, below red; a dim line marks the initial capital where it is in
-    sight.
+    sight, and an upright one each row from which others decided, with their name as far as there is room.
     """
     if width < 16 or height < 1 or not len(history):
         return [fit([], width) for _ in range(height)]
@@ -33,13 +37,28 @@ def equity_chart(history: EquityHistory, initial: float, width: int, height: int
     codes = dots(low, high, last, bottom, top, height)
     level = _level(initial, bottom, top, 4 * height)
     ahead = last[1::2] >= initial
+    upright, names = _marks(history, takeovers, cells)
     lines = []
     for row in range(height):
         # every cell of the line that marks the initial capital, where the curve does not cover it
         filler = "┈" if level is not None and level // 4 == row else " "
         lead = [Segment(labels[row].rjust(label_width), DIM), Segment(" │", DIM)]
-        lines.append(fit(lead + _coloured(codes[row], ahead, filler), width))
+        behind = [mark if mark != " " else filler for mark in (names if row == 0 else upright)]
+        lines.append(fit(lead + _coloured(codes[row], ahead, behind), width))
     return lines
+
+
+def _marks(history: EquityHistory, takeovers: Sequence[Takeover], cells: int) -> tuple[str, str]:
+    """What stands behind the curve on every line, and on the first one: upright lines, and names beside them."""
+    upright, names = [" "] * cells, [" "] * cells
+    placed = [(history.place(one.seq), clean(one.name)) for one in takeovers]
+    starts = [(int(place * cells), name) for place, name in placed if place is not None]
+    for number, (at, name) in enumerate(starts):
+        upright[at] = names[at] = "│"
+        end = starts[number + 1][0] if number + 1 < len(starts) else cells
+        words = crop(name, end - at - 1)
+        names[at + 1 : at + 1 + len(words)] = words
+    return "".join(upright), "".join(names)
 
 
 def resample(history: EquityHistory, columns: int) -> tuple[Floats, Floats, Floats]:
@@ -108,11 +127,11 @@ def _carried(values: Floats) -> Floats:
     return values[seen]
 
 
-def _coloured(codes: Ints, ahead: Bools, filler: str) -> Line:
-    cells = zip(codes.tolist(), ahead.tolist(), strict=True)
+def _coloured(codes: Ints, ahead: Bools, behind: Sequence[str]) -> Line:
+    cells = zip(codes.tolist(), ahead.tolist(), behind, strict=True)
     line = []
     for (drawn, good), group in groupby(cells, key=lambda cell: (cell[0] != 0, cell[1])):
         members = list(group)
-        text = "".join(chr(BRAILLE + code) for code, _ in members) if drawn else filler * len(members)
+        text = "".join(chr(BRAILLE + code) if drawn else filler for code, _, filler in members)
         line.append(Segment(text, (GOOD if good else BAD) if drawn else DIM))
     return line

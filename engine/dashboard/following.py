@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from engine.challengers.standing import Standing
+from engine.challengers.takeovers import Takeover
 from engine.dashboard.alerts import AlertLevel
+from engine.dashboard.learner_panel import LearnerSummary
 from engine.dashboard.monitor_line import MonitorSummary
 from engine.dashboard.state import DashboardState
 
@@ -26,6 +28,8 @@ class Following:
         counters: Mapping[str, int],
         challengers: Sequence[Standing] = (),
         monitor: MonitorSummary | None = None,
+        learner: LearnerSummary | None = None,
+        takeovers: Sequence[Takeover] = (),
     ) -> None:
         """Show the session as it is now; what its counters count since the last look becomes an alert.
 
@@ -35,12 +39,17 @@ class Following:
             counters: The session's running counts.
             challengers: How champion and challengers stand; the last ones stay where nothing tells.
             monitor: What its performance monitor says.
+            learner: What its learner does; the last one stays where nothing tells.
+            takeovers: From which rows on others decided.
         """
         if challengers:
             self._state.set_challengers(challengers)
         self._state.set_standing(standing)
         self._state.set_feed(feed)
         self._state.set_monitor(monitor)
+        self._state.set_takeovers(takeovers)
+        if learner is not None:
+            self._state.set_learner(learner)
         for name, count in counters.items():
             more = count - self._counters.get(name, 0)
             if more > 0 and name.startswith(LETTERS):

@@ -11,12 +11,13 @@ from engine.dashboard.cells import BOLD, DIM, Line, fill_up, rule
 PARTS = (
     ("first lines", "state, time of the data, rows a second, delay of the bars (lag)"),
     ("today, total", "profit since the last session's end and since the start"),
-    ("drawdown", "distance from the highest equity, now and at its deepest"),
-    ("exposure", "value of all positions as a multiple of equity"),
+    ("drawdown", "now and at its deepest; exposure: positions over equity"),
     ("Market", "price, chart, each agent's decision and its confidence"),
-    ("Equity", "green above the initial capital, red below"),
+    ("Equity", "green above the initial capital; at │ others begin to decide"),
     ("Orders, Fills", "working orders and what was traded, the newest first"),
     ("Alerts", "! is a warning; ✖ is critical and needs action"),
+    ("Challengers", "E: evidence that one is better; may take over when it suffices"),
+    ("Learner", "training jobs, and what became of what they learned"),
 )
 
 
@@ -29,7 +30,6 @@ def help_frame(keys: Sequence[tuple[str, str]], width: int, height: int) -> list
     lines = [
         rule("Keys", "those with a colon ask for confirmation", width),
         *_pairs(keys),
-        [],
         rule("What you see", "", width),
     ]
     last: Line = [Segment(" any key returns to the run", DIM)]

@@ -28,6 +28,11 @@ class EquityHistory:
     def __len__(self) -> int:
         return (self._end + self.stride - 1) // self.stride
 
+    def place(self, row: int) -> float | None:
+        """Where a row of the stream lies in the history, from 0 to 1; None where that does not hold it."""
+        at = row - self._origin
+        return at / (len(self) * self.stride) if 0 <= at < self._end else None
+
     @property
     def low(self) -> Floats:
         """Lowest equity of each bucket, account currency, NaN where no row was seen; a view."""

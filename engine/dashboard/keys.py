@@ -26,12 +26,18 @@ class KeyAction:
     Attributes:
         command: In a word, as it stands in the line of keys.
         act: Given the command, obeys and says what was done; may raise GrandModelError.
-        question: What it would do, for an order that is confirmed with a second press; empty for one that is not.
+        question: What it would do, for an order that is confirmed with a second press; empty for one that is not. A
+            function where that depends on how things stand when the key is pressed.
     """
 
     command: str
     act: Callable[[str], str]
-    question: str = ""
+    question: str | Callable[[], str] = ""
+
+    @property
+    def asks(self) -> str:
+        """The question as things stand."""
+        return self.question if isinstance(self.question, str) else self.question()
 
 
 class KeyPad:
@@ -79,7 +85,7 @@ class KeyPad:
             return key == LEAVE
         if asked and key != asked:
             self._say(f"{action.command}: cancelled")
-        elif action.question and not asked:
+        elif action.asks and not asked:
             self._asked, self._until = key, self._now() + CONFIRM_S
         else:
             self._obey(action)
@@ -103,7 +109,7 @@ class KeyPad:
         """Every key that can be pressed, and what it does."""
         runs_on = "session" if self._actions or self._attached else "run"
         orders = [
-            (key, action.command + (f": {action.question.rstrip('?')}" if action.question else ""))
+            (key, action.command + (f": {action.asks.rstrip('?')}" if action.asks else ""))
             for key, action in self._actions.items()
         ]
         stop = "close the dashboard" if self._attached else f"stop the {runs_on}"
@@ -162,7 +168,7 @@ def _joined(parts: list[tuple[str, str]], gap: str) -> Line:
 
 
 def _question(key: str, action: KeyAction, width: int) -> Line:
-    asked = f"{action.command}: {action.question}"
+    asked = f"{action.command}: {action.asks}"
     ends = (f"press {key} again to confirm, any other key cancels", f"{key} again confirms, another key cancels")
     lines = [f" {asked} {end}" for end in ends]
     lines.append(f" {action.command}? {ends[1]}")

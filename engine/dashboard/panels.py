@@ -87,7 +87,7 @@ def equity_panel(state: DashboardState, width: int, height: int) -> list[Line]:
     if not state.ready:
         return fill_up([*lines, [Segment("no bars yet", DIM)]], width, height)
     return fill_up(
-        [*lines, *equity_chart(state.history, float(state.account["initial"]), width, height - 1)],
+        [*lines, *equity_chart(state.history, float(state.account["initial"]), width, height - 1, state.takeovers)],
         width,
         height,
     )
@@ -166,7 +166,8 @@ def challengers_panel(state: DashboardState, width: int, height: int) -> list[Li
         cells = [Segment(text.clean(cell), style) for cell in row.cells]
         rows.append([*cells, Segment(text.clean(row.because), DIM)])
     total = len(state.challengers)
-    note = f"{text.count(state.info.challengers)} beside the champion"
+    beside = sum(one.role in {"challenger", "shadow"} for one in state.challengers)
+    note = f"{text.count(beside)} beside the champion"
     return _panel("Challengers", note, total, CHALLENGER_COLUMNS, rows, "no bars yet", width, height)
 
 

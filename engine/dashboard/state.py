@@ -15,8 +15,10 @@ import numpy as np
 
 from engine.base.errors import UsageError
 from engine.challengers.standing import Standing
+from engine.challengers.takeovers import Takeover
 from engine.dashboard.alerts import AlertLevel, AlertLine, Alerts, alerts_of
 from engine.dashboard.history import EquityHistory
+from engine.dashboard.learner_panel import LearnerSummary
 from engine.dashboard.market import MarketRows
 from engine.dashboard.monitor_line import MonitorSummary
 from engine.dashboard.pace import Pace
@@ -44,7 +46,7 @@ class RunInfo:
         live: Whether bars arrive as they close, so that lag is wall time minus close time; None if the bars tell.
         multipliers: Account value of one contract per unit of price, S values; empty means 1.
         tick_sizes: Price steps, S values; empty or 0 leaves the decimals to the price.
-        challengers: How many trade beside the agent.
+        challengers: How many may trade beside the agent.
     """
 
     mode: str
@@ -109,7 +111,9 @@ class DashboardState:
         standing: How a live session stands, in its own word: trading, waiting, paused, halted, stuck (its journal
             cannot be written) or stopped; empty where the account tells all there is.
         challengers: How champion and challengers stand; empty where nobody trades beside the agent.
+        takeovers: From which rows on others decided.
         monitor: What the performance monitor of a live session says; None where there is none.
+        learner: What the learner of a session does; None where nothing is learned.
         first_ts, last_ts: Close times of the first and last row seen, nanoseconds UTC; 0 before the first.
         version: Rises whenever anything changes.
     """
@@ -133,7 +137,9 @@ class DashboardState:
         self.feed = ""
         self.standing = ""
         self.challengers: list[Standing] = []
+        self.takeovers: list[Takeover] = []
         self.monitor: MonitorSummary | None = None
+        self.learner: LearnerSummary | None = None
         self.quarantined = 0
         self.ended = False
         self.version = 0
@@ -246,6 +252,17 @@ class DashboardState:
         """Show what the performance monitor of a live session says."""
         self.version += summary != self.monitor
         self.monitor = summary
+
+    def set_takeovers(self, found: Sequence[Takeover]) -> None:
+        """Show from which rows on others decided; those that are known already stay."""
+        known = sorted({*self.takeovers, *found})
+        self.version += known != self.takeovers
+        self.takeovers = known
+
+    def set_learner(self, summary: LearnerSummary | None) -> None:
+        """Show what the learner of a session does."""
+        self.version += summary != self.learner
+        self.learner = summary
 
     def end(self) -> None:
         """The stream has ended: nothing will follow."""

@@ -15,6 +15,7 @@ from engine.dashboard import text
 from engine.dashboard.cells import GAP, Line, fill_up, two_columns
 from engine.dashboard.head import card_lines, header, progress_line
 from engine.dashboard.keys import key_help
+from engine.dashboard.learner_panel import learner_line, learner_panel
 from engine.dashboard.market_panel import market_panel
 from engine.dashboard.monitor_line import monitor_line
 from engine.dashboard.panels import (
@@ -32,6 +33,9 @@ WIDE_ROOM = 16
 LEAST_CHALLENGERS = 4
 MONITOR_FROM = 20
 """Lines from which on the monitor has one."""
+LEARNER_FROM = 36
+"""Lines from which on the learner has a panel; below it has one line where the monitor has one."""
+LEARNER_ROWS = 6
 MIN_ROWS = {"positions": 3, "chart": 4, "market": 3, "alerts": 2, "fills": 3, "orders": 3}
 """Lines that each panel needs at least, the most important first."""
 
@@ -79,9 +83,13 @@ def frame(
     head = [header(state, width), progress_line(state, width, now), *card_lines(state, width)]
     if state.monitor is not None and height >= MONITOR_FROM:
         head.append(monitor_line(state.monitor, width))
+    if state.learner is not None and MONITOR_FROM <= height < LEARNER_FROM:
+        head.append(learner_line(state.learner, width))
     below = [last] if last and height > len(head) + 1 else []
     room = max(0, height - len(head) - len(below))
     beside = _challengers(state, width, room)
+    if state.learner is not None and height >= LEARNER_FROM:
+        beside += learner_panel(state.learner, width, LEARNER_ROWS)
     room -= len(beside)
     body = _wide(state, width, room) if width >= WIDE and room >= WIDE_ROOM else _narrow(state, width, room)
     body += beside

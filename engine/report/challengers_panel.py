@@ -7,7 +7,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from engine.challengers.standing import Standing
+from engine.challengers.takeovers import Takeover, takeovers
 from engine.challengers.words import TITLES, StandingRow, standing_rows
+from engine.loop.rivals import RoleChange
+from engine.loop.weights import Activation
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,6 +43,19 @@ def changes_of(manifest: Mapping[str, Any]) -> list[str]:
         f"{one.get('because')}"
         for one in changes
     ]
+
+
+def takeovers_of(manifest: Mapping[str, Any]) -> list[Takeover]:
+    """From which rows on others decided."""
+    lists = [found if isinstance(found := manifest.get(key), list) else [] for key in ("roles", "activations")]
+    roles, activations = ([one for one in found if isinstance(one, dict) and "seq" in one] for found in lists)
+    return takeovers(
+        [
+            RoleChange(int(one["seq"]), str(one.get("name")), one.get("role", "retired"), "", str(one.get("by", "")))
+            for one in roles
+        ],
+        [Activation(int(one["seq"]), str(one.get("version")), str(one.get("sha256"))) for one in activations],
+    )
 
 
 def challengers_table(rows: list[StandingRow]) -> Table:

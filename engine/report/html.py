@@ -11,6 +11,7 @@ from typing import Any
 from engine.base.errors import GrandModelError
 from engine.base.replacing import write_text
 from engine.report.challengers_panel import challengers_panel
+from engine.report.learning_panel import learning_panel
 from engine.report.monitor_panel import monitor_panel
 from engine.report.payload import MOST_TRADES, Contents, contents, read_json
 from engine.report.presentation import assumptions, currency, span, title, warnings
@@ -71,6 +72,7 @@ def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Content
         "breakdowns": breakdown_panel(found.breakdowns, currency(manifest)),
         "monitor": watched,
         "challengers": challengers_panel(manifest),
+        "learning": learning_panel(manifest),
         "assumptions": escape("; ".join(f"{name}: {value}" for name, value in facts)),
         "trades_note": escape(_trades_note(metrics)),
         "manifest": escape(json.dumps(manifest, indent=2, ensure_ascii=False, default=str)),

@@ -26,9 +26,27 @@ function drawOverview() {
     xaxis: timeAxis("overview", { anchor: still ? "y" : "y3" }),
     yaxis: axis({ domain: [still ? 0 : 0.46, 1], tickprefix: SIGN, tickformat: spread(DATA.chart.equity) < 10 ? ",.2f" : ",.6~g", title: side(`Account${CODE && `,${CODE}`}`) }),
     yaxis2: axis({ domain: [0.23, 0.41], tickformat: percentTicks(spread(DATA.chart.drawdown)), title: side("Drawdown"), rangemode: "tozero", nticks: 4 }),
+    shapes: DATA.takeovers.map(({ at }) => ({ type: "line", xref: "x", x0: at, x1: at, yref: "paper", y0: still ? 0 : 0.46, y1: 1, line: { color: color("soft"), width: 1, dash: "dot" } })),
+    annotations: takeoverNames(still ? 0 : 0.46),
     yaxis3: axis({ domain: [0, 0.18], tickformat: ".3~g", ticksuffix: "x", title: side("Exposure"), nticks: 4 }),
   });
   return Plotly.react("overview", still ? traces.slice(0, 2) : traces, layout, config());
+}
+
+// Who decides from a row on, beside the line that marks it; where names would lie on each other, the next one stands lower.
+function takeoverNames(bottom) {
+  const room = document.getElementById("overview").clientWidth;
+  const [from, to] = visible;
+  const ends = [];
+  return DATA.takeovers.filter(({ at }) => at >= from && at <= to).map(({ at, name }) => {
+    const x = (room * (at - from)) / (to - from);
+    let level = ends.findIndex((end) => end < x);
+    if (level < 0) level = ends.length;
+    const text = name.length > 24 ? `${name.slice(0, 23)}…` : name;
+    const left = x + 7 * text.length > room - 80;
+    ends[level] = left ? x : x + 7 * text.length + 8;
+    return { x: at, xref: "x", yref: "paper", y: Math.max(1 - 0.045 * level, bottom + 0.05), xanchor: left ? "right" : "left", yanchor: "top", text: escapeText(text), hovertext: escapeText(name), showarrow: false, font: { size: 11, color: color("soft") } };
+  });
 }
 
 // On a small screen names of axes and the tools would take the room of the curves.

@@ -14,6 +14,7 @@ from engine.base.errors import DataError, UsageError
 from engine.base.files import read_json as read_json_file
 from engine.base.nearest import nearest_folder
 from engine.record.reading import read_table
+from engine.report.challengers_panel import takeovers_of
 from engine.report.drawdowns import Drawdown, worst_drawdowns
 from engine.report.presentation import currency, spaced
 from engine.report.signals import plotted, said
@@ -105,6 +106,7 @@ def contents(folder: Path, manifest: Mapping[str, Any], metrics: Mapping[str, An
         "fills": drawn,
         "fills_note": note,
         "trades": _drawn_trades(table, trades, fills, ts_event),
+        "takeovers": _takeovers(folder, manifest, ts_event),
         "agents": said(folder, symbols, ts_event),
         "plots": plotted(folder, symbols, ts_event),
         "initial_capital": initial,
@@ -129,6 +131,19 @@ def _equity(folder: Path, chart: pa.Table) -> tuple[Ints, Floats]:
         if len(ts_event) and len(first) and ts_event[0] <= first[0]:
             return ts_event, column(ledger, "equity", "ledger")
     return column(chart, "ts_event", "chart"), column(chart, "equity", "chart")
+
+
+def _takeovers(folder: Path, manifest: Mapping[str, Any], chart_ts: Ints) -> list[dict[str, Any]]:
+    """Where on the charts others decided from there on, and their names; rows that left the ledger are passed over."""
+    found = takeovers_of(manifest)
+    path = folder / "ledger.parquet"
+    if not found or not path.exists() or not len(chart_ts):
+        return []
+    ts_event = column(read_table(path, ["ts_event"]), "ts_event", "ledger")
+    first = manifest.get("first_row") or 0
+    held = [one for one in found if 0 <= one.seq - first < len(ts_event)]
+    at = place(np.array([ts_event[one.seq - first] for one in held], np.int64), chart_ts)
+    return [{"at": int(row), "name": one.name} for row, one in zip(at, held, strict=True)]
 
 
 def _chart(chart: pa.Table) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.report.challengers_panel import challengers_table, changes_of, rows_of
+from engine.report.learning_panel import learning_sentences
 from engine.report.presentation import GROUPS, Row, ShownMetric, assumptions, figures, span, title, warnings
 from engine.report.verdict import verdict
 
@@ -86,6 +87,8 @@ class RunSummary:
             yield Padding(challengers_table(beside), (1, 0, 1, 0))
             for change in changes_of(self.manifest)[-MOST_CHANGES:]:
                 yield Text(change, style="dim")
+        for learned in learning_sentences(self.manifest)[-MOST_CHANGES:]:
+            yield Text(learned, style="dim")
         for sentence in warnings(self.manifest, self.metrics):
             yield Text.assemble(("! ", "bold yellow"), (sentence, "yellow"))
         facts = assumptions(self.manifest, self.metrics)

@@ -22,6 +22,7 @@ from engine.base.errors import DataError, GrandModelError, UsageError
 from engine.base.files import read_json
 from engine.base.restoring import arrays_of
 from engine.challengers.standing import Standing
+from engine.challengers.takeovers import Takeover, takeovers
 from engine.journal.blocks import joined
 from engine.journal.entries import Ordered
 from engine.journal.reading import JournalReader
@@ -45,11 +46,19 @@ class AccountState(NamedTuple):
 
 
 class SessionStanding(NamedTuple):
-    """How a session stands, in its own word or `stopped`; its feed, empty while bars can come in; its challengers."""
+    """How a session stands.
+
+    Attributes:
+        word: Its own, or `stopped`.
+        feed: Empty while bars can come in.
+        challengers: Champion and challengers; empty where nothing tells.
+        learning: What its status tells of its learner; None where it does not learn, or nothing tells.
+    """
 
     word: str
     feed: str
     challengers: tuple[Standing, ...] = ()
+    learning: dict[str, Any] | None = None
 
 
 def read_book(state: Any, symbols: int) -> AccountState:
@@ -122,6 +131,11 @@ class Attached:
         with self.reading() as reader:
             return reader.counters()
 
+    def takeovers(self) -> list[Takeover]:
+        """From which rows on others decided."""
+        with self.reading() as reader:
+            return takeovers(reader.role_changes(), reader.activations())
+
     def performance(self) -> dict[str, Any] | None:
         """What the performance monitor says; None where the session has none, or cannot be told from its journal."""
         with self.reading() as reader:
@@ -191,25 +205,41 @@ def last_steps(folder: Path, history: int = HISTORY_ROWS) -> list[StepBlock]:
         return attached.look()
 
 
-def _written(folder: Path) -> tuple[Standing, ...]:
-    """How champion and challengers stood when the session wrote its run folder last; empty where nothing tells."""
+def past_takeovers(folder: Path) -> list[Takeover]:
+    """From which rows of a session on others decided.
+
+    Raises:
+        GrandModelError: If there is no journal, or it cannot be read.
+    """
+    with Attached(folder) as attached:
+        return attached.takeovers()
+
+
+def _written(folder: Path) -> SessionStanding:
+    """How a session that does not run stood when it wrote its run folder last."""
+    stopped = SessionStanding("stopped", "not running")
     try:
-        return tuple(map(Standing.of, read_json(folder / "manifest.json").get("challengers", ())))
+        manifest = read_json(folder / "manifest.json")
+        jobs = manifest.get("learning")
+        learning = {"jobs": [dict(one) for one in jobs]} if jobs else None
+        beside = tuple(map(Standing.of, manifest.get("challengers", ())))
     except (OSError, ValueError, AttributeError, TypeError):
-        return ()
+        return stopped
+    return stopped._replace(challengers=beside, learning=learning)
 
 
 def standing_of(folder: Path) -> SessionStanding:
     """Ask a session how it stands; takes as long as it takes to answer."""
     # without a socket nothing can be asked, and the lock, which a session may be about to take, is not touched
     if not (folder / SOCKET).exists() or not is_running(folder):
-        return SessionStanding("stopped", "not running", _written(folder))
+        return _written(folder)
     try:
         status = ask(folder, "status", by="dashboard")
     except UsageError as error:
         return SessionStanding("", error.what)
     beside = tuple(map(Standing.of, status.get("challengers", ())))
-    return SessionStanding(str(status["state"]), "" if status["connected"] else str(status["feed"]), beside)
+    feed = "" if status["connected"] else str(status["feed"])
+    return SessionStanding(str(status["state"]), feed, beside, status.get("learning"))
 
 
 async def appears(

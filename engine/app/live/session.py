@@ -28,6 +28,7 @@ from engine.app.live.watching import Committed, Ended, Observer, harmless, learn
 from engine.app.roles import tell_store
 from engine.app.wiring import warn_of_obstacles
 from engine.base.log import logger
+from engine.challengers.takeovers import Takeover, takeovers
 from engine.journal.entries import LETTERS, Entry, Ordered, learning_facts, role_facts
 from engine.journal.files import JournalError
 from engine.loop.bus import Bus, Subscription
@@ -87,6 +88,9 @@ class Session:
         intake: Restored already.
         clock: Seconds that never run backwards.
         monitor: Watches how the strategy does.
+
+    Attributes:
+        takeovers: From which rows on others decided, since this start.
     """
 
     def __init__(
@@ -114,6 +118,7 @@ class Session:
         self.counters = dict(opened.counters)
         self.trouble: str | None = None
         self.last_step: StepBlock | None = None
+        self.takeovers: list[Takeover] = []
         self._changes: list[RoleChange] = []
         self._learning: list[LearningEvent] = []
         self.ended = Ended()
@@ -371,6 +376,7 @@ class Session:
         activations = tuple(self.driver.activations)
         self.driver.activations.clear()
         self._changes = self.driver.take_role_changes()
+        self.takeovers += takeovers(self._changes, activations)
         self._learning = self.driver.take_learning_events()
         meta |= role_facts(self._changes) | learning_facts(self._learning)
         for name, count in counts.items():

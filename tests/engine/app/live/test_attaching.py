@@ -168,17 +168,17 @@ async def test_a_session_says_how_it_stands(tmp_path: Path) -> None:
         {"state": "trading", "connected": True, "feed": "connected"},
         {"state": "waiting", "connected": False, "feed": "lost the connection"},
     ]
-    assert standing_of(tmp_path) == ("stopped", "not running", ())
+    assert standing_of(tmp_path) == ("stopped", "not running", (), None)
     with SessionLock(tmp_path):
         async with ControlServer(tmp_path, lambda command, by, name: answers.pop(0) if command == "status" else {}):
-            assert await asyncio.to_thread(standing_of, tmp_path) == ("trading", "", ())
-            assert await asyncio.to_thread(standing_of, tmp_path) == ("waiting", "lost the connection", ())
-            word, feed, _ = await asyncio.to_thread(standing_of, tmp_path)
+            assert await asyncio.to_thread(standing_of, tmp_path) == ("trading", "", (), None)
+            assert await asyncio.to_thread(standing_of, tmp_path) == ("waiting", "lost the connection", (), None)
+            word, feed, *_ = await asyncio.to_thread(standing_of, tmp_path)
             assert (word, "refused" in feed) == ("", True)
         (tmp_path / SOCKET).touch()
         assert "does not answer" in standing_of(tmp_path).feed
     # what a process that was killed leaves
-    assert standing_of(tmp_path) == ("stopped", "not running", ())
+    assert standing_of(tmp_path) == ("stopped", "not running", (), None)
 
 
 async def test_a_session_can_be_waited_for(tmp_path: Path) -> None:
