@@ -112,7 +112,11 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         return
     from engine.cli.console import out
 
-    standings = answer.pop("challengers", None)
+    standings, learning = answer.pop("challengers", None), answer.pop("learning", None)
+    if learning is not None:
+        jobs = learning.pop("jobs")
+        answer["learning"] = {name: value for name, value in learning.items() if value is not None}
+        answer |= {"last_job": f"{_job_phrase(jobs[-1])}"} if jobs else {}
     labels = {name: LABELS.get(name, name.replace("_", " ")) for name in answer}
     width = max(map(len, labels.values()))
     # a process id gets copied too
@@ -124,6 +128,13 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         from engine.report.challengers_panel import challengers_table, rows_of
 
         out().print(challengers_table(rows_of({"challengers": standings})))
+
+
+def _job_phrase(record: dict[str, Any]) -> str:
+    """The last of what was learned, or was named by an operator, in words."""
+    who = record["name"] if record["job"] is None else f"job {record['job']}"
+    late = "" if record["late"] is None else f", late since row {record['late']}"
+    return f"{who} {record['status']} at row {record['row']}{late}: {record['because']}"
 
 
 def phrase(value: Any) -> str:

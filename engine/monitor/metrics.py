@@ -77,6 +77,12 @@ class SessionMetrics:
         self.rival_threshold = Gauge("grandmodel_challenger_threshold", "Evidence that promotes", names, registry=own)
         self.rival_blocks = Gauge("grandmodel_challenger_blocks", "Blocks of its test", names, registry=own)
         self.role_changes = Counter("grandmodel_role_changes", "Changes of roles", ["kind"], registry=own)
+        self.jobs = Counter("grandmodel_training_jobs", "What became of training jobs", ["kind"], registry=own)
+        self.trainer_restarts = Counter(
+            "grandmodel_trainer_restarts", "Times that the training process was started again", registry=own
+        )
+        self.training = Gauge("grandmodel_training", "1 while a training job has not ended", registry=own)
+        self.learning_paused = Gauge("grandmodel_learning_paused", "1 while no job begins by itself", registry=own)
         self.journal = Gauge("grandmodel_journal_bytes", "Size of the journal", registry=own)
         self.last_row = Gauge("grandmodel_last_row_timestamp_seconds", "Close of the last row, UTC", registry=own)
 

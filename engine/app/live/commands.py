@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.app.agents import stood_in
-from engine.app.challengers import standings_of
+from engine.app.challengers import learner_of, standings_of
 from engine.app.journal.monitoring import summary_of
 from engine.app.journal.recovering import recover
 from engine.app.live.feed_health import SKIPPED
@@ -21,6 +21,7 @@ from engine.journal.entries import Entry, Ordered, letters_by_reason
 from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader
 from engine.journal.reserve import Reserve
+from engine.learning.records import job_records
 from engine.types.records import Operation, Reason
 
 OPERATIONS = {
@@ -36,6 +37,9 @@ OPERATIONS = {
     "resume-learning": Operation.RESUME_LEARNING,
     "learn": Operation.LEARN,
 }
+
+
+JOBS_SHOWN = 10
 
 
 def obey(session: Session, command: str, by: str, name: str | None = None) -> dict[str, Any]:
@@ -99,6 +103,8 @@ def status_of(session: Session) -> dict[str, Any]:
     }
     if standings := standings_of(driver):
         tree["challengers"] = [one.tree() for one in standings]
+    if (learning := learning_of(session)) is not None:
+        tree["learning"] = learning
     if driver.begun:
         account, positions = driver.simulator.account[0], driver.simulator.positions
         tree |= {name: float(account[name]) for name in ("equity", "cash", "realized", "unrealized", "fees")}
@@ -106,6 +112,22 @@ def status_of(session: Session) -> dict[str, Any]:
         tree["positions"] = {symbol: quantity for symbol, quantity in held if quantity}
         tree["orders"] = int(account["orders"])
     return tree
+
+
+def learning_of(session: Session) -> dict[str, Any] | None:
+    """The learner of a session, and its last jobs; None where nothing is learned and no version was named."""
+    learner, jobs = learner_of(session.driver), session.opened.jobs
+    records = job_records(session.learning_events)
+    if learner is None or (learner.config is None and not records):
+        return None
+    return {
+        "paused": learner.paused,
+        "next_job": learner.next_job(session.driver.next_seq),
+        "running": None if learner.job is None else learner.job.number,
+        "pid": None if jobs is None else jobs.pid,
+        "restarts": 0 if jobs is None else jobs.restarts,
+        "jobs": records[-JOBS_SHOWN:],
+    }
 
 
 def performance(session: Session) -> dict[str, Any] | None:

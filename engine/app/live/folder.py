@@ -37,6 +37,7 @@ OWN_FILES = frozenset(
         RESERVE,
         RUNNING,
         "models",
+        "learning",
     }
 )
 

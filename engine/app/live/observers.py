@@ -12,10 +12,11 @@ import numpy as np
 
 from agents.ensemble.seats import StoodIn
 from engine.app.agents import stood_in
-from engine.app.challengers import standings_of
+from engine.app.challengers import learner_of, standings_of
+from engine.app.learning.live import RESTARTED
 from engine.app.live.dead_letters import Relay
 from engine.app.live.session import Session
-from engine.app.live.watching import ROLE_ALERTS, Committed
+from engine.app.live.watching import LEARNING_ALERTS, ROLE_ALERTS, Committed
 from engine.journal.entries import Gap
 from engine.monitor.alerts import Alert, Severity
 from engine.monitor.dispatch import AlertDispatcher
@@ -190,9 +191,13 @@ class Measuring:
         self._given_up = 0
 
     def notice(self, severity: Severity, kind: str, text: str) -> None:
-        """Of notices, changes of roles are counted."""
+        """Of notices, changes of roles are counted, and what becomes of training jobs."""
         if kind in ROLE_ALERTS:
             self._metrics.role_changes.labels(kind).inc()
+        elif kind in LEARNING_ALERTS:
+            self._metrics.jobs.labels(kind).inc()
+        elif kind == RESTARTED:
+            self._metrics.trainer_restarts.inc()
 
     def committed(self, committed: Committed) -> None:
         """Count what happened."""
@@ -227,6 +232,9 @@ class Measuring:
         metrics.connected.set(session.source.connected)
         self._refresh_figures()
         self._refresh_challengers()
+        if (learner := learner_of(session.driver)) is not None:
+            metrics.training.set(learner.job is not None)
+            metrics.learning_paused.set(learner.paused)
         if session.last_step is not None:
             metrics.lag.set(self._wall() - int(session.last_step.bars.ts_event[-1]) / 1e9)
         return metrics.exposition()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
-from engine.app.challengers import ChallengersKnown, about_challenger, models_of
+from engine.app.challengers import ChallengersKnown, about_challenger, learner_of, models_of
 from engine.app.code import allow_code, changed_code, code_entries, recorded_code
+from engine.app.extras import need_training
 from engine.app.journal.recovering import MERGER, SCHEMAS, SEEN, recover, seen_of
 from engine.app.live.config import PaperConfig
 from engine.app.live.folder import OWN_FILES
@@ -29,12 +30,16 @@ from engine.journal.journal import Journal
 from engine.journal.reading import JournalReader, has_begun
 from engine.journal.reserve import Reserve
 from engine.loop.driver import Driver
+from engine.loop.learner import LearningEvent
 from engine.loop.weights import Activation, FixedWeights
 from engine.types.blocks import BarBlock
 from engine.types.instruments import Instrument
 from engine.types.moments import written
 from engine.types.records import Operation
 from feeds.live.merging.rows import REMEMBERED
+
+if TYPE_CHECKING:
+    from engine.app.learning.live import LiveJobs
 
 # what a restart may change: how a session is driven, watched and ended, never what it does with a bar
 NEUTRAL_KEYS = frozenset(
@@ -62,6 +67,8 @@ class Opened:
         resumed: Whether the session was there before.
         owed: Commands that hold and that the journal lacks, because it cannot be written.
         halted_because: Why the session begins halted, if it does without having been told to.
+        jobs: Computes the training jobs of a session that learns.
+        learning_events: What has become of training jobs, and of versions that were named.
     """
 
     folder: Path
@@ -76,6 +83,8 @@ class Opened:
     resumed: bool
     owed: list[Entry] = field(default_factory=list)
     halted_because: str | None = None
+    jobs: LiveJobs | None = None
+    learning_events: Sequence[LearningEvent] = ()
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
@@ -148,6 +157,7 @@ def open_session(
         if SEEN in wrong:
             states[SEEN] = seen_of(reader)
         recent = _recent(reader, driver.next_seq)
+        events = reader.learning_events()
         decided = reader.role_changes()
     journal = Journal(folder, config.journal.durability, trace)
     if wrong:
@@ -171,6 +181,7 @@ def open_session(
     driver = with_weights(driver, config, folder)
     opened = Opened(folder, journal, reserve, setup, driver, positions, states, counters, recent, resumed)
     opened.owed, opened.halted_because = owed, because
+    opened.learning_events, opened.jobs = events, _with_jobs(driver, setup, folder, events)
     return opened
 
 
@@ -303,8 +314,12 @@ def _new(
         activations = (Activation(0, metadata.version, digest),)
     models = _kept_challengers(folder, config)
     started = started_before(config)
-    setup = replace(setup, challengers=ChallengersKnown({spec: kept for spec, (kept, _) in models.items()}, started))
+    known = ChallengersKnown({spec: kept for spec, (kept, _) in models.items()}, started)
+    setup = replace(setup, challengers=known, find_models=KeptModels(folder).find)
     driver = make_driver(setup)
+    jobs = _with_jobs(driver, setup, folder, ())
+    if jobs is not None:
+        _check_learning(jobs, setup)
     journal = Journal(folder, config.journal.durability, trace)
     standby = None
     if config.standby:
@@ -318,7 +333,37 @@ def _new(
     reserve.begin()
     begin_challenges(config, folder)
     driver = with_weights(driver, config, folder)
-    return Opened(folder, journal, reserve, setup, driver, {}, {}, {}, [], resumed=False)
+    return Opened(folder, journal, reserve, setup, driver, {}, {}, {}, [], resumed=False, jobs=jobs)
+
+
+def _with_jobs(driver: Driver, setup: Setup, folder: Path, events: Sequence[LearningEvent]) -> LiveJobs | None:
+    """Let a session compute its training jobs, and the one that had not ended; None where it does not learn."""
+    learner, learning = learner_of(driver), setup.config.learning
+    if learner is None or learning is None:
+        return None
+    from engine.app.learning.live import LiveJobs  # noqa: PLC0415 - few sessions learn
+
+    admitted = frozenset(one.job for one in events if one.status == "admitted" and one.job is not None)
+    learner.jobs = jobs = LiveJobs(setup, learning, folder, admitted)
+    if learner.job is not None:
+        jobs.start(learner.job)
+    return jobs
+
+
+def _check_learning(jobs: LiveJobs, setup: Setup) -> None:
+    """See that a new session can learn.
+
+    Raises:
+        GrandModelError: If it cannot.
+    """
+    try:
+        need_training()
+        if setup.models is None:
+            raise UsageError("an ensemble without networks cannot learn", expected="networks in all seats")
+        jobs.check(setup.models)
+    except BaseException:
+        jobs.close()
+        raise
 
 
 def _kept_challengers(folder: Path, config: PaperConfig) -> dict[str, tuple[Path, str]]:

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from engine.base.log import logger, tell_dropped
 from engine.base.outbox import unhurried
 from engine.journal.reading import JournalReader, has_begun
 from engine.loop.runner import Screen
+from engine.monitor.alerts import Severity
 from engine.monitor.dispatch import open_dispatcher
 from engine.monitor.heartbeat import Heartbeat
 from engine.monitor.http import MonitorServer, session_pages
@@ -126,6 +127,8 @@ def trade(
             with unhurried(tell_dropped):
                 asyncio.run(_run(session, screens))
         finally:
+            if opened.jobs is not None:
+                opened.jobs.close()
             if not session.owes:
                 opened.reserve.end()
         session.ended.refused = session.ended.refused or mostly_refused(source, session.counters.get("bars", 0))
@@ -147,6 +150,9 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         stack.push_async_callback(dispatcher.close)
         alerting = Alerting(dispatcher, session, relay)
         session.observe(alerting)
+        if (jobs := session.opened.jobs) is not None:
+            loop = asyncio.get_running_loop()
+            jobs.tell = lambda *news: _told(loop, session, news)
         if config.metrics.enabled:
             await stack.enter_async_context(_monitor(session, relay, heartbeat))
         await stack.enter_async_context(ControlServer(folder, partial(obey, session)))
@@ -165,6 +171,12 @@ async def _run(session: Session, screens: Sequence[LiveScreen]) -> None:
         finally:
             heartbeat.stopping()
         session.notice("info", "session_stopped", f"the session ended: {session.ended.because}")
+
+
+def _told(loop: asyncio.AbstractEventLoop, session: Session, news: tuple[Severity, str, str]) -> None:
+    """Pass on what another thread has to say."""
+    with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        loop.call_soon_threadsafe(session.notice, *news)
 
 
 def _performance(config: PaperConfig, opened: Opened) -> LiveMonitor | None:

@@ -121,6 +121,7 @@ class Session:
         self.takeovers: list[Takeover] = []
         self._changes: list[RoleChange] = []
         self._learning: list[LearningEvent] = []
+        self.learning_events = list(opened.learning_events)
         self.ended = Ended()
 
     @property
@@ -172,6 +173,7 @@ class Session:
         """
         event = ordered_entry(self.driver, self.opened.setup, self.opened.folder, version, by)
         self.driver.order(event)
+        self.learning_events.append(event)
         self._owed.append(Entry(seq=event.seq, meta=learning_facts([event])))
         done = f"{event.name} ({event.version}) trades beside the champion from the next cut on"
         self.notice("warning", "challenge_ordered", f"{done}, ordered by {by} before row {event.seq}")
@@ -238,6 +240,7 @@ class Session:
     async def _trade(self, arrivals: Subscription[Arrival], bus: Bus) -> None:
         """One transaction after the other."""
         await self._write_all()
+        self._learn()  # a job that had begun before a restart
         async for arrival in arrivals:
             steps = self._process(arrival.block)
             self._owed.append(self._entry(arrival, steps))
@@ -252,6 +255,11 @@ class Session:
             self._retire(steps)
         self._save()
         bus.close(StepBlock)
+
+    def _learn(self) -> None:
+        """Let training begin with a job whose rows are committed."""
+        if self.opened.jobs is not None:
+            self.opened.jobs.committed()
 
     async def _follow(self) -> None:
         """Let the challengers trade the rows that are committed: the champion's orders have not waited for them."""
@@ -400,6 +408,9 @@ class Session:
             self.ended.rows += sum(len(step) for step in steps)
             self.ended.bars += sum(int(step.bars.present.sum()) for step in steps)
             self.ended.latencies.add(seconds)
+        if self._learning:
+            self.learning_events += self._learning
+            self._learn()
         for event in self._learning:
             self.notice(*learning_alert(event))
         self._tell_roles(self._changes)
