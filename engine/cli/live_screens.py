@@ -185,11 +185,13 @@ class _SessionScreen:
 def look(following: Following, session: Session) -> None:
     """Show the session as it is now."""
     from engine.app.challengers import standings_of
-    from engine.app.live.commands import performance, state_word
+    from engine.app.live.commands import learning_of, performance, state_word
+    from engine.dashboard.learner_panel import LearnerSummary
 
     feed = "" if session.source.connected else session.source.status
     standings, summary = standings_of(session.driver), monitor_summary(performance(session))
-    following.look(state_word(session), feed, session.counters, standings, summary, takeovers=session.takeovers)
+    learner = LearnerSummary.of(learning_of(session))
+    following.look(state_word(session), feed, session.counters, standings, summary, learner, session.takeovers)
 
 
 def monitor_summary(found: Mapping[str, Any] | None) -> MonitorSummary | None:
