@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from engine.app.journal.recovering import recover
 from engine.app.journal.verifying import replay_whole
 from engine.app.learning import live
 from engine.app.learning.live import LiveJobs
+from engine.app.learning.retraining import Retrained, retrain
 from engine.app.live.commands import obey
 from engine.app.live.folder import SessionLock
 from engine.app.live.monitoring import News
@@ -29,7 +33,8 @@ from engine.app.live.paper import run_paper, trade
 from engine.app.live.session import Session
 from engine.app.live.watching import Committed
 from engine.app.verify import verify
-from engine.base.errors import ConfigError, UsageError
+from engine.base.errors import CheckFailed, ConfigError, UsageError
+from engine.journal.digests import digest_of
 from engine.journal.reading import JournalReader
 from engine.learning.learner import JobLearner
 from engine.loop.learner import LearningEvent
@@ -170,6 +175,27 @@ def test_a_session_learns_as_the_backtest_does(parent: Path, undisturbed: Path, 
         assert manifest[key] == told[key]
     with pytest.raises(UsageError, match="cannot know"):
         verify(str(undisturbed))
+
+
+def test_jobs_that_are_computed_again_are_compared(parent: Path, undisturbed: Path, tmp_path: Path) -> None:
+    del parent
+    events = events_of(undisturbed)
+    outcome = next(one for one in events if one.status == "admitted")
+    assert retrain(undisturbed) == Retrained(sum(one.status == "queued" for one in events), ())
+    folder = tmp_path / "other"
+    shutil.copytree(undisturbed, folder)
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as db:
+        key, value = db.execute("SELECT key, value FROM meta WHERE key LIKE 'learning:%admitted%'").fetchone()
+        other = value.replace(outcome.sha256, "0" * 64)
+        db.execute("UPDATE meta SET value = ?, digest = ? WHERE key = ?", (other, digest_of("meta", (key, other)), key))
+        db.commit()
+    with pytest.raises(CheckFailed, match="come to something else") as differs:
+        retrain(folder)
+    found = str(differs.value.found)
+    assert (
+        f"job {outcome.job}: candidate, sha256 000000000000 then, candidate, sha256 {outcome.sha256[:12]} now" in found
+    )
+    assert found.count("then") == 1
 
 
 def run_child(long: Case, folder: Path, rows: int, die: Callable[[int, Session], None]) -> int:
