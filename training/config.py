@@ -194,6 +194,25 @@ class SecondStart(Config):
     entropy: NonNegative = 0.3
 
 
+class Imitation(Config):
+    """How the strategic agent first begins: as a network that does what a regression would (behaviour cloning).
+
+    What a position earns after each decision of the training part is regressed on the agent's windows, linearly and
+    with averages of several half-lives and their products (`training.regression`); the network imitates the one that
+    earns more, after costs, on decisions that were not fitted. From there on PPO learns as ever. Where no regression
+    earns anything the network begins with equal probabilities.
+
+    Attributes:
+        updates: Of 256 decisions each, at most; no decision is seen more than 40 times.
+        learning_rate: At first; it falls to 0.
+        least_errors: What the regression has to earn, in its standard errors, to be imitated.
+    """
+
+    updates: Count = 1500
+    learning_rate: Positive = 1e-3
+    least_errors: Positive = 3.0
+
+
 class PPOConfig(Config):
     """Proximal policy optimization (Schulman et al., 2017).
 
@@ -203,6 +222,7 @@ class PPOConfig(Config):
         kl_stop: An update ends before its last epoch once the policy has moved so far from where it began (mean
             Kullback-Leibler divergence); null never does. Of exact credit only.
         anneal: Whether the learning rate falls linearly to 0 over the training.
+        imitation: How the first start begins; null begins with equal probabilities. Of exact credit only.
         second_start: Of the second half of the agent's turn; null gives the whole turn to the first start. Of exact
             credit only.
     """
@@ -221,6 +241,7 @@ class PPOConfig(Config):
     gradient_norm: Positive = 0.5
     kl_stop: Positive | None = 0.01
     anneal: bool = True
+    imitation: Imitation | None = Imitation()
     second_start: SecondStart | None = SecondStart()
 
     @model_validator(mode="after")

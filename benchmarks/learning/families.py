@@ -20,8 +20,9 @@ from benchmarks.command_line import Sheet, guarded
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown, a line for each family and seed, then what the rules are."""
+    """Markdown, a line for each family and seed, then for each family, then what the rules are."""
     from training.suite.scores import cells, header, in_order
+    from training.suite.summary import summary_cells, summary_header
 
     ordered = in_order(rows)
     sheet = Sheet("", header(), [cells(row) for row in ordered]).as_markdown()
@@ -30,7 +31,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         for row in ordered
         if "rule_spec" in row
     ]
-    return "\n".join([sheet, "", *rules]) if rules else sheet
+    together = Sheet("", summary_header(), list(summary_cells(ordered))).as_markdown()
+    return "\n".join([sheet, "", together, "", *rules])
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ def verify_learning(*, full: bool, seeds: int, workers: int | None, as_json: boo
     from engine.cli.console import err
     from training.suite.families import FAMILIES
     from training.suite.scores import cells, failures, header, in_order
+    from training.suite.summary import summary_cells, summary_header
     from training.suite.trials import QUICK, Trial, run_trials
 
     trials = [Trial(name, seed, rules=full) for seed in range(1, seeds + 1) for name in (FAMILIES if full else QUICK)]
@@ -46,21 +47,24 @@ def verify_learning(*, full: bool, seeds: int, workers: int | None, as_json: boo
     if as_json:
         typer.echo(json.dumps({"rows": in_order(rows), "failures": failed}, allow_nan=False))
     else:
-        _show([cells(row) for row in in_order(rows)], header())
+        shown = [number for number, name in enumerate(header()) if name in COLUMNS]
+        judged = [[cells(row)[number] for number in shown] for row in in_order(rows)]
+        _show("Percent of the capital an episode", [header()[number] for number in shown], judged)
+        if seeds > 1:
+            _show("Together", summary_header(), list(summary_cells(rows)))
     if failed:
         raise CheckFailed("training does not learn what can be learned", found="; ".join(failed))
 
 
-def _show(rows: list[list[str]], names: list[str]) -> None:
-    """A table of the columns by which a family is judged; `--json` has all of them."""
+def _show(title: str, names: list[str], rows: list[list[str]]) -> None:
+    """A table of what a family is judged by; `--json` has all columns."""
     from rich.table import Table
 
     from engine.cli.console import out
 
-    table = Table(box=None, pad_edge=False, header_style="bold", title="Percent of the capital an episode")
-    shown = [number for number, name in enumerate(names) if name in COLUMNS]
-    for number in shown:
-        table.add_column(names[number], justify="right" if number else "left", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title)
+    for number, name in enumerate(names):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(row[number] for number in shown))
+        table.add_row(*row)
     out().print(table)

@@ -52,7 +52,8 @@ def test_the_python_runs() -> None:
 @pytest.mark.parametrize("row", rows("agent"), ids=lambda row: row[0])
 def test_defaults_of_the_learners_are_those_of_the_configuration_that_ships(row: list[str]) -> None:
     agent = getattr(load(TrainingConfig, [SHIPPED]).agents, f"{row[0]}_agent").model_dump(mode="json")
-    agent.pop("second_start", None)  # a section of its own, which the text explains
+    for section in ("second_start", "imitation"):  # of their own, which the text explains
+        agent.pop(section, None)
     expected = agent.pop("network_architecture") | agent
     assert expected.pop("algorithm") == row[1]
     expected["hidden_layers"] = ", ".join(map(str, expected["hidden_layers"]))

@@ -6,6 +6,7 @@ without clipping, one gradient norm over everything, Adam with epsilon 1e-5.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -32,6 +33,10 @@ from training.randomness import generator_state, load_generator, load_torch_gene
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
 EPSILON = 1e-5
 """Adam's, as in the authors' own code."""
+LOOKED_FOR = 8
+"""Units that begin with a sum that is known to tell something, and as many with its opposite."""
+IMITATED = 256
+"""Decisions of a minibatch that is imitated: labels have no noise that small ones would have to explore."""
 
 
 class Acted(NamedTuple):
@@ -165,7 +170,51 @@ class PPO:
         named["policy.2.bias"][:] = np.log(np.asarray(probabilities, np.float32))
         self.load_weights({name: values.copy() for name, values in named.items()})
 
+    def look_for(self, weights: NDArray[np.float32], offset: float) -> None:
+        """Let units of the first layer begin with a weighted sum of the observation, and others with its opposite.
+
+        Several of each, so that no dropout hides it; to be called before anything is learned.
+
+        Args:
+            weights: Of the observation as it comes, shape (*observation); `offset` is added.
+        """
+        named = {name: values.copy() for name, values in self._network.layout.arrays(self._vector).items()}
+        layer, bias = named["shared.0.weight"], named["shared.0.bias"]
+        row, first = weights.astype(np.float64), offset
+        if self._normalise.statistics is not None:
+            mean, std = self._normalise.statistics
+            row, first = row * std, first + float((row * mean).sum())
+        for unit in range(min(2 * LOOKED_FOR, len(bias) // 2)):
+            sign = 1.0 - 2.0 * (unit % 2)
+            layer[unit], bias[unit] = sign * row.ravel(), sign * first
+        self.load_weights(named)
+
     # Learning.
+
+    def imitate(
+        self, observations: NDArray[np.float32], actions: NDArray[np.int64], *, updates: int, learning_rate: float
+    ) -> float:
+        """Learn to do what was done (behaviour cloning); the optimizer of `update` knows nothing of it.
+
+        Args:
+            observations: Shape (n, *observation).
+            actions: Shape (n,).
+            updates: Steps, of a minibatch each; decisions are shuffled whenever all have been seen.
+            learning_rate: At first; it falls linearly to 0.
+
+        Returns:
+            The share of the decisions in which the network does the same.
+        """
+        flat = self._normalise(torch.from_numpy(np.ascontiguousarray(observations)).to(self.device))
+        wanted = torch.from_numpy(actions).to(self.device)
+        optimizer, size = Adam(self._vector, learning_rate, eps=EPSILON), min(IMITATED, len(actions))
+        step = Update(_ImitationLoss(self._network), self._network.layout, self._vector, optimizer)
+        epochs = itertools.chain.from_iterable(self._minibatches(len(actions), size) for _ in itertools.count())
+        for done, (rows, masks) in enumerate(itertools.islice(epochs, updates)):
+            optimizer.lr.fill_(learning_rate * (1.0 - done / updates))
+            step(flat[rows], wanted[rows], masks)
+        self._views = None
+        return float((self._log_probabilities(flat).argmax(1) == wanted).to(torch.float32).mean())
 
     def update(self, rollout: Rollout) -> dict[str, float]:
         """Learn from the closed decisions of a rollout, which forgets them.
@@ -275,9 +324,9 @@ class PPO:
         """Of all actions, without dropout, shape (n, actions)."""
         return self._network(self._network.layout.split(self._vector), flat)[0].log_softmax(1)
 
-    def _minibatches(self, decisions: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
-        """Rows and dropout masks of the minibatches of one epoch."""
-        size, network = self.config.batch_size, self.config.network_architecture
+    def _minibatches(self, decisions: int, most: int | None = None) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        """Rows and dropout masks of the minibatches of one epoch, of the configured size or another."""
+        size, network = most or self.config.batch_size, self.config.network_architecture
         order = torch.randperm(decisions, generator=self._shuffling).to(self.device)
         for start in range(0, decisions - size + 1, size):
             masks = dropout_masks(network.dropout, self._network.hidden, size, self._shuffling, self.device)
@@ -359,6 +408,20 @@ class _PolicyLoss:
             kl = (ratio - 1.0 - log_ratio).mean()
             outside = ((ratio - 1.0).abs() > self.clip).to(torch.float32).mean()
         return loss, torch.stack([policy_loss.detach(), value_loss.detach(), entropy.detach(), kl, outside])
+
+
+class _ImitationLoss:
+    """Cross-entropy of the actions that were taken."""
+
+    def __init__(self, network: ActorCritic) -> None:
+        self.network = network
+
+    def __call__(
+        self, weights: Mapping[str, Tensor], _fixed: Mapping[str, Tensor], flat: Tensor, wanted: Tensor, masks: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Loss, and the same."""
+        loss = nnf.cross_entropy(self.network(weights, flat, masks)[0], wanted)
+        return loss, loss.detach().view(1)
 
 
 class _OutcomeLoss(_PolicyLoss):

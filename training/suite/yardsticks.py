@@ -14,7 +14,8 @@ import numpy as np
 from engine.base.errors import UsageError
 from engine.types.blocks import Floats, Ints
 from training.evaluation.starts import evaluation_starts
-from training.suite.linear import fit
+from training.regression.regression import fit
+from training.regression.terms import flat
 from training.suite.markets import Information, Proof, best_policy, has_known_laws
 from training.suite.optimum import Solution
 from training.suite.play import MOST, Plan, play, play_at_random
@@ -41,7 +42,7 @@ def yardsticks(
         * `random`: All three agents act at random.
         * `buy_and_hold`: Long throughout.
         * `best_constant`: Short, flat or long throughout, whichever earns most on the training part.
-        * `linear`: See `training.suite.linear`.
+        * `linear`: See `training.regression.regression`.
 
         And where the laws of the judged markets are known:
 
@@ -60,7 +61,7 @@ def yardsticks(
     length = judged.config.training_params.episode_length
     starts = evaluation_starts(judged.market, judged.parts.test, length, episodes)
     rate = setup.market.instrument.fees.rate
-    regression = fit(setup.market, setup.parts.training, rate)
+    regression = fit(setup.market, setup.parts.training, rate, flat)
     constant = best_constant(setup)
     plans: dict[str, Plan] = {
         "buy_and_hold": lambda rows: np.ones(len(rows), np.int64),

@@ -6,6 +6,7 @@ A record is a dictionary with `kind` and `episode`:
     losses       ppo, sac, dqn: what their last updates gave, by name
     evaluation   mean_reward, deviation, sharpe, max_drawdown, best
     checkpoint   path
+    imitation    text, and the fields of `training.trainer.imitating.Imitated`: what the first network does as
     verdict      text, and the fields of `training.trainer.seats.Verdict`: who takes an agent's seat, and why
     collapse     agent, name, text, and the answer: a sign of `training.trainer.watch`, and what was done about it
     alert        severity, text

@@ -23,6 +23,7 @@ from training.evaluation.policies import Constants, LearnedPolicy, Policy
 from training.experience import stand_ins
 from training.learners.constant import Action, constant_weights
 from training.randomness import generator_state, load_generator
+from training.trainer.imitating import Imitated, imitate
 from training.trainer.playing import Playing
 from training.trainer.seats import Verdict, best_constant, judge, judging_starts
 from training.trainer.setup import TrainingSetup
@@ -55,6 +56,7 @@ class InTurns:
         self.constants = {name: AGENTS[name].stand_in for name in AGENT_NAMES}
         self.verdicts: dict[str, Verdict] = {}
         self.agent = AGENT_NAMES[0]
+        self._begun = False
         self._actions = stand_ins(playing.env.envs)
         self._branches = self._parting()
 
@@ -119,6 +121,14 @@ class InTurns:
             self.agent = AGENT_NAMES[len(self.verdicts)]
             self._begin()
         return found
+
+    def imitate(self) -> Imitated | None:
+        """Let the strategic agent begin as a network that does what a regression would, once; None if it does not."""
+        config = self._setup.config.agents.strategic_agent.imitation
+        if self._begun or config is None:
+            return None
+        self._begun = True
+        return imitate(self._setup, self._trainings.strategic.learner, config)
 
     def starts_again(self, progress: float) -> bool:
         """Whether the agent of the turn is to begin a second time; `progress` is the share of the turn, 0 to 1."""
@@ -223,6 +233,7 @@ class InTurns:
         """What `restore` takes; without trainings and environments."""
         return {
             "agent": self.agent,
+            "begun": self._begun,
             "constants": {name: list(action) for name, action in self.constants.items()},
             "verdicts": [verdict.record() for verdict in self.verdicts.values()],
             "generator": generator_state(self._generator),
@@ -232,7 +243,7 @@ class InTurns:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a snapshot."""
-        self.agent = str(state["agent"])
+        self.agent, self._begun = str(state["agent"]), bool(state["begun"])
         self.constants = {name: tuple(action) for name, action in state["constants"].items()}
         verdicts = [Verdict(**{**found, "constant": tuple(found["constant"])}) for found in state["verdicts"]]
         self.verdicts = {verdict.agent: verdict for verdict in verdicts}

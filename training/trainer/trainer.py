@@ -104,6 +104,7 @@ class Trainer:
                 for text in texts:
                     self._tell({"kind": "alert", "episode": 0, "severity": severity, "text": text})
         try:
+            self._imitate()
             while self.episodes < self._params.total_episodes and not self._decided():
                 before = self.episodes
                 self._step(began, steps_before)
@@ -131,6 +132,16 @@ class Trainer:
             stopped,
             why,
         )
+
+    def _imitate(self) -> None:
+        """Let the first agent begin as it should, and keep that until something better comes."""
+        found = self._turns.imitate() if self._turns is not None else None
+        if found is None:
+            return
+        facts = {"severity": "info", "text": found.text(), **found._asdict()}
+        self._tell({"kind": "imitation", "episode": self.episodes, **facts})
+        if found.agreement:
+            self._evaluate()
 
     def _ending(self, *, early: bool) -> tuple[str, str]:
         """How the training ended, in a word and in a few."""

@@ -119,7 +119,7 @@ class TrainingLog:
             self._say(episode_line(self.state))
         elif kind == "evaluation":
             self._say(evaluation_line(record))
-        elif kind == "verdict":
+        elif kind in {"imitation", "verdict"}:
             self._say(text.clean(str(record["text"])))
         elif kind == "checkpoint":
             self._say(f"checkpoint {text.clean(str(record.get('path', '')))}")

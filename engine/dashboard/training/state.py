@@ -123,6 +123,7 @@ class TrainingState:
             "evaluation": self._evaluation,
             "checkpoint": lambda found: self.checkpoints.appendleft((found, now)),
             "alert": self._alert,
+            "imitation": self._alert,
             "verdict": self._alert,
             "collapse": self._alert,
         }.get(str(record.get("kind")))

@@ -342,3 +342,32 @@ def test_compiled_updates_are_the_eager_ones():
         np.testing.assert_allclose(list(first.values()), list(second.values()), rtol=1e-5, atol=1e-6)
     for name, values in eager.weights().items():
         np.testing.assert_allclose(values, fast.weights()[name], rtol=0, atol=5e-7, err_msg=name)
+
+
+def decided(seen: np.ndarray) -> np.ndarray:
+    return np.int64(2) * (seen[:, -1, 0] + 0.5 * seen[:, 2, 1] > 0.3)
+
+
+def test_a_network_imitates_decisions() -> None:
+    rng = np.random.default_rng(2)
+    seen, unseen = (rng.standard_normal((count, *WINDOW), dtype=np.float32) for count in (2000, 500))
+    first, second = learner(), learner()
+    agreed = [one.imitate(seen, decided(seen), updates=300, learning_rate=3e-3) for one in (first, second)]
+    assert agreed[0] == agreed[1] > 0.95
+    assert (first.act(unseen, explore=False).actions == decided(unseen)).mean() > 0.9
+    assert first.updates == 0
+
+
+def test_units_begin_with_a_sum_that_tells_something() -> None:
+    rng = np.random.default_rng(3)
+    seen, weights = rng.standard_normal((50, *WINDOW), dtype=np.float32), rng.standard_normal(WINDOW, dtype=np.float32)
+    ppo = learner()
+    before = ppo.weights()
+    ppo.look_for(weights, 0.25)
+    after = ppo.weights()
+    normalised = ((seen - STATISTICS.mean) / STATISTICS.std).reshape(50, -1)
+    units = normalised @ after["shared.0.weight"].T + after["shared.0.bias"]
+    expected = (seen * weights).sum(axis=(1, 2)) + 0.25
+    assert units[:, 0] == pytest.approx(expected, abs=1e-4)
+    assert units[:, 1] == pytest.approx(-expected, abs=1e-4)
+    assert np.array_equal(before["shared.0.weight"][-1], after["shared.0.weight"][-1])

@@ -15,14 +15,14 @@ from training.trainer.trainer import Trainer
 from training.trainer.trainings import StrategicTraining
 
 
-def exact(**changes: Any) -> TrainingConfig:
+def exact(imitation: Any = None, scenarios: int = 60, **changes: Any) -> TrainingConfig:
     """A drift so strong that even the smallest network finds it."""
-    market = {"type": "synthetic", "generator": "regime_drift", "scenarios": 60, "length": 3600}
+    market = {"type": "synthetic", "generator": "regime_drift", "scenarios": scenarios, "length": 3600}
     source = market | {"parameters": {"drift_bps": 8.0, "volatility_bps": 1.0, "mean_minutes": 2880}}
     params = {"credit": "exact", "total_episodes": 48, "evaluation_frequency": 12, "checkpoint_frequency": 6}
     return small_config(
         data={"sources": [source]},
-        agents={"strategic_agent": {"learning_rate": 3e-3, "epochs_per_update": 6}},
+        agents={"strategic_agent": {"learning_rate": 3e-3, "epochs_per_update": 6, "imitation": imitation}},
         training_params=params | changes,
         reward_shaping={
             "transaction_cost": 1e-5,
