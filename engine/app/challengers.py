@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Stage:
     Args:
         find_models: Folder of the models with a hash, for versions that enter in the middle of the run; None where none
             can.
+        built: Agents of such versions that are built already, by hash; each is used once.
 
     Attributes:
         make_account: Makes an account; known from the first bar on.
@@ -63,10 +65,11 @@ class Stage:
         symbols: Sequence[str],
         timeframe_ns: int,
         find_models: Callable[[str], Path] | None = None,
+        built: dict[str, Agent] | None = None,
     ) -> None:
         self._config, self._instruments = config, list(instruments)
         self._symbols, self._timeframe_ns = tuple(symbols), timeframe_ns
-        self._find_models = find_models
+        self._find_models, self._built = find_models, {} if built is None else built
         self.make_account: Callable[[], Simulator] | None = None
 
     def contender(self, entrant: Entrant) -> Contender:
@@ -78,10 +81,13 @@ class Stage:
         if self._find_models is None:
             raise UsageError("no version can enter this run", found=entrant.name)
         own = self._config.model_copy(update={"agent": "ensemble"})
-        build = _Build(own, self._find_models(entrant.sha256))
+        build = partial(self._entering, _Build(own, self._find_models(entrant.sha256)), entrant.sha256)
         head = self._config.agent.partition(":")[0]
         why = _no_cuts(self._config) or (None if head == "ensemble" else "the champion has no networks")
         return Contender(entrant.name, build, entrant.version, entrant.sha256, why, entrant.candidate)
+
+    def _entering(self, build: Callable[[], Agent], sha256: str) -> Agent:
+        return self._built.pop(sha256, None) or build()
 
     def acquaint(self, agent: Agent, champion: Agent) -> None:
         """Let an ensemble that enters know the market as the champion's does, if that is one with the same seats."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ class Setup:
         began_with: Folder of the version at the very beginning, where another one has taken over since.
         challengers: What is known of the challengers besides their configuration.
         find_models: Folder of the models with a hash, for versions that enter in the middle of the run.
+        built: Agents of such versions, by hash, that were built before they enter, so that no row waits for it.
         stands_in: Whether, as live, the stand-in of a seat takes over from a network whose answers cannot be used;
             otherwise the run ends there.
     """
@@ -55,6 +56,7 @@ class Setup:
     began_with: Path | None = None
     challengers: ChallengersKnown = NO_CHALLENGERS
     find_models: Callable[[str], Path] | None = None
+    built: dict[str, Agent] = field(default_factory=dict)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
     def make_account(sessions: Sessions) -> Simulator:
         return Simulator(config, traded, sessions.closes, bars_per_year(sessions, setup.timeframe_ns))
 
-    stage = Stage(config, traded, setup.symbols, setup.timeframe_ns, setup.find_models)
+    stage = Stage(config, traded, setup.symbols, setup.timeframe_ns, setup.find_models, setup.built)
     arena = learner = None
     if config.has_arena:
         first = setup.began_with or setup.models

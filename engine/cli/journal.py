@@ -13,6 +13,7 @@ from engine.cli import options
 
 if TYPE_CHECKING:
     from engine.app.journal.mending import Mended
+    from engine.app.learning.retraining import Retrained
 
 app = typer.Typer(help="Verify, export, replay, mend and add up the journals of live sessions.", no_args_is_help=True)
 Before = Annotated[
@@ -24,6 +25,9 @@ Reread = Annotated[
     typer.Option(
         "--reread", help="Read the feed from its beginning at the next start; known bars are refused as duplicates."
     ),
+]
+Retrain = Annotated[
+    bool, typer.Option("--retrain", help="Compute every training job again, too, and compare the hashes (needs torch).")
 ]
 SessionFolders = Annotated[
     list[Path], typer.Argument(metavar="DIR...", help="Session folders.", file_okay=False, show_default=False)
@@ -53,8 +57,15 @@ def verify(folder: options.SessionFolder, as_json: options.Json = False) -> None
 
 
 @app.command(epilog="Example: grandmodel journal replay runs/live")
-def replay(folder: options.SessionFolder, as_json: options.Json = False, trust_code: options.TrustCode = False) -> None:
+def replay(
+    folder: options.SessionFolder,
+    retrain: Retrain = False,
+    as_json: options.Json = False,
+    trust_code: options.TrustCode = False,
+) -> None:
     """Run the session's bars and commands through the backtest's code again, in other blocks, and compare every value.
+
+    Versions that the session has learned are those that it kept; --retrain computes them again.
 
     A strategy file that the session names is executed: only if its hash is the recorded one, or with --trust-code.
     """
@@ -62,15 +73,28 @@ def replay(folder: options.SessionFolder, as_json: options.Json = False, trust_c
 
     before = time.perf_counter()
     rows, digest = replay_whole(folder, trust_code=trust_code)
+    retrained = _retrained(folder) if retrain else None
     seconds = time.perf_counter() - before
     if as_json:
-        typer.echo(json.dumps({"rows": rows, "ledger_sha256": digest, "seconds": round(seconds, 3)}))
+        jobs = {} if retrained is None else {"jobs": retrained.jobs, "jobs_passed_over": list(retrained.passed_over)}
+        typer.echo(json.dumps({"rows": rows, "ledger_sha256": digest, "seconds": round(seconds, 3), **jobs}))
         return
-    from engine.cli.console import out
+    from engine.cli.console import note, out
 
+    if retrained is not None:
+        note(f"{retrained.jobs:,} training jobs computed again, each with the same result, bit for bit")
+        if retrained.passed_over:
+            numbers = ", ".join(map(str, retrained.passed_over))
+            note(f"not compared, since they had not ended or their process had died: {numbers}")
     out().print(
         f"same: {rows:,} rows in {seconds:.2f} s, value for value\nledger {digest}", soft_wrap=True, highlight=False
     )
+
+
+def _retrained(folder: Path) -> Retrained:
+    from engine.app.learning.retraining import retrain
+
+    return retrain(folder)
 
 
 @app.command(epilog="Example: grandmodel journal export runs/live --out runs/live-export")

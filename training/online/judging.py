@@ -1,7 +1,8 @@
 """Whether a candidate is better than its parent: both trade the same episodes, and their difference counts.
 
-* On recent bars that it has not learned from, the candidate has to be better beyond the standard error of the mean
-  difference: its one-sided 95 % interval lies above 0.
+* On recent bars that it has not learned from, the candidate has to be better by more than the standard error of the
+  mean difference. Of candidates that are no better about 16 % pass: the arena's test, not this one, is what keeps
+  them out of the champion's place, and a stricter one would keep out most that are better.
 * What it forgets must not outweigh that: its gain on recent bars and that on older ones, weighted as it learned from
   them, must not be below 0 together beyond their error.
 * It must not meet hard limits more often than its parent, nor always decide the same where its parent does not.
@@ -28,8 +29,8 @@ from training.evaluation.summary import pooled_actions
 from training.trainer.seats import judging_starts
 from training.trainer.setup import TrainingSetup
 
-CONFIDENCE = 0.9
-"""Of the two-sided interval whose lower end is read: 5 % of candidates that are no better pass."""
+CONFIDENCE = 0.6827
+"""Of the two-sided interval whose lower end is read: one standard error, and a little more where episodes are few."""
 
 
 class Gain(NamedTuple):

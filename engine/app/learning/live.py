@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.app.agents import build_agent
 from engine.app.learning.folder import JobFolder, forget_jobs
 from engine.app.learning.trainer import LOG, Trainer, TrainerLost, TrainerTrouble, failed
 from engine.app.models import KeptModels
@@ -43,7 +44,7 @@ class LiveJobs:
     """
 
     def __init__(self, setup: Setup, learning: LearningConfig, folder: Path, admitted: frozenset[int]) -> None:
-        self._learning, self._folder = learning, folder
+        self._setup, self._learning, self._folder = setup, learning, folder
         self._admitted = set(admitted)
         self._kept = KeptModels(folder)
         self._trainer = Trainer(setup, JobFolder(folder, 0).path.parent / LOG, NICE)
@@ -121,7 +122,7 @@ class LiveJobs:
             try:
                 learned = own.result(job) or self._asked(job)
                 if learned.status == "candidate":
-                    self._kept.keep(own.candidate)
+                    self._prepare(own.candidate, str(learned.sha256))
                 return learned
             except TrainerLost as error:
                 deaths += 1
@@ -143,6 +144,12 @@ class LiveJobs:
             if self._closing.wait(wait_s):
                 raise _Closed
             wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
+
+    def _prepare(self, candidate: Path, sha256: str) -> None:
+        """Let the session keep a candidate, and build its agent here, so that no row waits for that."""
+        kept, own = self._kept.keep(candidate), self._setup.config.model_copy(update={"agent": "ensemble"})
+        self._setup.built.clear()  # one that was never used is not used any more
+        self._setup.built[sha256] = build_agent(own, kept)
 
     def _asked(self, job: Job) -> Learned:
         parent = self._kept.find(job.parent_sha256)

@@ -165,6 +165,25 @@ class EndConfig(Config):
     silence_s: Positive | None = None
 
 
+class MonitorRule(Config):
+    """What an alert of the performance monitor orders, as an operator would.
+
+    Attributes:
+        alert: Kind of the alert, told when it is proved, or `drift`.
+        order: `learn` begins a training job at the next cut, `rollback` takes the last promotion back there.
+    """
+
+    alert: Literal[
+        "low_win_rate",
+        "low_sharpe_ratio",
+        "inconsistent_decisions",
+        "low_model_confidence",
+        "retraining_recommended",
+        "drift",
+    ]
+    order: Literal["learn", "rollback"]
+
+
 class PaperConfig(RunConfig):
     """A live session that trades on paper.
 
@@ -176,6 +195,7 @@ class PaperConfig(RunConfig):
         metrics: The endpoint for Prometheus and health checks.
         heartbeat_file: Written every few seconds, for a container's health check.
         standby: Whether a new session waits, paused, for `grandmodel ctl DIR start`.
+        monitor_rules: What alerts of the performance monitor order; journaled as commands by `monitor`.
     """
 
     schema_command: ClassVar[str] = "grandmodel config schema --live"
@@ -187,6 +207,7 @@ class PaperConfig(RunConfig):
     metrics: MetricsConfig = MetricsConfig()
     heartbeat_file: str | None = None
     standby: bool = False
+    monitor_rules: tuple[MonitorRule, ...] = ()
 
     @model_validator(mode="after")
     def _a_symbol_each(self) -> Self:
@@ -194,6 +215,19 @@ class PaperConfig(RunConfig):
         missing = named - set(self.feed.symbols)
         if self.feed.symbols and missing:
             raise ValueError(f"instrument names {min(missing)}, which is not among feed.symbols")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_can_be_obeyed(self) -> Self:
+        for rule in self.monitor_rules:
+            if not self.monitor.enabled:
+                raise ValueError("monitor_rules need the monitor, and monitor.enabled is false")
+            if rule.order == "learn" and self.learning is None:
+                raise ValueError("a rule that orders to learn needs `learning` (--learn FILE)")
+            if rule.order == "rollback" and not self.has_arena:
+                raise ValueError("a rule that orders a rollback needs challengers, or `learning`")
+            if rule.alert == "drift" and self.monitor.drift.reference is None:
+                raise ValueError("a rule about drift needs monitor.drift.reference")
         return self
 
     @property

@@ -43,7 +43,18 @@ if TYPE_CHECKING:
 
 # what a restart may change: how a session is driven, watched and ended, never what it does with a bar
 NEUTRAL_KEYS = frozenset(
-    {"feed", "journal", "end", "alerts", "metrics", "heartbeat_file", "standby", "instrument", "monitor"}
+    {
+        "feed",
+        "journal",
+        "end",
+        "alerts",
+        "metrics",
+        "heartbeat_file",
+        "standby",
+        "instrument",
+        "monitor",
+        "monitor_rules",
+    }
 )
 # of feeds, which a restart may change
 RETIRED_FEED_KEYS = frozenset({"max_jump_days"})

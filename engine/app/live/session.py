@@ -22,11 +22,12 @@ from engine.app.live.deliveries import DeliveryReader
 from engine.app.live.entering import ordered_entry
 from engine.app.live.feed_health import Refusals, counted, shortage
 from engine.app.live.intake import Arrival, Intake
-from engine.app.live.monitoring import LiveMonitor
+from engine.app.live.monitoring import LiveMonitor, News
 from engine.app.live.open_or_resume import Opened
 from engine.app.live.watching import Committed, Ended, Observer, harmless, learning_alert, role_alert
 from engine.app.roles import tell_store
 from engine.app.wiring import warn_of_obstacles
+from engine.base.errors import UsageError
 from engine.base.log import logger
 from engine.challengers.takeovers import Takeover, takeovers
 from engine.journal.entries import LETTERS, Entry, Ordered, learning_facts, role_facts
@@ -72,6 +73,7 @@ ORDERED = {
     Operation.LEARN: "training job at the next cut ordered",
 }
 """What these alerts say in its place."""
+RULE_ORDERS = {"learn": Operation.LEARN, "rollback": Operation.ROLLBACK}
 
 
 class Obeyed(NamedTuple):
@@ -182,6 +184,17 @@ class Session:
         except JournalError as error:
             return Obeyed(f"{done}, but this is not kept: a start after a crash forgets it ({error.what})", kept=False)
         return Obeyed(done, kept=True)
+
+    def _apply_rules(self, news: News) -> None:
+        """Order what the rules say of an alert that begins."""
+        for rule in self.config.monitor_rules:
+            if rule.alert != news.kind or news.severity == "info":
+                continue
+            try:
+                self.operate(RULE_ORDERS[rule.order], "monitor")
+            except UsageError as error:
+                text = f"{rule.order}, which {rule.alert} orders by monitor_rules, cannot be obeyed: {error.what}"
+                self.notice("info", "rule_not_obeyed", text)
 
     def _whom(self, operation: Operation) -> str:
         """Whom a promotion that was ordered is about, as things stand."""
@@ -420,6 +433,7 @@ class Session:
         if steps and self.monitor is not None:
             for news in self.monitor.follow(steps, self.driver.sessions):
                 self.notice(*news)
+                self._apply_rules(news)
         refused = self._refusals.count(arrival.elements, arrival.dead_letters)
         if refused is not None:
             self.notice("critical", "mostly_refused", refused)

@@ -16,6 +16,7 @@ import pytest
 import typer
 import yaml
 
+from engine.app.learning import live
 from engine.app.live import monitoring, paper, session, watching
 from engine.app.live.config import FeedConfig
 from engine.app.live.control import COMMANDS
@@ -148,6 +149,8 @@ def notices() -> Iterator[tuple[str, str]]:
     for operation, word in session.DONE.items():
         yield session.KINDS.get(operation, word), "critical" if operation is Operation.HALT else "warning"
     yield from watching.ROLE_ALERTS.items()
+    yield from watching.LEARNING_ALERTS.items()
+    yield from {live.RESTARTED: "warning", live.STUCK: "critical"}.items()
 
 
 def test_kinds_of_alerts_are_those_of_the_code() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +23,24 @@ from engine.app.journal.recovering import recover
 from engine.app.journal.verifying import replay_whole
 from engine.app.learning import live
 from engine.app.learning.live import LiveJobs
+from engine.app.learning.retraining import Retrained, retrain
 from engine.app.live.commands import obey
 from engine.app.live.folder import SessionLock
+from engine.app.live.monitoring import News
 from engine.app.live.observers import Measuring
 from engine.app.live.open_or_resume import runnable_setup
 from engine.app.live.paper import run_paper, trade
 from engine.app.live.session import Session
 from engine.app.live.watching import Committed
 from engine.app.verify import verify
-from engine.base.errors import UsageError
+from engine.base.errors import CheckFailed, ConfigError, UsageError
+from engine.journal.digests import digest_of
 from engine.journal.reading import JournalReader
 from engine.learning.learner import JobLearner
 from engine.loop.learner import LearningEvent
 from engine.loop.runner import Screen
 from engine.monitor.metrics import SessionMetrics
+from engine.types.records import Operation
 from engine.types.step import StepBlock
 from feeds.live.source import Delivery
 from tests.engine.app.learning import standin
@@ -70,6 +77,7 @@ class Patient(ListSource):
     session: Session
     at: Callable[[int], None] | None = None
     patient = True
+    lag = standin.LAG
 
     async def deliveries(self, positions: Any) -> AsyncIterator[Delivery]:
         begun = 0
@@ -82,7 +90,7 @@ class Patient(ListSource):
                 begun += 1
                 learner = learner_of(self.session.driver)
                 assert learner is not None
-                while self.patient and (job := learner.job) is not None and offset >= job.number + standin.LAG - 1:
+                while self.patient and (job := learner.job) is not None and offset >= job.number + self.lag - 1:
                     if isinstance(learner.jobs, LiveJobs) and learner.jobs.result(job, offset) is not None:
                         break
                     await asyncio.sleep(0.01)
@@ -167,6 +175,27 @@ def test_a_session_learns_as_the_backtest_does(parent: Path, undisturbed: Path, 
         assert manifest[key] == told[key]
     with pytest.raises(UsageError, match="cannot know"):
         verify(str(undisturbed))
+
+
+def test_jobs_that_are_computed_again_are_compared(parent: Path, undisturbed: Path, tmp_path: Path) -> None:
+    del parent
+    events = events_of(undisturbed)
+    outcome = next(one for one in events if one.status == "admitted")
+    assert retrain(undisturbed) == Retrained(sum(one.status == "queued" for one in events), ())
+    folder = tmp_path / "other"
+    shutil.copytree(undisturbed, folder)
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as db:
+        key, value = db.execute("SELECT key, value FROM meta WHERE key LIKE 'learning:%admitted%'").fetchone()
+        other = value.replace(outcome.sha256, "0" * 64)
+        db.execute("UPDATE meta SET value = ?, digest = ? WHERE key = ?", (other, digest_of("meta", (key, other)), key))
+        db.commit()
+    with pytest.raises(CheckFailed, match="come to something else") as differs:
+        retrain(folder)
+    found = str(differs.value.found)
+    assert (
+        f"job {outcome.job}: candidate, sha256 000000000000 then, candidate, sha256 {outcome.sha256[:12]} now" in found
+    )
+    assert found.count("then") == 1
 
 
 def run_child(long: Case, folder: Path, rows: int, die: Callable[[int, Session], None]) -> int:
@@ -326,3 +355,45 @@ def test_a_learner_resumes_as_it_was() -> None:
     learner.at_cut(10, lambda entrant: seen.append(entrant.name))
     assert seen == ["ensemble:a"]
     assert json.dumps([one._asdict() for one in learner.take_events()])
+
+
+def test_an_alert_of_the_monitor_may_order_a_job_or_a_rollback(parent: Path, tmp_path: Path) -> None:
+    rules = [
+        {"alert": "low_win_rate", "order": "learn"},
+        {"alert": "low_win_rate", "order": "rollback"},
+        {"alert": "low_sharpe_ratio", "order": "learn"},
+    ]
+    long = learning_case(parent, rows=100, every_bars=80)
+    long = Case(long.bars, long.settings | {"monitor_rules": rules}, long.payloads)
+    source, told = Patient(long.payloads), list[tuple[str, str]]()
+
+    def at(offset: int) -> None:
+        monitor = source.session.monitor
+        assert monitor is not None
+        if offset == 44:  # what the monitor would say of a row
+            follow = monitor.follow
+
+            def follow_once(*given: Any) -> list[News]:
+                monitor.follow = follow  # type: ignore[method-assign]
+                begins = [News("warning", "low_win_rate", "proved"), News("info", "low_sharpe_ratio", "over")]
+                return [*follow(*given), *begins]
+
+            monitor.follow = follow_once  # type: ignore[method-assign]
+
+    source.at = at
+    run_paper(long.config(), tmp_path / "run", [watching(source, told)], source=source)
+    with JournalReader(tmp_path / "run") as reader:
+        ordered = [(one.kind, one.by) for one in reader.operations()]
+        queued = [one.job for one in reader.learning_events() if one.status == "queued"]
+    assert ordered == [(Operation.LEARN, "monitor")]
+    assert queued == [50, 80]
+    assert any(kind == "rule_not_obeyed" and "no promotion" in text for kind, text in told)
+    assert replay_whole(tmp_path / "run")[0] == 100
+    for rule, why in (
+        ({"alert": "drift", "order": "learn"}, "needs monitor.drift.reference"),
+        ({"alert": "low_wine_rate", "order": "learn"}, "did you mean 'low_win_rate'"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            long.config(monitor_rules=[rule])
+    with pytest.raises(ConfigError, match="needs `learning`"):
+        case(live_bars(5)).config(monitor_rules=[rules[0]])
