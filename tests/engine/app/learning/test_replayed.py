@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from agents.models.metadata import read_ensemble
 from agents.models.untrained import write_untrained
 from engine.api.calls import backtest
+from engine.app.verify import verify
 from engine.base.errors import ConfigError, GrandModelError, UsageError
 from engine.learning.job import job_seed
+from feeds.export import write_bars
 from feeds.memory import MemorySource
 from tests.bars import random_bars
 from tests.engine.app.learning import standin
@@ -66,6 +68,14 @@ def test_jobs_are_recorded_with_what_decided_them_and_what_came_of_them(parent: 
     trading = [one for one in manifest["challengers"] if one["role"] == "challenger"]
     assert len(trading) <= 2
     assert any("makes way for learned-" in one["because"] for one in manifest["challengers"])
+
+
+def test_verify_computes_the_jobs_again(parent: Path, tmp_path: Path) -> None:
+    write_bars(tmp_path / "bars.parquet", iter([BARS.slice(0, 640)]))
+    out = tmp_path / "run"
+    found = backtest(tmp_path / "bars.parquet", **standin.settings(parent, takes_over="gate"), labels="close", out=out)
+    assert found.manifest["activations"]
+    assert verify(str(out)).passed
 
 
 @settings(max_examples=3, deadline=None)
