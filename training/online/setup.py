@@ -32,7 +32,8 @@ SHORTENED: Tree = {
             "rollout_steps": 256,
             "learning_rate": 0.001,
             "kl_stop": 0.1,
-            # the parent has learned already: there is nothing to begin twice
+            # the parent has learned already: there is nothing to begin
+            "imitation": None,
             "second_start": None,
         },
         "risk_agent": {"epsilon_start": 0.1},
