@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agents.spec import AGENT_NAMES
 from engine.base.errors import DataError, GrandModelError
 from engine.base.state import State
+from engine.types.blocks import Floats
 from training.advice import advice
 from training.checkpoint import save, weights_sha256
 from training.evaluation.episodes import run_episodes
@@ -76,7 +79,7 @@ class Trainer:
         self._patience = Patience(self._params.early_stopping)
         self._losses: dict[str, dict[str, float]] = {}
         self._evaluation: Tree | None = None
-        self._kept: State = {"episode": 0, "weights": self._trainings.weights(), "evaluation": None}
+        self._kept: State = {"episode": 0, "weights": self._trainings.weights(), "evaluation": None, "rewards": None}
         self._last_checkpoint: Path | None = None
         self._saved: Path | None = None  # the last checkpoint, if nothing has happened since
         self.episodes, self.stop_requested = 0, False
@@ -287,15 +290,28 @@ class Trainer:
         self._evaluation = headline(results)
         # networks that a stand-in was evaluated for are not kept
         complete = self._turns is not None or all(self._joined(role) for role in AGENT_NAMES)
-        best = complete and self._patience.see(self.episodes, self._evaluation["mean_reward"])
+        rewards = np.array([result.reward for result in results])
+        best = complete and self._shows(rewards) and self._patience.see(self.episodes, float(rewards.mean()))
         if best:
             self._kept = {
                 "episode": self.episodes,
+                "rewards": rewards,
                 "weights": self._weights_in_force(),
                 "evaluation": dict(self._evaluation),
             }
         self._tell({"kind": "evaluation", "episode": self.episodes, "best": best, **self._evaluation})
         return results
+
+    def _shows(self, rewards: Floats) -> bool:
+        """Whether networks are better than those kept beyond chance: by a standard error, on the same episodes.
+
+        The best of many evaluations is better by luck, and may cost what the first network knew. Agents that learn
+        together change too fast for it.
+        """
+        if self._turns is None or self._patience.best is None:
+            return True
+        gain = rewards - self._kept["rewards"]
+        return bool(gain.mean() > gain.std(ddof=1) / len(gain) ** 0.5) if len(gain) > 1 else bool(gain.mean() > 0.0)
 
     def _weights_in_force(self) -> dict[str, dict[str, Any]]:
         """Of the networks that decide; where a constant action does, of a network that always takes it."""
