@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := grandmodel.py engine agents feeds training portfolio benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper test fuzz check bench learning verify-learning soak format pictures clean
+.PHONY: help run paper learn test fuzz check bench learning verify-learning soak format pictures clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ $(VENV)/live: $(VENV)/base
 
 paper: $(VENV)/live ## Trade on paper: a development broker, the recording at 600 times, the dashboard
 	$(BIN)/grandmodel paper --demo --dashboard
+
+learn: $(VENV)/dev ## See a session learn: a market turns, a candidate takes over (five minutes)
+	$(BIN)/grandmodel paper --demo --learn configs/live/learning.yaml --dashboard
 
 # Each process takes the next tests as soon as it is free: the slowest file alone takes a fifth of the time.
 test: $(VENV)/dev ## Install everything and run the tests, on every core

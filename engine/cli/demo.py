@@ -36,21 +36,25 @@ def demo_feed() -> Iterator[str]:
     with EmbeddedBroker() as broker:
         address = f"kafka://{broker.address}/{TOPIC}"
         note(f"broker {address}: `grandmodel publish --data {DATA} --instrument {INSTRUMENT}` fills it")
-        _publish(address, "--start", FIRST, "--end", LIVE_FROM).wait()
-        publishing = _publish(address, "--start", LIVE_FROM, "--speed", SPEED)
-        try:
+        with publishing(DATA, address, "--start", FIRST, "--end", LIVE_FROM) as history:
+            history.wait()
+        with publishing(DATA, address, "--start", LIVE_FROM, "--speed", SPEED):
             yield address
-        finally:
-            publishing.kill()
-            publishing.wait()
 
 
-def _publish(address: str, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "engine.cli.main", "publish", "--data", DATA, "--instrument", INSTRUMENT]
-    return subprocess.Popen(  # noqa: S603 - our own command
+@contextmanager
+def publishing(data: str, address: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that publishes bars, killed at the end if it still runs."""
+    command = [sys.executable, "-m", "engine.cli.main", "publish", "--data", data, "--instrument", INSTRUMENT]
+    process = subprocess.Popen(  # noqa: S603 - our own command
         [*command, "--feed", address, "--json", *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for the session
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

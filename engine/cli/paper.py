@@ -7,8 +7,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,8 @@ import typer
 
 from engine.cli import options
 from engine.cli.backtest import report_file
-from engine.cli.demo import demo_config, demo_feed
+from engine.cli.demo import TOPIC, demo_config, demo_feed
+from engine.cli.demo_learning import learning_demo_config, learning_feed, what_happened
 from engine.cli.flags import RENAMED as RENAMED_EVERYWHERE
 from engine.cli.flags import default_folder, given, instruments, option_names, read_learning, slug
 
@@ -57,7 +58,11 @@ Standby = Annotated[bool, typer.Option("--standby", help="Start paused, until `g
 WithDashboard = Annotated[bool, typer.Option("--dashboard", help="Show the terminal dashboard; it has keys.")]
 Demo = Annotated[
     bool,
-    typer.Option("--demo", help="Demonstrate with a private broker and the bundled recording at 600 times its speed."),
+    typer.Option(
+        "--demo",
+        help="Demonstrate with a private broker and the bundled recording at 600 times its speed; with --learn, with a "
+        "made-up market that turns.",
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first message that cannot be used or was lost.")]
 
@@ -132,11 +137,17 @@ def paper(
     from engine.journal.reading import has_begun
 
     need_live()
-    with _feed(demo, feed) as address:
+    shown = learning_demo_config() if learn else demo_config()
+    files = [*([shown] if demo else []), *(config or [])]
+    planned = default_folder("demo") if demo and out is None else out
+
+    def load(address: str | None) -> PaperConfig:
         flags["feed"]["address"] = address
-        settings = _load(out, [*([demo_config()] if demo else []), *(config or [])], flags, set_ or [], learn)
-        name = "demo" if demo else slug(settings.agent)
-        folder = out or default_folder(name)
+        return _load(out, files, flags, set_ or [], learn)
+
+    with _learning_demo(load, planned) if demo and learn and planned and not feed else _feed(demo, feed) as address:
+        settings = load(address)
+        folder = planned or default_folder(slug(settings.agent))
         compiled(settings.agent, challengers=settings.challengers.agents, live=True)
         if not as_json and not has_begun(folder):
             tell_wait(settings, started_before(settings))
@@ -154,6 +165,8 @@ def paper(
     else:
         _show(run, seconds, report=not no_report, demo=demo, leaving_out=settings.feed.leaving_out)
     _fail_if_short(run)
+    if demo and learn:
+        _fail_if_nothing_was_learned(run)
 
 
 def _private_report(folder: Path, wanted: bool) -> float:
@@ -174,6 +187,39 @@ def _fail_if_short(run: PaperRun) -> None:
         note(f"failed {text}")
     if failures:
         raise typer.Exit(1)
+
+
+def _fail_if_nothing_was_learned(run: PaperRun) -> None:
+    """The last line of the demonstration; exit code 1 where no candidate has become the champion."""
+    from engine.cli.console import note
+
+    said, succeeded = what_happened(run.exported.manifest if run.exported else {})
+    note(f"{'learned' if succeeded else 'failed'} {said}")
+    if not succeeded:
+        raise typer.Exit(1)
+
+
+def _learning_demo(load: Callable[[str | None], PaperConfig], session: Path) -> AbstractContextManager[str]:
+    """The feed of the demonstration of learning.
+
+    Raises:
+        UsageError: If the configuration does not fit the demonstration.
+    """
+    from engine.base.errors import UsageError
+    from engine.journal.reading import has_begun
+
+    if has_begun(session):
+        raise UsageError(
+            "the demonstration begins a session of its own",
+            where=str(session),
+            hint="leave --out out, or name another folder",
+        )
+    settings = load(f"kafka://127.0.0.1/{TOPIC}")
+    if settings.learning is None or settings.end.bars is None:
+        raise UsageError(
+            "the demonstration ends after a number of bars", where="end.bars", hint="name it with --max-bars"
+        )
+    return learning_feed(settings.learning, session, settings.end.bars)
 
 
 @contextmanager
