@@ -126,6 +126,7 @@ class Arena:
         # challengers ever started, row until which nobody is promoted, row of the last promotion or -1, an order, and
         # the halt that a promoted one found
         self._counts = np.array([started, 0, -1, NO_ORDER, 0], np.int64)
+        self._named = ""  # whom an order to promote names
         self._high = np.zeros(2)  # of the champion since it was promoted: highest equity, largest fall
         self._equity = 0.0
         self._account: Simulator | None = None
@@ -215,6 +216,7 @@ class Arena:
         """Retire, roll back or promote before the row `seq`, by the rules or by the operator's order."""
         self._equity = float(simulator.account["equity"][0])
         ordered, self._counts[3] = int(self._counts[3]), NO_ORDER
+        named, self._named = self._named, ""
         halted = int(simulator.account["halted"][0])
         self._counts[4] = self._counts[4] if halted else 0
         shadow = self._shadow
@@ -224,7 +226,7 @@ class Arena:
             if (because := self._spent(book)) is not None:
                 self._retire(book, seq, because, "rule")
         if ordered == Operation.PROMOTE:
-            best, why = self._leading(self._eligible), (BY_ORDER, "operator")
+            best, why = self._leading(self._named_by(named)), (BY_ORDER, "operator")
         elif (accepted := self._accepted(seq, simulator)) is not None:
             best, why = accepted, (BY_GATE, "job")
         else:
@@ -237,16 +239,22 @@ class Arena:
         for book in self._books:
             book.compare_from(self._test(), self._next_number(), activation.seq, self._equity)
 
-    def operate(self, operation: Operation, ts_event: int) -> None:
+    def operate(self, operation: Operation, ts_event: int, name: str = "") -> None:
         """Let the challengers obey what the champion obeys, or take an order about roles until the next cut.
 
         Raises:
-            UsageError: If nobody can be promoted, or there is nothing to roll back.
+            UsageError: If nobody can be promoted, or not the one that is named, or there is nothing to roll back.
         """
         if operation is Operation.PROMOTE:
             if not self._eligible:
                 raise UsageError("there is no challenger that could be promoted", found=self._why_nobody())
-            self._counts[3] = int(operation)
+            if not self._named_by(name):
+                raise UsageError(
+                    f"{name} is no challenger that could be promoted",
+                    expected=", ".join(book.contender.name for book in self._eligible),
+                    found=next((book.because for book in self._books if book.contender.name == name), None) or name,
+                )
+            self._counts[3], self._named = int(operation), name
         elif operation is Operation.ROLLBACK:
             if self._shadow is None:
                 raise UsageError(
@@ -279,9 +287,9 @@ class Arena:
         )
         return [first, *map(self._standing, self._books), *(one.standing for one in self._retired)]
 
-    def leading(self) -> Standing | None:
+    def leading(self, name: str = "") -> Standing | None:
         """Whom an order to promote would promote."""
-        best = self._leading(self._eligible)
+        best = self._leading(self._named_by(name))
         return None if best is None else self._standing(best)
 
     @property
@@ -346,6 +354,12 @@ class Arena:
     def _eligible(self) -> list[Book]:
         """Challengers that can take the champion's place, whatever their evidence."""
         return [book for book in self._books if book.role == "challenger" and book.contender.only_watched is None]
+
+    def _named_by(self, name: str) -> list[Book]:
+        """Those that an order to promote is about: of one name, or of their version; all where it names nobody."""
+        found = self._eligible
+        exact = [book for book in found if book.contender.name == name]
+        return exact or [book for book in found if not name or book.contender.version == name]
 
     def _accepted(self, seq: int, champion: Simulator) -> Book | None:
         """The candidate that enters before the row `seq`, where it takes over at once."""
@@ -467,7 +481,8 @@ class Arena:
         leads = {"name": self.champion, "version": self._champion.version, "sha256": self._champion.sha256}
         state: State = {"champion": leads, "owners": owners, "books": books, "retired": retired, "numbers": numbers}
         # nothing is written where nobody has entered, as versions wrote it in which nobody could
-        return state | ({"entered": [one._asdict() for one in self._entered.values()]} if self._entered else {})
+        entered = {"entered": [one._asdict() for one in self._entered.values()]} if self._entered else {}
+        return state | entered | ({"named": self._named} if self._named else {})
 
     def restore(self, state: Any, agent: Agent) -> Agent:
         """Continue from a snapshot.
@@ -475,8 +490,9 @@ class Arena:
         Raises:
             DataError: If it is not one of an arena made alike.
         """
-        entered = ("entered",) if isinstance(state, dict) and "entered" in state else ()
-        parts = parts_of(state, ("champion", "owners", "books", "retired", "numbers", *entered))
+        more = [key for key in ("entered", "named") if isinstance(state, dict) and key in state]
+        parts = parts_of(state, ("champion", "owners", "books", "retired", "numbers", *more))
+        self._named = str(parts.get("named", ""))
         for tree in parts.get("entered", ()):
             self._entered[tree["name"]] = Entrant(**tree)
             self._contenders[tree["name"]] = self._stage.contender(self._entered[tree["name"]])

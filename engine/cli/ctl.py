@@ -15,9 +15,9 @@ Command = Annotated[
     typer.Argument(
         metavar="COMMAND",
         help="status, start, pause, resume, flatten (close all and pause), halt (kill switch), reset-halt, promote "
-        "(the challenger with the most evidence), rollback (the last promotion), challenge VERSION (let a version "
-        "trade beside the champion from the next cut on), pause-learning, resume-learning, learn (begin a training job "
-        "at the next cut) or stop.",
+        "[NAME] (a challenger; else the one with the most evidence), rollback (the last promotion), challenge VERSION "
+        "(let a version trade beside the champion from the next cut on), pause-learning, resume-learning, learn (begin "
+        "a training job at the next cut) or stop.",
         show_default=False,
     ),
 ]
@@ -34,7 +34,7 @@ def ctl(context: typer.Context, folder: options.SessionFolder, command: Command,
 
     Example: grandmodel ctl runs/live pause
     """
-    from engine.app.live.control import COMMANDS, NAMING, ask
+    from engine.app.live.control import COMMANDS, MAY_NAME, NAMING, ask
     from engine.base.errors import UsageError
 
     if command not in COMMANDS:
@@ -55,15 +55,11 @@ def ctl(context: typer.Context, folder: options.SessionFolder, command: Command,
             )
         _print(_kept(folder, ask(folder, command, name=context.args[0])), as_json)
         return
-    if context.args:
-        raise UsageError(
-            f"{command} takes no name or other argument",
-            found=" ".join(context.args),
-            hint="it promotes the challenger with the most evidence, which `grandmodel ctl DIR status` shows"
-            if command == "promote"
-            else None,
-        )
-    _print(_kept(folder, ask(folder, command)), as_json)
+    named = context.args if command in MAY_NAME else []
+    if len(context.args) > 1 or context.args != named:
+        takes = "one name at most" if command in MAY_NAME else "no name or other argument"
+        raise UsageError(f"{command} takes {takes}", found=" ".join(context.args))
+    _print(_kept(folder, ask(folder, command, name=named[0] if named else None)), as_json)
 
 
 def _kept(folder: Path, answer: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ ROLE_KEYS = {
     "b": ("rollback", "make the champion before the champion again at the next cut?"),
 }
 """Keys of a session in which roles may change."""
+PROMOTE_KEY = "c"
 LEARN_KEY = "l"
 """Key of a session that learns: it pauses learning, or resumes it."""
 
@@ -108,7 +109,7 @@ class _SessionScreen:
         from engine.dashboard.following import Following
         from engine.dashboard.live import Dashboard
 
-        self._session = session
+        self._session, self._asked = session, ""
         info = run_info(config, session.opened.setup.instruments, config.feed.address)
         self._dashboard = Dashboard(
             info,
@@ -154,9 +155,27 @@ class _SessionScreen:
 
         keys = KEYS | (ROLE_KEYS if self._session.config.has_arena else {})
         actions = {key: KeyAction(command, self._order, question) for key, (command, question) in keys.items()}
+        if PROMOTE_KEY in actions:
+            actions[PROMOTE_KEY] = KeyAction("promote", self._promote, self._ask_whom)
         if self._session.config.learning is not None:
             actions[LEARN_KEY] = KeyAction("learning", self._switch_learning, self._ask_about_learning)
         return actions
+
+    def _ask_whom(self) -> str:
+        """The question names who would be promoted, and the order then names the same one."""
+        from engine.app.challengers import arena_of
+        from engine.monitor.numbers import e_value_text
+
+        arena = arena_of(self._session.driver)
+        leads = None if arena is None else arena.leading()
+        self._asked = "" if leads is None else leads.name
+        if leads is None or leads.e_value is None or leads.threshold is None:
+            return ROLE_KEYS[PROMOTE_KEY][1]
+        evidence = f"E {e_value_text(leads.e_value)} of {e_value_text(leads.threshold)}"
+        return f"make {leads.name} ({evidence}) the champion at the next cut?"
+
+    def _promote(self, command: str) -> str:
+        return self._order(command, self._asked or None)
 
     @property
     def _learning_paused(self) -> bool:
@@ -174,10 +193,10 @@ class _SessionScreen:
         """Pause or resume learning, whichever it is not."""
         return self._order("resume-learning" if self._learning_paused else "pause-learning")
 
-    def _order(self, command: str) -> str:
+    def _order(self, command: str, name: str | None = None) -> str:
         from engine.app.live.commands import obey
 
-        done = str(obey(self._session, command, "dashboard")["done"])
+        done = str(obey(self._session, command, "dashboard", name)["done"])
         look(self._following, self._session)
         return done
 

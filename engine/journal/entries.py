@@ -20,6 +20,9 @@ ROLES = "role:"
 LEARNING = "learning:"
 """Begins the keys of facts about training jobs, and about versions that an operator names; the row follows."""
 
+NAMED = "named:"
+"""Begins the keys of facts about whom a command of the operator names; the command's number follows."""
+
 LETTERS = "letters."
 """Begins the names of the running counts of dead letters; the reason follows."""
 
@@ -61,12 +64,13 @@ class Gap(NamedTuple):
 
 
 class Ordered(NamedTuple):
-    """A command of the operator, and the number of the row it precedes."""
+    """A command of the operator, and the number of the row it precedes; `name` is whom it names, or empty."""
 
     seq: int
     ts_event: int
     kind: Operation
     by: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

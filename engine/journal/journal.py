@@ -18,7 +18,7 @@ from engine.base.errors import DataError
 from engine.base.state import encode as encode_state
 from engine.journal.blocks import StoredBlock, encode
 from engine.journal.digests import SEALED, Key, Sealing, digest_of
-from engine.journal.entries import Entry
+from engine.journal.entries import NAMED, Entry
 from engine.journal.files import ARCHIVE, FILE, check_columns, check_version, explained
 from engine.journal.schema import APPLICATION_ID, BLOCKS, INSERT_BLOCK, OLD_VERSION, SEAL, TABLES, VERSION
 from engine.types.dead_letter import DeadLetter
@@ -171,8 +171,11 @@ class Journal:
             columns = "seq, symbol, after_ns, before_ns, missing"
             db.executemany(f"INSERT INTO gaps ({columns}) VALUES (?,?,?,?,?)", entry.gaps)  # noqa: S608 - constant
         if entry.operation is not None:
-            seq, ts_event, kind, by = entry.operation
-            self._put(db, "operations", self._sealing.highest("operations") + 1, seq, ts_event, int(kind), by)
+            seq, ts_event, kind, by, name = entry.operation
+            number = self._sealing.highest("operations") + 1
+            self._put(db, "operations", number, seq, ts_event, int(kind), by)
+            if name:
+                self._put(db, "meta", f"{NAMED}{number}", name)
         for activation in entry.activations:
             self._put(db, "activations", *activation)
         for key, value in entry.meta.items():

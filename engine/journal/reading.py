@@ -17,7 +17,7 @@ from engine.base.state import OtherRelease
 from engine.base.state import decode as decode_state
 from engine.journal.blocks import StoredBlock, decode, joined
 from engine.journal.digests import SEALED, Seal, digest_of, total_of
-from engine.journal.entries import LEARNING, ROLES, Gap, Ordered
+from engine.journal.entries import LEARNING, NAMED, ROLES, Gap, Ordered
 from engine.journal.files import ARCHIVE, FILE, check_version
 from engine.journal.journal import OLDER
 from engine.journal.schema import VERSION
@@ -168,8 +168,12 @@ class JournalReader:
     def operations(self, since: int = 0) -> list[Ordered]:
         """The operator's commands from a row on, in order."""
         rows = self._rows("operations", "WHERE seq >= ? ORDER BY id", since)
+        named = dict(self._rows("meta", "WHERE key LIKE ?", f"{NAMED}%"))
         with _readable(self.path):
-            return [Ordered(seq, ts, Operation(kind), by) for _, seq, ts, kind, by in rows]
+            return [
+                Ordered(seq, ts, Operation(kind), by, str(named.get(f"{NAMED}{number}", "")))
+                for number, seq, ts, kind, by in rows
+            ]
 
     def activations(self) -> list[Activation]:
         """Which models decided from which row on."""

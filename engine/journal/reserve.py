@@ -122,7 +122,7 @@ class Reserve:
                 "halted if the session did not end in order",
             )
         tree = json.loads(body)
-        orders = [Ordered(seq, ts_event, Operation(kind), by) for seq, ts_event, kind, by in tree["orders"]]
+        orders = [Ordered(seq, ts_event, Operation(kind), *rest) for seq, ts_event, kind, *rest in tree["orders"]]
         return orders[max(0, last - tree["after"]) :]
 
     def _write(self, text: bytes) -> None:

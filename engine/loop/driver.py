@@ -76,7 +76,7 @@ class Driver:
         self.activations: list[Activation] = []
         self._open_account = open_account
         self._account: Account | None = None
-        self._early: list[Operation] = []
+        self._early: list[Operation] = []  # none of them names anybody
         self._hash = LedgerHash()
 
     def begin(self, first_ns: int, first_seq: int = 0) -> None:
@@ -178,8 +178,12 @@ class Driver:
             )
         self.learner.order(event)
 
-    def operate(self, operation: Operation) -> None:
+    def operate(self, operation: Operation, name: str = "") -> None:
         """Carry out a command of the operator, between the last row and the next.
+
+        Args:
+            operation: The command.
+            name: Whom it names; empty for nobody.
 
         Raises:
             UsageError: If it cannot be obeyed now.
@@ -199,15 +203,15 @@ class Driver:
                 raise UsageError("the session is not halted")
             self._early.append(operation)
             return
-        self._operate(operation)
+        self._operate(operation, name)
 
-    def _operate(self, operation: Operation) -> None:
+    def _operate(self, operation: Operation, name: str = "") -> None:
         """In the agent's account first: where that refuses, nothing happens to the others."""
         self.follow()
         if operation not in FOR_RIVALS:
             self.simulator.operate(operation, self.last_ns)
         if self.rivals is not None:
-            self.rivals.operate(operation, self.last_ns)
+            self.rivals.operate(operation, self.last_ns, name)
 
     @property
     def begun(self) -> bool:

@@ -92,8 +92,13 @@ class Rivals(Protocol):
         """Other models took over in the agent itself."""
         ...
 
-    def operate(self, operation: Operation, ts_event: int) -> None:
+    def operate(self, operation: Operation, ts_event: int, name: str = "") -> None:
         """Carry out a command of the operator in their accounts, or one that is for them.
+
+        Args:
+            operation: The command.
+            ts_event: Close of the last row, nanoseconds UTC.
+            name: Whom it names; empty for nobody.
 
         Raises:
             UsageError: If it cannot be obeyed now.

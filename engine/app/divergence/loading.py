@@ -171,7 +171,7 @@ def _session(folder: Path, *, trust_code: bool) -> Recorded:
         learned = setup.config.learning is not None or bool(reader.learning_events())
         config = _as_replaced(setup.config) if learned else setup.config
         commands = tuple(
-            _command(bars, one.seq, one.kind)
+            _command(bars, one.seq, one.kind, one.name)
             for one in reader.operations()
             if not learned or one.kind not in ABOUT_ROLES
         )
@@ -194,8 +194,8 @@ def _as_replaced(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"learning": None, "challengers": ChallengersConfig()})
 
 
-def _command(bars: BarBlock, seq: int, kind: Operation) -> Command:
-    return Command(int(bars.ts_event[min(seq, len(bars)) - 1]) if seq else START, kind)
+def _command(bars: BarBlock, seq: int, kind: Operation, name: str) -> Command:
+    return Command(int(bars.ts_event[min(seq, len(bars)) - 1]) if seq else START, kind, name)
 
 
 def _models_of_session(reader: JournalReader, config: RunConfig, bars: BarBlock) -> Models:
@@ -229,8 +229,11 @@ def _backtest(folder: Path, *, trust_code: bool) -> Recorded:
         raise DataError("this run has no bars", where=str(path))
     bars = concat(blocks)
     learned = bool(manifest.get("learning"))
-    kinds = [(int(one["seq"]), Operation[str(one["kind"]).upper()]) for one in manifest.get("operations") or ()]
-    commands = tuple(_command(bars, seq, kind) for seq, kind in kinds if not learned or kind not in ABOUT_ROLES)
+    told = [
+        _command(bars, int(one["seq"]), Operation[str(one["kind"]).upper()], str(one.get("name", "")))
+        for one in manifest.get("operations") or ()
+    ]
+    commands = tuple(one for one in told if not learned or one.kind not in ABOUT_ROLES)
     chosen = _as_replaced(config) if learned else config
     return Recorded(
         str(folder),

@@ -22,10 +22,11 @@ START: Final = -(2**63)
 
 
 class Command(NamedTuple):
-    """A command of the operator, and the close of the row before it, nanoseconds UTC."""
+    """A command of the operator, the close of the row before it, nanoseconds UTC, and whom it names, or nobody."""
 
     after_ns: int
     kind: Operation
+    name: str = ""
 
 
 class Replacement(NamedTuple):

@@ -31,12 +31,13 @@ def replayed(run: Recorded) -> tuple[StepBlock, str]:
     a reset where nothing was halted, a promotion where nobody can be promoted.
     """
     driver, steps = _driver(run), []
-    orders = [(int(np.searchsorted(run.bars.ts_event, one.after_ns, side="right")), one.kind) for one in run.commands]
+    orders = [(int(np.searchsorted(run.bars.ts_event, one.after_ns, side="right")), one) for one in run.commands]
     places = {row for row, _ in orders} | set(range(0, len(run.bars), CHUNK_ROWS))
     for part in run.bars.split(sorted(places)):
         while orders and orders[0][0] <= part.seq:
             with suppress(UsageError):
-                driver.operate(orders.pop(0)[1])
+                command = orders.pop(0)[1]
+                driver.operate(command.kind, command.name)
         steps += list(driver.process(part))
     return joined(steps), driver.ledger_sha256
 

@@ -21,7 +21,7 @@ from engine.app.live.open_or_resume import runnable_setup
 from engine.app.wiring import Setup
 from engine.base.errors import DataError
 from engine.base.state import encode
-from engine.journal.entries import LETTERS, Entry, Ordered, fact_seq, learning_facts, role_facts
+from engine.journal.entries import LETTERS, Entry, fact_seq, learning_facts, role_facts
 from engine.journal.files import FILE, remove
 from engine.journal.journal import OLDER, Journal
 from engine.journal.reading import JournalReader
@@ -171,7 +171,7 @@ def _mend(folder: Path, setup: Setup, cut: _Cut | None, remade: Iterable[str], *
         meta |= learning_facts(driver.take_learning_events())
         journal.commit(Entry(steps, driver.next_seq, counts=_counts(steps), activations=activations, meta=meta))
         for command in later:
-            journal.commit(Entry(operation=Ordered(driver.next_seq, command.ts_event, command.kind, command.by)))
+            journal.commit(Entry(operation=command._replace(seq=driver.next_seq)))
         with JournalReader(folder) as reader:
             if reader.next_seq and not reader.states(MERGER):
                 states = {MERGER: merger_of(reader, setup.timeframe_ns), SEEN: seen_of(reader)}

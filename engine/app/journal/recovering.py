@@ -82,7 +82,7 @@ def _catch_up(reader: JournalReader, driver: Driver, since: int = 0) -> None:
     """Run over the rows from one on, then carry out what was ordered after the last one."""
     replay(reader, driver, since)
     for ordered in reader.operations(driver.next_seq):
-        driver.operate(ordered.kind)
+        driver.operate(ordered.kind, ordered.name)
 
 
 def _challenged(setup: Setup) -> bool:
@@ -211,7 +211,8 @@ def _driven(driver: Driver, expected: StepBlock, operations: list[Ordered]) -> l
     places = sorted({one.seq - bars.seq for one in operations if bars.seq < one.seq < end})
     for part in bars.split(places):
         while operations and operations[0].seq <= part.seq:
-            driver.operate(operations.pop(0).kind)
+            ordered = operations.pop(0)
+            driver.operate(ordered.kind, ordered.name)
         steps += driver.process(part)
     return steps
 

@@ -64,7 +64,7 @@ def obey(session: Session, command: str, by: str, name: str | None = None) -> di
         return {"done": done, "row": session.driver.next_seq, "kept": kept}
     if command not in OPERATIONS:
         return status_of(session)
-    done, kept = session.operate(OPERATIONS[command], by)
+    done, kept = session.operate(OPERATIONS[command], by, name or "")
     status = status_of(session)
     if OPERATIONS[command] is Operation.RESUME and status["halted"]:
         done += "; trading stays halted until reset-halt"

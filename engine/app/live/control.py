@@ -42,6 +42,8 @@ COMMANDS = (
 )
 NAMING = frozenset({"challenge"})
 """Commands that are about a version, whose name follows them."""
+MAY_NAME = frozenset({"promote"})
+"""Commands that a name may follow."""
 
 
 class ControlServer:
@@ -129,7 +131,7 @@ def ask(folder: Path, command: str, by: str = "ctl", name: str | None = None) ->
         folder: Of the session.
         command: One of COMMANDS.
         by: Who sends it.
-        name: What it is about, for one of NAMING.
+        name: What it is about, for one of NAMING or MAY_NAME.
 
     Raises:
         UsageError: If no session runs there, it does not answer, or refuses.

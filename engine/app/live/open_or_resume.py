@@ -235,12 +235,12 @@ def late_orders(journal: Journal, reserve: Reserve, driver: Driver) -> list[Entr
     for order in reserve.lacking(journal.last_operation):
         name = order.kind.name.lower()
         try:
-            driver.operate(order.kind)
+            driver.operate(order.kind, order.name)
         except UsageError as error:  # a reset of what never came to be
             logger("journal").warning("a command that waited for the disk is void", command=name, why=error.what)
             continue
         seq = driver.next_seq
-        owed.append(Entry(seq=seq, operation=Ordered(seq, driver.last_ns, order.kind, order.by)))
+        owed.append(Entry(seq=seq, operation=order._replace(seq=seq, ts_event=driver.last_ns)))
         logger("journal").warning(
             "a command that waited for the disk holds from here", command=name, by=order.by, row=seq
         )

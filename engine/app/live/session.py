@@ -139,11 +139,13 @@ class Session:
         """End after the current transaction; rows that wait for later bars wait for the next start."""
         self._reader.stop(because)
 
-    def operate(self, operation: Operation, by: str) -> Obeyed:
+    def operate(self, operation: Operation, by: str, name: str = "") -> Obeyed:
         """Carry out a command of the operator at once, and record it in the journal.
 
         Args:
+            operation: The command.
             by: Who wants it: `ctl`, `dashboard`, ...
+            name: Whom it names; empty for nobody.
 
         Returns:
             What was done, and whether the next start will know of it.
@@ -151,13 +153,13 @@ class Session:
         Raises:
             UsageError: If it cannot be obeyed now.
         """
-        self.driver.operate(operation)
-        whom = self._whom(operation)
+        self.driver.operate(operation, name)
+        whom = self._whom(operation, name)
         done = DONE[operation] + whom
         step = self.last_step
         ts_event = int(step.bars.ts_event[-1]) if step is not None else 0
         seq = self._ordered_seq = self.driver.next_seq
-        self._owed.append(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by)))
+        self._owed.append(Entry(seq=seq, operation=Ordered(seq, ts_event, operation, by, name)))
         severity: Severity = "critical" if operation is Operation.HALT else "warning"
         text = f"{ORDERED.get(operation, DONE[operation])} by {by} before row {seq}{whom}"
         self.notice(severity, KINDS.get(operation, DONE[operation]), text)
@@ -196,14 +198,14 @@ class Session:
                 text = f"{rule.order}, which {rule.alert} orders by monitor_rules, cannot be obeyed: {error.what}"
                 self.notice("info", "rule_not_obeyed", text)
 
-    def _whom(self, operation: Operation) -> str:
+    def _whom(self, operation: Operation, name: str) -> str:
         """Whom a promotion that was ordered is about, as things stand."""
         arena = arena_of(self.driver)
-        leading = arena.leading() if arena is not None and operation is Operation.PROMOTE else None
-        if leading is None or leading.threshold is None or leading.e_value is None:
+        about = arena.leading(name) if arena is not None and operation is Operation.PROMOTE else None
+        if about is None or about.threshold is None or about.e_value is None:
             return ""
-        found, needed = e_value_text(leading.e_value), e_value_text(leading.threshold)
-        return f"; {leading.name} has the most evidence now (E {found}, {needed} needed without an order)"
+        evidence = f"(E {e_value_text(about.e_value)}, {e_value_text(about.threshold)} needed without an order)"
+        return f": {about.name} {evidence}" if name else f"; {about.name} has the most evidence now {evidence}"
 
     def _reserved(self, done: str, error: JournalError) -> Obeyed:
         """Keep the commands that the journal does not take in the place that is reserved for them."""

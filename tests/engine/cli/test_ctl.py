@@ -128,7 +128,11 @@ def test_mistakes_end_in_a_message(tmp_path: Path) -> None:
     assert "there is no halt to reset" in refused("reset-halt", ended)
 
 
-def test_it_is_not_named_whom_to_promote(tmp_path: Path) -> None:
-    complained = refused("ctl", str(tmp_path), "promote", "flat")
-    assert complained.startswith("error: promote takes no name or other argument\n")
-    assert "the challenger with the most evidence" in complained
+def test_one_name_may_follow_promote_and_none_other_commands(tmp_path: Path) -> None:
+    assert refused("ctl", str(tmp_path), "promote", "flat", "other").startswith(
+        "error: promote takes one name at most\n"
+    )
+    assert refused("ctl", str(tmp_path), "rollback", "flat").startswith(
+        "error: rollback takes no name or other argument\n"
+    )
+    assert "no session is running" in refused("ctl", str(tmp_path), "promote", "flat")

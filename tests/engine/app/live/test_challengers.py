@@ -406,3 +406,54 @@ def test_a_version_that_is_named_enters_at_the_next_cut_and_is_kept(tmp_path: Pa
     assert events == [(520, "ordered", name), (550, "admitted", name)]
     assert [(one["name"], one["role"]) for one in standings(folder)][1:] == [(name, "challenger")]
     assert replay_whole(folder) == (640, expected)
+
+
+def test_the_operator_promotes_by_name_and_a_restart_knows_it(tmp_path: Path) -> None:
+    settings = {
+        "agent": "sma_cross:fast=2,slow=5",
+        "sizing": {"value": 100.0},
+        "cuts": {"every_bars": 50},
+        "challengers": {"agents": ("flat", "sma_cross:fast=3,slow=9"), "block_bars": 5},
+    }
+    long = case(live_bars(140), **settings)
+    name, folder = "sma_cross:fast=3,slow=9", tmp_path / "run"
+    answers: list[dict[str, Any]] = []
+
+    class Ordering(ListSource):
+        session: Session
+
+        async def deliveries(self, positions: Any) -> AsyncIterator[Delivery]:
+            async for delivery in super().deliveries(positions):
+                at = delivery.records[0].offset if delivery.records else -1
+                if at == 30:
+                    while self.session.driver.next_seq < at:
+                        await asyncio.sleep(0)
+                    with pytest.raises(UsageError, match="nobody is no challenger that could be promoted") as error:
+                        obey(self.session, "promote", "test", "nobody")
+                    assert error.value.expected == f"flat, {name}"
+                    answers.append(obey(self.session, "promote", "test", name))
+                yield delivery
+
+    def traded(rows: int) -> None:
+        source = Ordering(long.payloads[:rows])
+
+        def screen(session: Session) -> Screen:
+            source.session = session
+
+            async def show(steps: AsyncIterator[StepBlock]) -> None:
+                async for _ in steps:
+                    pass
+
+            return show
+
+        run_paper(long.config(), folder, [screen], source=source)
+
+    traded(45)  # ends between the order and the cut
+    assert answers[0]["done"].startswith(f"promotes at the next cut: {name} (E ")
+    with JournalReader(folder) as reader:
+        assert [one.name for one in reader.operations()] == [name]
+    traded(140)
+    with JournalReader(folder) as reader:
+        champions = [(one.seq, one.name) for one in reader.role_changes() if one.role == "champion"]
+    assert champions == [(50, name)]
+    assert replay_whole(folder)[0] == 140
