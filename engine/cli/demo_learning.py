@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from engine.types.blocks import BarBlock
 
 SEED = 1
-TURNS_AT = 6_000
+TURNS_AT = 4_320
 """Row from which on moves come back."""
 TRENDS = ("regime_drift", {"drift_bps": 0.2, "volatility_bps": 1.5, "mean_minutes": 1440.0})
 """What the bundled version was trained on."""
-REVERSALS = ("mean_reversion", {"half_life_minutes": 60.0, "deviation_bps": 60.0})
-SPEED = 12_000.0
-"""Times that of a real market: 200 bars a second."""
+REVERSALS = ("mean_reversion", {"half_life_minutes": 10.0, "deviation_bps": 60.0})
+SPEED = 15_000.0
+"""Times that of a real market: 250 bars a second."""
 JOB_S = 300.0
 """How long the market waits for a job."""
 BEGIN_S = 60.0
@@ -40,7 +40,7 @@ HISTORY = 4_000
 """Rows that are there at once: warm-up, and the time before the first job."""
 
 
-def turning_market(rows: int, turns_at: int = TURNS_AT, seed: int = SEED) -> BarBlock:
+def turning_market(rows: int, turns_at: int, seed: int = SEED) -> BarBlock:
     """Trends up to a row, reversals from there on, one price series."""
     from engine.types.blocks import BAR_COLUMNS, BarBlock, concat
     from engine.types.instruments import load_instrument
@@ -78,12 +78,11 @@ def learning_feed(learning: LearningConfig, session: Path, rows: int, speed: flo
 
     with tempfile.TemporaryDirectory(prefix="grandmodel-demo-") as place, EmbeddedBroker() as broker:
         file, address = Path(place) / "market.parquet", f"kafka://{broker.address}/{TOPIC}"
-        market = turning_market(rows)
+        market = turning_market(rows, TURNS_AT)
         write_bars(file, [market], synthetic=True)
         note(f"the market: {TURNS_AT:,} bars in which trends last, then {rows - TURNS_AT:,} in which moves come back")
         player = _Player(market, file, address, learning, session, speed)
-        player.play(0, min(HISTORY, rows), speed=None)
-        player.start()
+        player.begin()
         try:
             yield address
         finally:
@@ -100,8 +99,15 @@ class _Player(threading.Thread):
         self._market, self._file, self._address = market, file, address
         self._learning, self._session, self._speed = learning, session, speed
         self._stopping = threading.Event()
+        # no job begins in what is there at once
+        self._history = min(HISTORY, learning.min_bars, len(market))
 
-    def play(self, first: int, end: int, speed: float | None) -> None:
+    def begin(self) -> None:
+        """Publish what is there at once, then the rest by and by."""
+        self._play(0, self._history, speed=None)
+        self.start()
+
+    def _play(self, first: int, end: int, speed: float | None) -> None:
         """Publish rows, at a speed or at once."""
         from engine.types.timeframe import MINUTE_NS
 
@@ -119,12 +125,12 @@ class _Player(threading.Thread):
         """Play all of it."""
         from engine.learning.schedule import next_due
 
-        row, rows = min(HISTORY, len(self._market)), len(self._market)
+        row, rows = self._history, len(self._market)
         while row < rows and not self._stopping.is_set():
             # the candidate enters with the first row that is not played before the job has ended
             job = next_due(self._learning, max(1, row - self._learning.lag_bars + 1))
             end = min(job + self._learning.lag_bars, rows)
-            self.play(row, end, self._speed)
+            self._play(row, end, self._speed)
             if end < rows:
                 self._wait(job)
             row = end
@@ -159,7 +165,7 @@ def what_happened(manifest: Mapping[str, Any]) -> tuple[str, bool]:
     """
     jobs = [one for one in manifest.get("learning", ()) if one.get("job") is not None]
     accepted = sum(one["status"] == "admitted" for one in jobs)
-    counted = f"{len(jobs)} training jobs, {accepted} candidates accepted"
+    counted = f"training jobs: {len(jobs)}, candidates accepted: {accepted}"
     standings = manifest.get("challengers", ())
     learned = {one["name"] for one in jobs if one["status"] == "admitted"}
     champion = next((one for one in standings if one["role"] == "champion"), None)

@@ -56,6 +56,10 @@ def _marks(history: EquityHistory, takeovers: Sequence[Takeover], cells: int) ->
     for number, (at, name) in enumerate(starts):
         upright[at] = names[at] = "│"
         end = starts[number + 1][0] if number + 1 < len(starts) else cells
+        before = max((index for index in range(at) if names[index] != " "), default=-1)
+        if len(name) > end - at - 1 and len(name) < at - before:  # on the side where there is room
+            names[at - len(name) : at] = name
+            continue
         words = crop(name, end - at - 1)
         names[at + 1 : at + 1 + len(words)] = words
     return "".join(upright), "".join(names)

@@ -128,6 +128,10 @@ def test_the_chart_names_who_decides() -> None:
     Following(state).look("trading", "", {}, takeovers=[Takeover(300, "learned-240")])
     text = "\n".join(written(frame(state, 100, 30, 0.0)))
     assert "│learned-120" in text and "│learned-240" in text
+    late = DashboardState(RunInfo("paper", "ensemble", ("ES",)))
+    late.recall(make_step(np.linspace(1000.0, 900.0, 400).tolist()))
+    Following(late).look("trading", "", {}, takeovers=[Takeover(399, "learned-360")])
+    assert "learned-360│" in "\n".join(written(frame(late, 100, 30, 0.0)))  # there is no room at its right
 
 
 def test_a_question_may_depend_on_how_things_stand() -> None:
