@@ -4,7 +4,7 @@
                                      start after a kill, sees the old or the new one
     models/store/VERSION/            as `agents.models.metadata` describes
 
-Two versions ship and belong to every store: `trained-2`, which is active until another one is, and `untrained-2`.
+Two versions ship and belong to every store: `trained-3`, which is active until another one is, and `untrained-2`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from engine.base.files import flush, in_numeric_order, sha256_file
 from engine.base.nearest import did_you_mean
 
 SHIPPED = Path(__file__).resolve().parent / "bundled"
-BUNDLED_VERSION = "trained-2"
+BUNDLED_VERSION = "trained-3"
 """The version that is active until another one is."""
 
 BUNDLED = SHIPPED / BUNDLED_VERSION

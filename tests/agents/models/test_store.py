@@ -20,7 +20,7 @@ NOON = "2026-01-31T12:00:00+00:00"
 
 
 def test_a_new_store_serves_the_version_that_ships(store: ModelStore) -> None:
-    assert (store.versions(), store.active(), store.history()) == (["trained-2", "untrained-2"], "trained-2", ())
+    assert (store.versions(), store.active(), store.history()) == (["trained-3", "untrained-2"], "trained-3", ())
     assert store.active_path() == BUNDLED == resolve_ensemble(None, store) == resolve_ensemble("", store)
     assert not store.root.exists(), "reading writes nothing"
 
@@ -28,8 +28,8 @@ def test_a_new_store_serves_the_version_that_ships(store: ModelStore) -> None:
 def test_versions_are_in_numeric_order(store: ModelStore, make_version: MakeVersion) -> None:
     for name in ("run-10", "run-9", "run-1.2", "alpha"):
         assert store.add(make_version(name)) == name
-    assert store.versions() == ["alpha", "run-1.2", "run-9", "run-10", "trained-2", "untrained-2"]
-    assert store.active() == "trained-2", "what is added is not active yet"
+    assert store.versions() == ["alpha", "run-1.2", "run-9", "run-10", "trained-3", "untrained-2"]
+    assert store.active() == "trained-3", "what is added is not active yet"
 
 
 def test_what_is_added_is_a_copy_of_every_byte(store: ModelStore, make_version: MakeVersion) -> None:
@@ -57,7 +57,7 @@ def test_a_spoiled_folder_is_not_added(store: ModelStore, version: Path) -> None
     (version / "risk_model.onnx").write_bytes(b"x")
     with pytest.raises(DataError, match=r"risk_model\.onnx"):
         store.add(version)
-    assert store.versions() == ["trained-2", "untrained-2"]
+    assert store.versions() == ["trained-3", "untrained-2"]
 
 
 def test_what_a_killed_process_left_is_cleared(store: ModelStore, make_version: MakeVersion) -> None:
@@ -65,7 +65,7 @@ def test_what_a_killed_process_left_is_cleared(store: ModelStore, make_version: 
     left.mkdir(parents=True)
     (left / "garbage").write_bytes(b"x")
     (left / ENSEMBLE_FILE).write_bytes(b"{}")
-    assert store.versions() == ["trained-2", "untrained-2"]
+    assert store.versions() == ["trained-3", "untrained-2"]
     store.add(make_version("a"))
     assert not left.exists() and not (store.path("a") / "garbage").exists()
 
@@ -93,7 +93,7 @@ def test_rollbacks_go_back_step_by_step(store: ModelStore, make_version: MakeVer
         store.activate(name, NOON)
     assert [store.rollback(NOON).version for _ in range(2)] == ["b", "a"]
     store.activate("c", NOON)
-    assert [store.rollback(NOON).version for _ in range(2)] == ["a", "trained-2"]
+    assert [store.rollback(NOON).version for _ in range(2)] == ["a", "trained-3"]
     assert store.active_path() == BUNDLED
     with pytest.raises(UsageError, match="no activation to roll back"):
         store.rollback(NOON)
@@ -116,7 +116,7 @@ def test_what_stands_is_what_a_stack_holds(steps: list[str | None]) -> None:
             stack.pop()
         else:
             continue
-        top = stack[-1] if stack else "trained-2"
+        top = stack[-1] if stack else "trained-3"
         history.append(HistoryEntry(version=top, sha256="", activated=NOON, rollback=step is None))
     assert [entry.version for entry in Index(history=tuple(history)).standing()] == stack
 
@@ -133,7 +133,7 @@ def test_a_spoiled_version_is_not_activated(store: ModelStore, make_version: Mak
     (store.path("a") / "tactical_model.onnx").write_bytes(b"x")
     with pytest.raises(DataError, match=r"tactical_model\.onnx"):
         store.activate("a", NOON)
-    assert store.active() == "trained-2"
+    assert store.active() == "trained-3"
 
 
 @pytest.mark.parametrize("at", ["noon", "2026-01-31T12:00:00", ""])

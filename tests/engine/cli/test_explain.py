@@ -79,7 +79,7 @@ def test_json_holds_the_same(run: Path) -> None:
     assert found["fill"]["number"] == 1
     assert found["decision"]["order_id"] == found["order"]["id"]
     assert set(found["agents"]) == {"strategic", "tactical", "risk"}
-    assert found["models"]["version"] == "trained-2"
+    assert found["models"]["version"] == "trained-3"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def spoiled(tmp_path: Path, how: str) -> list[str]:
 @pytest.mark.parametrize(
     ("how", "code", "said"),
     [
-        ("tampered", 1, "changed after it was written"),
+        ("tampered", 2, "changed after it was written"),
         ("missing", 2, "a file of the ensemble is missing"),
         ("long bars", 2, "cannot use bars of this length"),
         ("odd bars", 2, "cannot use bars of this length"),

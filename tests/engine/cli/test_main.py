@@ -88,7 +88,7 @@ def test_json_prints_its_errors_as_json(
         ("backtest --data es-synthetic --set limits.max_drawdwn=0.1", "'max_drawdown'"),
         ("backtest --data es-synthetic --labels opne", "did you mean 'open'?"),
         ("backtest --data es-synthetic --timezone Europe/Berln", "Europe/Berlin"),
-        ("models show trained-3", "trained-2"),
+        ("models show trained-4", "trained-3"),
         ("ctl live hlat", "did you mean halt?"),
         ("explain runs/20240102-flt 1", "20240102-flat"),
         ("report runs", "20240102-flat"),

@@ -48,7 +48,7 @@ def failure(*arguments: object) -> GrandModelError:
 def test_list_marks_the_active_version(root: Path) -> None:
     rows = json.loads(ok("list", "--json"))
     found = [(row["version"], row["active"]) for row in rows]
-    assert found == [("second", False), ("trained-2", True), ("untrained-2", False)]
+    assert found == [("second", False), ("trained-3", True), ("untrained-2", False)]
     ok("activate", "second", "--note", "try")
     rows = json.loads(ok("list", "--json"))
     assert [row["active"] for row in rows] == [True, False, False] and rows[0]["activated"].endswith("+00:00")
@@ -59,7 +59,7 @@ def test_list_marks_the_active_version(root: Path) -> None:
 
 def test_a_version_whose_evaluation_did_not_pay_is_activated_with_a_warning(root: Path, tmp_path: Path) -> None:
     assert "never learned anything" in run("activate", "second").output
-    assert "warning" not in run("activate", "trained-2").output
+    assert "warning" not in run("activate", "trained-3").output
     for version, metrics in (
         ("poor", {"mean_return": -0.012, "episodes": 60.0, "trades": 3.0}),
         ("idle", {"mean_return": 0.0, "trades": 0.0}),
@@ -77,7 +77,7 @@ def test_a_version_whose_evaluation_did_not_pay_is_activated_with_a_warning(root
     assert "it never traded" in run("rollback").output
     assert "warning" not in run("activate", "holding").output  # a position that is never closed is no closed trade
     rows = {row["version"]: row for row in json.loads(ok("list", "--json"))}
-    assert rows["trained-2"]["doubts"] is None and rows["poor"]["mean_return"] == -0.012
+    assert rows["trained-3"]["doubts"] is None and rows["poor"]["mean_return"] == -0.012
     assert "-1.20%" in ok("list") and "did not pay" in ok("show", "poor")
 
 
@@ -94,13 +94,13 @@ def test_show_tells_what_a_version_is(root: Path) -> None:
     assert Path(facts["folder"]) == root / "second"
     assert "untrained-2 (untrained" in ok("show", "untrained-2")
     text = ok("show")
-    assert "trained-2" in text and "(untrained" not in text and "strategic_model.onnx" in text
+    assert "trained-3" in text and "(untrained" not in text and "strategic_model.onnx" in text
 
 
 def test_verify_takes_the_active_version_a_name_or_a_folder(root: Path) -> None:
-    assert "trained-2: 11 files are whole" in ok("verify")
+    assert "trained-3: 11 files are whole" in ok("verify")
     assert "second: 8 files are whole" in ok("verify", "second")
-    assert "trained-2: 11 files are whole" in ok("verify", BUNDLED)
+    assert "trained-3: 11 files are whole" in ok("verify", BUNDLED)
 
 
 def test_damage_is_the_result_of_verify_and_wrong_data_for_every_other_command(root: Path) -> None:
@@ -133,7 +133,7 @@ def test_list_fits_a_terminal_of_80_columns(root: Path, tmp_path: Path) -> None:
 
 def test_activate_and_rollback(root: Path) -> None:
     assert ok("activate", "second").startswith("second is active since 20")
-    assert ok("rollback", "--note", "worse").startswith("trained-2 is active since 20")
+    assert ok("rollback", "--note", "worse").startswith("trained-3 is active since 20")
     assert [entry.note for entry in ModelStore(root).history()] == ["", "worse"]
     error = failure("rollback")
     assert isinstance(error, UsageError) and error.exit_code == 2 and "no activation" in str(error)
@@ -149,7 +149,7 @@ def test_add_takes_another_store(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     assert "`grandmodel models activate second`" in ok("add", root / "second", "--store", other)
     listed = json.loads(ok("list", "--store", other, "--json"))
-    assert [row["version"] for row in listed] == ["second", "trained-2", "untrained-2"]
+    assert [row["version"] for row in listed] == ["second", "trained-3", "untrained-2"]
     shutil.rmtree(root / "second")
     assert isinstance(failure("add", root / "second", "--store", other), DataError)
 
@@ -161,7 +161,7 @@ def test_a_challenge_its_evidence_and_its_end_are_kept(root: Path, tmp_path: Pat
     assert "has to reach E 32.9: about 932, 341, 209 blocks" in begun
     ok("challenge", "second")  # again, nothing happens
     store = ModelStore(root)
-    assert store.started() == 1 and store.roles() == {"second": "challenger", "trained-2": "champion"}
+    assert store.started() == 1 and store.roles() == {"second": "challenger", "trained-3": "champion"}
     bars = random_bars(300, first_ns=1_704_067_260_000_000_000)
     backtest(
         MemorySource(bars),
@@ -169,14 +169,14 @@ def test_a_challenge_its_evidence_and_its_end_are_kept(root: Path, tmp_path: Pat
         challengers={"agents": (f"ensemble:{store.path('second')}",), "block_bars": 10},
         out=tmp_path / "run",
     )
-    leads = failure("challenge", "trained-2")
-    assert leads.what == "trained-2 is the champion" and "grandmodel models list" in (leads.hint or "")
+    leads = failure("challenge", "trained-3")
+    assert leads.what == "trained-3 is the champion" and "grandmodel models list" in (leads.hint or "")
     assert "grandmodel runs" in (failure("promote", "second", "--run", str(tmp_path / "none" / "run")).hint or "")
     assert "no challenger in this run" in failure("promote", "second", "--run", str(backtest_of_others(tmp_path))).what
     assert "it may be no better" in run("promote", "second", "--run", str(tmp_path / "run")).output
     assert store.roles() == {"second": "champion"} and store.active() == "second"
     ok("rollback", "--note", "worse")
-    assert store.roles() == {"second": "retired", "trained-2": "champion"}
+    assert store.roles() == {"second": "retired", "trained-3": "champion"}
     ok("challenge", "untrained-2")
     ok("retire", "untrained-2")
     entries = store.history()
