@@ -33,8 +33,10 @@ SPEED = 15_000.0
 """Times that of a real market: 250 bars a second."""
 JOB_S = 300.0
 """How long the market waits for a job."""
-BEGIN_S = 60.0
-"""How long it waits for a job to begin; none does where learning is paused."""
+BEGIN_S = 30.0
+"""How long it waits for a job to begin, once the session has traded its rows; none does where learning is paused."""
+ARRIVE_S = 600.0
+"""How long it waits for the session, which may compile for minutes before its first row."""
 LOOK_S = 0.1
 HISTORY = 4_000
 """Rows that are there at once: warm-up, and the time before the first job."""
@@ -140,10 +142,24 @@ class _Player(threading.Thread):
         from engine.app.learning.folder import JOB, LEARNED, JobFolder
 
         folder, began = JobFolder(self._session, job).path, time.monotonic()
+        while not self._traded(job) and time.monotonic() - began < ARRIVE_S:
+            if self._stopping.wait(LOOK_S):
+                return
+        began = time.monotonic()
         while not self._stopping.wait(LOOK_S):
             waited = time.monotonic() - began
             if (folder / LEARNED).is_file() or waited > (JOB_S if (folder / JOB).is_file() else BEGIN_S):
                 return
+
+    def _traded(self, rows: int) -> bool:
+        """Whether the session has traded so many rows."""
+        from engine.app.live.control import ask
+        from engine.base.errors import GrandModelError
+
+        try:
+            return int(ask(self._session, "status")["rows"]) >= rows
+        except GrandModelError:  # it has not begun, or is ending
+            return False
 
     def stop(self) -> None:
         """Play no more."""
