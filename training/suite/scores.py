@@ -58,6 +58,7 @@ COLUMNS = {
     "buy_and_hold": "hold",
     "best_constant": "const",
     "linear": "linear",
+    "quadratic": "quadratic",
     "rule": "rule",
     "rule_held": "rule held",
     "optimum_prices": "prices",

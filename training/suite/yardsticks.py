@@ -15,7 +15,7 @@ from engine.base.errors import UsageError
 from engine.types.blocks import Floats, Ints
 from training.evaluation.starts import evaluation_starts
 from training.regression.regression import fit
-from training.regression.terms import flat
+from training.regression.terms import flat, quadratic
 from training.suite.markets import Information, Proof, best_policy, has_known_laws
 from training.suite.optimum import Solution
 from training.suite.play import MOST, Plan, play, play_at_random
@@ -30,7 +30,7 @@ def yardsticks(
     """Mean returns of test episodes in percent of the capital.
 
     Args:
-        setup: Of the training: the linear regression and the best constant are found on its training part.
+        setup: Of the training: the regressions and the best constant are found on its training part.
         judged: Whose test part the episodes are from; by default the same.
         episodes: How many; see `training.evaluation.starts.evaluation_starts`.
         most: Largest position, units.
@@ -61,12 +61,13 @@ def yardsticks(
     length = judged.config.training_params.episode_length
     starts = evaluation_starts(judged.market, judged.parts.test, length, episodes)
     rate = setup.market.instrument.fees.rate
-    regression = fit(setup.market, setup.parts.training, rate, flat)
+    linear, products = (fit(setup.market, setup.parts.training, rate, terms) for terms in (flat, quadratic))
     constant = best_constant(setup)
     plans: dict[str, Plan] = {
         "buy_and_hold": lambda rows: np.ones(len(rows), np.int64),
         "best_constant": lambda rows: np.full(len(rows), constant),
-        "linear": partial(regression.sides, judged.market),
+        "linear": partial(linear.sides, judged.market),
+        "quadratic": partial(products.sides, judged.market),
     }
     chance = 100.0 * float(play_at_random(judged, starts, judged.config.seed).mean())
     earned = {"flat": 0.0, "random": chance} | {

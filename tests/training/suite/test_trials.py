@@ -40,7 +40,7 @@ def test_where_nothing_can_be_earned_trading_fails_and_no_return_does() -> None:
 
 def test_trials_come_with_everything_that_stands_beside_them() -> None:
     (found,) = run_trials([Trial("regime_drift", 2, SMALL, rules=False, scenarios=24)], 1)
-    assert {"flat", "random", "buy_and_hold", "best_constant", "linear", "optimum_prices"} <= set(found)
+    assert {"flat", "random", "buy_and_hold", "best_constant", "linear", "quadratic", "optimum_prices"} <= set(found)
     assert (found["family"], found["seed"]) == ("regime_drift", 2)
     assert len(found["seats"]) == 3
     assert len(cells(found)) == len(header())

@@ -61,7 +61,7 @@ def test_nothing_is_the_optimum_of_a_random_walk() -> None:
 
 def test_what_has_no_known_law_has_no_optimum() -> None:
     found = yardsticks(setup_of([synthetic("volatile", 30, length=6000)]), episodes=4)
-    assert list(found) == ["flat", "random", "buy_and_hold", "best_constant", "linear"]
+    assert list(found) == ["flat", "random", "buy_and_hold", "best_constant", "linear", "quadratic"]
 
 
 def test_beliefs_about_phases_have_no_expectation() -> None:
@@ -80,6 +80,7 @@ def test_markets_that_are_held_out_have_their_own_optimum(regimes: TrainingSetup
     found = yardsticks(setup, judged, episodes=20)
     assert found["optimum_full"] == pytest.approx(found["expected_full"], abs=3.0)
     assert 0.0 < found["linear"] < found["optimum_full"]
+    assert 0.0 < found["quadratic"] < found["optimum_full"]
 
 
 def test_the_best_constant_needs_a_drift_beyond_chance(regimes: TrainingSetup) -> None:

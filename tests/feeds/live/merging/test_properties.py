@@ -199,6 +199,7 @@ def test_any_events_are_treated_as_the_plain_merger_does(
             state = saved(merger)
             merger = make()
             merger.restore(decode(state))
+            merger.remember(block for block in taken if block is not None)  # as recovery does, from the journal
         assert merger.pending - len(plain.rows) + sum(map(len, filter(None, taken))) == open_rows(plain)
     merger.flush()
     plain.flush()
