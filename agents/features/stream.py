@@ -135,15 +135,21 @@ class FeatureStream:
         ts_event = done.bars.ts_event
         features = np.empty((*shape, len(self._lowest)), np.float32)
         ready, atr = np.empty(shape, np.bool_), np.empty(shape)
-        # bars carry no quotes and no signed volume, so that both are estimated
-        not_known = np.full(shape, np.nan)
         ranges, bars = (self._lowest, self._highest), done.bars.kernel_view()
         if self.seat == "strategic":
             elapsed = elapsed_fraction(self._sessions, ts_event)
-            strategic_rows(*ranges, self._state, bars, elapsed, not_known, features, ready, atr)
+            spread = _column(done.bars, "spread") / done.bars.close
+            strategic_rows(*ranges, self._state, bars, elapsed, spread, features, ready, atr)
         else:
-            tactical_rows(*ranges, self._state, bars, not_known, features, ready, atr)
+            signed = _column(done.bars, "signed_volume")
+            tactical_rows(*ranges, self._state, bars, signed, features, ready, atr)
         return FeatureRows(features, ready, atr, ts_event, done.known_at)
+
+
+def _column(bars: BarBlock, name: str) -> Floats:
+    """An extra column of the bars, shape (n, S); NaN where they do not have it: the feature is then estimated."""
+    found = bars.extra.get(name)
+    return np.full(bars.close.shape, np.nan) if found is None else found
 
 
 def elapsed_fraction(sessions: Sessions, ts_event: Ints) -> Floats:

@@ -157,7 +157,7 @@ def _bars(stored: StoredBlock, symbols: Sequence[str]) -> BarBlock:
     count, width = stored.rows, len(symbols)
     size, start = 8 * count * width, 8 * count
     numbers = np.frombuffer(stored.bars, np.float64, len(BAR_COLUMNS) * count * width, start)
-    columns = dict(zip(BAR_COLUMNS, numbers.reshape(len(BAR_COLUMNS), count, width), strict=True))
+    columns: dict[str, Any] = dict(zip(BAR_COLUMNS, numbers.reshape(len(BAR_COLUMNS), count, width), strict=True))
     present = np.frombuffer(stored.bars, np.bool_, count * width, start + len(BAR_COLUMNS) * size)
     ts_event = np.frombuffer(stored.bars, np.int64, count)
     return BarBlock(tuple(symbols), stored.seq, ts_event, present=present.reshape(count, width), **columns)

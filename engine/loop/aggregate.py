@@ -7,7 +7,7 @@ after that end: if the bar of the last minute is missing, only the next row tell
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from engine.base.compiled import entry_point, form
 from engine.base.errors import DataError, UsageError
 from engine.base.restoring import arrays_of, parts_of, snapshot_of
 from engine.base.state import State
+from engine.loop.extras import ExtraFold
 from engine.loop.kernels import CLOCK, PARTIAL, aggregate_rows, write_partial
-from engine.types.blocks import BarBlock, Ints
+from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import Sessions, sessions_between
 from engine.types.instruments import Instrument
 from engine.types.records import Bars, Records
@@ -49,7 +50,8 @@ class Aggregator:
     """Streaming aggregation with carried state; any blocking of the same rows gives the same bars.
 
     Open is the first, high the largest, low the smallest and close the last of the source bars; volume is
-    their sum in order of time, without those unknown (NaN only if all are). A source bar outside every
+    their sum in order of time, without those unknown (NaN only if all are). Extra columns are folded by name
+    (`engine.types.extras`). A source bar outside every
     session falls into a bucket counted backwards from the next open.
 
     Args:
@@ -69,6 +71,7 @@ class Aggregator:
         self._clock: Records = np.zeros(1, CLOCK)
         self._clock["end"] = self._clock["last_ts"] = BEFORE_ALL_TIME
         self._partial: Records = np.zeros(0, PARTIAL)
+        self._extra = ExtraFold((), 0)
         self._nothing: Aggregated | None = None
         self._compiled: tuple[Any, Callable[..., int]] | None = None
         self._room_for(0)
@@ -85,7 +88,8 @@ class Aggregator:
             return self._no_bars()
         self._nothing = None
         first = int(self._clock["bars"][0]) - count
-        return Aggregated(_block(self._symbols, first, self._out, count), self._known_at[:count].copy())
+        bars = _block(self._symbols, first, self._out, count, self._extra.done(count))
+        return Aggregated(bars, self._known_at[:count].copy())
 
     def flush(self) -> Aggregated:
         """The unfinished bar as it stands, stamped with the end of its bucket; nothing if there is none.
@@ -98,7 +102,8 @@ class Aggregator:
         if count:
             write_partial(self._partial, int(self._clock["end"][0]), out, 0)
         known_at = np.full(count, self._clock["last_seq"][0], np.int64)
-        return Aggregated(_block(self._symbols, int(self._clock["bars"][0]), out, count), known_at)
+        bars = _block(self._symbols, int(self._clock["bars"][0]), out, count, self._extra.unfinished(count))
+        return Aggregated(bars, known_at)
 
     def extend(self, sessions: Sessions) -> None:
         """Go on with sessions that reach further; those of the bars seen so far must be the same.
@@ -119,7 +124,8 @@ class Aggregator:
 
     def snapshot(self) -> State:
         """The carried state; `restore` of an aggregator made alike continues from here with the same bars."""
-        return {"symbols": list(self._symbols), "bars": snapshot_of(self._made(), self._carried())}
+        saved: State = {"symbols": list(self._symbols), "bars": snapshot_of(self._made(), self._carried())}
+        return {**saved, "extra": self._extra.snapshot()} if self._extra.names else saved
 
     def restore(self, state: State) -> None:
         """Continue from a snapshot; a stream of other symbols is then refused by `push`.
@@ -127,11 +133,13 @@ class Aggregator:
         Raises:
             DataError: If the snapshot is not one of an aggregator of this timeframe.
         """
-        parts = parts_of(state, ("symbols", "bars"))
+        parts = parts_of(state, ("symbols", "bars", *(("extra",) if "extra" in state else ())))
         symbols = tuple(parts["symbols"])
+        extra = ExtraFold.restored(parts["extra"], len(symbols)) if "extra" in parts else ExtraFold((), len(symbols))
         carried = {**self._carried(), "partial": np.zeros(len(symbols), PARTIAL)}
         found = arrays_of(parts["bars"], self._made(), carried)
         self._symbols, self._clock, self._partial = symbols, found["clock"], found["partial"]
+        self._extra = extra
         self._room_for(0)
 
     def _made(self) -> dict[str, int]:
@@ -144,6 +152,8 @@ class Aggregator:
         if len(self._known_at) < len(block) + 1:
             self._room_for(len(block) + 1)
         rows = Bars(block.ts_event, block.open, block.high, block.low, block.close, block.volume, block.present)
+        if self._extra.names:
+            self._extra.fold(self.timeframe_ns, self._opens, self._closes, self._clock, rows, block.extra)
         sessions, state = (self._opens, self._closes), (self._clock, self._partial)
         arguments = (self.timeframe_ns, *sessions, *state, block.seq, rows, self._known_at, self._out)
         # of a single row, the look at the types of all arguments takes longer than the rest; only the rows' can change
@@ -160,13 +170,15 @@ class Aggregator:
     def _no_bars(self) -> Aggregated:
         if self._nothing is None:
             first = int(self._clock["bars"][0])
-            self._nothing = Aggregated(_block(self._symbols, first, self._out, 0), np.empty(0, np.int64))
+            bars = _block(self._symbols, first, self._out, 0, self._extra.done(0))
+            self._nothing = Aggregated(bars, np.empty(0, np.int64))
         return self._nothing
 
     def _admit(self, block: BarBlock) -> None:
         if not self._symbols:
             self._symbols = block.symbols
             self._partial = np.zeros(len(block.symbols), PARTIAL)
+            self._extra = ExtraFold(tuple(block.extra), len(block.symbols))
             self._room_for(0)
         if block.symbols != self._symbols:
             raise DataError(
@@ -175,6 +187,7 @@ class Aggregator:
                 expected=", ".join(self._symbols),
                 found=", ".join(block.symbols),
             )
+        self._extra.check(block)
         if not len(block):
             return
         if block.ts_event[0] <= self._clock["last_ts"][0]:
@@ -230,7 +243,7 @@ def _empty(rows: int, symbols: int) -> Bars:
     return Bars(np.empty(rows, np.int64), open_, high, low, close, volume, np.empty(shape, np.bool_))
 
 
-def _block(symbols: tuple[str, ...], seq: int, bars: Bars, count: int) -> BarBlock:
+def _block(symbols: tuple[str, ...], seq: int, bars: Bars, count: int, extra: Mapping[str, Floats]) -> BarBlock:
     """The first `count` rows, copied so that they do not hold the memory of the whole source block."""
     return BarBlock(
         symbols,
@@ -242,4 +255,5 @@ def _block(symbols: tuple[str, ...], seq: int, bars: Bars, count: int) -> BarBlo
         close=bars.close[:count].copy(),
         volume=bars.volume[:count].copy(),
         present=bars.present[:count].copy(),
+        extra=extra,
     )

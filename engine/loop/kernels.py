@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.base.compiled import kernel
+from engine.types.extras import Fold
 from engine.types.records import Bars, Records
 
 CLOCK = np.dtype([(name, np.int64) for name in ("end", "last_ts", "last_seq", "bars", "held")])
@@ -14,6 +15,9 @@ bars completed, and whether any symbol traded in the current bucket."""
 
 PARTIAL = np.dtype([(name, np.float64) for name in ("open", "high", "low", "close", "volume")] + [("rows", np.int64)])
 """The unfinished bar of one symbol; `rows` counts the source bars in it."""
+
+
+_SUM, _MEAN, _LARGEST, _SMALLEST = (int(fold) for fold in (Fold.SUM, Fold.MEAN, Fold.LARGEST, Fold.SMALLEST))
 
 
 @kernel
@@ -121,4 +125,109 @@ def aggregate_rows(
     clock[0]["end"], clock[0]["held"] = end, held
     clock[0]["last_ts"], clock[0]["last_seq"] = ts, seq + row
     clock[0]["bars"] += count
+    return count
+
+
+@kernel
+def fold_extra(kind: int, value: float, volume: float, partial: NDArray[np.float64], s: int, k: int) -> None:
+    """Add the value of one source bar to that of the unfinished bar.
+
+    Args:
+        kind: A Fold.
+        value: Of the source bar; NaN changes nothing.
+        volume: Of the source bar, the weight of a mean.
+        partial: Value so far (NaN for none) and, of a mean, sum and weight so far, shape (S, K, 3), changed.
+        s: Number of the symbol.
+        k: Number of the column.
+    """
+    if np.isnan(value):
+        return
+    before = partial[s, k, 0]
+    if kind == _MEAN:
+        if volume > 0.0:
+            partial[s, k, 1] += value * volume
+            partial[s, k, 2] += volume
+            partial[s, k, 0] = partial[s, k, 1] / partial[s, k, 2]
+    elif np.isnan(before):
+        partial[s, k, 0] = value
+    elif kind == _SUM:
+        partial[s, k, 0] = before + value
+    elif kind == _LARGEST:
+        partial[s, k, 0] = max(before, value)
+    elif kind == _SMALLEST:
+        partial[s, k, 0] = min(before, value)
+    else:
+        partial[s, k, 0] = value
+
+
+@kernel
+def write_extra(partial: NDArray[np.float64], out: NDArray[np.float64], at: int) -> None:
+    """Write the unfinished values of all symbols as row `at` of `out`; `partial` stays as it is."""
+    for s in range(partial.shape[0]):
+        for k in range(partial.shape[1]):
+            out[at, s, k] = partial[s, k, 0]
+
+
+@kernel
+def clear_extra(partial: NDArray[np.float64]) -> None:
+    """Begin an empty bar."""
+    for s in range(partial.shape[0]):
+        for k in range(partial.shape[1]):
+            partial[s, k, 0] = np.nan
+            partial[s, k, 1] = 0.0
+            partial[s, k, 2] = 0.0
+
+
+@kernel
+def aggregate_extra(
+    timeframe: int,
+    opens: NDArray[np.int64],
+    closes: NDArray[np.int64],
+    end: int,
+    held: int,
+    bars: Bars,
+    kinds: NDArray[np.int64],
+    extra: NDArray[np.float64],
+    partial: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> int:
+    """Fold the extra columns of source rows into the buckets of `aggregate_rows`, which runs after it.
+
+    Args:
+        timeframe: Length of a bucket, nanoseconds.
+        opens: Exclusive starts of the sessions, nanoseconds UTC.
+        closes: Their inclusive ends.
+        end: End of the bucket before the first row.
+        held: Whether any symbol traded in it.
+        bars: Source rows, at least one.
+        kinds: A Fold for each column, shape (K,).
+        extra: Values, shape (rows, S, K).
+        partial: Of the unfinished bar, shape (S, K, 3), changed.
+        out: Completed values, room for rows + 1, shape (rows + 1, S, K).
+
+    Returns:
+        How many bars were completed.
+    """
+    count = 0
+    session = np.searchsorted(closes, bars.ts_event[0])
+    for row in range(bars.ts_event.shape[0]):
+        ts = bars.ts_event[row]
+        if ts > end:
+            if held:
+                write_extra(partial, out, count)
+                count += 1
+                held = 0
+            clear_extra(partial)
+            while closes[session] < ts:
+                session += 1
+            end = bucket_end(timeframe, opens[session], closes[session], ts)
+        for s in range(extra.shape[1]):
+            if bars.present[row, s]:
+                held = 1
+                for k in range(extra.shape[2]):
+                    fold_extra(kinds[k], extra[row, s, k], bars.volume[row, s], partial, s, k)
+        if ts == end and held:
+            write_extra(partial, out, count)
+            count += 1
+            held = 0
     return count

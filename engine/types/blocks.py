@@ -6,8 +6,8 @@ nothing: any blocking of the same bars gives the same bits everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class BarBlock:
         open, high, low, close: Prices in quote currency, shape (rows, S), C-contiguous; NaN where absent.
         volume: Traded size, shape (rows, S); NaN where absent or not known to the source.
         present: Whether the symbol has a bar in this row, shape (rows, S).
+        extra: Further columns by name (see `engine.types.extras`), each of shape (rows, S); NaN where not known. Every
+            block of a stream has the same.
     """
 
     symbols: tuple[str, ...]
@@ -47,6 +49,7 @@ class BarBlock:
     close: Floats
     volume: Floats
     present: Bools
+    extra: Mapping[str, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ts_event)
@@ -63,6 +66,7 @@ class BarBlock:
             close=self.close[start:stop],
             volume=self.volume[start:stop],
             present=self.present[start:stop],
+            extra={name: values[start:stop] for name, values in self.extra.items()},
         )
 
     def split(self, cuts: Iterable[int]) -> Iterator[BarBlock]:
@@ -89,6 +93,7 @@ class BarBlock:
         columns: dict[str, Floats],
         present: Bools | None = None,
         seq: int = 0,
+        extra: Mapping[str, Floats] | None = None,
     ) -> BarBlock:
         """Build a block from arrays of shape (rows,) or (rows, S); checks shapes and order.
 
@@ -98,6 +103,7 @@ class BarBlock:
             columns: open, high, low, close and optionally volume.
             present: Mask of shape (rows, S); by default a bar is present where its close is not NaN.
             seq: Number of the first row.
+            extra: Further columns by name.
 
         Raises:
             DataError: If shapes differ or times do not increase strictly.
@@ -115,7 +121,8 @@ class BarBlock:
             )
         arrays = {name: _column(name, columns, shape) for name in BAR_COLUMNS}
         mask = ~np.isnan(arrays["close"]) if present is None else np.ascontiguousarray(present).reshape(shape)
-        return BarBlock(tuple(symbols), seq, ts, present=mask, **arrays)
+        more = {name: _shaped(name, values, shape) for name, values in (extra or {}).items()}
+        return BarBlock(tuple(symbols), seq, ts, present=mask, extra=more, **arrays)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -129,7 +136,11 @@ def _column(name: str, columns: dict[str, Floats], shape: tuple[int, int]) -> Fl
         if name == "volume":
             return np.full(shape, np.nan)
         raise DataError(f"bars need a column {name!r}", expected=", ".join(PRICE_COLUMNS), found=", ".join(columns))
-    values = np.ascontiguousarray(columns[name], dtype=np.float64)
+    return _shaped(name, columns[name], shape)
+
+
+def _shaped(name: str, given: Floats, shape: tuple[int, int]) -> Floats:
+    values = np.ascontiguousarray(given, dtype=np.float64)
     if values.size != shape[0] * shape[1]:
         raise DataError(f"column {name!r} has the wrong shape", expected=str(shape), found=str(values.shape))
     return values.reshape(shape)
@@ -139,12 +150,14 @@ def concat(blocks: Sequence[BarBlock]) -> BarBlock:
     """Join consecutive blocks of one stream into one.
 
     Raises:
-        DataError: If there is no block, or symbols differ.
+        DataError: If there is no block, or symbols or extra columns differ.
     """
     if not blocks:
         raise DataError("no bars", expected="at least one block")
     if any(block.symbols != blocks[0].symbols for block in blocks):
         raise DataError("blocks of different symbols cannot be joined")
+    if any(block.extra.keys() != blocks[0].extra.keys() for block in blocks):
+        raise DataError("blocks of different extra columns cannot be joined")
     return BarBlock(
         blocks[0].symbols,
         blocks[0].seq,
@@ -155,6 +168,7 @@ def concat(blocks: Sequence[BarBlock]) -> BarBlock:
         close=np.concatenate([b.close for b in blocks]),
         volume=np.concatenate([b.volume for b in blocks]),
         present=np.concatenate([b.present for b in blocks]),
+        extra={name: np.concatenate([b.extra[name] for b in blocks]) for name in blocks[0].extra},
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from agents.features.stream import FeatureRows, FeatureStream
 from agents.spec import AGENTS
 from engine.base.errors import DataError, UsageError
-from engine.types.blocks import BAR_COLUMNS, BarBlock, Floats, Ints
+from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import YEAR_NS, Sessions, bars_per_year, sessions_between
 from engine.types.instruments import Instrument
 from engine.types.records import Bars
@@ -264,7 +264,7 @@ def _seat(name: str, block: BarBlock, sessions: Sessions) -> _Seat:
 
 def _from_zero(block: BarBlock) -> BarBlock:
     """The block as the beginning of a stream, so that rows are numbered within it."""
-    return BarBlock(block.symbols, 0, block.ts_event, **{n: getattr(block, n) for n in (*BAR_COLUMNS, "present")})
+    return replace(block, seq=0)
 
 
 def _clock(starts: list[int], seats: dict[str, list[_Seat]], cadence: Cadence) -> tuple[NDArray[np.uint8], Floats]:

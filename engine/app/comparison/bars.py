@@ -14,7 +14,9 @@ from feeds.memory import MemorySource
 
 SETTING = "setting.pickle"
 """The setting of a comparison, beside its bars."""
-_ARRAYS = tuple(field.name for field in fields(BarBlock) if field.name not in {"symbols", "seq"})
+_ARRAYS = tuple(field.name for field in fields(BarBlock) if field.name not in {"symbols", "seq", "extra"})
+_EXTRA = "extra."
+"""Prefix of the files of extra columns."""
 
 
 def read_bars(prepared: Prepared) -> BarBlock:
@@ -33,12 +35,16 @@ def save_bars(bars: BarBlock, folder: Path) -> None:
     """Write the arrays of a block to a folder, a file each."""
     for name in _ARRAYS:
         np.save(folder / f"{name}.npy", getattr(bars, name))
+    for name, values in bars.extra.items():
+        np.save(folder / f"{_EXTRA}{name}.npy", values)
 
 
 def load_bars(symbols: tuple[str, ...], folder: Path) -> BarBlock:
     """The block, its arrays mapped from the files: every process that does so shares the same memory."""
     arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in _ARRAYS}
-    return BarBlock(symbols, 0, **arrays)
+    files = sorted(folder.glob(f"{_EXTRA}*.npy"))
+    extra = {file.stem.removeprefix(_EXTRA): np.asarray(np.load(file, mmap_mode="r")) for file in files}
+    return BarBlock(symbols, 0, **arrays, extra=extra)
 
 
 class SharedBars(MemorySource):

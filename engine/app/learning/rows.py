@@ -68,7 +68,8 @@ def write_rows(path: Path, bars: BarBlock) -> None:
         OSError: If the disk does not take them.
     """
     columns: State = {name: getattr(bars, name) for name in COLUMNS}
-    path.write_bytes(encode({"symbols": list(bars.symbols), "seq": bars.seq, **columns}))
+    extra: State = dict(bars.extra)
+    path.write_bytes(encode({"symbols": list(bars.symbols), "seq": bars.seq, **columns, "extra": extra}))
 
 
 def read_rows(path: Path) -> BarBlock:
@@ -78,7 +79,8 @@ def read_rows(path: Path) -> BarBlock:
         DataError: If the file holds something else.
     """
     tree = decode(path.read_bytes(), "the rows of a training job")
-    return BarBlock(tuple(tree["symbols"]), int(tree["seq"]), **{name: tree[name] for name in COLUMNS})
+    columns = {name: tree[name] for name in COLUMNS}
+    return BarBlock(tuple(tree["symbols"]), int(tree["seq"]), **columns, extra=tree["extra"])
 
 
 def _cut(blocks: list[BarBlock], first: int, last: int) -> BarBlock:

@@ -52,13 +52,14 @@ def merge(streams: Sequence[Iterator[BarBlock]], symbols: tuple[str, ...]) -> It
         yield from streams[0]
         return
     heads = [next(stream, None) for stream in streams]
+    # a column that only some of the streams have is not known for the others
+    extra = tuple(dict.fromkeys(name for head in heads if head is not None for name in head.extra))
     while live := [head for head in heads if head is not None]:
         # up to here no stream can bring anything more
         frontier = min(int(head.ts_event[-1]) for head in live)
         cuts = [0 if head is None else int(np.searchsorted(head.ts_event, frontier, side="right")) for head in heads]
-        yield _side_by_side(
-            [None if h is None else h.slice(0, cut) for h, cut in zip(heads, cuts, strict=True)], symbols
-        )
+        parts = [None if head is None else head.slice(0, cut) for head, cut in zip(heads, cuts, strict=True)]
+        yield _side_by_side(parts, symbols, extra)
         for number, (head, cut) in enumerate(zip(heads, cuts, strict=True)):
             if head is not None:
                 heads[number] = head.slice(cut, len(head)) if cut < len(head) else next(streams[number], None)
@@ -77,7 +78,10 @@ def arranged(block: BarBlock, symbols: tuple[str, ...]) -> BarBlock:
     present[:, places] = block.present
     for name, values in columns.items():
         values[:, places] = getattr(block, name)
-    return BarBlock(symbols, block.seq, block.ts_event, present=present, **columns)
+    extra = {name: np.full(shape, np.nan) for name in block.extra}
+    for name, values in extra.items():
+        values[:, places] = block.extra[name]
+    return BarBlock(symbols, block.seq, block.ts_event, present=present, extra=extra, **columns)
 
 
 def numbered(blocks: Iterable[BarBlock]) -> Iterator[BarBlock]:
@@ -88,11 +92,12 @@ def numbered(blocks: Iterable[BarBlock]) -> Iterator[BarBlock]:
         seq += len(block)
 
 
-def _side_by_side(parts: Sequence[BarBlock | None], symbols: tuple[str, ...]) -> BarBlock:
+def _side_by_side(parts: Sequence[BarBlock | None], symbols: tuple[str, ...], extra_names: tuple[str, ...]) -> BarBlock:
     times = np.unique(np.concatenate([part.ts_event for part in parts if part is not None]))
     shape = (len(times), len(symbols))
     columns = {name: np.full(shape, np.nan) for name in BAR_COLUMNS}
     present = np.zeros(shape, np.bool_)
+    extra = {name: np.full(shape, np.nan) for name in extra_names}
     for part in parts:
         if part is None or not len(part):
             continue
@@ -101,4 +106,6 @@ def _side_by_side(parts: Sequence[BarBlock | None], symbols: tuple[str, ...]) ->
         present[rows, across] = part.present
         for name, values in columns.items():
             values[rows, across] = getattr(part, name)
-    return BarBlock(symbols, 0, times, present=present, **columns)
+        for name, values in part.extra.items():
+            extra[name][rows, across] = values
+    return BarBlock(symbols, 0, times, present=present, extra=extra, **columns)

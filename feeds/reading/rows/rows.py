@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from engine.types.blocks import BAR_COLUMNS, BarBlock, Ints
+from engine.types.blocks import BAR_COLUMNS, BarBlock, Bools, Floats, Ints
 from feeds.reading.rows.checks import Columns
 
 
@@ -18,7 +19,7 @@ class AcceptedRows:
     Attributes:
         ts_event: Close times, nanoseconds UTC, shape (n,).
         codes: Number of each row's symbol, shape (n,); None if there is but one.
-        columns: open, high, low, close and volume, each of shape (n,).
+        columns: open, high, low, close, volume and whatever extra columns there are, each of shape (n,).
     """
 
     ts_event: Ints
@@ -38,17 +39,22 @@ class AcceptedRows:
         if self.codes is None:
             shape = (len(self), 1)
             columns = {name: values.reshape(shape) for name, values in self.columns.items()}
-            return BarBlock(symbols, 0, self.ts_event, present=np.ones(shape, np.bool_), **columns)
+            return _block(symbols, self.ts_event, np.ones(shape, np.bool_), columns)
         new = np.ones(len(self), np.bool_)
         new[1:] = self.ts_event[1:] > self.ts_event[:-1]
         at = (np.cumsum(new) - 1, self.codes)
         times = self.ts_event[new]
         present = np.zeros((len(times), len(symbols)), np.bool_)
         present[at] = True
-        columns = {name: np.full(present.shape, np.nan) for name in BAR_COLUMNS}
+        columns = {name: np.full(present.shape, np.nan) for name in self.columns}
         for name, values in columns.items():
             values[at] = self.columns[name]
-        return BarBlock(symbols, 0, times, present=present, **columns)
+        return _block(symbols, times, present, columns)
+
+
+def _block(symbols: tuple[str, ...], ts_event: Ints, present: Bools, columns: dict[str, Floats]) -> BarBlock:
+    bars: dict[str, Any] = {name: columns.pop(name) for name in BAR_COLUMNS}
+    return BarBlock(symbols, 0, ts_event, present=present, extra=columns, **bars)
 
 
 def join(parts: Sequence[AcceptedRows]) -> AcceptedRows:
@@ -59,5 +65,5 @@ def join(parts: Sequence[AcceptedRows]) -> AcceptedRows:
     return AcceptedRows(
         np.concatenate([part.ts_event for part in parts]),
         np.concatenate(some_codes) if some_codes else None,
-        {name: np.concatenate([part.columns[name] for part in parts]) for name in BAR_COLUMNS},
+        {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
     )
