@@ -13,6 +13,7 @@ from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, model_validator
+from pydantic.fields import FieldInfo
 
 from engine.base.config import parse
 from engine.base.errors import ConfigError
@@ -20,7 +21,8 @@ from engine.base.nearest import did_you_mean
 from engine.types.blocks import BarBlock, concat
 from engine.types.instruments import Instrument, NonNegative, Positive
 from engine.types.timeframe import DAY_NS
-from feeds.generators_bars import Draws, Generated, bars_of, close_times, year_of
+from feeds.fitting.generator import Fitted
+from feeds.generators_bars import Draws, Generated
 from feeds.generators_drifts import TimeOfDay, Trending, VolatilityPremium
 from feeds.generators_paths import (
     Conditions,
@@ -37,7 +39,7 @@ from feeds.generators_paths import (
     Volatile,
     ordered,
 )
-from feeds.synthetic import CALM, NORMAL, TURBULENT, SyntheticBars, SyntheticConfig, check_series, first_price
+from feeds.synthetic import CALM, NORMAL, TURBULENT, SyntheticBars, SyntheticConfig, check_series
 
 START_NS = 19_723 * DAY_NS
 """1 January 2024."""
@@ -69,6 +71,12 @@ class MonteCarlo(Generator):
         ordered("volatility", self.volatility_min, self.volatility_max)
         ordered("tail", self.tail_min, self.tail_max)
         return self
+
+    def made(self, instrument: Instrument, bars: int, start_ns: int, draws: Draws) -> Generated:
+        """Bars of one scenario; nothing in them can be foreseen, so there is no truth beside them."""
+        source = SyntheticBars(instrument, bars, start_ns, draws["shocks"], self.scenario(draws["scenario"]))
+        block = concat(list(source.blocks(ALL_ROWS)))
+        return Generated(block, np.zeros(len(block)))
 
     def scenario(self, rng: np.random.Generator) -> SyntheticConfig:
         """One market of those that the parameters allow."""
@@ -109,39 +117,47 @@ GENERATORS: dict[str, type[Generator]] = {
     "gap": OpeningGap,
     "constant_price": ConstantPrice,
 }
-"""By name; the parameters of each are the fields of its model."""
+"""By name; the parameters of each are the fields of its model, and all of them have defaults."""
+
+FROM_FILES: dict[str, type[Generator]] = {"fitted": Fitted}
+"""Those that need a file, which is their parameter `model`; otherwise as `GENERATORS`."""
 
 
 def find_generator(
-    name: str, parameters: Mapping[str, float] | None = None, where: str = "synthetic source"
+    name: str, parameters: Mapping[str, float | str] | None = None, where: str = "synthetic source"
 ) -> Generator:
     """A generator with its parameters.
 
     Args:
-        name: One of `GENERATORS`.
+        name: One of `GENERATORS` or `FROM_FILES`.
         parameters: By name; the others keep their defaults.
         where: Key of the configuration, for messages.
 
     Raises:
         ConfigError: If there is none of that name, or a parameter is unknown or out of range; the nearest is named.
     """
-    if name not in GENERATORS:
+    known_ones = {**GENERATORS, **FROM_FILES}
+    if name not in known_ones:
         raise ConfigError(
             f"no generator is called {name!r}",
             where=where,
-            expected=f"one of {', '.join(GENERATORS)}",
-            hint=did_you_mean(name, GENERATORS),
+            expected=f"one of {', '.join(known_ones)}",
+            hint=did_you_mean(name, known_ones),
         )
-    model = GENERATORS[name]
+    model = known_ones[name]
     try:
         return parse(model, parameters or {}, where=f"{where}, parameters of the generator {name}")
     except ConfigError as error:
         # a schema of a training's configuration does not list them: each generator has its own
-        known = ", ".join(
-            f"{key} {'null' if one.default is None else one.default}" for key, one in model.model_fields.items()
-        )
+        known = ", ".join(f"{key} {_default(one)}" for key, one in model.model_fields.items())
         hint = f"the parameters of {name} and their defaults: {known}"
         raise ConfigError(error.what, where=error.where, hint=hint) from None
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "(needed)"
+    return "null" if field.default is None else str(field.default)
 
 
 def generate(
@@ -149,13 +165,13 @@ def generate(
     instrument: Instrument,
     bars: int,
     seed: int,
-    parameters: Mapping[str, float] | None = None,
+    parameters: Mapping[str, float | str] | None = None,
     start_ns: int = START_NS,
 ) -> BarBlock:
     """1-minute bars of a named generator.
 
     Args:
-        name: One of `GENERATORS`.
+        name: One of `GENERATORS` or `FROM_FILES`.
         instrument: Its name, ticks, sizes and sessions are respected.
         seed: Of everything random.
         start_ns: Bars close after this time, nanoseconds UTC.
@@ -176,13 +192,4 @@ def generate_with_truth(
         UsageError: If the number of bars, the seed or the start makes no sense, or prices run away.
     """
     check_series(bars, start_ns, seed)
-    draws = Draws(seed)
-    if isinstance(generator, MonteCarlo):
-        config = generator.scenario(draws["scenario"])
-        source = SyntheticBars(instrument, bars, start_ns, draws["shocks"], config)
-        block = concat(list(source.blocks(ALL_ROWS)))
-        return Generated(block, np.zeros(len(block)))
-    ts_event = close_times(instrument, bars, start_ns)
-    path = generator.path(draws, ts_event, year_of(instrument, start_ns))
-    price = first_price(instrument, generator.price)
-    return Generated(bars_of(instrument, ts_event, path, price, generator.volume, draws), path.hidden)
+    return generator.made(instrument, bars, start_ns, Draws(seed))

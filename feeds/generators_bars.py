@@ -59,12 +59,17 @@ class Draws:
     """
 
     def __init__(self, seed: int) -> None:
+        self._seed = seed
         # apart, so that a parameter that needs more draws of one kind leaves the others as they were
         sequences = np.random.SeedSequence(seed).spawn(len(STREAMS))
         self._streams = {
             name: np.random.Generator(np.random.PCG64(sequence))
             for name, sequence in zip(STREAMS, sequences, strict=True)
         }
+
+    def again(self) -> Draws:
+        """The same numbers from the beginning."""
+        return Draws(self._seed)
 
     def __getitem__(self, stream: str) -> np.random.Generator:
         return self._streams[stream]

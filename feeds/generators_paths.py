@@ -16,8 +16,9 @@ from pydantic import Field, model_validator
 
 from engine.base.config import Config
 from engine.types.blocks import Floats, Ints
-from engine.types.instruments import NonNegative, Positive
-from feeds.generators_bars import Draws, LogPath, bounce
+from engine.types.instruments import Instrument, NonNegative, Positive
+from feeds.generators_bars import Draws, Generated, LogPath, bars_of, bounce, close_times, year_of
+from feeds.synthetic import first_price
 
 BPS = 1e-4
 Minutes = Annotated[float, Field(ge=1)]
@@ -57,6 +58,23 @@ class Generator(Config):
             year: Minutes of open market in a year.
         """
         raise NotImplementedError
+
+    def made(self, instrument: Instrument, bars: int, start_ns: int, draws: Draws) -> Generated:
+        """Bars along the path, with what drives them.
+
+        Args:
+            instrument: Its name, ticks, sizes and sessions are respected.
+            bars: How many.
+            start_ns: Bars close after this time, nanoseconds UTC.
+            draws: Streams of random numbers.
+
+        Raises:
+            UsageError: If prices run away.
+        """
+        ts_event = close_times(instrument, bars, start_ns)
+        path = self.path(draws, ts_event, year_of(instrument, start_ns))
+        price = first_price(instrument, self.price)
+        return Generated(bars_of(instrument, ts_event, path, price, self.volume, draws), path.hidden)
 
 
 class RandomWalk(Generator):

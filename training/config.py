@@ -75,7 +75,7 @@ class SyntheticSource(Config):
     """Bars that a generator makes.
 
     Attributes:
-        generator: Its name; see `feeds.generators`.
+        generator: Its name; see `feeds.generators`; `fitted` reads the file that its parameter `model` names.
         scenarios: How many series.
         length: Bars of each; null is enough for one episode after the agents' warm-up.
         parameters: Of the generator, by name.
@@ -85,7 +85,7 @@ class SyntheticSource(Config):
     generator: str = "monte_carlo"
     scenarios: Count = 1000
     length: Count | None = None
-    parameters: dict[str, float] = Field(default_factory=dict)
+    parameters: dict[str, float | str] = Field(default_factory=dict)
 
 
 Source = Annotated[HistoricalSource | SyntheticSource, Field(discriminator="type")]

@@ -44,12 +44,24 @@ def stationary_indices(rng: np.random.Generator, count: int, length: int, mean: 
         length: Numbers wanted.
         mean: Mean length of a run.
     """
-    begins = rng.random(length) < 1.0 / max(mean, 1.0)
+    return runs_of(rng.random(length), rng.random(length), count, mean)
+
+
+def runs_of(ends: Floats, fresh: Floats, count: int, mean: float) -> Ints:
+    """`stationary_indices` from uniform numbers: a longer resample begins with the shorter one.
+
+    Args:
+        ends: Decide where a run ends, shape (length,).
+        fresh: Where the next one begins, shape (length,).
+        count, mean: As in `stationary_indices`.
+    """
+    length = len(ends)
+    begins = ends < 1.0 / max(mean, 1.0)
     begins[:1] = True
-    fresh = rng.integers(count, size=length)
+    fresh_at = np.minimum((fresh * count).astype(np.int64), count - 1)
     places = np.flatnonzero(begins)
     run = np.cumsum(begins) - 1
-    return np.asarray((fresh[places][run] + np.arange(length) - places[run]) % count, dtype=np.int64)
+    return np.asarray((fresh_at[places][run] + np.arange(length) - places[run]) % count, dtype=np.int64)
 
 
 def resample_weights(blocks: int, resamples: int, mean: float, seed: int) -> Floats:

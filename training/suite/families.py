@@ -180,7 +180,7 @@ def _sources(
             generator=family.generator,
             scenarios=scenarios // markets + (number < scenarios % markets),
             length=length,
-            parameters=parameters,
+            parameters={**parameters},
         )
         for number, parameters in enumerate(_parameters(name, family, seed, markets, held_out=held_out))
     )
