@@ -17,8 +17,11 @@ from engine.types.blocks import BarBlock, reblock
 from engine.types.instruments import Instrument
 from engine.types.timeframe import format_timeframe, parse_timeframe
 from feeds.quarantine import Quarantine
+from feeds.reading.explain import ColumnUse, explain_columns
 from feeds.reading.files.bar_file import BarFile
 from feeds.reading.files.open_file import open_file
+from feeds.reading.files.understood import understood
+from feeds.reading.formats.importing import Importing
 from feeds.reading.plan import FilePlan, plan_file, require_symbol, scan_symbols
 from feeds.reading.rows.merging import arranged, merge, numbered
 from feeds.reading.rows.part import iso
@@ -36,25 +39,57 @@ class ReplayConfig(Config):
 
     Attributes:
         labels: What their times stamp; auto finds out file by file, and reports it.
-        timezone: IANA name of the zone of times without an offset, and of `start` and `end`.
+        timezone: IANA name of the zone of times without an offset, and of `start` and `end`; otherwise times are in
+            the zone of the file's format, or UTC, and `start` and `end` are UTC.
         date_order: Whether 01/02/2024 is 1 February or 2 January; auto finds out from a day after the 12th.
         start: First moment wanted, a date or a time; a bar that opens then is the first.
         end: Last moment wanted; a date alone means its end; a bar that closes then is the last.
         timeframe: Length of bars to make while reading, such as 5min; otherwise they stay as they are.
         bar_width: Length of the bars in the files, such as 1min; otherwise it is found.
         strict: Stop at the first bad row.
+        format: Name of the format of the files (`feeds.reading.formats`); otherwise it is found.
+        columns: Names of all columns in order, in place of those of the files; or `close=Settle`, one of ours and the
+            file's name for it. A text may hold several, separated by commas.
+        adjusted: Take prices adjusted for splits and dividends.
         symbols: Names of the symbols, in the order of the columns; otherwise that of their first rows, file by file.
     """
 
     labels: Literal["open", "close", "auto"] = "auto"
-    timezone: str = "UTC"
+    timezone: str | None = None
     date_order: DateOrder = "auto"
     start: str | None = None
     end: str | None = None
     timeframe: str | None = None
     bar_width: str | None = None
     strict: bool = False
+    format: str | None = None
+    columns: tuple[str, ...] = ()
+    adjusted: bool = False
     symbols: tuple[str, ...] = ()
+
+    @property
+    def importing(self) -> Importing:
+        """What it says of the form of files."""
+        return Importing(self.format, self.columns, self.adjusted)
+
+    @property
+    def period_zone(self) -> str:
+        """The zone of `start` and `end`."""
+        return self.timezone or "UTC"
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _split_columns(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _known_format(self) -> Self:
+        try:
+            Importing(self.format, self.columns, self.adjusted)
+        except UsageError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            raise ValueError(f"{error.what}: expected {error.expected}{hint}") from error
+        return self
 
     @field_validator("symbols")
     @classmethod
@@ -78,8 +113,8 @@ class ReplayConfig(Config):
 
     @field_validator("timezone")
     @classmethod
-    def _known_zone(cls, value: str) -> str:
-        return check_zone(value)
+    def _known_zone(cls, value: str | None) -> str | None:
+        return None if value is None else check_zone(value)
 
     @field_validator("timeframe", "bar_width")
     @classmethod
@@ -93,7 +128,7 @@ class ReplayConfig(Config):
 
     @model_validator(mode="after")
     def _end_after_start(self) -> Self:
-        window(self.start, self.end, self.timezone)
+        window(self.start, self.end, self.period_zone)
         return self
 
 
@@ -127,10 +162,18 @@ class HistoricalReplay:
         self.config = config or ReplayConfig()
         self.quarantine = quarantine or Quarantine(None, self.config.strict)
         given = files if isinstance(files, Sequence) and not isinstance(files, str) else [files]
-        opened = [open_file(Path(file)) if isinstance(file, Path | str) else file for file in given]
+        how = self.config.importing
+        opened = [
+            open_file(Path(file), how)
+            if isinstance(file, Path | str)
+            else understood(file, how)
+            if file.typed
+            else file
+            for file in given
+        ]
         if not opened:
             raise UsageError("there is nothing to replay", expected="at least one file")
-        plans = tuple(plan_file(file, self.config.timezone, self.config.date_order) for file in opened)
+        plans = tuple(plan_file(file, self.config.timezone, self.config.date_order, how) for file in opened)
         self._plans = plans
         self._tracks = _tracks(plans, instruments, symbol, self.config)
         self._found = tuple(name for track in self._tracks for name in track.symbols)
@@ -197,6 +240,12 @@ class HistoricalReplay:
         """Our name of each column in use to that of the first file."""
         return self._plans[0].columns.by_role
 
+    @property
+    def columns_used(self) -> list[ColumnUse]:
+        """How each column of the first file was understood, and why."""
+        plan = self._plans[0]
+        return explain_columns(plan, self.label_decisions[plan.source], self.config.importing)
+
     def blocks(self, rows: int) -> Iterator[BarBlock]:
         """Yield consecutive blocks of `rows` rows (the last may be shorter), `seq` counted from 0.
 
@@ -208,7 +257,7 @@ class HistoricalReplay:
         """
         if rows < 1:
             raise UsageError("a block holds at least one row", found=str(rows))
-        after, through = window(self.config.start, self.config.end, self.config.timezone)
+        after, through = window(self.config.start, self.config.end, self.config.period_zone)
         shared = Pass(
             width_ns=self._width,
             after_ns=after,
@@ -235,6 +284,13 @@ class HistoricalReplay:
                 expected=period if start or end else "at least one good bar",
                 found=f"a first time of {iso(min(firsts))}, {self.quarantine.explain()}" if firsts else None,
             )
+
+
+def _opened(file: Path | str | BarFile, how: Importing) -> BarFile:
+    """A file by its path, or one that is open: of a frame, the columns are understood only here."""
+    if isinstance(file, Path | str):
+        return open_file(Path(file), how)
+    return understood(file, how) if file.typed else file
 
 
 def _tracks(

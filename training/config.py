@@ -45,7 +45,8 @@ class HistoricalSource(Config):
         path: CSV (plain, gzip, zstd), Parquet or Feather, or the name of a recording that ships.
         timeframe: Bars that the agents see; the first is the length of a step, the others must be its multiples.
         labels: What bar times mean: open, close or auto.
-        timezone: Of times without an offset.
+        timezone: Of times without an offset; otherwise that of the file's format, or UTC.
+        format, columns, adjusted: The form of the file, as in `feeds.replay.ReplayConfig`.
         start, end: First and last date or time.
     """
 
@@ -53,9 +54,12 @@ class HistoricalSource(Config):
     path: str
     timeframe: tuple[str, ...] = ("1min", "5min", "30min")
     labels: Literal["open", "close", "auto"] = "auto"
-    timezone: str = "UTC"
+    timezone: str | None = None
     start: str | None = None
     end: str | None = None
+    format: str | None = None
+    columns: str | tuple[str, ...] = ()
+    adjusted: bool = False
 
     @field_validator("start", "end", mode="before")
     @classmethod

@@ -74,7 +74,7 @@ def prepare(
     if not config.data and not frames:
         raise UsageError("no data", expected="at least one file of bars", hint="grandmodel backtest --data FILE")
     paths = () if frames else tuple(resolve_data(name) for name in config.data)
-    files = [*frames] or [open_file(path) for path in paths]
+    files = [*frames] or [open_file(path, config.replay.importing) for path in paths]
     markets = Markets(config, files, known)
     only = next(iter(known)) if known and len(known) == 1 else None
     source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=only, order=_order(config))

@@ -38,6 +38,9 @@ def backtest(
     fee: options.Fee = None,
     labels: options.Labels = None,
     timezone: options.Timezone = None,
+    format_: options.FileFormat = None,
+    columns: options.Columns = None,
+    adjusted: options.Adjusted = False,
     timeframe: options.Timeframe = None,
     block: Block = None,
     seed: options.Seed = None,
@@ -59,6 +62,7 @@ def backtest(
 
     configure_logging(verbose)
     reading = {"labels": labels, "timezone": timezone, "timeframe": timeframe, "start": start, "end": end}
+    form = {"format": format_, "columns": columns, "adjusted": adjusted or None}
     flags: dict[str, Any] = {
         "data": data,
         "instrument": instruments(instrument),
@@ -70,7 +74,7 @@ def backtest(
         "block": block,
         "seed": seed,
         "speed": speed,
-        "replay": {**reading, "strict": strict or None},
+        "replay": {**reading, **form, "strict": strict or None},
     }
     settings = load_settings(config or [], flags, set_ or [], learn)
     from engine.app.warmup import kind_of

@@ -78,6 +78,9 @@ def compare(
     fee: options.Fee = None,
     labels: options.Labels = None,
     timezone: options.Timezone = None,
+    format_: options.FileFormat = None,
+    columns: options.Columns = None,
+    adjusted: options.Adjusted = False,
     timeframe: options.Timeframe = None,
     seed: options.Seed = None,
     out: Out = None,
@@ -98,6 +101,7 @@ def compare(
 
     configure_logging(verbose)
     reading = {"labels": labels, "timezone": timezone, "timeframe": timeframe, "start": start, "end": end}
+    form = {"format": format_, "columns": columns, "adjusted": adjusted or None}
     flags: dict[str, Any] = {
         "data": data,
         "instrument": instruments(instrument),
@@ -105,7 +109,7 @@ def compare(
         "initial_capital": initial_capital,
         "fee": fee,
         "seed": seed,
-        "replay": {**reading, "strict": strict or None},
+        "replay": {**reading, **form, "strict": strict or None},
     }
     if runs:
         from engine.cli.compare_runs import compare_runs

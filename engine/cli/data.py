@@ -60,6 +60,9 @@ def inspect(
     symbol: Symbol = None,
     labels: Labels = "auto",
     timezone: Timezone = None,
+    format_: options.FileFormat = None,
+    columns: options.Columns = None,
+    adjusted: options.Adjusted = False,
     bar_width: BarWidth = None,
     as_json: options.Json = False,
 ) -> None:
@@ -68,13 +71,14 @@ def inspect(
     from feeds.quarantine import Quarantine
     from feeds.summary import BarSummary
 
-    market, quarantine = _market(instrument, file, symbol), Quarantine()
-    how = {"labels": labels, "timezone": timezone, "bar_width": bar_width}
-    replay = _replay(file, market, quarantine, symbol, how)
-    summary = BarSummary(market, replay.timeframe_ns)
+    quarantine = Quarantine()
+    how = _how(labels, timezone, bar_width, format_, columns, adjusted)
+    market, replay = _replay(file, instrument, quarantine, symbol, how)
+    summary, edges = BarSummary(market, replay.timeframe_ns), data_view.Edges()
     for block in replay.blocks(BLOCK_ROWS):
         summary.add(block)
-    facts = data_view.inspection(file, replay, summary, quarantine)
+        edges.add(block)
+    facts = data_view.inspection(file, replay, summary, quarantine, edges)
     data_view.show(facts, data_view.print_inspection, as_json)
 
 
@@ -85,6 +89,9 @@ def validate(
     symbol: Symbol = None,
     labels: Labels = "auto",
     timezone: Timezone = None,
+    format_: options.FileFormat = None,
+    columns: options.Columns = None,
+    adjusted: options.Adjusted = False,
     bar_width: BarWidth = None,
     strict: Strict = False,
     quarantine_file: KeepBad = None,
@@ -104,9 +111,9 @@ def validate(
     broken: DataError | None = None
     kept = nullcontext() if quarantine_file is None else replaced_file(quarantine_file, overwrite=overwrite)
     with kept as part:
-        market, quarantine = _market(instrument, file, symbol), Quarantine(part)
-        how = {"labels": labels, "timezone": timezone, "bar_width": bar_width}
-        replay = _replay(file, market, quarantine, symbol, how)
+        quarantine = Quarantine(part)
+        how = _how(labels, timezone, bar_width, format_, columns, adjusted)
+        market, replay = _replay(file, instrument, quarantine, symbol, how)
         summary = BarSummary(market, replay.timeframe_ns)
         try:
             for block in replay.blocks(BLOCK_ROWS):
@@ -133,6 +140,9 @@ def convert(
     symbol: Symbol = None,
     labels: Labels = "auto",
     timezone: Timezone = None,
+    format_: options.FileFormat = None,
+    columns: options.Columns = None,
+    adjusted: options.Adjusted = False,
     bar_width: BarWidth = None,
     start: Annotated[str | None, typer.Option(metavar="DATE", help="First date or time to keep.")] = None,
     end: Annotated[str | None, typer.Option(metavar="DATE", help="Last date or time to keep.")] = None,
@@ -159,17 +169,16 @@ def convert(
     kept = quarantine_file or out.with_name(f"{out.name}.quarantine.jsonl")
     for path in (out, *filter(None, [quarantine_file])):
         refuse_existing(path, overwrite=overwrite)
-    market = _market(instrument, file, symbol)
     with replaced_file(kept) as part:
         quarantine = Quarantine(part, strict=strict)
-        how = {"labels": labels, "timezone": timezone, "bar_width": bar_width, "start": start, "end": end}
-        replay = _replay(file, market, quarantine, symbol, how)
+        how = _how(labels, timezone, bar_width, format_, columns, adjusted) | {"start": start, "end": end}
+        market, replay = _replay(file, instrument, quarantine, symbol, how)
         blocks = replay.blocks(BLOCK_ROWS)
         if timeframe is not None:
             from engine.loop.aggregate import aggregated
 
             blocks = aggregated(blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial)
-        made_up = bool(synthetic_files([open_file(file)], [file]))
+        made_up = bool(synthetic_files([open_file(file, replay.config.importing)], [file]))
         with counted(blocks, "convert", replay.total_rows if timeframe is None else None) as watched:
             lines = write_bars(
                 out, watched, volume="volume" in replay.column_map, synthetic=made_up, overwrite=overwrite
@@ -238,26 +247,38 @@ def _numbers(pairs: list[str]) -> dict[str, float]:
     return found
 
 
-def _market(instrument: str, file: Path, symbol: str | None) -> Instrument:
+def _how(
+    labels: str, timezone: str | None, bar_width: str | None, format_: str | None, columns: str | None, adjusted: bool
+) -> dict[str, object]:
+    """How to read a file, as keys of `replay`."""
+    form = {"format": format_, "columns": columns, "adjusted": adjusted or None}
+    return {"labels": labels, "timezone": timezone, "bar_width": bar_width, **form}
+
+
+def _market(instrument: str, known_as: str, symbol: str | None) -> Instrument:
+    """The instrument that is named, or that the symbol or the beginning of the file's name tells."""
     from engine.types.instruments import find_instrument, known_beginning, load_instrument
-    from feeds.reading.files.bar_file import symbol_from
 
     if instrument != "auto":
         return load_instrument(instrument)
-    known = symbol or known_beginning(symbol_from(file)) or ""
+    known = symbol or known_beginning(known_as) or ""
     return find_instrument(known) or load_instrument("GENERIC")
 
 
 def _replay(
-    file: Path, market: Instrument, quarantine: Quarantine, symbol: str | None, how: Mapping[str, str | None]
-) -> HistoricalReplay:
+    file: Path, instrument: str, quarantine: Quarantine, symbol: str | None, how: Mapping[str, object]
+) -> tuple[Instrument, HistoricalReplay]:
+    """The file, open, and its instrument."""
     from engine.base.config import parse
     from engine.cli.flags import option_names
+    from feeds.reading.files.open_file import open_file
     from feeds.replay import HistoricalReplay, ReplayConfig
 
     given = {key: value for key, value in how.items() if value is not None}
     config = parse(ReplayConfig, given, where="command line", names=option_names(given))
-    return HistoricalReplay([file], market, config, quarantine, symbol=symbol)
+    opened = open_file(file, config.importing)
+    market = _market(instrument, opened.symbol, symbol)
+    return market, HistoricalReplay([opened], market, config, quarantine, symbol=symbol)
 
 
 def _larger(text: str, source_ns: int) -> int:

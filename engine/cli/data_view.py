@@ -18,26 +18,62 @@ from engine.cli.console import out
 from engine.types.timeframe import format_timeframe
 
 if TYPE_CHECKING:
+    from engine.types.blocks import BarBlock
     from feeds.quarantine import BadRow, Quarantine
     from feeds.replay import HistoricalReplay
     from feeds.summary import BarSummary
 
 Facts = dict[str, Any]
+EDGE_ROWS = 3
 NIGHT = timedelta(hours=12)  # a gap as long suggests a market with closing times
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def inspection(file: Path, replay: HistoricalReplay, summary: BarSummary, quarantine: Quarantine) -> Facts:
+class Edges:
+    """The first and the last bars of a stream."""
+
+    def __init__(self) -> None:
+        self.first: list[Facts] = []
+        self.last: list[Facts] = []
+
+    def add(self, block: BarBlock) -> None:
+        """Take the next block."""
+        for at in range(min(len(block), EDGE_ROWS)):
+            self.first += _bars_of(block, at) if len(self.first) < EDGE_ROWS else []
+        for at in range(max(len(block) - EDGE_ROWS, 0), len(block)):
+            self.last += _bars_of(block, at)
+        self.first, self.last = self.first[:EDGE_ROWS], self.last[-EDGE_ROWS:]
+
+
+def _bars_of(block: BarBlock, row: int) -> list[Facts]:
+    names = ("open", "high", "low", "close", "volume")
+    return [
+        {
+            "closes": _iso(int(block.ts_event[row])),
+            "symbol": symbol,
+            **_finite({name: float(getattr(block, name)[row, column]) for name in names}),
+        }
+        for column, symbol in enumerate(block.symbols)
+        if block.present[row, column]
+    ]
+
+
+def inspection(
+    file: Path, replay: HistoricalReplay, summary: BarSummary, quarantine: Quarantine, edges: Edges
+) -> Facts:
     """Everything that `inspect` tells."""
     return {
         "file": str(file),
         "format": replay.format,
         "columns": dict(replay.column_map),
+        "columns_used": [asdict(use) for use in replay.columns_used],
         "timeframe": format_timeframe(replay.timeframe_ns),
         "remarks": [remark.partition(": ")[2] for remark in replay.remarks],
         "labels": replay.labels,
         "labels_reason": replay.labels_reason,
         **_stream(summary),
+        "first_bars": edges.first,
+        "last_bars": edges.last,
         "prices": {name: _finite(asdict(symbol)) for name, symbol in summary.symbols.items()},
         **_problems(quarantine.counts, quarantine.first),
     }
@@ -67,9 +103,6 @@ def print_inspection(facts: Facts) -> None:
     lines = {
         "File": facts["file"],
         "Format": facts["format"],
-        "Columns": ", ".join(
-            name if name == source else f"{name} from {source}" for name, source in facts["columns"].items()
-        ),
         "Bars": f"{facts['rows']:,} of {facts['timeframe']}",
         "First close": _readable(facts["first"]),
         "Last close": _readable(facts["last"]),
@@ -78,6 +111,8 @@ def print_inspection(facts: Facts) -> None:
         **_session_lines(facts),
     }
     _print_lines(lines)
+    out().print(_column_table(facts["columns_used"]))
+    out().print(_bar_table(facts["first_bars"], facts["last_bars"]))
     out().print(_price_table(facts["prices"]))
     _print_problems(facts)
 
@@ -171,6 +206,37 @@ def _print_lines(lines: Mapping[str, str]) -> None:
     for label, text in lines.items():
         table.add_row(label, Text(text))
     out().print(table)
+
+
+def _column_table(uses: list[Facts]) -> Table:
+    table = Table(title_justify="left")
+    for heading in ("column", "first row", "is", "how it is understood", "why"):
+        table.add_column(heading, overflow="fold")
+    for use in uses:
+        style = "" if use["role"] else "dim"
+        cells = (use["name"], use["example"], use["role"], use["how"], use["why"])
+        table.add_row(*(Text(cell, style=style) for cell in cells))
+    return table
+
+
+def _bar_table(first: list[Facts], last: list[Facts]) -> Table:
+    table = Table(title_justify="left")
+    one = len({bar["symbol"] for bar in (*first, *last)}) < 2
+    for heading in ("bar closes (UTC)", *(() if one else ("symbol",)), "open", "high", "low", "close", "volume"):
+        table.add_column(heading, justify="left" if heading in {"bar closes (UTC)", "symbol"} else "right")
+    seen = [(bar["closes"], bar["symbol"]) for bar in first]
+    more = [bar for bar in last if (bar["closes"], bar["symbol"]) not in seen]
+    for bar in first:
+        table.add_row(*_bar_cells(bar, one), end_section=bar is first[-1] and bool(more))
+    for bar in more:
+        table.add_row(*_bar_cells(bar, one))
+    return table
+
+
+def _bar_cells(bar: Facts, one: bool) -> list[Text]:
+    numbers = [_number(bar[name]) or "unknown" for name in ("open", "high", "low", "close", "volume")]
+    symbol = [] if one else [bar["symbol"]]
+    return [Text(text) for text in (bar["closes"].replace("T", " ").removesuffix("Z"), *symbol, *numbers)]
 
 
 def _price_table(prices: Mapping[str, Facts]) -> Table:

@@ -72,6 +72,23 @@ Labels = Annotated[
     str | None, typer.Option("--labels", help="What bar times mean: open, close or auto.  [default: auto]")
 ]
 Timezone = Annotated[str | None, typer.Option("--timezone", help="Of times without an offset.  [default: UTC]")]
+FileFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Format of the files, such as mt5, histdata, kraken-ohlcvt or lean (docs/data.md).  [default: found]",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="NAMES",
+        help="All columns in order (date,time,open,high,low,close,volume), or which is which (close=Settle).",
+    ),
+]
+Adjusted = Annotated[bool, typer.Option("--adjusted", help="Take prices adjusted for splits and dividends.")]
 Timeframe = Annotated[str | None, typer.Option("--timeframe", help="Aggregate the bars first: 5min, 1h, ...")]
 Seed = Annotated[int | None, typer.Option("--seed", help="For agents that draw random numbers.  [default: 42]")]
 Speed = Annotated[str | None, typer.Option("--speed", help="max, realtime or a factor such as 60.  [default: max]")]

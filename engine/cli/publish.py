@@ -60,6 +60,10 @@ class PublishOutcome:
         return self.published.bars == self.expected and not self.unconfirmed
 
 
+DataFormat = Annotated[
+    str | None,
+    typer.Option("--data-format", metavar="NAME", help="Format of the files, such as mt5 or histdata (docs/data.md)."),
+]
 Start = Annotated[str | None, typer.Option("--start", help="First date or time (inclusive), of the open of a bar.")]
 
 
@@ -74,6 +78,9 @@ def publish(
     end: options.End = None,
     labels: options.Labels = None,
     timezone: options.Timezone = None,
+    data_format: DataFormat = None,
+    columns: options.Columns = None,
+    adjusted: options.Adjusted = False,
     timeframe: options.Timeframe = None,
     limit: Limit = None,
     partitions: Partitions = 1,
@@ -103,7 +110,8 @@ def publish(
     pace = parse_speed(speed or "max")
     outlet = open_outlet(address, written, partitions, connect_timeout)
     replay = {"start": start, "end": end, "labels": labels, "timezone": timezone, "timeframe": timeframe}
-    flags = {"data": data, "instrument": instruments(instrument), "replay": replay}
+    form = {"format": data_format, "columns": columns, "adjusted": adjusted or None}
+    flags = {"data": data, "instrument": instruments(instrument), "replay": {**replay, **form}}
     prepared = _prepared(flags)
     expected = count_bars(_prepared(flags).source, limit)  # in a separate pass, which quarantines nothing twice
     plan = Plan(written, per_message, pace, limit, _announcement(prepared, expected))

@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import Bools, Ints
 from feeds.reading.columns.casting import Array, is_number, is_text, plain, to_floats, to_ints, trimmed, valid_mask
 from feeds.reading.columns.names import ColumnMap, match_columns
-from feeds.reading.columns.numbers import NumberStyle, settle_numbers
+from feeds.reading.columns.numbers import PLAIN, NumberForm, settle_numbers
 from feeds.reading.files.bar_file import BarFile, FileBatch
 from feeds.reading.files.reversed_file import ReversedFile, runs_backwards
+from feeds.reading.formats.importing import AS_FOUND, ROLES, Importing
+from feeds.reading.formats.recognise import require_day
 from feeds.reading.rows.ordering import NEVER
-from feeds.reading.times.column import DateOrder, TimeReader, settle, unreadable_times
+from feeds.reading.times.column import DateOrder, TimeReader, of_day, settle, unreadable_times
 from feeds.reading.times.last_instant import LastInstant, settle_instants, to_whole
 from feeds.reading.times.zones import LocalClock
 
@@ -37,6 +40,8 @@ class FilePlan:
         head_codes: Number of each such row's symbol, in order of appearance, shape (n,).
         head_symbols: The symbols in that order; empty without a symbol column.
         instants: Whether its labels fall on the last instant of a bar, which is taken for the end of it.
+        divisor: What prices are divided by.
+        zone_reason: Why it is that zone, a clause.
         closing: What in the times themselves shows that they are close times; None if nothing does.
         remarks: What was found and is worth a line to the user.
     """
@@ -48,7 +53,9 @@ class FilePlan:
     head_times: Ints
     head_codes: Ints
     head_symbols: tuple[str, ...]
-    numbers: NumberStyle = "plain"
+    numbers: NumberForm = PLAIN
+    divisor: float = 1.0
+    zone_reason: str = ""
     instants: LastInstant = ""
     closing: str | None = None
     remarks: tuple[str, ...] = ()
@@ -69,35 +76,48 @@ class FilePlan:
         return to_whole(stamps, self.instants), good
 
 
-def plan_file(file: BarFile, zone: str, order: DateOrder = "auto") -> FilePlan:
+def plan_file(file: BarFile, zone: str | None, order: DateOrder = "auto", how: Importing = AS_FOUND) -> FilePlan:
     """Look at the head of a file.
 
     Args:
-        zone: IANA name of the zone of times without an offset, unless the name of the column says UTC.
+        zone: IANA name of the zone of times without an offset, unless they or the name of their column say another;
+            None takes that of the file's format, or UTC.
         order: Whether 01/02/2024 is in January or in February, if the dates do not tell.
+        how: What the user says of columns.
 
     Raises:
-        DataError: If it is damaged, lacks a column, or none of its times can be read.
+        DataError: If it is damaged, lacks a column, holds no bars, or none of its times can be read.
+        UsageError: If the user asks for what it has not.
     """
-    columns = match_columns(file.names, file.source, file.time)
-    zone = "UTC" if columns.utc else zone
+    _require_bars(file)
+    columns = match_columns(file.names, file.source, file.time, _roles(file, how), adjusted=how.adjusted)
     spare = [] if columns.spare_volume is None else [columns.spare_volume]
     used = [*columns.time, *columns.values.values(), *([] if columns.symbol is None else [columns.symbol]), *spare]
-    head = _head(file, used)
+    used += [] if columns.factor is None else [columns.factor]
+    head = _head(file, list(dict.fromkeys(used)))
     columns, volume = _choose_volume(head, columns)
     _check_types(head[0], columns, file.source)
-    numbers = settle_numbers([_joined(head, at) for at in columns.values.values()], file.source)
+    prices = [_joined(head, at) for at in columns.values.values()]
+    numbers = settle_numbers(prices, file.source)
     codes, known = np.zeros(sum(len(batch.lines) for batch in head), np.int64), dict[str, int]()
     if columns.symbol is not None:
         codes = np.concatenate([symbol_codes(batch.columns[columns.symbol], known, grow=True) for batch in head])
     labels = [_joined(head, at) for at in columns.time]
     where = f"{file.source}, column {columns.by_role['timestamp']!r}"
-    times = settle(labels, where, order)
+    times = _times(file, labels, where, order)
+    zone, zone_reason = _zone(file, columns, times, zone)
     stamps, good = times.read(labels, LocalClock(zone), codes)
     if not good.any():
         raise unreadable_times(trimmed(labels[0]).drop_null(), where)
     good &= codes != NO_SYMBOL
-    remarks = [*volume, *([] if numbers == "plain" else [f"numbers are written with a {numbers}"])]
+    divisor = _divisor(file, columns, head)
+    remarks = [
+        *file.remarks,
+        *_about_format(file, zone, zone_reason, divisor),
+        *columns.remarks,
+        *volume,
+        *([f"numbers are written with {numbers.described}"] if numbers.described else []),
+    ]
     # before labels and widths, which assume that time goes forward
     if runs_backwards(stamps[good], codes[good]):
         file, codes = ReversedFile(file), codes[::-1]
@@ -110,8 +130,101 @@ def plan_file(file: BarFile, zone: str, order: DateOrder = "auto") -> FilePlan:
     closing = "midnight is written 24:00" if times.has_midnight(labels) else closing
     stamps = to_whole(stamps[good], instants)
     return FilePlan(
-        file, columns, times, zone, stamps, codes[good], tuple(known), numbers, instants, closing, tuple(remarks)
+        file=file,
+        columns=columns,
+        times=times,
+        zone=zone,
+        head_times=stamps,
+        head_codes=codes[good],
+        head_symbols=tuple(known),
+        numbers=numbers,
+        divisor=divisor,
+        zone_reason=zone_reason,
+        instants=instants,
+        closing=closing,
+        remarks=tuple(remarks),
     )
+
+
+def _require_bars(file: BarFile) -> None:
+    """Refuse trades, quotes and books.
+
+    Raises:
+        DataError: If the file's format holds those.
+    """
+    if file.declared is not None and file.declared.format.holds != "bars":
+        one = file.declared.format
+        what = {"book": "an order book"}.get(one.holds, one.holds)
+        raise DataError(
+            f"the file holds {what}, not bars",
+            where=file.source,
+            expected="bars: open, high, low and close of a period",
+            found=f"{one.title} ({one.name}), {file.declared.reason}",
+            hint="make bars of them first; if they are bars, name the columns: --columns timestamp,open,high,low,close",
+        )
+
+
+def _roles(file: BarFile, how: Importing) -> dict[str, int]:
+    """Positions of the columns that the format or the user names; the user counts more."""
+    declared = () if file.declared is None or not file.declared.format.header else file.declared.columns
+    found = {name: at for at, name in enumerate(declared) if name in ROLES}
+    if "timestamp" in found:
+        found = {name: at for name, at in found.items() if name not in {"date", "time"}}
+    said = how.roles(file.names, file.source)
+    if not {"timestamp", "date", "time", "open_time", "close_time"}.isdisjoint(said):
+        found = {name: at for name, at in found.items() if name not in {"timestamp", "date", "time", "open_time"}}
+    return found | said
+
+
+def _times(file: BarFile, labels: Sequence[Array], where: str, order: DateOrder) -> TimeReader:
+    if file.declared is not None and file.declared.format.time:
+        return of_day(file.declared.format.time, require_day(file.declared, file.source))
+    return settle(labels, where, order)
+
+
+def _zone(file: BarFile, columns: ColumnMap, times: TimeReader, zone: str | None) -> tuple[str, str]:
+    """The zone of times without an offset, and why."""
+    if times.zone:
+        return times.zone, "it stands behind every time"
+    if columns.utc:
+        return "UTC", f"by the column name {columns.by_role['timestamp']!r}"
+    if zone is not None:
+        return zone, "as the settings say"
+    if file.declared is not None and file.declared.format.zone:
+        return file.declared.format.zone, f"as {file.declared.format.title} writes them"
+    return "UTC", "assumed"
+
+
+def _divisor(file: BarFile, columns: ColumnMap, head: Sequence[FileBatch]) -> float:
+    one = None if file.declared is None else file.declared.format
+    if one is None or one.divisor == 1.0:
+        return 1.0
+    prices = [_joined(head, at) for role, at in columns.values.items() if role != "volume"]
+    whole = all(_is_whole(cells) for cells in prices)
+    return one.divisor if one.divides == "always" or whole else 1.0
+
+
+def _is_whole(cells: Array) -> bool:
+    if is_text(cells.type):
+        found = pc.match_substring_regex(trimmed(cells).drop_null(), r"^\d+$")
+        return bool(pc.all(found).as_py())
+    return bool(pa.types.is_integer(cells.type))
+
+
+def _about_format(file: BarFile, zone: str, zone_reason: str, divisor: float) -> list[str]:
+    """What the declared format made of the file, a sentence each."""
+    if file.declared is None:
+        return []
+    one = file.declared.format
+    remarks = [f"the format is {one.name} ({one.title}), because {file.declared.reason}".replace("because as", "as")]
+    if one.zone and zone != "UTC":
+        remarks.append(f"times are in {zone}, {zone_reason}")
+    if divisor != 1.0:
+        remarks.append(f"prices are divided by {divisor:,.0f}")
+    if file.declared.others:
+        names = " or ".join(file.declared.others)
+        remarks.append(f"if {names} wrote it, say so with --format: zone and labels may differ")
+    return remarks
 
 
 def _joined(head: Sequence[FileBatch], at: int) -> Array:

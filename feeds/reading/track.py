@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from engine.types.blocks import BarBlock, Bools, Ints
+from engine.types.blocks import PRICE_COLUMNS, BarBlock, Bools, Ints
 from engine.types.instruments import Instrument
 from feeds.quarantine import BadRow, Quarantine, SessionGap, strict_error
+from feeds.reading.columns.casting import to_floats
+from feeds.reading.columns.numbers import plain_numbers
 from feeds.reading.files.bar_file import FileBatch
 from feeds.reading.plan import NO_SYMBOL, OTHER_SYMBOL, FilePlan, symbol_codes
 from feeds.reading.rows.checks import REASONS, Columns, Fault, Faults, check_bars, read_numbers
@@ -83,7 +85,9 @@ class _Reader:
             shift = self._shared.width_ns if decision.labels == "open" else 0
             self._clock = LocalClock(plan.zone)
             symbol = [] if plan.columns.symbol is None else [plan.columns.symbol]
-            for batch in plan.file.batches([*plan.columns.time, *plan.columns.values.values(), *symbol]):
+            factor = [] if plan.columns.factor is None else [plan.columns.factor]
+            wanted = dict.fromkeys([*plan.columns.time, *plan.columns.values.values(), *symbol, *factor])
+            for batch in plan.file.batches(list(wanted)):
                 rows, past = self._take(plan, batch, shift)
                 if rows is not None:
                     yield rows
@@ -150,9 +154,23 @@ def _judge(part: BatchPart) -> tuple[Columns, dict[str, Bools], Faults]:
     """Numbers of the rows, the cells that are none, and the fault of each row by itself."""
     cells = {name: part.batch.columns[at] for name, at in part.plan.columns.values.items()}
     columns, unreadable = read_numbers(cells, len(part.batch.lines), part.plan.numbers)
+    _scale(part, columns)
     found = check_bars(columns, unreadable)
     faults = np.zeros(len(part.batch.lines), np.uint8) if found is None else found
     if part.codes is not None:
         faults[part.codes == NO_SYMBOL] = Fault.SYMBOL
     faults[~part.good] = Fault.TIME
     return columns, unreadable, faults
+
+
+def _scale(part: BatchPart, columns: Columns) -> None:
+    """Divide prices by what the format says, or multiply them by the adjusted close over the close."""
+    if part.plan.divisor != 1.0:
+        for name in PRICE_COLUMNS:
+            columns[name] /= part.plan.divisor
+    if part.plan.columns.factor is not None:
+        adjusted = to_floats(plain_numbers(part.batch.columns[part.plan.columns.factor], part.plan.numbers))[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = adjusted / columns["close"]
+        for name in PRICE_COLUMNS:
+            columns[name] *= factor

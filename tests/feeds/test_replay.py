@@ -549,7 +549,7 @@ def test_local_times_through_both_clock_changes(tmp_path: Path) -> None:
 BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "empty": ("X.csv", b"", "the file is empty"),
     "header only": ("X.csv", f"{HEADER}\n".encode(), "the file holds no rows"),
-    "no header": ("X.csv", "\n".join(good_lines(5)).encode(), "the file has no header line"),
+    "no header": ("X.csv", b"2024-01-31 10:00,1,a,2,3\n" * 5, "the file has no header line"),
     "column missing": ("X.csv", b"timestamp,open,high,low\n1,2,3,4\n", "there is no column for close"),
     "no time": ("X.csv", b"open,high,low,close\n1,2,3,4\n", "there is no column for time"),
     "twice": ("X.csv", b"timestamp,open,Open,high,low,close\n1,2,3,4,5,6\n", "the column 'open' is there 2 times"),

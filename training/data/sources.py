@@ -246,7 +246,8 @@ def _scenario(
 def _read_file(group: int, source: HistoricalSource, instrument: Instrument, step: int) -> Loaded:
     key = f"data.sources.{group}"
     path = _resolve(source.path, key)
-    how = {name: getattr(source, name) for name in ("labels", "timezone", "start", "end")}
+    keys = ("labels", "timezone", "start", "end", "format", "columns", "adjusted")
+    how = {name: getattr(source, name) for name in keys}
     reading = parse(ReplayConfig, {**how, "timeframe": format_timeframe(step)}, where=key)
     quarantine = Quarantine()
     try:

@@ -195,7 +195,7 @@ def compare(
         check_comparison_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
     bars = read_bars(prepared)
-    parts = parts_of(bars.ts_event, split, folds, prepared.config.replay.timezone)
+    parts = parts_of(bars.ts_event, split, folds, prepared.config.replay.period_zone)
     setting = Setting(
         prepared.config, dict(prepared.instruments), prepared.timeframe_ns, prepared.labels, prepared.labels_reason,
         tuple(parts), prepared.synthetic, prepared.benchmark,

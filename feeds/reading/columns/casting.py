@@ -15,7 +15,10 @@ from engine.types.blocks import Bools, Floats
 
 Array = Any  # pyarrow publishes no types
 
-MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "Null", "None", "none", "<NA>", "NaT")
+MISSING = (
+    *("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "Null"),
+    *("None", "none", "<NA>", "NaT", "-", "--"),
+)
 _LEAF = 32
 
 

@@ -7,11 +7,11 @@ MetaTrader and Dukascopy write. Case, surrounding blanks and the separators betw
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.base.errors import DataError
+from engine.base.errors import DataError, UsageError
 from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS
 
 SYNTHETIC = "synthetic"
@@ -30,6 +30,7 @@ _OPEN_TIMES = (
     "time_period_start",
     "period_start",
     "bar_start",
+    "window_start",
     "start",
 )
 _CLOSE_TIMES = (
@@ -45,20 +46,74 @@ _CLOSE_TIMES = (
     "bar_end",
     "end",
 )
-_UTC = ("timestamp_utc", "datetime_utc", "date_utc", "time_utc", "utc", "gmt_time", "utc_time")
-_STAMPS = ("ts_event", "timestamp", "datetime", "date_time", "ts", "local_time", "unix", "epoch", "t")
-_DATES = ("date", "day_date", "dt")
-_CLOCKS = ("time", "hour_minute")
+_UTC = ("timestamp_utc", "datetime_utc", "date_utc", "time_utc", "utc", "gmt_time", "utc_time", "time_(utc)")
+_STAMPS = (
+    "ts_event",
+    "timestamp",
+    "datetime",
+    "date_time",
+    "ts",
+    "local_time",
+    "unix",
+    "unix_timestamp",
+    "unixtime",
+    "epoch",
+    "t",
+    "time_(eet)",
+    "time_(est)",
+)
+_DATES = ("date", "day_date", "dt", "dates", "dtyyyymmdd", "trade_date", "trading_date", "datum", "fecha", "data")
+_CLOCKS = ("time", "hour_minute", "hora", "zeit", "uhrzeit")
 _INDEX = ("index", "", "__index_level_0__")
 
+# as exports of investing.com, Yahoo and brokers write them in German, French, Italian, Spanish and Portuguese
+_OTHER_LANGUAGES = {
+    "open": ("eröffnung", "eröffn_", "eroeffnung", "erster", "ouverture", "ouv_", "apertura", "abertura"),
+    "high": ("hoch", "plus_haut", "haut", "máximo", "maximo", "máx_", "máxima", "massimo", "max_"),
+    "low": ("tief", "plus_bas", "bas", "mínimo", "minimo", "mín_", "mínima", "min_"),
+    "close": ("schluss", "schlusskurs", "zuletzt", "clôture", "dernier", "cierre", "último", "fechamento", "ultimo"),
+    "volume": ("volumen", "volumes", "stück", "stuecke", "umsatz"),
+}
 _TICK_VOLUMES = ("tick_volume", "tickvol", "tickvolume")
 VALUE_NAMES = {
-    "open": ("open", "o", "open_price", "first"),
-    "high": ("high", "h", "high_price", "max"),
-    "low": ("low", "l", "low_price", "min"),
-    "close": ("close", "c", "close_price", "last"),
-    "volume": ("volume", "vol", "vol_", "v", *_TICK_VOLUMES),
+    "open": ("open", "o", "open_price", "first", "px_open", "opening_price", *_OTHER_LANGUAGES["open"]),
+    "high": ("high", "h", "high_price", "max", "px_high", *_OTHER_LANGUAGES["high"]),
+    "low": ("low", "l", "low_price", "min", "px_low", *_OTHER_LANGUAGES["low"]),
+    "close": (
+        "close",
+        "c",
+        "close_price",
+        "last",
+        "close_last",
+        "close*",
+        "last_price",
+        "px_last",
+        "px_close",
+        "ltp",
+        "closing_price",
+        *_OTHER_LANGUAGES["close"],
+    ),
+    "volume": (
+        "volume",
+        "vol",
+        "vol_",
+        "v",
+        "px_volume",
+        "total_volume",
+        "shares_traded",
+        *_TICK_VOLUMES,
+        *_OTHER_LANGUAGES["volume"],
+    ),
 }
+ADJUSTED_NAMES = {
+    "open": ("adj_open", "adjopen", "adjusted_open"),
+    "high": ("adj_high", "adjhigh", "adjusted_high"),
+    "low": ("adj_low", "adjlow", "adjusted_low"),
+    "close": ("adj_close", "adjclose", "adjusted_close", "close_adj", "adj_close*", "adj_close**"),
+    "volume": ("adj_volume", "adjvolume", "adjusted_volume"),
+}
+"""Prices in which splits and dividends are worked in; they are read where the user asks for them."""
+SETTLEMENT_NAMES = ("settle", "settlement", "settle_price", "settlement_price", "sett_price", "px_settle")
 SYMBOL_NAMES = (
     "symbol",
     "tic",
@@ -88,6 +143,9 @@ class ColumnMap:
         labels: What the name of the time column says about the moment that it stamps.
         utc: Whether its name says that times without an offset are UTC.
         spare_volume: A count of ticks beside the volume, for when that holds nothing.
+        factor: The adjusted close, by whose ratio to the close all prices are multiplied.
+        reasons: Why a column has its role, by role, where that is not its name.
+        remarks: Which of several closes or volumes was taken.
     """
 
     names: tuple[str, ...]
@@ -97,6 +155,9 @@ class ColumnMap:
     labels: Labels | None
     utc: bool
     spare_volume: int | None = None
+    factor: int | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def by_role(self) -> dict[str, str]:
@@ -106,29 +167,112 @@ class ColumnMap:
         return found if self.symbol is None else found | {"symbol": self.names[self.symbol]}
 
 
-def match_columns(names: Sequence[str], where: str, index: int | None = None) -> ColumnMap:
+def match_columns(
+    names: Sequence[str],
+    where: str,
+    index: int | None = None,
+    roles: Mapping[str, int] | None = None,
+    *,
+    adjusted: bool = False,
+) -> ColumnMap:
     """Find the columns that bars need.
 
     Args:
         names: Column names in file order.
         index: Position of the column that holds the times whatever its name, the index of a frame.
+        roles: Positions of columns that the user or a declared format names, by our names.
+        adjusted: Take adjusted prices.
 
     Raises:
         DataError: If one is missing or stands there twice; what was found and what is accepted is listed.
+        UsageError: If adjusted prices are asked for and there are none.
     """
-    finder = _Finder(names, where)
-    values = {role: at for role in BAR_COLUMNS if (at := finder.first(VALUE_NAMES[role])) is not None}
+    finder, told = _Finder(names, where), roles or {}
+    values = {role: told[role] for role in BAR_COLUMNS if role in told}
+    values |= {
+        role: at
+        for role in BAR_COLUMNS
+        if role not in values and (at := finder.first(VALUE_NAMES[role])) is not None and at not in told.values()
+    }
     price = finder.first(_LAST_PRICE) if "close" not in values and {"open", "high", "low"} <= values.keys() else None
     values |= {} if price is None else {"close": price}
+    settlement = finder.first(SETTLEMENT_NAMES)
+    if "close" not in values and settlement is not None:
+        values["close"] = settlement
+    if "volume" not in values and (base := _base_volume(names)) is not None:
+        values["volume"] = base
     missing = [role for role in BAR_COLUMNS if role not in values and role != "volume"]
-    time = _time_columns(finder) if index is None else (index,)
+    told_time = tuple(told[name] for name in ("timestamp", "open_time", "close_time") if name in told)[:1]
+    told_time = told_time or tuple(told[name] for name in ("date", "time") if name in told)
+    time = told_time or (_time_columns(finder) if index is None else (index,))
     if missing or not time:
         raise _missing(names, where, missing, has_time=bool(time))
+    values, factor, remarks = _adjust(finder, names, values, settlement, where, adjusted=adjusted)
     stamp = normalise(names[time[0]])
     labels: Labels | None = "open" if stamp in _OPEN_TIMES else "close" if stamp in _CLOSE_TIMES else None
+    labels = "open" if "open_time" in told else "close" if "close_time" in told else labels
     ticks = finder.first(_TICK_VOLUMES)
     spare = ticks if ticks != values.get("volume") else None
-    return ColumnMap(tuple(names), time, values, finder.first(SYMBOL_NAMES), labels, stamp in _UTC, spare)
+    values = {role: values[role] for role in BAR_COLUMNS if role in values}
+    symbol = told.get("symbol", finder.first(SYMBOL_NAMES))
+    return ColumnMap(
+        tuple(names), time, values, symbol, labels, stamp in _UTC, spare, factor=factor, remarks=tuple(remarks)
+    )
+
+
+def _adjust(
+    finder: _Finder,
+    names: Sequence[str],
+    values: dict[str, int],
+    settlement: int | None,
+    where: str,
+    *,
+    adjusted: bool,
+) -> tuple[dict[str, int], int | None, list[str]]:
+    """Prices as traded or adjusted; the adjusted close to scale by, if only that is there; and what was taken."""
+    others = {role: at for role, kinds in ADJUSTED_NAMES.items() if (at := finder.first(kinds)) is not None}
+    close, remarks = values["close"], []
+    if adjusted:
+        if "close" not in others:
+            raise UsageError(
+                "the file has no adjusted prices",
+                where=where,
+                expected="a column such as Adj Close",
+                found="columns " + ", ".join(repr(name) for name in names),
+                hint="leave --adjusted out; for a settlement price name it: --columns close=Settle",
+            )
+        if {"open", "high", "low", "close"} <= others.keys():
+            kept = {"volume": values["volume"]} if "volume" in values and "volume" not in others else {}
+            return {**others, **kept}, None, ["prices are the adjusted ones, as asked"]
+        adjusted_close = names[others["close"]]
+        remark = f"prices are adjusted, as asked: each times {adjusted_close} / {names[close]}"
+        return values, others["close"], [remark]
+    if "close" in others and others["close"] != close:
+        remarks.append(
+            f"prices are unadjusted, the close is {names[close]}; --adjusted takes those of {names[others['close']]}"
+        )
+    if settlement == close:
+        remarks.append(f"the close is the settlement price {names[close]}, since the file has no other")
+    elif settlement is not None:
+        remarks.append(f"the close is {names[close]}; --columns close={names[settlement]} takes the settlement price")
+    if "volume" in values and (several := _named_volumes(names)):
+        taken = names[values["volume"]]
+        rest = ", ".join(names[at] for at in several if at != values["volume"])
+        remarks += (
+            [f"the volume is {taken}; {rest} is not read"] if taken.casefold() not in VALUE_NAMES["volume"] else []
+        )
+    return values, None, remarks
+
+
+def _named_volumes(names: Sequence[str]) -> list[int]:
+    """Columns that name what their volume is counted in: Volume BTC, Volume_(Currency)."""
+    return [at for at, name in enumerate(names) if re.match(r"(?i)\s*vol(?:ume)?[ _.]+\(?[a-z]", name)]
+
+
+def _base_volume(names: Sequence[str]) -> int | None:
+    """Of volumes counted in several units, the one in units of what is traded, which comes first."""
+    found = [at for at in _named_volumes(names) if not re.search(r"(?i)currency|quote", names[at])]
+    return found[0] if found else None
 
 
 def looks_like_header(names: Sequence[str]) -> bool:
@@ -177,15 +321,17 @@ def _time_columns(finder: _Finder) -> tuple[int, ...]:
 def normalise(name: str) -> str:
     """A column name without case, separators and surrounding marks; an unnamed column is empty."""
     plain = re.sub(r"[\s\-./]+", "_", name.strip().strip("<>").strip().casefold())
+    plain = re.sub(r"^\d_(?=[a-z])", "", plain)  # Alpha Vantage numbers its columns: 1. open
     return "" if plain.startswith("unnamed:") else plain
 
 
 def _missing(names: Sequence[str], where: str, missing: Sequence[str], has_time: bool) -> DataError:
-    accepted = [f"{role} ({', '.join(VALUE_NAMES[role])})" for role in missing]
+    accepted = [f"{role} ({', '.join(VALUE_NAMES[role][:4])})" for role in missing]
     accepted += [] if has_time else [f"a time ({_ACCEPTED_TIMES})"]
     lacking = [*missing, *([] if has_time else ["time"])]
     header = not any(_is_value(name) for name in names)
-    hint = "rename the columns" if header else "put the names of the columns into the first line"
+    hint = "rename the columns, or say which is which: --columns " + ",".join(f"{role}=NAME" for role in lacking[:4])
+    hint = hint if header else "put the names of the columns into the first line, or say them: --columns"
     if header and {"price", "bid", "ask"} & {normalise(name) for name in names}:
         hint = "these look like trades or quotes; make bars of them first"
     return DataError(

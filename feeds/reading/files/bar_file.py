@@ -14,9 +14,10 @@ from pathlib import Path
 from engine.base.errors import DataError
 from engine.types.blocks import Ints
 from feeds.reading.columns.casting import Array
+from feeds.reading.formats.recognise import Declared
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")
-COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
 PARQUET_SUFFIXES = (".parquet", ".pq")
 ARROW_SUFFIXES = (".feather", ".arrow", ".ipc")
 
@@ -61,6 +62,9 @@ class BarFile(ABC):
         names: Names of its columns, in order.
         time: Position of the column that is known to hold the times (a frame's index); None if the names decide.
         rows_hint: About how many rows it holds, if that can be told without reading it.
+        typed: Whether it is a frame, whose columns and format are yet to be understood.
+        declared: The declared format that it is in, if one was named or recognised.
+        remarks: What was found when it was opened and is worth a line to the user.
     """
 
     symbol: str
@@ -70,6 +74,9 @@ class BarFile(ABC):
     names: tuple[str, ...]
     time: int | None = None
     rows_hint: int | None = None
+    typed: bool = False
+    declared: Declared | None = None
+    remarks: tuple[str, ...] = ()
 
     @abstractmethod
     def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:

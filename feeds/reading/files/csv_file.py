@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,41 +13,83 @@ import pyarrow.csv as pa_csv
 
 from engine.base.errors import DataError
 from feeds.reading.columns.casting import MISSING, Array, valid_mask
-from feeds.reading.columns.names import looks_like_header
 from feeds.reading.files.bar_file import BarFile, FileBatch, Malformed, symbol_from, unreadable
+from feeds.reading.files.text_form import TextForm, text_form
+from feeds.reading.files.text_form import split as split_cells
+from feeds.reading.files.zip_member import open_member
+from feeds.reading.formats.importing import AS_FOUND, Importing
+from feeds.reading.formats.recognise import Declared, other_names, recognise_names, recognise_rows
 
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24
-_DELIMITERS = ",;\t|"
-_FIRST_LINES = 10
 
 
 class CsvFile(BarFile):
-    """A CSV file, plain or compressed, with its column names in the first line that has them, among the first ten.
+    """A CSV file, plain or compressed, with its column names in the first line that has them, or without such a line.
 
-    The delimiter (comma, semicolon, tab or bar) is the one that the first line holds most of. A quoted cell may
-    hold the delimiter but no line end. Blank lines are skipped. The three header lines that yfinance writes for one
-    symbol are read as one. Bytes that are not UTF-8 are replaced.
+    Without names, the columns are those that the user names, or those of the declared format that the first rows fit.
+    Cells are separated by comma, semicolon, tab, bar or blanks. A quoted cell may hold the delimiter but no line end;
+    a line may be quoted as a whole. Blank lines and comments (# and //) are skipped. The three header lines that
+    yfinance writes for one symbol are read as one. Bytes that are not UTF-8 are replaced.
+
+    Args:
+        compression: gzip, zstd, zip or None.
+        how: What the user says of formats and columns.
+        member: Name of the file in a zip archive.
 
     Raises:
-        DataError: If the first line cannot be read.
+        DataError: If the first line cannot be read, or no format fits rows without names.
     """
 
-    def __init__(self, path: Path, compression: str | None) -> None:
-        self.path, self.source, self.symbol = path, str(path), symbol_from(path)
-        self._compression = compression
+    def __init__(
+        self, path: Path, compression: str | None, how: Importing = AS_FOUND, member: str | None = None
+    ) -> None:
+        self.path, self._member, self._compression = path, member, compression
+        self.source = str(path) if member is None else f"{path}/{member}"
+        self.symbol = symbol_from(Path(self.source))
         self.format = f"CSV ({compression})" if compression else "CSV"
         head = next(self._chunks(), b"")
+        self._check_text(head)
+        stems = list(dict.fromkeys([self.symbol, symbol_from(path), path.resolve().parent.name]))
+        self._form = text_form(head, how.format, stems, named=bool(how.order))
         self.rows_hint = self._estimate(head)
-        above = _lines_above(head)
-        lines = head.split(b"\n", above + 3)[above:]
-        self._delimiter = _delimiter(lines[0])
-        self.names = self._cells(lines[0])
-        self._header_lines = above + 1
-        if above:
-            self.format += f", column names in line {above + 1}"
-        if self._from_yfinance(lines):
-            self._header_lines, self.names = above + 3, (self._cells(lines[2])[0], *self.names[1:])
+        if described := self._form.described:
+            self.format += f", {described}"
+        self._skip = self._form.skip
+        self.names, self.declared = self._understood(self._form, how, stems)
+        if not self._from_yfinance(head) and self.declared is not None and self.declared.symbol:
+            self.symbol = self.declared.symbol
+
+    def _understood(
+        self, form: TextForm, how: Importing, stems: Sequence[str]
+    ) -> tuple[tuple[str, ...], Declared | None]:
+        """The names of the columns, and the declared format.
+
+        Raises:
+            DataError: If nothing says what the columns are.
+        """
+        if how.order:
+            width = max((len(row) for row in form.rows), default=0) if form.header is None else len(form.names)
+            if width and width != len(how.order):
+                raise DataError(
+                    f"--columns names {len(how.order)} columns",
+                    where=self.source,
+                    expected=f"{width} names, since the rows have {width} cells",
+                    found=", ".join(how.order),
+                    hint="name every column in order; one that is not read may have any other name",
+                )
+            return how.order, None
+        if form.header is None:
+            found = recognise_rows(form.rows, form.delimiter, stems, how.format, self.source)
+            return found.columns, found
+        if not any(form.names):
+            raise DataError(
+                "the first line is blank", where=f"{self.path}, line 1", expected="the names of the columns"
+            )
+        declared = recognise_names(form.names, stems, how.format)
+        if how.format is not None and declared is None:
+            raise other_names(self.source, how.format, form.names)
+        return form.names, declared
 
     def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions from the start."""
@@ -56,8 +97,8 @@ class CsvFile(BarFile):
         for number, chunk in enumerate(self._chunks()):
             body = chunk
             if number == 0:
-                body = chunk.split(b"\n", self._header_lines)[-1]
-                line += self._header_lines
+                body = chunk.split(b"\n", self._skip)[-1]
+                line += self._skip
             if body:
                 yield self._parse(body, line, columns)
             line += body.count(b"\n")
@@ -68,16 +109,17 @@ class CsvFile(BarFile):
             return max(rows, 0)
         return None if self._compression else round(self.path.stat().st_size / len(head) * rows)
 
-    def _from_yfinance(self, lines: Sequence[bytes]) -> bool:
+    def _from_yfinance(self, head: bytes) -> bool:
         """Whether three lines name the columns: Price, Close, ...; Ticker, ABC, ...; Date.
 
         Raises:
             DataError: If they are those of several symbols.
         """
-        if self.names[0].strip().casefold() != "price" or len(lines) < 4:
+        lines = head.split(b"\n", self._skip + 3)[self._skip :]
+        if self._form.header is None or self.names[0].strip().casefold() != "price" or len(lines) < 3:
             return False
-        tickers = self._cells(lines[1])
-        if tickers[0].strip().casefold() != "ticker":
+        tickers = self._cells(lines[0])
+        if not tickers or tickers[0].casefold() != "ticker":
             return False
         symbols = list(dict.fromkeys(filter(None, tickers[1:])))
         if len(symbols) != 1:
@@ -89,24 +131,21 @@ class CsvFile(BarFile):
                 hint="write one file for each symbol, or pass the frame itself from Python",
             )
         self.symbol, self.named = symbols[0], True
+        self._skip, self.names = self._skip + 2, (self._cells(lines[1])[0], *self.names[1:])
         return True
 
-    def _cells(self, header: bytes) -> tuple[str, ...]:
-        if header[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in header:
+    def _cells(self, line: bytes) -> tuple[str, ...]:
+        return split_cells(line.decode("utf-8", errors="replace"), self._form.delimiter, self._form.blanks)
+
+    def _check_text(self, head: bytes) -> None:
+        if head[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in head[:4096]:
             raise DataError(
                 "the file is not text in UTF-8",
-                where=str(self.path),
+                where=self.source,
                 expected="CSV",
                 found="UTF-16 or binary data",
                 hint="save it as CSV in UTF-8",
             )
-        text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="replace")
-        names = next(csv.reader([text], delimiter=self._delimiter), [])
-        if not names:
-            raise DataError(
-                "the first line is blank", where=f"{self.path}, line 1", expected="the names of the columns"
-            )
-        return tuple(names)
 
     def _chunks(self) -> Iterator[bytes]:
         """Whole lines, each ended by a line feed, about a mebibyte at a time."""
@@ -135,6 +174,9 @@ class CsvFile(BarFile):
         )
 
     def _blocks(self) -> Iterator[bytes]:
+        if self._member is not None:
+            yield from open_member(self.path, self._member, CHUNK_BYTES)
+            return
         try:
             with pa.input_stream(str(self.path), compression=self._compression) as stream:
                 while block := stream.read(CHUNK_BYTES):
@@ -144,7 +186,9 @@ class CsvFile(BarFile):
 
     def _parse(self, body: bytes, first_line: int, columns: Sequence[int]) -> FileBatch:
         invalid: list[Any] = []
-        body = _utf8(body)
+        raw = _raw_lines(body)
+        body = self._form.plain(_utf8(body))
+        plain = _raw_lines(body)
 
         def skip(row: Any) -> str:
             invalid.append(row)
@@ -159,15 +203,14 @@ class CsvFile(BarFile):
                 block_size=len(body) + 1,
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=self._delimiter, ignore_empty_lines=False, invalid_row_handler=skip
+                delimiter=self._form.delimiter, ignore_empty_lines=False, invalid_row_handler=skip
             ),
             convert_options=_convert(tuple(columns)),
         )
-        raw = _raw_lines(body)
         cells = {at: table.column(str(at)).combine_chunks() for at in columns}
         lines = np.arange(first_line, first_line + len(table) + len(invalid), dtype=np.int64)
         places = np.delete(np.arange(len(lines)), [row.number - 1 for row in invalid])
-        filled = _not_blank(cells, places, raw)
+        filled = _not_blank(cells, places, plain)
         if filled is not None:
             cells = {at: cell.filter(pa.array(filled)) for at, cell in cells.items()}
             places = places[filled]
@@ -208,20 +251,6 @@ def _utf8(body: bytes) -> bytes:
     except UnicodeDecodeError:
         return body.decode("utf-8", errors="replace").encode()
     return body
-
-
-def _lines_above(head: bytes) -> int:
-    """How many lines stand above the names of the columns: a title, a comment, `sep=;`, nothing."""
-    lines = [line.decode("utf-8", errors="replace") for line in head.split(b"\n", _FIRST_LINES)[:_FIRST_LINES]]
-    for at, line in enumerate(lines):
-        cells = next(csv.reader([line.removeprefix("\ufeff")], delimiter=_delimiter(line.encode())), [])
-        if looks_like_header(cells):
-            return at
-    return 0
-
-
-def _delimiter(header: bytes) -> str:
-    return max(_DELIMITERS, key=lambda mark: header.count(mark.encode()))
 
 
 def _one_row_a_line(chunk: bytes) -> bytes:

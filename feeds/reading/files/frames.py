@@ -35,7 +35,7 @@ class FrameFile(BarFile):
         named: Whether the frame or the caller names the symbol.
     """
 
-    format = "frame"
+    format, typed = "frame", True
 
     def __init__(
         self,

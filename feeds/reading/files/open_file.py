@@ -9,12 +9,19 @@ from engine.base.files import open_regular
 from engine.base.nearest import nearest_path, not_there
 from engine.base.paths import recordings
 from feeds.reading.files.bar_file import ARROW_SUFFIXES, COMPRESSED, CSV_SUFFIXES, PARQUET_SUFFIXES, BarFile
+from feeds.reading.files.understood import understood
+from feeds.reading.files.zip_member import find_member, zip_path
+from feeds.reading.formats.importing import AS_FOUND, Importing
 
-_ACCEPTED = "CSV (.csv, .csv.gz, .csv.zst, .tsv, .txt), Parquet (.parquet) or Arrow (.feather, .arrow, .ipc)"
+_ACCEPTED = "CSV (.csv, .csv.gz, .csv.zst, .zip, .tsv, .txt), Parquet (.parquet) or Arrow (.feather, .arrow, .ipc)"
 
 
-def open_file(path: Path) -> BarFile:
+def open_file(path: Path, how: Importing = AS_FOUND) -> BarFile:
     """Open a file by its suffix.
+
+    Args:
+        path: A file; of a zip archive with several files, `bars.zip/ES.csv` is the one to read.
+        how: What the user says of formats and columns.
 
     Raises:
         UsageError: If there is no such file, it is a folder or its suffix is unknown.
@@ -23,16 +30,22 @@ def open_file(path: Path) -> BarFile:
     from feeds.reading.files.arrow_file import ArrowFile, ParquetBarFile  # noqa: PLC0415 - one reader
     from feeds.reading.files.csv_file import CsvFile  # noqa: PLC0415 - need not import the other's half of Arrow
 
+    archive = zip_path(path)
+    if archive is not None:
+        member, remark = find_member(*archive)
+        file = CsvFile(archive[0], "zip", how, member)
+        file.remarks = (*file.remarks, *filter(None, [remark]))
+        return file
     _check(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = COMPRESSED.get(suffixes[-1]) if suffixes else None
     inner = suffixes[-2:-1] if compression else suffixes[-1:]
     if inner and inner[0] in CSV_SUFFIXES:
-        return CsvFile(path, compression)
+        return CsvFile(path, compression, how)
     if not compression and inner and inner[0] in PARQUET_SUFFIXES:
-        return ParquetBarFile(path)
+        return understood(ParquetBarFile(path), how)
     if not compression and inner and inner[0] in ARROW_SUFFIXES:
-        return ArrowFile(path)
+        return understood(ArrowFile(path), how)
     raise UsageError(
         "cannot tell the format of the file from its name",
         where=str(path),

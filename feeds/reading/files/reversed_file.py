@@ -36,7 +36,7 @@ class ReversedFile(BarFile):
         self.source, self.time, self.names = file.source, file.time, file.names
         self.symbol, self.named = file.symbol, file.named
         self.format = f"{file.format}, newest first"
-        self.rows_hint = file.rows_hint
+        self.rows_hint, self.declared, self.remarks = file.rows_hint, file.declared, file.remarks
 
     def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions, last row first.

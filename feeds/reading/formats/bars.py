@@ -43,7 +43,7 @@ _METATRADER = (
         columns=("date", "time", *_PRICES, "volume"),
         forms={"date": _DOTTED, "time": r"\d\d:\d\d"},
         labels="open",
-        file_name=r"(?P<symbol>[A-Za-z]{6}[A-Za-z0-9.#]*??)_?(?:M|H)?\d+$",
+        file_name=r"(?P<symbol>[A-Za-z]{6}[A-Za-z0-9.#]*?)_?(?:M|H)?\d+$",
         volumes="some",
     ),
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS, UNKNOWN_VOLUME, Bools, Floats
 from feeds.reading.columns.casting import Array, to_floats
-from feeds.reading.columns.numbers import NumberStyle, plain_numbers
+from feeds.reading.columns.numbers import PLAIN, NumberForm, plain_numbers
 
 
 class Fault(IntEnum):
@@ -53,9 +53,7 @@ Faults = np.ndarray[tuple[int], np.dtype[np.uint8]]
 Columns = dict[str, Floats]
 
 
-def read_numbers(
-    cells: Mapping[str, Array], count: int, style: NumberStyle = "plain"
-) -> tuple[Columns, dict[str, Bools]]:
+def read_numbers(cells: Mapping[str, Array], count: int, form: NumberForm = PLAIN) -> tuple[Columns, dict[str, Bools]]:
     """Read the columns of a batch.
 
     Args:
@@ -68,7 +66,7 @@ def read_numbers(
     columns: Columns = {}
     unreadable: dict[str, Bools] = {}
     for name, column in cells.items():
-        columns[name], bad = to_floats(plain_numbers(column, style))
+        columns[name], bad = to_floats(plain_numbers(column, form))
         if bad is not None:
             unreadable[name] = bad
     if "volume" not in columns:

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.base.errors import DataError
+from engine.base.zones import check_zone
 from engine.types.blocks import Bools, Ints
 from feeds.reading.columns.casting import Array, is_number, is_text, plain, to_floats, trimmed
-from feeds.reading.times.epochs import UNITS, epoch_scales, read_epochs, read_timestamps
+from feeds.reading.times.epochs import UNITS, epoch_scales, read_epochs, read_of_day, read_timestamps
 from feeds.reading.times.texts import DAY_FIRST, MONTH_FIRST, STYLES, read_texts, slash_order
 from feeds.reading.times.zones import LocalClock
 
@@ -39,18 +40,25 @@ class TimeReader:
         form: The unit of an epoch or the style of a text.
         digits: How many digits a time of day in a column of its own has, where it is written in digits alone.
         others: Further units of epochs in the head of the file.
+        day: Of times of day alone, midnight of their day, local time, nanoseconds since 1970.
+        zone: Name of a zone that stands behind every text, as Interactive Brokers writes it.
     """
 
-    kind: Literal["timestamp", "epoch", "text"]
+    kind: Literal["timestamp", "epoch", "text", "of day"]
     form: str
     digits: int = 6
     others: tuple[str, ...] = ()
+    day: int = 0
+    zone: str = ""
 
     @property
     def described(self) -> str:
         """The form, for messages."""
+        if self.kind == "of day":
+            day = np.datetime_as_string(np.datetime64(self.day, "ns"), unit="D")
+            return f"{_UNIT_NAMES[self.form]} since midnight of {day}"
         if self.kind != "epoch":
-            return self.form
+            return f"{self.form} with the zone {self.zone}" if self.zone else self.form
         return f"epoch {' and '.join(_UNIT_NAMES[unit] for unit in (self.form, *self.others))}"
 
     def has_midnight(self, columns: Sequence[Array]) -> bool:
@@ -69,7 +77,11 @@ class TimeReader:
             Times, nanoseconds UTC, and which of them are good, both of shape (n,).
         """
         cells = _cells(columns, self.digits)
-        if self.kind == "timestamp":
+        if self.zone:
+            cells = pc.replace_substring_regex(trimmed(cells), rf"\s+{re.escape(self.zone)}$", "")
+        if self.kind == "of day":
+            stamps, good, local = read_of_day(cells, self.form, self.day)
+        elif self.kind == "timestamp":
             stamps, good, local = read_timestamps(cells)
         elif self.kind == "epoch":
             stamps, good, local = read_epochs(cells, self.form)
@@ -99,6 +111,9 @@ def settle(columns: Sequence[Array], where: str, order: DateOrder = "auto") -> T
     """
     digits = _digits(columns[1]) if len(columns) > 1 else 6
     head = _cells(columns, digits)
+    zone = _zone_behind(head)
+    if zone:
+        head = pc.replace_substring_regex(trimmed(head), rf"\s+{re.escape(zone)}$", "")
     if pa.types.is_timestamp(head.type) or pa.types.is_date(head.type):
         return TimeReader("timestamp", f"Arrow {head.type}")
     if not is_text(head.type) and not is_number(head.type):
@@ -110,11 +125,35 @@ def settle(columns: Sequence[Array], where: str, order: DateOrder = "auto") -> T
     if votes[style] and votes[style] >= _matches(text, _EPOCH):
         if style in {DAY_FIRST, MONTH_FIRST}:
             style = _settle_order(trimmed(whole).drop_null(), where, order)
-        return TimeReader("text", style, digits)
+        return TimeReader("text", style, digits, zone=zone)
     units = _epoch_units(text)
     if not units:
         raise unreadable_times(text, where)
     return TimeReader("epoch", units[0], digits, units[1:])
+
+
+def of_day(unit: str, day: int) -> TimeReader:
+    """How to read times that count from midnight of a day.
+
+    Args:
+        unit: s or ms.
+        day: Midnight, local time, nanoseconds since 1970.
+    """
+    return TimeReader("of day", unit, day=day)
+
+
+def _zone_behind(head: Array) -> str:
+    """The IANA name that stands behind every time of a head; empty if there is none."""
+    if not is_text(head.type):
+        return ""
+    found = pc.extract_regex(trimmed(head).drop_null()[:_SAMPLE], r"\d\s+(?P<zone>[A-Z][A-Za-z_]+(?:/[A-Za-z_]+)+)$")
+    names = found.drop_null().field("zone").unique().to_pylist()
+    if len(names) != 1:
+        return ""
+    try:
+        return check_zone(names[0])
+    except ValueError:
+        return ""
 
 
 def unreadable_times(text: Array, where: str) -> DataError:
@@ -152,6 +191,7 @@ def _settle_order(text: Array, where: str, order: DateOrder) -> str:
     if order != "auto":
         return DAY_FIRST if order == "day_first" else MONTH_FIRST
     day, month = slash_order(text)
+    _refuse_year_first(text, where)
     if day != month:
         return DAY_FIRST if day else MONTH_FIRST
     raise DataError(
@@ -161,6 +201,23 @@ def _settle_order(text: Array, where: str, order: DateOrder) -> str:
         found=repr(str(text[0].as_py())),
         hint="--set replay.date_order=day_first or month_first (date_order in ReplayConfig)",
     )
+
+
+def _refuse_year_first(text: Array, where: str) -> None:
+    """Refuse 24-01-31: two digits first change least, as years do.
+
+    Raises:
+        DataError: If the dates look so.
+    """
+    parts = pc.extract_regex(text, r"^(?P<first>\d\d)[/-]\d\d[/-](?P<last>\d\d)(?:[T ,].*)?$").drop_null()
+    if len(parts) and len(parts.field("first").unique()) < len(parts.field("last").unique()):
+        raise DataError(
+            "the dates seem to begin with a year of two digits",
+            where=where,
+            expected="years of four digits",
+            found=repr(str(text[0].as_py())),
+            hint="write dates as year-month-day, such as 2024-01-31; or --set replay.date_order=day_first",
+        )
 
 
 def _matches(text: Array, pattern: str) -> int:

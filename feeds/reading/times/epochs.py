@@ -55,6 +55,21 @@ def read_epochs(cells: Array, unit: str) -> Stamps:
     return np.where(is_whole, stamps, fractions), np.where(is_whole, good, fine), local
 
 
+def read_of_day(cells: Array, unit: str, day: int) -> Stamps:
+    """Numbers, or text that holds numbers, counted from midnight on the local clock.
+
+    Args:
+        unit: s or ms.
+        day: Midnight, nanoseconds since 1970.
+    """
+    values = to_floats(cells)[0]
+    good = (values >= 0) & (values * UNITS[unit] <= DAY_NS)
+    safe = np.where(good, values, 0.0)
+    whole = np.floor(safe)
+    stamps = whole.astype(np.int64) * UNITS[unit] + np.rint((safe - whole) * UNITS[unit]).astype(np.int64)
+    return stamps + day, good, np.ones(len(values), np.bool_)
+
+
 def epoch_scales(values: Any) -> Ints:
     """Nanoseconds in the unit of each number, by its size; 0 for a number that is a moment in no unit."""
     scales = np.zeros(len(values), np.int64)

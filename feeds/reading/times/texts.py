@@ -16,25 +16,36 @@ from feeds.reading.times.epochs import Stamps, scaled
 
 _Y, _M, _D = r"((?:19|20|21)\d\d)", r"(0[1-9]|1[0-2])", r"([0-3]\d)"
 _M1, _D1 = r"(0?[1-9]|1[0-2])", r"([0-2]?[1-9]|[1-3]0|31)"
+_Y24 = r"((?:19|20|21)\d\d|\d\d)"  # two digits where the year comes last
 _REST = r"([T ,].*)?"
+_MONTH = r"([A-Za-z]{3,9})\.?"
+_WEEKDAY = r"(?:[A-Za-z]{3,9}\.?,? +)?"
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAY_FIRST, MONTH_FIRST = "day/month/year text", "month/day/year text"
 # what each style matches, and the same in ISO 8601; the first of those that match most of a file's head wins
 STYLES = {
-    "ISO 8601 text": (r"^\d{4}-\d\d?-\d\d?(?:[T ,].*)?$", ""),
+    "ISO 8601 text": (r"^\d{4}-\d\d?-\d\d?(?:[T ,D].*)?$", ""),
     "YYYYMMDD": (rf"^{_Y}{_M}{_D}$", r"\1-\2-\3"),
-    "YYYYMMDD HHMM": (rf"^{_Y}{_M}{_D}[T ]*(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5"),
-    "YYYYMMDD HHMMSS": (rf"^{_Y}{_M}{_D}[T ]*(\d\d):?(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5:\6"),
-    "YYYYMMDD HHMMSSfff": (rf"^{_Y}{_M}{_D}[T ]+(\d\d):?(\d\d):?(\d\d)\.?(\d{{1,9}})$", r"\1-\2-\3 \4:\5:\6.\7"),
+    "YYYYMMDD HHMM": (rf"^{_Y}{_M}{_D}[T -]*(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5"),
+    "YYYYMMDD HHMMSS": (rf"^{_Y}{_M}{_D}[T -]*(\d\d):?(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5:\6"),
+    "YYYYMMDD HHMMSSfff": (rf"^{_Y}{_M}{_D}[T -]*(\d\d):?(\d\d):?(\d\d)\.?(\d{{1,9}})$", r"\1-\2-\3 \4:\5:\6.\7"),
     "YYYY.MM.DD text": (rf"^{_Y}[./]{_M1}[./]{_D1}{_REST}$", r"\1-\2-\3\4"),
-    "DD.MM.YYYY text": (rf"^{_D1}\.{_M1}\.{_Y}{_REST}$", r"\3-\2-\1\4"),
-    DAY_FIRST: (rf"^{_D1}[/-]{_M1}[/-]{_Y}{_REST}$", r"\3-\2-\1\4"),
-    MONTH_FIRST: (rf"^{_M1}[/-]{_D1}[/-]{_Y}{_REST}$", r"\3-\1-\2\4"),
+    "DD.MM.YYYY text": (rf"^{_D1}\.{_M1}\.{_Y24}{_REST}$", r"\3-\2-\1\4"),
+    DAY_FIRST: (rf"^{_D1}[/-]{_M1}[/-]{_Y24}{_REST}$", r"\3-\2-\1\4"),
+    "day, month name, year text": (rf"^{_WEEKDAY}{_D1}[- /.]*{_MONTH}[- /.,]*{_Y24}{_REST}$", r"\3-\2-\1\4"),
+    "month name, day, year text": (rf"^{_WEEKDAY}{_MONTH}[- /.]*{_D1}[- /,]+{_Y24}{_REST}$", r"\3-\1-\2\4"),
+    "year, month name, day text": (rf"^{_Y}[- /]*{_MONTH}[- /]*{_D1}{_REST}$", r"\1-\2-\3\4"),
+    MONTH_FIRST: (rf"^{_M1}[/-]{_D1}[/-]{_Y24}{_REST}$", r"\3-\1-\2\4"),
 }
 # spellings of ISO 8601 that Arrow does not read
 _TIDY = (
+    (r"^([0-6]\d)-(\d\d?)-", r"20\1-\2-"),  # POSIX: two digits are 1969 to 2068
+    (r"^([7-9]\d|69)-(\d\d?)-", r"19\1-\2-"),
     (r"^(\d{4})-(\d)-", r"\1-0\2-"),
     (r"^(\d{4}-\d\d)-(\d)([T ,].*)?$", r"\1-0\2\3"),
-    (r"^(\S{10}),\s*", r"\1 "),
+    (r"^(\S{10})(?:,\s*| {2,})", r"\1 "),
+    (r"^(\d{4}-\d\d-\d\d)D(\d)", r"\1 \2"),  # BitMEX
+    (r"^(\S{10}) (\d\d?)-([AaPp][Mm])$", r"\1 \2:00 \3"),  # CryptoDataDownload
     (r"\s*(?:UTC|GMT)?\s*([-+]\d\d:?\d\d)$", r"\1"),
     (r"\s*(?:UTC|GMT|z)$", "Z"),
     (r"^(\S{10})[T ]+(\d):", r"\1 0\2:"),
@@ -54,6 +65,8 @@ def read_texts(cells: Array, style: str) -> Stamps:
     pattern, iso = STYLES[style]
     if iso:
         text = pc.replace_substring_regex(trimmed(text), pattern, iso)
+        if "month name" in style:
+            text = _numbered(text)
     at_once = _all_alike(text)
     if at_once is not None:
         return at_once
@@ -62,6 +75,13 @@ def read_texts(cells: Array, style: str) -> Stamps:
         text = pc.replace_substring_regex(text, spelling, arrow)
     at_once = _all_alike(text)
     return _each(text) if at_once is None else at_once
+
+
+def _numbered(text: Array) -> Array:
+    """Dates such as 10-Dec-31 with the number of the month."""
+    for number, name in enumerate(_MONTHS, start=1):
+        text = pc.replace_substring_regex(text, rf"^(\d+)-(?i:{name})[A-Za-z]*\.?-", rf"\1-{number:02}-")
+    return text
 
 
 def _each(text: Array) -> Stamps:

@@ -106,8 +106,8 @@ def rows(*stamps: str, mark: str = ",") -> str:
 REFUSED = {
     "day or month": (rows("03/04/2024 00:00", "03/04/2024 00:01"), "cannot tell the day from the month", "date_order"),
     "both orders": (rows("14/03/2024", "03/15/2024", "03/18/2024"), "can only be day first", "date_order"),
-    "two-digit year": (rows("14/03/24 00:00", "14/03/24 00:01"), "the time column cannot be read", "year-month-day"),
-    "month names": (rows("14 Mar 2024", "15 Mar 2024"), "the time column cannot be read", "year-month-day"),
+    "two-digit year first": (rows("24-03-14", "24-03-15"), "begin with a year of two digits", "year-month-day"),
+    "unknown month": (rows("14 Foo 2024", "15 Foo 2024"), "the time column cannot be read", "year-month-day"),
     "hour 13 PM": (rows("2024-03-14 13:00 PM", "2024-03-14 13:01 PM"), "the time column cannot be read", ""),
     "hour 25": (rows("2024-03-14 25:00", "2024-03-14 25:01"), "the time column cannot be read", ""),
     "spreadsheet days": (rows("45365.0", "45365.5"), "the time column cannot be read", "spreadsheet"),
