@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import options
+from engine.cli import data_fit, data_report, options
 
 if TYPE_CHECKING:
     from engine.types.instruments import Instrument
     from feeds.quarantine import Quarantine
     from feeds.replay import HistoricalReplay
 
-app = typer.Typer(help="Inspect, validate, convert and synthesize market data.", no_args_is_help=True)
+app = typer.Typer(help="Inspect, validate, convert, fit, synthesize and compare market data.", no_args_is_help=True)
 
 BLOCK_ROWS = 65_536
 
@@ -198,7 +198,7 @@ def synthesize(
     volatility: Annotated[float, typer.Option(metavar="V", help="Yearly, as a fraction.")] = 0.2,
     missing: Annotated[float, typer.Option(metavar="F", help="Share of minutes without a bar.")] = 0.005,
     generator: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Another market: regime_drift, mean_reversion, flash_crash, ...")
+        str | None, typer.Option(metavar="NAME", help="Another market: fitted, regime_drift, flash_crash, ...")
     ] = None,
     parameter: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the generator (repeatable).")
@@ -208,7 +208,8 @@ def synthesize(
     """Make up realistic 1-minute bars on the sessions and ticks of an instrument.
 
     Volatility changes by regime and time of day, volume follows it, and a few minutes are missing. With --generator,
-    the bars are those of a named generator, and --price, --volatility and --missing are not read.
+    the bars are those of a named generator, and --price, --volatility and --missing are not read; the generator fitted
+    takes the sessions and ticks of the instrument that it was fitted for.
     """
     from engine.base.config import parse
     from engine.base.replacing import refuse_existing
@@ -219,32 +220,20 @@ def synthesize(
     check_suffix(out)
     refuse_existing(out, overwrite=overwrite)
     if generator is not None:
-        from feeds.generators import generate
+        from engine.cli.data_fit import fitted_market, parameters_from
+        from feeds.generators import FROM_FILES, generate
 
-        made = generate(
-            generator, load_instrument(instrument), bars, seed, _numbers(parameter or []), start_ns=_moment(start)
-        )
+        given = parameters_from(parameter or [])
+        if generator in FROM_FILES:
+            made = fitted_market(generator, given, instrument, bars, seed, _moment(start))
+        else:
+            made = generate(generator, load_instrument(instrument), bars, seed, given, start_ns=_moment(start))
         _report_written(out, write_bars(out, iter([made]), synthetic=True, overwrite=overwrite))
         return
     settings = {"price": price, "volatility": volatility, "missing": missing}
     config = parse(SyntheticConfig, settings, where="command line")
     source = SyntheticBars(load_instrument(instrument), bars, _moment(start), seed, config)
     _report_written(out, write_bars(out, source.blocks(BLOCK_ROWS), synthetic=True, overwrite=overwrite))
-
-
-def _numbers(pairs: list[str]) -> dict[str, float]:
-    from engine.base.errors import UsageError
-
-    found = {}
-    for pair in pairs:
-        key, separator, text = pair.partition("=")
-        try:
-            found[key.strip()] = float(text)
-        except ValueError:
-            separator = ""
-        if not separator:
-            raise UsageError("cannot read a --parameter", expected="KEY=NUMBER", found=pair)
-    return found
 
 
 def _how(
@@ -338,3 +327,7 @@ def _report_bad(quarantine: Quarantine, kept: Path) -> None:
     if quarantine.total:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in quarantine.counts.items())
         note(f"left out {quarantine.total:,} bad rows ({reasons}); they are kept in {kept}")
+
+
+app.command("fit", epilog=data_fit.EXAMPLE)(data_fit.fit)
+app.command("report", epilog=data_report.EXAMPLE)(data_report.report)
