@@ -41,6 +41,7 @@ def backtest(
     format_: options.FileFormat = None,
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
+    date_order: options.DateOrderName = None,
     timeframe: options.Timeframe = None,
     block: Block = None,
     seed: options.Seed = None,
@@ -62,7 +63,7 @@ def backtest(
 
     configure_logging(verbose)
     reading = {"labels": labels, "timezone": timezone, "timeframe": timeframe, "start": start, "end": end}
-    form = {"format": format_, "columns": columns, "adjusted": adjusted or None}
+    form = {"format": format_, "columns": columns, "adjusted": adjusted or None, "date_order": date_order}
     flags: dict[str, Any] = {
         "data": data,
         "instrument": instruments(instrument),

@@ -81,6 +81,7 @@ def compare(
     format_: options.FileFormat = None,
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
+    date_order: options.DateOrderName = None,
     timeframe: options.Timeframe = None,
     seed: options.Seed = None,
     out: Out = None,
@@ -101,7 +102,7 @@ def compare(
 
     configure_logging(verbose)
     reading = {"labels": labels, "timezone": timezone, "timeframe": timeframe, "start": start, "end": end}
-    form = {"format": format_, "columns": columns, "adjusted": adjusted or None}
+    form = {"format": format_, "columns": columns, "adjusted": adjusted or None, "date_order": date_order}
     flags: dict[str, Any] = {
         "data": data,
         "instrument": instruments(instrument),

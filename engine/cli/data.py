@@ -63,6 +63,7 @@ def inspect(
     format_: options.FileFormat = None,
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
+    date_order: options.DateOrderName = None,
     bar_width: BarWidth = None,
     as_json: options.Json = False,
 ) -> None:
@@ -72,7 +73,7 @@ def inspect(
     from feeds.summary import BarSummary
 
     quarantine = Quarantine()
-    how = _how(labels, timezone, bar_width, format_, columns, adjusted)
+    how = _how(labels, timezone, bar_width, format_, columns, adjusted, date_order)
     market, replay = _replay(file, instrument, quarantine, symbol, how)
     summary, edges = BarSummary(market, replay.timeframe_ns), data_view.Edges()
     for block in replay.blocks(BLOCK_ROWS):
@@ -92,6 +93,7 @@ def validate(
     format_: options.FileFormat = None,
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
+    date_order: options.DateOrderName = None,
     bar_width: BarWidth = None,
     strict: Strict = False,
     quarantine_file: KeepBad = None,
@@ -112,7 +114,7 @@ def validate(
     kept = nullcontext() if quarantine_file is None else replaced_file(quarantine_file, overwrite=overwrite)
     with kept as part:
         quarantine = Quarantine(part)
-        how = _how(labels, timezone, bar_width, format_, columns, adjusted)
+        how = _how(labels, timezone, bar_width, format_, columns, adjusted, date_order)
         market, replay = _replay(file, instrument, quarantine, symbol, how)
         summary = BarSummary(market, replay.timeframe_ns)
         try:
@@ -143,6 +145,7 @@ def convert(
     format_: options.FileFormat = None,
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
+    date_order: options.DateOrderName = None,
     bar_width: BarWidth = None,
     start: Annotated[str | None, typer.Option(metavar="DATE", help="First date or time to keep.")] = None,
     end: Annotated[str | None, typer.Option(metavar="DATE", help="Last date or time to keep.")] = None,
@@ -171,7 +174,7 @@ def convert(
         refuse_existing(path, overwrite=overwrite)
     with replaced_file(kept) as part:
         quarantine = Quarantine(part, strict=strict)
-        how = _how(labels, timezone, bar_width, format_, columns, adjusted) | {"start": start, "end": end}
+        how = _how(labels, timezone, bar_width, format_, columns, adjusted, date_order) | {"start": start, "end": end}
         market, replay = _replay(file, instrument, quarantine, symbol, how)
         blocks = replay.blocks(BLOCK_ROWS)
         if timeframe is not None:
@@ -237,10 +240,16 @@ def synthesize(
 
 
 def _how(
-    labels: str, timezone: str | None, bar_width: str | None, format_: str | None, columns: str | None, adjusted: bool
+    labels: str,
+    timezone: str | None,
+    bar_width: str | None,
+    format_: str | None,
+    columns: str | None,
+    adjusted: bool,
+    date_order: str | None,
 ) -> dict[str, object]:
     """How to read a file, as keys of `replay`."""
-    form = {"format": format_, "columns": columns, "adjusted": adjusted or None}
+    form = {"format": format_, "columns": columns, "adjusted": adjusted or None, "date_order": date_order}
     return {"labels": labels, "timezone": timezone, "bar_width": bar_width, **form}
 
 

@@ -88,6 +88,10 @@ Columns = Annotated[
         help="All columns in order (date,time,open,high,low,close,volume), or which is which (close=Settle).",
     ),
 ]
+DateOrderName = Annotated[
+    str | None,
+    typer.Option("--date-order", metavar="auto|day_first|month_first", help="What 01/02/2024 means.  [default: auto]"),
+]
 Adjusted = Annotated[bool, typer.Option("--adjusted", help="Take prices adjusted for splits and dividends.")]
 Timeframe = Annotated[str | None, typer.Option("--timeframe", help="Aggregate the bars first: 5min, 1h, ...")]
 Seed = Annotated[int | None, typer.Option("--seed", help="For agents that draw random numbers.  [default: 42]")]

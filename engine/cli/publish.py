@@ -81,6 +81,7 @@ def publish(
     data_format: DataFormat = None,
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
+    date_order: options.DateOrderName = None,
     timeframe: options.Timeframe = None,
     limit: Limit = None,
     partitions: Partitions = 1,
@@ -110,7 +111,7 @@ def publish(
     pace = parse_speed(speed or "max")
     outlet = open_outlet(address, written, partitions, connect_timeout)
     replay = {"start": start, "end": end, "labels": labels, "timezone": timezone, "timeframe": timeframe}
-    form = {"format": data_format, "columns": columns, "adjusted": adjusted or None}
+    form = {"format": data_format, "columns": columns, "adjusted": adjusted or None, "date_order": date_order}
     flags = {"data": data, "instrument": instruments(instrument), "replay": {**replay, **form}}
     prepared = _prepared(flags)
     expected = count_bars(_prepared(flags).source, limit)  # in a separate pass, which quarantines nothing twice

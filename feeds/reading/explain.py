@@ -48,6 +48,8 @@ def explain_columns(plan: FilePlan, decision: LabelDecision, how: Importing) -> 
         roles[columns.symbol] = "symbol"
     if columns.factor is not None:
         roles[columns.factor] = "adjusted close"
+    if columns.more_volume is not None:
+        roles[columns.more_volume] = "volume"
     reason = partial(_reason, plan, how)
     first = _first_row(plan)
     described = partial(_described, plan, decision, first)

@@ -93,7 +93,7 @@ def plan_file(file: BarFile, zone: str | None, order: DateOrder = "auto", how: I
     columns = match_columns(file.names, file.source, file.time, _roles(file, how), adjusted=how.adjusted)
     spare = [] if columns.spare_volume is None else [columns.spare_volume]
     used = [*columns.time, *columns.values.values(), *([] if columns.symbol is None else [columns.symbol]), *spare]
-    used += [] if columns.factor is None else [columns.factor]
+    used += [at for at in (columns.factor, columns.more_volume) if at is not None]
     head = _head(file, list(dict.fromkeys(used)))
     columns, volume = _choose_volume(head, columns)
     _check_types(head[0], columns, file.source)
@@ -179,7 +179,8 @@ def _roles(file: BarFile, how: Importing) -> dict[str, int]:
 def _times(file: BarFile, labels: Sequence[Array], where: str, order: DateOrder) -> TimeReader:
     if file.declared is not None and file.declared.format.time:
         return of_day(file.declared.format.time, require_day(file.declared, file.source))
-    return settle(labels, where, order)
+    declared = "auto" if file.declared is None else file.declared.format.date_order
+    return settle(labels, where, declared if order == "auto" else order)
 
 
 def _zone(file: BarFile, columns: ColumnMap, times: TimeReader, zone: str | None) -> tuple[str, str]:
@@ -191,7 +192,7 @@ def _zone(file: BarFile, columns: ColumnMap, times: TimeReader, zone: str | None
     if zone is not None:
         return zone, "as the settings say"
     if file.declared is not None and file.declared.format.zone:
-        return file.declared.format.zone, f"as {file.declared.format.title} writes them"
+        return file.declared.format.zone, f"as the format {file.declared.format.name} says"
     return "UTC", "assumed"
 
 
@@ -216,9 +217,10 @@ def _about_format(file: BarFile, zone: str, zone_reason: str, divisor: float) ->
     if file.declared is None:
         return []
     one = file.declared.format
-    remarks = [f"the format is {one.name} ({one.title}), because {file.declared.reason}".replace("because as", "as")]
+    remarks = [f"the format is {one.name} ({one.title}), {file.declared.reason}"]
     if one.zone and zone != "UTC":
-        remarks.append(f"times are in {zone}, {zone_reason}")
+        fixed = f" ({zone[7:]} hours behind UTC all year)" if zone.startswith("Etc/GMT+") else ""
+        remarks.append(f"times are in {zone}{fixed}, {zone_reason}")
     if divisor != 1.0:
         remarks.append(f"prices are divided by {divisor:,.0f}")
     if file.declared.others:

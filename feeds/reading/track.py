@@ -85,8 +85,8 @@ class _Reader:
             shift = self._shared.width_ns if decision.labels == "open" else 0
             self._clock = LocalClock(plan.zone)
             symbol = [] if plan.columns.symbol is None else [plan.columns.symbol]
-            factor = [] if plan.columns.factor is None else [plan.columns.factor]
-            wanted = dict.fromkeys([*plan.columns.time, *plan.columns.values.values(), *symbol, *factor])
+            more = [at for at in (plan.columns.factor, plan.columns.more_volume) if at is not None]
+            wanted = dict.fromkeys([*plan.columns.time, *plan.columns.values.values(), *symbol, *more])
             for batch in plan.file.batches(list(wanted)):
                 rows, past = self._take(plan, batch, shift)
                 if rows is not None:
@@ -164,7 +164,10 @@ def _judge(part: BatchPart) -> tuple[Columns, dict[str, Bools], Faults]:
 
 
 def _scale(part: BatchPart, columns: Columns) -> None:
-    """Divide prices by what the format says, or multiply them by the adjusted close over the close."""
+    """Divide prices by what the format says, or multiply them by the adjusted close over the close; add up volumes."""
+    if part.plan.columns.more_volume is not None:
+        more = plain_numbers(part.batch.columns[part.plan.columns.more_volume], part.plan.numbers)
+        columns["volume"] = columns["volume"] + to_floats(more)[0]
     if part.plan.divisor != 1.0:
         for name in PRICE_COLUMNS:
             columns[name] /= part.plan.divisor

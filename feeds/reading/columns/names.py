@@ -7,8 +7,8 @@ MetaTrader and Dukascopy write. Case, surrounding blanks and the separators betw
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from engine.base.errors import DataError, UsageError
@@ -46,7 +46,8 @@ _CLOSE_TIMES = (
     "bar_end",
     "end",
 )
-_UTC = ("timestamp_utc", "datetime_utc", "date_utc", "time_utc", "utc", "gmt_time", "utc_time", "time_(utc)")
+_UTC_BEHIND = tuple(f"{name}{gap}(utc)" for name in ("time", "date", "datetime", "timestamp") for gap in ("", "_"))
+_UTC = ("timestamp_utc", "datetime_utc", "date_utc", "time_utc", "utc", "gmt_time", "utc_time", *_UTC_BEHIND)
 _STAMPS = (
     "ts_event",
     "timestamp",
@@ -144,7 +145,7 @@ class ColumnMap:
         utc: Whether its name says that times without an offset are UTC.
         spare_volume: A count of ticks beside the volume, for when that holds nothing.
         factor: The adjusted close, by whose ratio to the close all prices are multiplied.
-        reasons: Why a column has its role, by role, where that is not its name.
+        more_volume: What is added to the volume: that of falling prices beside that of rising ones (TradeStation).
         remarks: Which of several closes or volumes was taken.
     """
 
@@ -156,7 +157,7 @@ class ColumnMap:
     utc: bool
     spare_volume: int | None = None
     factor: int | None = None
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    more_volume: int | None = None
     remarks: tuple[str, ...] = ()
 
     @property
@@ -201,13 +202,17 @@ def match_columns(
         values["close"] = settlement
     if "volume" not in values and (base := _base_volume(names)) is not None:
         values["volume"] = base
+    up, down = finder.first(("up",)), finder.first(("down",))
+    parts = "volume" not in values and up is not None and down is not None
+    if parts and up is not None:
+        values["volume"] = up
     missing = [role for role in BAR_COLUMNS if role not in values and role != "volume"]
     told_time = tuple(told[name] for name in ("timestamp", "open_time", "close_time") if name in told)[:1]
     told_time = told_time or tuple(told[name] for name in ("date", "time") if name in told)
     time = told_time or (_time_columns(finder) if index is None else (index,))
     if missing or not time:
         raise _missing(names, where, missing, has_time=bool(time))
-    values, factor, remarks = _adjust(finder, names, values, settlement, where, adjusted=adjusted)
+    values, factor, remarks = _adjust(finder, names, values, settlement, where, told.values(), adjusted=adjusted)
     stamp = normalise(names[time[0]])
     labels: Labels | None = "open" if stamp in _OPEN_TIMES else "close" if stamp in _CLOSE_TIMES else None
     labels = "open" if "open_time" in told else "close" if "close_time" in told else labels
@@ -215,8 +220,19 @@ def match_columns(
     spare = ticks if ticks != values.get("volume") else None
     values = {role: values[role] for role in BAR_COLUMNS if role in values}
     symbol = told.get("symbol", finder.first(SYMBOL_NAMES))
+    if parts:
+        remarks.append("the volume is Up and Down together")
     return ColumnMap(
-        tuple(names), time, values, symbol, labels, stamp in _UTC, spare, factor=factor, remarks=tuple(remarks)
+        tuple(names),
+        time,
+        values,
+        symbol,
+        labels,
+        stamp in _UTC,
+        spare,
+        factor=factor,
+        more_volume=down if parts else None,
+        remarks=tuple(remarks),
     )
 
 
@@ -226,6 +242,7 @@ def _adjust(
     values: dict[str, int],
     settlement: int | None,
     where: str,
+    told: Collection[int],
     *,
     adjusted: bool,
 ) -> tuple[dict[str, int], int | None, list[str]]:
@@ -251,7 +268,9 @@ def _adjust(
         remarks.append(
             f"prices are unadjusted, the close is {names[close]}; --adjusted takes those of {names[others['close']]}"
         )
-    if settlement == close:
+    if settlement == close and settlement in told:
+        remarks.append(f"the close is the settlement price {names[close]}, as asked")
+    elif settlement == close:
         remarks.append(f"the close is the settlement price {names[close]}, since the file has no other")
     elif settlement is not None:
         remarks.append(f"the close is {names[close]}; --columns close={names[settlement]} takes the settlement price")
@@ -332,7 +351,11 @@ def _missing(names: Sequence[str], where: str, missing: Sequence[str], has_time:
     header = not any(_is_value(name) for name in names)
     hint = "rename the columns, or say which is which: --columns " + ",".join(f"{role}=NAME" for role in lacking[:4])
     hint = hint if header else "put the names of the columns into the first line, or say them: --columns"
-    if header and {"price", "bid", "ask"} & {normalise(name) for name in names}:
+    bids = {normalise(name).replace("_", ""): name for name in names}
+    if {"bidopen", "bidhigh", "bidlow", "bidclose"} <= bids.keys():
+        pairs = ",".join(f"{role}={bids['bid' + role]}" for role in PRICE_COLUMNS)
+        hint = f"these are bars of the bid and the ask; say which to read: --columns {pairs}"
+    elif header and {"price", "bid", "ask"} & {normalise(name) for name in names}:
         hint = "these look like trades or quotes; make bars of them first"
     return DataError(
         f"there is no column for {', '.join(lacking)}" if header else "the file has no header line",

@@ -16,7 +16,7 @@ from engine.types.blocks import Ints
 from feeds.reading.columns.casting import Array
 from feeds.reading.formats.recognise import Declared
 
-CSV_SUFFIXES = (".csv", ".tsv", ".txt")
+CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".asc", ".prn", ".dat")
 COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
 PARQUET_SUFFIXES = (".parquet", ".pq")
 ARROW_SUFFIXES = (".feather", ".arrow", ".ipc")

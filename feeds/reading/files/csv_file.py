@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pyarrow.csv as pa_csv
 from engine.base.errors import DataError
 from feeds.reading.columns.casting import MISSING, Array, valid_mask
 from feeds.reading.files.bar_file import BarFile, FileBatch, Malformed, symbol_from, unreadable
-from feeds.reading.files.text_form import TextForm, text_form
+from feeds.reading.files.text_form import ROWS, TextForm, text_form
 from feeds.reading.files.text_form import split as split_cells
 from feeds.reading.files.zip_member import open_member
 from feeds.reading.formats.importing import AS_FOUND, Importing
@@ -22,6 +24,7 @@ from feeds.reading.formats.recognise import Declared, other_names, recognise_nam
 
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class CsvFile(BarFile):
@@ -30,7 +33,8 @@ class CsvFile(BarFile):
     Without names, the columns are those that the user names, or those of the declared format that the first rows fit.
     Cells are separated by comma, semicolon, tab, bar or blanks. A quoted cell may hold the delimiter but no line end;
     a line may be quoted as a whole. Blank lines and comments (# and //) are skipped. The three header lines that
-    yfinance writes for one symbol are read as one. Bytes that are not UTF-8 are replaced.
+    yfinance writes for one symbol are read as one. Text may be UTF-8 or, with a byte order mark, UTF-16; bytes that
+    are neither are replaced.
 
     Args:
         compression: gzip, zstd, zip or None.
@@ -48,9 +52,9 @@ class CsvFile(BarFile):
         self.source = str(path) if member is None else f"{path}/{member}"
         self.symbol = symbol_from(Path(self.source))
         self.format = f"CSV ({compression})" if compression else "CSV"
-        head = next(self._chunks(), b"")
+        head = self._head()
         self._check_text(head)
-        stems = list(dict.fromkeys([self.symbol, symbol_from(path), path.resolve().parent.name]))
+        stems = list(dict.fromkeys([self.symbol, symbol_from(path)]))
         self._form = text_form(head, how.format, stems, named=bool(how.order))
         self.rows_hint = self._estimate(head)
         if described := self._form.described:
@@ -93,15 +97,23 @@ class CsvFile(BarFile):
 
     def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
         """Read the columns at these positions from the start."""
-        line = 1
-        for number, chunk in enumerate(self._chunks()):
-            body = chunk
-            if number == 0:
-                body = chunk.split(b"\n", self._skip)[-1]
-                line += self._skip
+        line, left = 1, self._skip
+        for chunk in self._chunks():
+            count = chunk.count(b"\n")
+            skipped = min(left, count)
+            body = chunk.split(b"\n", skipped)[-1]
             if body:
-                yield self._parse(body, line, columns)
-            line += body.count(b"\n")
+                yield self._parse(body, line + skipped, columns)
+            line, left = line + count, left - skipped
+
+    def _head(self) -> bytes:
+        """The lines from which the layout is found, and more where they come in one piece."""
+        head = b""
+        for chunk in self._chunks():
+            head += chunk
+            if head.count(b"\n") >= ROWS:
+                break
+        return head
 
     def _estimate(self, head: bytes) -> int | None:
         rows = head.count(b"\n") - 1
@@ -138,12 +150,12 @@ class CsvFile(BarFile):
         return split_cells(line.decode("utf-8", errors="replace"), self._form.delimiter, self._form.blanks)
 
     def _check_text(self, head: bytes) -> None:
-        if head[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in head[:4096]:
+        if b"\0" in head[:4096]:
             raise DataError(
                 "the file is not text in UTF-8",
                 where=self.source,
                 expected="CSV",
-                found="UTF-16 or binary data",
+                found="binary data",
                 hint="save it as CSV in UTF-8",
             )
 
@@ -174,6 +186,18 @@ class CsvFile(BarFile):
         )
 
     def _blocks(self) -> Iterator[bytes]:
+        """The bytes of the file, unpacked and in UTF-8."""
+        blocks = self._unpacked()
+        first = next(blocks, b"")
+        if first[:2] not in _UTF_16:
+            yield first
+            yield from blocks
+            return
+        decoder = codecs.getincrementaldecoder("utf-16")(errors="replace")
+        for block in chain([first], blocks):
+            yield decoder.decode(block).encode()
+
+    def _unpacked(self) -> Iterator[bytes]:
         if self._member is not None:
             yield from open_member(self.path, self._member, CHUNK_BYTES)
             return

@@ -16,6 +16,24 @@ from feeds.reading.formats.importing import AS_FOUND, Importing
 _ACCEPTED = "CSV (.csv, .csv.gz, .csv.zst, .zip, .tsv, .txt), Parquet (.parquet) or Arrow (.feather, .arrow, .ipc)"
 
 
+_BINARY = {
+    ".bi5": "bi5 files of Dukascopy are binary; download the same data as CSV from its historical data export",
+    ".hst": "hst files of MetaTrader are binary; export the bars as CSV in its history center",
+    ".hcc": "hcc files of MetaTrader are binary; export the bars as CSV in its list of symbols",
+    ".ncd": "ncd files of NinjaTrader are binary; export them as text in its historical data window",
+    ".scid": "scid files of Sierra Chart are binary; export the bars as text in its chart's menu",
+    ".xls": "save the sheet as CSV first",
+    ".xlsx": "save the sheet as CSV first",
+    ".json": "write the bars as CSV first, for example with pandas",
+    ".7z": "unpack it first",
+    ".rar": "unpack it first",
+    ".bz2": "unpack it first",
+    ".xz": "unpack it first",
+    ".tar": "unpack it first",
+}
+"""What to do with files that no importer reads, by suffix."""
+
+
 def open_file(path: Path, how: Importing = AS_FOUND) -> BarFile:
     """Open a file by its suffix.
 
@@ -51,7 +69,7 @@ def open_file(path: Path, how: Importing = AS_FOUND) -> BarFile:
         where=str(path),
         expected=_ACCEPTED,
         found=f"suffix {''.join(suffixes[-2:])!r}" if suffixes else "no suffix",
-        hint="rename or convert the file",
+        hint=_BINARY.get(suffixes[-1] if suffixes else "", "rename or convert the file"),
     )
 
 

@@ -91,7 +91,8 @@ def text_form(head: bytes, wanted: str | None, stems: Sequence[str], *, named: b
         delimiter, blanks = separator(text, [other for _, other in content])
         names = split(text, delimiter, blanks)
         if looks_like_header(names) or (len(names) > 2 and _is_declared(names, stems, wanted)):
-            return TextForm(delimiter, blanks, quoted, comments, at, at + 1, names)
+            rows = [split(other, delimiter, blanks) for below, other in content if below > at][:50]
+            return TextForm(delimiter, blanks, quoted, comments, at, at + 1, _widened(names, rows))
     return _without_names(content, quoted, comments, named=named)
 
 
@@ -111,6 +112,12 @@ def _without_names(content: list[tuple[int, str]], quoted: bool, comments: bool,
     at, text = content[0] if content else (0, "")
     delimiter, blanks = separator(text, texts)
     return TextForm(delimiter, blanks, quoted, comments, at, at + 1, split(text, delimiter, blanks))
+
+
+def _widened(names: tuple[str, ...], rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Names with one more for the empty cell behind a delimiter that ends the rows but not the line of names."""
+    longer = [row for row in rows if len(row) == len(names) + 1 and not row[-1]]
+    return (*names, "(nothing)") if len(longer) > len(rows) // 2 else names
 
 
 def _is_declared(names: Sequence[str], stems: Sequence[str], wanted: str | None) -> bool:

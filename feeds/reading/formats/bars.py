@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from feeds.reading.formats.declaration import EPOCH_MS, EPOCH_S, NUMBER, OF_DAY_MS, YMD, FileFormat
+from feeds.reading.formats.declaration import EPOCH_MS, EPOCH_S, OF_DAY_MS, YMD, FileFormat
 
 NEW_YORK = "America/New_York"
 EST = "Etc/GMT+5"  # five hours behind UTC all year
@@ -351,6 +351,7 @@ _STOCKS = (
         columns=("date", "time", *_PRICES, "volume"),
         forms={"date": _MDY, "time": r"\d\d:\d\d"},
         zone=NEW_YORK,
+        date_order="month_first",
         labels="open",
         automatic=False,
     ),
@@ -368,6 +369,7 @@ _STOCKS = (
         title="TradeStation, exported bars",
         columns=("date", "time", *_PRICES, "up", "down"),
         header=("date", "time", *_PRICES, "up", "down"),
+        date_order="month_first",
         labels="close",
     ),
 )
@@ -390,7 +392,7 @@ GENERAL = tuple(
         columns=(*times, *_PRICES, "volume", *("open_interest",) * extra),
         delimiter="",
         optional=0 if extra else 1,
-        forms={**forms, "open_interest": NUMBER},
+        forms=forms,
     )
     for name, title, forms, times in _GENERAL_TIMES
     for extra in (0, 1)

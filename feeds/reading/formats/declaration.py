@@ -49,6 +49,7 @@ class FileFormat:
         forms: What cells look like, as regular expressions by our name, where that is not a number.
         time: Whether `timestamp` counts milliseconds or seconds from midnight of the day that the file's name tells.
         zone: IANA name of the zone of times without an offset; empty if the vendor leaves it to the user.
+        date_order: Whether 01/02/2024 is in January or in February, where the vendor always writes one of them.
         labels: Whether bars are labelled by their open or close; None if the vendor does not say.
         divisor: What prices are divided by.
         divides: Always, or only if every price of the head is a whole number.
@@ -71,6 +72,7 @@ class FileFormat:
     forms: dict[str, str] = field(default_factory=dict)
     time: TimeOfDay = ""
     zone: str = ""
+    date_order: Literal["auto", "day_first", "month_first"] = "auto"
     labels: Labels | None = None
     divisor: float = 1.0
     divides: Literal["always", "whole"] = "always"

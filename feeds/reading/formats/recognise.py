@@ -66,7 +66,7 @@ def recognise_names(names: Sequence[str], stems: Sequence[str], wanted: str | No
     columns = [""] * len(names)
     for ours, theirs in zip(best.columns, best.header, strict=True):
         columns[plain.index(theirs)] = ours
-    reason = "as --format says" if wanted else "by the names of its columns"
+    reason = "as --format says" if wanted else "because of the names of its columns"
     return _declared(best, columns, stems, reason, ())
 
 
@@ -92,14 +92,14 @@ def recognise_rows(rows: Rows, delimiter: str, stems: Sequence[str], wanted: str
     if len(fits) > 1 or differing:
         raise _ambiguous([*fits, *differing], rows, where)
     if not fits and not usual:
-        raise _unknown(rows, where)
+        raise _unknown(rows, delimiter, where)
     best = fits[0] if fits else usual[0]
     others = [one for one in _NAMELESS if one != best and one.holds == "bars" and _fits(one, rows, delimiter, stems)]
     if best in GENERAL and len({one.name for one in usual}) > 1:
         raise _ambiguous(usual, rows, where)
-    reason = f"it has no names of columns, and its first rows are {best.described}"
+    reason = f"because it has no names of columns and its first rows are {best.described}"
     if _name_match(best, stems):
-        reason += ", which its name bears out"
+        reason += ", as its name says too"
     return _declared(best, _spread(best, rows), stems, reason, [one.family for one in others if best in GENERAL])
 
 
@@ -117,7 +117,7 @@ def _wanted(rows: Rows, delimiter: str, stems: Sequence[str], wanted: str, where
         raise DataError(
             f"the file is not in the format {wanted}",
             where=where,
-            expected="; or ".join(f"{one.described}{_separated(one)}" for one in pool[:6]),
+            expected="; or ".join(dict.fromkeys(f"{one.described}{_separated(one)}" for one in pool)),
             found=_first(rows),
             hint=f"formats that fit: {', '.join(other)}" if other else "name the columns: --columns timestamp,open,...",
         )
@@ -264,7 +264,14 @@ def _ambiguous(fits: Sequence[FileFormat], rows: Rows, where: str) -> DataError:
     )
 
 
-def _unknown(rows: Rows, where: str) -> DataError:
+def _unknown(rows: Rows, delimiter: str, where: str) -> DataError:
+    """The error for rows without names that no format fits; a format that needs the name of the file is named."""
+    named_only = [one.name for one in _NAMELESS if one.time and _fits(one, rows, delimiter, ())]
+    dated = (
+        f"if it is {named_only[0]}, give it the name that it was published with, which tells the date; else "
+        if named_only
+        else ""
+    )
     width = max((len(row) for row in rows), default=0)
     example = ["timestamp", *_ORDER, "volume", *("ignore" for _ in range(width))][: max(width, 5)]
     return DataError(
@@ -272,7 +279,7 @@ def _unknown(rows: Rows, where: str) -> DataError:
         where=where,
         expected=f"a line of names, or rows of one of {', '.join(families())}",
         found=f"{width} columns, such as {_first(rows)}",
-        hint=f"name the columns in order, such as --columns {','.join(example)} (replay.columns); "
+        hint=f"{dated}name the columns in order, such as --columns {','.join(example)} (replay.columns); "
         "one that is not read may have any other name",
     )
 
@@ -283,7 +290,7 @@ def other_names(where: str, wanted: str, names: Sequence[str]) -> DataError:
     return DataError(
         f"the file is not in the format {wanted}",
         where=where,
-        expected="columns " + "; or ".join(expected[:6]),
+        expected="columns " + "; or ".join(dict.fromkeys(expected)),
         found="columns " + ", ".join(repr(name) for name in names),
         hint="leave --format out, since the columns have names, or say which is which: --columns close=Settle",
     )

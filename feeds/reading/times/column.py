@@ -199,7 +199,7 @@ def _settle_order(text: Array, where: str, order: DateOrder) -> str:
         where=where,
         expected="dates in one order" if day else "year-month-day, or a date with a day after the 12th",
         found=repr(str(text[0].as_py())),
-        hint="--set replay.date_order=day_first or month_first (date_order in ReplayConfig)",
+        hint="say it: --date-order day_first or month_first (replay.date_order)",
     )
 
 
@@ -216,7 +216,7 @@ def _refuse_year_first(text: Array, where: str) -> None:
             where=where,
             expected="years of four digits",
             found=repr(str(text[0].as_py())),
-            hint="write dates as year-month-day, such as 2024-01-31; or --set replay.date_order=day_first",
+            hint="write dates as year-month-day, such as 2024-01-31; or --date-order day_first",
         )
 
 
@@ -255,4 +255,4 @@ def _digits(column: Array) -> int:
     """Four for HHMM, six for HHMMSS, where leading zeros may be lost."""
     head = _time_of_day(column).drop_null()[:_SAMPLE].to_pylist()
     bare = [value for value in head if re.fullmatch(r"\d+", value)]
-    return 4 if bare and max(map(int, bare)) <= 2400 else 6
+    return 4 if bare and max(map(len, bare)) <= 4 and max(map(int, bare)) <= 2400 else 6

@@ -109,7 +109,7 @@ def decide_file(
     """
     declared = None if plan.file.declared is None else plan.file.declared.format
     if setting == "auto" and declared is not None and declared.labels and plan.columns.labels is None:
-        return LabelDecision(declared.labels, f"{declared.labels} times, as {declared.title} writes them")
+        return LabelDecision(declared.labels, f"{declared.labels} times, as the format {declared.name} says")
     if setting == "auto" and plan.closing is not None and plan.columns.labels is None:
         return LabelDecision("close", f"close times, because {plan.closing}")
     if not plan.head_symbols:

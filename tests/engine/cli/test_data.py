@@ -457,3 +457,49 @@ def test_help_has_an_example(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.code == 0
     assert f"Example: grandmodel data {command}" in result.flat
+
+
+def test_inspect_shows_every_column_and_the_first_and_last_bars(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "DAT_ASCII_EURUSD_M1_202403.csv"
+    path.write_text("".join(f"20240314 10{minute:02}00;1.1;1.3;1.0;1.{minute + 10};0\n" for minute in range(10)))
+    facts = run("inspect", path, "--json").json
+    assert [use["role"] for use in facts["columns_used"]] == ["time", "open", "high", "low", "close", "volume"]
+    assert facts["columns_used"][1] == {
+        "name": "2",
+        "example": "1.1",
+        "role": "open",
+        "how": "open price",
+        "why": "column 2 of the format histdata",
+    }
+    assert [bar["close"] for bar in facts["first_bars"]] == [1.1, 1.11, 1.12]
+    assert [bar["closes"] for bar in facts["last_bars"]] == [f"2024-03-14T15:{at:02}:00Z" for at in (8, 9, 10)]
+    table = run("inspect", path).flat
+    for text in ("the format is histdata", "5 hours behind UTC all year", "open times, as the format histdata says"):
+        assert text in table
+
+
+def test_inspect_says_why_a_column_is_not_read(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "X.csv"
+    path.write_text("Date,Open,High,Low,Close,Adj Close\n2024-03-14,1,3,1,2,1\n2024-03-15,1,3,1,2,1\n")
+    unread = run("inspect", path, "--json").json["columns_used"][5]
+    assert (unread["role"], unread["why"]) == ("", "adjusted prices are read with --adjusted")
+    read = run("inspect", path, "--adjusted", "--json").json
+    assert read["columns_used"][5]["role"] == "adjusted close"
+    assert read["first_bars"][0]["close"] == 1
+
+
+@pytest.mark.parametrize("command", ["inspect", "validate", "convert"])
+def test_formats_and_columns_are_said(run: Run, tmp_path: Path, command: str) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("".join(f"1,3,1,{at},0{at + 1}/02/2024\n" for at in range(1, 4)))
+    rest = ["--out", tmp_path / "out.csv", "--overwrite"] if command == "convert" else []
+    refused = run(command, path, *rest)
+    assert refused.code == 2
+    assert "--columns timestamp,open,high,low,close" in refused.flat
+    names = ["--columns", "open,high,low,close,date"]
+    assert "--date-order day_first" in run(command, path, *rest, *names).flat
+    assert run(command, path, *rest, *names, "--date-order", "month_first").code == 0
+    assert "did you mean histdata" in run(command, path, *rest, "--format", "histdat").flat
+    refused = run(command, path, *rest, "--format", "histdata")
+    assert refused.code == 2
+    assert "the file is not in the format histdata" in refused.flat

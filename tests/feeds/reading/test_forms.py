@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.base.errors import DataError
+from engine.base.errors import DataError, UsageError
 from engine.types.blocks import BarBlock, concat
 from engine.types.instruments import load_instrument
 from feeds.quarantine import Quarantine
@@ -84,6 +84,57 @@ READ_RIGHTLY = {
     + "".join(f"20240314  00:0{m}:00,100,1250.5,99.25,101,1000,5\n" for m in MINUTES),
     "price is the close": '"Date","Price","Open","High","Low","Volume"\n'
     + "".join(f'"03/14/2024 00:0{m}","101","100","1,250.50","99.25","1,000"\n' for m in MINUTES),
+    "month names": "Date,Open,High,Low,Close,Volume\n"
+    + "".join(f"14-Mar-2024 00:0{m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "month names, two-digit years": "Date,Open,High,Low,Close,Volume\n"
+    + "".join(f"14-Mar-24 00:0{m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "month first by name": "Date,Open,High,Low,Close,Volume\n"
+    + "".join(f'"March 14, 2024 00:0{m}",100,1250.5,99.25,101,1000\n' for m in MINUTES),
+    "weekday and month by name": "Date,Open,High,Low,Close,Volume\n"
+    + "".join(f'"Thu, 14 Mar 2024 00:0{m}",100,1250.5,99.25,101,1000\n' for m in MINUTES),
+    "two-digit years": "Date,Time,Open,High,Low,Close,Volume\n"
+    + "".join(f"03/14/24,00:0{m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "two-digit years with points": "Date;Time;Open;High;Low;Close;Volume\n"
+    + "".join(f"14.03.24;00:0{m};100;1250,5;99,25;101;1000\n" for m in MINUTES),
+    "digits alone": "time,open,high,low,close,volume\n"
+    + "".join(f"2024031400{m:02}00000,100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "time of day in digits": "date,time,open,high,low,close,volume\n"
+    + "".join(f"20240314,000{m}00,100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "time of day with fractions": "date,time,open,high,low,close,volume\n"
+    + "".join(f"2024/3/14, 00:0{m}:00.000, 100, 1250.5, 99.25, 101, 1000\n" for m in MINUTES),
+    "two blanks in the time": "date,open,high,low,close,volume\n"
+    + "".join(f"20240314  00:0{m}:00,100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "a zone behind each time": "date,open,high,low,close,volume\n"
+    + "".join(f"20240313 20:0{m}:00 US/Eastern,100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "a D before the time": "timestamp,open,high,low,close,volume\n"
+    + "".join(f"2024-03-14D00:0{m}:00.000000000,100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "units of volumes": "Date,Price,Open,High,Low,Vol.,Change %\n"
+    + "".join(f'"03/14/2024 00:0{m}","101","100","1,250.50","99.25","1.00K","0.1%"\n' for m in MINUTES),
+    "currency signs": "Date,Close/Last,Volume,Open,High,Low\n"
+    + "".join(f"03/14/2024 00:0{m},$101,1000,$100,$1250.50,$99.25\n" for m in MINUTES),
+    "German names": "Datum;Eröffnung;Hoch;Tief;Schlusskurs;Volumen\n"
+    + "".join(f"14.03.2024 00:0{m};100;1.250,5;99,25;101;1.000\n" for m in MINUTES),
+    "numbered names": "date,1. open,2. high,3. low,4. close,5. volume\n"
+    + "".join(f"2024-03-14 00:0{m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "lines quoted whole": '"timestamp,open,high,low,close,volume"\n'
+    + "".join(f'"2024-03-14 00:0{m},100,1250.5,99.25,101,1000"\n' for m in MINUTES),
+    "lines quoted whole with quoted cells": "timestamp,open,high,low,close,volume\n"
+    + "".join(f'"2024-03-14 00:0{m},""100"",""1250.5"",99.25,101,1000"\n' for m in MINUTES),
+    "two blanks between": "Time              Open    High    Low    Close  Volume\n"
+    + "".join(f"2024-03-14 00:0{m}  100.00  1250.5  99.25  101    1000\n" for m in MINUTES),
+    "one blank between": "Date Time Open High Low Close Volume\n"
+    + "".join(f"2024-03-14 00:0{m} 100.00 1250.5 99.25 101 1000\n" for m in MINUTES),
+    "names in a comment": "# exported\n#timestamp,open,high,low,close,volume\n"
+    + "".join(f"2024-03-14 00:0{m},100,1250.5,99.25,101,1000\n// 1,2,3,4,5,6\n" for m in MINUTES),
+    "a delimiter at the end of the rows": "timestamp,open,high,low,close,volume\n"
+    + "".join(f"2024-03-14 00:0{m},100,1250.5,99.25,101,1000,\n" for m in MINUTES),
+    "a title of many lines": "A title\n" * 20
+    + "date,open,high,low,close,volume\n"
+    + "".join(f"2024-03-14 00:0{m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "base and quote volume": "unix,date,symbol,open,high,low,close,Volume BTC,Volume USD\n"
+    + "".join(f"{1710374400 + 60 * m},2024,X,100,1250.5,99.25,101,1000,99999\n" for m in MINUTES),
+    "rising and falling volume": "Date,Time,Open,High,Low,Close,Up,Down\n"
+    + "".join(f"03/14/2024,00:0{m},100,1250.5,99.25,101,400,600\n" for m in MINUTES),
     "newest first": "timestamp,open,high,low,close,volume\n"
     + "".join(f"2024-03-14 00:0{5 - m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
 }
@@ -115,6 +166,11 @@ REFUSED = {
     "times of day": (rows("00:00", "00:01"), "the time column cannot be read", "a date beside it"),
     "months": (rows("202001", "202002"), "the time column cannot be read", "needs a day"),
     "name of a zone": (rows("2024-03-14 00:00 EST", "2024-03-14 00:01 EST"), "the time column cannot", "--timezone"),
+    "bid and ask bars": (
+        "time,BidOpen,BidHigh,BidLow,BidClose,AskOpen\n2024-03-14,1,1,1,1,1\n",
+        "there is no column for open, high, low, close",
+        "--columns open=BidOpen,high=BidHigh,low=BidLow,close=BidClose",
+    ),
     "one time": (rows("2024-03-14", "2024-03-14"), "cannot tell how long the bars are", "bar_width"),
     "comma of three": (
         "timestamp;open;high;low;close\n2024-03-14;1,100;1,101;1,099;1,100\n2024-03-15;1,100;1,101;1,099;1,100\n",
@@ -141,6 +197,47 @@ def test_what_cannot_be_read_names_the_cure(form: str, tmp_path: Path) -> None:
         read(tmp_path / "X.csv", content)
     assert what in caught.value.what
     assert cure in (caught.value.hint or "")
+
+
+ADJUSTED = "Date,Open,High,Low,Close,Adj Close,Volume\n" + "".join(
+    f"2024-03-{14 + day},100,104,96,98,{49 + day},1000\n" for day in range(4)
+)
+
+
+def test_prices_are_unadjusted_unless_asked(tmp_path: Path) -> None:
+    block, source, _ = read(tmp_path / "X.csv", ADJUSTED)
+    assert block.close[:, 0].tolist() == [98] * 4
+    assert source.remarks == ("X.csv: prices are unadjusted, the close is Close; --adjusted takes those of Adj Close",)
+    block, source, _ = read(tmp_path / "X.csv", ADJUSTED, adjusted=True)
+    factors = np.array([49, 50, 51, 52]) / 98
+    for name, price in {"open": 100, "high": 104, "low": 96, "close": 98}.items():
+        np.testing.assert_array_equal(getattr(block, name)[:, 0], price * factors)
+    assert block.volume[:, 0].tolist() == [1000] * 4
+    assert source.remarks == ("X.csv: prices are adjusted, as asked: each times Adj Close / Close",)
+
+
+def test_adjusted_columns_are_taken_whole(tmp_path: Path) -> None:
+    names = "date,close,high,low,open,volume,adjClose,adjHigh,adjLow,adjOpen,adjVolume\n"
+    content = names + "".join(f"2024-03-{14 + day},98,104,96,100,10,49,52,48,50,20\n" for day in range(3))
+    block, _, _ = read(tmp_path / "X.csv", content, adjusted=True)
+    assert [getattr(block, name)[0, 0] for name in ("open", "high", "low", "close", "volume")] == [50, 52, 48, 49, 20]
+    block, _, _ = read(tmp_path / "X.csv", content)
+    assert [getattr(block, name)[0, 0] for name in ("open", "high", "low", "close", "volume")] == [100, 104, 96, 98, 10]
+
+
+def test_a_settlement_price_is_the_close_only_alone_or_asked(tmp_path: Path) -> None:
+    both = "Date,Open,High,Low,Last,Settle\n" + "".join(f"2024-03-{14 + day},100,104,96,98,99\n" for day in range(3))
+    block, source, _ = read(tmp_path / "X.csv", both)
+    assert block.close[0, 0] == 98
+    assert "--columns close=Settle takes the settlement price" in source.remarks[0]
+    block, source, _ = read(tmp_path / "X.csv", both, columns="close=Settle")
+    assert block.close[0, 0] == 99
+    assert source.remarks == ("X.csv: the close is the settlement price Settle, as asked",)
+    block, source, _ = read(tmp_path / "X.csv", both.replace("Last", "Change"))
+    assert block.close[0, 0] == 99
+    with pytest.raises(UsageError, match="no adjusted prices") as caught:
+        read(tmp_path / "X.csv", both, adjusted=True)
+    assert "--columns close=Settle" in str(caught.value.hint)
 
 
 def test_a_setting_tells_the_day_from_the_month(tmp_path: Path) -> None:
