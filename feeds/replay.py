@@ -163,14 +163,7 @@ class HistoricalReplay:
         self.quarantine = quarantine or Quarantine(None, self.config.strict)
         given = files if isinstance(files, Sequence) and not isinstance(files, str) else [files]
         how = self.config.importing
-        opened = [
-            open_file(Path(file), how)
-            if isinstance(file, Path | str)
-            else understood(file, how)
-            if file.typed
-            else file
-            for file in given
-        ]
+        opened = [_opened(file, how) for file in given]
         if not opened:
             raise UsageError("there is nothing to replay", expected="at least one file")
         plans = tuple(plan_file(file, self.config.timezone, self.config.date_order, how) for file in opened)

@@ -556,7 +556,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "no times": ("X.csv", f"{HEADER}\nsoon,1,1,1,1,1\nlater,1,1,1,1,1\n".encode(), "the time column cannot be read"),
     "row numbers": ("X.csv", b",open,high,low,close\n0,1,1,1,1\n1,1,1,1,1\n", "the time column cannot be read"),
     "one bar": ("X.csv", f"{HEADER}\n{good_lines(1)[0]}\n".encode(), "cannot tell how long the bars are"),
-    "utf-16": ("X.csv", HEADER.encode("utf-16"), "the file is not text in UTF-8"),
+    "utf-16 without a mark": ("X.csv", HEADER.encode("utf-16-le"), "the file is not text in UTF-8"),
     "only short lines": ("X.csv", f"{HEADER}\n1,2\n3,4\n".encode(), "the file holds no rows"),
     "old line ends": ("X.csv", "\r".join([HEADER, *good_lines(5)]).encode(), "the lines have no end"),
     "no line ends": ("X.csv", b"x" * (1 << 24) + b"xx", "the lines have no end"),
