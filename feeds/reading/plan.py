@@ -16,6 +16,7 @@ from feeds.reading.columns.names import ColumnMap, match_columns
 from feeds.reading.columns.numbers import PLAIN, NumberForm, settle_numbers
 from feeds.reading.files.bar_file import BarFile, FileBatch
 from feeds.reading.files.reversed_file import ReversedFile, runs_backwards
+from feeds.reading.formats.bars import GENERAL
 from feeds.reading.formats.importing import AS_FOUND, ROLES, Importing
 from feeds.reading.formats.recognise import require_day
 from feeds.reading.rows.ordering import NEVER
@@ -28,6 +29,7 @@ MOST_SYMBOLS = 10_000
 STRAY = 100  # one row of so many may be out of order before a file counts as sorted otherwise than by time
 NO_SYMBOL = -1
 OTHER_SYMBOL = -2
+_TURN, _TURN_ROWS = 3, 8  # how much better opens and closes must fit exchanged, and in how many bars at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,10 @@ def plan_file(file: BarFile, zone: str | None, order: DateOrder = "auto", how: I
     columns = match_columns(file.names, file.source, file.time, _roles(file, how), adjusted=how.adjusted)
     spare = [] if columns.spare_volume is None else [columns.spare_volume]
     used = [*columns.time, *columns.values.values(), *([] if columns.symbol is None else [columns.symbol]), *spare]
-    used += [at for at in (columns.factor, columns.more_volume) if at is not None]
+    used += [at for at in (columns.settlement, columns.factor, columns.more_volume) if at is not None]
     head = _head(file, list(dict.fromkeys(used)))
     columns, volume = _choose_volume(head, columns)
+    columns = _choose_close(head, columns)
     _check_types(head[0], columns, file.source)
     prices = [_joined(head, at) for at in columns.values.values()]
     numbers = settle_numbers(prices, file.source)
@@ -111,6 +114,7 @@ def plan_file(file: BarFile, zone: str | None, order: DateOrder = "auto", how: I
         raise unreadable_times(trimmed(labels[0]).drop_null(), where)
     good &= codes != NO_SYMBOL
     divisor = _divisor(file, columns, head)
+    _check_turn(file, columns, head, stamps, good)
     remarks = [
         *file.remarks,
         *_about_format(file, zone, zone_reason, divisor),
@@ -212,6 +216,34 @@ def _is_whole(cells: Array) -> bool:
     return bool(pa.types.is_integer(cells.type))
 
 
+def _check_turn(file: BarFile, columns: ColumnMap, head: Sequence[FileBatch], stamps: Ints, good: Bools) -> None:
+    """Refuse a file without names whose first price follows on the last one of the bar before as if it were the close.
+
+    High and low tell themselves, open and close do not: but a bar opens near where the one before it closed.
+
+    Raises:
+        DataError: If the opens and closes fit together much better the other way round.
+    """
+    if file.declared is None or file.declared.format not in GENERAL or not good.any() or columns.symbol is not None:
+        return
+    open_, close = (to_floats(_joined(head, columns.values[name]))[0][good] for name in ("open", "close"))
+    by_time = np.argsort(stamps[good], kind="stable")
+    open_, close = open_[by_time], close[by_time]
+    if len(open_) < _TURN_ROWS or not np.isfinite(open_ + close).all():
+        return
+    as_named = float(np.median(np.abs(open_[1:] - close[:-1])))
+    turned = float(np.median(np.abs(close[1:] - open_[:-1])))
+    if _TURN * turned < as_named:
+        names = ",".join({"open": "close", "close": "open"}.get(name, name) for name in file.names)
+        raise DataError(
+            "the file has no header line, and its closes seem to come before its opens",
+            where=file.source,
+            expected="bars that open near where the bar before them closed",
+            found=f"a median distance of {as_named:.4g}, and of {turned:.4g} with the two exchanged",
+            hint=f"name the columns: --columns {names}, or {','.join(file.names)} if that is right",
+        )
+
+
 def _about_format(file: BarFile, zone: str, zone_reason: str, divisor: float) -> list[str]:
     """What the declared format made of the file, a sentence each."""
     if file.declared is None:
@@ -227,6 +259,11 @@ def _about_format(file: BarFile, zone: str, zone_reason: str, divisor: float) ->
         names = " or ".join(file.declared.others)
         remarks.append(f"if {names} wrote it, say so with --format: zone and labels may differ")
     return remarks
+
+
+def _missing(cells: Array) -> int:
+    """How many cells hold nothing."""
+    return int((trimmed(cells) if is_text(cells.type) else cells).null_count)
 
 
 def _joined(head: Sequence[FileBatch], at: int) -> Array:
@@ -249,6 +286,21 @@ def _choose_volume(head: Sequence[FileBatch], columns: ColumnMap) -> tuple[Colum
     chosen = replace(columns, values={**columns.values, "volume": columns.spare_volume})
     zeros, used = columns.by_role["volume"], chosen.by_role["volume"]
     return chosen, [f"the volume is that of {used}, because {zeros} is nothing but zeros"]
+
+
+def _choose_close(head: Sequence[FileBatch], columns: ColumnMap) -> ColumnMap:
+    """The settlement price in place of a last price that most rows lack, as in files of futures."""
+    if columns.settlement is None or columns.settlement == columns.values["close"]:
+        return columns
+    closes, settled = (_joined(head, at) for at in (columns.values["close"], columns.settlement))
+    if _missing(closes) <= len(closes) // 2 or _missing(settled) > len(settled) // 2:
+        return columns
+    empty, used = columns.names[columns.values["close"]], columns.names[columns.settlement]
+    return replace(
+        columns,
+        values={**columns.values, "close": columns.settlement},
+        remarks=(f"the close is the settlement price {used}, because {empty} is mostly empty",),
+    )
 
 
 def symbol_codes(column: Array, known: dict[str, int], *, grow: bool = False) -> Ints:

@@ -63,7 +63,19 @@ _STAMPS = (
     "time_(eet)",
     "time_(est)",
 )
-_DATES = ("date", "day_date", "dt", "dates", "dtyyyymmdd", "trade_date", "trading_date", "datum", "fecha", "data")
+_DATES = (
+    "date",
+    "day_date",
+    "dt",
+    "quote_date",
+    "dates",
+    "dtyyyymmdd",
+    "trade_date",
+    "trading_date",
+    "datum",
+    "fecha",
+    "data",
+)
 _CLOCKS = ("time", "hour_minute", "hora", "zeit", "uhrzeit")
 _INDEX = ("index", "", "__index_level_0__")
 
@@ -128,6 +140,22 @@ SYMBOL_NAMES = (
     "security",
     "sym",
 )
+_NO_UNITS = (
+    "ma",
+    "sma",
+    "ema",
+    "avg",
+    "average",
+    "change",
+    "chg",
+    "ratio",
+    "osc",
+    "weighted",
+    "delta",
+    "oi",
+    "ume",
+    "umes",
+)
 _LAST_PRICE = ("price",)  # the close beside an open, a high and a low, as investing.com calls it
 _ACCEPTED_TIMES = "timestamp, datetime, date (alone or with time), ts_event, open_time, close_time, timestamp_utc"
 
@@ -144,6 +172,7 @@ class ColumnMap:
         labels: What the name of the time column says about the moment that it stamps.
         utc: Whether its name says that times without an offset are UTC.
         spare_volume: A count of ticks beside the volume, for when that holds nothing.
+        settlement: The settlement price, for when the close holds nothing.
         factor: The adjusted close, by whose ratio to the close all prices are multiplied.
         more_volume: What is added to the volume: that of falling prices beside that of rising ones (TradeStation).
         remarks: Which of several closes or volumes was taken.
@@ -156,6 +185,7 @@ class ColumnMap:
     labels: Labels | None
     utc: bool
     spare_volume: int | None = None
+    settlement: int | None = None
     factor: int | None = None
     more_volume: int | None = None
     remarks: tuple[str, ...] = ()
@@ -230,6 +260,7 @@ def match_columns(
         labels,
         stamp in _UTC,
         spare,
+        settlement=settlement if "close" not in told and not adjusted else None,
         factor=factor,
         more_volume=down if parts else None,
         remarks=tuple(remarks),
@@ -285,7 +316,8 @@ def _adjust(
 
 def _named_volumes(names: Sequence[str]) -> list[int]:
     """Columns that name what their volume is counted in: Volume BTC, Volume_(Currency)."""
-    return [at for at, name in enumerate(names) if re.match(r"(?i)\s*vol(?:ume)?[ _.]+\(?[a-z]", name)]
+    found = [re.fullmatch(r"(?i)\s*vol(?:ume)?[ _.]*\(?\s*([a-z]{2,8})\s*\)?\s*", name) for name in names]
+    return [at for at, match in enumerate(found) if match and match[1].casefold() not in _NO_UNITS]
 
 
 def _base_volume(names: Sequence[str]) -> int | None:
@@ -339,7 +371,7 @@ def _time_columns(finder: _Finder) -> tuple[int, ...]:
 
 def normalise(name: str) -> str:
     """A column name without case, separators and surrounding marks; an unnamed column is empty."""
-    plain = re.sub(r"[\s\-./]+", "_", name.strip().strip("<>").strip().casefold())
+    plain = re.sub(r"[\s\-./]+", "_", name.strip().strip("<>[]").strip().casefold())
     plain = re.sub(r"^\d_(?=[a-z])", "", plain)  # Alpha Vantage numbers its columns: 1. open
     return "" if plain.startswith("unnamed:") else plain
 

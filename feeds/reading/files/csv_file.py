@@ -150,6 +150,21 @@ class CsvFile(BarFile):
         return split_cells(line.decode("utf-8", errors="replace"), self._form.delimiter, self._form.blanks)
 
     def _check_text(self, head: bytes) -> None:
+        """Refuse what is no table of text.
+
+        Raises:
+            DataError: If it is binary, a web page or JSON.
+        """
+        start = head[:200].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+        page = start.startswith((b"<!doctype", b"<html"))
+        if page or start.startswith((b"{", b"[{", b"[[")):
+            raise DataError(
+                "the file is a web page, not data" if page else "the file is JSON",
+                where=self.source,
+                expected="rows of cells",
+                found=repr(start[:40].decode("utf-8", errors="replace")),
+                hint="download it again: the site may have asked for a login or refused" if page else "write it as CSV",
+            )
         if b"\0" in head[:4096]:
             raise DataError(
                 "the file is not text in UTF-8",

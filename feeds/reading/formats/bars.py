@@ -58,7 +58,6 @@ _HISTDATA = (
         zone=EST,
         labels="open",
         file_name=r"DAT_(?:ASCII|NT)_(?P<symbol>[A-Z0-9]+)_M1_\d{4,6}",
-        volumes="zero",
     ),
     _bars(
         name="histdata-mt",
@@ -378,6 +377,9 @@ _ANY_DATE = (
     rf"{YMD}|\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}|\d{{1,2}}[- ]?[A-Za-z]{{3,9}}[- ]?\d{{2,4}}"
     r"|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}"
 )
+ANY_TIME = rf"{_ANY_TIME}|{_ANY_DATE}|{EPOCH_S}|{EPOCH_MS}|\d{{18,19}}"
+"""What a cell that holds a date, a moment or an epoch looks like."""
+_SYMBOL = r"[A-Za-z^][\w.^=/&-]*"
 _GENERAL_TIMES = (
     ("epoch", "an epoch", {"timestamp": rf"{EPOCH_S}|{EPOCH_MS}|\d{{18,19}}"}, ("timestamp",)),
     ("datetime", "a date with a time", {"timestamp": _ANY_TIME}, ("timestamp",)),
@@ -386,14 +388,14 @@ _GENERAL_TIMES = (
 )
 GENERAL = tuple(
     _bars(
-        name=f"ohlcv-{name}" + "-interest" * extra,
+        name=f"ohlcv{'-symbol' * named}-{name}" + "-interest" * extra,
         family="ohlcv",
-        title=f"{title}, open, high, low, close, volume" + ", open interest" * extra,
-        columns=(*times, *_PRICES, "volume", *("open_interest",) * extra),
-        delimiter="",
+        title=f"{'a symbol, ' * named}{title}, open, high, low, close, volume" + ", open interest" * extra,
+        columns=(*("symbol",) * named, *times, *_PRICES, "volume", *("open_interest",) * extra),
         optional=0 if extra else 1,
-        forms=forms,
+        forms={**forms, **({"symbol": _SYMBOL} if named else {})},
     )
+    for named in (0, 1)
     for name, title, forms, times in _GENERAL_TIMES
     for extra in (0, 1)
 )

@@ -66,7 +66,7 @@ class FileFormat:
     holds: Holds
     columns: tuple[str, ...]
     header: tuple[str, ...] = ()
-    delimiter: str = ","
+    delimiter: str = ""
     optional: int = 0
     repeats: bool = False
     forms: dict[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from functools import cache
 
 from engine.base.errors import DataError, UsageError
 from feeds.reading.columns.names import looks_like_header, normalise
-from feeds.reading.formats.bars import GENERAL
+from feeds.reading.formats.bars import ANY_TIME, GENERAL
 from feeds.reading.formats.declaration import FileFormat
 from feeds.reading.formats.table import ALL, families, named
 
@@ -94,7 +94,7 @@ def recognise_rows(rows: Rows, delimiter: str, stems: Sequence[str], wanted: str
     if not fits and not usual:
         raise _unknown(rows, delimiter, where)
     best = fits[0] if fits else usual[0]
-    others = [one for one in _NAMELESS if one != best and one.holds == "bars" and _fits(one, rows, delimiter, stems)]
+    others = [one for one in _NAMELESS if not one.automatic and _fits(one, rows, delimiter, stems)]
     if best in GENERAL and len({one.name for one in usual}) > 1:
         raise _ambiguous(usual, rows, where)
     reason = f"because it has no names of columns and its first rows are {best.described}"
@@ -273,7 +273,7 @@ def _unknown(rows: Rows, delimiter: str, where: str) -> DataError:
         else ""
     )
     width = max((len(row) for row in rows), default=0)
-    example = ["timestamp", *_ORDER, "volume", *("ignore" for _ in range(width))][: max(width, 5)]
+    example = _guessed_names([row for row in rows if len(row) == width])
     return DataError(
         "the file has no header line, and its rows are in no format that is known",
         where=where,
@@ -282,6 +282,24 @@ def _unknown(rows: Rows, delimiter: str, where: str) -> DataError:
         hint=f"{dated}name the columns in order, such as --columns {','.join(example)} (replay.columns); "
         "one that is not read may have any other name",
     )
+
+
+def _guessed_names(rows: Rows) -> list[str]:
+    """Names for columns that nothing tells, as an example of what a user may write."""
+    values = iter([*_ORDER, "volume"])
+    names: list[str] = []
+    for cells in zip(*rows, strict=True):
+        if "timestamp" not in names and all(re.fullmatch(ANY_TIME, cell) for cell in cells):
+            names.append("timestamp")
+        elif "time" not in names and all(re.fullmatch(r"\d\d?:\d\d(?::\d\d(?:\.\d+)?)?", cell) for cell in cells):
+            names = ["date" if name == "timestamp" else name for name in names] + ["time"]
+        elif all(_number(cell) is not None for cell in cells) and (len(cells[0]) < 9 or "timestamp" in names):
+            counts = [_number(cell) for cell in cells]
+            rising = counts == list(range(int(counts[0] or 0), int(counts[0] or 0) + len(cells)))
+            names.append("number" if rising and len(cells) > 1 else next(values, "ignore"))
+        else:
+            names.append("symbol" if "symbol" not in names else "ignore")
+    return names
 
 
 def other_names(where: str, wanted: str, names: Sequence[str]) -> DataError:

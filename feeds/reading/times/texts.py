@@ -47,6 +47,7 @@ _TIDY = (
     (r"^(\d{4}-\d\d-\d\d)D(\d)", r"\1 \2"),  # BitMEX
     (r"^(\S{10}) (\d\d?)-([AaPp][Mm])$", r"\1 \2:00 \3"),  # CryptoDataDownload
     (r"\s*(?:UTC|GMT)?\s*([-+]\d\d:?\d\d)$", r"\1"),
+    (r"\s*(?:UTC|GMT)([-+])(\d)$", r"\10\2:00"),  # group 1, then a zero
     (r"\s*(?:UTC|GMT|z)$", "Z"),
     (r"^(\S{10})[T ]+(\d):", r"\1 0\2:"),
     (r",(\d+)", r".\1"),

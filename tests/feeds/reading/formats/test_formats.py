@@ -173,12 +173,38 @@ def test_rows_that_two_formats_fit_are_refused_with_both(tmp_path: Path) -> None
         assert block.open[:, 0].tolist() == [bar.open for bar in MINUTES]
 
 
+def test_closes_before_opens_are_noticed(tmp_path: Path) -> None:
+    rows = [f"{b.at('UTC'):%Y-%m-%d %H:%M},{b.close},{b.high},{b.low},{b.open},{b.volume}\n" for b in MINUTES]
+    for lines in (rows, rows[::-1]):
+        with pytest.raises(DataError, match="closes seem to come before its opens") as caught:
+            read(tmp_path / "own.csv", "".join(lines))
+        assert "--columns timestamp,close,high,low,open,volume" in str(caught.value.hint)
+        block, _ = read(tmp_path / "own.csv", "".join(lines), columns="timestamp,close,high,low,open,volume")
+        check(block, Form("", "own.csv", lambda bar: ""))
+
+
+def test_an_example_of_names_is_guessed_from_the_cells(tmp_path: Path) -> None:
+    text = "".join(f"{at},x,{b.at('UTC'):%Y-%m-%d,%H:%M},{prices(b)},{b.volume}\n" for at, b in enumerate(MINUTES))
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "own.csv", text)
+    assert "--columns number,symbol,date,time,open,high,low,close,volume (" in str(caught.value.hint)
+    names = str(caught.value.hint).partition("--columns ")[2].partition(" ")[0]
+    block, _ = read(tmp_path / "own.csv", text, columns=names)
+    check(block, Form("", "own.csv", lambda bar: ""))
+
+
+def test_what_is_no_table_is_named(tmp_path: Path) -> None:
+    for text, what in (("<!DOCTYPE html>\n<p>a,b,c", "a web page"), ('[{"t": 1}]\n', "is JSON")):
+        with pytest.raises(DataError, match=what):
+            read(tmp_path / "own.csv", text)
+
+
 def test_columns_name_what_no_format_knows(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     text = "".join(f"a;{b.volume};{b.close};{b.low};{b.high};{b.open};{b.at('UTC'):%Y-%m-%d %H:%M}\n" for b in MINUTES)
     with pytest.raises(DataError, match="no header line") as caught:
         read(path, text)
-    assert "--columns timestamp,open,high,low,close,volume,ignore" in str(caught.value.hint)
+    assert "--columns symbol,open,high,low,close,volume,timestamp" in str(caught.value.hint)
     block, source = read(path, text, columns="x, volume, close, low, high, open, timestamp")
     check(block, Form("", "own.csv", lambda bar: ""))
     assert [use.role for use in source.columns_used] == ["", "volume", "close", "low", "high", "open", "time"]
