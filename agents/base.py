@@ -115,6 +115,8 @@ class CompiledStrategy(Ready):
     params: Floats
     memory: Floats
     decide: Callable[..., int]
+    columns: tuple[str, ...] = ()
+    """Extra columns of the bars, such as economic indicators, that `decide` sees as signals, in this order."""
 
     def bind(self, symbols: Sequence[str], instruments: Sequence[Instrument], timeframe_ns: int = MINUTE_NS) -> None:
         """Compile `decide` and reset `memory`.
@@ -132,8 +134,21 @@ class CompiledStrategy(Ready):
         self.symbols = tuple(symbols)
 
     def signals(self, block: BarBlock) -> Floats:
-        """What depends only on the market, computed before the scan, shape (rows, S, K); K is 0 by default."""
-        return np.empty((len(block), len(block.symbols), 0))
+        """What depends only on the market, computed before the scan, shape (rows, S, K); by default `columns`.
+
+        Raises:
+            UsageError: If the bars lack one of these.
+        """
+        found = np.empty((len(block), len(block.symbols), len(self.columns)))
+        for place, name in enumerate(self.columns):
+            if name not in block.extra:
+                raise UsageError(
+                    f"the bars have no column {name!r}",
+                    where=f"{type(self).__name__}.columns",
+                    expected=", ".join(block.extra) or "an indicator of that name in the configuration of the run",
+                )
+            found[:, :, place] = block.extra[name]
+        return found
 
     def step(self, simulator: Simulator, block: BarBlock) -> StepBlock:
         """Scan the block with the compiled function."""

@@ -14,6 +14,7 @@ from agents.serving.onnx_sizes import WIDEST
 from engine.base.config import Config
 from engine.types.instruments import IS_FRACTION, NonNegative, Positive
 from engine.types.timeframe import parse_timeframe
+from feeds.indicators.config import IndicatorConfig, check_names
 from portfolio.config import PortfolioConfig, SizingConfig
 
 MOST_TRANSITIONS = 50_000_000
@@ -140,11 +141,18 @@ class DataConfig(Config):
         sources: Files and generators.
         preprocessing: Of the features.
         split: Into training, validation and test.
+        indicators: Economic indicators, each an extra column of the bars of every source.
     """
 
     sources: tuple[Source, ...] = Field(min_length=1)
     preprocessing: Preprocessing = Preprocessing()
     split: Split = Split()
+    indicators: tuple[IndicatorConfig, ...] = ()
+
+    @field_validator("indicators")
+    @classmethod
+    def _indicators_differ(cls, value: tuple[IndicatorConfig, ...]) -> tuple[IndicatorConfig, ...]:
+        return check_names(value)
 
     @model_validator(mode="after")
     def _scenarios_for_each_part(self) -> Self:

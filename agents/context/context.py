@@ -54,11 +54,11 @@ class Context(Trading):
         for frame in self._frames.values():
             frame.follow(block)
 
-    def history(self, column: Column, length: int, symbol: str | None = None) -> Floats:
+    def history(self, column: Column | str, length: int, symbol: str | None = None) -> Floats:
         """The last values of a column, oldest first, that of the present row last.
 
         Args:
-            column: open, high, low, close or volume.
+            column: open, high, low, close or volume, or an extra column of the bars, such as an economic indicator.
             length: How many rows, at most `history_rows` of the strategy.
             symbol: By default the first; "*" gives all of them side by side.
 
@@ -85,8 +85,8 @@ class Context(Trading):
         """An indicator over the bars of one symbol; the same arguments give the same object.
 
         Args:
-            name: sma, ema, rsi, atr, macd, bollinger, highest, lowest, roc, stochastic, or talib.NAME for a function of
-                TA-Lib.
+            name: sma, ema, rsi, atr, macd, bollinger, highest, lowest, roc, stochastic, talib.NAME for a function of
+                TA-Lib, or an extra column of the bars by its name, such as an economic indicator of the run.
             *values: Its parameters, in order.
             symbol: By default the first.
             of: The column that it looks at, where it looks at one; by default close (high and low for highest and

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from agents.context.rolling import Rolling, Seen
 from agents.indicators.kernels import CLOSE, hold_rows
-from agents.indicators.kinds import Kind, kind_of, parameters_of
+from agents.indicators.kinds import KINDS, Kind, kind_of, parameters_of
 from agents.indicators.talib import PREFIX, TalibFunction
 from engine.base.errors import UsageError
+from engine.base.nearest import did_you_mean
 from engine.base.restoring import arrays_of, snapshot_of
 from engine.base.state import State
 from engine.types.blocks import BAR_COLUMNS, Floats
@@ -126,9 +127,19 @@ class Indicator:
         out = self._values.room(count)
         if count:
             self._compute.rows(bars, out)
-            hold_rows(bars, self._last, out)
+            if self._compute.holds:
+                hold_rows(bars[: len(BAR_COLUMNS)], self._last, out)
         if block is not None:
             self._values.base = self._values.end - block
+
+    def settle(self, extra: Sequence[str]) -> None:
+        """Find the column that it shows, now that the columns of the bars are known.
+
+        Raises:
+            UsageError: If it is no indicator over bars, and they have no such column either.
+        """
+        if isinstance(self._compute, ExtraColumnValues):
+            self._compute.settle(extra)
 
     def snapshot(self) -> State | None:
         """The carried state; None if it is all bars since the beginning."""
@@ -174,6 +185,8 @@ class Computation(ABC):
     """What computes the values of the next bars, with its carried state."""
 
     state: Floats | None
+    holds = True
+    """Whether its last value stands in rows without a bar."""
 
     @abstractmethod
     def rows(self, bars: Floats, out: Floats) -> None:
@@ -216,6 +229,51 @@ class Foreign(Computation):
         self._count = count
         if len(there):
             out[:, there] = self._function.values(self._bars[:, :count])[:, count - len(there) :]
+
+
+class ExtraColumnValues(Computation):
+    """An extra column of the bars as it is, such as an economic indicator.
+
+    Where the symbol has no bar and the column no value, the last value stands.
+    """
+
+    holds = False
+
+    def __init__(self, name: str) -> None:
+        self._name, self._place = name, -1
+        self.state: Floats = np.full(1, np.nan)
+
+    def settle(self, extra: Sequence[str]) -> None:
+        """Find the column among those of the bars."""
+        if self._name not in extra:
+            raise _no_such_indicator(self._name, extra)
+        self._place = len(BAR_COLUMNS) + list(extra).index(self._name)
+
+    def rows(self, bars: Floats, out: Floats) -> None:
+        """Copy the column."""
+        out[0] = bars[self._place]
+        for row in np.flatnonzero(np.isnan(out[0]) & np.isnan(bars[CLOSE])):
+            out[0, row] = out[0, row - 1] if row else self.state[0]
+        self.state[0] = out[0, -1]
+
+
+def is_column(name: str, values: Sequence[float], named: Sequence[Any], of: str | None) -> bool:
+    """Whether a strategy may mean an extra column: no indicator over bars is called so, and there are no parameters."""
+    return name not in KINDS and not name.startswith(PREFIX) and not values and not named and of is None
+
+
+def column_indicator(name: str, symbol: int, keep: int, seen: Seen) -> Indicator:
+    """An extra column of the bars as an indicator; `settle` finds the column."""
+    return Indicator(name, symbol, (name,), ExtraColumnValues(name), keep, seen)
+
+
+def _no_such_indicator(name: str, extra: Sequence[str]) -> UsageError:
+    columns = f"; or a column of the bars: {', '.join(extra)}" if extra else ""
+    return UsageError(
+        f"no indicator is called {name!r}",
+        expected=f"one of {', '.join(KINDS)}, or talib.NAME where TA-Lib is installed{columns}",
+        hint=did_you_mean(name, [*KINDS, *extra]),
+    )
 
 
 def make_indicator(

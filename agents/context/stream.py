@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.context.indicator import Indicator, make_indicator
+from agents.context.indicator import Indicator, column_indicator, is_column, make_indicator
 from agents.context.rolling import Cursor, Rolling
 from engine.base.errors import DataError, UsageError
 from engine.base.nearest import did_you_mean
@@ -17,7 +17,6 @@ from engine.base.state import State
 from engine.types.blocks import BAR_COLUMNS, BarBlock, Floats
 
 Column = Literal["open", "high", "low", "close", "volume"]
-PLACES: Mapping[str, int] = {name: place for place, name in enumerate(BAR_COLUMNS)}
 ALL = "*"
 NO_TIME = np.iinfo(np.int64).min
 
@@ -36,7 +35,7 @@ class Stream:
         self.symbols, self.keep = tuple(symbols), keep
         self._index = {symbol: s for s, symbol in enumerate(symbols)}
         self._ticks, self.cursor = tuple(ticks), cursor
-        self._bars = Rolling(len(BAR_COLUMNS) * len(symbols), keep)
+        self._set_columns(())
         self._times = Rolling(1, keep, NO_TIME)
         self._indicators: dict[tuple[Any, ...], Indicator] = {}
         self.rows = 0
@@ -44,9 +43,13 @@ class Stream:
     def append(self, block: BarBlock) -> None:
         """Take the next bars; all of a block at once, since what looks back never reaches beyond its row."""
         count, width = len(block), len(self.symbols)
+        if not self.rows and block.extra:
+            self._set_columns(tuple(block.extra))
+        self._check_columns(block)
         room = self._bars.room(count)
-        for place, name in enumerate(BAR_COLUMNS):
-            room[place * width : (place + 1) * width] = getattr(block, name).T
+        for name, place in self._places.items():
+            values = block.extra[name] if place >= len(BAR_COLUMNS) else getattr(block, name)
+            room[place * width : (place + 1) * width] = values.T
         self._times.room(count)[0] = block.ts_event
         self.rows += count
         for indicator in self._indicators.values():
@@ -67,11 +70,11 @@ class Stream:
         seen: list[float] = values[first : first + self._bars.end - self._bars.base].tolist()
         return seen
 
-    def history(self, column: Column, length: int, symbol: str | None = None) -> Floats:
+    def history(self, column: Column | str, length: int, symbol: str | None = None) -> Floats:
         """The last values of a column, oldest first, that of the present row last.
 
         Args:
-            column: open, high, low, close or volume.
+            column: open, high, low, close, volume or an extra column of the bars.
             length: How many rows, at most as many as are kept.
             symbol: By default the first; "*" gives all of them side by side.
 
@@ -82,7 +85,7 @@ class Stream:
         Raises:
             UsageError: If there is no such column or symbol, or the length is out of range.
         """
-        place, stop = PLACES.get(column, -1), self._bars.base + self.offset()
+        place, stop = self._places.get(column, -1), self._bars.base + self.offset()
         if place < 0 or not 0 < length <= self.keep:
             raise self._refused(column, length)
         values: Floats
@@ -147,9 +150,10 @@ class Stream:
         if not count:
             return None
         kept = self._bars.shown[:, self._bars.base - count : self._bars.base]
-        columns = {name: kept[p * width : (p + 1) * width].T.copy() for p, name in enumerate(BAR_COLUMNS)}
+        columns = {name: kept[p * width : (p + 1) * width].T.copy() for name, p in self._places.items()}
+        extra = {name: columns.pop(name) for name in self._extra}
         times = self._times.shown[0, self._times.base - count : self._times.base].copy()
-        return BarBlock.from_columns(self.symbols, times, columns, seq=seq - count)
+        return BarBlock.from_columns(self.symbols, times, columns, seq=seq - count, extra=extra)
 
     def snapshot(self) -> State | None:
         """Rows and indicators; None if an indicator keeps all bars since the beginning."""
@@ -157,7 +161,8 @@ class Stream:
         if any(state is None for state in states):
             return None
         bars = snapshot_of(self._made(), self._kept())
-        return {"rows": self.rows, "bars": bars, "keys": list(self._indicators), "indicators": states}
+        saved = {"rows": self.rows, "bars": bars, "keys": list(self._indicators), "indicators": states}
+        return {**saved, "extra": list(self._extra)} if self._extra else saved
 
     def restore(self, state: State) -> None:
         """Continue from a snapshot.
@@ -165,7 +170,9 @@ class Stream:
         Raises:
             DataError: If it is not one of such a stream.
         """
-        parts = parts_of(state, ("rows", "bars", "keys", "indicators"))
+        extra = ("extra",) if "extra" in state else ()
+        parts = parts_of(state, ("rows", "bars", "keys", "indicators", *extra))
+        self._set_columns(tuple(parts.get("extra", ())))
         found = arrays_of(parts["bars"], self._made(), self._kept())
         there = self._indicators  # those that on_start made, which the strategy may hold
         keys = keys_from(parts["keys"])
@@ -174,7 +181,33 @@ class Stream:
         self._bars.append(found["bars"])
         self._times.append(found["times"])
         for indicator, saved in zip(self._indicators.values(), parts["indicators"], strict=True):
+            indicator.settle(self._extra)
             indicator.restore(saved)
+
+    def _set_columns(self, extra: tuple[str, ...]) -> None:
+        """Keep the columns of bars and these beside them; what was kept is forgotten."""
+        self._extra = extra
+        self._places = {name: place for place, name in enumerate((*BAR_COLUMNS, *extra))}
+        self._bars = Rolling(len(self._places) * len(self.symbols), self.keep)
+
+    def _check_columns(self, block: BarBlock) -> None:
+        """Refuse bars without the columns that they had, or that indicators look at.
+
+        Raises:
+            UsageError: If a strategy asked for an indicator that is none over bars, and no column of them either.
+            DataError: If the columns are others than those of the first bars.
+        """
+        if block.extra.keys() != set(self._extra):
+            raise DataError(
+                "the extra columns of a stream cannot change",
+                where=f"row {block.seq}",
+                expected=", ".join(self._extra) or "none",
+                found=", ".join(block.extra) or "none",
+            )
+        if self.rows:
+            return
+        for indicator in self._indicators.values():
+            indicator.settle(self._extra)
 
     def _kept(self) -> dict[str, NDArray[Any]]:
         return {"bars": self._bars.past(self.keep), "times": self._times.past(self.keep)}
@@ -195,17 +228,22 @@ class Stream:
     def _made_from(self, key: tuple[Any, ...]) -> Indicator:
         name, values, symbol, of, named = key
         s = 0 if symbol is None else self.number(symbol)
+        if is_column(name, values, named, of) and (name in self._extra or not self.rows):
+            column = column_indicator(name, s, self.keep, self)
+            if self._extra:
+                column.settle(self._extra)
+            return column
         return make_indicator(name, values, dict(named), of, s, self._ticks[s], self.keep, self)
 
     def _of(self, symbol: int, count: int) -> Floats:
-        """The last bars of one symbol, shape (5, count)."""
+        """The last bars of one symbol with their extra columns, shape (5 + K, count)."""
         values: Floats = self._bars.past(count)[symbol :: len(self.symbols)]
         return values
 
     def _refused(self, column: str, length: Any) -> UsageError:
-        if column not in PLACES:
-            hint = did_you_mean(str(column), PLACES)
-            return UsageError(f"bars have no column {column!r}", expected=", ".join(PLACES), hint=hint)
+        if column not in self._places:
+            hint = did_you_mean(str(column), self._places)
+            return UsageError(f"bars have no column {column!r}", expected=", ".join(self._places), hint=hint)
         return UsageError(
             f"a history of {length} rows cannot be had",
             expected=f"1 to {self.keep:,} rows",

@@ -17,7 +17,7 @@ from engine.base.errors import UsageError
 from engine.base.restoring import parts_of
 from engine.base.state import State
 from engine.loop.aggregate import Aggregator
-from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import BAR_COLUMNS, BarBlock, Floats, Ints
 from engine.types.calendar import sessions_for
 from engine.types.instruments import Instrument
 from engine.types.timeframe import format_timeframe
@@ -92,7 +92,7 @@ class Timeframe(Stream):
         """The last completed bar of a symbol; None before the first, and where the symbol did not trade in it."""
         s = 0 if symbol is None else self.number(symbol)
         last = self.offset() - 1
-        values = self._bars.shown[s :: len(self.symbols), self._bars.base + last].tolist()
+        values = self._bars.shown[s :: len(self.symbols), self._bars.base + last].tolist()[: len(BAR_COLUMNS)]
         if math.isnan(values[CLOSE]):
             return None
         ts_event = int(self._times.shown[0, self._times.base + last])
@@ -134,7 +134,7 @@ class TimeframeView:
         """Whether a bar was completed in this row."""
         return self._stream.completed
 
-    def history(self, column: Column, length: int, symbol: str | None = None) -> Floats:
+    def history(self, column: Column | str, length: int, symbol: str | None = None) -> Floats:
         """The last values of a column over completed bars, oldest first; see `Context.history`."""
         return self._stream.history(column, length, symbol)
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from engine.base.config import Config, merge, parse
 from engine.base.replacing import replaced_folder
 from engine.challengers.config import ChallengersConfig
 from engine.learning.config import LearningConfig
+from feeds.indicators.config import IndicatorConfig
 from feeds.quarantine import Quarantine
 from feeds.replay import ReplayConfig
 from portfolio.config import Execution, Limits, SizingConfig, Slippage
@@ -66,6 +67,7 @@ def backtest(
     seed: int | None = None,
     cuts: CutsConfig | Mapping[str, Any] | None = None,
     ensemble: EnsembleConfig | Mapping[str, Any] | None = None,
+    indicators: Sequence[IndicatorConfig | Mapping[str, Any]] | None = None,
     challengers: ChallengersConfig | Mapping[str, Any] | None = None,
     learning: LearningConfig | Mapping[str, Any] | None = None,
     block: int | None = None,
@@ -107,6 +109,8 @@ def backtest(
         seed: For agents that draw random numbers; 42 by default.
         cuts: Where models may change: `{"every_bars": 1000}`, `{"session_rolls": True}`.
         ensemble: How three agents decide together, if the agent is an ensemble.
+        indicators: Economic indicators, such as `[{"name": "cpi", "path": "CPIAUCSL.csv", "lag": "15d"}]`; a strategy
+            reads `context.indicator("cpi")`.
         challengers: Who trades the same bars in a book of its own; `result.manifest["challengers"]` has how they stand.
         learning: How the loop learns from its bars, `{}` for the usual way; `result.manifest["learning"]` has its jobs.
         block: Rows per block; any number gives the same result.
@@ -125,6 +129,7 @@ def backtest(
         "currency": currency, "fee": fee, "slippage": slippage, "sizing": sizing, "limits": limits,
         "execution": execution, "start": start, "end": end, "timeframe": timeframe, "labels": labels,
         "timezone": timezone, "strict": strict, "replay": replay, "seed": seed, "cuts": cuts, "ensemble": ensemble,
+        "indicators": indicators,
         "challengers": challengers, "learning": learning,
         "block": block, "speed": speed,
     }  # fmt: skip

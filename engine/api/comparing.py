@@ -33,6 +33,7 @@ from engine.app.warmup import Kind, kind_of, warm_up_announced
 from engine.base.config import merge, parse
 from engine.base.errors import UsageError
 from engine.report.comparison.rows import rows_of, shown_parts, sorted_rows
+from feeds.indicators.config import IndicatorConfig
 from feeds.quarantine import Quarantine
 from feeds.replay import ReplayConfig
 from portfolio.config import Execution, Limits, SizingConfig, Slippage
@@ -73,6 +74,7 @@ def compare(
     replay: ReplayConfig | Mapping[str, Any] | None = None,
     seed: int | None = None,
     ensemble: EnsembleConfig | Mapping[str, Any] | None = None,
+    indicators: Sequence[IndicatorConfig | Mapping[str, Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
     **unknown: Any,
 ) -> pd.DataFrame:
@@ -109,6 +111,7 @@ def compare(
         replay: Further keys of how files and frames are read.
         seed: For agents that draw random numbers.
         ensemble: How three agents decide together.
+        indicators: Economic indicators.
         settings: Values at dotted keys.
         **unknown: Refused, with the right name.
 
@@ -130,6 +133,7 @@ def compare(
         "currency": currency, "fee": fee, "slippage": slippage, "sizing": sizing, "limits": limits,
         "execution": execution, "start": start, "end": end, "timeframe": timeframe, "labels": labels,
         "timezone": timezone, "strict": strict, "replay": replay, "seed": seed, "ensemble": ensemble,
+        "indicators": indicators,
     }  # fmt: skip
     tree = with_settings(merge(tree_of(config), run_tree(values)), settings)
     validated = parse(BacktestConfig, tree, where="compare()", names=argument_names(values))

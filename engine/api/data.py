@@ -8,9 +8,11 @@ from typing import Any
 
 from engine.app.benchmark import frame_series
 from engine.app.config import BacktestConfig
+from engine.app.indicators import indicators_of
 from engine.app.preparing import Prepared, prepare
 from engine.base.errors import UsageError
 from engine.base.quoting import quoted
+from feeds.indicators.joining import assumptions_of
 from feeds.memory import MemorySource
 from feeds.quarantine import Quarantine
 from feeds.reading.files.frames import ACCEPTED, frame_files, is_frame
@@ -78,4 +80,6 @@ def _prepared(config: BacktestConfig, data: Any, quarantine: Quarantine) -> Prep
     instruments = {symbol: config.instrument_for(symbol) for symbol in data.symbols}
     timeframe = data.timeframe_ns if isinstance(data, MemorySource) else 60_000_000_000
     reason = "the blocks of a BarSource are labelled by close"
-    return Prepared(config, data, quarantine, instruments, timeframe, "close", reason, ())
+    indicators = indicators_of(config.indicators)
+    found = Prepared(config, data, quarantine, instruments, timeframe, "close", reason, ())
+    return replace(found, indicators=indicators, assumptions=assumptions_of(indicators))

@@ -18,6 +18,7 @@ from engine.app.benchmark import BenchmarkPrices
 from engine.app.challengers import challengers_entries, learner_of, learning_entries
 from engine.app.code import code_entries
 from engine.app.config import BacktestConfig
+from engine.app.indicators import indicator_entries, refuse_taken
 from engine.app.learning.folder import LEARNING_FOLDER
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.preparing import Prepared, prepare
@@ -40,6 +41,7 @@ from engine.types.blocks import BarBlock
 from engine.types.contracts import Agent
 from engine.types.instruments import never_closes
 from engine.types.step import StepBlock
+from feeds.indicators.joining import Indicators
 from feeds.pacing import paced, parse_speed
 from feeds.quarantine import Quarantine
 from portfolio.metrics import compute_metrics
@@ -161,7 +163,8 @@ def _wire(
     stands_in: bool = False,
 ) -> _Taps:
     config, symbols = prepared.config, prepared.source.symbols
-    setup = Setup(config, prepared.instruments, prepared.timeframe_ns, stands_in=stands_in)
+    indicators = Indicators(prepared.indicators)
+    setup = Setup(config, prepared.instruments, prepared.timeframe_ns, stands_in=stands_in, indicators=indicators)
     driver = _learning_driver(setup, folder, agent, closing) or make_driver(setup, agent)
     if config.cuts.follow_store:
         from engine.app.models import follow_store  # noqa: PLC0415 - only an ensemble has models
@@ -233,6 +236,8 @@ def run_backtest(
     first = next(stream, None)
     if first is None or not len(first):
         raise _no_bars(prepared)
+    if prepared.indicators:
+        refuse_taken(config.indicators, first)
     with ExitStack() as closing:
         taps = _wire(prepared, folder, int(first.ts_event[0]), agent, closing, stands_in=stands_in)
         warn_of_obstacles(config, prepared.instruments, first, taps.driver.agent)
@@ -318,6 +323,7 @@ def _finish(
         decisions=taps.decisions,
         activations=[one._asdict() for one in taps.driver.activations],
         ledger_sha256=taps.driver.ledger_sha256,
+        **indicator_entries(prepared.indicators),
         **limits_entry(taps.in_the_way),
         **challengers_entries(taps.driver),
         **learning_entries(taps.driver),

@@ -13,6 +13,7 @@ from engine.challengers.config import ChallengersConfig
 from engine.learning.config import LearningConfig
 from engine.monitor.performance.config import MonitorConfig
 from engine.types.instruments import IS_FRACTION, Instrument, find_instrument, load_instrument
+from feeds.indicators.config import IndicatorConfig, check_names
 from feeds.pacing import parse_speed
 from feeds.replay import ReplayConfig
 from portfolio.config import PortfolioConfig, StatisticsConfig
@@ -56,6 +57,7 @@ class RunConfig(PortfolioConfig):
         learning: How the loop learns from its bars; null is not at all.
         statistics: How figures are scaled to a year.
         monitor: What the performance monitor watches; it changes nothing that is traded.
+        indicators: Economic indicators, each an extra column of all symbols.
     """
 
     instrument: str | dict[str, str] = AUTO
@@ -68,6 +70,12 @@ class RunConfig(PortfolioConfig):
     learning: LearningConfig | None = None
     statistics: StatisticsConfig = StatisticsConfig()
     monitor: MonitorConfig = MonitorConfig()
+    indicators: tuple[IndicatorConfig, ...] = ()
+
+    @field_validator("indicators")
+    @classmethod
+    def _indicators_differ(cls, value: tuple[IndicatorConfig, ...]) -> tuple[IndicatorConfig, ...]:
+        return check_names(value)
 
     @model_validator(mode="after")
     def _promotions_need_cuts(self) -> Self:

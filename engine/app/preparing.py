@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.app.config import BacktestConfig
+from engine.app.indicators import indicators_of
 from engine.app.markets import Markets
 from engine.app.provenance import synthetic_files
 from engine.base.errors import UsageError
 from engine.base.paths import shipped
 from engine.types.contracts import BarSource
 from engine.types.instruments import Instrument
+from feeds.indicators.joining import Indicator, assumptions_of
 from feeds.quarantine import Quarantine
 from feeds.reading.files.bar_file import BarFile
 from feeds.reading.files.open_file import open_file
@@ -38,6 +40,7 @@ class Prepared:
         synthetic: Files of made-up bars, by name.
         warnings: What is probably a mistake, a sentence each.
         benchmark: Prices to compare with, in place of those that the configuration names.
+        indicators: Economic indicators, to be joined to the bars.
     """
 
     config: BacktestConfig
@@ -53,6 +56,7 @@ class Prepared:
     synthetic: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     benchmark: PriceSeries | None = None
+    indicators: tuple[Indicator, ...] = ()
 
 
 def prepare(
@@ -78,6 +82,7 @@ def prepare(
     markets = Markets(config, files, known)
     only = next(iter(known)) if known and len(known) == 1 else None
     source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=only, order=_order(config))
+    indicators = indicators_of(config.indicators)
     return Prepared(
         config,
         source,
@@ -88,9 +93,10 @@ def prepare(
         source.labels_reason,
         paths,
         {name: decision.reason for name, decision in source.label_decisions.items()},
-        (*markets.assumptions(source.symbols), *source.remarks),
+        (*markets.assumptions(source.symbols), *source.remarks, *assumptions_of(indicators)),
         tuple(synthetic_files(files, paths)),
         markets.warnings(source.symbols),
+        indicators=indicators,
     )
 
 

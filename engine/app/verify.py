@@ -162,6 +162,7 @@ def recorded_config(path: Path, manifest: Mapping[str, Any]) -> tuple[BacktestCo
         "benchmark": None,
     }
     tree.pop("monitor", None)  # which only watches
+    tree["indicators"] = _with_files(path, manifest)
     # fills depend on the order of symbols where money or limits are short
     tree["replay"] = {**manifest["config"].get("replay", {}), "symbols": manifest.get("symbols", [])}
     config = parse(BacktestConfig, tree, where=f"{path}, config")
@@ -170,6 +171,15 @@ def recorded_config(path: Path, manifest: Mapping[str, Any]) -> tuple[BacktestCo
         for symbol, item in manifest.get("instruments", {}).items()
     }
     return config, known
+
+
+def _with_files(path: Path, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The economic indicators of a manifest with their files where they are now."""
+    entries = {entry["name"]: entry for entry in manifest.get("indicators") or ()}
+    given = manifest["config"].get("indicators") or ()
+    return [
+        {**one, "path": str(_data_file(path, entries[one["name"]]))} if one["name"] in entries else one for one in given
+    ]
 
 
 def _data_file(manifest: Path, entry: dict[str, Any]) -> Path:

@@ -12,6 +12,7 @@ from agents.strategy import Strategy
 from engine.app.agents import as_ensemble, build_agent
 from engine.app.challengers import NO_CHALLENGERS, ChallengersKnown, Stage, make_arena
 from engine.app.config import RunConfig
+from engine.app.indicators import indicators_of
 from engine.base.log import logger
 from engine.learning.learner import JobLearner
 from engine.loop.cuts import Cuts
@@ -21,6 +22,7 @@ from engine.types.blocks import BarBlock
 from engine.types.calendar import Sessions, bars_per_year, sessions_for
 from engine.types.contracts import Agent
 from engine.types.instruments import Instrument
+from feeds.indicators.joining import Indicators
 from portfolio.simulator import Simulator
 from portfolio.tradable import Obstacle, obstacle
 from portfolio.trades import TradeBook
@@ -46,6 +48,7 @@ class Setup:
         built: Agents of such versions, by hash, that were built before they enter, so that no row waits for it.
         stands_in: Whether, as live, the stand-in of a seat takes over from a network whose answers cannot be used;
             otherwise the run ends there.
+        indicators: Economic indicators to be joined to the bars; None reads those of the configuration.
     """
 
     config: RunConfig
@@ -57,6 +60,7 @@ class Setup:
     challengers: ChallengersKnown = NO_CHALLENGERS
     find_models: Callable[[str], Path] | None = None
     built: dict[str, Agent] = field(default_factory=dict)
+    indicators: Indicators | None = None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -76,6 +80,8 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
     if ensemble is not None:
         ensemble.stands_in = setup.stands_in
 
+    indicators = setup.indicators if setup.indicators is not None else Indicators(indicators_of(config.indicators))
+
     def make_account(sessions: Sessions) -> Simulator:
         return Simulator(config, traded, sessions.closes, bars_per_year(sessions, setup.timeframe_ns))
 
@@ -93,7 +99,7 @@ def make_driver(setup: Setup, agent: Agent | None = None) -> Driver:
         cuts = Cuts(config.cuts.every_bars, sessions.closes if config.cuts.session_rolls else None)
         return Account(make_account(sessions), sessions, cuts)
 
-    return Driver(deciding, open_account, rivals=arena, learner=learner)
+    return Driver(deciding, open_account, rivals=arena, learner=learner, join=indicators)
 
 
 def trade_book(instruments: Mapping[str, Instrument]) -> TradeBook:

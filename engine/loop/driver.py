@@ -40,6 +40,8 @@ class Account(NamedTuple):
 
 OpenAccount = Callable[[int], Account]
 """Given the close of the first bar (nanoseconds UTC), binds the agent and makes the simulator."""
+Join = Callable[[BarBlock], BarBlock]
+"""The same rows with further columns, whatever the blocks are cut like."""
 
 
 class Driver:
@@ -51,6 +53,7 @@ class Driver:
         weights: Which models take over at a cut.
         rivals: Who trades the same bars beside the agent.
         learner: Who learns from the rows, and lets versions enter among the rivals.
+        join: Adds columns to the bars of a block, such as economic indicators.
 
     Attributes:
         agent: The one that decides now; a rival may have taken over.
@@ -66,6 +69,7 @@ class Driver:
         weights: Weights | None = None,
         rivals: Rivals | None = None,
         learner: Learner | None = None,
+        join: Join | None = None,
     ) -> None:
         self.agent = agent
         self.rivals, self.learner = rivals, learner
@@ -74,7 +78,7 @@ class Driver:
         self.weights: Weights = weights or FixedWeights()
         self.next_seq = 0
         self.activations: list[Activation] = []
-        self._open_account = open_account
+        self._open_account, self._join = open_account, join
         self._account: Account | None = None
         self._early: list[Operation] = []  # none of them names anybody
         self._hash = LedgerHash()
@@ -106,6 +110,8 @@ class Driver:
             return
         if self._account is None:
             self.begin(int(block.ts_event[0]), block.seq)
+        if self._join is not None:
+            block = self._join(block)
         self.follow()
         simulator, _, declared = self._opened
         cuts = declared.offsets(block, self.last_ns if block.seq else None)

@@ -19,6 +19,7 @@ from engine.types.instruments import Fees, Instrument, load_instrument
 from engine.types.timeframe import MINUTE_NS, format_timeframe, parse_timeframe
 from feeds.generators import START_NS, find_generator, generate_with_truth
 from feeds.generators_paths import Generator
+from feeds.indicators.joining import Indicators, read_indicators
 from feeds.quarantine import Quarantine
 from feeds.replay import HistoricalReplay, ReplayConfig
 from portfolio.tradable import obstacle, plain
@@ -190,12 +191,15 @@ def read_sources(config: TrainingConfig, seed: int) -> list[Loaded]:
 
 def _each_source(config: TrainingConfig, seed: int) -> Iterator[Loaded]:
     instrument, step = training_instrument(config), step_ns(config)
+    indicators = Indicators(read_indicators(config.data.indicators))
     for number, source in enumerate(config.data.sources):
         if isinstance(source, HistoricalSource):
-            yield _read_file(number, source, instrument, step)
+            read = _read_file(number, source, instrument, step)
+            yield read._replace(bars=indicators(read.bars))
         else:
             length = source.length or default_length(config.training_params.episode_length, step)
-            yield from _scenarios(number, source, instrument, step, length, seed)
+            for made in _scenarios(number, source, instrument, step, length, seed):
+                yield made._replace(bars=indicators(made.bars))
 
 
 def default_length(episode_length: int, step: int = MINUTE_NS) -> int:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.app.indicators import refuse_taken
 from engine.app.preparing import Prepared
 from engine.base.errors import DataError
 from engine.types.blocks import BarBlock, concat
+from feeds.indicators.joining import Indicators
 from feeds.memory import MemorySource
 
 SETTING = "setting.pickle"
@@ -20,7 +22,7 @@ _EXTRA = "extra."
 
 
 def read_bars(prepared: Prepared) -> BarBlock:
-    """All bars of a source as one block.
+    """All bars of a source as one block, with the economic indicators.
 
     Raises:
         DataError: If there are none, or they cannot be read.
@@ -28,7 +30,9 @@ def read_bars(prepared: Prepared) -> BarBlock:
     blocks = [block for block in prepared.source.blocks(prepared.config.block) if len(block)]
     if not blocks:
         raise DataError("no bars to trade on", where=", ".join(map(str, prepared.paths)))
-    return blocks[0] if len(blocks) == 1 else concat(blocks)
+    bars = blocks[0] if len(blocks) == 1 else concat(blocks)
+    refuse_taken(prepared.config.indicators, bars)
+    return Indicators(prepared.indicators)(bars)
 
 
 def save_bars(bars: BarBlock, folder: Path) -> None:

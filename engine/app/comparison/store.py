@@ -10,6 +10,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agents.models.metadata import read_ensemble
 from engine.app.agents import models_folder
 from engine.app.code import code_entries
@@ -105,6 +107,8 @@ def bars_sha256(bars: BarBlock) -> str:
     digest = hashlib.sha256(json.dumps(bars.symbols).encode())
     for name in _ARRAYS:
         digest.update(memoryview(getattr(bars, name)).cast("B"))
+    for name in sorted(bars.extra):
+        digest.update(name.encode() + np.ascontiguousarray(bars.extra[name]).tobytes())
     return digest.hexdigest()
 
 

@@ -11,6 +11,7 @@ from engine.app.agents import stood_in
 from engine.app.backtest import DRIFT
 from engine.app.challengers import challengers_entries, learning_entries
 from engine.app.config import RunConfig
+from engine.app.indicators import indicator_entries, indicators_of
 from engine.app.journal.monitoring import MONITOR, recover_monitor
 from engine.app.manifest import build_manifest, data_entries, write_json
 from engine.app.provenance import synthetic_names
@@ -142,6 +143,7 @@ def _manifest(reader: JournalReader, setup: Setup, driver: Driver, out: Path) ->
         operations=[{**one._asdict(), "kind": one.kind.name.lower()} for one in reader.operations()],
         first_row=reader.first_seq,
         ledger_sha256=driver.ledger_sha256,
+        **indicator_entries(indicators_of(setup.config.indicators)),
         **challengers_entries(driver, reader.role_changes()),
         **learning_entries(driver, reader.learning_events()),
     )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from engine.app.challengers import arena_of, models_of
+from engine.app.indicators import refuse_taken
 from engine.app.journal.monitoring import MONITOR
 from engine.app.journal.retention import Retention
 from engine.app.live.config import PaperConfig
@@ -300,6 +301,7 @@ class Session:
             return []
         if block.seq == 0:
             setup = self.opened.setup
+            refuse_taken(setup.config.indicators, block)
             warn_of_obstacles(setup.config, setup.instruments, block, self.driver.agent)
         return list(self.driver.process(block))
 
