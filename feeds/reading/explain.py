@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
-from feeds.reading.columns.names import ADJUSTED_NAMES, SETTLEMENT_NAMES, normalise
+from feeds.reading.columns.closes import ADJUSTED_NAMES, SETTLEMENT_NAMES
+from feeds.reading.columns.names import normalise
 from feeds.reading.formats.importing import Importing
 from feeds.reading.plan import FilePlan
 from feeds.reading.times.labels import LabelDecision

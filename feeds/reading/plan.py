@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import Bools, Ints
 from feeds.reading.columns.casting import Array, is_number, is_text, plain, to_floats, to_ints, trimmed, valid_mask
 from feeds.reading.columns.names import ColumnMap, match_columns
 from feeds.reading.columns.numbers import PLAIN, NumberForm, settle_numbers
+from feeds.reading.declared import about_format, check_turn, divisor_of, joined, zone_of
 from feeds.reading.files.bar_file import BarFile, FileBatch
 from feeds.reading.files.reversed_file import ReversedFile, runs_backwards
-from feeds.reading.formats.bars import GENERAL
 from feeds.reading.formats.importing import AS_FOUND, ROLES, Importing
 from feeds.reading.formats.recognise import require_day
 from feeds.reading.rows.ordering import NEVER
@@ -29,7 +28,6 @@ MOST_SYMBOLS = 10_000
 STRAY = 100  # one row of so many may be out of order before a file counts as sorted otherwise than by time
 NO_SYMBOL = -1
 OTHER_SYMBOL = -2
-_TURN, _TURN_ROWS = 3, 8  # how much better opens and closes must fit exchanged, and in how many bars at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +98,24 @@ def plan_file(file: BarFile, zone: str | None, order: DateOrder = "auto", how: I
     columns, volume = _choose_volume(head, columns)
     columns = _choose_close(head, columns)
     _check_types(head[0], columns, file.source)
-    prices = [_joined(head, at) for at in columns.values.values()]
+    prices = [joined(head, at) for at in columns.values.values()]
     numbers = settle_numbers(prices, file.source)
     codes, known = np.zeros(sum(len(batch.lines) for batch in head), np.int64), dict[str, int]()
     if columns.symbol is not None:
         codes = np.concatenate([symbol_codes(batch.columns[columns.symbol], known, grow=True) for batch in head])
-    labels = [_joined(head, at) for at in columns.time]
+    labels = [joined(head, at) for at in columns.time]
     where = f"{file.source}, column {columns.by_role['timestamp']!r}"
     times = _times(file, labels, where, order)
-    zone, zone_reason = _zone(file, columns, times, zone)
+    zone, zone_reason = zone_of(file, columns, times, zone)
     stamps, good = times.read(labels, LocalClock(zone), codes)
     if not good.any():
         raise unreadable_times(trimmed(labels[0]).drop_null(), where)
     good &= codes != NO_SYMBOL
-    divisor = _divisor(file, columns, head)
-    _check_turn(file, columns, head, stamps, good)
+    divisor = divisor_of(file, columns, head)
+    check_turn(file, columns, head, stamps, good)
     remarks = [
         *file.remarks,
-        *_about_format(file, zone, zone_reason, divisor),
+        *about_format(file, zone, zone_reason, divisor),
         *columns.remarks,
         *volume,
         *([f"numbers are written with {numbers.described}"] if numbers.described else []),
@@ -187,88 +185,9 @@ def _times(file: BarFile, labels: Sequence[Array], where: str, order: DateOrder)
     return settle(labels, where, declared if order == "auto" else order)
 
 
-def _zone(file: BarFile, columns: ColumnMap, times: TimeReader, zone: str | None) -> tuple[str, str]:
-    """The zone of times without an offset, and why."""
-    if times.zone:
-        return times.zone, "it stands behind every time"
-    if columns.utc:
-        return "UTC", f"by the column name {columns.by_role['timestamp']!r}"
-    if zone is not None:
-        return zone, "as the settings say"
-    if file.declared is not None and file.declared.format.zone:
-        return file.declared.format.zone, f"as the format {file.declared.format.name} says"
-    return "UTC", "assumed"
-
-
-def _divisor(file: BarFile, columns: ColumnMap, head: Sequence[FileBatch]) -> float:
-    one = None if file.declared is None else file.declared.format
-    if one is None or one.divisor == 1.0:
-        return 1.0
-    prices = [_joined(head, at) for role, at in columns.values.items() if role != "volume"]
-    whole = all(_is_whole(cells) for cells in prices)
-    return one.divisor if one.divides == "always" or whole else 1.0
-
-
-def _is_whole(cells: Array) -> bool:
-    if is_text(cells.type):
-        found = pc.match_substring_regex(trimmed(cells).drop_null(), r"^\d+$")
-        return bool(pc.all(found).as_py())
-    return bool(pa.types.is_integer(cells.type))
-
-
-def _check_turn(file: BarFile, columns: ColumnMap, head: Sequence[FileBatch], stamps: Ints, good: Bools) -> None:
-    """Refuse a file without names whose first price follows on the last one of the bar before as if it were the close.
-
-    High and low tell themselves, open and close do not: but a bar opens near where the one before it closed.
-
-    Raises:
-        DataError: If the opens and closes fit together much better the other way round.
-    """
-    if file.declared is None or file.declared.format not in GENERAL or not good.any() or columns.symbol is not None:
-        return
-    open_, close = (to_floats(_joined(head, columns.values[name]))[0][good] for name in ("open", "close"))
-    by_time = np.argsort(stamps[good], kind="stable")
-    open_, close = open_[by_time], close[by_time]
-    if len(open_) < _TURN_ROWS or not np.isfinite(open_ + close).all():
-        return
-    as_named = float(np.median(np.abs(open_[1:] - close[:-1])))
-    turned = float(np.median(np.abs(close[1:] - open_[:-1])))
-    if _TURN * turned < as_named:
-        names = ",".join({"open": "close", "close": "open"}.get(name, name) for name in file.names)
-        raise DataError(
-            "the file has no header line, and its closes seem to come before its opens",
-            where=file.source,
-            expected="bars that open near where the bar before them closed",
-            found=f"a median distance of {as_named:.4g}, and of {turned:.4g} with the two exchanged",
-            hint=f"name the columns: --columns {names}, or {','.join(file.names)} if that is right",
-        )
-
-
-def _about_format(file: BarFile, zone: str, zone_reason: str, divisor: float) -> list[str]:
-    """What the declared format made of the file, a sentence each."""
-    if file.declared is None:
-        return []
-    one = file.declared.format
-    remarks = [f"the format is {one.name} ({one.title}), {file.declared.reason}"]
-    if one.zone and zone != "UTC":
-        fixed = f" ({zone[7:]} hours behind UTC all year)" if zone.startswith("Etc/GMT+") else ""
-        remarks.append(f"times are in {zone}{fixed}, {zone_reason}")
-    if divisor != 1.0:
-        remarks.append(f"prices are divided by {divisor:,.0f}")
-    if file.declared.others:
-        names = " or ".join(file.declared.others)
-        remarks.append(f"if {names} wrote it, say so with --format: zone and labels may differ")
-    return remarks
-
-
 def _missing(cells: Array) -> int:
     """How many cells hold nothing."""
     return int((trimmed(cells) if is_text(cells.type) else cells).null_count)
-
-
-def _joined(head: Sequence[FileBatch], at: int) -> Array:
-    parts = [plain(batch.columns[at]) for batch in head]
-    return pa.concat_arrays([part.cast(pa.string()) if is_text(part.type) else part for part in parts])
 
 
 def _choose_volume(head: Sequence[FileBatch], columns: ColumnMap) -> tuple[ColumnMap, list[str]]:
@@ -280,7 +199,7 @@ def _choose_volume(head: Sequence[FileBatch], columns: ColumnMap) -> tuple[Colum
         ] if others else []
     if columns.spare_volume is None:
         return columns, []
-    volume, ticks = (to_floats(_joined(head, at))[0] for at in (columns.values["volume"], columns.spare_volume))
+    volume, ticks = (to_floats(joined(head, at))[0] for at in (columns.values["volume"], columns.spare_volume))
     if np.nan_to_num(volume).any() or not np.nan_to_num(ticks).any():
         return columns, []
     chosen = replace(columns, values={**columns.values, "volume": columns.spare_volume})
@@ -292,7 +211,7 @@ def _choose_close(head: Sequence[FileBatch], columns: ColumnMap) -> ColumnMap:
     """The settlement price in place of a last price that most rows lack, as in files of futures."""
     if columns.settlement is None or columns.settlement == columns.values["close"]:
         return columns
-    closes, settled = (_joined(head, at) for at in (columns.values["close"], columns.settlement))
+    closes, settled = (joined(head, at) for at in (columns.values["close"], columns.settlement))
     if _missing(closes) <= len(closes) // 2 or _missing(settled) > len(settled) // 2:
         return columns
     empty, used = columns.names[columns.values["close"]], columns.names[columns.settlement]

@@ -7,12 +7,13 @@ MetaTrader and Dukascopy write. Case, surrounding blanks and the separators betw
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.base.errors import DataError, UsageError
+from engine.base.errors import DataError
 from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS
+from feeds.reading.columns.closes import ADJUSTED_NAMES, SETTLEMENT_NAMES, base_volume, choose_close
 
 SYNTHETIC = "synthetic"
 """Name of a column, 1 in every row, by which a file of made-up bars says what it is."""
@@ -118,15 +119,6 @@ VALUE_NAMES = {
         *_OTHER_LANGUAGES["volume"],
     ),
 }
-ADJUSTED_NAMES = {
-    "open": ("adj_open", "adjopen", "adjusted_open"),
-    "high": ("adj_high", "adjhigh", "adjusted_high"),
-    "low": ("adj_low", "adjlow", "adjusted_low"),
-    "close": ("adj_close", "adjclose", "adjusted_close", "close_adj", "adj_close*", "adj_close**"),
-    "volume": ("adj_volume", "adjvolume", "adjusted_volume"),
-}
-"""Prices in which splits and dividends are worked in; they are read where the user asks for them."""
-SETTLEMENT_NAMES = ("settle", "settlement", "settle_price", "settlement_price", "sett_price", "px_settle")
 SYMBOL_NAMES = (
     "symbol",
     "tic",
@@ -139,22 +131,6 @@ SYMBOL_NAMES = (
     "coin",
     "security",
     "sym",
-)
-_NO_UNITS = (
-    "ma",
-    "sma",
-    "ema",
-    "avg",
-    "average",
-    "change",
-    "chg",
-    "ratio",
-    "osc",
-    "weighted",
-    "delta",
-    "oi",
-    "ume",
-    "umes",
 )
 _LAST_PRICE = ("price",)  # the close beside an open, a high and a low, as investing.com calls it
 _ACCEPTED_TIMES = "timestamp, datetime, date (alone or with time), ts_event, open_time, close_time, timestamp_utc"
@@ -230,7 +206,7 @@ def match_columns(
     settlement = finder.first(SETTLEMENT_NAMES)
     if "close" not in values and settlement is not None:
         values["close"] = settlement
-    if "volume" not in values and (base := _base_volume(names)) is not None:
+    if "volume" not in values and (base := base_volume(names)) is not None:
         values["volume"] = base
     up, down = finder.first(("up",)), finder.first(("down",))
     parts = "volume" not in values and up is not None and down is not None
@@ -242,7 +218,8 @@ def match_columns(
     time = told_time or (_time_columns(finder) if index is None else (index,))
     if missing or not time:
         raise _missing(names, where, missing, has_time=bool(time))
-    values, factor, remarks = _adjust(finder, names, values, settlement, where, told.values(), adjusted=adjusted)
+    others = {role: at for role, kinds in ADJUSTED_NAMES.items() if (at := finder.first(kinds)) is not None}
+    values, factor, remarks = choose_close(names, values, others, settlement, where, told.values(), adjusted=adjusted)
     stamp = normalise(names[time[0]])
     labels: Labels | None = "open" if stamp in _OPEN_TIMES else "close" if stamp in _CLOSE_TIMES else None
     labels = "open" if "open_time" in told else "close" if "close_time" in told else labels
@@ -265,65 +242,6 @@ def match_columns(
         more_volume=down if parts else None,
         remarks=tuple(remarks),
     )
-
-
-def _adjust(
-    finder: _Finder,
-    names: Sequence[str],
-    values: dict[str, int],
-    settlement: int | None,
-    where: str,
-    told: Collection[int],
-    *,
-    adjusted: bool,
-) -> tuple[dict[str, int], int | None, list[str]]:
-    """Prices as traded or adjusted; the adjusted close to scale by, if only that is there; and what was taken."""
-    others = {role: at for role, kinds in ADJUSTED_NAMES.items() if (at := finder.first(kinds)) is not None}
-    close, remarks = values["close"], []
-    if adjusted:
-        if "close" not in others:
-            raise UsageError(
-                "the file has no adjusted prices",
-                where=where,
-                expected="a column such as Adj Close",
-                found="columns " + ", ".join(repr(name) for name in names),
-                hint="leave --adjusted out; for a settlement price name it: --columns close=Settle",
-            )
-        if {"open", "high", "low", "close"} <= others.keys():
-            kept = {"volume": values["volume"]} if "volume" in values and "volume" not in others else {}
-            return {**others, **kept}, None, ["prices are the adjusted ones, as asked"]
-        adjusted_close = names[others["close"]]
-        remark = f"prices are adjusted, as asked: each times {adjusted_close} / {names[close]}"
-        return values, others["close"], [remark]
-    if "close" in others and others["close"] != close:
-        remarks.append(
-            f"prices are unadjusted, the close is {names[close]}; --adjusted takes those of {names[others['close']]}"
-        )
-    if settlement == close and settlement in told:
-        remarks.append(f"the close is the settlement price {names[close]}, as asked")
-    elif settlement == close:
-        remarks.append(f"the close is the settlement price {names[close]}, since the file has no other")
-    elif settlement is not None:
-        remarks.append(f"the close is {names[close]}; --columns close={names[settlement]} takes the settlement price")
-    if "volume" in values and (several := _named_volumes(names)):
-        taken = names[values["volume"]]
-        rest = ", ".join(names[at] for at in several if at != values["volume"])
-        remarks += (
-            [f"the volume is {taken}; {rest} is not read"] if taken.casefold() not in VALUE_NAMES["volume"] else []
-        )
-    return values, None, remarks
-
-
-def _named_volumes(names: Sequence[str]) -> list[int]:
-    """Columns that name what their volume is counted in: Volume BTC, Volume_(Currency)."""
-    found = [re.fullmatch(r"(?i)\s*vol(?:ume)?[ _.]*\(?\s*([a-z]{2,8})\s*\)?\s*", name) for name in names]
-    return [at for at, match in enumerate(found) if match and match[1].casefold() not in _NO_UNITS]
-
-
-def _base_volume(names: Sequence[str]) -> int | None:
-    """Of volumes counted in several units, the one in units of what is traded, which comes first."""
-    found = [at for at in _named_volumes(names) if not re.search(r"(?i)currency|quote", names[at])]
-    return found[0] if found else None
 
 
 def looks_like_header(names: Sequence[str]) -> bool:

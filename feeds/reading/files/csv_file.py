@@ -20,7 +20,8 @@ from feeds.reading.files.text_form import ROWS, TextForm, text_form
 from feeds.reading.files.text_form import split as split_cells
 from feeds.reading.files.zip_member import open_member
 from feeds.reading.formats.importing import AS_FOUND, Importing
-from feeds.reading.formats.recognise import Declared, other_names, recognise_names, recognise_rows
+from feeds.reading.formats.recognise import Declared, recognise_names, recognise_rows
+from feeds.reading.formats.refusals import other_names
 
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24

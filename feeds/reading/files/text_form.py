@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from feeds.reading.columns.names import looks_like_header
-from feeds.reading.formats.recognise import has_values, recognise_names
+from feeds.reading.formats.fitting import has_values
+from feeds.reading.formats.recognise import recognise_names
 
 DELIMITERS = ",;\t|"
 FIRST_LINES = 40

@@ -8,7 +8,8 @@ from pathlib import Path
 from engine.base.errors import UsageError
 from feeds.reading.files.bar_file import BarFile, FileBatch, symbol_from
 from feeds.reading.formats.importing import Importing
-from feeds.reading.formats.recognise import other_names, recognise_names
+from feeds.reading.formats.recognise import recognise_names
+from feeds.reading.formats.refusals import other_names
 
 
 class RenamedFile(BarFile):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from feeds.reading.formats.declaration import EPOCH_MS, EPOCH_S, OF_DAY_MS, YMD, FileFormat
+from feeds.reading.formats.declaration import OF_DAY_MS, YMD, FileFormat
+from feeds.reading.formats.exchanges import EXCHANGE_FORMATS
 
 NEW_YORK = "America/New_York"
 EST = "Etc/GMT+5"  # five hours behind UTC all year
@@ -90,86 +91,6 @@ _DUKASCOPY = tuple(
         ("-eet", "Eastern European time", "time_(eet)", "Europe/Helsinki"),
         ("-est", "New York time", "time_(est)", NEW_YORK),
     )
-)
-_KLINES = (
-    "open_time",
-    *_PRICES,
-    "volume",
-    "close_time",
-    "quote_volume",
-    "trades",
-    "taker_buy_volume",
-    "taker_buy_quote_volume",
-    "ignore",
-)
-_BINANCE_NAME = r"(?P<symbol>[A-Z0-9]+(?:_\d{6}|_PERP)?)-\d+(?:s|m|h|d|w|mo)-\d{4}-\d\d"
-_CRYPTO = (
-    _bars(
-        name="binance-klines",
-        family="binance-klines",
-        title="Binance, klines",
-        columns=_KLINES,
-        forms={"open_time": EPOCH_MS, "close_time": EPOCH_MS},
-        zone="UTC",
-        labels="open",
-        file_name=_BINANCE_NAME,
-    ),
-    _bars(
-        name="binance-klines-header",
-        family="binance-klines",
-        title="Binance, klines with a header",
-        columns=("open_time", *_PRICES, "volume", "close_time", "taker_buy_volume"),
-        header=("open_time", *_PRICES, "volume", "close_time", "taker_buy_volume"),
-        zone="UTC",
-        labels="open",
-        file_name=_BINANCE_NAME,
-    ),
-    _bars(
-        name="kraken-ohlcvt",
-        family="kraken-ohlcvt",
-        title="Kraken, OHLCVT",
-        columns=(*_OHLCV, "trades"),
-        forms={"timestamp": r"\d{9,10}"},
-        zone="UTC",
-        labels="open",
-        file_name=r"(?P<symbol>[A-Z0-9]+)_\d+$",
-    ),
-    _bars(
-        name="coinbase",
-        family="coinbase",
-        title="Coinbase, candles as its API gives them",
-        columns=("timestamp", "low", "high", "open", "close", "volume"),
-        forms={"timestamp": EPOCH_S},
-        zone="UTC",
-        labels="open",
-    ),
-    _bars(
-        name="bitfinex",
-        family="bitfinex",
-        title="Bitfinex, candles as its API gives them",
-        columns=("timestamp", "open", "close", "high", "low", "volume"),
-        forms={"timestamp": EPOCH_MS},
-        zone="UTC",
-        labels="open",
-    ),
-    _bars(
-        name="cryptodatadownload",
-        family="cryptodatadownload",
-        title="CryptoDataDownload",
-        columns=("timestamp", "date", "symbol", *_PRICES),
-        header=("unix", "date", "symbol", *_PRICES),
-        zone="UTC",
-        labels="open",
-    ),
-    _bars(
-        name="cryptodatadownload-old",
-        family="cryptodatadownload",
-        title="CryptoDataDownload, older files",
-        columns=("timestamp", "date", "symbol", *_PRICES),
-        header=("unix_timestamp", "date", "symbol", *_PRICES),
-        zone="UTC",
-        labels="open",
-    ),
 )
 _LEAN_NAME = r"(?P<date>\d{8})_(?:(?P<symbol>[a-z0-9.]+)_(?:minute|second)_)?trade"
 _LEAN_QUOTES = r"(?P<date>\d{8})_(?:(?P<symbol>[a-z0-9.]+)_(?:minute|second)_)?quote"
@@ -372,33 +293,4 @@ _STOCKS = (
         labels="close",
     ),
 )
-_ANY_TIME = rf"{_ISO}|{YMD}[T ]*\d\d:?\d\d(?::?\d\d)?(?:\.\d+)?|\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}[T ]+{_HMS}.*"
-_ANY_DATE = (
-    rf"{YMD}|\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}|\d{{1,2}}[- ]?[A-Za-z]{{3,9}}[- ]?\d{{2,4}}"
-    r"|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}"
-)
-ANY_TIME = rf"{_ANY_TIME}|{_ANY_DATE}|{EPOCH_S}|{EPOCH_MS}|\d{{18,19}}"
-"""What a cell that holds a date, a moment or an epoch looks like."""
-_SYMBOL = r"[A-Za-z^][\w.^=/&-]*"
-_GENERAL_TIMES = (
-    ("epoch", "an epoch", {"timestamp": rf"{EPOCH_S}|{EPOCH_MS}|\d{{18,19}}"}, ("timestamp",)),
-    ("datetime", "a date with a time", {"timestamp": _ANY_TIME}, ("timestamp",)),
-    ("date", "a date", {"timestamp": _ANY_DATE}, ("timestamp",)),
-    ("date-time", "a date, a time", {"date": _ANY_DATE, "time": rf"{_HMS}|\d{{1,6}}"}, ("date", "time")),
-)
-GENERAL = tuple(
-    _bars(
-        name=f"ohlcv{'-symbol' * named}-{name}" + "-interest" * extra,
-        family="ohlcv",
-        title=f"{'a symbol, ' * named}{title}, open, high, low, close, volume" + ", open interest" * extra,
-        columns=(*("symbol",) * named, *times, *_PRICES, "volume", *("open_interest",) * extra),
-        optional=0 if extra else 1,
-        forms={**forms, **({"symbol": _SYMBOL} if named else {})},
-    )
-    for named in (0, 1)
-    for name, title, forms, times in _GENERAL_TIMES
-    for extra in (0, 1)
-)
-"""The usual order of columns, whoever wrote it; taken only where no other format fits."""
-
-BAR_FORMATS = (*_METATRADER, *_HISTDATA, *_DUKASCOPY, *_CRYPTO, *_LEAN, *_NINJATRADER, *_STOCKS)
+BAR_FORMATS = (*_METATRADER, *_HISTDATA, *_DUKASCOPY, *EXCHANGE_FORMATS, *_LEAN, *_NINJATRADER, *_STOCKS)

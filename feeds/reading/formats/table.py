@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from engine.base.errors import UsageError
 from engine.base.nearest import did_you_mean
-from feeds.reading.formats.bars import BAR_FORMATS, GENERAL
+from feeds.reading.formats.bars import BAR_FORMATS
 from feeds.reading.formats.declaration import FileFormat
+from feeds.reading.formats.general import GENERAL
 from feeds.reading.formats.ticks import TICK_FORMATS
 
 ALL = (*BAR_FORMATS, *TICK_FORMATS, *GENERAL)
 FORMATS: dict[str, FileFormat] = {declared.name: declared for declared in ALL}
 """By name."""
+NAMELESS = tuple(declared for declared in ALL if not declared.header and declared not in GENERAL)
+"""Those of files without a line of names, but for the usual orders of columns."""
 
 
 def families() -> tuple[str, ...]:

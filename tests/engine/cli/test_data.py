@@ -495,7 +495,7 @@ def test_formats_and_columns_are_said(run: Run, tmp_path: Path, command: str) ->
     rest = ["--out", tmp_path / "out.csv", "--overwrite"] if command == "convert" else []
     refused = run(command, path, *rest)
     assert refused.code == 2
-    assert "--columns timestamp,open,high,low,close" in refused.flat
+    assert "--columns open,high,low,close,timestamp" in refused.flat
     names = ["--columns", "open,high,low,close,date"]
     assert "--date-order day_first" in run(command, path, *rest, *names).flat
     assert run(command, path, *rest, *names, "--date-order", "month_first").code == 0
