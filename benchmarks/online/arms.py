@@ -44,7 +44,7 @@ def _written(learned: Learned) -> bool:
     return learned.sha256 is not None
 
 
-UNCHECKED: dict[str, object] = {"recent_share": 1.0, "max_kl": 1e9}
+UNCHECKED: dict[str, object] = {"recent_share": 1.0, "max_kl": 1e9, "relearn_errors": None}
 ARMS = {
     "frozen": Arm(False, {}, _written),
     # goes on with every window and always takes the newest

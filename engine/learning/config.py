@@ -35,6 +35,9 @@ class LearningConfig(Config):
         episodes: How many episodes a job learns from.
         max_kl: Largest mean divergence of the candidate's decisions from its parent's on the window, in nats. Where
             every decision of three is another one it is 0.8 to 2; a cap of 0.05 allows hardly any to change.
+        relearn_errors: Where a regression on the window's decisions earns more than the parent by so many standard
+            errors, on decisions that it was not fitted to, a fresh network that imitates it is the candidate; null:
+            never.
         shrink, perturb: Before a job learns, every weight is multiplied by the first and moves towards a fresh network
             by the second (Ash and Adams, 2020), so that a network that has learned for long still can; 1 and 0 leave
             weights as they are.
@@ -55,6 +58,7 @@ class LearningConfig(Config):
     agents: Annotated[tuple[LearningAgent, ...], Field(min_length=1)] = ("strategic_agent",)
     episodes: Annotated[int, Field(ge=1)] = 300
     max_kl: Positive = 1.0
+    relearn_errors: Positive | None = 2.0
     shrink: Annotated[float, Field(gt=0, le=1)] = 0.99
     perturb: Annotated[float, Field(ge=0, le=1)] = 0.01
     warmup_updates: Annotated[int, Field(ge=0)] = 200

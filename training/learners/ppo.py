@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -170,13 +170,14 @@ class PPO:
         named["policy.2.bias"][:] = np.log(np.asarray(probabilities, np.float32))
         self.load_weights({name: values.copy() for name, values in named.items()})
 
-    def look_for(self, weights: NDArray[np.float32], offset: float) -> None:
+    def look_for(self, weights: NDArray[np.float32], offset: float, others: float = 1.0) -> None:
         """Let units of the first layer begin with a weighted sum of the observation, and others with its opposite.
 
         Several of each, so that no dropout hides it; to be called before anything is learned.
 
         Args:
             weights: Of the observation as it comes, shape (*observation); `offset` is added.
+            others: Factor of the weights of all other units: close to 0 they tell nothing at first.
         """
         named = {name: values.copy() for name, values in self._network.layout.arrays(self._vector).items()}
         layer, bias = named["shared.0.weight"], named["shared.0.bias"]
@@ -184,6 +185,7 @@ class PPO:
         if self._normalise.statistics is not None:
             mean, std = self._normalise.statistics
             row, first = row * std, first + float((row * mean).sum())
+        layer *= np.float32(others)
         for unit in range(min(2 * LOOKED_FOR, len(bias) // 2)):
             sign = 1.0 - 2.0 * (unit % 2)
             layer[unit], bias[unit] = sign * row.ravel(), sign * first
@@ -192,7 +194,13 @@ class PPO:
     # Learning.
 
     def imitate(
-        self, observations: NDArray[np.float32], actions: NDArray[np.int64], *, updates: int, learning_rate: float
+        self,
+        observations: NDArray[np.float32],
+        actions: NDArray[np.int64],
+        *,
+        updates: int,
+        learning_rate: float,
+        fixed: Collection[str] = (),
     ) -> float:
         """Learn to do what was done (behaviour cloning); the optimizer of `update` knows nothing of it.
 
@@ -201,6 +209,8 @@ class PPO:
             actions: Shape (n,).
             updates: Steps, of a minibatch each; decisions are shuffled whenever all have been seen.
             learning_rate: At first; it falls linearly to 0.
+            fixed: Names of weights that stay as they are. With those of the first layer, what is imitated is made of
+                what that layer tells already, so that few examples are not learned by heart.
 
         Returns:
             The share of the decisions in which the network does the same.
@@ -210,9 +220,12 @@ class PPO:
         optimizer, size = Adam(self._vector, learning_rate, eps=EPSILON), min(IMITATED, len(actions))
         step = Update(_ImitationLoss(self._network), self._network.layout, self._vector, optimizer)
         epochs = itertools.chain.from_iterable(self._minibatches(len(actions), size) for _ in itertools.count())
+        kept = {name: self._network.layout.split(self._vector.data)[name].clone() for name in fixed}
         for done, (rows, masks) in enumerate(itertools.islice(epochs, updates)):
             optimizer.lr.fill_(learning_rate * (1.0 - done / updates))
             step(flat[rows], wanted[rows], masks)
+            for name, values in kept.items():
+                self._network.layout.split(self._vector.data)[name].copy_(values)
         self._views = None
         return float((self._log_probabilities(flat).argmax(1) == wanted).to(torch.float32).mean())
 

@@ -22,6 +22,7 @@ from training.experience import Observations
 from training.export import LearnedNetwork
 from training.online.divergence import Policies
 from training.online.parent import Parent
+from training.online.relearning import Relearned, relearn
 from training.online.sampling import MixedSampler
 from training.online.setup import JobSetup
 from training.trainer.build import EPISODES, TRIALS, build_trainings, seeds
@@ -48,6 +49,7 @@ class Continued:
         updates: That it has learned by.
         stopped: Whether the divergence ended its turn.
         overshot: Whether its first update already went too far, so that nothing was learned.
+        relearned: The regression that a fresh network imitates; None where the parent's network went on.
     """
 
     network: LearnedNetwork
@@ -55,6 +57,7 @@ class Continued:
     updates: int
     stopped: bool
     overshot: bool
+    relearned: Relearned | None = None
 
 
 def learn_on(setup: JobSetup, parent: Parent, config: LearningConfig) -> dict[str, Continued]:
@@ -81,7 +84,8 @@ def learn_on(setup: JobSetup, parent: Parent, config: LearningConfig) -> dict[st
         if name in learning:
             weights = shrunk(weights, fresh[name], config.shrink, config.perturb)
         trainings.of(name).learner.load_weights(weights)
-    return {name: _turn(setup, parent, config, trainings, name, config.episodes // len(learning)) for name in learning}
+    episodes = config.episodes // len(learning)
+    return {name: _turn(setup, parent, config, trainings, name, episodes, fresh[name]) for name in learning}
 
 
 def shrunk(weights: Mapping[str, Any], fresh: Mapping[str, Any], shrink: float, perturb: float) -> Weights:
@@ -93,7 +97,13 @@ def shrunk(weights: Mapping[str, Any], fresh: Mapping[str, Any], shrink: float, 
 
 
 def _turn(
-    setup: JobSetup, parent: Parent, config: LearningConfig, trainings: Trainings, agent: str, episodes: int
+    setup: JobSetup,
+    parent: Parent,
+    config: LearningConfig,
+    trainings: Trainings,
+    agent: str,
+    episodes: int,
+    fresh: Weights,
 ) -> Continued:
     training, windows = setup.training, setup.windows
     seeded, params = seeds(training.config.seed), training.config.training_params
@@ -112,6 +122,12 @@ def _turn(
     learner: Any = trainings.of(agent).learner
     origin, seen = parent.networks[agent], _observations(setup, playing, agent)
     policies = Policies(origin, seen)
+    if agent == STRATEGIC_AGENT.name and config.relearn_errors is not None:
+        found = relearn(setup, learner, origin.weights, fresh, config.relearn_errors)
+        if found is not None:
+            relearned, weights = found
+            network = replace(origin, weights=weights)
+            return Continued(network, policies.divergence(weights), relearned.updates, False, False, relearned)
     if agent == STRATEGIC_AGENT.name:
         learner.load_weights(softened(policies, learner.weights()))
         policies = Policies(replace(origin, weights=softened(policies, dict(origin.weights))), seen)

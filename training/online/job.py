@@ -23,7 +23,7 @@ from training.errors import ExplodingLoss
 from training.evaluation.policies import ServedPolicy
 from training.export import write_learned
 from training.online.continuing import Continued, learn_on
-from training.online.judging import Judgement, compare, judge_candidate
+from training.online.judging import Judgement, compare, judge_candidate, judge_relearned
 from training.online.parent import Parent, read_parent, require_learnable
 from training.online.run import JobRun, require_learnable_run
 from training.online.screening import find_poison
@@ -100,7 +100,7 @@ def _learned(job: Job, setup: JobSetup, parent: Parent, config: LearningConfig, 
     if broken:
         return _refused("diverged", f"a weight of the {broken[0]} network is no finite number", {})
     version, sha256 = write_candidate(job, setup, parent, seats, out)
-    verdict = _unmoved(seats, config) or _judged(setup, parent, config, out)
+    verdict = _unmoved(seats, config) or _judged(setup, parent, config, out, seats)
     figures |= verdict.figures
     if verdict.reason is None:
         return Learned("candidate", verdict.because, None, sha256, version, figures)
@@ -143,13 +143,18 @@ def _unmoved(seats: Mapping[str, Continued], config: LearningConfig) -> Judgemen
     return Judgement("gate", "nothing was learned: too few episodes for one update", {})
 
 
-def _judged(setup: JobSetup, parent: Parent, config: LearningConfig, out: Path) -> Judgement:
+def _judged(
+    setup: JobSetup, parent: Parent, config: LearningConfig, out: Path, seats: Mapping[str, Continued]
+) -> Judgement:
     training, windows = setup.training, setup.windows
     candidate, before = (ServedPolicy(load_ensemble(folder)) for folder in (out, parent.folder))
     recent = compare(training, candidate, before, windows.judged)
     older = compare(training, candidate, before, windows.judged_older)
     if recent is None:
         raise AssertionError("windows without a judged part are refused when they are built")
+    relearned = next((one.relearned for one in seats.values() if one.relearned is not None), None)
+    if relearned is not None:
+        return judge_relearned(recent, older, relearned)
     return judge_candidate(recent, older, config.recent_share)
 
 

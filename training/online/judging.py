@@ -5,6 +5,7 @@
   them out of the champion's place, and a stricter one would keep out most that are better.
 * What it forgets must not outweigh that: its gain on recent bars and that on older ones, weighted as it learned from
   them, must not be below 0 together beyond their error.
+* A network that imitates a regression is judged by that: see `judge_relearned`.
 * It must not meet hard limits more often than its parent, nor always decide the same where its parent does not.
 """
 
@@ -26,6 +27,7 @@ from training.evaluation.policies import Policy
 from training.evaluation.results import EpisodeResult
 from training.evaluation.statistics import effective_count, t_quantile
 from training.evaluation.summary import pooled_actions
+from training.online.relearning import Relearned
 from training.trainer.seats import judging_starts
 from training.trainer.setup import TrainingSetup
 
@@ -126,6 +128,18 @@ def judge_candidate(recent: Comparison, older: Comparison | None, share: float) 
     if found is not None:
         return Judgement(*found, figures)
     return Judgement(None, f"better on recent bars by {_said(recent.gain)}", figures)
+
+
+def judge_relearned(recent: Comparison, older: Comparison | None, relearned: Relearned) -> Judgement:
+    """Accept a network that imitates a regression, unless it always does the same or meets hard limits.
+
+    That it earns more than its parent was tested on every decision of the window by regressions that had not seen it;
+    the network itself has, so that no episode of the window can judge it.
+    """
+    figures = relearned.figures()
+    parts = [recent] if older is None else [recent, older]
+    found = _collapsed(parts) or _limits(parts)
+    return Judgement(*found, figures) if found is not None else Judgement(None, relearned.text(), figures)
 
 
 def _gate(recent: Gain, older: Gain | None, share: float) -> tuple[Refusal, str] | None:

@@ -41,6 +41,7 @@ class Regression:
         intercept: Forecast where all terms are 0.
         earning: On decisions that were not fitted; its band is infinite if no trade pays.
         decisions: How many there were.
+        unseen: Rows of consecutive decisions and their forecasts by the other quarters, by source and quarter.
     """
 
     terms: Terms
@@ -50,6 +51,7 @@ class Regression:
     intercept: float
     earning: Earning
     decisions: int
+    unseen: tuple[tuple[Ints, Floats], ...] = ()
 
     def forecasts(self, market: Market, rows: Ints) -> Floats:
         """Of the return after each row, shape (n,)."""
@@ -74,6 +76,7 @@ def fit(
     cost: float,
     terms: Terms,
     discounts: Sequence[float] = DISCOUNTS,
+    fewest: int = FEWEST,
 ) -> Regression:
     """Fit on ranges of rows.
 
@@ -83,14 +86,15 @@ def fit(
         cost: Of trading one unit, a fraction of the price.
         terms: What is regressed on.
         discounts: Horizons to choose from.
+        fewest: Decisions that it needs.
 
     Raises:
         UsageError: If there are too few decisions.
     """
     series = decisions_in(market, ranges)
     found = sum(len(part.rows) for part in series)
-    if found < FEWEST:
-        raise UsageError("a regression needs at least 1,000 decisions of the strategic agent", found=f"{found}")
+    if found < fewest:
+        raise UsageError(f"a regression needs at least {fewest:,} decisions of the strategic agent", found=f"{found}")
     folds = _folds(series)
     ends = np.unique(market.strategic_end[np.concatenate([part.rows for part in series])])
     # one row of features stands for its 48 places in windows
@@ -102,9 +106,10 @@ def fit(
     for part in parts[1:]:
         whole = whole.plus(part)
     spread = whole.deviations()
-    earning, penalty, which = _chosen(market, folds, parts, whole, spread, scale, cost)
+    earning, penalty, which, forecasts = _chosen(market, folds, parts, whole, spread, scale, cost)
+    unseen = zip((part.rows for fold in folds for part in fold), forecasts, strict=True)
     weights, intercepts = whole.solve(penalty, spread)
-    return Regression(*scale, weights[:, which], float(intercepts[which]), earning, whole.decisions)
+    return Regression(*scale, weights[:, which], float(intercepts[which]), earning, whole.decisions, tuple(unseen))
 
 
 class _Scale(NamedTuple):
@@ -141,8 +146,8 @@ def _chosen(
     spread: Floats,
     scale: _Scale,
     cost: float,
-) -> tuple[Earning, float, int]:
-    """What earns most of decisions that were not fitted: earning, penalty and number of the discount."""
+) -> tuple[Earning, float, int, list[Floats]]:
+    """What earns most of decisions that were not fitted: earning, penalty, number of the discount, and forecasts."""
     count = len(whole.totals)
     series: list[list[tuple[Floats, Floats]]] = [[] for _ in range(len(PENALTIES) * count)]
     for fold, part in zip(folds, parts, strict=True):
@@ -160,7 +165,7 @@ def _chosen(
         earning = best_band(kind, cost)
         if earning.profit > best.profit:
             best, chosen = earning, column
-    return best, PENALTIES[chosen // count], chosen % count
+    return best, PENALTIES[chosen // count], chosen % count, [forecasts for forecasts, _ in series[chosen]]
 
 
 def _chunks(market: Market, rows: Ints, terms: Terms, mean: Array, deviation: Array) -> Iterator[Array]:

@@ -36,6 +36,12 @@ def flat(windows: Array) -> Array:
     return windows.reshape(len(windows), -1)
 
 
+def averages(windows: Array) -> Array:
+    """Exponential averages of each feature over several half-lives: a linear regression of few numbers."""
+    found: Array = (WEIGHTS @ windows).reshape(len(windows), -1)
+    return found
+
+
 def quadratic(windows: Array) -> Array:
     """Exponential averages of each feature over several half-lives, those of its square, and products of averages.
 

@@ -85,7 +85,8 @@ def easy_bars(rows: int, seed: int = 3, first: int = 0) -> BarBlock:
 def learning(**changes: Any) -> LearningConfig:
     """Of small jobs."""
     training = {"reward_shaping": REWARDS, **changes.pop("training", {})}
-    return parse(LearningConfig, {"episodes": 96, "max_kl": 5.0, "training": training} | changes, where="test")
+    usual = {"episodes": 96, "max_kl": 5.0, "relearn_errors": None, "training": training}
+    return parse(LearningConfig, usual | changes, where="test")
 
 
 def job_of(bars: BarBlock, parent: Path, seed: int = 7) -> Job:
