@@ -84,7 +84,7 @@ def about_format(file: BarFile, zone: str, zone_reason: str, divisor: float) -> 
     one = file.declared.format
     remarks = [f"the format is {one.name} ({one.title}), {file.declared.reason}"]
     if one.zone and zone != "UTC":
-        fixed = f" ({zone[7:]} hours behind UTC all year)" if zone.startswith("Etc/GMT+") else ""
+        fixed = f" ({zone[8:]} hours behind UTC all year)" if zone.startswith("Etc/GMT+") else ""
         remarks.append(f"times are in {zone}{fixed}, {zone_reason}")
     if divisor != 1.0:
         remarks.append(f"prices are divided by {divisor:,.0f}")

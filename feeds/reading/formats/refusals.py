@@ -65,8 +65,8 @@ def _guessed_names(rows: Rows) -> list[str]:
         elif "time" not in names and all(re.fullmatch(r"\d\d?:\d\d(?::\d\d(?:\.\d+)?)?", cell) for cell in cells):
             names = ["date" if name == "timestamp" else name for name in names] + ["time"]
         elif all(number(cell) is not None for cell in cells) and (len(cells[0]) < 9 or "timestamp" in names):
-            counts = [number(cell) for cell in cells]
-            rising = counts == list(range(int(counts[0] or 0), int(counts[0] or 0) + len(cells)))
+            counts = [number(cell) or 0.0 for cell in cells]
+            rising = all(count == counts[0] + at for at, count in enumerate(counts))
             names.append("number" if rising and not names else next(values, "ignore"))
         else:
             names.append("symbol" if "symbol" not in names else "ignore")

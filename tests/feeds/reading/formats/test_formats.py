@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.base.config import parse
-from engine.base.errors import ConfigError, DataError, UsageError
+from engine.base.errors import ConfigError, DataError, GrandModelError, UsageError
 from engine.types.blocks import BarBlock, concat
 from engine.types.instruments import load_instrument
 from feeds.quarantine import Quarantine
@@ -315,6 +315,55 @@ def test_formats_of_frames(tmp_path: Path) -> None:
     ):
         check(concat(list(source.blocks(9))), form)
         assert source.labels == "open"
+
+
+JUNK = (*'",;|#', "\t", "  ", "//", "-", "\n", "\r", "1e400", "NaN", "é", "24:00", "12/31/99", "\0", "Close", "")
+    '"',
+    ",",
+    ";",
+    "\t",
+    "  ",
+    "|",
+    "#",
+    "//",
+    "-",
+    "\n",
+    "\r",
+    "1e400",
+    "NaN",
+    "é",
+    "24:00",
+    "12/31/99",
+    "\0",
+    "Close",
+    "",
+)
+
+
+@given(
+    form=st.sampled_from(FORMS),
+    edits=st.lists(st.tuples(st.floats(0, 1), st.sampled_from(JUNK), st.integers(0, 20)), max_size=8),
+    adjusted=st.booleans(),
+)
+@settings(max_examples=120, deadline=None)
+def test_a_damaged_file_is_read_or_explained(
+    form: Form, edits: list[tuple[float, str, int]], adjusted: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever happens to a file, it is read, its bad rows set aside, or it is refused with an error for people."""
+    text = form.text
+    for place, junk, drop in edits:
+        at = int(place * len(text))
+        text = text[:at] + junk + text[at + drop :]
+    path = tmp_path_factory.mktemp("damaged") / form.file
+    path.write_text(text)
+    try:
+        source = HistoricalReplay(path, ALWAYS, ReplayConfig(adjusted=adjusted), Quarantine())
+        for block in source.blocks(50):
+            assert (np.diff(block.ts_event) > 0).all()
+        assert {use.role for use in source.columns_used} >= {"open", "high", "low", "close"}
+    except GrandModelError as error:
+        assert error.what
+        assert error.where
 
 
 def test_minutes_that_no_market_had_are_unlike() -> None:
