@@ -106,7 +106,7 @@ def print_inspection(facts: Facts) -> None:
         "Bars": f"{facts['rows']:,} of {facts['timeframe']}",
         "First close": _readable(facts["first"]),
         "Last close": _readable(facts["last"]),
-        **({"Remarks": "; ".join(facts["remarks"])} if facts["remarks"] else {}),
+        **({"Remarks": "\n".join(facts["remarks"])} if facts["remarks"] else {}),
         "Labels": f"{facts['labels']} ({facts['labels_reason']})",
         **_session_lines(facts),
     }

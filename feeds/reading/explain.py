@@ -116,7 +116,7 @@ def _reason(plan: FilePlan, how: Importing, role: str, at: int) -> str:
     if declared is not None and not declared.format.header:
         return f"column {at + 1} of the format {declared.format.name}"
     if declared is not None and at < len(declared.columns) and declared.columns[at]:
-        return f"by its name, which the format {declared.format.name} has"
+        return f"by its name in the format {declared.format.name}"
     if role == "close" and normalise(plan.columns.names[at]) in SETTLEMENT_NAMES:
         return "the settlement price, since there is no other close"
     return "by its name"
