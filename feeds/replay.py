@@ -29,6 +29,7 @@ from feeds.reading.times.column import DateOrder
 from feeds.reading.times.labels import LabelDecision, bar_width, decide_file
 from feeds.reading.times.window import moment, window
 from feeds.reading.track import Layout, Pass, Track, read_track
+from feeds.ticks.spec import parse_bars
 
 Instruments = Instrument | Mapping[str, Instrument] | Callable[[str], Instrument]
 """The instrument of all symbols, or of each by its name; or a function that finds it."""
@@ -52,6 +53,8 @@ class ReplayConfig(Config):
             file's name for it. A text may hold several, separated by commas.
         adjusted: Take prices adjusted for splits and dividends.
         symbols: Names of the symbols, in the order of the columns; otherwise that of their first rows, file by file.
+        bars: What bars to make of trades or quotes (`feeds.ticks.spec`), such as time:1min, tick:500, volume:1000,
+            value:1e6, imbalance:tick:500 or renko:10; otherwise 1-minute bars.
     """
 
     labels: Literal["open", "close", "auto"] = "auto"
@@ -66,6 +69,7 @@ class ReplayConfig(Config):
     columns: tuple[str, ...] = ()
     adjusted: bool = False
     symbols: tuple[str, ...] = ()
+    bars: str | None = None
 
     @property
     def importing(self) -> Importing:
@@ -115,6 +119,16 @@ class ReplayConfig(Config):
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
         return None if value is None else check_zone(value)
+
+    @field_validator("bars")
+    @classmethod
+    def _known_bars(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_bars(value)
+            except UsageError as error:
+                raise ValueError(f"{error.what}: expected {error.expected}") from error
+        return value
 
     @field_validator("timeframe", "bar_width")
     @classmethod
@@ -170,7 +184,7 @@ class HistoricalReplay:
         self._plans = plans
         self._tracks = _tracks(plans, instruments, symbol, self.config)
         self._found = tuple(name for track in self._tracks for name in track.symbols)
-        self._symbols = _ordered(self._found, self.config.symbols, order)
+        self._symbols = ordered_symbols(self._found, self.config.symbols, order)
         self._width = _common_width(plans, self.config.bar_width)
         self._output = _output_timeframe(self.config.timeframe, self._width, self._tracks)
 
@@ -294,7 +308,7 @@ def _tracks(
             if plan.columns.symbol is not None:
                 require_symbol(plan, symbol)
         parts = tuple(sorted(plans, key=lambda plan: int(plan.head_times[0]) if len(plan.head_times) else 0))
-        known = {symbol: _instrument(instruments, symbol)}
+        known = {symbol: instrument_of(instruments, symbol)}
         labels = tuple(decide_file(config.labels, plan, known) for plan in parts)
         return (Track(parts, labels, (symbol,), tuple(known.values()), "by time"),)
     tracks = []
@@ -310,14 +324,14 @@ def _tracks(
                     hint="join the files into one, or rename one: the name of a file is the name of its symbol",
                 )
             seen[name] = plan.source
-        chosen = {name: _instrument(instruments, name) for name in symbols}
+        chosen = {name: instrument_of(instruments, name) for name in symbols}
         layout: Layout = "by time" if by_time else "by symbol"
         decided = decide_file(config.labels, plan, chosen)
         tracks.append(Track((plan,), (decided,), symbols, tuple(chosen.values()), layout))
     return tuple(tracks)
 
 
-def _ordered(found: tuple[str, ...], named: tuple[str, ...], hint: Sequence[str]) -> tuple[str, ...]:
+def ordered_symbols(found: tuple[str, ...], named: tuple[str, ...], hint: Sequence[str]) -> tuple[str, ...]:
     """The columns: as the configuration names them, else those that are named elsewhere first, else as found."""
     if not named:
         first = tuple(name for name in hint if name in found)
@@ -332,7 +346,7 @@ def _ordered(found: tuple[str, ...], named: tuple[str, ...], hint: Sequence[str]
     return named
 
 
-def _instrument(instruments: Instruments, symbol: str) -> Instrument:
+def instrument_of(instruments: Instruments, symbol: str) -> Instrument:
     if isinstance(instruments, Instrument):
         return instruments
     if callable(instruments):

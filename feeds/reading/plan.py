@@ -90,7 +90,18 @@ def plan_file(file: BarFile, zone: str | None, order: DateOrder = "auto", how: I
         UsageError: If the user asks for what it has not.
     """
     _require_bars(file)
-    columns = match_columns(file.names, file.source, file.time, _roles(file, how), adjusted=how.adjusted)
+    columns = match_columns(file.names, file.source, file.time, roles_of(file, how), adjusted=how.adjusted)
+    return planned(file, columns, zone, order)
+
+
+def planned(
+    file: BarFile, columns: ColumnMap, zone: str | None, order: DateOrder = "auto", *, ticks: bool = False
+) -> FilePlan:
+    """Look at the head of a file whose columns are known; arguments and errors are those of `plan_file`.
+
+    Args:
+        ticks: Whether its times are moments and not those of bars, and its values those of trades or quotes.
+    """
     spare = [] if columns.spare_volume is None else [columns.spare_volume]
     used = [*columns.time, *columns.values.values(), *([] if columns.symbol is None else [columns.symbol]), *spare]
     used += [at for at in (columns.settlement, columns.factor, columns.more_volume) if at is not None]
@@ -117,7 +128,7 @@ def plan_file(file: BarFile, zone: str | None, order: DateOrder = "auto", how: I
         *file.remarks,
         *about_format(file, zone, zone_reason, divisor),
         *columns.remarks,
-        *volume,
+        *([] if ticks else volume),
         *([f"numbers are written with {numbers.described}"] if numbers.described else []),
     ]
     # before labels and widths, which assume that time goes forward
@@ -127,7 +138,7 @@ def plan_file(file: BarFile, zone: str | None, order: DateOrder = "auto", how: I
         stamps, good = times.read([column.take(backwards) for column in labels], LocalClock(zone), codes)
         good &= codes != NO_SYMBOL
         remarks.append("it runs from the newest bar to the oldest, and is read in reverse")
-    instants = settle_instants(stamps[good])
+    instants = "" if ticks else settle_instants(stamps[good])
     closing = "they name the last instant of a bar" if instants else None
     closing = "midnight is written 24:00" if times.has_midnight(labels) else closing
     stamps = to_whole(stamps[good], instants)
@@ -166,7 +177,7 @@ def _require_bars(file: BarFile) -> None:
         )
 
 
-def _roles(file: BarFile, how: Importing) -> dict[str, int]:
+def roles_of(file: BarFile, how: Importing) -> dict[str, int]:
     """Positions of the columns that the format or the user names; the user counts more."""
     declared = () if file.declared is None or not file.declared.format.header else file.declared.columns
     found = {name: at for at, name in enumerate(declared) if name in ROLES}

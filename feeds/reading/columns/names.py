@@ -244,6 +244,25 @@ def match_columns(
     )
 
 
+def find_columns(names: Sequence[str], where: str, wanted: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Positions of columns by the names that are accepted for each, by our name; those that are not there are left out.
+
+    Raises:
+        DataError: If a file has one of them twice.
+    """
+    finder = _Finder(names, where)
+    return {role: at for role, accepted in wanted.items() if (at := finder.first(accepted)) is not None}
+
+
+def find_times(names: Sequence[str], where: str) -> tuple[int, ...]:
+    """The time column, or those of date and time of day; empty if there is none.
+
+    Raises:
+        DataError: If a file has it twice.
+    """
+    return _time_columns(_Finder(names, where))
+
+
 def looks_like_header(names: Sequence[str]) -> bool:
     """Whether a line names at least three of open, high, low and close."""
     found = {normalise(name) for name in names}

@@ -12,7 +12,8 @@ from feeds.reading.formats.table import named
 
 TIMES = ("timestamp", "date", "time", "open_time", "close_time")
 ROLES = (*TIMES, *VALUE_NAMES, "symbol")
-"""What a column can be called on the left of `close=Settle`."""
+TICK_ROLES = ("price", "size", "side", "is_buyer_maker", "bid", "ask")
+"""What a column of bars, and one of trades and quotes, can be called on the left of `close=Settle`."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class Importing:
             )
         for text in pairs:
             role = text.partition("=")[0].strip()
-            if role not in ROLES:
-                raise UsageError("unknown column in --columns", expected=f"one of {', '.join(ROLES)}", found=text)
+            if role not in {*ROLES, *TICK_ROLES}:
+                known = ", ".join((*ROLES, *TICK_ROLES))
+                raise UsageError("unknown column in --columns", expected=f"one of {known}", found=text)
 
     @cached_property
     def order(self) -> tuple[str, ...]:

@@ -1,0 +1,55 @@
+"""Files of bars, trades or quotes as one kind of source: which of them they are is found out here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.base.errors import UsageError
+from feeds.quarantine import Quarantine
+from feeds.reading.files.bar_file import BarFile
+from feeds.reading.files.open_file import open_file
+from feeds.reading.files.understood import understood
+from feeds.replay import HistoricalReplay, Instruments, ReplayConfig
+from feeds.ticks.columns import holds_ticks, require_ticks
+from feeds.ticks.replay import TickReplay
+
+Replay = HistoricalReplay | TickReplay
+
+
+def open_replay(
+    files: Path | str | BarFile | Sequence[Path | str | BarFile],
+    instruments: Instruments,
+    config: ReplayConfig | None = None,
+    quarantine: Quarantine | None = None,
+    symbol: str | None = None,
+    order: Sequence[str] = (),
+) -> Replay:
+    """Open files or frames: bars as they are, trades and quotes as the bars that the configuration asks for.
+
+    Arguments and errors are those of `HistoricalReplay` and `TickReplay`.
+
+    Raises:
+        UsageError: If some hold bars and others ticks, or bars are to be made of bars.
+    """
+    config = config or ReplayConfig()
+    given = files if isinstance(files, Sequence) and not isinstance(files, str) else [files]
+    how = config.importing
+    opened = [
+        open_file(Path(file), how) if isinstance(file, Path | str) else understood(file, how) if file.typed else file
+        for file in given
+    ]
+    kinds = {holds_ticks(file, how): file for file in opened}
+    if config.bars is not None:
+        for file in opened:
+            require_ticks(file, how)
+    if len(kinds) > 1:
+        raise UsageError(
+            "some files hold bars and others trades or quotes",
+            where=f"{kinds[False].source} and {kinds[True].source}",
+            expected="one kind in a run",
+            hint="make bars of the ticks first: grandmodel data convert FILE --bars time:1min --out bars.parquet",
+        )
+    if True in kinds:
+        return TickReplay(opened, instruments, config, quarantine, symbol, order)
+    return HistoricalReplay(opened, instruments, config, quarantine, symbol, order)
