@@ -177,7 +177,7 @@ class HistoricalReplay:
         self.quarantine = quarantine or Quarantine(None, self.config.strict)
         given = files if isinstance(files, Sequence) and not isinstance(files, str) else [files]
         how = self.config.importing
-        opened = [_opened(file, how) for file in given]
+        opened = [opened_file(file, how) for file in given]
         if not opened:
             raise UsageError("there is nothing to replay", expected="at least one file")
         plans = tuple(plan_file(file, self.config.timezone, self.config.date_order, how) for file in opened)
@@ -197,6 +197,16 @@ class HistoricalReplay:
     def timeframe_ns(self) -> int:
         """Length of the bars in the files, nanoseconds."""
         return self._width
+
+    @property
+    def regular(self) -> bool:
+        """Whether the bars have a fixed length."""
+        return True
+
+    @property
+    def length(self) -> str:
+        """Length of the bars, for messages."""
+        return format_timeframe(self._width)
 
     @property
     def output_timeframe_ns(self) -> int:
@@ -293,7 +303,7 @@ class HistoricalReplay:
             )
 
 
-def _opened(file: Path | str | BarFile, how: Importing) -> BarFile:
+def opened_file(file: Path | str | BarFile, how: Importing) -> BarFile:
     """A file by its path, or one that is open: of a frame, the columns are understood only here."""
     if isinstance(file, Path | str):
         return open_file(Path(file), how)
@@ -332,7 +342,11 @@ def _tracks(
 
 
 def ordered_symbols(found: tuple[str, ...], named: tuple[str, ...], hint: Sequence[str]) -> tuple[str, ...]:
-    """The columns: as the configuration names them, else those that are named elsewhere first, else as found."""
+    """The columns: as the configuration names them, else those that are named elsewhere first, else as found.
+
+    Raises:
+        UsageError: If the configuration leaves out some that were found.
+    """
     if not named:
         first = tuple(name for name in hint if name in found)
         return (*first, *(name for name in found if name not in first))
@@ -347,6 +361,11 @@ def ordered_symbols(found: tuple[str, ...], named: tuple[str, ...], hint: Sequen
 
 
 def instrument_of(instruments: Instruments, symbol: str) -> Instrument:
+    """The instrument of a symbol.
+
+    Raises:
+        UsageError: If none is given for it.
+    """
     if isinstance(instruments, Instrument):
         return instruments
     if callable(instruments):

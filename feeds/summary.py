@@ -48,7 +48,7 @@ class BarSummary:
 
     Attributes:
         instrument: Its calendar says which bars are expected.
-        timeframe_ns: Length of a bar, nanoseconds.
+        timeframe_ns: Length of a bar, nanoseconds; 0 for bars of no fixed length, none of which can be missing.
         rows: Distinct times.
         first_ns: First close, nanoseconds UTC; None before the first bar.
         last_ns: Last close.
@@ -98,6 +98,8 @@ class BarSummary:
         closes = np.unique(known.closes[known.index(ts[inside])])
         self.sessions += len(closes) - int(len(closes) > 0 and closes[0] == self._last_session_close)
         self._last_session_close = int(closes[-1]) if len(closes) else self._last_session_close
+        if not self.timeframe_ns:
+            return
         edges = ts if self.last_ns is None else np.concatenate([np.array([self.last_ns]), ts])
         missing = slots_until(known, edges[1:] - 1, self.timeframe_ns)
         missing -= slots_until(known, edges[:-1], self.timeframe_ns)

@@ -49,6 +49,7 @@ class HistoricalSource(Config):
         timezone: Of times without an offset; otherwise that of the file's format, or UTC.
         format, columns, adjusted: The form of the file, as in `feeds.replay.ReplayConfig`.
         start, end: First and last date or time.
+        bars: What bars to make of trades or quotes, such as time:1min; they are aggregated to a step.
     """
 
     type: Literal["historical"]
@@ -61,6 +62,7 @@ class HistoricalSource(Config):
     format: str | None = None
     columns: str | tuple[str, ...] = ()
     adjusted: bool = False
+    bars: str | None = None
 
     @field_validator("start", "end", mode="before")
     @classmethod

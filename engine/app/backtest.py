@@ -287,7 +287,7 @@ def _finish(
             found=taps.driver.agent.unready_because,
             hint="give it more bars, from further back",
         )
-    if quarantine.total > timings.bars:
+    if quarantine.total > max(timings.bars, getattr(prepared.source, "ticks", 0)):
         raise DataError(
             "more rows were quarantined than used",
             where=", ".join(map(str, prepared.paths)),

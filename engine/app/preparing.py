@@ -18,7 +18,7 @@ from feeds.indicators.joining import Indicator, assumptions_of
 from feeds.quarantine import Quarantine
 from feeds.reading.files.bar_file import BarFile
 from feeds.reading.files.open_file import open_file
-from feeds.replay import HistoricalReplay
+from feeds.ticks.opening import open_replay
 from portfolio.benchmark import PriceSeries
 
 
@@ -76,12 +76,14 @@ def prepare(
         DataError: If they cannot be read.
     """
     if not config.data and not frames:
-        raise UsageError("no data", expected="at least one file of bars", hint="grandmodel backtest --data FILE")
+        raise UsageError(
+            "no data", expected="at least one file of bars, trades or quotes", hint="grandmodel backtest --data FILE"
+        )
     paths = () if frames else tuple(resolve_data(name) for name in config.data)
     files = [*frames] or [open_file(path, config.replay.importing) for path in paths]
     markets = Markets(config, files, known)
     only = next(iter(known)) if known and len(known) == 1 else None
-    source = HistoricalReplay(files, markets.of, config.replay, quarantine, symbol=only, order=_order(config))
+    source = open_replay(files, markets.of, config.replay, quarantine, symbol=only, order=_order(config))
     indicators = indicators_of(config.indicators)
     return Prepared(
         config,

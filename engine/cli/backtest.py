@@ -42,6 +42,7 @@ def backtest(
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
     date_order: options.DateOrderName = None,
+    bars: options.Bars = None,
     timeframe: options.Timeframe = None,
     block: Block = None,
     seed: options.Seed = None,
@@ -63,7 +64,7 @@ def backtest(
 
     configure_logging(verbose)
     reading = {"labels": labels, "timezone": timezone, "timeframe": timeframe, "start": start, "end": end}
-    form = {"format": format_, "columns": columns, "adjusted": adjusted or None, "date_order": date_order}
+    form = {"format": format_, "columns": columns, "adjusted": adjusted or None, "date_order": date_order, "bars": bars}
     flags: dict[str, Any] = {
         "data": data,
         "instrument": instruments(instrument),

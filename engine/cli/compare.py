@@ -82,6 +82,7 @@ def compare(
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
     date_order: options.DateOrderName = None,
+    bars: options.Bars = None,
     timeframe: options.Timeframe = None,
     seed: options.Seed = None,
     out: Out = None,
@@ -102,7 +103,7 @@ def compare(
 
     configure_logging(verbose)
     reading = {"labels": labels, "timezone": timezone, "timeframe": timeframe, "start": start, "end": end}
-    form = {"format": format_, "columns": columns, "adjusted": adjusted or None, "date_order": date_order}
+    form = {"format": format_, "columns": columns, "adjusted": adjusted or None, "date_order": date_order, "bars": bars}
     flags: dict[str, Any] = {
         "data": data,
         "instrument": instruments(instrument),

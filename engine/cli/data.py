@@ -14,13 +14,15 @@ from engine.cli import data_fit, data_report, options
 if TYPE_CHECKING:
     from engine.types.instruments import Instrument
     from feeds.quarantine import Quarantine
-    from feeds.replay import HistoricalReplay
+    from feeds.ticks.opening import Replay
 
 app = typer.Typer(help="Inspect, validate, convert, fit, synthesize and compare market data.", no_args_is_help=True)
 
 BLOCK_ROWS = 65_536
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="File of bars, CSV or Parquet.", show_default=False)]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="File of bars, trades or quotes, CSV or Parquet.", show_default=False)
+]
 InstrumentName = Annotated[
     str,
     typer.Option(
@@ -64,6 +66,7 @@ def inspect(
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
     date_order: options.DateOrderName = None,
+    bars: options.Bars = None,
     bar_width: BarWidth = None,
     as_json: options.Json = False,
 ) -> None:
@@ -73,9 +76,9 @@ def inspect(
     from feeds.summary import BarSummary
 
     quarantine = Quarantine()
-    how = _how(labels, timezone, bar_width, format_, columns, adjusted, date_order)
+    how = _how(labels, timezone, bar_width, format_, columns, adjusted, date_order, bars)
     market, replay = _replay(file, instrument, quarantine, symbol, how)
-    summary, edges = BarSummary(market, replay.timeframe_ns), data_view.Edges()
+    summary, edges = BarSummary(market, replay.timeframe_ns if replay.regular else 0), data_view.Edges()
     for block in replay.blocks(BLOCK_ROWS):
         summary.add(block)
         edges.add(block)
@@ -94,6 +97,7 @@ def validate(
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
     date_order: options.DateOrderName = None,
+    bars: options.Bars = None,
     bar_width: BarWidth = None,
     strict: Strict = False,
     quarantine_file: KeepBad = None,
@@ -114,9 +118,9 @@ def validate(
     kept = nullcontext() if quarantine_file is None else replaced_file(quarantine_file, overwrite=overwrite)
     with kept as part:
         quarantine = Quarantine(part)
-        how = _how(labels, timezone, bar_width, format_, columns, adjusted, date_order)
+        how = _how(labels, timezone, bar_width, format_, columns, adjusted, date_order, bars)
         market, replay = _replay(file, instrument, quarantine, symbol, how)
-        summary = BarSummary(market, replay.timeframe_ns)
+        summary = BarSummary(market, replay.timeframe_ns if replay.regular else 0)
         try:
             for block in replay.blocks(BLOCK_ROWS):
                 summary.add(block)
@@ -146,6 +150,7 @@ def convert(
     columns: options.Columns = None,
     adjusted: options.Adjusted = False,
     date_order: options.DateOrderName = None,
+    bars: options.Bars = None,
     bar_width: BarWidth = None,
     start: Annotated[str | None, typer.Option(metavar="DATE", help="First date or time to keep.")] = None,
     end: Annotated[str | None, typer.Option(metavar="DATE", help="Last date or time to keep.")] = None,
@@ -174,13 +179,17 @@ def convert(
         refuse_existing(path, overwrite=overwrite)
     with replaced_file(kept) as part:
         quarantine = Quarantine(part, strict=strict)
-        how = _how(labels, timezone, bar_width, format_, columns, adjusted, date_order) | {"start": start, "end": end}
+        how = _how(labels, timezone, bar_width, format_, columns, adjusted, date_order, bars) | {
+            "start": start,
+            "end": end,
+        }
         market, replay = _replay(file, instrument, quarantine, symbol, how)
         blocks = replay.blocks(BLOCK_ROWS)
         if timeframe is not None:
             from engine.loop.aggregate import aggregated
 
-            blocks = aggregated(blocks, _larger(timeframe, replay.timeframe_ns), market, keep_partial=keep_partial)
+            width = replay.timeframe_ns if replay.regular else 1
+            blocks = aggregated(blocks, _larger(timeframe, width), market, keep_partial=keep_partial)
         made_up = bool(synthetic_files([open_file(file, replay.config.importing)], [file]))
         with counted(blocks, "convert", replay.total_rows if timeframe is None else None) as watched:
             lines = write_bars(
@@ -247,9 +256,10 @@ def _how(
     columns: str | None,
     adjusted: bool,
     date_order: str | None,
+    bars: str | None,
 ) -> dict[str, object]:
     """How to read a file, as keys of `replay`."""
-    form = {"format": format_, "columns": columns, "adjusted": adjusted or None, "date_order": date_order}
+    form = {"format": format_, "columns": columns, "adjusted": adjusted or None, "date_order": date_order, "bars": bars}
     return {"labels": labels, "timezone": timezone, "bar_width": bar_width, **form}
 
 
@@ -265,18 +275,19 @@ def _market(instrument: str, known_as: str, symbol: str | None) -> Instrument:
 
 def _replay(
     file: Path, instrument: str, quarantine: Quarantine, symbol: str | None, how: Mapping[str, object]
-) -> tuple[Instrument, HistoricalReplay]:
+) -> tuple[Instrument, Replay]:
     """The file, open, and its instrument."""
     from engine.base.config import parse
     from engine.cli.flags import option_names
     from feeds.reading.files.open_file import open_file
-    from feeds.replay import HistoricalReplay, ReplayConfig
+    from feeds.replay import ReplayConfig
+    from feeds.ticks.opening import open_replay
 
     given = {key: value for key, value in how.items() if value is not None}
     config = parse(ReplayConfig, given, where="command line", names=option_names(given))
     opened = open_file(file, config.importing)
     market = _market(instrument, opened.symbol, symbol)
-    return market, HistoricalReplay([opened], market, config, quarantine, symbol=symbol)
+    return market, open_replay([opened], market, config, quarantine, symbol=symbol)
 
 
 def _larger(text: str, source_ns: int) -> int:

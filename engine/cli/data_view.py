@@ -15,13 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.console import out
-from engine.types.timeframe import format_timeframe
 
 if TYPE_CHECKING:
     from engine.types.blocks import BarBlock
     from feeds.quarantine import BadRow, Quarantine
-    from feeds.replay import HistoricalReplay
     from feeds.summary import BarSummary
+    from feeds.ticks.opening import Replay
 
 Facts = dict[str, Any]
 EDGE_ROWS = 3
@@ -58,16 +57,14 @@ def _bars_of(block: BarBlock, row: int) -> list[Facts]:
     ]
 
 
-def inspection(
-    file: Path, replay: HistoricalReplay, summary: BarSummary, quarantine: Quarantine, edges: Edges
-) -> Facts:
+def inspection(file: Path, replay: Replay, summary: BarSummary, quarantine: Quarantine, edges: Edges) -> Facts:
     """Everything that `inspect` tells."""
     return {
         "file": str(file),
         "format": replay.format,
         "columns": dict(replay.column_map),
         "columns_used": [asdict(use) for use in replay.columns_used],
-        "timeframe": format_timeframe(replay.timeframe_ns),
+        "timeframe": replay.length,
         "remarks": [remark.partition(": ")[2] for remark in replay.remarks],
         "labels": replay.labels,
         "labels_reason": replay.labels_reason,

@@ -14,7 +14,7 @@ Files = Annotated[
     list[str] | None,
     typer.Option(
         "--data",
-        help="File of bars: CSV (plain, .gz, .zst), Parquet or Feather. Repeat for several symbols.",
+        help="File of bars, trades or quotes: CSV (plain, .gz, .zst), Parquet or Feather. Repeat for several symbols.",
         autocompletion=data_files,
     ),
 ]
@@ -93,6 +93,15 @@ DateOrderName = Annotated[
     typer.Option("--date-order", metavar="auto|day_first|month_first", help="What 01/02/2024 means.  [default: auto]"),
 ]
 Adjusted = Annotated[bool, typer.Option("--adjusted", help="Take prices adjusted for splits and dividends.")]
+Bars = Annotated[
+    str | None,
+    typer.Option(
+        "--bars",
+        metavar="KIND:SIZE",
+        help="Bars to make of trades or quotes: time:1min, tick:500, volume:1000, value:1e6, imbalance:tick:500 or "
+        "renko:10 (docs/ticks.md).  [default: time:1min]",
+    ),
+]
 Timeframe = Annotated[str | None, typer.Option("--timeframe", help="Aggregate the bars first: 5min, 1h, ...")]
 Seed = Annotated[int | None, typer.Option("--seed", help="For agents that draw random numbers.  [default: 42]")]
 Speed = Annotated[str | None, typer.Option("--speed", help="max, realtime or a factor such as 60.  [default: max]")]

@@ -345,6 +345,10 @@ def span(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 
 def _timeframe(manifest: Mapping[str, Any]) -> str:
+    replay = (manifest.get("config") or {}).get("replay") or {}
+    made = replay.get("bars")
+    if isinstance(made, str) and not made.startswith("time") and not replay.get("timeframe"):
+        return f"{made} bars"
     length = manifest.get("timeframe_ns")
     if not isinstance(length, int) or length <= 0:
         return ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.base.errors import DataError, UsageError
 from engine.base.restoring import arrays_of, snapshot_of
@@ -74,9 +75,20 @@ class TickBars:
             )
         if len(self._ts) < len(block) + len(self.symbols):
             self._room(len(block))
-        arrays = (block.codes, block.ts_event, block.price, block.size, block.side, block.bid, block.ask)
         count = fold_ticks(
-            self._params, self._clock, self._state, *map(_read_only, arrays), self._ts, self._codes, self._out
+            self._params,
+            self._clock,
+            self._state,
+            _read_only(block.codes),
+            _read_only(block.ts_event),
+            _read_only(block.price),
+            _read_only(block.size),
+            _read_only(block.side),
+            _read_only(block.bid),
+            _read_only(block.ask),
+            self._ts,
+            self._codes,
+            self._out,
         )
         made = self._block(count)
         self._rows += len(made)
@@ -141,7 +153,7 @@ def _blank(spec: BarSpec, symbols: int) -> Records:
     return state
 
 
-def _read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     """One type for arrays that own their memory and those in Arrow buffers."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False

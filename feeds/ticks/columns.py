@@ -88,8 +88,8 @@ def match_ticks(file: BarFile, how: Importing) -> TickColumns:
             found="columns " + ", ".join(repr(name) for name in file.names),
             hint="say which is which: --columns price=NAME,size=NAME,timestamp=NAME",
         )
-    values = {role: found[role] for role in _NUMBERS if role in found}
-    telling = {role: found[role] for role in _TELLING if role in found}
+    values: dict[str, int] = {role: found[role] for role in _NUMBERS if role in found}
+    telling: dict[str, int] = {role: found[role] for role in _TELLING if role in found}
     if "side" in telling:
         telling.pop("is_buyer_maker", None)
     return TickColumns(ColumnMap(file.names, time, values, found.get("symbol"), None, utc=False), telling)
@@ -115,7 +115,9 @@ def require_ticks(file: BarFile, how: Importing) -> None:
 def _found(file: BarFile, how: Importing) -> dict[str, int]:
     """Positions by our names: as the user says, else as the format says, else by name."""
     told: dict[str, int] = dict(how.roles(file.names, file.source))
-    declared = {} if file.declared is None or how.order else dict(zip(file.declared.columns, _places(file), strict=True))
+    declared = (
+        {} if file.declared is None or how.order else dict(zip(file.declared.columns, _places(file), strict=True))
+    )
     declared = {_DECLARED.get(name, name): at for name, at in declared.items() if name}
     named = find_columns(file.names, file.source, {**TICK_NAMES, "symbol": SYMBOL_NAMES})
     if declared:

@@ -29,7 +29,7 @@ def explain_ticks(one: TickPlan, how: Importing) -> list[ColumnUse]:
     """
     plan, columns = one.plan, one.columns.map
     roles = {at: role for role, at in (*columns.values.items(), *one.columns.telling.items())}
-    roles |= {at: "time" for at in columns.time}
+    roles |= dict.fromkeys(columns.time, "time")
     if columns.symbol is not None:
         roles[columns.symbol] = "symbol"
     first = next(iter(plan.file.batches(list(range(len(columns.names))))), None)
@@ -48,7 +48,9 @@ def explain_ticks(one: TickPlan, how: Importing) -> list[ColumnUse]:
 def _described(one: TickPlan, role: str) -> str:
     plan = one.plan
     if role == "time":
-        zone = "" if "tz=" in plan.times.described or plan.times.kind == "epoch" else f"; {plan.zone}, {plan.zone_reason}"
+        zone = (
+            "" if "tz=" in plan.times.described or plan.times.kind == "epoch" else f"; {plan.zone}, {plan.zone_reason}"
+        )
         return f"{plan.times.described}{zone}; when it happened"
     divided = f", divided by {plan.divisor:,.0f}" if plan.divisor != 1.0 and role in {"price", "bid", "ask"} else ""
     return _MEANINGS[role] + divided

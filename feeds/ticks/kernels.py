@@ -140,7 +140,7 @@ def imbalance_closes(part: np.void, params: np.void, signed: float) -> bool:
 @inlined
 def whole_bricks(anchor: float, brick: float, price: float) -> int:
     """The largest number of bricks above the anchor that a price reaches, whatever the division rounds to."""
-    bricks = int(math.floor((price - anchor) / brick))
+    bricks = math.floor((price - anchor) / brick)
     if anchor + (bricks + 1) * brick <= price:
         bricks += 1
     elif anchor + bricks * brick > price:
@@ -166,6 +166,55 @@ def renko_closes(part: np.void, brick: float, price: float) -> bool:
         part["trend"] = -1
         return True
     return False
+
+
+@inlined
+def closes_bar(part: np.void, params: np.void, price: float, volume: float, sign: int) -> bool:
+    """Whether the tick that was folded in last completes the bar of its symbol, where bars have no fixed length."""
+    kind = params["kind"]
+    if kind == TICK:
+        return part["ticks"] >= params["size"]
+    if kind == VOLUME:
+        return part["volume"] >= params["size"]
+    if kind == VALUE:
+        return part["value"] >= params["size"]
+    if kind == RENKO:
+        return renko_closes(part, params["size"], price)
+    if kind == IMBALANCE:
+        signed = float(sign)
+        if params["measure"] == VOLUME:
+            signed *= volume
+        elif params["measure"] == VALUE:
+            signed *= price * volume
+        return imbalance_closes(part, params, signed)
+    return False
+
+
+@inlined
+def write_time_bars(
+    state: Records,
+    end: int,
+    quotes: bool,
+    out_ts: NDArray[np.int64],
+    out_codes: NDArray[np.int64],
+    out: NDArray[np.float64],
+    count: int,
+) -> int:
+    """Write the time bars of all symbols that have a tick, from place `count` on; returns the next place."""
+    for s in range(state.shape[0]):
+        if state[s]["ticks"] > 0:
+            write_bar(state[s], quotes, out, count)
+            out_ts[count] = end
+            out_codes[count] = s
+            count += 1
+            begin_bar(state[s])
+    return count
+
+
+@inlined
+def end_of(ts: int, timeframe: int, begins: bool) -> int:
+    """End of the time bar that holds a tick; at the boundary the bar that begins there, or the one that ends."""
+    return (ts // timeframe + 1) * timeframe if begins else -(-ts // timeframe) * timeframe
 
 
 @kernel
@@ -201,61 +250,36 @@ def fold_ticks(
         How many bars were written.
     """
     params, now = given[0], clock[0]
-    kind, quotes, timeframe, size = params["kind"], params["quotes"] != 0, params["timeframe"], params["size"]
+    is_time, quotes, begins = params["kind"] == TIME, params["quotes"] != 0, params["begins"] != 0
     count = 0
     for i in range(ts_event.shape[0]):
         ts = ts_event[i]
-        if kind == TIME and (ts > now["end"] or (params["begins"] != 0 and ts == now["end"])):
+        if is_time and (ts > now["end"] or (begins and ts == now["end"])):
             if now["held"] != 0:
-                for s in range(state.shape[0]):
-                    if state[s]["ticks"] > 0:
-                        write_bar(state[s], quotes, out, count)
-                        out_ts[count] = now["end"]
-                        out_codes[count] = s
-                        count += 1
-                        begin_bar(state[s])
+                count = write_time_bars(state, now["end"], quotes, out_ts, out_codes, out, count)
                 now["held"] = 0
-            now["end"] = (ts // timeframe + 1) * timeframe if params["begins"] != 0 else -(-ts // timeframe) * timeframe
-        code = codes[i]
-        part = state[code]
-        bid, ask, price, volume = bids[i], asks[i], prices[i], sizes[i]
-        if bid > 0.0 and ask > 0.0:
-            part["bid"] = bid
-            part["ask"] = ask
+            now["end"] = end_of(ts, params["timeframe"], begins)
+        part = state[codes[i]]
+        price, volume = prices[i], sizes[i]
+        quoted = bids[i] > 0.0 or asks[i] > 0.0
+        if bids[i] > 0.0:
+            part["bid"] = bids[i]
+        if asks[i] > 0.0:
+            part["ask"] = asks[i]
         if quotes:
-            if not (bid > 0.0 and ask > 0.0):
-                continue
-            price = 0.5 * bid + 0.5 * ask
+            price = 0.5 * part["bid"] + 0.5 * part["ask"] if quoted else np.nan
             volume = np.nan
-            sign = sign_of(part, price, 0)
-        else:
-            if np.isnan(price):
-                continue
-            sign = sign_of(part, price, sides[i])
+        if np.isnan(price):
+            continue
+        sign = sign_of(part, price, 0 if quotes else sides[i])
         add_tick(part, price, volume, sign)
         now["held"] = 1
-        closes = False
-        if kind == TICK:
-            closes = part["ticks"] >= size
-        elif kind == VOLUME:
-            closes = part["volume"] >= size
-        elif kind == VALUE:
-            closes = part["value"] >= size
-        elif kind == IMBALANCE:
-            signed = float(sign)
-            if params["measure"] == VOLUME:
-                signed *= volume
-            elif params["measure"] == VALUE:
-                signed *= price * volume
-            closes = imbalance_closes(part, params, signed)
-        elif kind == RENKO:
-            closes = renko_closes(part, size, price)
-        if closes:
+        if closes_bar(part, params, price, volume, sign):
             # a row is one bar, and times of rows increase strictly: the next bar of one time is a nanosecond later
             now["last_ts"] = max(ts, now["last_ts"] + 1)
             write_bar(part, quotes, out, count)
             out_ts[count] = now["last_ts"]
-            out_codes[count] = code
+            out_codes[count] = codes[i]
             count += 1
             begin_bar(part)
     now["ticks"] += ts_event.shape[0]

@@ -22,7 +22,9 @@ def merge_ticks(streams: Sequence[Iterator[TickBlock]]) -> Iterator[TickBlock]:
     ended = [head is None for head in heads]
     while True:
         # up to here, but not including it, no stream can bring anything more
-        going = [int(head.ts_event[-1]) for head, over in zip(heads, ended, strict=True) if head is not None and not over]
+        going = [
+            int(head.ts_event[-1]) for head, over in zip(heads, ended, strict=True) if head is not None and not over
+        ]
         frontier = min(going, default=None)
         parts = []
         for number, head in enumerate(heads):

@@ -8,9 +8,7 @@ from pathlib import Path
 from engine.base.errors import UsageError
 from feeds.quarantine import Quarantine
 from feeds.reading.files.bar_file import BarFile
-from feeds.reading.files.open_file import open_file
-from feeds.reading.files.understood import understood
-from feeds.replay import HistoricalReplay, Instruments, ReplayConfig
+from feeds.replay import HistoricalReplay, Instruments, ReplayConfig, opened_file
 from feeds.ticks.columns import holds_ticks, require_ticks
 from feeds.ticks.replay import TickReplay
 
@@ -35,10 +33,7 @@ def open_replay(
     config = config or ReplayConfig()
     given = files if isinstance(files, Sequence) and not isinstance(files, str) else [files]
     how = config.importing
-    opened = [
-        open_file(Path(file), how) if isinstance(file, Path | str) else understood(file, how) if file.typed else file
-        for file in given
-    ]
+    opened = [opened_file(file, how) for file in given]
     kinds = {holds_ticks(file, how): file for file in opened}
     if config.bars is not None:
         for file in opened:

@@ -280,7 +280,5 @@ def _cells(batch: FileBatch, positions: Sequence[int], at: int) -> str:
         cell = batch.columns[position][at]
         if cell.is_valid:
             is_text = pa.types.is_string(cell.type)
-            texts.append(
-                bytes(cell.as_buffer()).decode("utf-8", errors="replace") if is_text else str(cell.as_py())
-            )
+            texts.append(bytes(cell.as_buffer()).decode("utf-8", errors="replace") if is_text else str(cell.as_py()))
     return " ".join(texts) or "an empty cell"

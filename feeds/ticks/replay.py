@@ -67,9 +67,7 @@ class TickReplay:
         self.quarantine = quarantine or Quarantine(None, self.config.strict)
         self.spec = ONE_MINUTE if self.config.bars is None else parse_bars(self.config.bars)
         how = self.config.importing
-        plans = tuple(
-            plan_ticks(file, self.config.timezone, self.config.date_order, how, self.spec) for file in files
-        )
+        plans = tuple(plan_ticks(file, self.config.timezone, self.config.date_order, how, self.spec) for file in files)
         _require_one_kind(plans)
         self._plans, self._quotes = plans, not plans[0].trades
         self._tracks = _tracks(plans, symbol)
@@ -92,6 +90,16 @@ class TickReplay:
         if self.spec.regular:
             return self.spec.timeframe_ns
         return MINUTE_NS if self.config.bar_width is None else parse_timeframe(self.config.bar_width)
+
+    @property
+    def regular(self) -> bool:
+        """Whether the bars have a fixed length."""
+        return self.spec.regular
+
+    @property
+    def length(self) -> str:
+        """What a bar is, for messages."""
+        return format_timeframe(self.spec.timeframe_ns) if self.spec.regular else str(self.config.bars)
 
     @property
     def output_timeframe_ns(self) -> int:
@@ -128,8 +136,12 @@ class TickReplay:
             found.append(f"{name}: it holds {self._made_of(one)}, of which {self.spec.described} are made{self._why()}")
         if not self.spec.regular and self._output is None:
             length = format_timeframe(self.timeframe_ns)
-            how = "assumed; replay.bar_width says otherwise" if self.config.bar_width is None else "as replay.bar_width says"
-            found.append(f"bars have no fixed length; volatility targets and drift take {length} for it ({how})")
+            how = "assumed; replay.bar_width says otherwise"
+            how = how if self.config.bar_width is None else "as replay.bar_width says"
+            name = Path(self._plans[0].plan.source).name
+            found.append(
+                f"{name}: bars have no fixed length; volatility targets and drift count them as {length} ({how})"
+            )
         return tuple(found)
 
     @property
@@ -209,7 +221,8 @@ class TickReplay:
         return f"{'trades' if one.trades else 'quotes, whose mid prices count'} ({one.reason})"
 
     def _why(self) -> str:
-        return "" if self.config.bars is not None else "; --bars (replay.bars) makes others, such as volume:1000"
+        other = "tick:500" if self._quotes else "volume:1000"
+        return "" if self.config.bars is not None else f"; --bars (replay.bars) makes others, such as {other}"
 
     def _no_bars(self, bars: TickBars) -> DataError:
         start, end = self.config.start, self.config.end

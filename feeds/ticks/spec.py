@@ -70,8 +70,8 @@ class BarSpec:
     def described(self) -> str:
         """What a bar is, for messages."""
         if self.kind == "time":
-            rule = "ends" if self.boundary == "ends" else "begins"
-            return f"{format_timeframe(self.timeframe_ns)} bars (a tick at the boundary belongs to the one that {rule} there)"
+            where = f"a tick at the boundary belongs to the one that {self.boundary} there"
+            return f"{format_timeframe(self.timeframe_ns)} bars ({where})"
         if self.kind == "imbalance":
             return f"{self.measure} imbalance bars of {self.floor:,} to {self.cap:,} ticks"
         if self.kind == "renko":
@@ -99,7 +99,7 @@ def parse_bars(text: str) -> BarSpec:
         raise UsageError(
             "cannot read the kind of bars", expected=EXAMPLES, found=repr(text), hint=did_you_mean(kind, list(KINDS))
         )
-    known = cast("Kind", kind)
+    known: Kind = kind
     found = _options(text, known, options)
     prices = cast("Prices", _choice(text, "of", found.pop("of", "auto"), ("auto", "trades", "quotes")))
     if known == "time":
@@ -122,7 +122,7 @@ def _imbalance(text: str, size: str, options: Mapping[str, str], prices: Prices)
         "imbalance",
         float(expected),
         prices=prices,
-        measure=cast("Measure", measure),
+        measure=measure,
         floor=numbers.get("floor", max(1, expected // _BOUND)),
         cap=numbers.get("cap", expected * _BOUND),
         warm_up=numbers.get("warm_up", expected),

@@ -21,7 +21,8 @@ from feeds.generators import START_NS, find_generator, generate_with_truth
 from feeds.generators_paths import Generator
 from feeds.indicators.joining import Indicators, read_indicators
 from feeds.quarantine import Quarantine
-from feeds.replay import HistoricalReplay, ReplayConfig
+from feeds.replay import ReplayConfig
+from feeds.ticks.opening import open_replay
 from portfolio.tradable import obstacle, plain
 from training.config import HistoricalSource, SyntheticSource, TrainingConfig
 from training.data.parts import WARMUP_MINUTES, Parts, SourceRows, divide, remarks, require_episodes
@@ -250,12 +251,12 @@ def _scenario(
 def _read_file(group: int, source: HistoricalSource, instrument: Instrument, step: int) -> Loaded:
     key = f"data.sources.{group}"
     path = _resolve(source.path, key)
-    keys = ("labels", "timezone", "start", "end", "format", "columns", "adjusted")
+    keys = ("labels", "timezone", "start", "end", "format", "columns", "adjusted", "bars")
     how = {name: getattr(source, name) for name in keys}
     reading = parse(ReplayConfig, {**how, "timeframe": format_timeframe(step)}, where=key)
     quarantine = Quarantine()
     try:
-        replay = HistoricalReplay(path, instrument, reading, quarantine)
+        replay = open_replay(path, instrument, reading, quarantine)
         _require_one_symbol(replay.symbols)
         block = concat(list(replay.blocks(ALL_ROWS)))
     except (UsageError, DataError) as error:
