@@ -13,6 +13,7 @@ from typing import Literal
 
 from engine.base.errors import DataError
 from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS
+from feeds.reading.columns import languages
 from feeds.reading.columns.closes import ADJUSTED_NAMES, SETTLEMENT_NAMES, base_volume, choose_close
 
 SYNTHETIC = "synthetic"
@@ -32,6 +33,9 @@ _OPEN_TIMES = (
     "period_start",
     "bar_start",
     "window_start",
+    "start_at",
+    "begin",
+    "time_left",
     "start",
 )
 _CLOSE_TIMES = (
@@ -45,6 +49,8 @@ _CLOSE_TIMES = (
     "time_period_end",
     "period_end",
     "bar_end",
+    "end_at",
+    "time_right",
     "end",
 )
 _UTC_BEHIND = tuple(f"{name}{gap}(utc)" for name in ("time", "date", "datetime", "timestamp") for gap in ("", "_"))
@@ -73,26 +79,16 @@ _DATES = (
     "dtyyyymmdd",
     "trade_date",
     "trading_date",
-    "datum",
-    "fecha",
-    "data",
+    *languages.DATES,
 )
-_CLOCKS = ("time", "hour_minute", "hora", "zeit", "uhrzeit")
+_CLOCKS = ("time", "hour_minute", *languages.CLOCKS)
 _INDEX = ("index", "", "__index_level_0__")
 
-# as exports of investing.com, Yahoo and brokers write them in German, French, Italian, Spanish and Portuguese
-_OTHER_LANGUAGES = {
-    "open": ("eröffnung", "eröffn_", "eroeffnung", "erster", "ouverture", "ouv_", "apertura", "abertura"),
-    "high": ("hoch", "plus_haut", "haut", "máximo", "maximo", "máx_", "máxima", "massimo", "max_"),
-    "low": ("tief", "plus_bas", "bas", "mínimo", "minimo", "mín_", "mínima", "min_"),
-    "close": ("schluss", "schlusskurs", "zuletzt", "clôture", "dernier", "cierre", "último", "fechamento", "ultimo"),
-    "volume": ("volumen", "volumes", "stück", "stuecke", "umsatz"),
-}
 _TICK_VOLUMES = ("tick_volume", "tickvol", "tickvolume")
 VALUE_NAMES = {
-    "open": ("open", "o", "open_price", "first", "px_open", "opening_price", *_OTHER_LANGUAGES["open"]),
-    "high": ("high", "h", "high_price", "max", "px_high", *_OTHER_LANGUAGES["high"]),
-    "low": ("low", "l", "low_price", "min", "px_low", *_OTHER_LANGUAGES["low"]),
+    "open": ("open", "o", "open_price", "first", "px_open", "opening_price", *languages.VALUES["open"]),
+    "high": ("high", "h", "high_price", "max", "px_high", *languages.VALUES["high"]),
+    "low": ("low", "l", "low_price", "min", "px_low", *languages.VALUES["low"]),
     "close": (
         "close",
         "c",
@@ -105,7 +101,7 @@ VALUE_NAMES = {
         "px_close",
         "ltp",
         "closing_price",
-        *_OTHER_LANGUAGES["close"],
+        *languages.VALUES["close"],
     ),
     "volume": (
         "volume",
@@ -114,9 +110,14 @@ VALUE_NAMES = {
         "v",
         "px_volume",
         "total_volume",
+        "totalvolume",
+        "tottrdqty",
+        "ttl_trd_qnty",
+        "total_traded_quantity",
+        "no_of_shares",
         "shares_traded",
         *_TICK_VOLUMES,
-        *_OTHER_LANGUAGES["volume"],
+        *languages.VALUES["volume"],
     ),
 }
 SYMBOL_NAMES = (
@@ -317,8 +318,9 @@ def _missing(names: Sequence[str], where: str, missing: Sequence[str], has_time:
     accepted = [f"{role} ({', '.join(VALUE_NAMES[role][:4])})" for role in missing]
     accepted += [] if has_time else [f"a time ({_ACCEPTED_TIMES})"]
     lacking = [*missing, *([] if has_time else ["time"])]
+    roles = [*missing, *([] if has_time else ["timestamp"])]
     header = not any(_is_value(name) for name in names)
-    hint = "rename the columns, or say which is which: --columns " + ",".join(f"{role}=NAME" for role in lacking[:4])
+    hint = "rename the columns, or say which is which: --columns " + ",".join(f"{role}=NAME" for role in roles)
     hint = hint if header else "put the names of the columns into the first line, or say them: --columns"
     bids = {normalise(name).replace("_", ""): name for name in names}
     if {"bidopen", "bidhigh", "bidlow", "bidclose"} <= bids.keys():

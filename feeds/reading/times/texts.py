@@ -34,6 +34,10 @@ STYLES = {
     DAY_FIRST: (rf"^{_D1}[/-]{_M1}[/-]{_Y24}{_REST}$", r"\3-\2-\1\4"),
     "day, month name, year text": (rf"^{_WEEKDAY}{_D1}[- /.]*{_MONTH}[- /.,]*{_Y24}{_REST}$", r"\3-\2-\1\4"),
     "month name, day, year text": (rf"^{_WEEKDAY}{_MONTH}[- /.]*{_D1}[- /,]+{_Y24}{_REST}$", r"\3-\1-\2\4"),
+    "month name, day, time, year text": (
+        rf"^{_WEEKDAY}{_MONTH} +{_D1} +(\d\d?:\d\d(?::\d\d)?) +{_Y}$",
+        r"\4-\1-\2 \3",
+    ),
     "year, month name, day text": (rf"^{_Y}[- /]*{_MONTH}[- /]*{_D1}{_REST}$", r"\1-\2-\3\4"),
     MONTH_FIRST: (rf"^{_M1}[/-]{_D1}[/-]{_Y24}{_REST}$", r"\3-\1-\2\4"),
 }

@@ -114,6 +114,14 @@ READ_RIGHTLY = {
     + "".join(f"03/14/2024 00:0{m},$101,1000,$100,$1250.50,$99.25\n" for m in MINUTES),
     "German names": "Datum;Eröffnung;Hoch;Tief;Schlusskurs;Volumen\n"
     + "".join(f"14.03.2024 00:0{m};100;1.250,5;99,25;101;1.000\n" for m in MINUTES),
+    "Russian names": "Дата;Цена;Откр.;Макс.;Мин.;Объём\n"
+    + "".join(f"14.03.2024 00:0{m};101;100;1250,5;99,25;1,00K\n" for m in MINUTES),
+    "Chinese names": "日期,开盘,最高,最低,收盘,成交量\n"
+    + "".join(f"2024/03/14 00:0{m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "year at the end": "Date,Open,High,Low,Close,Volume\n"
+    + "".join(f"Thu Mar 14 00:0{m}:00 2024,100,1250.5,99.25,101,1000\n" for m in MINUTES),
+    "left and right edges": "Time left;Time right;Open;High;Low;Close;Volume\n"
+    + "".join(f"14.03.2024 00:0{m};14.03.2024 00:0{m + 1};100;1250.5;99.25;101;1000\n" for m in MINUTES),
     "numbered names": "date,1. open,2. high,3. low,4. close,5. volume\n"
     + "".join(f"2024-03-14 00:0{m},100,1250.5,99.25,101,1000\n" for m in MINUTES),
     "lines quoted whole": '"timestamp,open,high,low,close,volume"\n'

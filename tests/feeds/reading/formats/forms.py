@@ -210,6 +210,17 @@ FORMS = (
         newest_first=True,
     ),
     Form(
+        "kucoin",
+        "candles.csv",
+        lambda b: f"{b.ms // 1000},{b.open},{b.close},{b.high},{b.low},{b.volume},99.5",
+        newest_first=True,
+    ),
+    Form(
+        "gateio",
+        "candles.csv",
+        lambda b: f"{b.ms // 1000},99.5,{b.close},{b.high},{b.low},{b.open},{b.volume}",
+    ),
+    Form(
         "cryptodatadownload",
         "Bitstamp_BTCUSD_minute.csv",
         lambda b: (
