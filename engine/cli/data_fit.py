@@ -21,7 +21,7 @@ ALL_ROWS = 1 << 24
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="1-minute bars, CSV or Parquet; several are symbols.", show_default=False),
+    typer.Argument(metavar="FILE...", help="1-minute bars, CSV or Parquet, or a recording.", show_default=False),
 ]
 InstrumentName = Annotated[
     str, typer.Option("--instrument", metavar="NAME", help="Name or YAML file; auto goes by each symbol's name.")
@@ -66,6 +66,7 @@ def fit(
         raise UsageError("there is no such model", where="--model", expected="garch or bootstrap", found=model)
     target = out or Path(f"{files[0].name.partition('.')[0]}.{model}.json")
     refuse_existing(target, overwrite=overwrite)
+    files, instrument = recorded(files, instrument)
     quarantine = Quarantine()
     how = {"labels": labels, "timezone": timezone, "start": start, "end": end}
     replay = open_bars(files, instrument, how, quarantine)
@@ -76,6 +77,17 @@ def fit(
         bad_rows=quarantine.total, starts=starts, seed=seed, overwrite=overwrite,
     )  # fmt: skip
     _show(fitted, target, as_json=as_json)
+
+
+def recorded(files: list[Path], instrument: str) -> tuple[list[Path], str]:
+    """Files, with the bars of recordings in place of their names; and the instrument, with auto that of a recording."""
+    from engine.base.paths import recordings, shipped
+
+    known = recordings()
+    found = [shipped("replays") / file / "bars.parquet" if str(file) in known else file for file in files]
+    if instrument == "auto" and len(files) == 1 and found != files:
+        instrument = instrument_of("auto", str(files[0])).name
+    return found, instrument
 
 
 def fitted_market(

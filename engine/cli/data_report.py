@@ -106,12 +106,11 @@ def _file(text: str) -> Path | None:
 def _facts_of_file(
     text: str, path: Path, instrument: str, how: dict[str, str | None], settings: tuple[int, int, int]
 ) -> tuple[list[Facts], int, Instrument]:
-    from engine.base.paths import recordings
-    from engine.cli.data_fit import all_bars, instrument_of, open_bars
+    from engine.cli.data_fit import all_bars, instrument_of, open_bars, recorded
     from feeds.quarantine import Quarantine
 
-    name = text if text in recordings() else None
-    chosen = instrument if instrument != "auto" or name is None else instrument_of("auto", name).name
+    name = text if path.parent.name == text else None
+    _, chosen = recorded([Path(text)], instrument)
     replay = open_bars([path], chosen, how, Quarantine())
     traded = instrument_of(chosen, replay.symbols[0])
     block = all_bars(replay)

@@ -12,6 +12,7 @@ from feeds.fitting.student import Student, density
 
 FREEDOMS = (3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 100.0)
 LEAST_EIGENVALUE = 1e-6
+SCATTER_STEPS = 15
 
 
 class Copula(NamedTuple):
@@ -29,7 +30,7 @@ class Copula(NamedTuple):
 
 
 def fit_copula(shocks: Floats) -> Copula:
-    """Correlations from ranks, then the likeliest degrees of freedom of a few.
+    """The likeliest correlations for each of a few degrees of freedom, and the likeliest of these.
 
     Args:
         shocks: At times at which every symbol has one, shape (n, S).
@@ -38,10 +39,16 @@ def fit_copula(shocks: Floats) -> Copula:
     if symbols == 1 or n < 100:
         return Copula(np.eye(symbols), np.zeros((symbols, symbols)), FREEDOMS[-1])
     ranks = (np.argsort(np.argsort(shocks, axis=0, kind="stable"), axis=0) + 0.5) / n
-    # Spearman's correlation of an elliptical law, nearly (exactly for the normal one)
-    correlation = _positive(2.0 * np.sin(math.pi / 6.0 * np.corrcoef(ranks.T)))
-    best = max(FREEDOMS, key=lambda freedom: _log_likelihood(ranks, correlation, freedom))
-    return Copula(correlation, (1.0 - correlation**2) / math.sqrt(n), best)
+    found = []
+    for freedom in FREEDOMS:
+        values = Student.of(freedom).quantile(ranks)
+        correlation = _scatter(values, freedom)
+        found.append((_log_likelihood(values, correlation, freedom), freedom, correlation))
+    _, freedom, correlation = max(found, key=lambda one: one[0])
+    # that of the correlation of a t law, whose information is less than the normal law's
+    spread = math.sqrt((freedom + symbols + 2.0) / (freedom + symbols) / n)
+    np.fill_diagonal(correlation, 1.0)
+    return Copula(correlation, (1.0 - correlation**2) * spread, freedom)
 
 
 def draw_copula(normal: Floats, gamma: Floats, copula: Copula) -> Floats:
@@ -56,19 +63,32 @@ def draw_copula(normal: Floats, gamma: Floats, copula: Copula) -> Floats:
     return Student.of(copula.freedom).probability(mixed * scale[:, None])
 
 
-def _positive(correlation: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(correlation)
-    fixed = (vectors * np.maximum(values, LEAST_EIGENVALUE)) @ vectors.T
+def _scatter(values: Floats, freedom: float) -> Floats:
+    """Correlation of a t law by its fixed point (Liu & Rubin, 1995), shape (S, S)."""
+    correlation = np.corrcoef(values.T)
+    for _ in range(SCATTER_STEPS):
+        weight = (freedom + len(correlation)) / (freedom - 2.0 + _distances(values, correlation))
+        scatter = (values * weight[:, None]).T @ values
+        deviation = np.sqrt(np.diag(scatter))
+        correlation = scatter / np.outer(deviation, deviation)
+    values_, vectors = np.linalg.eigh(correlation)
+    fixed = (vectors * np.maximum(values_, LEAST_EIGENVALUE)) @ vectors.T
     deviation = np.sqrt(np.diag(fixed))
     return np.asarray(fixed / np.outer(deviation, deviation))
 
 
-def _log_likelihood(ranks: Floats, correlation: Floats, freedom: float) -> float:
+def _distances(values: Floats, correlation: Floats) -> Floats:
+    return np.asarray(np.einsum("ij,ij->i", values @ np.linalg.pinv(correlation), values))
+
+
+def _log_likelihood(values: Floats, correlation: Floats, freedom: float) -> float:
     """Of the copula, up to what does not depend on the degrees of freedom."""
     symbols = len(correlation)
-    values = Student.of(freedom).quantile(ranks)
     alone = float(np.log(density(values, freedom)).sum())
-    distances = np.einsum("ij,ij->i", values @ np.linalg.inv(correlation), values)
+    distances = _distances(values, correlation)
     constant = math.lgamma((freedom + symbols) / 2) - math.lgamma(freedom / 2) - symbols / 2 * math.log(freedom - 2)
-    joint = len(values) * constant - (freedom + symbols) / 2 * float(np.log1p(distances / (freedom - 2)).sum())
+    determinant = float(np.linalg.slogdet(correlation)[1])
+    joint = len(values) * (constant - 0.5 * determinant) - (freedom + symbols) / 2 * float(
+        np.log1p(distances / (freedom - 2)).sum()
+    )
     return joint - alone

@@ -9,15 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.base.errors import DataError
-from engine.types.blocks import BarBlock, Floats, Ints
+from engine.types.blocks import BarBlock, Bools, Floats, Ints
 from engine.types.instruments import Instrument
 from feeds.fitting.copula import fit_copula
 from feeds.fitting.garch import Garch, fit_garch
 from feeds.fitting.model import Joint, Parameter, SymbolModel, Volume
 from feeds.fitting.preparing import Steps, steps_of
-from feeds.fitting.seasons import mean_season, missing_season, scale_season
+from feeds.fitting.seasons import mean_season, missing_season, scale_season, season_of_days
 from feeds.fitting.volumes import fit_volume
 
+MOST_COVERED = 30
 MOST_JUMPS = 500
 """Kept of the jumps' shocks; more would say no more."""
 
@@ -43,7 +44,7 @@ class Fitted(NamedTuple):
     outside: int
     key: Ints
     shock: Floats
-    jumps: np.ndarray
+    jumps: Bools
     gap_session: Ints
     gap: Floats
 
@@ -76,16 +77,16 @@ def _fit_symbol(name: str, steps: Steps, instrument: Instrument, starts: int, se
         raise DataError("the price never moves", where=name, expected="bars with different prices")
     season = scale_season(returns, steps.slot, length)
     kept = np.flatnonzero(np.isfinite(returns))
-    y = returns[kept] / season[steps.slot[kept]]
-    garch = fit_garch(y, starts, seed)
+    factors = season_of_days(returns, steps.session, steps.slot, length)
+    garch = fit_garch(*_minutes(steps, factors), starts, seed)
     deviation = np.sqrt(garch.variance)
-    shock = y / deviation
+    shock = returns[kept] / factors[kept] / deviation
     known = np.isfinite(steps.volume)
     volume = None
     if known.any():
-        factors = mean_season(steps.volume, steps.slot, length)
-        law = fit_volume(steps.volume[kept], factors[steps.slot[kept]], garch.variance, float(garch.theta[0]), shock)
-        volume = Volume(**law._asdict(), season=_rounded(factors)) if law else None
+        traded = mean_season(steps.volume, steps.slot, length)
+        law = fit_volume(steps.volume[kept], traded[steps.slot[kept]], garch.variance, float(garch.theta[0]), shock)
+        volume = Volume(**law._asdict(), season=_rounded(traded)) if law else None
     nights = np.flatnonzero(steps.begins)[1:]
     model = SymbolModel(
         name=name,
@@ -102,7 +103,7 @@ def _fit_symbol(name: str, steps: Steps, instrument: Instrument, starts: int, se
         found=int(np.count_nonzero(garch.jumps)),
         expected=garch.expected,
         bounce=_bounce(steps),
-        width=_width(steps, kept, deviation * season[steps.slot[kept]]),
+        width=_width(steps, kept, deviation * factors[kept]),
         season=_rounded(season),
         missing=_rounded(missing_season(steps.session, steps.slot, length)),
         volume=volume,
@@ -111,6 +112,20 @@ def _fit_symbol(name: str, steps: Steps, instrument: Instrument, starts: int, se
     gap = steps.gap[nights] / math.sqrt(model.variance)
     lost = len(returns) - len(kept)
     return Fitted(model, lost, steps.outside, key, shock, garch.jumps, steps.session[nights], gap)
+
+
+def _minutes(steps: Steps, factors: Floats) -> tuple[Floats, Bools]:
+    """Returns without the season of every minute, and which of them were seen.
+
+    A return over missing bars is shared out evenly to the minutes that it covers: volatility learns from it, while its
+    parts say nothing of the law of a minute.
+    """
+    seen = steps.begins | steps.follows
+    covered = np.where(seen, 1, np.diff(steps.slot, prepend=steps.slot[:1]))
+    covered = np.where(covered > MOST_COVERED, 0, covered)
+    whole = np.where(steps.begins, steps.change, steps.gap + steps.change)
+    y = whole / np.sqrt(np.maximum(covered, 1)) / factors
+    return np.repeat(y, covered), np.repeat(seen, covered)
 
 
 def _parameters(garch: Garch) -> dict[str, Parameter]:
@@ -156,7 +171,8 @@ def _joint(fitted: Sequence[Fitted]) -> Joint:
     shocks = np.stack([one.shock[at] for one, at in zip(fitted, places, strict=True)], axis=1)
     jumps = np.stack([one.jumps[at] for one, at in zip(fitted, places, strict=True)], axis=1)
     ordinary = ~jumps.any(axis=1)
-    copula = fit_copula(shocks[ordinary])
+    # with jumps: without what is large in one symbol, the largest moves that they make together would be missing
+    copula = fit_copula(shocks)
     rows = np.where(jumps, shocks, np.nan)[~ordinary]
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_JUMPS)).astype(np.int64)] if len(rows) else rows
     return Joint(

@@ -44,9 +44,9 @@ class Garch(NamedTuple):
         starts, agreed: Searches, and how many of them ended at that maximum.
         converged: Whether the best one did.
         threshold: Deviations above which a return is a jump.
-        jumps: Which returns are, shape (n,).
+        jumps: Which of the returns that count are, shape (m,).
         expected: Jumps that the t law itself would show.
-        variance: Of each return, before it is known, shape (n,).
+        variance: Of each of these, before it is known, shape (m,).
     """
 
     theta: Floats
@@ -82,9 +82,11 @@ class _Sample(NamedTuple):
     news: Floats
 
     @classmethod
-    def of(cls, y: Floats, threshold: float) -> _Sample:
+    def of(cls, y: Floats, threshold: float, seen: Bools | None = None) -> _Sample:
         bound, news = np.empty(len(y)), np.empty(len(y))
         kernels.mark_jumps(y, threshold, LOCAL_MEMORY, float(np.mean(np.minimum(y * y, 9 * y.var()))), bound, news)
+        if seen is not None:
+            bound[~seen] = 0.0  # no return lies within it, so that these stay out of the likelihood
         return cls(y, bound, news)
 
     def evaluate(self, theta: Floats, *, scored: bool = False) -> tuple[float, Floats, Floats]:
@@ -97,21 +99,23 @@ class _Sample(NamedTuple):
         return float(out[0]), out[1:], outer
 
 
-def fit_garch(y: Floats, starts: int = 4, seed: int = 0) -> Garch:
+def fit_garch(y: Floats, seen: Bools | None = None, starts: int = 4, seed: int = 0) -> Garch:
     """The most likely parameters.
 
     Args:
         y: Returns without the season, in order of time, shape (n,).
+        seen: Which of them count; the others are guesses that only volatility learns from. All by default.
         starts: Searches: one from the usual values, the others from random ones.
         seed: Of those.
 
     Raises:
         DataError: If no search finds a maximum.
     """
-    threshold = jump_threshold(len(y))
-    sample = _Sample.of(np.ascontiguousarray(y), threshold)
-    jumps = np.abs(sample.y) >= sample.bound
-    level = float(np.mean(sample.y[~jumps] ** 2))
+    seen = np.ones(len(y), np.bool_) if seen is None else seen
+    threshold = jump_threshold(int(np.count_nonzero(seen)))
+    sample = _Sample.of(np.ascontiguousarray(y), threshold, seen)
+    level = float(np.mean(sample.y[np.abs(sample.y) < sample.bound] ** 2))
+    jumps = (np.abs(sample.y) >= sample.bound)[seen]
 
     def objective(point: Floats) -> tuple[float, Floats]:
         theta, jacobian = _theta(point, level)
@@ -130,7 +134,7 @@ def fit_garch(y: Floats, starts: int = 4, seed: int = 0) -> Garch:
     kernels.filtered(sample.y, sample.news, theta, variance)
     return Garch(
         theta, _errors(sample, theta), -best.value * len(y), starts, agreed, _converged(best), threshold, jumps,
-        _expected(sample.bound, variance, float(theta[4])), variance,
+        _expected(sample.bound[seen], variance[seen], float(theta[4])), variance[seen],
     )  # fmt: skip
 
 

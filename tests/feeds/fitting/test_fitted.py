@@ -17,6 +17,7 @@ from engine.types.timeframe import DAY_NS, MINUTE_NS
 from feeds.fitting.fit import check_bars, fit_market
 from feeds.fitting.fit_garch_model import fit_symbols
 from feeds.fitting.model import FittedModel, read_model
+from feeds.fitting.seasons import scale_season, season_of_days
 from feeds.generators import START_NS, find_generator, generate
 from feeds.replay import HistoricalReplay
 from feeds.stylised.facts import apart, measure
@@ -212,3 +213,17 @@ def test_generated_bars_are_like_those_of_a_real_market(tmp_path: Path, file: Pa
         assert made.volume.mean() == pytest.approx(block.volume.mean(), rel=0.25)
         ranges = [np.log(b.high / b.low).mean() for b in (block, made)]
         assert ranges[1] == pytest.approx(ranges[0], rel=0.15)
+
+
+def test_a_season_without_half_of_each_day_leaves_bursts_as_they_are() -> None:
+    # log volatility of 14 days: waves of two hours that are the same in no two days, on a season that is
+    rng, days = np.random.default_rng(1), 14
+    logs = np.repeat(rng.normal(0.0, 0.4, (days, 12)), 120, axis=1)
+    season = np.log(1.0 + 0.5 * np.sin(2 * np.pi * np.arange(1440) / 1440))
+    sizes = np.exp(logs + season).reshape(-1)
+    session, slots = np.repeat(np.arange(days), 1440), np.tile(np.arange(1440), days)
+    plain = np.log(sizes / scale_season(sizes, slots, 1440)[slots]).reshape(days, 12, 120).mean(axis=2)
+    halved = np.log(sizes / season_of_days(sizes, session, slots, 1440)).reshape(days, 12, 120).mean(axis=2)
+    truth = float(np.var(logs[:, ::120], axis=0).mean()) * days / (days - 1)
+    assert float((plain**2).mean()) < 0.96 * truth
+    assert float(((halved - halved.mean()) ** 2).mean()) == pytest.approx(truth, rel=0.04)
