@@ -18,6 +18,7 @@ from engine.types.contracts import BarSource
 from engine.types.moments import written
 from feeds.quarantine import Quarantine
 from feeds.reading.files.frames import frame_files
+from feeds.reading.files.zip_member import zip_path
 from feeds.replay import ReplayConfig
 from portfolio.benchmark import PriceSeries
 
@@ -55,7 +56,9 @@ class BenchmarkPrices:
             self._symbol = symbols.index(self._name)
         elif self._name is not None:
             self.path = path = _file_of(self._name, symbols)
-            self._file = _read(path, _reading(prepared.config.replay), path.stat().st_mtime_ns)
+            self._file = _read(
+                path, _reading(prepared.config.replay), (zip_path(path) or (path, None))[0].stat().st_mtime_ns
+            )
 
     def watch(self, bars: BarBlock) -> None:
         """Take a block of the run's bars."""
@@ -132,7 +135,7 @@ def _checked(name: str, times: Ints, closes: Floats, first: int, last: int) -> P
 
 def _file_of(name: str, symbols: tuple[str, ...]) -> Path:
     path = resolve_data(name)
-    if path.is_file():
+    if path.is_file() or zip_path(path) is not None:
         return path
     raise UsageError(
         "the benchmark is neither a file nor a symbol of the run",

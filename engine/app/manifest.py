@@ -15,6 +15,7 @@ from engine.base.files import sha256_file
 from engine.base.replacing import write_text
 from engine.loop.ledger_hash import FORM
 from engine.types.instruments import Instrument
+from feeds.reading.files.zip_member import zip_path
 
 PACKAGES = ("grandmodel", "numpy", "numba", "llvmlite", "onnxruntime", "polars", "pyarrow")
 HASH_FORM = "ledger_hash_form"
@@ -40,16 +41,18 @@ def versions() -> dict[str, str]:
 
 
 def data_entries(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Name, size and hash of every data file."""
-    return [
-        {
-            "path": str(path),
-            "absolute": str(path.resolve()),
-            "bytes": path.stat().st_size,
-            "sha256": sha256_file(path),
+    """Name, size and hash of every data file; of a file in a zip archive, those of the archive."""
+    entries = []
+    for path in paths:
+        file, member = zip_path(path) or (path, None)
+        entry = {
+            "path": str(file),
+            "absolute": str(file.resolve()),
+            "bytes": file.stat().st_size,
+            "sha256": sha256_file(file),
         }
-        for path in paths
-    ]
+        entries.append(entry if member is None else entry | {"member": member})
+    return entries
 
 
 def build_manifest(

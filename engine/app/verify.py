@@ -195,4 +195,4 @@ def _data_file(manifest: Path, entry: dict[str, Any]) -> Path:
         raise CheckFailed(
             "the data are not those of the manifest", where=str(file), expected=entry["sha256"], found=found
         )
-    return file
+    return file / entry["member"] if "member" in entry else file

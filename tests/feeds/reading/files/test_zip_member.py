@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.app.manifest import data_entries
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import concat
 from engine.types.instruments import load_instrument
@@ -81,3 +82,12 @@ def test_what_no_importer_reads_has_a_cure(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot tell the format") as caught:
         open_file(tmp_path / name)
     assert "first" in str(caught.value.hint) or "as CSV" in str(caught.value.hint)
+
+
+def test_a_manifest_names_the_archive_and_the_file_in_it(tmp_path: Path) -> None:
+    rows = "timestamp,open,high,low,close\n" + "".join(f"2024-03-14 00:{at:02},1,3,0.5,2\n" for at in range(20))
+    path = archive(tmp_path / "bars.zip", **{"a/ES.csv": rows, "NQ.csv": ROWS})
+    entries = data_entries([path / "a" / "ES.csv", path])
+    assert [entry.get("member") for entry in entries] == ["a/ES.csv", None]
+    assert entries[0]["path"] == str(path)
+    assert entries[0]["sha256"] == entries[1]["sha256"]
