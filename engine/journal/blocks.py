@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.base.errors import DataError
-from engine.types.blocks import BAR_COLUMNS, BarBlock
+from engine.types.blocks import BAR_COLUMNS, BarBlock, Floats, joined_extra
 from engine.types.records import (
     ACCOUNT,
     AGENT_OUTPUT,
@@ -63,7 +64,8 @@ def encode(step: StepBlock) -> StoredBlock:
     """A step as the journal keeps it."""
     block = step.bars
     columns = [np.ascontiguousarray(getattr(block, name)).tobytes() for name in BAR_COLUMNS]
-    bars = b"".join([block.ts_event.tobytes(), *columns, np.ascontiguousarray(block.present).tobytes()])
+    present = np.ascontiguousarray(block.present).tobytes()
+    bars = b"".join([block.ts_event.tobytes(), *columns, present, _extra_bytes(block)])
     ledger, positions = np.ascontiguousarray(step.ledger).tobytes(), np.ascontiguousarray(step.positions).tobytes()
     fills, events, decisions, outputs = (_some(getattr(step, name)) for name in RECORDS)
     whole = StoredBlock(
@@ -91,8 +93,9 @@ def decode(stored: StoredBlock, symbols: Sequence[str]) -> StepBlock:
         DataError: If the bytes were damaged, or do not fit the symbols.
     """
     count, width = stored.rows, len(symbols)
-    sizes = (8 * count * (1 + len(BAR_COLUMNS) * width) + count * width, 8 * count * len(LEDGER_COLUMNS))
-    if not stored.intact or (len(stored.bars), len(stored.ledger)) != sizes:
+    least, ledger_size = 8 * count * (1 + len(BAR_COLUMNS) * width) + count * width, 8 * count * len(LEDGER_COLUMNS)
+    extra = _extra_of(stored.bars[least:], count, width) if stored.intact and len(stored.bars) >= least else None
+    if extra is None or len(stored.ledger) != ledger_size:
         raise DataError(
             "the journal is damaged",
             where=f"rows {stored.seq} to {stored.seq + count - 1}",
@@ -100,7 +103,7 @@ def decode(stored: StoredBlock, symbols: Sequence[str]) -> StepBlock:
             found=f"checksum {_checksum(stored[5:]):08x}",
             hint="restore the session folder from a copy",
         )
-    bars = _bars(stored, symbols)
+    bars = _bars(stored, symbols, extra)
     if (int(bars.ts_event[0]), int(bars.ts_event[-1])) != (stored.first_ts, stored.last_ts):
         raise DataError(
             "the journal is damaged",
@@ -137,7 +140,7 @@ def joined(steps: Sequence[StepBlock]) -> StepBlock:
     }
     records: dict[str, Any] = {name: _in_turn([getattr(step, name) for step in steps]) for name in RECORDS}
     return StepBlock(
-        BarBlock(bars[0].symbols, bars[0].seq, **columns),
+        BarBlock(bars[0].symbols, bars[0].seq, extra=joined_extra(bars), **columns),
         np.concatenate([step.ledger for step in steps]),
         np.concatenate([step.positions for step in steps]),
         account=last.account,
@@ -153,14 +156,38 @@ def _in_turn(parts: Sequence[Records]) -> Records:
     return np.frombuffer(bytearray().join(part.tobytes() for part in some), parts[0].dtype)
 
 
-def _bars(stored: StoredBlock, symbols: Sequence[str]) -> BarBlock:
+def _bars(stored: StoredBlock, symbols: Sequence[str], extra: dict[str, Floats]) -> BarBlock:
     count, width = stored.rows, len(symbols)
     size, start = 8 * count * width, 8 * count
     numbers = np.frombuffer(stored.bars, np.float64, len(BAR_COLUMNS) * count * width, start)
     columns: dict[str, Any] = dict(zip(BAR_COLUMNS, numbers.reshape(len(BAR_COLUMNS), count, width), strict=True))
     present = np.frombuffer(stored.bars, np.bool_, count * width, start + len(BAR_COLUMNS) * size)
     ts_event = np.frombuffer(stored.bars, np.int64, count)
-    return BarBlock(tuple(symbols), stored.seq, ts_event, present=present.reshape(count, width), **columns)
+    return BarBlock(tuple(symbols), stored.seq, ts_event, present=present.reshape(count, width), extra=extra, **columns)
+
+
+def _extra_bytes(block: BarBlock) -> bytes:
+    """What follows the bars: the size of the names of the extra columns, these as JSON, and their numbers."""
+    if not block.extra:
+        return b""
+    names = json.dumps(list(block.extra)).encode()
+    numbers = (np.ascontiguousarray(values, np.float64).tobytes() for values in block.extra.values())
+    return b"".join([len(names).to_bytes(4, "little"), names, *numbers])
+
+
+def _extra_of(body: bytes, count: int, width: int) -> dict[str, Floats] | None:
+    """The extra columns that `_extra_bytes` wrote; None if these bytes are something else."""
+    if not body:
+        return {}
+    start = 4 + int.from_bytes(body[:4], "little")
+    try:
+        names = json.loads(body[4:start])
+    except ValueError:
+        return None
+    if not isinstance(names, list) or len(body) != start + 8 * count * width * len(names):
+        return None
+    numbers = np.frombuffer(body[start:], np.float64).reshape(len(names), count, width)
+    return {str(name): numbers[at] for at, name in enumerate(names)}
 
 
 def _some(records: Records) -> bytes | None:

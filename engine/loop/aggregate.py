@@ -187,7 +187,7 @@ class Aggregator:
                 expected=", ".join(self._symbols),
                 found=", ".join(block.symbols),
             )
-        self._extra.check(block)
+        self._extra.admit(block)
         if not len(block):
             return
         if block.ts_event[0] <= self._clock["last_ts"][0]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.base.errors import DataError
 from engine.base.restoring import array_of, parts_of
 from engine.base.state import State
 from engine.loop.kernels import aggregate_extra
@@ -20,7 +19,7 @@ class ExtraFold:
     """The extra columns of a stream, folded into the buckets of an `Aggregator`.
 
     Args:
-        names: Of the columns, the same in every block.
+        names: Of the columns of the first block.
         symbols: Number of symbols, S.
     """
 
@@ -31,19 +30,18 @@ class ExtraFold:
         self._partial[:, :, 0] = np.nan
         self._out = np.empty((1, symbols, len(names)))
 
-    def check(self, block: BarBlock) -> None:
-        """Refuse a block with other columns.
-
-        Raises:
-            DataError: If the names differ from those of the first block.
-        """
-        if tuple(block.extra) != self.names and set(block.extra) != set(self.names):
-            raise DataError(
-                "the extra columns of a stream cannot change",
-                where=f"row {block.seq}",
-                expected=", ".join(self.names) or "none",
-                found=", ".join(block.extra) or "none",
-            )
+    def admit(self, block: BarBlock) -> None:
+        """Begin to fold the columns that a block has and the ones before it did not; they were not known then."""
+        more = tuple(name for name in block.extra if name not in self.names)
+        if not more:
+            return
+        known = self._partial
+        self.names += more
+        self._kinds = folds_of(self.names)
+        self._partial = np.zeros((len(known), len(self.names), 3))
+        self._partial[:, :, 0] = np.nan
+        self._partial[:, : known.shape[1]] = known
+        self._out = np.empty((1, len(known), len(self.names)))
 
     def fold(
         self, timeframe_ns: int, opens: Ints, closes: Ints, clock: Records, bars: Bars, extra: Mapping[str, Floats]
@@ -55,12 +53,15 @@ class ExtraFold:
             opens, closes: Of the sessions, nanoseconds UTC.
             clock: Where the aggregation of the prices stands.
             bars: At least one row.
-            extra: The columns, each of shape (rows, S).
+            extra: The columns, each of shape (rows, S); one that is not there is not known.
         """
         rows = bars.ts_event.shape[0]
         if len(self._out) < rows + 1:
             self._out = np.empty((rows + 1, *self._out.shape[1:]))
-        values = np.stack([extra[name] for name in self.names], axis=-1)
+        values = np.full((*bars.close.shape, len(self.names)), np.nan)
+        for at, name in enumerate(self.names):
+            if name in extra:
+                values[:, :, at] = extra[name]
         end, held = int(clock["end"][0]), int(clock["held"][0])
         view = Bars(*(_read_only(column) for column in bars))
         aggregate_extra(timeframe_ns, opens, closes, end, held, view, self._kinds, values, self._partial, self._out)

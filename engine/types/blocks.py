@@ -36,8 +36,8 @@ class BarBlock:
         open, high, low, close: Prices in quote currency, shape (rows, S), C-contiguous; NaN where absent.
         volume: Traded size, shape (rows, S); NaN where absent or not known to the source.
         present: Whether the symbol has a bar in this row, shape (rows, S).
-        extra: Further columns by name (see `engine.types.extras`), each of shape (rows, S); NaN where not known. Every
-            block of a stream has the same.
+        extra: Further columns by name (see `engine.types.extras`), each of shape (rows, S); NaN where not known. A
+            column that a block does not have is not known in it.
     """
 
     symbols: tuple[str, ...]
@@ -150,14 +150,12 @@ def concat(blocks: Sequence[BarBlock]) -> BarBlock:
     """Join consecutive blocks of one stream into one.
 
     Raises:
-        DataError: If there is no block, or symbols or extra columns differ.
+        DataError: If there is no block, or symbols differ.
     """
     if not blocks:
         raise DataError("no bars", expected="at least one block")
     if any(block.symbols != blocks[0].symbols for block in blocks):
         raise DataError("blocks of different symbols cannot be joined")
-    if any(block.extra.keys() != blocks[0].extra.keys() for block in blocks):
-        raise DataError("blocks of different extra columns cannot be joined")
     return BarBlock(
         blocks[0].symbols,
         blocks[0].seq,
@@ -168,8 +166,19 @@ def concat(blocks: Sequence[BarBlock]) -> BarBlock:
         close=np.concatenate([b.close for b in blocks]),
         volume=np.concatenate([b.volume for b in blocks]),
         present=np.concatenate([b.present for b in blocks]),
-        extra={name: np.concatenate([b.extra[name] for b in blocks]) for name in blocks[0].extra},
+        extra=joined_extra(blocks),
     )
+
+
+def joined_extra(blocks: Sequence[BarBlock]) -> dict[str, Floats]:
+    """The extra columns of consecutive blocks; NaN in those that lack one which another has."""
+    names = dict.fromkeys(name for block in blocks for name in block.extra)
+    return {name: np.concatenate([_extra_of(block, name) for block in blocks]) for name in names}
+
+
+def _extra_of(block: BarBlock, name: str) -> Floats:
+    found = block.extra.get(name)
+    return np.full(block.present.shape, np.nan) if found is None else found
 
 
 def reblock(blocks: Iterable[BarBlock], sizes: Iterable[int]) -> Iterator[BarBlock]:

@@ -60,6 +60,10 @@ EXTRA_COLUMNS: Mapping[str, ExtraColumn] = MappingProxyType({column.name: column
 """By name. Any other name is allowed too: its last known value counts."""
 
 
+TICK_COLUMNS = ("trades", "signed_volume", "value", "vwap", "bid", "ask", "spread")
+"""Those of bars that are made of trades or quotes, in this order."""
+
+
 def folds_of(names: Sequence[str]) -> NDArray[np.int64]:
     """How each column is aggregated, shape (K,).
 

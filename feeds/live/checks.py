@@ -10,6 +10,7 @@ from typing import Final
 
 from engine.types.dead_letter import MOST_PAYLOAD, DeadLetter
 from feeds.live.source import Record
+from feeds.ticks.sides import READABLE_SIDE, SIDES
 
 REASONS: Final = {
     "malformed": "The message, or an element of it, is not what the schema describes.",
@@ -152,6 +153,21 @@ def check_trade(price: float, size: float) -> None:
     check_prices(price=price)
     if not 0.0 <= size < inf:
         raise Refused("bad_volume", "a size of 0 or more", f"size {size}")
+
+
+def read_side(given: object) -> int:
+    """Who took in a trade: 1 the buyer, -1 the seller, 0 where it does not say.
+
+    Raises:
+        Refused: malformed.
+    """
+    if given is None or given == "":
+        return 0
+    if isinstance(given, str) and given.casefold() in SIDES:
+        return SIDES[given.casefold()]
+    if isinstance(given, int) and not isinstance(given, bool) and -1 <= given <= 1:
+        return given
+    raise Refused("malformed", f"a side: {READABLE_SIDE}", shown(given))
 
 
 def check_quote(bid: float, ask: float) -> None:

@@ -23,7 +23,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 OPTIONAL: Final[Mapping[str, tuple[str, ...]]] = {
     "bar": ("symbol", "volume"),
-    "trade": ("symbol", "id"),
+    "trade": ("symbol", "id", "side"),
     "quote": ("symbol",),
 }
 MISSING: Final = object()
@@ -39,7 +39,7 @@ class FieldsConfig(Config):
         symbol, timestamp: As in our own messages.
         unit: Of a time that is a number; auto tells by its magnitude.
         open, high, low, close, volume: Of a bar.
-        price, size, id: Of a trade.
+        price, size, id, side: Of a trade; the side that took is buy or sell, or 1 or -1.
         bid, ask: Of a quote.
     """
 
@@ -57,6 +57,7 @@ class FieldsConfig(Config):
     price: Path = "price"
     size: Path = "size"
     id: Path = "id"
+    side: Path = "side"
     bid: Path = "bid"
     ask: Path = "ask"
 

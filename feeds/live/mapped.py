@@ -24,6 +24,7 @@ from feeds.live.checks import (
     check_quote,
     check_trade,
     clock_text,
+    read_side,
     read_time,
     shown,
 )
@@ -154,7 +155,9 @@ class MappedDecoder:
     def _trade(self, symbol: str | None, ts_event: int, values: dict[str, Any]) -> TradeMessage:
         price, size = (self._number(name, values[name]) for name in ("price", "size"))
         check_trade(price, size)
-        return TradeMessage(symbol, ts_event, price, size, self._id(values["id"]))
+        given = values["side"]
+        side = 0 if given is MISSING else read_side(given)
+        return TradeMessage(symbol, ts_event, price, size, self._id(values["id"]), side)
 
     def _quote(self, symbol: str | None, ts_event: int, values: dict[str, Any]) -> QuoteMessage:
         bid, ask = (self._number(name, values[name]) for name in ("bid", "ask"))

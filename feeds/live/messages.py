@@ -4,7 +4,8 @@ A message is one element, a list of elements or `{"v": 1, "items": [...]}`, as J
 tells the two apart. `type` says what an element is:
 
     bar    symbol, timestamp (of its close), open, high, low, close, volume (absent or null: not known); the default
-    trade  symbol, timestamp, price, size, id (optional, whole, ascending within a symbol)
+    trade  symbol, timestamp, price, size, id (optional, whole, ascending within a symbol), side (optional: who took,
+           buy or sell, or 1 or -1)
     quote  symbol, timestamp, bid, ask
 
 `ts_event` may stand for `timestamp`. A time is an epoch in s, ms, us or ns, told apart by its magnitude, or ISO 8601
@@ -25,7 +26,7 @@ import msgspec
 
 from engine.types.blocks import BAR_COLUMNS, UNKNOWN_VOLUME, BarBlock
 from engine.types.dead_letter import DeadLetter, bounded
-from feeds.live.checks import Refused, check_bar, check_quote, check_trade, read_time, shown
+from feeds.live.checks import Refused, check_bar, check_quote, check_trade, read_side, read_time, shown
 from feeds.live.source import MOST_MESSAGE, Record
 
 VERSION: Final = 1
@@ -66,6 +67,7 @@ class TradeMessage(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=
         price: In quote currency.
         size: In contracts.
         id: Ascending within the symbol, a 64-bit number; None if trades are not numbered.
+        side: Who took: 1 the buyer, -1 the seller, 0 not known.
     """
 
     symbol: str | None
@@ -73,6 +75,7 @@ class TradeMessage(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=
     price: float
     size: float
     id: int | None
+    side: int = 0
 
 
 class QuoteMessage(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="quote", rename=_TIME):
@@ -112,6 +115,7 @@ class _Wire(msgspec.Struct, gc=False):
     price: float = nan
     size: float = nan
     id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    side: Any = None
     bid: float = nan
     ask: float = nan
 
@@ -158,7 +162,7 @@ _ENCODE = {"json": msgspec.json.encode, "msgpack": msgspec.msgpack.encode}
 # msgspec's own errors and those of text that is not UTF-8 are ValueErrors
 _UNREADABLE = (ValueError, RecursionError)
 _NUMBERS = {"bar": ("open", "high", "low", "close"), "trade": ("price", "size"), "quote": ("bid", "ask")}
-_OPTIONAL = {"bar": "volume", "trade": "id", "quote": None}
+_OPTIONAL = {"bar": ("volume",), "trade": ("id", "side"), "quote": ()}
 _NUMBER_REASONS = {"volume": "bad_volume", "size": "bad_volume"}
 
 
@@ -253,7 +257,7 @@ def _element(wire: _Wire) -> Element:
         return BarMessage(wire.symbol, ts_event, wire.open, wire.high, wire.low, wire.close, volume)
     if wire.type == "trade":
         check_trade(wire.price, wire.size)
-        return TradeMessage(wire.symbol, ts_event, wire.price, wire.size, wire.id)
+        return TradeMessage(wire.symbol, ts_event, wire.price, wire.size, wire.id, read_side(wire.side))
     if wire.type == "quote":
         check_quote(wire.bid, wire.ask)
         return QuoteMessage(wire.symbol, ts_event, wire.bid, wire.ask)
@@ -315,10 +319,8 @@ def _judge(raw: bytes | msgspec.Raw, decoders: _Decoders) -> Element:
         raise Refused("unknown_type", ", ".join(_NUMBERS), shown(kind))
     fields = {name: getattr(loose, name) for name in (*_NUMBERS[kind], "symbol", "timestamp", "ts_event")}
     _check_fields(kind, fields)
-    optional = _OPTIONAL[kind]
-    if optional is not None:
-        fields[optional] = getattr(loose, optional)
-    if optional == "volume" and fields["volume"] is not None:
+    fields |= {name: getattr(loose, name) for name in _OPTIONAL[kind]}
+    if kind == "bar" and fields["volume"] is not None:
         fields["volume"] = _number("volume", fields["volume"])
     try:
         wire = msgspec.convert({"type": kind, **fields}, _Wire)

@@ -12,18 +12,17 @@ from engine.base.errors import DataError, UsageError
 from engine.base.restoring import arrays_of, snapshot_of
 from engine.base.state import State
 from engine.types.blocks import BAR_COLUMNS, BarBlock, Floats, Ints
+from engine.types.extras import TICK_COLUMNS
 from engine.types.records import Records
 from feeds.ticks.blocks import TickBlock
 from feeds.ticks.kernels import NOTHING, PARAMS, TICK, TICK_CLOCK, TICK_STATE, VALUE, VOLUME, fold_ticks
 from feeds.ticks.spec import KINDS, BarSpec
 
-TICK_EXTRAS: Final = ("trades", "signed_volume", "value", "vwap", "bid", "ask", "spread")
-"""Extra columns of bars that are made of ticks (`engine.types.extras`)."""
 _MEASURES: Final = {"tick": TICK, "volume": VOLUME, "value": VALUE}
-_WIDTH: Final = len(BAR_COLUMNS) + len(TICK_EXTRAS)
+_WIDTH: Final = len(BAR_COLUMNS) + len(TICK_COLUMNS)
 
 
-class TickBars:
+class BarBuilder:
     """Streaming bars of one kind; any cut of the same ticks into blocks gives the same bits.
 
     Time bars of all symbols that traded in them are one row, at the end of the bar; the row is complete when any symbol
@@ -127,10 +126,10 @@ class TickBars:
         at = (np.cumsum(new) - 1, codes)
         present[at] = True
         columns: dict[str, Floats] = {}
-        for number, name in enumerate((*BAR_COLUMNS, *TICK_EXTRAS)):
+        for number, name in enumerate((*BAR_COLUMNS, *TICK_COLUMNS)):
             columns[name] = np.full(shape, np.nan)
             columns[name][at] = self._out[:count, number]
-        extra = {name: columns.pop(name) for name in TICK_EXTRAS}
+        extra = {name: columns.pop(name) for name in TICK_COLUMNS}
         times: Ints = ts_event[new]
         return BarBlock(self.symbols, self._rows, times, present=present, extra=extra, **columns)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from engine.types.blocks import Bools, Floats
 from feeds.reading.columns.casting import Array, is_text, plain, to_floats, trimmed, valid_mask
 from feeds.ticks.blocks import Sides
+from feeds.ticks.sides import SIDES
 
 
 class TickFault(IntEnum):
@@ -41,16 +42,10 @@ TICK_REASONS: Final = {
     TickFault.BACKWARDS: "time goes back",
 }
 
-_SIDES: Final = {
-    **dict.fromkeys(("buy", "b", "buyer", "bid", "bought", "bot", "long", "1", "+1", "1.0"), 1),
-    **dict.fromkeys(("sell", "s", "seller", "ask", "a", "offer", "sold", "short", "-1", "-1.0"), -1),
-    **dict.fromkeys(("n", "unknown", "no_aggressor", "neutral", "mixed", "cross", "0", "0.0"), 0),
-}
 _FLAGS: Final = {
     **dict.fromkeys(("true", "t", "1", "1.0", "yes"), -1),  # the buyer waited in the book: the seller took
     **dict.fromkeys(("false", "f", "0", "0.0", "no"), 1),
 }
-READABLE_SIDE: Final = "buy or sell (b, s; bid, ask; buyer, seller; 1, -1), or nothing"
 READABLE_FLAG: Final = "true or false (1 or 0), or nothing"
 
 
@@ -70,7 +65,7 @@ def read_sides(column: Array, *, flag: bool) -> tuple[Sides, Bools | None]:
         known, true = valid_mask(cells), np.asarray(cells.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
         return np.where(known, np.where(true == flag, -1, 1), 0).astype(np.int8), None
     if is_text(cells.type):
-        return _from_texts(cells, _FLAGS if flag else _SIDES)
+        return _from_texts(cells, _FLAGS if flag else SIDES)
     numbers, _ = to_floats(cells)
     known = ~np.isnan(numbers)
     if flag:

@@ -21,8 +21,9 @@ from feeds.reading.rows.part import iso
 from feeds.reading.times.column import READABLE
 from feeds.reading.times.zones import LocalClock
 from feeds.ticks.blocks import Sides, TickBlock, join
-from feeds.ticks.checks import READABLE_FLAG, READABLE_SIDE, TICK_REASONS, TickFault, check_ticks, read_sides
+from feeds.ticks.checks import READABLE_FLAG, TICK_REASONS, TickFault, check_ticks, read_sides
 from feeds.ticks.plan import TickPlan, is_trade
+from feeds.ticks.sides import READABLE_SIDE
 
 Faults = np.ndarray[tuple[int], np.dtype[np.uint8]]
 _PRICES: Final = ("price", "bid", "ask")

@@ -23,7 +23,7 @@ from feeds.reading.times.labels import LabelDecision
 from feeds.reading.times.window import FOREVER, window
 from feeds.replay import Instruments, ReplayConfig, instrument_of, ordered_symbols
 from feeds.ticks.blocks import TickBlock
-from feeds.ticks.builder import TickBars
+from feeds.ticks.builder import BarBuilder
 from feeds.ticks.explain import explain_ticks
 from feeds.ticks.merging import merge_ticks
 from feeds.ticks.plan import TickPlan, plan_ticks
@@ -189,7 +189,7 @@ class TickReplay:
         """
         if rows < 1:
             raise UsageError("a block holds at least one row", found=str(rows))
-        bars = TickBars(self.spec, self._found, quotes=self._quotes)
+        bars = BarBuilder(self.spec, self._found, quotes=self._quotes)
         merged: Iterable[BarBlock] = numbered(self._bars(bars))
         if self._found != self._symbols:
             merged = (arranged(block, self._symbols) for block in merged)
@@ -202,7 +202,7 @@ class TickReplay:
         if empty:
             raise self._no_bars(bars)
 
-    def _bars(self, bars: TickBars) -> Iterator[BarBlock]:
+    def _bars(self, bars: BarBuilder) -> Iterator[BarBlock]:
         """The bars of the period, as the ticks complete them."""
         _, through = window(self.config.start, self.config.end, self.config.period_zone)
         self.ticks = 0
@@ -224,7 +224,7 @@ class TickReplay:
         other = "tick:500" if self._quotes else "volume:1000"
         return "" if self.config.bars is not None else f"; --bars (replay.bars) makes others, such as {other}"
 
-    def _no_bars(self, bars: TickBars) -> DataError:
+    def _no_bars(self, bars: BarBuilder) -> DataError:
         start, end = self.config.start, self.config.end
         firsts = [int(one.plan.head_times[0]) for one in self._plans if len(one.plan.head_times)]
         period = f" from {start or 'the start'} to {end or 'the end'}" if start or end else ""

@@ -16,6 +16,7 @@ from typing import Final, Literal
 from engine.base.state import State
 from engine.types.blocks import BarBlock
 from engine.types.dead_letter import MOST_PAYLOAD, DeadLetter
+from engine.types.extras import TICK_COLUMNS
 from engine.types.timeframe import format_timeframe
 from feeds.live.checks import Refused, clock_text, shown
 from feeds.live.merging.lanes import CONFIRMATIONS, Held, Lane, Mode, Rules
@@ -200,7 +201,8 @@ class RowMerger:
         count = min(most_rows, len(closed))
         if count <= 0:
             return None
-        block = block_of(self._symbols, self.next_seq, [closed.popleft() for _ in range(count)])
+        extras = TICK_COLUMNS if self._rows.ticked else ()
+        block = block_of(self._symbols, self.next_seq, [closed.popleft() for _ in range(count)], extras)
         self.next_seq += count
         self.last_ts = int(block.ts_event[-1])
         self._rows.memory.keep(block)
@@ -255,6 +257,8 @@ class RowMerger:
             quiet=sorted(mark.quiet),
             lanes=self._lanes,
             passing=self._passing,
+            flows=rows.ticks.flows,
+            ticked=rows.ticked,
             alone=mark.alone,
         )
         return snapshot_of(carried, rows.memory)
@@ -273,7 +277,8 @@ class RowMerger:
         self.next_seq, self.last_ts = carried.next_seq, carried.last_ts
         rows.edge, rows.closed = carried.edge, deque(carried.closed)
         rows.bars, rows.times = carried.bars, sorted(carried.bars)
-        rows.ticks.rows, rows.ticks.ids = carried.ticks, carried.ids
+        rows.ticks.rows, rows.ticks.ids, rows.ticks.flows = carried.ticks, carried.ids, carried.flows
+        rows.ticked = carried.ticked
         mark.times, mark.known, mark.quiet = carried.times, frozenset(carried.known), frozenset(carried.quiet)
         mark.alone, self._lanes, self._passing = carried.alone, carried.lanes, carried.passing
         mark.restart()

@@ -34,6 +34,7 @@ class OpenRows:
         memory: Which symbols had a bar in the last rows that closed.
         closed: Rows that are closed and not taken.
         edge: Close time of the last row closed; NEVER before the first.
+        ticked: Whether a bar of a closed row was made of trades or quotes.
     """
 
     def __init__(self, symbols: int, timeframe_ns: int, watermark: Watermark) -> None:
@@ -44,6 +45,7 @@ class OpenRows:
         self.memory = Memory(symbols)
         self.closed: deque[tuple[int, Row]] = deque()
         self.edge = NEVER
+        self.ticked = False
 
     @property
     def empty(self) -> bool:
@@ -80,6 +82,7 @@ class OpenRows:
             row = self.bars.pop(time_ns)
             if time_ns in self.ticks.rows:
                 row.update(self.ticks.finish(time_ns))
+                self.ticked = True
             self.closed.append((time_ns, row))
             self.memory.add(time_ns, row)
             self.edge = time_ns
@@ -146,6 +149,7 @@ def _duplicate(time_ns: int) -> Refused:
 
 def _again(time_ns: int, first: Numbers, second: Numbers) -> Refused:
     # an unknown volume is NaN, which equals nothing
+    first = first[:5]  # without what only bars of ticks have
     same_volume = first[4] == second[4] or (isnan(first[4]) and isnan(second[4]))
     if first[:4] == second[:4] and same_volume:
         return _duplicate(time_ns)

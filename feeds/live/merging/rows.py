@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from math import nan
 from typing import Final
 
 import numpy as np
@@ -14,8 +15,8 @@ from engine.base.restoring import array_of, parts_of
 from engine.base.state import State
 from engine.types.blocks import BAR_COLUMNS, BarBlock, Ints
 
-# open, high, low, close, volume
-Numbers = tuple[float, float, float, float, float]
+# open, high, low, close, volume; of a bar that is made of ticks, its extra columns too
+Numbers = tuple[float, ...]
 # the bars of a row by column
 Row = dict[int, Numbers]
 
@@ -23,29 +24,37 @@ REMEMBERED: Final = 512
 _WIDTH = len(BAR_COLUMNS)
 
 
-def block_of(symbols: tuple[str, ...], seq: int, rows: Sequence[tuple[int, Row]]) -> BarBlock:
+def block_of(
+    symbols: tuple[str, ...], seq: int, rows: Sequence[tuple[int, Row]], extras: tuple[str, ...] = ()
+) -> BarBlock:
     """Write rows as a block.
 
     Args:
         symbols: S names.
         seq: Number of the first row.
         rows: Close time and bars of each row, in order of time.
+        extras: Names of the extra columns, which bars that are made of ticks have behind their volume.
     """
     shape = (len(rows), len(symbols))
+    width = _WIDTH + len(extras)
     total = sum(len(bars) for _, bars in rows)
-    bars_in_turn = chain.from_iterable(bars.values() for _, bars in rows)
-    numbers = np.fromiter(chain.from_iterable(bars_in_turn), np.float64, total * _WIDTH).reshape(total, _WIDTH).T
+    bars_in_turn: Iterable[Numbers] = chain.from_iterable(bars.values() for _, bars in rows)
+    if extras:
+        unknown = (nan,) * len(extras)
+        bars_in_turn = (bar if len(bar) == width else (*bar[:_WIDTH], *unknown) for bar in bars_in_turn)
+    numbers = np.fromiter(chain.from_iterable(bars_in_turn), np.float64, total * width).reshape(total, width).T
     # with one symbol every row has its bar: nothing to scatter
     if shape[1] == 1:
         columns, present = numbers.copy(), np.ones(total, np.bool_)
     else:
         cells = _cells(rows, shape[1])
-        columns, present = np.full((_WIDTH, shape[0] * shape[1]), np.nan), np.zeros(shape[0] * shape[1], np.bool_)
+        columns, present = np.full((width, shape[0] * shape[1]), np.nan), np.zeros(shape[0] * shape[1], np.bool_)
         columns[:, cells] = numbers
         present[cells] = True
-    open_, high, low, close, volume = columns.reshape(_WIDTH, *shape)
+    open_, high, low, close, volume, *more = columns.reshape(width, *shape)
     times = np.array([time for time, _ in rows], np.int64)
-    return BarBlock(symbols, seq, times, open_, high, low, close, volume, present.reshape(shape))
+    extra = dict(zip(extras, more, strict=True))
+    return BarBlock(symbols, seq, times, open_, high, low, close, volume, present.reshape(shape), extra)
 
 
 def _cells(rows: Sequence[tuple[int, Row]], width: int) -> Ints:

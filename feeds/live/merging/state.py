@@ -11,7 +11,7 @@ from engine.base.restoring import parts_of
 from engine.base.state import State
 from feeds.live.merging.lanes import Lane
 from feeds.live.merging.rows import Memory, Row
-from feeds.live.merging.ticks import TickBar
+from feeds.live.merging.ticks import Flow, TickBar
 
 
 class Carried(msgspec.Struct):
@@ -28,6 +28,8 @@ class Carried(msgspec.Struct):
         lanes: What each partition has told of time, and what is held of it.
         alone: How often the leading partition has moved on since another one did.
         passing: What refused messages tell of the time of a partition.
+        flows: Who took in the last trade of each column.
+        ticked: Whether a bar was made of trades or quotes, so that rows have their extra columns.
     """
 
     symbols: tuple[str, ...]
@@ -45,6 +47,8 @@ class Carried(msgspec.Struct):
     lanes: dict[str, Lane] = {}
     alone: int = 0
     passing: dict[str, Lane] = {}
+    flows: dict[int, Flow] = {}
+    ticked: bool = False
 
 
 def snapshot_of(carried: Carried, memory: Memory) -> State:

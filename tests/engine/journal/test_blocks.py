@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.base.errors import DataError
-from engine.journal.blocks import RECORDS, decode, encode, joined
+from engine.journal.blocks import RECORDS, _checksum, decode, encode, joined
 from engine.journal.comparing import first_difference
 from engine.loop.ledger_hash import LedgerHash
 from engine.types.blocks import BAR_COLUMNS
@@ -38,6 +38,36 @@ def test_a_step_comes_back_bit_for_bit(rows: int, symbols: int, sizes: list[int]
 def test_joined_steps_are_those_of_one_block(sizes: list[int], seed: int) -> None:
     whole = steps_of(40, 2, (40,), seed)[0]
     assert _bytes(joined(steps_of(40, 2, sizes, seed))) == _bytes(whole)
+
+
+def test_extra_columns_come_back_and_bars_without_them_are_written_as_ever() -> None:
+    plain = steps_of(10, 2, (10,))[0]
+    values = {"spread": np.arange(20.0).reshape(10, 2), "vwap": np.full((10, 2), np.nan)}
+    step = replace(plain, bars=replace(plain.bars, extra=values))
+    back = decode(encode(step), step.bars.symbols).bars.extra
+    assert list(back) == ["spread", "vwap"]
+    assert all(back[name].tobytes() == values[name].tobytes() for name in values)
+    # what older journals hold, byte for byte
+    columns = [plain.bars.ts_event, *(getattr(plain.bars, name) for name in BAR_COLUMNS), plain.bars.present]
+    assert encode(plain).bars == b"".join(np.ascontiguousarray(column).tobytes() for column in columns)
+    assert decode(encode(plain), step.bars.symbols).bars.extra == {}
+
+
+def test_a_column_that_some_steps_lack_is_not_known_in_them() -> None:
+    first, second = steps_of(20, 1, (10,))
+    whole = joined([first, replace(second, bars=replace(second.bars, extra={"spread": np.ones((10, 1))}))])
+    assert np.isnan(whole.bars.extra["spread"][:10]).all()
+    assert (whole.bars.extra["spread"][10:] == 1.0).all()
+
+
+@pytest.mark.parametrize("cut", [1, 5, 8])
+def test_extra_columns_that_are_cut_short_are_noticed(cut: int) -> None:
+    plain = steps_of(10, 2, (10,))[0]
+    step = replace(plain, bars=replace(plain.bars, extra={"spread": np.ones((10, 2))}))
+    stored = encode(step)
+    short = stored._replace(bars=stored.bars[:-cut])
+    with pytest.raises(DataError, match="damaged"):
+        decode(short._replace(crc=_checksum(short[5:])), step.bars.symbols)
 
 
 def test_the_hash_of_decoded_steps_is_that_of_the_steps() -> None:

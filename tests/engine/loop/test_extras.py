@@ -102,12 +102,21 @@ def columns_of(block: BarBlock) -> dict[str, Floats]:
     return {name: getattr(block, name) for name in ("open", "high", "low", "close", "volume")}
 
 
-def test_columns_that_change_in_the_middle_are_refused() -> None:
-    block = stream(1, 10, 1)
-    aggregator = Aggregator(5 * MINUTE_NS, day(block))
-    aggregator.push(block.slice(0, 5))
-    with pytest.raises(DataError, match="extra columns"):
-        aggregator.push(replace(block.slice(5, 10), extra={}))
+def test_a_column_that_a_block_lacks_is_not_known_in_it() -> None:
+    block = stream(1, 40, 2)
+    some = {name: values for name, values in block.slice(0, 13).extra.items() if name != "vwap"}
+    unknown = {name: np.full((13, 2), math.nan) for name in NAMES}
+    parts = [replace(block.slice(0, 13), extra=some), replace(block.slice(13, 27), extra={}), block.slice(27, 40)]
+    filled = [
+        replace(parts[0], extra={**unknown, **some}),
+        replace(parts[1], extra={name: np.full((14, 2), math.nan) for name in NAMES}),
+        parts[2],
+    ]
+    first, second = Aggregator(5 * MINUTE_NS, day(block)), Aggregator(5 * MINUTE_NS, day(block))
+    lacking = concat([first.push(part).bars for part in parts])
+    whole = concat([second.push(part).bars for part in filled])
+    for name in NAMES:
+        np.testing.assert_array_equal(lacking.extra[name], whole.extra[name])
 
 
 def test_a_column_of_another_shape_is_refused() -> None:

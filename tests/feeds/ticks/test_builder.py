@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import BAR_COLUMNS, BarBlock, concat
+from engine.types.extras import TICK_COLUMNS
 from feeds.ticks.blocks import TickBlock
-from feeds.ticks.builder import TICK_EXTRAS, TickBars
+from feeds.ticks.builder import BarBuilder
 from feeds.ticks.spec import parse_bars
 from tests.feeds.ticks.oracle import random_ticks, slow_bars
 
@@ -31,13 +32,13 @@ KINDS = [
 
 
 def made(kind: str, block: TickBlock, cuts: list[int], *, quotes: bool = False) -> BarBlock:
-    bars = TickBars(parse_bars(kind), block.symbols, quotes=quotes)
+    bars = BarBuilder(parse_bars(kind), block.symbols, quotes=quotes)
     edges = sorted({0, len(block), *(cut % (len(block) + 1) for cut in cuts)})
     return concat([bars.push(block.take(slice(a, b))) for a, b in itertools.pairwise(edges)])
 
 
 def flat(block: BarBlock) -> list[tuple[int, int, tuple[float, ...]]]:
-    columns = [getattr(block, name) for name in BAR_COLUMNS] + [block.extra[name] for name in TICK_EXTRAS]
+    columns = [getattr(block, name) for name in BAR_COLUMNS] + [block.extra[name] for name in TICK_COLUMNS]
     return [
         (int(block.ts_event[row]), int(code), tuple(float(column[row, code]) for column in columns))
         for row, code in np.argwhere(block.present)
@@ -46,7 +47,7 @@ def flat(block: BarBlock) -> list[tuple[int, int, tuple[float, ...]]]:
 
 def same(first: BarBlock, second: BarBlock) -> bool:
     arrays = [(getattr(first, name), getattr(second, name)) for name in ("ts_event", *BAR_COLUMNS, "present")]
-    arrays += [(first.extra[name], second.extra[name]) for name in TICK_EXTRAS]
+    arrays += [(first.extra[name], second.extra[name]) for name in TICK_COLUMNS]
     return all(one.tobytes() == other.tobytes() for one, other in arrays)
 
 
@@ -82,14 +83,14 @@ def test_any_cut_of_the_ticks_gives_the_same_bits(kind: str, seed: int, cuts: li
 def test_a_snapshot_in_the_middle_goes_on_with_the_same_bits(kind: str) -> None:
     block = random_ticks(3, 300, 2)
     whole = made(kind, block, [])
-    first, second = (TickBars(parse_bars(kind), block.symbols) for _ in range(2))
+    first, second = (BarBuilder(parse_bars(kind), block.symbols) for _ in range(2))
     head = first.push(block.take(slice(0, 133)))
     second.restore(first.snapshot())
     rest = second.push(block.take(slice(133, None)))
     assert same(whole, concat([head, rest]))
     assert rest.seq == len(head)
     with pytest.raises(DataError):
-        TickBars(parse_bars("tick:9"), block.symbols).restore(first.snapshot())
+        BarBuilder(parse_bars("tick:9"), block.symbols).restore(first.snapshot())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -194,4 +195,4 @@ def test_the_plain_rule_would_run_away() -> None:
 
 def test_quotes_fill_no_volume() -> None:
     with pytest.raises(UsageError, match="quotes cannot make volume bars of 100"):
-        TickBars(parse_bars("volume:100"), ("X",), quotes=True)
+        BarBuilder(parse_bars("volume:100"), ("X",), quotes=True)
