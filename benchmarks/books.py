@@ -5,6 +5,7 @@ here: orders rest near the best prices, most are cancelled or changed, some trad
 processing of messages that are in memory.
 
     book    applied to the book
+    bars    made into 1-second bars of 10 levels
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import numpy as np
 
 from benchmarks.command_line import guarded
 from engine.types.records import Records
+from engine.types.timeframe import SECOND_NS
+from feeds.books.bars.builder import BookBars
 from feeds.books.book import OrderBook
 from feeds.books.layout import MESSAGE, NO_PRICE, Action, Flag, Side
 
@@ -84,6 +87,12 @@ def apply_all(messages: Records) -> int:
     return len(messages)
 
 
+def bars_of(messages: Records) -> int:
+    """Make bars of a stream."""
+    BookBars("ES", SECOND_NS).push(messages)
+    return len(messages)
+
+
 def main() -> int:
     """Measure, print, and fail where the aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -92,7 +101,10 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     messages = stream(options.messages)
-    found = {"book": rates(lambda: apply_all(messages), options.rounds)}
+    found = {
+        "book": rates(lambda: apply_all(messages), options.rounds),
+        "bars": rates(lambda: bars_of(messages), options.rounds),
+    }
     missed = [name for name, figures in found.items() if figures["best"] < AIM]
     if options.json:
         print(json.dumps({"messages": len(messages), "aim": AIM, **found}))

@@ -107,6 +107,28 @@ class Quarantine:
                 self.missing += gap.missing
                 self.first_gap = self.first_gap or gap
 
+    def admit_counted(self, reading: str, through: int, row: BadRow, count: int) -> None:
+        """Take many rows with the same fault at once, of which one is kept.
+
+        Args:
+            reading: Which file and which part of it is being read.
+            through: Last row number of the batch.
+            row: Where they are and what is wrong with them.
+            count: How many they are; 0 only notes how far the reading came.
+
+        Raises:
+            DataError: In strict mode.
+            UsageError: If the file cannot be written.
+        """
+        if count and self.strict:
+            raise strict_error(row)
+        key = f"{reading} {row.reason}"
+        mark = self._seen.get(key, 0)
+        self._seen[key] = max(mark, through)
+        if count and through > mark:
+            self._keep([row])
+            self.counts[row.reason] += count - 1
+
     def _keep(self, rows: Sequence[BadRow]) -> None:
         for row in rows:
             self.counts[row.reason] = self.counts.get(row.reason, 0) + 1

@@ -16,6 +16,7 @@ from engine.loop.aggregate import aggregated
 from engine.types.blocks import BarBlock, reblock
 from engine.types.instruments import Instrument
 from engine.types.timeframe import format_timeframe, parse_timeframe
+from feeds.books.config import BookConfig
 from feeds.quarantine import Quarantine
 from feeds.reading.explain import ColumnUse, explain_columns
 from feeds.reading.files.bar_file import BarFile
@@ -54,7 +55,8 @@ class ReplayConfig(Config):
         adjusted: Take prices adjusted for splits and dividends.
         symbols: Names of the symbols, in the order of the columns; otherwise that of their first rows, file by file.
         bars: What bars to make of trades or quotes (`feeds.ticks.spec`), such as time:1min, tick:500, volume:1000,
-            value:1e6, imbalance:tick:500 or renko:10; otherwise 1-minute bars.
+            value:1e6, imbalance:tick:500 or renko:10; otherwise 1-minute bars. Order books make time bars.
+        book: What bars of order books hold.
     """
 
     labels: Literal["open", "close", "auto"] = "auto"
@@ -70,6 +72,7 @@ class ReplayConfig(Config):
     adjusted: bool = False
     symbols: tuple[str, ...] = ()
     bars: str | None = None
+    book: BookConfig = BookConfig()
 
     @property
     def importing(self) -> Importing:

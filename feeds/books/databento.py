@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -13,21 +13,18 @@ import pyarrow as pa
 from engine.base.errors import DataError, UsageError
 from engine.types.records import Records
 from feeds.books.layout import MESSAGE
+from feeds.reading.files.bar_file import BarFile, FileBatch
+from feeds.reading.times.window import FOREVER
 
-SUFFIXES: Final = (".dbn", ".dbn.zst")
 MBO: Final = 160
 """`rtype` of a market-by-order record."""
 _CHUNK: Final = 1 << 22
+_READ: Final = ("ts_event", "action", "side", "price", "size", "order_id", "flags", "instrument_id")
 _PREFIX: Final = 8  # letters, version and length of the metadata
 
 
-def is_databento(path: Path) -> bool:
-    """Whether a file is DBN by its name."""
-    return path.name.lower().endswith(SUFFIXES)
-
-
-class DatabentoFile:
-    """One DBN file of schema `mbo`.
+class DatabentoFile(BarFile):
+    """One DBN file of schema `mbo`. It holds messages, not rows: `messages` reads it.
 
     Args:
         path: The file, `.dbn` or `.dbn.zst`.
@@ -50,6 +47,8 @@ class DatabentoFile:
         self._dbn: Any = dbn
         self.path = path
         self.source = str(path)
+        self.names = _READ
+        self.named = True
         metadata = self._metadata()
         if str(metadata.schema) != "mbo":
             raise DataError(
@@ -58,13 +57,39 @@ class DatabentoFile:
                 expected="schema mbo (market by order)",
                 found=f"schema {metadata.schema or 'mixed'}",
             )
-        self.dataset = str(metadata.dataset)
         self.instruments = _instruments(metadata)
+        if not self.instruments:
+            raise DataError(
+                "the file does not say what its instruments are called",
+                where=self.source,
+                expected="symbols in its metadata",
+                hint="fetch it by symbols, with stype_out=instrument_id",
+            )
+        self.symbol = self.symbols[0]
+        self.start_ns = int(metadata.start)
+        # a request with a limit of records was cut off somewhere
+        self.end_ns = FOREVER if metadata.end is None or metadata.limit else int(metadata.end)
+        self.format = f"Databento {metadata.dataset}, market by order (DBN)"
+        self.size_unit = 1.0
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """Names of its instruments."""
         return tuple(dict.fromkeys(self.instruments.values()))
+
+    def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:
+        """Refuse to be read as rows.
+
+        Raises:
+            DataError: Always.
+        """
+        raise DataError(
+            "the file holds an order book, not rows",
+            where=self.source,
+            expected="bars, trades or quotes",
+            found=self.format,
+            hint="bars are made of it by --bars time:1min: grandmodel data convert FILE --bars time:1min --out OUT",
+        )
 
     def messages(self, symbol: str | None = None) -> Iterator[Records]:
         """Messages of one instrument (or of all), MESSAGE, in the order of the file.

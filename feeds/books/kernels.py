@@ -299,8 +299,8 @@ def modify_order(book: BookArrays, message: Any, side: int, key: int) -> None:
 
 @inlined
 def set_level(book: BookArrays, message: Any, side: int, key: int) -> None:
-    """A price has this total size; 0 removes it."""
-    size = as_int(message.size)
+    """A price has the total size that stands in place of an identifier; 0 removes it."""
+    size = as_int(message.order_id)
     if message.price == NO_PRICE:
         book.state[0].invalid += 1
         return

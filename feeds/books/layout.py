@@ -29,7 +29,7 @@ class Action(IntEnum):
     TRADE = ord("T")  # an aggressor traded; its effect on the book comes in other messages
     FILL = ord("F")  # a resting order traded; likewise
     NONE = ord("N")  # nothing
-    LEVEL = ord("L")  # a price has this total size; of sources without single orders
+    LEVEL = ord("L")  # a price has this total size, given as `order_id`; of sources without single orders
 
 
 class Side(IntEnum):

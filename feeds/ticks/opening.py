@@ -1,4 +1,4 @@
-"""Files of bars, trades or quotes as one kind of source: which of them they are is found out here."""
+"""Files of bars, trades, quotes or order books as one kind of source: which of them they are is found out here."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.base.errors import UsageError
+from feeds.books.replay import BookReplay, holds_book
 from feeds.quarantine import Quarantine
 from feeds.reading.files.bar_file import BarFile
 from feeds.replay import HistoricalReplay, Instruments, ReplayConfig, opened_file
 from feeds.ticks.columns import holds_ticks, require_ticks
 from feeds.ticks.replay import TickReplay
 
-Replay = HistoricalReplay | TickReplay
+Replay = HistoricalReplay | TickReplay | BookReplay
 
 
 def open_replay(
@@ -23,9 +24,9 @@ def open_replay(
     symbol: str | None = None,
     order: Sequence[str] = (),
 ) -> Replay:
-    """Open files or frames: bars as they are, trades and quotes as the bars that the configuration asks for.
+    """Open files or frames: bars as they are, trades, quotes and books as the bars that are asked for.
 
-    Arguments and errors are those of `HistoricalReplay` and `TickReplay`.
+    Arguments and errors are those of `HistoricalReplay`, `TickReplay` and `BookReplay`.
 
     Raises:
         UsageError: If some hold bars and others ticks, or bars are to be made of bars.
@@ -34,6 +35,8 @@ def open_replay(
     given = files if isinstance(files, Sequence) and not isinstance(files, str) else [files]
     how = config.importing
     opened = [opened_file(file, how) for file in given]
+    if any(map(holds_book, opened)):
+        return BookReplay(opened, instruments, config, quarantine, symbol, order)
     kinds = {holds_ticks(file, how): file for file in opened}
     if config.bars is not None:
         for file in opened:

@@ -13,7 +13,11 @@ from feeds.reading.files.understood import understood
 from feeds.reading.files.zip_member import find_member, zip_path
 from feeds.reading.formats.importing import AS_FOUND, Importing
 
-_ACCEPTED = "CSV (.csv, .csv.gz, .csv.zst, .zip, .tsv, .txt), Parquet (.parquet) or Arrow (.feather, .arrow, .ipc)"
+_ACCEPTED = (
+    "CSV (.csv, .csv.gz, .csv.zst, .zip, .tsv, .txt), Parquet (.parquet), Arrow (.feather, .arrow, .ipc) "
+    "or Databento (.dbn, .dbn.zst)"
+)
+DATABENTO_SUFFIXES = (".dbn", ".dbn.zst")
 
 
 _BINARY = {
@@ -48,6 +52,11 @@ def open_file(path: Path, how: Importing = AS_FOUND) -> BarFile:
     from feeds.reading.files.arrow_file import ArrowFile, ParquetBarFile  # noqa: PLC0415 - one reader
     from feeds.reading.files.csv_file import CsvFile  # noqa: PLC0415 - need not import the other's half of Arrow
 
+    if path.name.lower().endswith(DATABENTO_SUFFIXES):
+        from feeds.books.databento import DatabentoFile  # noqa: PLC0415 - likewise
+
+        _check(path)
+        return DatabentoFile(path)
     archive = zip_path(path)
     if archive is not None:
         member, remark = find_member(*archive)

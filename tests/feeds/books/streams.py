@@ -21,6 +21,8 @@ def messages(rows: list[Row], start_ns: int = 1_700_000_000_000_000_000, step_ns
         made["action"][at], made["side"][at] = ord(action), ord(side)
         made["price"][at], made["size"][at] = price, size
         made["order_id"][at], made["flags"][at], made["sequence"][at] = order, flags, at
+        if action == "L":  # without orders, the size stands in place of their identifier
+            made["order_id"][at], made["size"][at] = size, 0
     made["length"], made["rtype"] = 14, 160
     return made
 

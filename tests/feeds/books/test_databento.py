@@ -15,7 +15,7 @@ from tests.feeds.books.plain_book import PlainBook
 from tests.real import FOLDER
 
 dbn = pytest.importorskip("databento_dbn")
-from feeds.books.databento import DatabentoFile, is_databento  # noqa: E402 - needs the package
+from feeds.books.databento import DatabentoFile  # noqa: E402 - needs the package
 
 ES = FOLDER / "esh4-glbx-mdp3-20231224.mbo.dbn.zst"
 needs_book = pytest.mark.skipif(not ES.is_file(), reason="the folder of real market data is not here")
@@ -100,8 +100,6 @@ def test_what_is_not_dbn_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"timestamp,open,high,low,close\n" * 10)
     with pytest.raises(DataError, match="not DBN"):
         DatabentoFile(path)
-    assert is_databento(path)
-    assert not is_databento(tmp_path / "bars.csv.zst")
 
 
 def test_instruments_are_told_apart_by_their_numbers(tmp_path: Path) -> None:
