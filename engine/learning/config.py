@@ -58,7 +58,7 @@ class LearningConfig(Config):
     agents: Annotated[tuple[LearningAgent, ...], Field(min_length=1)] = ("strategic_agent",)
     episodes: Annotated[int, Field(ge=1)] = 300
     max_kl: Positive = 1.0
-    relearn_errors: Positive | None = 2.0
+    relearn_errors: Positive | None = 3.0
     shrink: Annotated[float, Field(gt=0, le=1)] = 0.99
     perturb: Annotated[float, Field(ge=0, le=1)] = 0.01
     warmup_updates: Annotated[int, Field(ge=0)] = 200

@@ -1,10 +1,10 @@
 """Whether a candidate is better than its parent: both trade the same episodes, and their difference counts.
 
-* On recent bars that it has not learned from, the candidate has to be better by more than the standard error of the
-  mean difference. Of candidates that are no better about 16 % pass: the arena's test, not this one, is what keeps
-  them out of the champion's place, and a stricter one would keep out most that are better.
+* On recent bars that it has not learned from, the candidate has to be better by more than two standard errors of the
+  mean difference. Of candidates that are no better about one in forty passes; where the market turned and more is to
+  be gained, a network starts over (`training.online.relearning`), and need not pass here.
 * What it forgets must not outweigh that: its gain on recent bars and that on older ones, weighted as it learned from
-  them, must not be below 0 together beyond their error.
+  them, must not be below 0 together by more than their error.
 * A network that imitates a regression is judged by that: see `judge_relearned`.
 * It must not meet hard limits more often than its parent, nor always decide the same where its parent does not.
 """
@@ -31,8 +31,8 @@ from training.online.relearning import Relearned
 from training.trainer.seats import judging_starts
 from training.trainer.setup import TrainingSetup
 
-CONFIDENCE = 0.6827
-"""Of the two-sided interval whose lower end is read: one standard error, and a little more where episodes are few."""
+CONFIDENCE = 0.9545
+"""Of the two-sided interval whose lower end is read: two standard errors, and more where episodes are few."""
 
 
 class Gain(NamedTuple):
@@ -149,7 +149,7 @@ def _gate(recent: Gain, older: Gain | None, share: float) -> tuple[Refusal, str]
         return None
     mean = share * recent.mean + (1.0 - share) * older.mean
     error = math.hypot(share * recent.error, (1.0 - share) * older.error)
-    if mean + max(recent.reach, older.reach) * error < 0.0:
+    if mean + error < 0.0:
         return "gate", f"loses more on older bars ({_said(older)}) than it gains on recent ones ({_said(recent)})"
     return None
 

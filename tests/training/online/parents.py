@@ -30,7 +30,7 @@ from training.trainer.setup import TrainingSetup
 INSTRUMENT = load_instrument("GENERIC").model_copy(update={"fees": Fees(rate=1e-5)})
 SIZED = PortfolioConfig(sizing=SizingConfig(mode="equity_fraction", value=0.5))
 RUN = JobRun((INSTRUMENT,), SIZED, EnsembleConfig(), MINUTE_NS)
-EASY = {"drift_bps": 2.0, "volatility_bps": 2.0}
+EASY = {"drift_bps": 4.0, "volatility_bps": 2.0}
 """A drift that follows the hour, so strong that a small network finds it in a hundred episodes."""
 REWARDS = {"risk_penalty": 0.0, "sharpe_bonus": 0.0, "max_drawdown_penalty": 0.0}
 

@@ -16,7 +16,7 @@ from tests.training.online.parents import RUN, easy_bars, job_of, learning, spoi
 from training.online.job import run_job
 from training.online.parent import read_parent
 
-ROWS = 9000
+ROWS = 13_000
 FEWER = 5400
 CHILD = """
 import json, sys
@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.training.online.parents import RUN, easy_bars, job_of, learning
 from training.online.job import run_job
 parent, out = Path(sys.argv[1]), Path(sys.argv[2])
-bars = easy_bars(9000)
+bars = easy_bars(13_000)
 print(json.dumps(run_job(job_of(bars, parent), bars, parent, RUN, learning(), out).tree()))
 """
 
