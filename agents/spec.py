@@ -6,10 +6,11 @@ Everything else is derived from here: windows and features, spaces, the outputs 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from agents.features.declared import DeclaredFeature, FeaturesConfig
 from agents.features.definitions import RISK, STRATEGIC, TACTICAL, Feature
 from engine.base.errors import UsageError
 from engine.base.nearest import did_you_mean
@@ -52,6 +53,7 @@ class AgentSpec:
         components: Of a continuous action; empty where it is a choice.
         stand_in: The action of whatever decides in its place: one number of a choice, or one for each component.
         rule: Agent that takes its seat where a production configuration leaves it empty; None where it must not be.
+        declared: Those of its features that are extra columns of the bars, the last ones.
     """
 
     name: str
@@ -63,6 +65,12 @@ class AgentSpec:
     components: tuple[Component, ...]
     stand_in: tuple[float, ...]
     rule: str | None
+    declared: tuple[DeclaredFeature, ...] = ()
+
+    def seeing(self, declared: tuple[DeclaredFeature, ...]) -> AgentSpec:
+        """The same agent with these declared features, in place of those that it has."""
+        own = self.features[: len(self.features) - len(self.declared)]
+        return replace(self, features=(*own, *(one.feature for one in declared)), declared=declared)
 
     @property
     def observation(self) -> tuple[int, ...]:
@@ -145,6 +153,22 @@ AGENTS: Mapping[str, AgentSpec] = MappingProxyType(
 )
 """By name, in the order in which they decide."""
 AGENT_NAMES: tuple[str, ...] = tuple(AGENTS)
+Specs = Mapping[str, AgentSpec]
+
+
+def agents_seeing(features: FeaturesConfig) -> Specs:
+    """The agents with declared features."""
+    more = {STRATEGIC_AGENT.name: features.strategic, TACTICAL_AGENT.name: features.tactical}
+    return {name: spec.seeing(more.get(name, ())) for name, spec in AGENTS.items()}
+
+
+def spec_of(agent: str | AgentSpec) -> AgentSpec:
+    """An agent by its name, or as it is.
+
+    Raises:
+        UsageError: If there is no such agent.
+    """
+    return find_agent(agent) if isinstance(agent, str) else agent
 
 
 def find_agent(name: str) -> AgentSpec:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from agents.ensemble.config import EnsembleConfig
+from agents.features.declared import FeaturesConfig
 from agents.serving.onnx_sizes import WIDEST
 from engine.base.config import Config
 from engine.types.instruments import IS_FRACTION, NonNegative, Positive
@@ -493,6 +494,7 @@ class TrainingConfig(Config):
         portfolio: Simulator of the training environments: capital, slippage, sizing, limits.
         ensemble: How the three agents decide together.
         seed: Of weights, exploration, episodes and generators.
+        features: Extra columns of the bars that agents see beside their own features.
     """
 
     schema_command: ClassVar[str] = "grandmodel config schema --training"
@@ -508,6 +510,7 @@ class TrainingConfig(Config):
     portfolio: TrainingPortfolio = TrainingPortfolio()
     ensemble: EnsembleConfig = EnsembleConfig()
     seed: Annotated[int, Field(ge=0)] = 42
+    features: FeaturesConfig = FeaturesConfig()
 
     @model_validator(mode="after")
     def _models_in_every_seat(self) -> Self:

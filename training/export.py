@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.features.declared import DeclaredFeature, FeaturesConfig
 from agents.models.graphs import (
     IR_VERSION,
     OPSET,
@@ -43,7 +44,7 @@ from agents.models.metadata import (
     write_seat,
 )
 from agents.serving.risk_network import write_risk_weights
-from agents.spec import AGENTS
+from agents.spec import AGENTS, AgentSpec, agents_seeing
 from engine.base.config import parse
 from engine.base.errors import DataError
 from engine.base.replacing import OutputKind, replaced_folder, write_text
@@ -64,12 +65,19 @@ class LearnedNetwork:
         weights: By name, float32; matrices join inputs (columns) to outputs (rows).
         statistics: Of the features, each of shape (K,).
         network: Its configuration.
+        declared: Extra columns of the bars that it sees.
     """
 
     seat: str
     weights: Mapping[str, Array]
     statistics: Normaliser
     network: Network
+    declared: tuple[DeclaredFeature, ...] = ()
+
+    @property
+    def agent(self) -> AgentSpec:
+        """What it sees and does."""
+        return AGENTS[self.seat].seeing(self.declared)
 
     def stack(self, name: str, *, activated: bool | Literal["hidden"]) -> list[Dense]:
         """The layers called `name.0`, `name.1`, ...
@@ -91,7 +99,7 @@ class LearnedNetwork:
 
     def served(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the weights that are served; others are only kept in the .pth file."""
-        inputs, hidden = math.prod(AGENTS[self.seat].observation), self.network.hidden_layers
+        inputs, hidden = math.prod(self.agent.observation), self.network.hidden_layers
         if self.seat == "strategic":
             shared = [inputs, *hidden[:-1]]
             stacks = {"shared": shared, "policy": [shared[-1], hidden[-1], hidden[-1] // 2, 3]}
@@ -143,6 +151,8 @@ def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, LearnedN
             seat: constant_weights(seat, states[seat], standing[seat]) if seat in standing else states[seat]
             for seat in AGENTS
         }
+        features = parse(FeaturesConfig, checkpoint.note["config"].get("features", {}), where=str(checkpoint.path))
+        seeing = agents_seeing(features)
         agents = parse(AgentsConfig, checkpoint.note["config"]["agents"], where=str(checkpoint.path))
         networks = {seat: getattr(agents, f"{seat}_agent").network_architecture for seat in AGENTS}
         found = {
@@ -153,6 +163,7 @@ def learned(checkpoint: Checkpoint, *, last: bool = False) -> dict[str, LearnedN
                     *(np.asarray(checkpoint.state["statistics"][seat][name], np.float32) for name in ("mean", "std"))
                 ),
                 networks[seat],
+                seeing[seat].declared,
             )
             for seat in AGENTS
         }
@@ -277,7 +288,7 @@ def write_network(one: LearnedNetwork, folder: Path) -> None:
         activation=one.network.activation,
         parameters=sum(math.prod(shape) for shape in one.served().values()),
         untrained=False,
-        features=FeatureSchema.current(one.seat),
+        features=FeatureSchema.current(one.agent),
         constant=constant_of(one.seat, one.weights),
     )
     write_seat(folder, facts)
@@ -325,7 +336,7 @@ def write_production(path: Path, folder: Path) -> None:
 
 
 def _check(one: LearnedNetwork, where: str) -> None:
-    features = AGENTS[one.seat].observation[-1]
+    features = one.agent.observation[-1]
     for name, values in (("mean", one.statistics.mean), ("std", one.statistics.std)):
         good = values.shape == (features,) and np.isfinite(values).all() and (name == "mean" or (values > 0).all())
         if not good:

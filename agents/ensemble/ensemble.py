@@ -19,7 +19,7 @@ from agents.ensemble.config import EnsembleConfig
 from agents.ensemble.kernels.deciding import decide
 from agents.ensemble.kernels.layout import NO_LEVEL, Params, Signals
 from agents.ensemble.outputs import collect_outputs
-from agents.ensemble.seats import Decisions, ModelSeat, RuleSeat, Seat, StoodIn, WrongDecision
+from agents.ensemble.seats import Decisions, ModelSeat, RuleSeat, Seat, StoodIn, WrongDecision, agent_of
 from agents.ensemble.state import (
     blank_signals,
     make_memory,
@@ -29,6 +29,7 @@ from agents.ensemble.state import (
     with_rows,
     with_scratch,
 )
+from agents.features.declared import DeclaredFeature
 from agents.registry import make_market_agent
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
@@ -266,6 +267,15 @@ class Ensemble:
                 f"version {models.version} has no network for the {missing[0]} seat",
                 expected=f"networks for {', '.join(self.learned_seats)}",
             )
+        for name in self.learned_seats:
+            new, present = (agent_of(name, getattr(one, name)).declared for one in (models, self._models))
+            if new != present:
+                raise UsageError(
+                    f"version {models.version} was made for other declared features of the {name} agent",
+                    expected=_columns(present),
+                    found=_columns(new),
+                    hint="start a new session with it: features cannot change in the middle of one",
+                )
         self._next = models
 
     def on_cut(self) -> str | None:
@@ -351,3 +361,7 @@ class Ensemble:
         due[:] = every_bar
         due[rows] = 1
         return True
+
+
+def _columns(declared: Sequence[DeclaredFeature]) -> str:
+    return ", ".join(f"{one.column} over {one.scale:g}" for one in declared) or "none"

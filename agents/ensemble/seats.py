@@ -16,7 +16,7 @@ from agents.features.windows import WindowBatch, Windows
 from agents.serving.answers import WrongAnswer
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.outputs import Outputs, confidence, outputs_of
-from agents.spec import AGENTS, TACTICAL_AGENT
+from agents.spec import AGENTS, TACTICAL_AGENT, AgentSpec
 from engine.base.errors import UsageError
 from engine.base.restoring import array_of, frozen, parts_of
 from engine.base.state import State, Stateful
@@ -122,8 +122,9 @@ class ModelSeat:
     ) -> None:
         self.name, self.model, self._stands_in = name, model, stands_in
         self.stood_in: StoodIn | None = None
-        self._stream = FeatureStream(name, symbols, sessions)
-        length, features = AGENTS[name].observation
+        spec = agent_of(name, model)
+        self._stream = FeatureStream(spec, symbols, sessions)
+        length, features = spec.observation
         self._windows = Windows(length, features, len(symbols))
         self.ranges = self._no_ranges = Ranges(np.empty(0, np.int64), np.empty((0, len(symbols))))
         self._nothing = _nothing(name)
@@ -307,6 +308,12 @@ class TrueRange:
         out = np.empty(bars.close.shape)
         average_ranges(bars.kernel_view(), self.state, out)
         return out
+
+
+def agent_of(name: str, model: object) -> AgentSpec:
+    """The agent that a network was made for: with its declared features, where it has any."""
+    seat = getattr(model, "seat", None)
+    return seat if isinstance(seat, AgentSpec) else AGENTS[name]
 
 
 def _shaped(method: str, given: Any, expected: tuple[int, ...]) -> Floats:

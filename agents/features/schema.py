@@ -11,26 +11,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.features.definitions import FORMULAS_VERSION
-from agents.spec import find_agent
+from agents.spec import AgentSpec, spec_of
 
 
-def schema(agent: str) -> dict[str, Any]:
+def schema(agent: str | AgentSpec) -> dict[str, Any]:
     """What a model of an agent has to agree on, as plain JSON values.
 
     Raises:
         UsageError: If there is no such agent.
     """
-    found = find_agent(agent)
-    return {
+    found = spec_of(agent)
+    content = {
         "seat": found.name,
         "formulas_version": FORMULAS_VERSION,
         "timeframe": found.timeframe,
         "window": found.window,
         "features": [feature.name for feature in found.features],
     }
+    # not there without them, so that the schema of other models stays what it is
+    return content | ({"declared": [one.model_dump() for one in found.declared]} if found.declared else {})
 
 
-def schema_hash(agent: str) -> str:
+def schema_hash(agent: str | AgentSpec) -> str:
     """SHA-256 of the schema's canonical JSON, hexadecimal.
 
     Raises:

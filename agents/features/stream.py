@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.features.declared import check_columns, declared_values
 from agents.features.kernels.strategic import STRATEGIC_STATE, STRATEGIC_WARMUP, strategic_rows
 from agents.features.kernels.tactical import TACTICAL_STATE, TACTICAL_WARMUP, tactical_rows
 from agents.features.schema import schema_hash
-from agents.spec import AGENTS
+from agents.spec import AGENTS, AgentSpec, spec_of
 from engine.base.errors import DataError, UsageError
 from engine.base.restoring import arrays_of, parts_of, snapshot_of
 from engine.base.state import State
@@ -57,7 +58,7 @@ class FeatureStream:
     stays as it is.
 
     Args:
-        seat: strategic or tactical.
+        seat: strategic or tactical; with declared features, the agent itself.
         symbols: S names, as in every block that will come.
         sessions: Sessions that reach at least to the last bar that will come.
 
@@ -65,19 +66,21 @@ class FeatureStream:
         UsageError: If the seat sees no market features, or there is no session.
     """
 
-    def __init__(self, seat: str, symbols: Sequence[str], sessions: Sessions) -> None:
-        if seat not in WARMUP:
-            raise UsageError(f"no market features are defined for the seat {seat!r}", expected=", ".join(WARMUP))
-        self.seat = seat
+    def __init__(self, seat: str | AgentSpec, symbols: Sequence[str], sessions: Sessions) -> None:
+        name = seat if isinstance(seat, str) else seat.name
+        if name not in WARMUP:
+            raise UsageError(f"no market features are defined for the seat {name!r}", expected=", ".join(WARMUP))
+        self._spec, self.seat = spec_of(seat), name
         self.symbols = tuple(symbols)
-        features = AGENTS[seat].features
+        features = AGENTS[name].features
+        self._declared = self._spec.declared
         self._lowest = np.array([feature.low for feature in features], np.float64)
         self._highest = np.array([feature.high for feature in features], np.float64)
-        self._aggregator = Aggregator(parse_timeframe(AGENTS[seat].timeframe or ""), sessions)
+        self._aggregator = Aggregator(parse_timeframe(AGENTS[name].timeframe or ""), sessions)
         self._sessions = sessions
-        self._state: Records = np.zeros(len(self.symbols), _STATES[seat])
+        self._state: Records = np.zeros(len(self.symbols), _STATES[name])
         empty, none = (0, len(self.symbols)), np.empty(0, np.int64)
-        no_features = np.empty((*empty, len(features)), np.float32)
+        no_features = np.empty((*empty, len(self._spec.features)), np.float32)
         self._nothing = FeatureRows(no_features, np.empty(empty, np.bool_), np.empty(empty), none, none)
 
     @property
@@ -89,8 +92,8 @@ class FeatureStream:
         """Take the next rows of the stream; give the features of the bars that they complete.
 
         Raises:
-            DataError: If symbols are not those of the stream, time runs backwards or the rows lie beyond the last
-                session.
+            DataError: If symbols are not those of the stream, a declared column is missing, time runs backwards or the
+                rows lie beyond the last session.
         """
         if block.symbols != self.symbols:
             raise DataError(
@@ -99,6 +102,7 @@ class FeatureStream:
                 expected=", ".join(self.symbols),
                 found=", ".join(block.symbols),
             )
+        check_columns(self.seat, self._declared, block)
         return self._rows(self._aggregator.push(block))
 
     def extend(self, sessions: Sessions) -> None:
@@ -126,7 +130,7 @@ class FeatureStream:
         self._state = found["rows"]
 
     def _made(self) -> dict[str, Any]:
-        return {"seat": self.seat, "symbols": self.symbols, "formulas": schema_hash(self.seat)}
+        return {"seat": self.seat, "symbols": self.symbols, "formulas": schema_hash(self._spec)}
 
     def _rows(self, done: Aggregated) -> FeatureRows:
         if not len(done):
@@ -143,6 +147,10 @@ class FeatureStream:
         else:
             signed = _column(done.bars, "signed_volume")
             tactical_rows(*ranges, self._state, bars, signed, features, ready, atr)
+        if self._declared:
+            more = declared_values(self._declared, done.bars)
+            more[~ready] = 0.0
+            features = np.concatenate([features, more], axis=2)
         return FeatureRows(features, ready, atr, ts_event, done.known_at)
 
 

@@ -45,7 +45,7 @@ class _Graph:
     """Nodes and constants under names, in the order of writing."""
 
     def __init__(self, seat: AgentSpec) -> None:
-        self.seat = seat
+        self.seat, self.shape = seat, seat.observation
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
@@ -60,7 +60,9 @@ class _Graph:
 
     def normalised(self, statistics: Normaliser) -> str:
         # spread over the whole window: ONNX Runtime is slow where it must repeat an inner axis of 7 or 13
-        mean, std = (np.broadcast_to(values, self.seat.observation) for values in (statistics.mean, statistics.std))
+        shape = (*self.seat.observation[:-1], len(statistics.mean))
+        mean, std = (np.broadcast_to(values, shape) for values in (statistics.mean, statistics.std))
+        self.shape = shape
         centred = self.node("Sub", ["observation", self.constant("mean", np.ascontiguousarray(mean))], "centred")
         scaled = self.node("Div", [centred, self.constant("std", np.ascontiguousarray(std))], "scaled")
         bounds = [self.constant("clip_low", -CLIP), self.constant("clip_high", CLIP)]
@@ -79,7 +81,7 @@ class _Graph:
         return source
 
     def serialized(self) -> bytes:
-        observation = helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", *self.seat.observation])
+        observation = helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", *self.shape])
         outputs = [
             helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(output.dtype), ["batch", *output.shape])
             for name, output in outputs_of(self.seat).items()

@@ -26,7 +26,7 @@ from agents.models.metadata import (
 )
 from agents.serving.onnx_model import OnnxModel, batch_invariant
 from agents.serving.risk_network import RiskNetwork
-from agents.spec import AGENTS
+from agents.spec import AGENTS, AgentSpec
 from engine.base.errors import DataError
 from engine.base.files import check_regular, sha256_file
 
@@ -71,13 +71,13 @@ def load_ensemble(folder: Path, *, tile: int | None = None, check_batches: bool 
     risk: RiskNetwork | None = None
     for seat in metadata.seats:
         seat_metadata = read_seat(contents[metadata_file(seat)], folder / metadata_file(seat), seat)
-        check_schema(seat, seat_metadata.features, folder / metadata_file(seat))
-        check_schema(seat, metadata.schemas[seat], folder / ENSEMBLE_FILE)
+        spec = check_schema(seat, seat_metadata.features, folder / metadata_file(seat))
+        check_same(seat, seat_metadata.features, metadata.schemas[seat], folder / ENSEMBLE_FILE)
         if seat == "risk":
             risk = load_risk(folder, contents[model_file(seat)], contents[RISK_WEIGHTS])
         else:
             path = folder / model_file(seat)
-            models[seat] = load_model(path, contents[model_file(seat)], seat, tile, check_batches)
+            models[seat] = load_model(path, contents[model_file(seat)], spec, tile, check_batches)
     return LoadedEnsemble(
         folder, metadata.version, whole, metadata, models.get("strategic"), models.get("tactical"), risk
     )
@@ -139,13 +139,24 @@ def _verified(folder: Path, metadata: EnsembleMetadata, loaded: set[str]) -> lis
     return found
 
 
-def check_schema(seat: str, found: FeatureSchema, path: Path) -> None:
-    """Refuse a network that was made for other features than this program computes.
+def check_schema(seat: str, found: FeatureSchema, path: Path) -> AgentSpec:
+    """Refuse a network that was made for other features than this program computes; gives the agent that sees them.
 
     Raises:
         DataError: Naming the first difference.
     """
-    current = FeatureSchema.current(seat)
+    spec = found.agent(seat, str(path))
+    current = FeatureSchema.current(spec)
+    check_same(seat, current, found, path)
+    return spec
+
+
+def check_same(seat: str, current: FeatureSchema, found: FeatureSchema, path: Path) -> None:
+    """Refuse a network that was made for other features.
+
+    Raises:
+        DataError: Naming the first difference.
+    """
     if found.sha256 == current.sha256:
         return
     raise DataError(
@@ -157,7 +168,7 @@ def check_schema(seat: str, found: FeatureSchema, path: Path) -> None:
     )
 
 
-def load_model(path: Path, content: bytes, seat: str, tile: int | None, check_batches: bool) -> OnnxModel:
+def load_model(path: Path, content: bytes, seat: str | AgentSpec, tile: int | None, check_batches: bool) -> OnnxModel:
     """One ONNX model, in tiles if asked to check and its answers depend on the batch.
 
     Raises:

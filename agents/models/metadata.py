@@ -19,9 +19,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from agents.features.declared import declared_in
 from agents.features.schema import schema, schema_hash
 from agents.serving.limits import read_model_file
-from agents.spec import AGENTS, Algorithm, find_agent
+from agents.spec import AGENTS, AgentSpec, Algorithm, find_agent
 from engine.base.config import Config
 from engine.base.errors import DataError, UsageError
 from engine.base.files import sha256_file
@@ -64,10 +65,22 @@ class FeatureSchema(Config):
     content: Tree
 
     @classmethod
-    def current(cls, seat: str) -> FeatureSchema:
-        """The schema that this program computes for a seat."""
+    def current(cls, seat: str | AgentSpec) -> FeatureSchema:
+        """The schema that this program computes for a seat, or for an agent with declared features."""
         # through JSON, so that it equals what a file holds
         return cls(sha256=schema_hash(seat), content=json.loads(json.dumps(schema(seat))))
+
+    def agent(self, seat: str, where: str) -> AgentSpec:
+        """The agent that sees these features.
+
+        Args:
+            where: The file that holds the schema, for messages.
+
+        Raises:
+            UsageError: If there is no such seat.
+            DataError: If its declared features cannot be read.
+        """
+        return find_agent(seat).seeing(declared_in(self.content, where))
 
 
 class SeatMetadata(Config):
@@ -193,7 +206,7 @@ def seal(
         created_by=created_by,
         untrained=untrained,
         seed=seed,
-        schemas={seat: FeatureSchema.current(seat) for seat in seats},
+        schemas={seat: _described(folder, seat) for seat in seats},
         files={name: sha256_file(folder / name) for name in names},
         training_data=tuple(training_data),
         metrics=dict(metrics or {}),
@@ -268,6 +281,12 @@ def read_bytes(path: Path, hint: str) -> bytes:
 def sha256(content: bytes) -> str:
     """Hash of bytes, hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _described(folder: Path, seat: str) -> FeatureSchema:
+    """The features that a network was made for, from its metadata file."""
+    path = folder / metadata_file(seat)
+    return read_seat(read_bytes(path, RESTORE), path, seat).features
 
 
 def _digest(tree: Mapping[str, Any]) -> str:

@@ -107,10 +107,10 @@ def load_seat(
     content = read_bytes(path, hint)
     metadata_path = folder / metadata_file(seat)
     metadata = read_seat(read_bytes(metadata_path, hint), metadata_path, seat)
-    check_schema(seat, metadata.features, metadata_path)
+    spec = check_schema(seat, metadata.features, metadata_path)
     if seat == "risk":
         return load_risk(folder, content, read_bytes(folder / RISK_WEIGHTS, hint), onnx_name=path.name)
-    return load_model(path, content, seat, tile, check_batches)
+    return load_model(path, content, spec, tile, check_batches)
 
 
 def _resolved(seat: str, config: SeatConfig, path: Path) -> SeatConfig:

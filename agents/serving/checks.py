@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.spec import AgentSpec, find_agent
+from agents.spec import AgentSpec
 from engine.base.errors import DataError
 
 
@@ -34,7 +34,7 @@ def check_finite(rows: NDArray[np.float32], seat: AgentSpec) -> None:
     if finite.all():
         return
     row, *place = (int(index) for index in np.argwhere(~finite)[0])
-    name = find_agent(seat.name).features[place[-1]].name
+    name = seat.features[place[-1]].name
     bar = f", bar {place[0]} of its window" if len(place) > 1 else ""
     raise DataError(
         "an observation is not finite",

@@ -16,7 +16,7 @@ from agents.serving.checks import as_observations, check_finite, misfit_of_one
 from agents.serving.limits import MOST_SECONDS, bounded_memory, read_model_file
 from agents.serving.onnx_file import check_onnx
 from agents.serving.outputs import Outputs, outputs_of
-from agents.spec import AgentSpec, find_agent
+from agents.spec import AgentSpec, spec_of
 from engine.base.errors import DataError, UsageError
 
 MAX_BATCH = 4096
@@ -45,7 +45,7 @@ class OnnxModel:
 
     Args:
         source: The ONNX file, or its content.
-        name: The seat: strategic, tactical or risk.
+        name: The seat: strategic, tactical or risk; with declared features, the agent itself.
         tile: Rows of every call to the runtime; None for as many as there are.
         where: What to call the file in messages.
 
@@ -54,13 +54,15 @@ class OnnxModel:
         DataError: If the file cannot be read, is damaged, or its inputs and outputs are not those of the seat.
     """
 
-    def __init__(self, source: Path | bytes, name: str, tile: int | None = None, *, where: str | None = None) -> None:
+    def __init__(
+        self, source: Path | bytes, name: str | AgentSpec, tile: int | None = None, *, where: str | None = None
+    ) -> None:
         if tile is not None and not 1 <= tile <= MAX_BATCH:
             raise UsageError("the tile is out of range", expected=f"1 to {MAX_BATCH} rows", found=str(tile))
-        self.seat = find_agent(name)
-        self.name = name
+        self.seat = spec_of(name)
+        self.name = self.seat.name
         self.tile = tile
-        self.where = where or (str(source) if isinstance(source, Path) else f"the {name} model")
+        self.where = where or (str(source) if isinstance(source, Path) else f"the {self.name} model")
         self._answers = outputs_of(self.seat)
         self._outputs = list(self._answers)
         self._layout = np.empty((0, *self.seat.observation), np.float32)

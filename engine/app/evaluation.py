@@ -92,6 +92,7 @@ def run_evaluation(
     if watch is not None:
         watch("data")
     market, parts = loaded or load_market(config, config.seed)
+    _require_features(policy, market, models)
     length = config.training_params.episode_length
     starts = evaluation_starts(market, _ranges(parts, part), length, episodes, seed)
     found = evaluate(
@@ -114,6 +115,24 @@ def run_evaluation(
         "remarks": list(parts.remarks),
     }
     return EvaluationRun({"kind": "evaluation", "about": about, **found.tree()}, found)
+
+
+def _require_features(policy: ServedPolicy, market: Market, models: LoadedEnsemble) -> None:
+    """Refuse networks that were made for other declared features than the configuration has."""
+    for name, agent in policy.agents.items():
+        found = market.agents[name].declared
+        if agent.declared != found:
+            names = [
+                ", ".join(f"{one.column} over {one.scale:g}" for one in each) or "none"
+                for each in (agent.declared, found)
+            ]
+            raise UsageError(
+                f"the {name} network of version {models.version} was made for other declared features",
+                where=f"features.{name}",
+                expected=names[0],
+                found=names[1],
+                hint="evaluate it with the configuration of its training",
+            )
 
 
 def _constants(models: LoadedEnsemble) -> dict[str, tuple[float, ...]]:

@@ -53,7 +53,7 @@ def fit_statistics(market: Market, training: Sequence[Range], preprocessing: Pre
     }
     fitted = {}
     for name, (rows, ends) in known.items():
-        seat = AGENTS[name]
+        seat = market.agents[name]
         mean, std = np.zeros(len(seat.features)), np.ones(len(seat.features))
         if preprocessing.normalize:
             seen = visible_rows(ends, len(rows), training, seat.window or 1)
@@ -87,10 +87,11 @@ def masked_features(seat: AgentSpec, preprocessing: Preprocessing) -> Bools:
     """Which features of a seat read 0, shape (F,)."""
     names = [feature.name for feature in seat.features]
     hidden = np.zeros(len(names), np.bool_)
+    declared = {one.column for one in seat.declared}
     if not preprocessing.regime_detection:
-        hidden |= np.array([name in REGIMES for name in names])
+        hidden |= np.array([name in REGIMES - declared for name in names])
     if not preprocessing.feature_engineering:
-        hidden |= np.array([name not in PLAIN for name in names])
+        hidden |= np.array([name not in PLAIN | declared for name in names])
     return hidden
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.spec import TACTICAL_AGENT
+from agents.spec import TACTICAL_AGENT, agents_seeing
 from engine.base.config import parse
 from engine.base.errors import ConfigError, DataError, UsageError
 from engine.base.paths import shipped
@@ -130,7 +130,9 @@ def build_market(config: TrainingConfig, loaded: list[Loaded]) -> tuple[Market, 
     """
     step = step_ns(config)
     blocks = [(one.name, one.bars) for one in loaded]
-    market = Market.build(training_instrument(config), blocks, config.ensemble.risk_cadence, step)
+    market = Market.build(
+        training_instrument(config), blocks, config.ensemble.risk_cadence, step, agents_seeing(config.features)
+    )
     series = [
         SourceRows(segment.start, segment.stop, one.group, one.historical)
         for segment, one in zip(market.segments, loaded, strict=True)

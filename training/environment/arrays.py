@@ -89,11 +89,11 @@ def make_accounts(portfolio: PortfolioConfig, envs: int) -> Accounts:
     )
 
 
-def make_seen(envs: int) -> Seen:
+def make_seen(market: Market, envs: int) -> Seen:
     """What is shown of environments that have not begun: all are over."""
     return Seen(
-        strategic=np.zeros((envs, int(np.prod(AGENTS["strategic"].observation))), np.float32),
-        tactical=np.zeros((envs, int(np.prod(AGENTS["tactical"].observation))), np.float32),
+        strategic=np.zeros((envs, int(np.prod(market.agents["strategic"].observation))), np.float32),
+        tactical=np.zeros((envs, int(np.prod(market.agents["tactical"].observation))), np.float32),
         risk=np.zeros((envs, METRICS), np.float32),
         due=np.zeros((envs, AGENT_COUNT), np.bool_),
         terminated=np.zeros(envs, np.bool_),

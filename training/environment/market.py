@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from agents.features.stream import FeatureRows, FeatureStream
-from agents.spec import AGENTS
+from agents.spec import AGENTS, AgentSpec, Specs
 from engine.base.errors import DataError, UsageError
 from engine.types.blocks import BarBlock, Floats, Ints
 from engine.types.calendar import YEAR_NS, Sessions, bars_per_year, sessions_between
@@ -65,7 +65,7 @@ class Market:
         instrument: What is traded.
         bars: Bars of all sources one after the other, arrays of shape (R, 1).
         session_ends: Inclusive ends of sessions, nanoseconds UTC, ascending, over all sources.
-        strategic_rows: Ready feature rows of all sources, float32, shape (Ks, 13).
+        strategic_rows: Ready feature rows of all sources, float32, shape (Ks, 13), or more with declared features.
         tactical_rows: Likewise, shape (Kt, 7).
         strategic_end: The window seen at row r is `strategic_rows[end - 48 : end]`; -1 before the first complete
             window of the source, since windows never span sources. int64, shape (R,).
@@ -77,6 +77,7 @@ class Market:
         risk_cadence: The risk agent's clock: tactical or bar.
         timeframe_ns: Length of a bar.
         bars_per_year: Bars that a year holds.
+        agents: By name, what they see.
     """
 
     instrument: Instrument
@@ -92,6 +93,7 @@ class Market:
     risk_cadence: Cadence = "tactical"
     timeframe_ns: int = MINUTE_NS
     bars_per_year: float = 365.0 * 1440.0
+    agents: Specs = field(default_factory=lambda: dict(AGENTS))
 
     @classmethod
     def build(
@@ -100,6 +102,7 @@ class Market:
         blocks: Sequence[tuple[str, BarBlock]],
         risk_cadence: Cadence = "tactical",
         timeframe_ns: int = MINUTE_NS,
+        agents: Specs = AGENTS,
     ) -> Market:
         """Compute what the agents see of some sources.
 
@@ -108,10 +111,11 @@ class Market:
             blocks: Name and whole history of each source, one symbol each.
             risk_cadence: When the risk agent decides: at tactical bars, or at every bar.
             timeframe_ns: Length of the bars; a whole number of them makes a tactical bar.
+            agents: By name, with their declared features.
 
         Raises:
             UsageError: If bars do not make tactical bars.
-            DataError: If there are no bars, or a source has more than one symbol.
+            DataError: If there are no bars, a source has more than one symbol, or lacks a declared column.
         """
         if AGENTS["tactical"].timeframe_ns % timeframe_ns:
             raise UsageError(
@@ -125,7 +129,10 @@ class Market:
         # as far ahead as the average over the first years of sessions looks
         sessions = sessions_between(instrument, first, max(last, first + 5 * YEAR_NS))
         starts = np.cumsum([0] + [len(block) for _, block in blocks]).tolist()
-        seats = {name: [_seat(name, block, sessions) for _, block in blocks] for name in ("strategic", "tactical")}
+        seats = {
+            name: [_seat(agents[name], name_of, block, sessions) for name_of, block in blocks]
+            for name in ("strategic", "tactical")
+        }
         due, atr = _clock(starts, seats, risk_cadence)
         return cls(
             instrument,
@@ -141,6 +148,7 @@ class Market:
             risk_cadence,
             timeframe_ns,
             bars_per_year(sessions, timeframe_ns),
+            dict(agents),
         )
 
     def __len__(self) -> int:
@@ -152,7 +160,7 @@ class Market:
         Raises:
             DataError: If there is no such window.
         """
-        return _windows(self._strategic_flat, AGENTS["strategic"].observation, ends)
+        return _windows(self._strategic_flat, self.agents["strategic"].observation, ends)
 
     def tactical_windows(self, ends: Ints) -> FeatureArray:
         """Tactical observations by the ends of their rows, float32, shape (n, 60, 7).
@@ -160,7 +168,7 @@ class Market:
         Raises:
             DataError: If there is no such window.
         """
-        return _windows(self._tactical_flat, AGENTS["tactical"].observation, ends)
+        return _windows(self._tactical_flat, self.agents["tactical"].observation, ends)
 
     def row_in_source(self, row: int) -> int:
         """Number of a row counted from the first one of its source."""
@@ -226,11 +234,11 @@ class Market:
 
     @cached_property
     def _strategic_flat(self) -> FeatureArray:
-        return _flat_windows(self.strategic_rows, AGENTS["strategic"].observation)
+        return _flat_windows(self.strategic_rows, self.agents["strategic"].observation)
 
     @cached_property
     def _tactical_flat(self) -> FeatureArray:
-        return _flat_windows(self.tactical_rows, AGENTS["tactical"].observation)
+        return _flat_windows(self.tactical_rows, self.agents["tactical"].observation)
 
 
 def _check(blocks: Sequence[tuple[str, BarBlock]]) -> None:
@@ -245,12 +253,16 @@ def _check(blocks: Sequence[tuple[str, BarBlock]]) -> None:
             )
 
 
-def _seat(name: str, block: BarBlock, sessions: Sessions) -> _Seat:
+def _seat(agent: AgentSpec, source: str, block: BarBlock, sessions: Sessions) -> _Seat:
     """Features of one source, and when each window became known."""
-    rows: FeatureRows = FeatureStream(name, block.symbols, sessions).push(_from_zero(block))
+    try:
+        rows: FeatureRows = FeatureStream(agent, block.symbols, sessions).push(_from_zero(block))
+    except DataError as error:
+        error.where = f"{source}, {error.where}" if error.where else source
+        raise
     ready, atr, known_at = rows.ready[:, 0], rows.atr[:, 0], rows.known_at
     kept = np.ascontiguousarray(rows.features[ready, 0])
-    length = AGENTS[name].observation[0]
+    length = agent.observation[0]
     fresh = known_at[ready][length - 1 :]
     end = np.full(len(block), NONE, np.int64)
     # of two windows that one row completes the later one counts, as in the ensemble

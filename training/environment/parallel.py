@@ -89,7 +89,7 @@ class TradingEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo ships no types
         self.market, self.length, self.render_mode = market, length, render_mode
         self.possible_agents = list(AGENT_NAMES)
         self.agents: list[str] = []
-        self.observation_spaces = {name: observation_space(name) for name in AGENT_NAMES}
+        self.observation_spaces = {name: observation_space(market.agents[name]) for name in AGENT_NAMES}
         self.action_spaces = {name: action_space(name) for name in AGENT_NAMES}
         self.starts = _starts(market, rows, length)
         parts = (portfolio or PortfolioConfig(), rewards or Rewards(), ensemble or EnsembleConfig())

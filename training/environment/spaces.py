@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box, Discrete, Space
 
-from agents.spec import find_agent
+from agents.spec import AgentSpec, find_agent, spec_of
 
 
-def observation_space(seat: str) -> Box:
+def observation_space(seat: str | AgentSpec) -> Box:
     """What the agent of a seat sees: strategic (48, 13), tactical (60, 7), risk (10,); float32.
 
-    The bounds are the ranges to which features are clipped (docs/features.md), so every observation lies within.
+    Declared features are further columns. The bounds are the ranges to which features are clipped (docs/features.md),
+    so every observation lies within.
 
     Raises:
         UsageError: If there is no such seat.
     """
-    features, shape = find_agent(seat).features, find_agent(seat).observation
+    spec = spec_of(seat)
+    features, shape = spec.features, spec.observation
     low = np.array([feature.low for feature in features], np.float32)
     high = np.array([feature.high for feature in features], np.float32)
     return Box(np.broadcast_to(low, shape), np.broadcast_to(high, shape), dtype=np.float32)

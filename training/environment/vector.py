@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agents.ensemble.config import EnsembleConfig
-from agents.spec import AGENT_NAMES, AGENTS
+from agents.spec import AGENT_NAMES
 from engine.base.compiled import entry_point
 from engine.base.errors import DataError, UsageError
 from engine.base.restoring import frozen
@@ -100,15 +100,15 @@ class VectorEnv:
         self._records = record_fills
         self._workspace = arrays.make_workspace(market, portfolio, ensemble, rewards, envs if record_fills else 1)
         self._accounts = arrays.make_accounts(portfolio, envs)
-        self._seen = arrays.make_seen(envs)
+        self._seen = arrays.make_seen(market, envs)
         self._begin = IdleAccounts(market, portfolio)
         self._advance: Callable[..., int] | None = None
         self._fault = np.zeros(2, np.int64)
         self._all = np.arange(envs)
         none = np.zeros(envs, np.int64)
         self._idle = Actions(none, np.zeros((envs, 3), np.float32), none)
-        self.strategic = self._seen.strategic.reshape(envs, *AGENTS["strategic"].observation)
-        self.tactical = self._seen.tactical.reshape(envs, *AGENTS["tactical"].observation)
+        self.strategic = self._seen.strategic.reshape(envs, *market.agents["strategic"].observation)
+        self.tactical = self._seen.tactical.reshape(envs, *market.agents["tactical"].observation)
         self.risk: NDArray[np.float32] = self._seen.risk
         self.due: Bools = self._seen.due
         self.terms: Floats = self._seen.terms

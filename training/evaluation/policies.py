@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.ensemble.ensemble import Models
+from agents.ensemble.seats import agent_of
 from agents.serving.onnx_model import OnnxModel
 from agents.serving.risk_network import RiskNetwork
 from agents.spec import AGENT_NAMES, AGENTS, STRATEGIC_AGENT, TACTICAL_AGENT, find_agent
@@ -61,6 +62,7 @@ class ServedPolicy:
                 expected="a network in every seat",
                 hint="`grandmodel models list` shows the seats of every version",
             )
+        self.agents = {name: agent_of(name, getattr(models, name)) for name in AGENT_NAMES}
         self._strategic: OnnxModel = models.strategic  # type: ignore[assignment] # seen above
         self._tactical: OnnxModel = models.tactical  # type: ignore[assignment] # likewise
         self._risk: RiskNetwork = models.risk  # type: ignore[assignment] # likewise

@@ -8,13 +8,10 @@ confidence, the softmax of its action values, stands for them.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.spec import AGENTS
 from engine.types.blocks import Floats
 from training.experience import Observations
 from training.export import LearnedNetwork
@@ -55,7 +52,7 @@ class Policies:
     def _said(self, weights: dict[str, Array]) -> Floats:
         """Log probabilities, shape (N, choices), or means and log deviations, shape (N, 2 * components)."""
         if self._seat == "strategic":
-            inputs = math.prod(AGENTS[self._seat].observation)
+            inputs = self._flat.shape[1]
             logits = ActorCritic(inputs, self._network, 3).rows(weights, self._flat)[0]
             return _log_softmax(logits)
         hidden = dense_numpy(weights, "trunk", self._flat, self._network.activation)

@@ -124,7 +124,8 @@ def _network(folder: Path, facts: SeatMetadata) -> LearnedNetwork:
             hint="export the version again with `grandmodel export`",
         ) from error
     kept = {name: values for name, values in _kept(folder / weights_file(seat)).items() if name not in weights}
-    return LearnedNetwork(seat, {**kept, **weights}, statistics, network)
+    declared = facts.features.agent(seat, str(folder / metadata_file(seat))).declared
+    return LearnedNetwork(seat, {**kept, **weights}, statistics, network, declared)
 
 
 def _strategic(folder: Path, hidden: int) -> tuple[Weights, Normaliser]:

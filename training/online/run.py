@@ -7,6 +7,7 @@ from typing import NamedTuple
 from agents.ensemble.config import EnsembleConfig
 from engine.base.errors import UsageError
 from engine.types.instruments import Instrument
+from feeds.indicators.config import IndicatorConfig
 from portfolio.config import PortfolioConfig
 
 NAMING = {"name", "description", "synonyms"}
@@ -21,12 +22,14 @@ class JobRun(NamedTuple):
         portfolio: Capital, execution, sizing and limits; a run's whole configuration will do.
         ensemble: How the agents decide together.
         timeframe_ns: Length of a bar.
+        indicators: Economic indicators of the run.
     """
 
     instruments: tuple[Instrument, ...]
     portfolio: PortfolioConfig
     ensemble: EnsembleConfig
     timeframe_ns: int
+    indicators: tuple[IndicatorConfig, ...] = ()
 
 
 def require_learnable_run(run: JobRun) -> None:

@@ -10,6 +10,7 @@ from engine.base.config import Tree, merge, parse, read_yaml
 from engine.base.paths import shipped
 from engine.learning.config import LearningConfig
 from engine.types.blocks import BarBlock
+from feeds.indicators.joining import Indicators, read_indicators
 from portfolio.config import PortfolioConfig
 from training.config import AgentsConfig, Network, TrainingConfig
 from training.data.parts import Parts
@@ -80,13 +81,15 @@ def job_setup(
         UsageError, DataError: If a source of `learning.older` cannot be read.
     """
     config = training_config(learning, run, parent, seed)
+    join = Indicators(read_indicators(run.indicators))
     read = [one.bars for one in read_sources(config, seed)] if learning.older else []
     market, windows = build(
         run.instruments[0],
-        series_of(bars, [*older, *read]),
+        series_of(join(bars), [*map(join, older), *read]),
         config.ensemble.risk_cadence,
         run.timeframe_ns,
         config.training_params.episode_length,
+        {seat: parent.networks[seat].agent for seat in AGENT_NAMES},
     )
     parts = Parts((*windows.recent, *windows.older), windows.judged, windows.judged_older)
     statistics = {seat: Statistics(*parent.networks[seat].statistics) for seat in AGENT_NAMES}
@@ -108,7 +111,10 @@ def training_config(learning: LearningConfig, run: JobRun, parent: Parent, seed:
         agents[f"{seat}_agent"] = {"network_architecture": network | {"dropout": _dropout(tree, seat)}}
     given: Tree = {
         "agents": agents,
-        "data": {"sources": [_source(one) for one in learning.older] or [OWN_BARS]},
+        "data": {
+            "sources": [_source(one) for one in learning.older] or [OWN_BARS],
+            "indicators": [one.model_dump(mode="json") for one in run.indicators],
+        },
         "training_params": {"total_episodes": learning.episodes},
         "portfolio": run.portfolio.model_dump(mode="json", include=set(PortfolioConfig.model_fields)),
         "ensemble": run.ensemble.model_dump(mode="json"),

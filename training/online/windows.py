@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agents.spec import AGENTS, Specs
 from engine.base.errors import DataError
 from engine.types.blocks import BAR_COLUMNS, BarBlock, concat
 from engine.types.instruments import Instrument
@@ -96,7 +97,12 @@ def series_of(bars: BarBlock, older: Sequence[BarBlock]) -> list[Series]:
 
 
 def build(
-    instrument: Instrument, series: Sequence[Series], cadence: str, timeframe_ns: int, length: int
+    instrument: Instrument,
+    series: Sequence[Series],
+    cadence: str,
+    timeframe_ns: int,
+    length: int,
+    agents: Specs = AGENTS,
 ) -> tuple[Market, Windows]:
     """The market of a job, divided.
 
@@ -106,12 +112,13 @@ def build(
         cadence: The risk agent's clock.
         timeframe_ns: Length of a bar.
         length: Bars of an episode.
+        agents: By name, with their declared features.
 
     Raises:
         TooFewBars: If no episode fits into what is to be learned, or into what is judged by.
     """
     blocks = [(one.name, one.bars) for one in series]
-    market = Market.build(instrument, blocks, "bar" if cadence == "bar" else "tactical", timeframe_ns)
+    market = Market.build(instrument, blocks, "bar" if cadence == "bar" else "tactical", timeframe_ns, agents)
     purged = PURGED_MINUTES * MINUTE_NS // timeframe_ns
     recent: list[Range] = []
     older: list[Range] = []

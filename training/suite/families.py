@@ -159,7 +159,7 @@ def held_out_setup(setup: TrainingSetup, name: str, *, scenarios: int = 40, leng
     data = config.data.model_copy(update={"sources": list(sources)})
     changed = config.model_copy(update={"data": data, "seed": config.seed + HELD_OUT_SEED})
     loaded = [(one.name, one.bars) for one in read_sources(changed, changed.seed)]
-    market = Market.build(setup.market.instrument, loaded, config.ensemble.risk_cadence)
+    market = Market.build(setup.market.instrument, loaded, config.ensemble.risk_cadence, agents=setup.market.agents)
     every = tuple((segment.start, segment.stop) for segment in market.segments)
     return replace(setup, config=changed, market=market, parts=Parts((), (), every))
 

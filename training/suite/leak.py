@@ -37,7 +37,7 @@ def leak(
 
 
 def _leaked(market: Market, rows: NDArray[np.float32], ends: Ints, seat: str, feature: str) -> NDArray[np.float32]:
-    names = [one.name for one in AGENTS[seat].features]
+    names = [one.name for one in market.agents[seat].features]
     if feature not in names:
         raise UsageError(f"the {seat} agent sees no feature {feature!r}", expected=", ".join(names))
     changed = rows.copy()

@@ -42,7 +42,7 @@ def build_trainings(setup: TrainingSetup, device: str, compiled: bool) -> Traini
 def _strategic(setup: TrainingSetup, seeded: list[int], options: dict[str, Any]) -> StrategicTraining:
     config, envs = setup.config.agents.strategic_agent, setup.config.training.parallel_envs
     learner = PPO(
-        observation_space("strategic"),
+        observation_space(setup.market.agents["strategic"]),
         action_space("strategic"),
         config,
         seed=seeded[STRATEGIC],
@@ -71,7 +71,7 @@ def _rollouts(setup: TrainingSetup) -> int:
 def _tactical(setup: TrainingSetup, seeded: list[int], options: dict[str, Any]) -> TacticalTraining:
     config, replay = setup.config.agents.tactical_agent, setup.config.experience_replay
     learner = SAC(
-        observation_space("tactical"),
+        observation_space(setup.market.agents["tactical"]),
         action_space("tactical"),
         config,
         seed=seeded[TACTICAL],

@@ -46,7 +46,7 @@ def check(run: Learning, parent: Path) -> None:
     from training.online.run import JobRun, require_learnable_run  # noqa: PLC0415 - only where a run learns
     from training.online.setup import training_config  # noqa: PLC0415 - likewise
 
-    own = JobRun(run.instruments, run.config, run.config.ensemble, run.timeframe_ns)
+    own = JobRun(run.instruments, run.config, run.config.ensemble, run.timeframe_ns, run.config.indicators)
     require_learnable_run(own)
     version = read_parent(parent)
     require_learnable(version, tuple(name.removesuffix("_agent") for name in run.learning.agents))
@@ -58,5 +58,5 @@ def compute(job: Job, bars: BarBlock, older: Sequence[BarBlock], parent: Path, r
     from training.online.job import run_job  # noqa: PLC0415 - imports torch
     from training.online.run import JobRun  # noqa: PLC0415 - only where a run learns
 
-    own = JobRun(run.instruments, run.config, run.config.ensemble, run.timeframe_ns)
+    own = JobRun(run.instruments, run.config, run.config.ensemble, run.timeframe_ns, run.config.indicators)
     return run_job(job, bars, parent, own, run.learning, out, older)

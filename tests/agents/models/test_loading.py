@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from agents.models.metadata import (
     render,
     required_files,
     seal,
+    sha256,
     write_seat,
 )
 from agents.models.production import SeatConfig, load_seat
@@ -113,17 +115,19 @@ def test_other_features_are_refused_and_the_difference_is_named(version: Path) -
     assert "strategic_metadata.json" in str(caught.value)
 
 
-def test_an_ensemble_for_other_features_is_refused(version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    current = FeatureSchema.current
-
-    def old(seat: str) -> FeatureSchema:
-        found = current(seat)
-        changed = {**found.content, "formulas_version": 0}
-        return FeatureSchema(sha256="1" * 64, content=changed) if seat == "tactical" else found
-
-    monkeypatch.setattr(FeatureSchema, "current", old)
+def test_an_ensemble_for_other_features_is_refused(version: Path) -> None:
+    metadata = seat_metadata(version, "tactical")
+    content = {**metadata.features.content, "formulas_version": 0}
+    old = metadata.model_copy(update={"features": FeatureSchema(sha256="1" * 64, content=content)})
+    now = (version / metadata_file("tactical")).read_bytes()
+    write_seat(version, old)
     reseal(version)
-    monkeypatch.undo()
+    # the description keeps the old features, and the seat's own file has the present ones
+    (version / metadata_file("tactical")).write_bytes(now)
+    tree = json.loads((version / ENSEMBLE_FILE).read_bytes())
+    tree["files"][metadata_file("tactical")] = sha256(now)
+    tree["digest"] = sha256(render({key: value for key, value in tree.items() if key != "digest"}).encode())
+    (version / ENSEMBLE_FILE).write_text(render(tree), encoding="utf-8")
     with pytest.raises(DataError, match="formulas_version is 0 instead of 1") as caught:
         load_ensemble(version)
     assert ENSEMBLE_FILE in str(caught.value) and "train it again" in str(caught.value)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.features.definitions import STRATEGIC as STRATEGIC_FEATURES
-from agents.features.definitions import TACTICAL as TACTICAL_FEATURES
 from agents.features.kernels.risk import risk_metrics, update_risk
+from agents.spec import STRATEGIC_AGENT, TACTICAL_AGENT
 from engine.base.compiled import inlined, kernel
 from engine.types.records import Record
 from training.environment.kernels.layout import (
@@ -23,14 +22,14 @@ from training.environment.kernels.layout import (
     Workspace,
 )
 
-STRATEGIC_COLUMNS, TACTICAL_COLUMNS = len(STRATEGIC_FEATURES), len(TACTICAL_FEATURES)
+STRATEGIC_WINDOW, TACTICAL_WINDOW = STRATEGIC_AGENT.observation[0], TACTICAL_AGENT.observation[0]
 
 
 @inlined
-def copy_window(rows: NDArray[np.float32], end: int, features: int, out: NDArray[np.float32], e: int) -> None:
+def copy_window(rows: NDArray[np.float32], end: int, window: int, out: NDArray[np.float32], e: int) -> None:
     """Copy the feature rows before `end` into an environment's observation."""
     size = out.shape[1]
-    start = end * features - size
+    start = (end - window) * (size // window)
     for k in range(size):
         out[e, k] = rows[start + k]
 
@@ -41,10 +40,10 @@ def write_windows(view: MarketArrays, seen: Seen, episode: Record, e: int, news:
     i = episode.row
     if news & STRATEGIC_DUE:
         episode.strategic_key = end = view.strategic_end[i]
-        copy_window(view.strategic_rows, end, STRATEGIC_COLUMNS, seen.strategic, e)
+        copy_window(view.strategic_rows, end, STRATEGIC_WINDOW, seen.strategic, e)
     if news & TACTICAL_DUE:
         episode.tactical_key = end = view.tactical_end[i]
-        copy_window(view.tactical_rows, end, TACTICAL_COLUMNS, seen.tactical, e)
+        copy_window(view.tactical_rows, end, TACTICAL_WINDOW, seen.tactical, e)
 
 
 @inlined
