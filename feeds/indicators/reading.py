@@ -268,7 +268,7 @@ def _remarks(
         yield f"its dates are taken for the first days of periods of a {length}"
     early = sum(1 for one in values if one.known_ns is not None and one.known_ns < nanoseconds_of_day(one.period.first))
     if early:
-        yield f"{early} values are known before their period begins"
+        yield f"{early} of its values {'is' if early == 1 else 'are'} known before the period begins"
 
 
 def nanoseconds_of_day(day: date) -> int:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.spec import AGENTS, TACTICAL_AGENT
+from agents.features.declared import FeaturesConfig
+from agents.spec import AGENTS, TACTICAL_AGENT, Specs, agents_seeing
 from training.checkpoint import Checkpoint, load, save
 from training.config import AgentsConfig
 
@@ -27,13 +28,13 @@ def stack(rng: np.random.Generator, name: str, *sizes: int) -> dict[str, Array]:
     return named
 
 
-def random_weights(seed: int, agents: AgentsConfig) -> dict[str, dict[str, Array]]:
+def random_weights(seed: int, agents: AgentsConfig, specs: Specs = AGENTS) -> dict[str, dict[str, Array]]:
     rng = np.random.default_rng(seed)
     one, two, three = (
         getattr(agents, f"{seat}_agent").network_architecture.hidden_layers
         for seat in ("strategic", "tactical", "risk")
     )
-    shared, (head,) = (624, *one[:-1]), one[-1:]
+    shared, (head,) = (math.prod(specs["strategic"].observation), *one[:-1]), one[-1:]
     return {
         "strategic": {
             **stack(rng, "shared", *shared),
@@ -41,7 +42,7 @@ def random_weights(seed: int, agents: AgentsConfig) -> dict[str, dict[str, Array
             **stack(rng, "value", shared[-1], head, head // 2, 1),
         },
         "tactical": {
-            **stack(rng, "trunk", 420, *two),
+            **stack(rng, "trunk", math.prod(specs["tactical"].observation), *two),
             **stack(rng, "mean", two[-1], 3),
             **stack(rng, "log_deviation", two[-1], 3),
         },
@@ -53,9 +54,9 @@ def random_weights(seed: int, agents: AgentsConfig) -> dict[str, dict[str, Array
     }
 
 
-def random_statistics(seed: int) -> dict[str, dict[str, Array]]:
+def random_statistics(seed: int, specs: Specs = AGENTS) -> dict[str, dict[str, Array]]:
     rng = np.random.default_rng(seed)
-    shapes = {seat: AGENTS[seat].observation[-1] for seat in AGENTS}
+    shapes = {seat: specs[seat].observation[-1] for seat in AGENTS}
     return {
         seat: {
             "mean": rng.normal(0, 0.5, count).astype(np.float32),
@@ -66,20 +67,27 @@ def random_statistics(seed: int) -> dict[str, dict[str, Array]]:
 
 
 def checkpoint(
-    path: Path, seed: int = 0, agents: dict[str, Any] | None = None, kept: bool = False, **state: Any
+    path: Path,
+    seed: int = 0,
+    agents: dict[str, Any] | None = None,
+    kept: bool = False,
+    features: dict[str, Any] | None = None,
+    **state: Any,
 ) -> Checkpoint:
     """Write one and read it again."""
+    declared = FeaturesConfig.model_validate(features or {})
+    specs = agents_seeing(declared)
     config = AgentsConfig.model_validate(agents or {})
     tree: dict[str, Any] = {
-        "learners": {seat: {"weights": named} for seat, named in random_weights(seed, config).items()},
-        "statistics": random_statistics(seed),
+        "learners": {seat: {"weights": named} for seat, named in random_weights(seed, config, specs).items()},
+        "statistics": random_statistics(seed, specs),
         **state,
     }
     if kept:
         best = {"mean_reward": 2.5, "sharpe": None, "max_drawdown": 0.1}
-        tree["kept"] = {"episode": 300, "weights": random_weights(seed + 1, config), "evaluation": best}
+        tree["kept"] = {"episode": 300, "weights": random_weights(seed + 1, config, specs), "evaluation": best}
     note = {
-        "config": {"agents": config.model_dump(mode="json")},
+        "config": {"agents": config.model_dump(mode="json"), "features": declared.model_dump(mode="json")},
         "episode": 500,
         "evaluation": {"mean_reward": 1.25, "deviation": math.nan, "sharpe": None, "best": True},
         "training_data": [DATA],

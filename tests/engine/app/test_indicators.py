@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,21 +12,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.base import CompiledStrategy
+from agents.ensemble.config import EnsembleConfig
+from agents.ensemble.ensemble import Ensemble, Networks
+from agents.features.declared import FeaturesConfig
 from agents.kernels import target
+from agents.spec import agents_seeing
 from agents.strategy import Context, Strategy
-from engine.app.backtest import BacktestRun, run_backtest
+from engine.app.backtest import BacktestRun, Watch, run_backtest
 from engine.app.config import BacktestConfig
 from engine.app.indicators import indicators_of
 from engine.app.preparing import Prepared
 from engine.app.verify import verify
 from engine.base.config import parse
-from engine.base.errors import CheckFailed, ConfigError, UsageError
+from engine.base.errors import CheckFailed, ConfigError, DataError, UsageError
 from engine.types.blocks import BarBlock
 from engine.types.contracts import Agent
 from engine.types.instruments import Instrument
+from engine.types.records import SeatName
+from engine.types.step import StepBlock
 from feeds.memory import MemorySource
 from feeds.quarantine import Quarantine
+from tests.agents.ensemble.scripted import risk_network
 from tests.engine.runs import MINUTE, START, random_bars
+from tests.training.environment.served import Hashed, Noting
 
 ROWS = 600
 
@@ -79,10 +86,12 @@ def write(path: Path, events: list[tuple[float, int, float]]) -> Path:
     return path
 
 
-def run(path: Path, agent: Agent | None, block: int = 4096, bars: BarBlock | None = None, **keys: Any) -> BacktestRun:
+def run(
+    path: Path, agent: Agent | None, block: int = 4096, bars: BarBlock | None = None, watch: Watch | None = None
+) -> BacktestRun:
     """A run over random bars with one indicator, the growth of what a file holds."""
     one = {"name": "growth", "path": str(path), "transform": "growth"}
-    config = parse(BacktestConfig, {"indicators": [one], "block": block, **keys}, where="test")
+    config = parse(BacktestConfig, {"indicators": [one], "block": block}, where="test")
     source = MemorySource(random_bars(ROWS, seed=3) if bars is None else bars)
     instruments = {name: Instrument(name=name, tick_size=0.01) for name in source.symbols}
     prepared = Prepared(
@@ -96,7 +105,7 @@ def run(path: Path, agent: Agent | None, block: int = 4096, bars: BarBlock | Non
         (),
         indicators=indicators_of(config.indicators),
     )
-    return run_backtest(config, prepared=prepared, agent=agent)
+    return run_backtest(config, prepared=prepared, agent=agent, watch=watch)
 
 
 EVENTS = [(30, 0, 100.0), (100.5, 1, 101.0), (240, 2, 99.0), (300, 1, 98.0), (400, 3, 120.0), (401, 4, 119.0)]
@@ -122,6 +131,57 @@ def test_strategies_see_growth_from_the_row_on_in_which_it_is_known(tmp_path: Pa
         other = Follower()
         assert run(path, other, block).manifest["ledger_sha256"] == python.manifest["ledger_sha256"]
         assert np.array_equal(np.array(other.seen), seen, equal_nan=True)
+
+
+SEEING = agents_seeing(
+    FeaturesConfig.model_validate(
+        {"strategic": [{"column": "growth"}], "tactical": [{"column": "growth", "scale": 0.1}]}
+    )
+)
+
+
+def networks() -> tuple[Ensemble, list[Noting]]:
+    """An ensemble whose networks answer by a hash of what they see: one other bit, another answer."""
+    seats = [Noting(Hashed(SEEING[name], 5)) for name in ("strategic", "tactical")]
+    config = EnsembleConfig(rebalance=0.0)
+    models = Networks("test", "0" * 64, strategic=seats[0], tactical=seats[1], risk=risk_network(5))  # type: ignore[arg-type] # what a seat needs of a network
+    return Ensemble(models, config), seats
+
+
+@settings(max_examples=4, deadline=None)
+@given(
+    events=st.lists(st.tuples(st.integers(0, 4200), st.integers(0, 8), st.floats(1, 100)), min_size=2, max_size=20),
+    others=st.lists(st.tuples(st.integers(0, 4200), st.integers(0, 8), st.floats(1, 100)), max_size=20),
+    last=st.integers(3500, 4200),
+)
+def test_no_observation_decision_or_fill_of_an_ensemble_knows_the_future(
+    events: list[tuple[int, int, float]],
+    others: list[tuple[int, int, float]],
+    last: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("ensemble")
+    before = [(0, 0, 50.0), (2000, 1, 51.0), *(one for one in _unique(events) if one[0] <= last and one[0] > 2000)]
+    after = [one for one in _unique(events) if one[0] > last]
+    poison = [one for one in _unique(others) if one[0] > last]
+    bars, found = random_bars(4200, seed=3), []
+    until = START + last * MINUTE
+    for later, block in ((after, 512), ([], 4096), (poison, 97)):
+        agent, seats = networks()
+        steps: list[StepBlock] = []
+        run(write(folder / "x.csv", before + later), agent, block, bars, watch=steps.append)
+        outputs = np.concatenate([step.outputs for step in steps])
+        kept = outputs[outputs["seq"] < last]
+        seen = [
+            b"".join(window.tobytes() for window in seat.seen[: int((kept["seat"] == SeatName[name]).sum())])
+            for seat, name in zip(seats, ("STRATEGIC", "TACTICAL"), strict=True)
+        ]
+        fills = np.concatenate([step.fills for step in steps])
+        ledger = np.concatenate([step.ledger for step in steps])[:last]
+        found.append((kept.tobytes(), *seen, fills[fills["ts_event"] <= until].tobytes(), ledger.tobytes()))
+        assert len(kept) and len(seen[0])
+    assert found[1] == found[0]
+    assert found[2] == found[0]
 
 
 EVENT = st.tuples(st.integers(0, ROWS), st.integers(0, 8), st.floats(1, 100))
@@ -226,3 +286,17 @@ class Missing(CompiledStrategy):
     @staticmethod
     def decide(i, bars, signals, account, positions, orders, params, memory, commands):  # type: ignore[no-untyped-def]
         return 0
+
+
+def test_a_version_with_other_declared_features_cannot_take_over(tmp_path: Path) -> None:
+    agent, _ = networks()
+    plain = [Noting(Hashed(name, 5)) for name in ("strategic", "tactical")]
+    other = Networks("plain", "1" * 64, strategic=plain[0], tactical=plain[1], risk=risk_network(5))  # type: ignore[arg-type] # likewise
+    with pytest.raises(UsageError, match="version plain was made for other declared features of the strategic agent"):
+        agent.swap(other)
+    run(write(tmp_path / "x.csv", EVENTS), networks()[0], bars=random_bars(3400, seed=3))
+    bare = parse(BacktestConfig, {}, where="test")
+    source = MemorySource(random_bars(3400, seed=3))
+    prepared = Prepared(bare, source, Quarantine(None), {"S0": Instrument(name="S0")}, MINUTE, "close", "", ())
+    with pytest.raises(DataError, match="needs a column 'growth', which the bars lack"):
+        run_backtest(bare, prepared=prepared, agent=networks()[0])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agents.ensemble.ensemble import Ensemble, Networks
 from agents.serving.risk_network import RiskNetwork
+from agents.spec import AgentSpec, spec_of
 from engine.app.backtest import run_backtest
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared
@@ -25,16 +26,16 @@ class Hashed:
     """A network that answers each window by a hash of its bytes: one other bit, and it answers something else.
 
     Args:
-        seat: strategic or tactical.
+        seat: strategic or tactical, by name or as it is with declared features.
         seed: Another number, other answers.
     """
 
-    def __init__(self, seat: str, seed: int = 0) -> None:
-        self.seat, self.seed = seat, seed
+    def __init__(self, seat: str | AgentSpec, seed: int = 0) -> None:
+        self.seat, self.seed = spec_of(seat), seed
 
     def run(self, observations: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         drawn = np.array([self._draw(window) for window in observations]).reshape(-1, 3)
-        if self.seat == "strategic":
+        if self.seat.name == "strategic":
             action = np.floor(drawn[:, 0] * 3).astype(np.int64)
             return {"action": action, "probabilities": np.full((len(drawn), 3), 1 / 3, np.float32)}
         timing = np.where(drawn[:, 0] < 0.5, 1.0, drawn[:, 0])
@@ -87,7 +88,7 @@ class Noting:
     """Any network, and the windows that it was shown."""
 
     def __init__(self, model: Any) -> None:
-        self.model = model
+        self.model, self.seat = model, getattr(model, "seat", None)
         self.seen: list[NDArray[np.float32]] = []
 
     def run(self, observations: NDArray[np.float32]) -> Any:
