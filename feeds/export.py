@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from engine.base.errors import DataError, UsageError
 from engine.base.replacing import replaced_file
 from engine.types.blocks import BAR_COLUMNS, PRICE_COLUMNS, BarBlock, reblock
-from feeds.reading.columns.names import SYNTHETIC
+from feeds.reading.columns.names import EXTRA, SYNTHETIC
 
 # rows per row group and write: fixed, so that the blocks a stream comes in leave no trace in the file
 ROWS = 65_536
@@ -47,12 +47,19 @@ def check_suffix(path: Path) -> str:
 
 
 def write_bars(
-    path: Path, blocks: Iterable[BarBlock], *, volume: bool = True, synthetic: bool = False, overwrite: bool = True
+    path: Path,
+    blocks: Iterable[BarBlock],
+    *,
+    volume: bool = True,
+    synthetic: bool = False,
+    overwrite: bool = True,
+    extra: Sequence[str] | None = None,
 ) -> int:
     """Write a stream of bars; the file appears under its name only when it is complete.
 
     Columns are `close_time` (UTC), `symbol` if the stream has several, then open, high,
-    low, close and volume. A symbol without a bar in a row has no line; an unknown volume is empty.
+    low, close and volume, and extra columns, whose names begin with `extra_`. A symbol without a bar in a row has no
+    line; what is not known is empty.
 
     Args:
         path: Where to; the suffix decides the format.
@@ -60,6 +67,7 @@ def write_bars(
         volume: Whether to write the volume column.
         synthetic: Whether the bars are made up; the file then has a column that says so.
         overwrite: Whether a file that lies there is replaced.
+        extra: Names of extra columns to write; by default those of the first block.
 
     Returns:
         Number of lines written.
@@ -75,7 +83,8 @@ def write_bars(
             opened = _parquet(part) if suffix == ".parquet" else _csv(part, compressed=suffix == ".csv.gz")
             with opened as write:
                 for block in reblock(blocks, [ROWS]):
-                    frame = _frame(block, volume)
+                    extra = tuple(block.extra) if extra is None else extra
+                    frame = _frame(block, volume, extra)
                     write(frame.with_columns(pl.lit(1, pl.Int8).alias(SYNTHETIC)) if synthetic else frame)
                     lines += frame.height
             if not lines:
@@ -85,13 +94,17 @@ def write_bars(
     return lines
 
 
-def _frame(block: BarBlock, volume: bool) -> pl.DataFrame:
+def _frame(block: BarBlock, volume: bool, extra: Sequence[str]) -> pl.DataFrame:
     rows, columns = np.nonzero(block.present)
     data = {"close_time": pl.Series(block.ts_event[rows]).cast(pl.Datetime("ns", "UTC"))}
     if len(block.symbols) > 1:
         data["symbol"] = pl.Series([block.symbols[s] for s in columns.tolist()], dtype=pl.String)
     for name in BAR_COLUMNS if volume else PRICE_COLUMNS:
         data[name] = pl.Series(getattr(block, name)[rows, columns])
+    for name in extra:
+        known = block.extra.get(name)
+        values = np.full(len(rows), np.nan) if known is None else known[rows, columns]
+        data[f"{EXTRA}{name}"] = pl.Series(values)
     return pl.DataFrame(data).with_columns(pl.selectors.float().fill_nan(None))
 
 

@@ -51,6 +51,7 @@ def explain_columns(plan: FilePlan, decision: LabelDecision, how: Importing) -> 
         roles[columns.factor] = "adjusted close"
     if columns.more_volume is not None:
         roles[columns.more_volume] = "volume"
+    roles |= {at: f"extra column {name}" for name, at in columns.extra.items()}
     reason = partial(_reason, plan, how)
     first = _first_row(plan)
     described = partial(_described, plan, decision, first)
@@ -91,6 +92,8 @@ def _described(plan: FilePlan, decision: LabelDecision, first: list[str], role: 
         return f"{plan.times.described}{_zone(plan, first[plan.columns.time[-1]])}; {decision.labels} of the bar"
     if role == "symbol":
         return "name of the symbol"
+    if role.startswith("extra column"):
+        return "what ticks or an order book add to a bar"
     written = f", written with {plan.numbers.described}" if plan.numbers.described else ""
     if role in {"volume", "adjusted close"}:
         return {"volume": "volume", "adjusted close": "all prices times this over the close"}[role] + written

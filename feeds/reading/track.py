@@ -86,6 +86,7 @@ class _Reader:
             self._clock = LocalClock(plan.zone)
             symbol = [] if plan.columns.symbol is None else [plan.columns.symbol]
             more = [at for at in (plan.columns.factor, plan.columns.more_volume) if at is not None]
+            more += plan.columns.extra.values()
             wanted = dict.fromkeys([*plan.columns.time, *plan.columns.values.values(), *symbol, *more])
             for batch in plan.file.batches(list(wanted)):
                 rows, past = self._take(plan, batch, shift)
@@ -155,6 +156,9 @@ def _judge(part: BatchPart) -> tuple[Columns, dict[str, Bools], Faults]:
     cells = {name: part.batch.columns[at] for name, at in part.plan.columns.values.items()}
     columns, unreadable = read_numbers(cells, len(part.batch.lines), part.plan.numbers)
     _scale(part, columns)
+    for name, at in part.plan.columns.extra.items():
+        columns[name], bad = to_floats(part.batch.columns[at])
+        unreadable |= {} if bad is None else {name: bad}
     found = check_bars(columns, unreadable)
     faults = np.zeros(len(part.batch.lines), np.uint8) if found is None else found
     if part.codes is not None:

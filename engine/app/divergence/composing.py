@@ -90,7 +90,8 @@ def taken_rows(block: BarBlock, rows: Ints | slice) -> BarBlock:
     """Some rows of a block, copied, as one that begins a stream."""
     names = ("ts_event", *BAR_COLUMNS, "present")
     columns: dict[str, Any] = {name: np.array(getattr(block, name)[rows], order="C") for name in names}
-    return replace(block, seq=0, **columns)
+    extra = {name: np.array(values[rows], order="C") for name, values in block.extra.items()}
+    return replace(block, seq=0, extra=extra, **columns)
 
 
 def composed_bars(history: BarBlock, rows: BarBlock, values: BarBlock, period: Period) -> BarBlock:
@@ -101,6 +102,8 @@ def composed_bars(history: BarBlock, rows: BarBlock, values: BarBlock, period: P
         here, there = shared_rows(inside.ts_event, values.ts_event)
         for name in (*BAR_COLUMNS, "present"):
             getattr(inside, name)[here] = getattr(values, name)[there]
+        for name in inside.extra.keys() & values.extra.keys():
+            inside.extra[name][here] = values.extra[name][there]
     return replace(concat([before, inside]), seq=0) if len(before) else inside
 
 

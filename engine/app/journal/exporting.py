@@ -90,7 +90,9 @@ def export_session(reader: JournalReader, setup: Setup, driver: Driver, out: Pat
         setup.config.statistics,
         always_open=never_closes(setup.instruments.values()),
     )
-    write_bars(out / BARS, _bars(reader))
+    indicators = {one.name for one in setup.config.indicators}  # joined again by whoever reads the bars
+    extra = tuple(name for name in last.bars.extra if name not in indicators)
+    write_bars(out / BARS, _bars(reader), extra=extra)
     manifest = _manifest(reader, setup, driver, out) | limits_entry(in_the_way)
     write_json(out / "metrics.json", metrics)
     _write_drift(reader, setup, out)

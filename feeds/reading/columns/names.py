@@ -19,6 +19,12 @@ from feeds.reading.columns.closes import ADJUSTED_NAMES, SETTLEMENT_NAMES, base_
 SYNTHETIC = "synthetic"
 """Name of a column, 1 in every row, by which a file of made-up bars says what it is."""
 
+EXTRA = "extra_"
+"""Begins the names of extra columns of bars (`engine.types.extras`) in files that were written here: extra_spread.
+
+Columns of other files that happen to be called spread or value may mean anything.
+"""
+
 Labels = Literal["open", "close"]
 
 _OPEN_TIMES = (
@@ -166,6 +172,11 @@ class ColumnMap:
     factor: int | None = None
     more_volume: int | None = None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def extra(self) -> dict[str, int]:
+        """Positions of the extra columns, by name."""
+        return {name.removeprefix(EXTRA): at for at, name in enumerate(self.names) if name.startswith(EXTRA)}
 
     @property
     def by_role(self) -> dict[str, str]:

@@ -66,7 +66,7 @@ class BatchPart:
             found = iso(int(self.ts_event[at]) - self.shift_ns)
         else:
             numbers = {name: float(values[at]) for name, values in columns.items()}
-            positions = self.plan.columns.values
+            positions = self.plan.columns.values | self.plan.columns.extra
             texts = {name: self._cells(at, (positions[name],)) for name, bad in unreadable.items() if bad[at]}
             expected, found = describe(fault, numbers, texts)
         batch = self.batch
