@@ -37,6 +37,7 @@ from portfolio.initial import (
 from portfolio.kernels.book import Book, has_room, places_needed, row_reserve
 from portfolio.kernels.operations import apply_operation
 from portfolio.kernels.scan import advance_rows, apply_commands, scan_decide, scan_targets
+from portfolio.kernels.seen import scan_decide_seen
 
 BUFFER_ROWS = 4096
 MOST_BUFFER_ROWS = 65_536
@@ -183,6 +184,16 @@ class Simulator:
             memory: Its carried state; float64, or likewise; changed.
         """
         return self._scan(block, scan_decide, signals, (decide, params, memory))
+
+    def run_compiled_seen(
+        self, block: BarBlock, seen: BarBlock, signals: Any, decide: Any, params: Any, memory: Any
+    ) -> StepBlock:
+        """`run_compiled` for a strategy that sees other bars than those that fill, mark and stop.
+
+        Args:
+            seen: The same rows as the strategy sees them.
+        """
+        return self._scan(block, scan_decide_seen, signals, (seen.kernel_view(), decide, params, memory))
 
     def _scan(self, block: BarBlock, scan: Callable[..., int], signals: Any, tail: tuple[Any, ...]) -> StepBlock:
         self.begin(block)

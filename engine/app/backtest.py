@@ -67,6 +67,7 @@ RUN = OutputKind(
             LEARNING_FOLDER,
             "report.html",
             "quarantine.jsonl",
+            "stress.json",
         }
     ),
 )

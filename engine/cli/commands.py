@@ -9,6 +9,7 @@ COMMANDS = {
     "init": ("engine.cli.init:init", "Create a project: strategy, configuration, test and notebook."),
     "backtest": ("engine.cli.backtest:backtest", "Replay files of bars through an agent and the simulator."),
     "compare": ("engine.cli.compare:compare", "Compare variants of agents on the same bars, or finished runs."),
+    "stress": ("engine.cli.stress:stress", "Strike a backtest with crashes, costs and faults of the feed."),
     "runs": ("engine.cli.runs:runs", "List finished runs, the latest first."),
     "paper": ("engine.cli.paper:paper", "Paper-trade live bars; continues where it stopped."),
     "publish": ("engine.cli.publish:publish", "Play files of bars into a broker or a pipe."),

@@ -17,6 +17,7 @@ from engine.report.payload import MOST_TRADES, Contents, contents, read_json
 from engine.report.presentation import assumptions, currency, span, title, warnings
 from engine.report.sections import breakdown_panel, cards, drawdown_panel, metric_tables
 from engine.report.shell import Head, fill, part, shell
+from engine.report.stress_panel import stress_panel
 from engine.report.verdict import verdict
 
 SCRIPTS = (
@@ -47,7 +48,8 @@ def write_report(run_folder: Path) -> Path:
     """
     manifest, metrics = read_json(run_folder / "manifest.json"), read_json(run_folder / "metrics.json")
     watched = monitor_panel(run_folder, manifest, metrics)
-    text = page(manifest, metrics, contents(run_folder, manifest, metrics), watched)
+    stressed = stress_panel(run_folder)
+    text = page(manifest, metrics, contents(run_folder, manifest, metrics), watched, stressed)
     path = run_folder / "report.html"
     try:
         write_text(path, text)
@@ -56,11 +58,14 @@ def write_report(run_folder: Path) -> Path:
     return path
 
 
-def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Contents, watched: str = "") -> str:
+def page(
+    manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Contents, watched: str = "", stressed: str = ""
+) -> str:
     """The page as text; everything that comes from the run is escaped.
 
     Args:
         watched: What `engine.report.monitor_panel` gave.
+        stressed: What `engine.report.stress_panel` gave.
     """
     judged = verdict(metrics)
     head = Head(title(manifest), span(manifest, metrics), [judged] if judged else (), warnings(manifest, metrics))
@@ -71,6 +76,7 @@ def page(manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Content
         "drawdowns": drawdown_panel(found.drawdowns),
         "breakdowns": breakdown_panel(found.breakdowns, currency(manifest)),
         "monitor": watched,
+        "stress": stressed,
         "challengers": challengers_panel(manifest),
         "learning": learning_panel(manifest),
         "assumptions": escape("; ".join(f"{name}: {value}" for name, value in facts)),
