@@ -133,6 +133,31 @@ def warn_of_doubts(models: ModelStore, version: str) -> None:
         note(f"warning: {version}: {found}; evaluate it before it trades (grandmodel evaluate --model {version})")
 
 
+def check_stress(models: ModelStore, version: str, run: Path | None, *, despite: bool) -> None:
+    """Refuse a version that broke a bound in its stress test, unless `despite`; warn where there is no test.
+
+    Raises:
+        CheckFailed: If it did.
+        UsageError: If there is no such version, or the run named has no test of it.
+        DataError: If a stress test cannot be read.
+    """
+    from agents.models.metadata import read_ensemble
+    from engine.app.stress.evidence import refusal, stress_test
+    from engine.cli.console import note
+
+    found = stress_test(read_ensemble(models.path(version))[1], version, run)
+    if found is None:
+        note(f"warning: {version}: no stress test of it in runs (grandmodel stress --agent ensemble:{version})")
+        return
+    failed = refusal(found, version)
+    if failed is None:
+        note(f"stress test {found.folder}: every bound held in {len(found.tree['scenarios'])} scenarios")
+    elif not despite:
+        raise failed
+    else:
+        note(f"warning: {version}: {failed.what}; activated all the same")
+
+
 def store_at(root: Path | None) -> ModelStore:
     """The store in a folder, or the default one."""
     from agents.models.store import ModelStore

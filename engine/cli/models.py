@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli import model_roles, options
-from engine.cli.model_roles import Note, Store, Version, store_at, warn_of_doubts
+from engine.cli.model_roles import Note, Store, Version, check_stress, store_at, warn_of_doubts
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -26,6 +26,12 @@ Spec = Annotated[
     str | None,
     typer.Argument(metavar="[VERSION|FOLDER]", help="Name of a version, or a folder; else the active one."),
 ]
+
+
+StressRun = Annotated[
+    Path | None, typer.Option("--stress", metavar="RUN", help="Run with the stress test.  [default: latest in runs]")
+]
+DespiteStress = Annotated[bool, typer.Option("--despite-stress", help="Activate even if a bound was broken in it.")]
 
 
 @app.command("list", epilog="Example: grandmodel models list")
@@ -118,11 +124,22 @@ def verify(version: Spec = None, store: Store = None) -> None:
 
 
 @app.command(epilog="Example: grandmodel models activate 2026-05-nightly --note 'better on May'")
-def activate(version: Version, note: Note = "", store: Store = None) -> None:
-    """Make a version the active one, after verifying it; warns if its recorded evaluation did not pay."""
+def activate(
+    version: Version,
+    note: Note = "",
+    store: Store = None,
+    stress: StressRun = None,
+    despite_stress: DespiteStress = False,
+) -> None:
+    """Make a version the active one, after verifying it; warns if its recorded evaluation did not pay.
+
+    The latest stress test of the version (`grandmodel stress`) in `runs` counts: if a bound was broken in it, the
+    version is refused, with exit code 1. Without a test there is a warning.
+    """
     models = store_at(store)
     from engine.app.roles import now
 
+    check_stress(models, version, stress, despite=despite_stress)
     entry = models.activate(version, now(), note)
     warn_of_doubts(models, entry.version)
     typer.echo(f"{entry.version} is active since {entry.activated}")

@@ -86,7 +86,7 @@ def _of_run(run: Path, plan: Plan, *, trust_code: bool, report: bool, quiet: boo
     from engine.app.manifest import write_json
     from engine.app.preparing import prepare
     from engine.app.runs import resolved
-    from engine.app.stress.stress import STRESS_FILE
+    from engine.app.stress.evidence import STRESS_FILE
     from engine.app.verify import find_manifest, read_manifest, recorded_config
     from engine.cli.backtest import report_file
     from feeds.quarantine import Quarantine
@@ -118,7 +118,8 @@ def _of_config(
     from engine.app.backtest import RUN, run_backtest
     from engine.app.manifest import write_json
     from engine.app.preparing import prepare
-    from engine.app.stress.stress import STRESS_FILE, alone
+    from engine.app.stress.evidence import STRESS_FILE
+    from engine.app.stress.stress import alone
     from engine.base.replacing import new_folder, replaced_folder
     from engine.cli.backtest import report_file
     from engine.cli.progress import compiled
@@ -166,7 +167,7 @@ def _show(folder: Path, tree: dict[str, Any], *, report: bool) -> None:
     note(
         f"{len(strikes)} strikes at rows {', '.join(f'{row:,}' for row in strikes[:10])}"
         f"{', ...' if len(strikes) > 10 else ''}; {tree['horizon']:,} rows from each count; means with 95 % intervals "
-        "over the strikes, in brackets those of the undisturbed run"
+        "over the strikes"
     )
     for line in tree["broken"][:20]:
         out().print(Text(f"broken: {line}", style="red"), soft_wrap=True)

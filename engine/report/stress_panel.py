@@ -11,11 +11,11 @@ from engine.base.errors import DataError
 from engine.report.payload import read_json
 
 STRESS_FILE = "stress.json"
-HEADINGS = ("Scenario", "Loss %", "Worst %", "Drawdown %", "Halts", "Flat after", "Fills")
+HEADINGS = ("Scenario", "Loss %", "Worst %", "Drawdown %", "Halts", "Bars to flat", "Fills")
 HINT = (
     "Each scenario strikes at {strikes} rows; {horizon:,} rows from each count. Loss is the largest fall of equity "
-    "below that before the strike. Means with 95 % intervals over the strikes, in brackets the undisturbed run over the "
-    "same rows; flat after: rows from a halt to a flat book, at worst."
+    "below that before the strike. Means with 95 % intervals over the strikes; worst is the largest loss of them, bars "
+    "to flat those from a halt to a flat book, at worst."
 )
 
 
@@ -39,7 +39,10 @@ def stress_rows(tree: Mapping[str, Any]) -> list[StressRow]:
     Args:
         tree: What stress.json holds.
     """
-    return [_row(one, len(tree["strikes"])) for one in tree["scenarios"]]
+    count = len(tree["strikes"])
+    calm = _row("undisturbed", "the run as it was", tree["undisturbed"], count, broken=False)
+    scenarios = tree["scenarios"]
+    return [calm, *(_row(str(x["name"]), str(x["about"]), x, count, broken=bool(x["broken"])) for x in scenarios)]
 
 
 def stress_panel(folder: Path) -> str:
@@ -71,19 +74,18 @@ def stress_panel(folder: Path) -> str:
     )
 
 
-def _row(one: Mapping[str, Any], strikes: int) -> StressRow:
+def _row(name: str, about: str, one: Mapping[str, Any], strikes: int, *, broken: bool) -> StressRow:
     flat = one["rows_to_flat"]
-    halts = f"{one['halts']} of {strikes}" if one["halts"] else "-"
     cells = (
-        str(one["name"]),
-        f"{_spread(one['loss'])} ({100 * one['undisturbed_loss']['value']:.1f})",
+        name,
+        _spread(one["loss"]),
         f"{100 * one['worst_loss']:.1f}",
-        f"{_spread(one['drawdown'])} ({100 * one['undisturbed_drawdown']['value']:.1f})",
-        halts,
-        "-" if flat is None else f"{flat}",
-        f"{one['fills']:.1f} ({one['undisturbed_fills']:.1f})",
+        _spread(one["drawdown"]),
+        f"{one['halts']} of {strikes}" if one["halts"] else "-",
+        "-" if flat is None else str(flat),
+        f"{one['fills']:.1f}",
     )
-    return StressRow(cells, str(one["about"]), bool(one["broken"]))
+    return StressRow(cells, about, broken)
 
 
 def _spread(estimate: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def without(block: BarBlock, start: int, stop: int) -> BarBlock:
     keep = np.ones(len(block), bool)
     keep[start:stop] = False
     names = ("ts_event", *PRICE_COLUMNS, "volume", "present")
-    columns = {name: np.ascontiguousarray(getattr(block, name)[keep]) for name in names}
+    columns: dict[str, Any] = {name: np.ascontiguousarray(getattr(block, name)[keep]) for name in names}
     return replace(block, **columns, extra={name: values[keep] for name, values in block.extra.items()})
 
 

@@ -18,7 +18,6 @@ from engine.types.blocks import BarBlock, Ints, concat
 from feeds.stress.scenarios import Scenario, Struck
 from training.evaluation.statistics import Estimate
 
-STRESS_FILE = "stress.json"
 ALL_ROWS = 1 << 20
 EDGE = 0.1
 """Share of the rows at either end in which nothing strikes: agents warm up, and the consequences need room."""
@@ -117,6 +116,7 @@ def run_stress(
         "horizon": plan.horizon,
         "max_loss": plan.max_loss,
         "limits": config.limits.model_dump(mode="json"),
+        "undisturbed": _figures([outcome(base, row, plan.horizon, config.initial_capital) for row in drawn.tolist()]),
         "scenarios": rows,
         "broken": found,
     }
@@ -141,26 +141,31 @@ def _scenario_row(
         if plan.max_loss is not None and pair[0].loss > plan.max_loss:
             broken.append(f"strike at row {row}: a loss of {pair[0].loss:.2%}, more than {plan.max_loss:.2%}")
     hit, calm = [one for one, _ in pairs], [one for _, one in pairs]
-    flat = [one.flat_rows for one in hit if one.flat_rows is not None]
-    limits = [one.limit for one in hit if one.limit]
     return {
         "name": scenario.name,
         "about": scenario.about,
         "kinds": scenario.kinds,
         "rows": at,
-        "loss": interval([one.loss for one in hit]).tree(),
-        "worst_loss": max(one.loss for one in hit),
-        "undisturbed_loss": interval([one.loss for one in calm]).tree(),
+        **_figures(hit),
         "extra_loss": interval([one.loss - other.loss for one, other in pairs]).tree(),
-        "drawdown": interval([one.drawdown for one in hit]).tree(),
-        "undisturbed_drawdown": interval([one.drawdown for one in calm]).tree(),
-        "fills": float(np.mean([one.fills for one in hit])),
-        "undisturbed_fills": float(np.mean([one.fills for one in calm])),
+        "undisturbed": _figures(calm),
+        "outcomes": [asdict(one) for one in hit],
+        "broken": broken,
+    }
+
+
+def _figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What outcomes came to over the strikes."""
+    flat = [one.flat_rows for one in outcomes if one.flat_rows is not None]
+    limits = [one.limit for one in outcomes if one.limit]
+    return {
+        "loss": interval([one.loss for one in outcomes]).tree(),
+        "worst_loss": max(one.loss for one in outcomes),
+        "drawdown": interval([one.drawdown for one in outcomes]).tree(),
+        "fills": float(np.mean([one.fills for one in outcomes])),
         "halts": len(limits),
         "limits": sorted(set(limits)),
         "rows_to_flat": max(flat) if flat else None,
-        "outcomes": [asdict(one) for one in hit],
-        "broken": broken,
     }
 
 
