@@ -62,6 +62,7 @@ RUN = OutputKind(
         {
             *(f"{name}.parquet" for name in (*TABLES, "bars")),
             DRIFT,
+            "odds.json",
             "manifest.json",
             "metrics.json",
             LEARNING_FOLDER,

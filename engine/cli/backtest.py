@@ -115,6 +115,7 @@ def _run(config: BacktestConfig, folder: Path, dashboard: bool, quiet: bool) -> 
     from engine.app.backtest import run_backtest
     from engine.app.preparing import prepare
     from engine.cli.challengers import tell_wait
+    from engine.cli.odds import BacktestRecorder
     from engine.cli.progress import compiled, progress
     from feeds.quarantine import Quarantine
 
@@ -123,10 +124,15 @@ def _run(config: BacktestConfig, folder: Path, dashboard: bool, quiet: bool) -> 
     compiled(config.agent, challengers=config.challengers.agents)
     if not quiet:
         tell_wait(config)
+    recorder = BacktestRecorder(prepared)
     if dashboard and not quiet:
-        return run_backtest(config, folder, prepared=prepared, screens=[_dashboard_screen])
-    with progress(prepared, quiet) as watch:
-        return run_backtest(config, folder, prepared=prepared, watch=watch)
+        seen = recorder.watching(None)
+        run = run_backtest(config, folder, prepared=prepared, screens=[_dashboard_screen], watch=seen)
+    else:
+        with progress(prepared, quiet) as watch:
+            run = run_backtest(config, folder, prepared=prepared, watch=recorder.watching(watch))
+    recorder.record(run, folder)
+    return run
 
 
 def _dashboard_screen(prepared: Prepared) -> Any:

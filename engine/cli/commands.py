@@ -11,6 +11,7 @@ COMMANDS = {
     "compare": ("engine.cli.compare:compare", "Compare variants of agents on the same bars, or finished runs."),
     "stress": ("engine.cli.stress:stress", "Strike a backtest with crashes, costs and faults of the feed."),
     "runs": ("engine.cli.runs:runs", "List finished runs, the latest first."),
+    "trials": ("engine.cli.trials:trials", "Sum up what was ever tried on a data set, and the odds."),
     "paper": ("engine.cli.paper:paper", "Paper-trade live bars; continues where it stopped."),
     "publish": ("engine.cli.publish:publish", "Play files of bars into a broker or a pipe."),
     "feed": ("engine.cli.feed:app", "Show what a feed sends, and how it is understood."),

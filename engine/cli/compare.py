@@ -147,6 +147,7 @@ def _run(
     from engine.app.comparison.comparison import compare as run_all
     from engine.app.comparison.comparison import variants_of
     from engine.app.preparing import prepare
+    from engine.cli.odds import recording
     from engine.cli.progress import compiled
     from feeds.quarantine import Quarantine
 
@@ -157,8 +158,9 @@ def _run(
     try:
         with _progress(len(given), quiet) as watch:
             found = run_all(
-                prepared, given, split=split, folds=folds, workers=workers, folder=folder, keep=keep, watch=watch
-            )
+                prepared, given, split=split, folds=folds, workers=workers, folder=folder, keep=keep, watch=watch,
+                recording=recording("compare"),
+            )  # fmt: skip
     except KeyboardInterrupt:
         from engine.cli.console import note
 

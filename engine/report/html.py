@@ -13,6 +13,7 @@ from engine.base.replacing import write_text
 from engine.report.challengers_panel import challengers_panel
 from engine.report.learning_panel import learning_panel
 from engine.report.monitor_panel import monitor_panel
+from engine.report.odds_panel import odds_panel
 from engine.report.payload import MOST_TRADES, Contents, contents, read_json
 from engine.report.presentation import assumptions, currency, span, title, warnings
 from engine.report.sections import breakdown_panel, cards, drawdown_panel, metric_tables
@@ -49,7 +50,8 @@ def write_report(run_folder: Path) -> Path:
     manifest, metrics = read_json(run_folder / "manifest.json"), read_json(run_folder / "metrics.json")
     watched = monitor_panel(run_folder, manifest, metrics)
     stressed = stress_panel(run_folder)
-    text = page(manifest, metrics, contents(run_folder, manifest, metrics), watched, stressed)
+    rated = odds_panel(run_folder)
+    text = page(manifest, metrics, contents(run_folder, manifest, metrics), watched, stressed, rated)
     path = run_folder / "report.html"
     try:
         write_text(path, text)
@@ -59,13 +61,19 @@ def write_report(run_folder: Path) -> Path:
 
 
 def page(
-    manifest: Mapping[str, Any], metrics: Mapping[str, Any], found: Contents, watched: str = "", stressed: str = ""
+    manifest: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    found: Contents,
+    watched: str = "",
+    stressed: str = "",
+    odds: str = "",
 ) -> str:
     """The page as text; everything that comes from the run is escaped.
 
     Args:
         watched: What `engine.report.monitor_panel` gave.
         stressed: What `engine.report.stress_panel` gave.
+        odds: What `engine.report.odds_panel` gave.
     """
     judged = verdict(metrics)
     head = Head(title(manifest), span(manifest, metrics), [judged] if judged else (), warnings(manifest, metrics))
@@ -77,6 +85,7 @@ def page(
         "breakdowns": breakdown_panel(found.breakdowns, currency(manifest)),
         "monitor": watched,
         "stress": stressed,
+        "odds": odds,
         "challengers": challengers_panel(manifest),
         "learning": learning_panel(manifest),
         "assumptions": escape("; ".join(f"{name}: {value}" for name, value in facts)),

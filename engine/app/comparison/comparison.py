@@ -28,6 +28,8 @@ from engine.app.comparison.store import (
 )
 from engine.app.comparison.workers import Job, run_jobs
 from engine.app.preparing import Prepared
+from engine.app.trials.ledger import Recording
+from engine.app.trials.recording import VariantRecorder
 from engine.base.errors import GrandModelError, UsageError
 from engine.types.blocks import BarBlock, Floats
 from portfolio.benchmark import BUY_AND_HOLD
@@ -133,7 +135,7 @@ class Comparison:
             "parameters": {name: _number(value) for name, value in variant.parameters},
             "varied": list(variant.varied),
             "run": None if folder is None else f"{RUNS}/{folder.name}",
-            **asdict(outcome),
+            **{name: value for name, value in asdict(outcome).items() if name != "blocks"},
         }
 
 
@@ -173,6 +175,7 @@ def compare(
     folder: Path | None = None,
     keep: bool = False,
     watch: Watch | None = None,
+    recording: Recording | None = None,
 ) -> Comparison:
     """Run every variant on the same bars and judge them.
 
@@ -184,6 +187,7 @@ def compare(
         folder: Keeps what is finished, so that the same call continues; None keeps nothing.
         keep: Whether to keep the run folder of every variant.
         watch: Told of every variant that has ended.
+        recording: Writes the variants into the trial ledger of the bars, and judges the winner by all that it holds.
 
     Raises:
         UsageError: If there is no variant, split or folds do not fit the bars, or the folder holds another comparison.
@@ -206,9 +210,11 @@ def compare(
     digest = bars_sha256(bars)
     if folder is not None:
         check_continues(folder, setting, digest, [one.variant.spec for one in given])
+    recorder = VariantRecorder(recording, setting, bars, [path.name for path in prepared.paths])
     outcomes, continued, folders = _run_all(
-        setting, bars, given, (digest, series_sha256(series)), workers, folder if keep else None, folder, watch
-    )
+        setting, bars, given, (digest, series_sha256(series)), workers, folder if keep else None, folder, recorder,
+        watch,
+    )  # fmt: skip
     rows = curve_rows(len(bars))
     times = bars.ts_event[rows]
     curve = buy_and_hold(bars)[rows] if series is None else series.growth(times, int(times[0])) - 1
@@ -218,7 +224,7 @@ def compare(
         setting,
         list(given),
         outcomes,
-        select(outcomes, share),
+        select(outcomes, share, recorder.contents()),
         walk_forward(outcomes, folds) if folds else [],
         times.tolist(),
         [float(f"{value:.6g}") for value in curve],
@@ -238,6 +244,7 @@ def _run_all(
     workers: int | None,
     keep: Path | None,
     folder: Path | None,
+    recorder: VariantRecorder,
     watch: Watch | None,
 ) -> tuple[list[VariantOutcome], int, dict[int, Path]]:
     keys, store = Keys(setting, digests), OutcomeStore(folder)
@@ -255,12 +262,15 @@ def _run_all(
                 outcomes[number] = None
         if outcomes[number] is None:
             jobs.append(Job(number, one.variant.spec, one.build, run))
+        elif (finished_before := outcomes[number]) is not None:
+            recorder.add(one.variant.spec, finished_before)
     continued = finished = len(given) - len(jobs)
 
     def done(job: Job, outcome: VariantOutcome) -> None:
         nonlocal finished
         finished += 1
         outcomes[job.number] = outcome
+        recorder.add(job.spec, outcome)
         if job.number in names:
             store.add(names[job.number], job.spec, outcome)
         if outcome.status != "done":

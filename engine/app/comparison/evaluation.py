@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +18,15 @@ from engine.app.comparison.bars import SharedBars
 from engine.app.comparison.parts import Judge, RunPart
 from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare
+from engine.app.trials.data import EquityReturns
+from engine.app.trials.ledger import BlockSums
 from engine.base.errors import GrandModelError
 from engine.base.replacing import replaced_folder
 from engine.types.blocks import BarBlock
 from engine.types.calendar import sessions_for
 from engine.types.contracts import Agent
 from engine.types.instruments import Instrument, never_closes
+from engine.types.step import StepBlock
 from feeds.quarantine import Quarantine
 from portfolio.benchmark import PriceSeries
 
@@ -69,6 +72,7 @@ class VariantOutcome:
         parts: Metrics of each part by its name.
         curve: Return since the start, at most CURVE_POINTS values, six digits each.
         halted: The limit that had stopped its trading at the end; None if none had.
+        blocks: Sums over blocks of the bars' returns: counts, sums, sums of squares; None if it has none.
     """
 
     status: Status
@@ -78,6 +82,20 @@ class VariantOutcome:
     parts: Mapping[str, Mapping[str, Any]] | None = None
     curve: tuple[float, ...] = ()
     halted: str | None = None
+    blocks: BlockSums | None = None
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any]) -> VariantOutcome:
+        """From what `asdict` makes of it, and JSON.
+
+        Raises:
+            KeyError: If something is missing.
+            TypeError: If it is something else.
+        """
+        told = {one.name: tree[one.name] for one in fields(cls)}
+        blocks = told["blocks"]
+        sums = None if blocks is None else BlockSums(*(tuple(blocks[one.name]) for one in fields(BlockSums)))
+        return cls(**{**told, "curve": tuple(told["curve"]), "blocks": sums})
 
 
 def curve_rows(rows: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -121,7 +139,13 @@ def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent,
     with contextlib.nullcontext() if folder is None else replaced_folder(folder, RUN, overwrite=True) as part:
         prepared = _prepared(setting, bars, config, part)
         benchmark = benchmark_of(prepared, bars)
-        run = run_backtest(config, part, prepared=prepared, agent=agent, watch=judge.watch)
+        returns = EquityReturns(config.initial_capital)
+
+        def watch(step: StepBlock) -> None:
+            judge.watch(step)
+            returns.update(step)
+
+        run = run_backtest(config, part, prepared=prepared, agent=agent, watch=watch)
     return VariantOutcome(
         "done",
         None,
@@ -130,6 +154,7 @@ def _run(setting: Setting, bars: BarBlock, config: BacktestConfig, agent: Agent,
         judge.judged(config.statistics, never_closes(traded), benchmark),
         tuple(float(f"{value:.6g}") for value in judge.curve),
         None if (halted := run.metrics["halted"]) is None else str(halted),
+        returns.sums(),
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from engine.app.comparison.evaluation import VariantOutcome
 from engine.app.comparison.parts import IN_SAMPLE, WHOLE
+from engine.app.trials.ledger import LedgerContents
+from engine.app.trials.odds import cross_validated, cross_validated_sums
 from portfolio.luck import deflated_sharpe, independent_trials, luck
 
 
@@ -26,6 +28,10 @@ class Selection:
         winner_sharpe: Its annualised Sharpe ratio there; None where the return decided.
         luck_sharpe: What the best of so many variants without skill is expected to show, annualised.
         deflated: Probability that the winner's Sharpe ratio is above that, given its returns' distribution.
+        recorded: Distinct trials in the ledger of these bars, which luck is counted by; None where none is kept.
+        pbo: Probability of backtest overfitting, over all trials of that ledger, or else over these variants.
+        pbo_loss: Share of its splits in which the best in-sample loses out-of-sample.
+        pbo_trials: Trials that it rests on.
     """
 
     part: str
@@ -35,6 +41,10 @@ class Selection:
     winner_sharpe: float | None = None
     luck_sharpe: float | None = None
     deflated: float | None = None
+    recorded: int | None = None
+    pbo: float | None = None
+    pbo_loss: float | None = None
+    pbo_trials: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +88,28 @@ def best(outcomes: Sequence[VariantOutcome], part: str) -> int | None:
     return None
 
 
-def select(outcomes: Sequence[VariantOutcome], share: float) -> Selection:
+def select(outcomes: Sequence[VariantOutcome], share: float, contents: LedgerContents | None = None) -> Selection:
     """Judge the choice of the best variant.
 
     Args:
         outcomes: Of all variants, in their order.
         share: Of the curve's points that lie in the part by which is chosen.
+        contents: Of the trial ledger of these bars: what was ever tried on them counts, not these variants alone.
     """
+    trials = None if contents is None else contents.distinct()
+    found = _select(outcomes, share, 0 if trials is None else len(trials))
+    cross = (
+        cross_validated(trials)
+        if trials is not None
+        else cross_validated_sums([one.blocks for one in outcomes if one.blocks is not None])
+    )
+    found = replace(found, recorded=None if trials is None else len(trials))
+    if cross is None:
+        return found
+    return replace(found, pbo=cross.probability, pbo_loss=cross.loss, pbo_trials=cross.variants)
+
+
+def _select(outcomes: Sequence[VariantOutcome], share: float, recorded: int) -> Selection:
     done = [one for one in outcomes if one.status == "done"]
     part = IN_SAMPLE if any(IN_SAMPLE in (one.parts or {}) for one in done) else WHOLE
     winner = best(outcomes, part)
@@ -96,7 +121,7 @@ def select(outcomes: Sequence[VariantOutcome], share: float) -> Selection:
         return Selection(part, len(rated), None, winner, sharpe)
     ratios = [value for one in rated if (value := sharpe_of(one, part)) is not None]
     deviation = float(np.std(ratios, ddof=1))
-    lucky = luck(deviation, len(rated))
+    lucky = luck(deviation, max(recorded, len(rated)))
     returns = [np.diff(one.curve[: max(int(len(one.curve) * share), 2)]) for one in rated]
     return Selection(
         part,

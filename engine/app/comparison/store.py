@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ FILE, SUMMARY, TABLE, PAGE, RUNS = "variants.jsonl", "comparison.json", "compari
 FILES = {FILE, SUMMARY, TABLE, PAGE, RUNS}
 _ARRAYS = ("ts_event", "open", "high", "low", "close", "volume", "present")
 _BESIDE = {"agent", "data", *NEUTRAL_KEYS}
-_FIELDS = {field.name for field in fields(VariantOutcome)}
 
 
 def check_comparison_folder(folder: Path) -> None:
@@ -176,8 +175,7 @@ class OutcomeStore:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 tree = json.loads(line)
-                outcome = {name: tree["outcome"][name] for name in _FIELDS}
-                self.found[str(tree["key"])] = VariantOutcome(**{**outcome, "curve": tuple(outcome["curve"])})
+                self.found[str(tree["key"])] = VariantOutcome.of(tree["outcome"])
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # a line that was cut off when the comparison was interrupted
 

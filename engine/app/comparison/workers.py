@@ -166,5 +166,4 @@ class Worker:
         if not line:
             code = self._process.wait()
             return VariantOutcome("failed", f"the process that ran it ended with code {code}")
-        tree = json.loads(line)
-        return VariantOutcome(**{**tree, "curve": tuple(tree["curve"])})
+        return VariantOutcome.of(json.loads(line))

@@ -14,6 +14,7 @@ from engine.report.comparison.sentences import (
     doubts,
     failures,
     luck_sentence,
+    overfitting_sentence,
     part_name,
     walk_sentences,
     winner_sentence,
@@ -138,5 +139,5 @@ def _span(tree: Mapping[str, Any]) -> str:
 
 
 def _warnings(tree: Mapping[str, Any]) -> list[str]:
-    lines = [line for line in (luck_sentence(tree), *doubts(tree)) if line]
+    lines = [line for line in (luck_sentence(tree), overfitting_sentence(tree), *doubts(tree)) if line]
     return lines + [f"Failed: {name}: {reason}" for name, reason in failures(tree, "failed")[:3]]

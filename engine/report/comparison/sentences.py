@@ -37,8 +37,12 @@ def luck_sentence(tree: Mapping[str, Any]) -> str | None:
     chosen = tree["selection"]
     if chosen["luck_sharpe"] is None:
         return None
-    tried, independent = chosen["tried"], chosen["independent"]
-    text = f"The best of {tried:,} variants without any skill would show a Sharpe ratio of about "
+    tried, independent, recorded = chosen["tried"], chosen["independent"], chosen.get("recorded") or 0
+    if recorded > tried:
+        text = f"{recorded:,} trials are recorded on these bars. The best of so many without any skill would"
+    else:
+        text = f"The best of {tried:,} variants without any skill would"
+    text += " show a Sharpe ratio of about "
     text += f"{chosen['luck_sharpe']:.2f} by luck alone; the winner shows {chosen['winner_sharpe']:.2f}"
     text += " (" + ("more" if chosen["winner_sharpe"] > chosen["luck_sharpe"] else "no more") + " than luck explains"
     if chosen["deflated"] is not None:
@@ -47,6 +51,18 @@ def luck_sentence(tree: Mapping[str, Any]) -> str | None:
     if independent is not None and independent < 0.8 * tried:
         text += f" The variants resemble each other: they amount to about {independent:.0f} independent trials."
     return text
+
+
+def overfitting_sentence(tree: Mapping[str, Any]) -> str | None:
+    """How often choosing the best on half of the bars is wrong on the other half."""
+    chosen = tree["selection"]
+    if chosen.get("pbo") is None:
+        return None
+    overfit, loses = 100 * chosen["pbo"], 100 * chosen["pbo_loss"]
+    return (
+        f"Probability of backtest overfitting {overfit:.0f} %: so often the best of {chosen['pbo_trials']:,} trials on "
+        f"one half of the bars is below the median on the other; it loses there in {loses:.0f} %."
+    )
 
 
 def winner_sentence(tree: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.report.comparison.rows import SHOWN, short_name, shown_parts
-from engine.report.comparison.sentences import counts, doubts, failures, luck_sentence, walk_sentences, winner_sentence
+from engine.report.comparison.sentences import (
+    counts,
+    doubts,
+    failures,
+    luck_sentence,
+    overfitting_sentence,
+    walk_sentences,
+    winner_sentence,
+)
 from engine.report.presentation import write
 
 LISTED = 3
@@ -44,7 +52,7 @@ class ComparisonTable:
         if columns != ALL:
             yield Text("a wider terminal shows more columns; the CSV and the page have all", style="dim")
         yield Text()
-        for sentence in (winner_sentence(self._tree), luck_sentence(self._tree)):
+        for sentence in (winner_sentence(self._tree), luck_sentence(self._tree), overfitting_sentence(self._tree)):
             if sentence:
                 yield Text(sentence)
         for line in doubts(self._tree):
