@@ -5,7 +5,10 @@ With HYPOTHESIS_PROFILE=random (`make fuzz`) the examples are new ones every tim
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +18,10 @@ from hypothesis import HealthCheck, settings
 # Read when the libraries are imported. The processes of a run take one core each, and so do the programs they start.
 for _threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
+# Commands record what they try: here, not in the working folder.
+if "GRANDMODEL_TRIALS" not in os.environ:
+    os.environ["GRANDMODEL_TRIALS"] = tempfile.mkdtemp(prefix="grandmodel-trials-")
+    atexit.register(shutil.rmtree, os.environ["GRANDMODEL_TRIALS"], ignore_errors=True)
 
 # how long the examples take to make is no fault of theirs
 _unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": ("engine.cli.evaluate:evaluate", "Evaluate an ensemble on episodes without exploration."),
     "verify": ("engine.cli.verify:verify", "Run a manifest again and compare the ledger bit for bit."),
     "train": ("engine.cli.train:train", "Train the ensemble on your own bars and on synthetic ones."),
+    "tune": ("engine.cli.tune:tune", "Search for better settings of a training."),
     "export": ("engine.cli.export:export", "Write the networks of a checkpoint as ONNX files and weights."),
     "doctor": ("engine.cli.doctor:doctor", "Examine this installation."),
     "completion": ("engine.cli.completing:completion", "Print the completion script of a shell."),
