@@ -59,7 +59,8 @@ def test_list_marks_the_active_version(root: Path) -> None:
 
 def test_a_version_whose_evaluation_did_not_pay_is_activated_with_a_warning(root: Path, tmp_path: Path) -> None:
     assert "never learned anything" in run("activate", "second").output
-    assert "warning" not in run("activate", "trained-3").output
+    sound = run("activate", "trained-3").output
+    assert "evaluate it before it trades" not in sound and "no stress test of it" in sound
     for version, metrics in (
         ("poor", {"mean_return": -0.012, "episodes": 60.0, "trades": 3.0}),
         ("idle", {"mean_return": 0.0, "trades": 0.0}),
@@ -75,7 +76,8 @@ def test_a_version_whose_evaluation_did_not_pay_is_activated_with_a_warning(root
     assert "it never traded" in run("activate", "idle").output
     assert "no evaluation is recorded" in run("activate", "unseen").output
     assert "it never traded" in run("rollback").output
-    assert "warning" not in run("activate", "holding").output  # a position that is never closed is no closed trade
+    # a position that is never closed is no closed trade
+    assert "evaluate it before it trades" not in run("activate", "holding").output
     rows = {row["version"]: row for row in json.loads(ok("list", "--json"))}
     assert rows["trained-3"]["doubts"] is None and rows["poor"]["mean_return"] == -0.012
     assert "-1.20%" in ok("list") and "did not pay" in ok("show", "poor")
