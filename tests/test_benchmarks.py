@@ -290,3 +290,19 @@ def test_faults_are_explained_and_one_that_is_not_found_is_told(tmp_path: Path) 
     results.add(frozenset({"bars"}), diverge(run, run))
     assert results.missed() == ["one fault: found in 85.7 %, aim at least 100%"]
     assert results.remarks()[1:] == ["bars: found nothing"]
+
+
+def test_fits_find_the_parameters_of_known_markets(tmp_path: Path) -> None:
+    written = tmp_path / "out.json"
+    done = run_benchmark("fitting", "--fits", "4", "--bars", "8000", "--json", str(written))
+    assert done.returncode == 0, done.stderr
+    markets = json.loads(written.read_text())["markets"]
+    assert len(markets) == 4 and "correlation" in markets["two symbols"]["found"]
+    held = [
+        error is not None and abs(value - market["truth"][name]) < 3 * error
+        for market in markets.values()
+        for name, ones in market["found"].items()
+        for value, error in ones
+    ]
+    assert len(held) == 100 and np.mean(held) > 0.85
+    assert "truth inside" in done.stdout

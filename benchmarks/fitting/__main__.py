@@ -165,18 +165,23 @@ def run(options: argparse.Namespace) -> FittingResults:
 
     results = FittingResults(options.fits, options.bars, {**machine("numpy", "numba"), "seed": str(options.seed)})
     fit_truth(next(iter(TRUTHS)), 1, 5000, 0)  # compiles
-    for name in TRUTHS:
+    for name in options.market or TRUTHS:
         results.markets[name] = fit_truth(name, options.fits, options.bars, options.seed)
     return results
 
 
 def main() -> int:
     """Measure and print."""
+    from benchmarks.fitting.truths import TRUTHS
+
     options = parser("fitting", "Parameters of fitted markets found again.")
     options.add_argument("--fits", type=positive, default=200, help="Of each market.")
     options.add_argument("--bars", type=positive, default=20_000, help="Of each fit.")
+    options.add_argument("--market", action="append", help="One of them alone (repeatable), by its name in the table.")
     options.add_argument("--seed", type=int, default=1, help="Of the first market's bars.")
     given = options.parse_args()
+    if unknown := set(given.market or ()) - set(TRUTHS):
+        options.error(f"no market is called {', '.join(sorted(unknown))}; there are {', '.join(TRUTHS)}")
     return present(run(given), given)
 
 

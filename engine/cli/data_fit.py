@@ -66,10 +66,12 @@ def fit(
         raise UsageError("there is no such model", where="--model", expected="garch or bootstrap", found=model)
     target = out or Path(f"{files[0].name.partition('.')[0]}.{model}.json")
     refuse_existing(target, overwrite=overwrite)
+    given = files
     files, instrument = recorded(files, instrument)
     quarantine = Quarantine()
     how = {"labels": labels, "timezone": timezone, "start": start, "end": end}
-    replay = open_bars(files, instrument, how, quarantine)
+    symbol = str(given[0]) if len(given) == 1 and given != files else None
+    replay = open_bars(files, instrument, how, quarantine, symbol)
     instruments = [instrument_of(instrument, name) for name in replay.symbols]
     check_bars(replay.timeframe_ns, instruments)
     fitted = fit_market(
@@ -139,15 +141,17 @@ def parameters_from(pairs: list[str]) -> dict[str, float | str]:
     return found
 
 
-def open_bars(files: list[Path], instrument: str, how: dict[str, str | None], quarantine: Any) -> HistoricalReplay:
-    """Files of bars, each with the instrument that its name or the option says."""
+def open_bars(
+    files: list[Path], instrument: str, how: dict[str, str | None], quarantine: Any, symbol: str | None = None
+) -> HistoricalReplay:
+    """Files of bars, each with the instrument that its name or the option says; with a symbol, of that one alone."""
     from engine.base.config import parse
     from engine.cli.flags import option_names
     from feeds.replay import HistoricalReplay, ReplayConfig
 
     given = {key: value for key, value in how.items() if value is not None}
     config = parse(ReplayConfig, given, where="command line", names=option_names(given))
-    return HistoricalReplay(files, lambda name: instrument_of(instrument, name), config, quarantine)
+    return HistoricalReplay(files, lambda name: instrument_of(instrument, name), config, quarantine, symbol)
 
 
 def instrument_of(option: str, symbol: str) -> Any:
@@ -177,17 +181,18 @@ def _show(model: FittedModel, target: Path, *, as_json: bool) -> None:
         typer.echo(json.dumps({"file": str(target), **tree}, indent=2))
     else:
         _draw(model)
-    dropped = [f"{count:,} {words}" for words, count in _dropped(model).items() if count]
+    dropped = [f"{count:,} {words[count != 1]}" for words, count in _dropped(model).items() if count]
     note(f"wrote {target}" + (f"; left out: {', '.join(dropped)}" if dropped else ""))
 
 
-def _dropped(model: FittedModel) -> dict[str, int]:
+def _dropped(model: FittedModel) -> dict[tuple[str, str], int]:
+    """What was left out, as one and as several."""
     one = model.dropped
     return {
-        "bad rows": one.bad_rows,
-        "bars outside of sessions": one.outside,
-        "returns over missing bars": one.after_gaps,
-        "incomplete sessions": one.sessions,
+        ("bad row", "bad rows"): one.bad_rows,
+        ("bar outside of sessions", "bars outside of sessions"): one.outside,
+        ("return over missing bars", "returns over missing bars"): one.after_gaps,
+        ("incomplete session", "incomplete sessions"): one.sessions,
     }
 
 

@@ -9,7 +9,10 @@ import pytest
 
 from engine.base.errors import ConfigError, DataError, UsageError
 from engine.types.blocks import BarBlock
+from engine.types.instruments import load_instrument
 from engine.types.timeframe import MINUTE_NS
+from feeds.fitting.fit import Kind, fit_market
+from feeds.generators import generate
 from tests.bars import random_bars
 from tests.training.data.configs import small, synthetic
 from training.data.sources import (
@@ -50,6 +53,22 @@ def test_the_default_length_holds_one_episode(market: str, generator: str) -> No
     for part in (parts.training, parts.validation, parts.test):
         for one in part:
             assert len(built.starts(one, 500)) == 1
+
+
+@pytest.mark.parametrize("kind", ["garch", "bootstrap"])
+def test_a_fitted_market_is_a_source_like_any_other(tmp_path: Path, kind: Kind) -> None:
+    es = load_instrument("ES")
+    fit_market(generate("monte_carlo", es, 10_000, 1, {"price": 5000}), [es], kind, tmp_path / "m.json")
+    source = synthetic("fitted", 6, parameters={"model": str(tmp_path / "m.json")})
+    config = small([source], instrument="ES")
+    built, _ = load_market(config, 1)
+    assert len(built.segments) == 6 and built.digest == load_market(config, 1)[0].digest
+    closes = [built.bars.close[segment.start + 5, 0] for segment in built.segments]
+    assert len(set(closes)) > 2
+    with pytest.raises(UsageError, match="other sessions"):
+        load_market(small([source]), 1)
+    with pytest.raises(UsageError, match="no such file of a fitted market"):
+        load_market(small([synthetic("fitted", parameters={"model": "none.json"})]), 1)
 
 
 def test_markets_follow_from_the_seed() -> None:
