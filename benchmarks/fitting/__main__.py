@@ -7,6 +7,7 @@ volatility. Counted is how often the true value lies in the interval of 1.96 sta
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ class FittingResults(Report):
 
     def least(self) -> float:
         """Share below which it is not chance: three deviations of the share of 95 % intervals."""
-        return NOMINAL - 3.0 * (NOMINAL * (1.0 - NOMINAL) / self.fits) ** 0.5
+        return NOMINAL - 3.0 * math.sqrt(NOMINAL * (1.0 - NOMINAL) / self.fits)
 
     def missed(self) -> list[str]:
         """Parameters whose intervals hold the truth too seldom, and fits that take too long."""
