@@ -25,6 +25,8 @@ from benchmarks.monitor import judged, judged_figure, observed, streams, trading
 from benchmarks.peers.serve import CAPITAL, FAST, FEE, SLOW, Bars
 from benchmarks.replay.bars import benchmark_bars, decidable, opening_at_last_close
 from benchmarks.replay.results import Measured, Results, disagreement
+from benchmarks.ticks import KINDS
+from benchmarks.ticks import measure as measure_ticks
 from engine.app.divergence.divergence import diverge
 from engine.app.divergence.loading import read_run
 from engine.base.errors import CheckFailed
@@ -306,3 +308,12 @@ def test_fits_find_the_parameters_of_known_markets(tmp_path: Path) -> None:
     ]
     assert len(held) == 100 and np.mean(held) > 0.85
     assert "truth inside" in done.stdout
+
+
+def test_ticks_are_measured_in_every_kind_of_bars(tmp_path: Path) -> None:
+    found = measure_ticks(20_000, 2, tmp_path)
+    assert found.made.keys() == found.whole.keys() == found.bars.keys() == KINDS.keys()
+    assert found.made["tick:500"] == 40
+    assert all(len(rounds) == 2 and min(rounds) > 0.0 for rounds in (*found.whole.values(), *found.reading.values()))
+    assert set(found.reading) == {"Arrow memory", "Parquet", "CSV"}
+    assert found.as_json()["ticks"] == 20_000

@@ -161,7 +161,7 @@ class TickReplay:
         """How each column of the first file was understood, and why."""
         return explain_ticks(self._plans[0], self.config.importing)
 
-    def ticks_blocks(self) -> Iterator[TickBlock]:
+    def tick_blocks(self) -> Iterator[TickBlock]:
         """The ticks themselves, in order of time across files, as they are read.
 
         Raises:
@@ -206,7 +206,7 @@ class TickReplay:
         """The bars of the period, as the ticks complete them."""
         _, through = window(self.config.start, self.config.end, self.config.period_zone)
         self.ticks = 0
-        for ticks in self.ticks_blocks():
+        for ticks in self.tick_blocks():
             block = bars.push(ticks)
             self.ticks = bars.ticks
             over = through != FOREVER and int(ticks.ts_event[-1]) > through
