@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import data_fit, data_report, options
+from engine.cli import data_fit, data_prepare, data_report, options
 
 if TYPE_CHECKING:
     from engine.types.instruments import Instrument
     from feeds.quarantine import Quarantine
     from feeds.ticks.opening import Replay
 
-app = typer.Typer(help="Inspect, validate, convert, fit, synthesize and compare market data.", no_args_is_help=True)
+app = typer.Typer(
+    help="Inspect, validate, convert, prepare, fit, synthesize and compare market data.", no_args_is_help=True
+)
 
 BLOCK_ROWS = 65_536
 
@@ -351,3 +353,4 @@ def _report_bad(quarantine: Quarantine, kept: Path) -> None:
 
 app.command("fit", epilog=data_fit.EXAMPLE)(data_fit.fit)
 app.command("report", epilog=data_report.EXAMPLE)(data_report.report)
+app.command("prepare", epilog=data_prepare.EXAMPLE)(data_prepare.prepare)

@@ -191,11 +191,7 @@ class Market:
         for segment in self.segments:
             start, stop = max(rows[0], segment.start), min(rows[1], segment.stop)
             possible = self.decision_rows(start, max(start, stop))
-            if len(possible):
-                wanted = np.arange(possible[0], stop - length, max(length // 2, 1))
-                at = np.searchsorted(possible, wanted)
-                chosen = np.unique(possible[at[at < len(possible)]])
-                found.append(chosen[chosen + length < stop])
+            found.append(half_overlapping(possible, stop, length))
         return np.concatenate(found)
 
     def decision_rows(self, start: int, stop: int) -> Ints:
@@ -239,6 +235,22 @@ class Market:
     @cached_property
     def _tactical_flat(self) -> FeatureArray:
         return _flat_windows(self.tactical_rows, self.agents["tactical"].observation)
+
+
+def half_overlapping(possible: Ints, stop: int, length: int) -> Ints:
+    """Rows at which episodes that overlap by half begin, shape (n,).
+
+    Args:
+        possible: Where they may, ascending; the first one is taken, then the next one after every `length // 2` rows.
+        stop: Row before which they end.
+        length: Bars of an episode; it touches one row more, the one that it begins at.
+    """
+    if not len(possible):
+        return possible
+    wanted = np.arange(possible[0], stop - length, max(length // 2, 1))
+    at = np.searchsorted(possible, wanted)
+    chosen = np.unique(possible[at[at < len(possible)]])
+    return np.asarray(chosen[chosen + length < stop], np.int64)
 
 
 def _check(blocks: Sequence[tuple[str, BarBlock]]) -> None:
