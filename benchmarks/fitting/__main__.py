@@ -89,7 +89,7 @@ class FittingResults(Report):
 
     def least(self) -> float:
         """Share below which it is not chance: three deviations of the share of 95 % intervals."""
-        return NOMINAL - 3.0 * math.sqrt(NOMINAL * (1.0 - NOMINAL) / self.fits)
+        return float(NOMINAL - 3.0 * math.sqrt(NOMINAL * (1.0 - NOMINAL) / self.fits))
 
     def missed(self) -> list[str]:
         """Parameters whose intervals hold the truth too seldom, and fits that take too long."""

@@ -65,7 +65,7 @@ def draw_copula(normal: Floats, gamma: Floats, copula: Copula) -> Floats:
 
 def _scatter(values: Floats, freedom: float) -> Floats:
     """Correlation of a t law by its fixed point (Liu & Rubin, 1995), shape (S, S)."""
-    correlation = np.corrcoef(values.T)
+    correlation: Floats = np.asarray(np.corrcoef(values.T), np.float64)
     for _ in range(SCATTER_STEPS):
         weight = (freedom + len(correlation)) / (freedom - 2.0 + _distances(values, correlation))
         scatter = (values * weight[:, None]).T @ values

@@ -61,7 +61,7 @@ def season_of_days(returns: Floats, session: Ints, slots: Ints, length: int) -> 
     days, known = int(number[-1]) + 1, np.isfinite(returns)
     place = (number * length + slots)[known]
     sums, counts = (
-        _windowed(np.bincount(place, values, minlength=days * length).reshape(days, length), REACH)
+        _windowed(np.bincount(place, values, minlength=days * length).reshape(days, length).astype(np.float64), REACH)
         for values in (np.abs(returns[known]), np.ones(int(known.sum())))
     )
     weight = np.maximum(counts.sum(axis=0) - 0.5 * counts, 0.5)
