@@ -131,6 +131,27 @@ def warn_of_doubts(models: ModelStore, version: str) -> None:
     found = doubts(read_ensemble(models.path(version))[0])
     if found:
         note(f"warning: {version}: {found}; evaluate it before it trades (grandmodel evaluate --model {version})")
+    for line in _odds_of(read_ensemble(models.path(version))[1]):
+        note(f"warning: {version}: {line}")
+
+
+def _odds_of(digest: str) -> list[str]:
+    """What the trial ledgers say of a version that was chosen among several trials; nothing where none knows it."""
+    from engine.app.trials.ledger import ledgers
+    from engine.app.trials.odds import deflated_of
+
+    lines = []
+    for ledger in ledgers():
+        contents = ledger.read()
+        mine = [one for one in contents.trials if digest in (one.detail.get("models_sha256"), one.result_sha256)]
+        trials = len(contents.distinct())
+        if not mine or trials < 2:
+            continue
+        deflated = deflated_of(mine[-1].metrics, contents)
+        if deflated is None or deflated < 0.95:
+            told = "not defined" if deflated is None else f"{deflated:.2f}"
+            lines.append(f"one of {trials:,} trials on its data, deflated Sharpe ratio {told}: it may be the luckiest")
+    return lines
 
 
 def check_stress(models: ModelStore, version: str, run: Path | None, *, despite: bool) -> None:

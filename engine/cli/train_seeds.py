@@ -63,6 +63,7 @@ def train_seeds(
 def _run(plan: SeedsPlan, how: dict[str, Any], project: str | None) -> SeedsRun:
     from engine.app.seeds.seeds import train_seeds as train_all
     from engine.cli.console import note
+    from engine.cli.odds import recording
     from engine.report.training.seeds import outcome_line
 
     def watch(run: SeedRun, finished: int, total: int) -> None:
@@ -73,7 +74,7 @@ def _run(plan: SeedsPlan, how: dict[str, Any], project: str | None) -> SeedsRun:
 
     try:
         with _terminable():
-            return train_all(plan, project=project, watch=watch, stopping=stopping, **how)
+            return train_all(plan, project=project, watch=watch, stopping=stopping, recording=recording("train"), **how)
     except KeyboardInterrupt:
         note(f"what is finished is kept: the same command with --out {plan.folder} continues")
         raise typer.Exit(INTERRUPTED) from None

@@ -14,6 +14,8 @@ from engine.app.seeds.processes import Answer, Job, default_workers, run_jobs
 from engine.app.seeds.records import FILE, PAGE, SeedRun, finished_run, read_runs, tree_of_runs, write_runs
 from engine.app.training import check_device
 from engine.app.training_plan import read_config, with_seed
+from engine.app.trials.ledger import Recording
+from engine.app.trials.training import record_seed
 from engine.base.aside import held_folder, is_leftover
 from engine.base.config import Tree
 from engine.base.errors import GrandModelError, UsageError
@@ -126,6 +128,7 @@ def train_seeds(
     verbose: int = 0,
     watch: Watch | None = None,
     stopping: Callable[[], None] | None = None,
+    recording: Recording | None = None,
 ) -> SeedsRun:
     """Train every seed that has not finished in its folder; one that was interrupted resumes from its checkpoint.
 
@@ -140,6 +143,7 @@ def train_seeds(
         verbose: How much each log says.
         watch: Told of every seed that ends.
         stopping: Called after Ctrl-C, before the wait for checkpoints.
+        recording: Writes every training that ends into the trial ledger of its data.
 
     Raises:
         UsageError: If another process trains there.
@@ -160,6 +164,8 @@ def train_seeds(
         def done(job: Job, answer: Answer) -> None:
             runs[job.seed] = _ended(runs[job.seed], job, answer)
             _write(plan, runs)
+            if recording is not None:
+                record_seed(runs[job.seed], plan.config.model_copy(update={"seed": job.seed}), job.folder, recording)
             if watch is not None:
                 watch(runs[job.seed], sum(run.status == "finished" for run in runs.values()), len(runs))
 

@@ -22,7 +22,7 @@ from engine.app.manifest import config_sha256
 from engine.app.training import write_config
 from engine.app.trials.data import sums_of
 from engine.app.trials.ledger import Recording, Status, Trial, TrialLedger
-from engine.app.trials.training import training_data
+from engine.app.trials.training import episode_metrics, training_data
 from engine.app.tuning.processes import TuningWorker
 from engine.app.tuning.space import SearchSpace, applied
 from engine.base.aside import held_folder
@@ -252,7 +252,7 @@ class _Tuning:
     def _end(self, trial: optuna.Trial, answer: dict[str, Any]) -> None:
         states = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
         with self._lock:
-            for name in ("error", "weights_sha256", "returns", "seconds"):
+            for name in ("error", "weights_sha256", "models_sha256", "returns", "seconds"):
                 if name in answer:
                     trial.set_user_attr(name, answer[name])
             state = states[answer["status"]]
@@ -280,26 +280,14 @@ class _Tuning:
             episode_metrics(returns),
             sums_of(returns),
             trial.user_attrs.get("error"),
-            {"score": trial.value, "params": trial.params},
+            {
+                "score": trial.value,
+                "params": trial.params,
+                "models_sha256": trial.user_attrs.get("models_sha256"),
+            },
             self._recording.at,
         )
-        self._ledger.append([entry], training_data(self._plan.config)[1])
-
-
-def episode_metrics(returns: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float | int | None]:
-    """Metrics of the returns of episodes, as a trial keeps them: a period is an episode, and nothing is annualised."""
-    if len(returns) < 2 or not returns.std() > 0:
-        return {"total_return": float(returns.mean())} if len(returns) else {}
-    centred = returns - returns.mean()
-    spread = returns.std()
-    return {
-        "total_return": float(returns.mean()),
-        "sharpe": float(returns.mean() / returns.std(ddof=1)),
-        "returns": len(returns),
-        "skew": float((centred**3).mean() / spread**3),
-        "kurtosis": float((centred**4).mean() / spread**4) - 3.0,
-        "periods_per_year": 1.0,
-    }
+        self._ledger.append([entry], training_data(self._plan.config, "validation")[1])
 
 
 def owner(plan: TuningPlan) -> str:
@@ -343,4 +331,4 @@ def _check_settings(plan: TuningPlan) -> None:
 
 
 def _ledger_place(plan: TuningPlan, recording: Recording) -> tuple[str, Path | None]:
-    return training_data(plan.config)[0], recording.folder
+    return training_data(plan.config, "validation")[0], recording.folder

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from agents.models.metadata import read_ensemble
 from engine.app.evaluation import run_evaluation
 from engine.app.training import wire, write_config
 from engine.base.config import parse
@@ -106,6 +107,7 @@ def _trial(job: dict[str, Any], say: Say, running: dict[str, Any]) -> dict[str, 
         "score": sum(each["reward"]) / len(each["reward"]),
         "returns": [float(value) for value in each["total_return"]],
         "weights_sha256": outcome.weights_sha256,
+        "models_sha256": read_ensemble(models)[1],
         "episodes": outcome.episodes,
         "seconds": round(outcome.seconds, 3),
     }
