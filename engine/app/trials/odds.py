@@ -109,6 +109,8 @@ def deflated_of(metrics: Mapping[str, Any], contents: LedgerContents) -> float |
     if sharpe is None or skew is None or excess is None or periods is None:
         return None
     lucky = lucky_sharpe(contents)
+    if lucky is None and len(contents.distinct()) > 1:
+        return None  # there were others, but nothing says how far apart their results lie
     return deflated_sharpe(sharpe, 0.0 if lucky is None else lucky, int(periods), skew, excess + 3.0)
 
 

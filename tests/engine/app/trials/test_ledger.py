@@ -109,3 +109,11 @@ def test_the_hash_is_that_of_the_bars_however_they_are_cut(cuts: list[int]) -> N
         digest.update(bars.slice(start, stop))
     assert digest.hexdigest() == data_digest(bars).hexdigest()
     assert digest.hexdigest() != data_digest(bars.slice(0, 99)).hexdigest()
+
+
+def test_one_result_among_failures_says_nothing(tmp_path: Path) -> None:
+    ledger = TrialLedger(SHA, tmp_path)
+    ledger.append([trial("a", 2.0)])
+    assert odds(ledger.read()).deflated is not None
+    ledger.append([trial("b", None, status="failed")])
+    assert odds(ledger.read()).deflated is None
