@@ -48,7 +48,8 @@ class BarSummary:
 
     Attributes:
         instrument: Its calendar says which bars are expected.
-        timeframe_ns: Length of a bar, nanoseconds; 0 for bars of no fixed length, none of which can be missing.
+        timeframe_ns: Length of a bar, nanoseconds; 0 for bars of no fixed length. Of those, and of bars longer than a
+            day, none is counted as missing: months and weeks are no whole number of sessions.
         rows: Distinct times.
         first_ns: First close, nanoseconds UTC; None before the first bar.
         last_ns: Last close.
@@ -75,6 +76,11 @@ class BarSummary:
     _known: Sessions | None = None
     _last_session_close: int = 0
 
+    @property
+    def counts_missing(self) -> bool:
+        """Whether it can be told which bars are missing."""
+        return 0 < self.timeframe_ns <= DAY_NS
+
     def add(self, block: BarBlock) -> None:
         """Take the next block of the stream."""
         if not len(block):
@@ -98,7 +104,7 @@ class BarSummary:
         closes = np.unique(known.closes[known.index(ts[inside])])
         self.sessions += len(closes) - int(len(closes) > 0 and closes[0] == self._last_session_close)
         self._last_session_close = int(closes[-1]) if len(closes) else self._last_session_close
-        if not self.timeframe_ns:
+        if not self.counts_missing:
             return
         edges = ts if self.last_ns is None else np.concatenate([np.array([self.last_ns]), ts])
         missing = slots_until(known, edges[1:] - 1, self.timeframe_ns)

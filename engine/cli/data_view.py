@@ -135,7 +135,7 @@ def _stream(summary: BarSummary) -> Facts:
         "sessions": summary.sessions,
         "outside_sessions": summary.outside,
         "first_outside": _iso(summary.first_outside_ns),
-        "missing_bars": summary.missing,
+        "missing_bars": summary.missing if summary.counts_missing else None,
         "gaps": summary.gaps,
         "longest_gaps": [
             {"bars": gap.bars, "after": _iso(gap.after_ns), "before": _iso(gap.before_ns)} for gap in summary.longest
@@ -175,13 +175,20 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def _missing(facts: Facts) -> str:
+    missing = facts["missing_bars"]
+    if missing is None:
+        return "not counted: bars of this length are no whole number of sessions"
+    if not missing:
+        return "none inside sessions"
+    expected = facts["rows"] - facts["outside_sessions"] + missing
+    return f"{_count(missing, 'bar')} in {_count(facts['gaps'], 'gap')} inside sessions ({missing / expected:.2%})"
+
+
 def _session_lines(facts: Facts) -> dict[str, str]:
-    expected = facts["rows"] - facts["outside_sessions"] + facts["missing_bars"]
-    share = facts["missing_bars"] / expected if expected else 0.0
-    missing = f"{_count(facts['missing_bars'], 'bar')} in {_count(facts['gaps'], 'gap')} inside sessions ({share:.2%})"
     lines = {
         "Sessions": f"{facts['sessions']:,} of {facts['calendar']} (instrument {facts['instrument']})",
-        "Missing": missing if facts["missing_bars"] else "none inside sessions",
+        "Missing": _missing(facts),
     }
     if facts["longest_gaps"]:
         gap = facts["longest_gaps"][0]

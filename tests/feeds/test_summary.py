@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.types.blocks import BarBlock, reblock
 from engine.types.calendar import Sessions
 from engine.types.instruments import load_instrument
-from engine.types.timeframe import MINUTE_NS
+from engine.types.timeframe import DAY_NS, MINUTE_NS
 from feeds.summary import BarSummary, MissingBars, slots_until
 
 START = 1_704_150_000_000_000_000  # 2024-01-01 23:00 UTC: the open of a session of 6E
@@ -97,3 +97,12 @@ def test_slots_agree_with_a_list_of_them(edges: set[int], until: int, length: in
     opens, closes = (np.array(side, np.int64) for side in zip(*spans, strict=True))
     found = slots_until(Sessions(opens, closes), np.array([until]), length)
     assert found.tolist() == [sum(stamp <= until for stamp in stamps)]
+
+
+@pytest.mark.parametrize("days", [0, 7, 31])
+def test_of_weeks_and_months_none_is_counted_as_missing(days: int) -> None:
+    times = np.cumsum(np.array([31, 28, 31, 30, 31])) * DAY_NS
+    columns = dict.fromkeys(("open", "high", "low", "close", "volume"), np.ones(5))
+    summary = BarSummary(load_instrument("GENERIC"), days * DAY_NS)
+    summary.add(BarBlock.from_columns(("S",), times.astype(np.int64), columns))
+    assert (summary.rows, summary.missing, summary.gaps, summary.counts_missing) == (5, 0, 0, False)
