@@ -25,7 +25,8 @@ STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 h2{font-size:1.1rem;margin:1.6rem 0 .4rem;border-bottom:1px solid #ddd}
 table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem .2rem 0;text-align:left;vertical-align:top;
-border-bottom:1px solid #eee;overflow-wrap:anywhere}th{font-weight:600}
+border-bottom:1px solid #eee;overflow-wrap:break-word}th{font-weight:600}table.pairs td:first-child{width:12rem}
+td:last-child{overflow-wrap:anywhere}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}h2{border-color:#444}td,th{border-color:#333}}
 """
 
@@ -57,7 +58,9 @@ def as_page(card: Mapping[str, Any]) -> str:
         for head, rows in tables:
             cells = "".join(f"<th>{escape(name)}</th>" for name in head)
             body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-            parts.append(f"<table><tr>{cells}</tr>{body}</table>")
+            kind = "" if any(head) else ' class="pairs"'
+            top = f"<tr>{cells}</tr>" if any(head) else ""
+            parts.append(f"<table{kind}>{top}{body}</table>")
     name = escape(str(card["name"]))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}: data card</title>'
