@@ -9,9 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from engine.api.calls import backtest
 from engine.journal.reading import JournalReader
-from engine.types.blocks import BarBlock
-from tests.engine.app.live.sessions import Case
+from engine.types.blocks import BarBlock, concat
+from engine.types.extras import TICK_COLUMNS
+from engine.types.instruments import load_instrument
+from feeds.replay import ReplayConfig
+from feeds.ticks.opening import open_replay
+from tests.engine.app.live.sessions import SMA, Case
 from tests.real import FOLDER as DATA
 
 needs_ticks = pytest.mark.skipif(not (DATA / "quote_tick_data.csv").is_file(), reason="no shared market data here")
@@ -75,3 +80,38 @@ def test_trades_become_bars_of_their_prices(tmp_path: Path) -> None:
     assert len(expected) > 40
     assert found.drop("volume").equals(expected.drop("volume"))
     assert np.allclose(found["volume"], expected["volume"], rtol=1e-12)
+
+
+@needs_ticks
+def test_the_journal_and_its_export_hold_the_bars_of_a_replay_of_the_file(tmp_path: Path) -> None:
+    """Extra columns included, whatever was restarted; and the ledger is that of the backtest of the file."""
+    file = DATA / "btcusdt-trades.parquet"
+    table = pl.read_parquet(file)
+    payloads = [
+        json.dumps(
+            {"type": "trade", "timestamp": ts, "price": price, "size": size, "side": "sell" if maker else "buy"}
+        ).encode()
+        for ts, price, size, maker in table.select(
+            pl.col("timestamp").dt.epoch("ns"), "price", "quantity", pl.col("buyer_maker") == "True"
+        ).iter_rows()
+    ]
+    settings = {**SMA, "feed": {"timeframe": "1s"}}
+    folder, case = tmp_path / "session", Case(EMPTY, settings, payloads)
+    case.traded(folder, (50,))
+    run = case.run(folder, (50,))
+    assert run.exported is not None
+    with JournalReader(folder) as reader:
+        journaled = concat([step.bars for step in reader.steps()])
+    replayed = open_replay(file, load_instrument("GENERIC"), ReplayConfig(bars="time:1s"))
+    exported = open_replay(folder / "bars.parquet", load_instrument("GENERIC"), ReplayConfig(labels="close"))
+    expected = concat(list(replayed.blocks(1000)))
+    for found in (journaled, concat(list(exported.blocks(1000)))):
+        for name in ("ts_event", "open", "high", "low", "close", "volume"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        assert list(found.extra) == list(TICK_COLUMNS)
+        for name in TICK_COLUMNS:
+            np.testing.assert_array_equal(found.extra[name], expected.extra[name])
+    shared = {name: value for name, value in settings.items() if name not in {"feed", "journal"}}
+    frame = table.with_columns(symbol=pl.lit("T"))
+    same = backtest(frame, replay={"bars": "time:1s"}, **shared)
+    assert same.ledger_sha256 == run.exported.manifest["ledger_sha256"]
