@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from engine.base.errors import DataError, UsageError
 from engine.base.files import sha256_file
 from engine.types.blocks import BarBlock, Floats
 from feeds.indicators.config import IndicatorConfig
-from feeds.indicators.table import IndicatorTable
-from feeds.indicators.transforms import Course, course_of
+
+if TYPE_CHECKING:
+    from feeds.indicators.table import IndicatorTable
+    from feeds.indicators.transforms import Course
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +67,7 @@ def read_indicators(configs: Sequence[IndicatorConfig]) -> list[Indicator]:
         UsageError, DataError: As `feeds.indicators.reading.read_table`, naming the indicator.
     """
     from feeds.indicators.reading import read_table  # noqa: PLC0415 - most runs have none
+    from feeds.indicators.transforms import course_of  # noqa: PLC0415 - likewise
 
     found = []
     for config in configs:
