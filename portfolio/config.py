@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from engine.base.config import Config
 from engine.types.instruments import IS_FRACTION, Instrument, NonNegative, Positive, Rate
 from engine.types.records import INSTRUMENT, RULES, Records, Sizing
+from portfolio.depth import MOST_LEVELS
 
 Fraction = Annotated[float, Field(gt=0, le=1), IS_FRACTION]
 HIGHEST_FRACTION = 100.0
@@ -38,12 +39,23 @@ class Execution(Config):
         limit_fill: Whether a limit order fills when the price touches it or only when it trades through.
         participation: Largest share of a bar's volume that fills; null is no cap.
         max_open_orders: Working orders of a symbol beyond this number are rejected.
+        fills: Whether orders meet the prices of bars, or the levels of an order book, which bars of one hold.
     """
+
+    fills: Literal["bars", "book"] = "bars"
 
     slippage: Slippage = Slippage()
     limit_fill: Literal["touch", "through"] = "touch"
     participation: Fraction | None = None
     max_open_orders: Annotated[int, Field(ge=1, le=4096)] = 64
+
+    @model_validator(mode="after")
+    def _book_has_its_own(self) -> Self:
+        if self.fills == "book" and (self.slippage != Slippage() or self.participation is not None):
+            raise ValueError(
+                "fills against the book take slippage and size from it: leave slippage and participation out"
+            )
+        return self
 
 
 class SizingConfig(Config):
@@ -131,6 +143,7 @@ def rules_record(config: PortfolioConfig, bars_per_year: float) -> Records:
     rules["participation"] = _or_inf(execution.participation)
     rules["limit_through"] = execution.limit_fill == "through"
     rules["max_open_orders"] = execution.max_open_orders
+    rules["book_levels"] = MOST_LEVELS if execution.fills == "book" else 0
     rules["sizing"], rules["sizing_value"] = SIZING[config.sizing.mode], config.sizing.value
     rules["variance_decay"] = 1.0 - 2.0 / (config.sizing.volatility_span + 1.0)
     rules["bars_per_year"] = bars_per_year

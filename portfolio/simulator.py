@@ -21,12 +21,14 @@ from engine.types.records import (
     ORDER_EVENT,
     POSITION,
     Bars,
+    BookRows,
     Operation,
     Records,
 )
 from engine.types.step import StepBlock
 from portfolio.buffers import FloatSlabs, record_buffer
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
+from portfolio.depth import MOST_LEVELS, book_rows, nothing_taken
 from portfolio.initial import (
     COMMANDS_PER_ROW,
     check_currency,
@@ -73,7 +75,9 @@ class Simulator:
         self._names = [instrument.name for instrument in instruments]
         capacity = order_capacity(config, symbols)
         self._commands = command_buffer(symbols)
-        reserve = row_reserve(capacity, len(self._commands))
+        self._missing = nothing_taken(symbols) if config.execution.fills == "book" else None
+        self._levels = 0 if self._missing is None else MOST_LEVELS
+        reserve = row_reserve(capacity, len(self._commands), self._levels)
         self._book = Book(
             account=initial_account(config),
             positions=np.zeros(symbols, POSITION),
@@ -88,7 +92,7 @@ class Simulator:
             counts=np.zeros(4, np.int64),
         )
         self._block: BarBlock | None = None
-        self._bars: Bars
+        self._bars: Bars | BookRows
         self._reached = 0
         self._ledger: Floats = np.empty((0, 8))
         self._positions: Floats = np.empty((0, symbols))
@@ -122,7 +126,7 @@ class Simulator:
     def begin(self, block: BarBlock) -> None:
         """Make a block the one whose rows are advanced next."""
         self._block = block
-        self._bars = block.kernel_view()
+        self._bars = block.kernel_view() if self._missing is None else book_rows(block, self._missing)
         self._advance = None
         self._ledger = self._slabs.matrix(len(block), len(LEDGER_COLUMNS))
         self._positions = self._slabs.matrix(len(block), len(block.symbols))
@@ -320,7 +324,7 @@ class Simulator:
             orders = np.zeros(2 * needed, ORDER)
             orders[:working] = self.orders
             self._book = self._book._replace(orders=orders)
-            self._reserve = row_reserve(len(orders), len(self._commands))
+            self._reserve = row_reserve(len(orders), len(self._commands), self._levels)
 
     def snapshot(self) -> State:
         """The whole state: account, positions and working orders."""
@@ -342,15 +346,18 @@ class Simulator:
                     found=str(len(orders)),
                 )
             book = self._book = book._replace(orders=np.zeros(2 * len(orders), ORDER))
-            self._reserve = row_reserve(len(book.orders), len(self._commands))
+            self._reserve = row_reserve(len(book.orders), len(self._commands), self._levels)
             self._flush()
             book = self._book
         book.account[:], book.positions[:] = found["account"], found["positions"]
+        if self._missing is not None:
+            self._missing[:] = found["taken"]
         book.orders[:] = np.zeros(1, ORDER)
         book.orders[: len(orders)] = orders
 
-    def _carried(self) -> dict[str, Records]:
-        return {"account": self.account, "positions": self.positions, "orders": self.orders}
+    def _carried(self) -> dict[str, Any]:
+        carried: dict[str, Any] = {"account": self.account, "positions": self.positions, "orders": self.orders}
+        return carried if self._missing is None else carried | {"taken": self._missing}
 
 
 def copied(records: Records, count: int) -> Records:

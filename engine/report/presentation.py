@@ -280,7 +280,9 @@ def assumptions(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> list
     execution: Any = next(_find(manifest.get("config"), "execution"), {})
     if isinstance(execution, Mapping):
         slippage = execution.get("slippage")
-        if isinstance(slippage, Mapping):
+        if execution.get("fills") == "book":
+            found.append(("orders fill against", "the levels of the book"))
+        elif isinstance(slippage, Mapping):
             found.append(("slippage", _slippage(slippage) or "none"))
         if execution.get("limit_fill"):
             found.append(("limit orders fill on", str(execution["limit_fill"])))

@@ -183,9 +183,10 @@ INSTRUMENT = _dtype(
 RULES = _dtype(
     "slippage_ticks slippage_bps slippage_range participation sizing_value variance_decay bars_per_year "
     "max_position max_leverage max_daily_loss max_drawdown",
-    "limit_through sizing max_open_orders",
+    "limit_through sizing max_open_orders book_levels",
 )
-"""How orders fill and what stops them; limits of infinity are off, a participation of infinity is no cap."""
+"""How orders fill and what stops them; limits of infinity are off, a participation of infinity is no cap. `book_levels`
+is the most levels of a book that an order can walk at once; 0 where fills come from bars."""
 
 AGENT_OUTPUT = _dtype("action_0 action_1 action_2 confidence", "ts_event seq seat symbol first_ts last_ts")
 """What one agent of the ensemble decided. Strategic: `action_0` is the side; tactical: entry timing, stop distance,
@@ -215,3 +216,27 @@ class Bars(NamedTuple):
     close: NDArray[np.float64]
     volume: NDArray[np.float64]
     present: NDArray[np.bool_]
+
+
+class BookRows(NamedTuple):
+    """Bars of an order book as kernels see them, for fills against the book.
+
+    Attributes:
+        ts_event, open, high, low, close, volume, present: As in `Bars`; prices are mid prices.
+        levels: Prices and sizes of the best levels, best first: shape (rows, S, 2, 4, K). The third axis is the book
+            that orders of the row before meet, and that at the close; the fourth bids, their sizes, asks, their sizes.
+        reach: Of the time since those orders came: lowest ask, its size, highest bid, its size; shape (rows, S, 4).
+        taken: What own fills took from the book and is still shown: prices and sizes, shape (S, 2, places, 2), bids
+            first, ended by a size of 0. State, changed.
+    """
+
+    ts_event: NDArray[np.int64]
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    close: NDArray[np.float64]
+    volume: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    levels: NDArray[np.float64]
+    reach: NDArray[np.float64]
+    taken: NDArray[np.float64]

@@ -20,7 +20,7 @@ class BookConfig(Config):
         stands: How long a book without messages is taken for known; then there are no bars until the next message.
     """
 
-    levels: Annotated[int, Field(ge=1, le=100)] = 10
+    levels: Annotated[int, Field(ge=1, le=50)] = 10
     latency_ms: Annotated[float, Field(ge=0)] = 0.0
     stands: str = "1h"
 

@@ -58,15 +58,16 @@ class Book(NamedTuple):
 
 
 @inlined
-def row_reserve(orders: int, commands: int) -> int:
+def row_reserve(orders: int, commands: int, levels: int) -> int:
     """The most records that one row can add to an output buffer, with room to spare.
 
     Args:
         orders: Places of the order table.
         commands: Places of the command buffer.
+        levels: Levels of a book that an order can walk at once, each of which is a fill.
     """
     # an order can be submitted, triggered, filled, cut and cancelled in one row, and a command can reject or replace
-    return 6 * orders + 4 * commands
+    return (6 + 3 * levels) * orders + 4 * commands
 
 
 @inlined
@@ -82,7 +83,7 @@ def has_room(book: Book, commands: Records) -> bool:
     # the table of a single symbol is large enough from the start
     if symbols > 1 and places_needed(book.account[0]["orders"], symbols, commands.shape[0]) > places:
         return False
-    reserve = row_reserve(places, commands.shape[0])
+    reserve = row_reserve(places, commands.shape[0], book.rules[0]["book_levels"])
     return (
         book.counts[FILLS] + reserve <= book.fills.shape[0]
         and book.counts[EVENTS] + reserve <= book.events.shape[0]

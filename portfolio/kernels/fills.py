@@ -180,6 +180,14 @@ def try_fill(
     Returns:
         What is left of `available`.
     """
+    # what closes the book for safety must not wait for volume
+    cap = math.inf if book.orders[k].role in (KILL_SWITCH, LIQUIDATION, FLATTEN) else available
+    return available - fill_at(book, ts, k, price, slips, bar_range, cap, inside)
+
+
+@kernel
+def fill_at(book: Book, ts: int, k: int, price: float, slips: bool, bar_range: float, cap: float, inside: int) -> float:
+    """Fill order k at a price, at most `cap` contracts; arguments as `try_fill` has them. Returns the size filled."""
     order = book.orders[k]
     position = book.positions[order.symbol]
     instrument = book.instruments[order.symbol]
@@ -189,16 +197,14 @@ def try_fill(
     if order.reduce_only:
         if opposite <= 0.0:
             finish(book, ts, k, CANCELLED, REDUCE_ONLY)
-            return available
+            return 0.0
         size = min(size, opposite)
-    # what closes the book for safety must not wait for volume
-    if order.role not in (KILL_SWITCH, LIQUIDATION, FLATTEN):
-        size = min(size, floor_step(available, instrument.size_step))
+    size = min(size, floor_step(cap, instrument.size_step))
     if order.tif == FOK and size < remaining - 0.5 * instrument.size_step:
         finish(book, ts, k, CANCELLED, TIME_IN_FORCE)
-        return available
+        return 0.0
     if size <= 0.0:
-        return available
+        return 0.0
     if slips:
         price = slipped(book.rules[0], instrument.tick_size, order.side, price, bar_range)
     closing = min(size, opposite)
@@ -215,7 +221,7 @@ def try_fill(
     size = closing + opening
     if size <= 0.0:
         finish(book, ts, k, REJECTED, reason)
-        return available
+        return 0.0
     before = position.quantity
     book_fill(book, ts, k, closing, opening, price, reason)
     if opening < wanted:
@@ -227,7 +233,7 @@ def try_fill(
         settle_legs(book, ts, k, size, position.quantity * before <= 0.0)
     if opening > 0.0 and order.role == ENTRY:
         attach_legs(book, ts, k, opening, price, inside)
-    return available - size
+    return size
 
 
 @inlined

@@ -13,6 +13,7 @@ from engine.base.compiled import inlined
 from engine.types.blocks import Floats
 from engine.types.records import Bars, Sizing
 from portfolio.kernels.book import NOISE, Book
+from portfolio.kernels.market import holds_taken
 from portfolio.kernels.row import write_ledger
 
 VOLATILITY_TARGET = int(Sizing.VOLATILITY_TARGET)
@@ -35,6 +36,8 @@ def quiet_rows(
         The first row that is not quiet, or `stop`; all before it are done.
     """
     account, rules = book.account[0], book.rules[0]
+    if holds_taken(bars):
+        return start
     if book.positions.shape[0] != 1 or account.orders > 0 or account.halted or account.liquidating:
         return start
     if rules.sizing == VOLATILITY_TARGET:  # its variance is updated in every row

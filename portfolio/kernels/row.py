@@ -21,7 +21,7 @@ from portfolio.kernels.book import (
     finish,
     initial_margin,
 )
-from portfolio.kernels.fills import meet_bar
+from portfolio.kernels.market import meet_market, pass_market
 
 EXPIRED = int(OrderEventKind.EXPIRED)
 SESSION_END = int(Reason.SESSION_END)
@@ -211,11 +211,14 @@ def advance_row(book: Book, bars: Bars, i: int, ledger: Floats, positions: Float
     if account.orders > 0:
         compact(book)
         expire(book, ts)
+    if account.orders > 0:
         for s in range(book.positions.shape[0]):
-            if bars.present[i, s] and account.orders > 0:
-                meet_bar(book, ts, s, bars.open[i, s], bars.high[i, s], bars.low[i, s], bars.volume[i, s])
+            if bars.present[i, s]:
+                meet_market(book, bars, i, s)
         move_trailing_stops(book, bars, i)  # after the fills: a bar must not trigger the stop that it moved
         compact(book)
+    else:
+        pass_market(bars, i)
     maintenance = mark(book, bars, i)
     check_limits(book, ts, maintenance)
     account.ts_event = ts

@@ -20,7 +20,7 @@ from agents.ensemble.kernels.layout import (
 from agents.ensemble.state import blank_signals, make_params
 from agents.features.kernels.risk import RISK_STATE
 from agents.spec import AGENTS
-from engine.base.errors import DataError
+from engine.base.errors import ConfigError, DataError
 from engine.base.restoring import array_of
 from engine.types.records import ACCOUNT, COMMAND, FILL, LEDGER_COLUMNS, ORDER, ORDER_EVENT, POSITION, Records
 from portfolio.config import PortfolioConfig, instrument_records, rules_record
@@ -43,12 +43,21 @@ def make_workspace(
     """Constants and scratch memory.
 
     Raises:
-        ConfigError: If the instrument's currency is not the account's and no rate is given.
+        ConfigError: If the instrument's currency is not the account's and no rate is given, or fills are to come from
+            an order book.
     """
+    if portfolio.execution.fills != "bars":
+        raise ConfigError(
+            "environments fill orders against bars",
+            where="execution.fills",
+            expected="bars",
+            found=portfolio.execution.fills,
+            hint="train with the slippage that the book costs, and backtest against the book",
+        )
     instrument = market.instrument
     check_currency(instrument, portfolio)
     commands = command_buffer(1)
-    reserve = row_reserve(order_capacity(portfolio, 1), len(commands))
+    reserve = row_reserve(order_capacity(portfolio, 1), len(commands), 0)
     one = blank_signals(1, 1)
     return Workspace(
         instruments=instrument_records([instrument]),

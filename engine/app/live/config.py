@@ -218,6 +218,12 @@ class PaperConfig(RunConfig):
         return self
 
     @model_validator(mode="after")
+    def _messages_hold_no_book(self) -> Self:
+        if self.execution.fills != "bars":
+            raise ValueError("a live session fills orders against bars: its messages hold no order book")
+        return self
+
+    @model_validator(mode="after")
     def _rules_can_be_obeyed(self) -> Self:
         for rule in self.monitor_rules:
             if not self.monitor.enabled:
