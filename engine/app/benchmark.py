@@ -147,7 +147,9 @@ def _file_of(name: str, symbols: tuple[str, ...]) -> Path:
 
 def _reading(replay: ReplayConfig) -> ReplayConfig:
     """How the benchmark's file is read: like the run's, but all of it, in bars as long as they are."""
-    return replay.model_copy(update={"start": None, "end": None, "timeframe": None, "bar_width": None})
+    # what bars to make of ticks concerns the run's own files: a benchmark of ticks is read as 1-minute bars
+    own = ("start", "end", "timeframe", "bar_width", "bars")
+    return replay.model_copy(update=dict.fromkeys(own))
 
 
 def frame_series(frame: Any, replay: ReplayConfig) -> PriceSeries:

@@ -125,3 +125,23 @@ def test_a_training_source_of_ticks_becomes_bars_of_a_step(tmp_path: Path) -> No
     loaded = _read_file(0, source, load_instrument("GENERIC"), 60_000_000_000)
     assert (np.diff(loaded.bars.ts_event) % 60_000_000_000 == 0).all()
     assert "trades" in loaded.bars.extra
+
+
+def test_a_benchmark_of_bars_goes_with_a_run_on_ticks(tmp_path: Path) -> None:
+    frame = trades(1, 4000)
+    frame.write_parquet(tmp_path / "trades.parquet")
+    prices = frame.group_by_dynamic("timestamp", every="1m").agg(
+        open=pl.col("price").first(),
+        high=pl.col("price").max(),
+        low=pl.col("price").min(),
+        close=pl.col("price").last(),
+    )
+    prices.write_parquet(tmp_path / "bars.parquet")
+    files = [str(tmp_path / name) for name in ("bars.parquet", "trades.parquet")]
+    growth = [
+        gm.backtest(frame, agent="flat", replay={"bars": "tick:20"}, benchmark=file, quiet=True).metrics[
+            "benchmark_return"
+        ]
+        for file in files
+    ]
+    assert all(isinstance(one, float) for one in growth)
