@@ -163,6 +163,6 @@ def _one_symbol(block: BarBlock, number: int) -> BarBlock:
     """The bars of one symbol: rows in which it has one, numbered from 0."""
     present = block.present[:, number]
     columns = {name: np.ascontiguousarray(getattr(block, name)[present, number]) for name in BAR_COLUMNS}
-    return BarBlock.from_columns(
-        (block.symbols[number],), block.ts_event[present], columns, np.ones((int(present.sum()), 1), np.bool_)
-    )
+    extra = {name: np.ascontiguousarray(values[present, number]) for name, values in block.extra.items()}
+    mask = np.ones((int(present.sum()), 1), np.bool_)
+    return BarBlock.from_columns((block.symbols[number],), block.ts_event[present], columns, mask, extra=extra)
