@@ -14,6 +14,7 @@ from engine.types.records import Records
 from engine.types.timeframe import format_timeframe
 from feeds.books.bars.builder import BookBars
 from feeds.books.databento import DatabentoFile
+from feeds.books.tables import TableBook
 from feeds.books.telling import CountTeller, column_uses, described_counts
 from feeds.quarantine import Quarantine
 from feeds.reading.explain import ColumnUse
@@ -49,7 +50,7 @@ class MessageFile(Protocol):
 
 def holds_book(file: BarFile) -> bool:
     """Whether a file holds an order book."""
-    return isinstance(file, DatabentoFile)
+    return isinstance(file, DatabentoFile) or (file.declared is not None and file.declared.format.holds == "book")
 
 
 class BookReplay:
@@ -226,9 +227,11 @@ def _between(block: BarBlock, after: int, through: int) -> BarBlock:
     return block.slice(first, last)
 
 
-def _books(files: Sequence[BarFile]) -> list[DatabentoFile]:
-    books = [file for file in files if isinstance(file, DatabentoFile)]
-    others = [file.source for file in files if not isinstance(file, DatabentoFile)]
+def _books(files: Sequence[BarFile]) -> list[MessageFile]:
+    books: list[MessageFile] = [
+        file if isinstance(file, DatabentoFile) else TableBook(file) for file in files if holds_book(file)
+    ]
+    others = [file.source for file in files if not holds_book(file)]
     if others:
         raise UsageError(
             "some files hold order books and others do not",
