@@ -58,9 +58,8 @@ def simple(seed: int, orders_first: int, narrow: int) -> list[Row]:
             if abs(price // TICK - 4000) > narrow:
                 continue
             left[order] = size
-        elif action == "C":
-            if not left.get(order):
-                continue
+        elif action == "C" and not left.get(order):
+            continue
         part = min(size, left.get(order, size))
         if action == "C":
             left[order] -= part
