@@ -79,6 +79,7 @@ bench: $(VENV)/dev ## Measure speed, beside other systems (installs them)
 	$(BIN)/python -m benchmarks.live
 	$(BIN)/python -m benchmarks.command
 	$(BIN)/python -m benchmarks.monitor
+	$(BIN)/python -m benchmarks.books
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.training --end-to-end --compiled
 	$(BIN)/python -m benchmarks.learners --speed --compiled
