@@ -8,6 +8,10 @@ COMPLETING = "_GRANDMODEL_COMPLETE"
 COMMANDS = {
     "init": ("engine.cli.init:init", "Create a project: strategy, configuration, test and notebook."),
     "backtest": ("engine.cli.backtest:backtest", "Replay files of bars through an agent and the simulator."),
+    "walkforward": (
+        "engine.cli.walkforward:walkforward",
+        "Choose or train on what lies before, and trade what comes after, fold by fold.",
+    ),
     "compare": ("engine.cli.compare:compare", "Compare variants of agents on the same bars, or finished runs."),
     "stress": ("engine.cli.stress:stress", "Strike a backtest with crashes, costs and faults of the feed."),
     "runs": ("engine.cli.runs:runs", "List finished runs, the latest first."),
