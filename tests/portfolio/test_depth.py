@@ -235,3 +235,58 @@ def test_bars_without_a_book_are_refused() -> None:
 def test_slippage_comes_from_the_book() -> None:
     with pytest.raises(ValidationError, match="leave slippage and participation out"):
         Execution(fills="book", slippage=Slippage(ticks=1.0))
+
+
+def made(rows: list[dict[str, float]]) -> BarBlock:
+    """Rows of one level, each with 10 contracts."""
+    columns = {name: np.array([one[name] for one in rows]) for name in ("open", "high", "low", "close")}
+    extra = {name: np.array([one[name] for one in rows]) for name in ("bid", "ask", "arrival_bid", "arrival_ask")}
+    extra |= {f"{name}_size": np.full(len(rows), 10.0) for name in tuple(extra)}
+    extra |= {"lowest_ask": np.array([one["lowest_ask"] for one in rows]), "lowest_ask_size": np.full(len(rows), 10.0)}
+    extra |= {
+        "highest_bid": np.array([one["highest_bid"] for one in rows]),
+        "highest_bid_size": np.full(len(rows), 10.0),
+    }
+    return BarBlock.from_columns(("ES",), START + SECOND * np.arange(1, len(rows) + 1), columns, extra=extra)
+
+
+def row(arrival: float, low: float, high: float, close: float) -> dict[str, float]:
+    """A row by its mids; the spread is two ticks."""
+    prices = {"open": arrival, "low": low, "high": high, "close": close}
+    prices |= {
+        "bid": close - PRICE,
+        "ask": close + PRICE,
+        "arrival_bid": arrival - PRICE,
+        "arrival_ask": arrival + PRICE,
+    }
+    return prices | {"lowest_ask": low + PRICE, "highest_bid": high - PRICE}
+
+
+def test_a_stop_inside_the_row_meets_the_book_at_its_close_and_comes_before_the_target() -> None:
+    """Bought at the ask of 100.25; the second row falls through the stop at 99 and rises through the target at 102."""
+    block = made([row(100, 100, 100, 100), row(100, 100, 100, 100), row(100, 98, 103, 101)])
+    simulator = Simulator(BOOK, [ES], np.empty(0, np.int64))
+    simulator.advance(block, 0)
+    entry = commands_of([(2, None, TimeInForce.GTC)])
+    entry["stop_loss"], entry["take_profit"] = 99.0, 102.0
+    simulator.submit(entry)
+    simulator.advance(block, 1)
+    simulator.advance(block, 2)
+    assert told([simulator.take().fills]) == [(1, 1, 100.25, 2.0), (2, -1, 100.75, 2.0)]
+    assert simulator.positions["quantity"][0] == 0.0
+    assert len(simulator.orders[simulator.orders["state"] != 0]) == 0
+
+
+def test_a_target_fills_at_its_price_when_the_bid_comes_to_it() -> None:
+    block = made(
+        [row(100, 100, 100, 100), row(100, 100, 100, 100), row(100, 100, 102, 101), row(101, 101, 102.25, 101)]
+    )
+    simulator = Simulator(BOOK, [ES], np.empty(0, np.int64))
+    simulator.advance(block, 0)
+    entry = commands_of([(2, None, TimeInForce.GTC)])
+    entry["stop_loss"], entry["take_profit"] = 99.0, 102.0
+    simulator.submit(entry)
+    for at in (1, 2, 3):
+        simulator.advance(block, at)
+    # in the third row the bid came to 101.75 only
+    assert told([simulator.take().fills]) == [(1, 1, 100.25, 2.0), (3, -1, 102.0, 2.0)]
