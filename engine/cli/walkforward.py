@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from engine.cli import options
 from engine.cli.completing import agents
 from engine.cli.flags import default_folder, instruments, load_settings
-
-if TYPE_CHECKING:
-    from engine.app.walkforward.walk import Walk
 
 
 def walkforward(
@@ -98,20 +95,26 @@ def walkforward(
         found = walk_forward(
             prepared, variants_of(specs), plan, retrain=retrain, workers=workers, recording=recording("walkforward")
         )
-        write_pages(found.tree(), made)
-    _show(found, folder, as_json)
+        tree = _placed(found.tree(), made, folder)
+        write_pages(tree, made)
+    _show(tree, folder, as_json)
     if found.failures:
         raise typer.Exit(1)
 
 
-def _show(found: Walk, folder: Path, as_json: bool) -> None:
+def _placed(tree: dict[str, Any], made: Path, folder: Path) -> dict[str, Any]:
+    """The same with the models of the folds where they will lie: the folder gets its name when it is complete."""
+    found: dict[str, Any] = json.loads(json.dumps(tree, allow_nan=False).replace(str(made), str(folder)))
+    return found
+
+
+def _show(tree: dict[str, Any], folder: Path, as_json: bool) -> None:
     from rich.table import Table
 
     from engine.app.walkforward.pages import FILES, HEAD, rows_of, sentences
     from engine.cli.console import note
     from engine.cli.console import out as console
 
-    tree = found.tree()
     if as_json:
         typer.echo(json.dumps({**tree, "folder": str(folder)}, allow_nan=False))
         return
@@ -123,6 +126,6 @@ def _show(found: Walk, folder: Path, as_json: bool) -> None:
     for row in rows_of(tree):
         table.add_row(*(row[at] for at in shown))
     console().print(table)
-    for line in (*sentences(tree), *(f"! {failure}" for failure in found.failures)):
+    for line in (*sentences(tree), *(f"! {failure}" for failure in tree["failures"])):
         note(line)
     note(f"page   {folder / FILES[2]}")
