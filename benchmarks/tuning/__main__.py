@@ -25,7 +25,8 @@ RECORDING = Recording("benchmarks.tuning")
 def tuned(given: argparse.Namespace, sampler: str) -> Path:
     """The best configuration that a sampler finds."""
     config = read_config([given.config], [], None, None)
-    folder, space = given.out / sampler, read_space(given.space, config)
+    folder: Path = given.out / sampler
+    space = read_space(given.space, config)
     run_tuning(TuningPlan(config, space, folder, given.trials, workers=given.workers, sampler=sampler), RECORDING)
     return folder / BEST
 

@@ -10,7 +10,7 @@ COMMANDS = {
     "backtest": ("engine.cli.backtest:backtest", "Replay files of bars through an agent and the simulator."),
     "walkforward": (
         "engine.cli.walkforward:walkforward",
-        "Choose or train on what lies before, and trade what comes after, fold by fold.",
+        "Choose or train on the past, trade what follows, fold by fold.",
     ),
     "compare": ("engine.cli.compare:compare", "Compare variants of agents on the same bars, or finished runs."),
     "stress": ("engine.cli.stress:stress", "Strike a backtest with crashes, costs and faults of the feed."),

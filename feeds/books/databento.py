@@ -34,6 +34,8 @@ class DatabentoFile(BarFile):
         DataError: If it is damaged or holds another schema.
     """
 
+    messages_only = True
+
     def __init__(self, path: Path) -> None:
         try:
             import databento_dbn as dbn  # noqa: PLC0415 - an extra

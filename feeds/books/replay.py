@@ -48,11 +48,6 @@ class MessageFile(Protocol):
         ...
 
 
-def holds_book(file: BarFile) -> bool:
-    """Whether a file holds an order book."""
-    return isinstance(file, DatabentoFile) or (file.declared is not None and file.declared.format.holds == "book")
-
-
 class BookReplay:
     """Files of order books as a stream of time bars; it can be read again and again.
 
@@ -229,9 +224,9 @@ def _between(block: BarBlock, after: int, through: int) -> BarBlock:
 
 def _books(files: Sequence[BarFile]) -> list[MessageFile]:
     books: list[MessageFile] = [
-        file if isinstance(file, DatabentoFile) else TableBook(file) for file in files if holds_book(file)
+        file if isinstance(file, DatabentoFile) else TableBook(file) for file in files if file.holds_book
     ]
-    others = [file.source for file in files if not holds_book(file)]
+    others = [file.source for file in files if not file.holds_book]
     if others:
         raise UsageError(
             "some files hold order books and others do not",

@@ -165,6 +165,14 @@ def _require_bars(file: BarFile) -> None:
     Raises:
         DataError: If the file's format holds those.
     """
+    if file.messages_only:
+        raise DataError(
+            "the file holds an order book, not bars",
+            where=file.source,
+            expected="bars: open, high, low and close of a period",
+            found=file.format,
+            hint="commands that read bars make them of its messages: --bars time:1min",
+        )
     if file.declared is not None and file.declared.format.holds != "bars":
         one = file.declared.format
         what = {"book": "an order book"}.get(one.holds, one.holds)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from engine.base.errors import UsageError
-from feeds.books.replay import BookReplay, holds_book
 from feeds.quarantine import Quarantine
 from feeds.reading.files.bar_file import BarFile
 from feeds.replay import HistoricalReplay, Instruments, ReplayConfig, opened_file
 from feeds.ticks.columns import holds_ticks, require_ticks
-from feeds.ticks.replay import TickReplay
 
-Replay = HistoricalReplay | TickReplay | BookReplay
+if TYPE_CHECKING:
+    from feeds.books.replay import BookReplay
+    from feeds.ticks.replay import TickReplay
+
+Replay: TypeAlias = "HistoricalReplay | TickReplay | BookReplay"
 
 
 def open_replay(
@@ -35,7 +38,9 @@ def open_replay(
     given = files if isinstance(files, Sequence) and not isinstance(files, str) else [files]
     how = config.importing
     opened = [opened_file(file, how) for file in given]
-    if any(map(holds_book, opened)):
+    if any(file.holds_book for file in opened):
+        from feeds.books.replay import BookReplay  # noqa: PLC0415 - most runs read no book, and should not wait for it
+
         return BookReplay(opened, instruments, config, quarantine, symbol, order)
     kinds = {holds_ticks(file, how): file for file in opened}
     if config.bars is not None:
@@ -49,5 +54,7 @@ def open_replay(
             hint="make bars of the ticks first: grandmodel data convert FILE --bars time:1min --out bars.parquet",
         )
     if True in kinds:
+        from feeds.ticks.replay import TickReplay  # noqa: PLC0415 - likewise
+
         return TickReplay(opened, instruments, config, quarantine, symbol, order)
     return HistoricalReplay(opened, instruments, config, quarantine, symbol, order)

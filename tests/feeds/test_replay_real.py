@@ -87,7 +87,7 @@ def test_any_block_size_gives_the_same_bytes(rows: int) -> None:
         ("quote_tick_data.csv", "holds quotes, not bars"),
         ("btcusdt-trades.parquet", "no column for open, high, low, close"),
         ("short-term-interest.csv", "no column for open, high, low, close"),
-        ("esh4-glbx-mdp3-20231224.mbo.dbn.zst", "cannot tell the format"),
+        ("esh4-glbx-mdp3-20231224.mbo.dbn.zst", "holds an order book, not bars"),
     ],
 )
 def test_what_holds_no_bars_is_said(file: str, message: str) -> None:

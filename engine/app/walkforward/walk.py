@@ -172,12 +172,13 @@ def _fold(window: Window, bars: BarBlock, specs: Sequence[str], outcomes: Sequen
     parts = outcomes[winner].parts or {}
     test = {name: parts[OUT_OF_SAMPLE].get(name) for name in SHOWN}
     test["total_return"] = test["total_return"] or 0.0
+    times = bars.ts_event
     return Fold(
         window,
-        *(
-            int(bars.ts_event[row - window.start])
-            for row in (window.start, window.train_stop - 1, window.test, window.stop - 1)
-        ),
+        int(times[0]),
+        int(times[window.train_stop - window.start - 1]),
+        int(times[window.test - window.start]),
+        int(times[-1]),
         sum(metric_of(one, IN_SAMPLE, "sharpe") is not None for one in outcomes),
         specs[winner],
         {name: parts[IN_SAMPLE].get(name) for name in SHOWN},

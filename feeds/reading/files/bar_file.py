@@ -65,6 +65,7 @@ class BarFile(ABC):
         typed: Whether it is a frame, whose columns and format are yet to be understood.
         declared: The declared format that it is in, if one was named or recognised.
         remarks: What was found when it was opened and is worth a line to the user.
+        messages_only: Whether it holds messages of an order book, and no rows.
     """
 
     symbol: str
@@ -77,6 +78,12 @@ class BarFile(ABC):
     typed: bool = False
     declared: Declared | None = None
     remarks: tuple[str, ...] = ()
+    messages_only: bool = False
+
+    @property
+    def holds_book(self) -> bool:
+        """Whether it holds an order book."""
+        return self.messages_only or (self.declared is not None and self.declared.format.holds == "book")
 
     @abstractmethod
     def batches(self, columns: Sequence[int]) -> Iterator[FileBatch]:

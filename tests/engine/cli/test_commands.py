@@ -27,7 +27,7 @@ UNNEEDED = {
     "rich",
     "structlog",
 }
-MOST_MODULES = 930
+MOST_MODULES = 960
 SPY = """
 import sys
 from engine.cli.main import main
