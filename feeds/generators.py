@@ -22,6 +22,7 @@ from engine.types.blocks import BarBlock, concat
 from engine.types.instruments import Instrument, NonNegative, Positive
 from engine.types.timeframe import DAY_NS
 from feeds.fitting.generator import Fitted
+from feeds.gan.generator import Gan
 from feeds.generators_bars import Draws, Generated
 from feeds.generators_drifts import TimeOfDay, Trending, VolatilityPremium
 from feeds.generators_paths import (
@@ -119,8 +120,8 @@ GENERATORS: dict[str, type[Generator]] = {
 }
 """By name; the parameters of each are the fields of its model, and all of them have defaults."""
 
-FROM_FILES: dict[str, type[Generator]] = {"fitted": Fitted}
-"""Those that need a file, which is their parameter `model`; otherwise as `GENERATORS`."""
+FROM_FILES: dict[str, type[Generator]] = {"fitted": Fitted, "gan": Gan}
+"""Those that need a file or folder, which is their parameter `model`; otherwise as `GENERATORS`."""
 
 
 def find_generator(

@@ -83,7 +83,7 @@ class SyntheticSource(Config):
     """Bars that a generator makes.
 
     Attributes:
-        generator: Its name; see `feeds.generators`; `fitted` reads the file that its parameter `model` names.
+        generator: Its name; see `feeds.generators`; `fitted` and `gan` read what their parameter `model` names.
         scenarios: How many series.
         length: Bars of each; null is enough for one episode after the agents' warm-up.
         parameters: Of the generator, by name.

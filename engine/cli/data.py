@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import data_fit, data_prepare, data_report, options
+from engine.cli import data_fit, data_gan, data_prepare, data_report, options
 
 if TYPE_CHECKING:
     from engine.types.instruments import Instrument
@@ -222,8 +222,8 @@ def synthesize(
     """Make up realistic 1-minute bars on the sessions and ticks of an instrument.
 
     Volatility changes by regime and time of day, volume follows it, and a few minutes are missing. With --generator,
-    the bars are those of a named generator, and --price, --volatility and --missing are not read; the generator fitted
-    takes the sessions and ticks of the instrument that it was fitted for.
+    the bars are those of a named generator, and --price, --volatility and --missing are not read; the generators
+    fitted and gan take the sessions and ticks of the instrument of their data.
     """
     from engine.base.config import parse
     from engine.base.replacing import refuse_existing
@@ -352,5 +352,6 @@ def _report_bad(quarantine: Quarantine, kept: Path) -> None:
 
 
 app.command("fit", epilog=data_fit.EXAMPLE)(data_fit.fit)
+app.command("train-gan", epilog=data_gan.EXAMPLE)(data_gan.train_gan)
 app.command("report", epilog=data_report.EXAMPLE)(data_report.report)
 app.command("prepare", epilog=data_prepare.EXAMPLE)(data_prepare.prepare)

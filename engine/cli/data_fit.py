@@ -105,12 +105,15 @@ def fitted_market(
     """
     from engine.types.instruments import load_instrument
     from feeds.fitting.generator import Fitted
+    from feeds.gan.generator import Gan
     from feeds.generators import find_generator, generate_with_truth
     from feeds.generators_bars import Draws
     from feeds.synthetic import check_series
 
     check_series(bars, start_ns, seed)
     generator = find_generator(name, parameters, where="command line")
+    if isinstance(generator, Gan) and instrument == "GENERIC":
+        return generate_with_truth(generator, generator.trained.instrument, bars, seed, start_ns).bars
     if not isinstance(generator, Fitted):
         return generate_with_truth(generator, load_instrument(instrument), bars, seed, start_ns).bars
     own = list(generator.fitted.instruments)

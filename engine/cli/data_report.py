@@ -134,12 +134,16 @@ def _facts_of_generator(
     parameters = parameters_from(given.split(",") if given else [])
     if name in FROM_FILES:
         from feeds.fitting.generator import Fitted
+        from feeds.gan.generator import Gan
 
         generator = find_generator(name, parameters, where=text)
         block = fitted_market(
             name, parameters, instrument if instrument != "auto" else "GENERIC", bars, settings[2], START_NS
         )
-        traded = generator.fitted.instruments[0] if isinstance(generator, Fitted) else load_instrument("GENERIC")
+        if isinstance(generator, Fitted):
+            traded = generator.fitted.instruments[0]
+        else:
+            traded = generator.trained.instrument if isinstance(generator, Gan) else load_instrument("GENERIC")
     else:
         traded = market or load_instrument("GENERIC" if instrument == "auto" else instrument)
         try:
