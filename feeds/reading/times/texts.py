@@ -28,7 +28,10 @@ STYLES = {
     "YYYYMMDD": (rf"^{_Y}{_M}{_D}$", r"\1-\2-\3"),
     "YYYYMMDD HHMM": (rf"^{_Y}{_M}{_D}[T -]*(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5"),
     "YYYYMMDD HHMMSS": (rf"^{_Y}{_M}{_D}[T -]*(\d\d):?(\d\d):?(\d\d)$", r"\1-\2-\3 \4:\5:\6"),
-    "YYYYMMDD HHMMSSfff": (rf"^{_Y}{_M}{_D}[T -]*(\d\d):?(\d\d):?(\d\d)[. ]?(\d{{1,9}})$", r"\1-\2-\3 \4:\5:\6.\7"),
+    "YYYYMMDD HHMMSSfff": (rf"^{_Y}{_M}{_D}[T -]+(\d\d):?(\d\d):?(\d\d)[. ]?(\d{{1,9}})$", r"\1-\2-\3 \4:\5:\6.\7"),
+    "YYYYMMDDHHMMSS.fff": (rf"^{_Y}{_M}{_D}(\d\d):?(\d\d):?(\d\d)[. ](\d{{1,9}})$", r"\1-\2-\3 \4:\5:\6.\7"),
+    # of digits alone, those of 16 and 19 are microseconds and nanoseconds since 1970 from 2033 on
+    "YYYYMMDDHHMMSSfff": (rf"^{_Y}{_M}{_D}(\d\d)(\d\d)(\d\d)(\d{{3}}|\d{{6}}|\d{{9}})$", r"\1-\2-\3 \4:\5:\6.\7"),
     "YYYY.MM.DD text": (rf"^{_Y}[./]{_M1}[./]{_D1}{_REST}$", r"\1-\2-\3\4"),
     "DD.MM.YYYY text": (rf"^{_D1}\.{_M1}\.{_Y24}{_REST}$", r"\3-\2-\1\4"),
     DAY_FIRST: (rf"^{_D1}[/-]{_M1}[/-]{_Y24}{_REST}$", r"\3-\2-\1\4"),

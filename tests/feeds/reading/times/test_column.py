@@ -49,6 +49,8 @@ FORMS: dict[str, Any] = {
     "compact": lambda t: t.strftime("%Y%m%d %H%M%S"),
     "compact T": lambda t: t.strftime("%Y%m%dT%H:%M:%S"),
     "compact milliseconds": lambda t: t.strftime("%Y%m%d %H%M%S000"),
+    "digits and milliseconds": lambda t: t.strftime("%Y%m%d%H%M%S000"),
+    "digits, a dot and a fraction": lambda t: t.strftime("%Y%m%d%H%M%S.0"),
     "digits": lambda t: t.strftime("%Y%m%d%H%M%S"),
     "integer digits": lambda t: int(t.strftime("%Y%m%d%H%M%S")),
     "dots": lambda t: t.strftime("%Y.%m.%d %H:%M:%S"),
@@ -70,6 +72,12 @@ def test_every_form_is_read(form: str, moments: list[datetime]) -> None:
     stamps, good = read([FORMS[form](moment) for moment in moments])
     assert all(good)
     assert stamps == nanoseconds(moments)
+
+
+def test_microseconds_that_look_like_a_date_are_microseconds() -> None:
+    """1994112000000000 microseconds are in 2033, and no 20 November 1994."""
+    moments = [wall(2033, 3, 11), wall(2033, 3, 11, 0, 1)]
+    assert read([FORMS["microseconds"](moment) for moment in moments]) == (nanoseconds(moments), [True, True])
 
 
 @pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("us", "Asia/Tokyo"), pa.date64()])
