@@ -139,7 +139,7 @@ def read_gan(folder: Path) -> tuple[GanModel, Network]:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(
-            "cannot read a trained generator network",
+            "cannot read a trained generator network (`grandmodel data train-gan` makes one)",
             where=str(path),
             found=str(error),
             hint="make one with `grandmodel data train-gan`, and give its folder",

@@ -28,7 +28,7 @@ class GanConfig(Config):
         validation: Share of the sessions, at the end, that are not trained on.
         average: Of the generator's weights over steps, of which those that are exported are a moving average.
         seed: Of weights, windows and noise.
-        threads: Of torch.
+        threads: Of torch; more are slower on a busy machine, and sums then depend on their number.
     """
 
     steps: Count = 1200
@@ -46,7 +46,7 @@ class GanConfig(Config):
     validation: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
     average: Annotated[float, Field(ge=0, lt=1)] = 0.98
     seed: Annotated[int, Field(ge=0)] = 0
-    threads: Count = 2
+    threads: Count = 1
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
