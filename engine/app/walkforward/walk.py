@@ -20,6 +20,7 @@ from engine.app.walkforward.windows import Plan, Window, windows_of
 from engine.base.errors import GrandModelError, UsageError
 from engine.types.blocks import BarBlock
 
+TRAINED = "ensemble, trained in the fold"
 SHOWN = ("total_return", "sharpe", "max_drawdown", "trades", "buy_and_hold_return")
 
 
@@ -143,8 +144,9 @@ def walk_forward(
         failures += [f"fold {window.number}: {s}: {o.error}" for s, o in zip(specs, finished, strict=True) if o.error]
         fold = _fold(window, own, specs, finished)
         folds.append(fold)
-        for spec, outcome in zip(specs, finished, strict=True):
-            recorder.add(spec, window.number, outcome, setting)
+        for number, (spec, outcome) in enumerate(zip(specs, finished, strict=True)):
+            # what was trained lies in a folder that has its name only when all folds are done
+            recorder.add(spec if number < len(given) else TRAINED, window.number, outcome, setting)
     return Walk(
         plan, folds, math.prod(1.0 + one.test["total_return"] for one in folds) - 1.0, _efficiency(folds), failures
     )

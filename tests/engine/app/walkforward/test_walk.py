@@ -19,7 +19,7 @@ from engine.app.config import BacktestConfig
 from engine.app.preparing import Prepared, prepare
 from engine.app.trials.ledger import Recording
 from engine.app.walkforward.pages import as_markdown, as_page
-from engine.app.walkforward.walk import Walk, _setting, walk_forward
+from engine.app.walkforward.walk import TRAINED, Walk, _setting, walk_forward
 from engine.app.walkforward.windows import Plan, windows_of
 from engine.base.errors import UsageError
 from engine.types.blocks import BarBlock
@@ -132,10 +132,13 @@ def test_what_is_trained_in_each_fold_sees_its_own_bars_alone(prepared: Prepared
 
 
 def test_folds_are_recorded_as_trials(prepared: Prepared, tmp_path: Path) -> None:
-    walk_forward(prepared, variants_of(["flat"]), PLAN, workers=1, recording=Recording("test", "now", tmp_path))
+    recording = Recording("test", "now", tmp_path)
+    retrain = lambda window, bars: "buy_and_hold"  # noqa: E731 - stands for a training
+    walk_forward(prepared, variants_of(["flat"]), PLAN, retrain=retrain, workers=1, recording=recording)
     (file,) = tmp_path.glob("*.jsonl")
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [line["detail"]["fold"] for line in lines if line["kind"] == "fold"] == [1, 2, 3]
+    found = [(line["detail"]["fold"], line["name"]) for line in lines if line["kind"] == "fold"]
+    assert found == [(fold, name) for fold in (1, 2, 3) for name in ("flat", TRAINED)]
 
 
 def test_pages_show_every_fold(walk: Walk) -> None:
