@@ -6,11 +6,11 @@ import copy
 import platform
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnx
 import torch
 
 from engine.base.errors import DataError
@@ -99,7 +99,7 @@ def train_gan(
             steps=trained.steps,
             chosen=best.step,
             score=best.score,
-            versions={"python": platform.python_version(), "torch": torch.__version__, "onnx": onnx.__version__},
+            versions={"python": platform.python_version(), **{name: version(name) for name in ("torch", "onnx")}},
             graph_sha256=sha256_file(graph),
             receptive=trained.generator.receptive,
             heaviness=frame.heaviness,
